@@ -1,0 +1,58 @@
+# Every target sets up what it needs; `make run` and `make test` are all a newcomer types.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+UV_VERSION := 0.13.9
+STAMP := $(VENV)/.ready
+export UV_COMPILE_BYTECODE = 1
+
+.PHONY: setup run test check bench contracts docs clean lock wheel
+
+setup: $(STAMP)
+
+# The stamp is written last, so that a set-up that was broken off is begun again.
+$(STAMP): requirements.lock pyproject.toml
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed, not " + sys.version.split()[0])'
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes -r requirements.lock
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
+	touch $@
+
+run: setup
+	$(BIN)/liftwright run
+
+test: setup
+	$(BIN)/python -m pytest -n 2 --dist loadgroup --cov=src --cov-report=term --cov-report=html
+
+check: setup
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/bandit --quiet --recursive --configfile pyproject.toml src tools
+	$(BIN)/interrogate --quiet src tools
+
+bench: setup
+	$(BIN)/python benchmarks/run_all.py
+
+contracts: setup
+	$(BIN)/python -m pytest -n 2 --no-cov tests/contracts
+
+docs: setup
+	$(BIN)/python notebooks/execute.py
+
+wheel: setup
+	$(BIN)/python -m build --wheel --no-isolation
+
+# For maintainers: the locks, with hashes and without a registry's name.
+lock: setup
+	$(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --no-header \
+		--no-emit-index-url --extra openai --extra test --extra dev pyproject.toml \
+		--output-file requirements.lock
+	$(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --no-header \
+		--no-emit-index-url --extra azure --extra monitor --extra mlops --extra spark \
+		pyproject.toml --output-file requirements-extras.lock
+
+clean:
+	rm -rf data/runs data/index data/ledger.sqlite* data/.lock data/log.key logs htmlcov .coverage* dist build notebooks/*.ipynb

@@ -1,0 +1,161 @@
+"""A call to the outside: the one retry layer, its log line, and what all calls came to.
+
+Adapters switch their vendor's own retries off, say what is worth asking again by raising
+`ProviderUnavailable`, and bound each attempt in time. Everything else about calling stands here.
+"""
+
+from __future__ import annotations
+
+import random
+import threading
+import time
+from collections import defaultdict
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, TypeVar
+
+from liftwright.errors import LiftwrightError, ProviderUnavailable
+from liftwright.log import event, fault
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from liftwright.settings import Calls as CallSettings
+
+R = TypeVar("R")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServiceTotals:
+    """What the calls to one service came to; latencies in milliseconds, of whole calls."""
+
+    calls: int
+    attempts: int
+    errors: int
+    error_rate: float
+    latency_p50_ms: float
+    latency_p95_ms: float
+    latency_p99_ms: float
+
+
+@dataclass(slots=True)
+class _Service:
+    latencies_ms: list[float] = field(default_factory=list)
+    attempts: int = 0
+    errors: int = 0
+
+
+class Calls:
+    """Makes calls with retries, and keeps count of them; safe for threads.
+
+    Args:
+        settings: how often and how long.
+        sleep: waits for seconds; tests hand in one that does not.
+        jitter: gives a number in [0, 1) to spread waits by.
+    """
+
+    def __init__(
+        self,
+        settings: CallSettings,
+        *,
+        sleep: Callable[[float], object] = time.sleep,
+        jitter: Callable[[], float] = random.random,
+    ) -> None:
+        self._settings = settings
+        self._sleep = sleep
+        self._jitter = jitter
+        self._lock = threading.Lock()
+        self._services: defaultdict[str, _Service] = defaultdict(_Service)
+
+    def make(self, service: str, ask: Callable[[], R]) -> R:
+        """Call `ask` until it replies, 1 + retries times at most.
+
+        Raises:
+            ProviderUnavailable: the last attempt's, when every attempt failed.
+            ProviderRefused: at once, as asking again cannot help.
+        """
+        started = time.perf_counter()
+        attempt = 0
+        while True:
+            attempt += 1
+            try:
+                reply = ask()
+            except ProviderUnavailable as error:
+                if attempt > self._settings.retries:
+                    self._failed(service, error, started, attempt)
+                    raise
+                wait = self._wait(attempt, error.retry_after_seconds)
+                event(
+                    "call_retried",
+                    agent="calls",
+                    level="warning",
+                    service=service,
+                    status=type(error).__name__,
+                    attempt=attempt,
+                    wait_seconds=round(wait, 3),
+                )
+                self._sleep(wait)
+            except Exception as error:
+                self._failed(service, error, started, attempt)
+                raise
+            else:
+                latency_ms = self._count(service, started, attempt, failed=False)
+                event(
+                    "call_made",
+                    agent="calls",
+                    service=service,
+                    status="ok",
+                    latency_ms=round(latency_ms, 1),
+                    attempts=attempt,
+                )
+                return reply
+
+    def totals(self) -> Mapping[str, ServiceTotals]:
+        """What the calls came to so far, by service."""
+        with self._lock:
+            return {name: _totals(service) for name, service in sorted(self._services.items())}
+
+    def _wait(self, attempt: int, asked_seconds: float | None) -> float:
+        if asked_seconds is not None:
+            return min(max(asked_seconds, 0.0), self._settings.max_wait_seconds)
+        # Waits of 2, 4, 8 … seconds, spread downwards so that callers do not come back as one.
+        full: float = self._settings.backoff_seconds * 2.0 ** (attempt - 1)
+        return min(full * (1 - 0.25 * self._jitter()), self._settings.max_wait_seconds)
+
+    def _failed(self, service: str, error: Exception, started: float, attempts: int) -> None:
+        latency_ms = self._count(service, started, attempts, failed=True)
+        fault(
+            "call_failed",
+            error,
+            agent="calls",
+            service=service,
+            status=type(error).__name__ if isinstance(error, LiftwrightError) else "defect",
+            latency_ms=round(latency_ms, 1),
+            attempts=attempts,
+        )
+
+    def _count(self, service: str, started: float, attempts: int, *, failed: bool) -> float:
+        latency_ms = (time.perf_counter() - started) * 1000
+        with self._lock:
+            entry = self._services[service]
+            entry.latencies_ms.append(latency_ms)
+            entry.attempts += attempts
+            entry.errors += failed
+        return latency_ms
+
+
+def _totals(service: _Service) -> ServiceTotals:
+    ordered = sorted(service.latencies_ms)
+    return ServiceTotals(
+        calls=len(ordered),
+        attempts=service.attempts,
+        errors=service.errors,
+        error_rate=service.errors / len(ordered),
+        latency_p50_ms=round(_quantile(ordered, 0.50), 1),
+        latency_p95_ms=round(_quantile(ordered, 0.95), 1),
+        latency_p99_ms=round(_quantile(ordered, 0.99), 1),
+    )
+
+
+def _quantile(ordered: Sequence[float], q: float) -> float:
+    """Nearest-rank quantile of sorted values."""
+    return ordered[min(len(ordered) - 1, max(0, -(-int(q * 100) * len(ordered) // 100) - 1))]

@@ -1,0 +1,81 @@
+"""Everything that Liftwright raises on purpose, and the exit status each ends a command with.
+
+LiftwrightError                 1
+├── InputError                  2  the input, the configuration or the call is wrong
+│   ├── ConfigurationError         a file of config/ (file, line, key, found, allowed)
+│   ├── DataError                  customers, orders, content, engagement (file, row, found)
+│   └── WorkspaceBusy              another run holds the workspace
+├── NoExperiment                1  finished, and the answer is no
+├── ProviderError               3  a service or a model did not give a usable reply
+│   ├── ProviderUnavailable        a passing fault: asked again
+│   ├── ProviderRefused            a lasting one: not asked again
+│   ├── ModelBroken                a model file is missing or not the one that was shipped
+│   └── BudgetSpent                the run's budget does not cover the next call
+└── IntegrityError              4  the audit log or the ledger is not what was written
+"""
+
+from __future__ import annotations
+
+
+class LiftwrightError(Exception):
+    """The root: a caller that catches it catches all that is raised on purpose."""
+
+    exit_status: int = 1
+
+
+class InputError(LiftwrightError):
+    """The input, the configuration or the call is wrong; nothing was done."""
+
+    exit_status = 2
+
+
+class ConfigurationError(InputError):
+    """A configuration file is missing, malformed or holds what is not allowed."""
+
+
+class DataError(InputError):
+    """Customers, orders, content or engagement cannot be read as they are."""
+
+
+class WorkspaceBusy(InputError):  # noqa: N818 - reads as the state it reports
+    """Another run is under way in this workspace."""
+
+
+class NoExperiment(LiftwrightError):  # noqa: N818 - an answer, not a fault
+    """The run finished without an experiment: no approved variant, or too few customers."""
+
+
+class ProviderError(LiftwrightError):
+    """A service or a model gave no usable reply.
+
+    Attributes:
+        retry_after_seconds: how long the service asked to wait; None where it said nothing.
+    """
+
+    exit_status = 3
+
+    def __init__(self, message: str, *, retry_after_seconds: float | None = None) -> None:
+        super().__init__(message)
+        self.retry_after_seconds = retry_after_seconds
+
+
+class ProviderUnavailable(ProviderError):  # noqa: N818 - reads as the state it reports
+    """A passing fault (time-out, overload, connection): worth asking again."""
+
+
+class ProviderRefused(ProviderError):  # noqa: N818 - reads as the state it reports
+    """A lasting fault (credentials, bad request, content filter): asking again cannot help."""
+
+
+class ModelBroken(ProviderError):  # noqa: N818 - reads as the state it reports
+    """A model file is missing or is not the one that was shipped."""
+
+
+class BudgetSpent(ProviderError):  # noqa: N818 - reads as the state it reports
+    """The next call would exceed the run's budget; it was not made."""
+
+
+class IntegrityError(LiftwrightError):
+    """The audit log or the ledger is missing, altered or corrupt."""
+
+    exit_status = 4

@@ -1,0 +1,121 @@
+"""Structured logs: JSON lines with timestamp, agent, action and context; no personal data.
+
+Two files beside the audit: `system.log` takes every event, `experiment.log` those of the
+experiment. A customer appears only as a keyed hash, a message only as its id and digest.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import contextvars
+import hashlib
+import hmac
+import json
+import os
+import threading
+import traceback
+from typing import TYPE_CHECKING
+
+from liftwright.domain import to_json, utc_now
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+EXPERIMENT_AGENTS = frozenset({"segmentation", "experimentation", "reporting"})
+_LEVELS = ("debug", "info", "warning", "error")
+_ANONYMOUS_HEX = 16
+
+_context: contextvars.ContextVar[dict[str, object]] = contextvars.ContextVar("context", default={})  # noqa: B039 - never mutated, always replaced
+
+
+class Log:
+    """The two log files of a workspace; safe for threads, appended line by line."""
+
+    def __init__(self, folder: Path, *, level: str = "info") -> None:
+        self._folder = folder
+        self._lock = threading.Lock()
+        self._least = _LEVELS.index(level)
+        folder.mkdir(parents=True, exist_ok=True)
+
+    def write(self, record: dict[str, object], *, experiment: bool) -> None:
+        """Append one record to system.log, and to experiment.log where it belongs there."""
+        if _LEVELS.index(str(record["level"])) < self._least:
+            return
+        line = json.dumps(to_json(record), ensure_ascii=False) + "\n"
+        names = ("system.log", "experiment.log") if experiment else ("system.log",)
+        with self._lock:
+            for name in names:
+                with (self._folder / name).open("a", encoding="utf-8") as file:
+                    file.write(line)
+
+
+_log: contextvars.ContextVar[Log | None] = contextvars.ContextVar("log", default=None)
+
+
+@contextlib.contextmanager
+def logging_to(log: Log | None, **context: object) -> Iterator[None]:
+    """Within the block, events go to `log` and carry these fields in their context."""
+    log_token = _log.set(log)
+    context_token = _context.set({**_context.get(), **context})
+    try:
+        yield
+    finally:
+        _context.reset(context_token)
+        _log.reset(log_token)
+
+
+@contextlib.contextmanager
+def within(**context: object) -> Iterator[None]:
+    """Within the block, events carry these fields in their context."""
+    token = _context.set({**_context.get(), **context})
+    try:
+        yield
+    finally:
+        _context.reset(token)
+
+
+def event(action: str, *, agent: str, level: str = "info", **fields: object) -> None:
+    """Record that something happened.
+
+    Args:
+        action: the event, in the past tense: `variant_blocked`.
+        agent: which part of the product speaks: `retrieval`, `safety`, `pipeline`.
+        level: debug, info, warning or error.
+        **fields: ids, counts, durations; never a message's text or a person.
+    """
+    log = _log.get()
+    if log is None:
+        return
+    record: dict[str, object] = {
+        "timestamp": utc_now(),
+        "level": level,
+        "agent": agent,
+        "action": action,
+        "context": {**_context.get(), **fields},
+    }
+    log.write(record, experiment=agent in EXPERIMENT_AGENTS)
+
+
+def fault(action: str, error: BaseException, *, agent: str, **fields: object) -> None:
+    """Record an error: its type, its message where it is one of ours, and where it arose."""
+    from liftwright.errors import LiftwrightError
+
+    frames = traceback.extract_tb(error.__traceback__)
+    stack = [f"{os.path.basename(f.filename)}:{f.lineno} {f.name}" for f in frames]  # noqa: PTH119 - a name, not a path
+    # A foreign error's message may hold a row's values or a reply's text.
+    message = str(error) if isinstance(error, LiftwrightError) else ""
+    event(
+        action,
+        agent=agent,
+        level="error",
+        error=type(error).__name__,
+        message=message,
+        stack=stack,
+        **fields,
+    )
+
+
+def anonymise(customer_id: str, *, key: bytes) -> str:
+    """A customer's id for a log: 16 hex digits of HMAC-SHA256 under the workspace's key."""
+    return hmac.new(key, customer_id.encode(), hashlib.sha256).hexdigest()[:_ANONYMOUS_HEX]

@@ -1,0 +1,209 @@
+"""What the product asks of the outside world.
+
+A port is a callable: one frozen request in, one frozen reply out. It carries an `identity` that
+names what would change the reply, and says whether it is `metered` (costs money or leaves the
+machine): only metered calls go through the ledger. Adapters raise `ProviderUnavailable` for
+what is worth asking again and `ProviderRefused` for what is not; nothing else may leave them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from pathlib import Path
+
+    import numpy as np
+    import numpy.typing as npt
+
+    from liftwright.domain import (
+        Completion,
+        Document,
+        Finding,
+        Identity,
+        Passage,
+        Prompt,
+        Query,
+        Table,
+    )
+
+    Vectors = npt.NDArray[np.float32]
+    Row = tuple[object, ...]
+
+
+class Port(Protocol):
+    """What every port has beside its call."""
+
+    @property
+    def identity(self) -> Identity:
+        """What would change the reply."""
+        ...
+
+    @property
+    def metered(self) -> bool:
+        """Whether a call costs money or leaves the machine."""
+        ...
+
+
+class Complete(Port, Protocol):
+    """Writes one draft of a message."""
+
+    def __call__(self, request: Prompt, /) -> Completion:
+        """The draft; its text should be JSON with `subject` and `body`."""
+        ...
+
+
+class Embed(Port, Protocol):
+    """Turns texts into vectors."""
+
+    def __call__(self, request: tuple[str, ...], /) -> Vectors:
+        """Float32 of shape (texts, dimensions), each row of length 1."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IndexReport:
+    """What indexing did: documents by what happened to them, and paragraphs in the index."""
+
+    name: str
+    documents: int
+    paragraphs: int
+    added: int
+    changed: int
+    removed: int
+    unchanged: int
+    embedded: int
+    errors: tuple[str, ...] = ()
+
+
+class Index(Port, Protocol):
+    """Makes documents searchable; what has not changed is not worked on again."""
+
+    def __call__(
+        self, request: tuple[Document, ...], /, *, progress: Callable[[int, int], None]
+    ) -> IndexReport:
+        """Index exactly these documents; `progress` is told (paragraphs done, of)."""
+        ...
+
+
+class Search(Port, Protocol):
+    """Finds passages in the index named by its identity's corpus."""
+
+    def __call__(self, request: Query, /) -> tuple[Passage, ...]:
+        """The best passage of each document, best first, at most `top_k`."""
+        ...
+
+
+class Screen(Port, Protocol):
+    """Looks for harm in a text."""
+
+    def __call__(self, request: str, /) -> tuple[Finding, ...]:
+        """One finding for each of the four categories."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Source:
+    """A file of rows that an engine reads.
+
+    Attributes:
+        path: CSV or Parquet, or a folder of Parquet files.
+        text: whether every column is read as text, in its exact bytes.
+    """
+
+    path: Path
+    text: bool = True
+
+
+class Engine(Port, Protocol):
+    """Runs the data plane's statements, written in DuckDB's dialect; four verbs."""
+
+    def open(self, name: str, source: Source) -> tuple[str, ...]:
+        """Make the file readable as table `name`, with `_row` (from 1); its own column names."""
+        ...
+
+    def keep(self, name: str, statement: str, *, stored: bool = True) -> None:
+        """Name a statement's rows: stored now, or computed again at each use."""
+        ...
+
+    def rows(self, statement: str) -> Sequence[Row]:
+        """A statement's rows. For counts and sums, never for customers."""
+        ...
+
+    def write(self, statement: str, path: Path, table: Table | None = None) -> int:
+        """Write rows to Parquet, whole or not at all; the number of rows."""
+        ...
+
+    def close(self) -> None:
+        """Give back memory and files."""
+        ...
+
+
+class Observe(Port, Protocol):
+    """Tells what came of an assignment."""
+
+    def __call__(self, request: str, /) -> str:
+        """The name of the table of engagement for this table of assignments."""
+        ...
+
+
+class Store(Protocol):
+    """Rows of the ledger, kept by key; safe for threads and for a process that dies."""
+
+    def get(self, key: str) -> Mapping[str, object] | None:
+        """The row of `key`, or None."""
+        ...
+
+    def put(self, key: str, row: Mapping[str, object]) -> None:
+        """Write the row of `key`, durable when this returns."""
+        ...
+
+    def rows(self, **equals: object) -> Iterable[Mapping[str, object]]:
+        """The rows whose columns have these values."""
+        ...
+
+    def close(self) -> None:
+        """Give back the file."""
+        ...
+
+
+class Secrets(Protocol):
+    """Gives a secret by name."""
+
+    def __call__(self, name: str, /) -> str | None:
+        """The secret's value; None where there is none."""
+        ...
+
+
+class Telemetry(Protocol):
+    """Receives one span per stage and external call."""
+
+    def __call__(self, name: str, fields: Mapping[str, object], /) -> None:
+        """Take one finished span."""
+        ...
+
+
+class Track(Protocol):
+    """Records a finished run with an experiment tracker."""
+
+    def __call__(self, run: Mapping[str, object], folder: Path, /) -> None:
+        """Take the run's record and its folder."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ports:
+    """The adapters of one workspace; those behind a factory are made when they are needed."""
+
+    complete: Complete
+    embed: Embed
+    index: Index
+    search: Callable[[str], Search]
+    screen: Screen
+    engine: Callable[[], Engine]
+    store: Callable[[], Store]
+    secrets: Secrets
+    telemetry: Telemetry
+    track: Track

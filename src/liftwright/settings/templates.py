@@ -1,0 +1,74 @@
+"""The prompt templates, and which placeholders each may and must have."""
+
+from __future__ import annotations
+
+import string
+from typing import TYPE_CHECKING
+
+from liftwright.errors import ConfigurationError
+from liftwright.settings.faults import nearest
+from liftwright.settings.yaml import read_text
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+BASE = "base_template"
+CONTROL_MESSAGE = "control_message"
+
+_REQUIRED = {
+    BASE: frozenset(
+        {"brand", "segment_description", "segment_features", "tone_instructions", "passages"}
+        | {"subject_max_characters", "body_min_words", "body_max_words"}
+    ),
+}
+_OPTIONAL = {
+    BASE: frozenset({"segment_label", "tone", "feedback"}),
+    CONTROL_MESSAGE: frozenset({"brand"}),
+}
+_TONE_OPTIONAL = frozenset({"brand"})
+
+
+def tone_template(tone: str) -> str:
+    """The stem of the file that instructs a writer in this tone."""
+    return f"tone_{tone}"
+
+
+def read_templates(folder: Path, tones: Sequence[str]) -> dict[str, str]:
+    """Read the base template, one file per tone, and the control message.
+
+    Raises:
+        ConfigurationError: where one is missing or empty, or a placeholder is unknown or missing.
+    """
+    names = [BASE, *(tone_template(tone) for tone in tones), CONTROL_MESSAGE]
+    templates = {name: read_text(folder / f"{name}.txt") for name in names}
+    for name, text in templates.items():
+        _check(folder / f"{name}.txt", text, name)
+    return templates
+
+
+def _check(file: Path, text: str, name: str) -> None:
+    required = _REQUIRED.get(name, frozenset())
+    allowed = required | _OPTIONAL.get(name, _TONE_OPTIONAL)
+    seen: set[str] = set()
+    for number, line in enumerate(text.splitlines(), start=1):
+        try:
+            fields = [field for _, field, _, _ in string.Formatter().parse(line)]
+        except ValueError:
+            raise ConfigurationError(
+                f"{file}:{number}: a single brace; write {{{{ or }}}} for a brace itself"
+            ) from None
+        for field in fields:
+            if field is not None and field not in allowed:
+                raise ConfigurationError(
+                    f"{file}:{number}: unknown placeholder {{{field}}}; "
+                    f"{nearest(field, sorted(allowed))}"
+                )
+            seen.add(field or "")
+    missing = sorted(required - seen)
+    if missing:
+        raise ConfigurationError(f"{file}: the placeholder {{{missing[0]}}} is missing")
+    if name == CONTROL_MESSAGE and not text.startswith("Subject:"):
+        raise ConfigurationError(
+            f"{file}:1: found {text.splitlines()[0][:40]!r}, allowed: a line 'Subject: …' first"
+        )

@@ -1,0 +1,137 @@
+"""YAML 1.2 core values with the line of every key; dates and `no` stay text, keys are unique."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import yaml
+
+from liftwright.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    import pathlib
+    from collections.abc import Mapping
+
+Path = tuple[str | int, ...]
+_TAG = "tag:yaml.org,2002:"
+_INTEGER = re.compile(r"[-+]?[0-9]+\Z")
+_FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?\Z")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tree:
+    """A file's values, and the line of each key."""
+
+    file: pathlib.Path
+    data: object
+    lines: Mapping[Path, int]
+
+    def at(self, path: Path) -> str:
+        """`file:line: key`, for the head of a message."""
+        return f"{self.where(path)}: {dotted(path)}" if path else self.where(path)
+
+    def where(self, path: Path) -> str:
+        """`file:line` of the key, or of the nearest one above it that stands in the file."""
+        for end in range(len(path), 0, -1):
+            if path[:end] in self.lines:
+                return f"{self.file}:{self.lines[path[:end]]}"
+        return str(self.file)
+
+
+def dotted(path: Path) -> str:
+    """A key as people write it: `rules.0.label`."""
+    return ".".join(str(part) for part in path)
+
+
+def read_text(file: pathlib.Path) -> str:
+    """A configuration file's text.
+
+    Raises:
+        ConfigurationError: where it is missing, unreadable, empty or not UTF-8.
+    """
+    try:
+        text = file.read_text(encoding="utf-8-sig")
+    except FileNotFoundError:
+        raise ConfigurationError(
+            f"{file}: no such file; `liftwright init DIR` lays one down"
+        ) from None
+    except UnicodeDecodeError as error:
+        raise ConfigurationError(f"{file}: not UTF-8 (byte {error.start})") from None
+    except OSError as error:
+        raise ConfigurationError(f"{file}: cannot be read ({error.strerror})") from None
+    if not text.strip():
+        raise ConfigurationError(f"{file}: the file is empty")
+    return text
+
+
+def load(text: str, file: pathlib.Path) -> Tree:
+    """Parse YAML text.
+
+    Raises:
+        ConfigurationError: naming the line, where it is malformed or repeats a key.
+    """
+    try:
+        node = yaml.compose(text, Loader=yaml.SafeLoader)
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        line = f":{mark.line + 1}" if mark else ""
+        raise ConfigurationError(f"{file}{line}: malformed YAML: {error.problem}") from None
+    except yaml.YAMLError as error:
+        raise ConfigurationError(f"{file}: malformed YAML: {error}") from None
+    lines: dict[Path, int] = {}
+    data = None if node is None else _value(node, (), lines, file)
+    if not isinstance(data, dict):
+        found = "nothing" if data is None else type(data).__name__
+        raise ConfigurationError(f"{file}: found {found}, allowed: a mapping of keys to values")
+    return Tree(file=file, data=data, lines=lines)
+
+
+def parse_value(text: str) -> object:
+    """One value as a file would hold it: `0.1`, `true`, `[a, b]`, `text`.
+
+    Raises:
+        ValueError: where it is malformed.
+    """
+    try:
+        node = yaml.compose(text, Loader=yaml.SafeLoader)
+        return "" if node is None else _value(node, (), {}, None)
+    except (yaml.YAMLError, ConfigurationError) as error:
+        raise ValueError(str(error)) from None
+
+
+def _value(
+    node: yaml.Node, path: Path, lines: dict[Path, int], file: pathlib.Path | None
+) -> object:
+    lines.setdefault(path, node.start_mark.line + 1)
+    if isinstance(node, yaml.SequenceNode):
+        return [_value(item, (*path, i), lines, file) for i, item in enumerate(node.value)]
+    if isinstance(node, yaml.MappingNode):
+        result: dict[str, object] = {}
+        for key_node, item in node.value:
+            key, line = str(key_node.value), key_node.start_mark.line + 1
+            if not isinstance(key_node, yaml.ScalarNode):
+                raise ConfigurationError(f"{file}:{line}: a key must be one word or text")
+            if key in result:
+                raise ConfigurationError(f"{file}:{line}: {dotted((*path, key))}: given twice")
+            lines[(*path, key)] = line
+            result[key] = _value(item, (*path, key), lines, file)
+        return result
+    return _scalar(node)
+
+
+def _scalar(node: yaml.Node) -> object:
+    text = str(node.value)
+    plain = isinstance(node, yaml.ScalarNode) and node.style is None
+    if not plain or (node.tag == f"{_TAG}str" and not _FLOAT.match(text)):
+        return text
+    if text in {"", "~", "null", "Null", "NULL"}:
+        return None
+    if text.lower() in {"true", "false"}:
+        return text.lower() == "true"
+    if _INTEGER.match(text):
+        return int(text)
+    if _FLOAT.match(text):
+        return float(text)
+    return text

@@ -1,0 +1,21 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    folder = ROOT.parent / "shared" / "data"
+    if not folder.is_dir():
+        pytest.skip("public data sets are not beside this checkout (see docs/data.md)")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def sample_workspace_root() -> Path:
+    """The repository root, which is itself a workspace with the sample brand."""
+    return ROOT

@@ -1,0 +1,204 @@
+from __future__ import annotations
+
+import importlib.util
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import duckdb
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+if TYPE_CHECKING:
+    from types import ModuleType
+
+ROOT = Path(__file__).parents[2]
+COLUMNS = [
+    "customer_id",
+    "age",
+    "location",
+    "tier",
+    "purchase_frequency",
+    "avg_order_value",
+    "last_engagement_days",
+    "historical_open_rate",
+    "historical_click_rate",
+]
+
+
+def _load_tool() -> ModuleType:
+    spec = importlib.util.spec_from_file_location(
+        "make_customers", ROOT / "tools" / "make_customers.py"
+    )
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+tool = _load_tool()
+
+
+@pytest.fixture(scope="module")
+def many() -> pd.DataFrame:
+    """Enough customers for a correlation to be no accident of the draw."""
+    customers: pd.DataFrame = tool.make_customers(20_000, 3)
+    return customers
+
+
+def _rank_correlation(customers: pd.DataFrame, one: str, other: str) -> float:
+    return float(customers[one].corr(customers[other], method="spearman"))
+
+
+def test_main_without_rows_writes_500_customers_with_the_nine_columns(tmp_path: Path) -> None:
+    out = tmp_path / "customers.csv"
+
+    assert tool.main(["--out", str(out)]) == 0
+
+    customers = pd.read_csv(out)
+    assert list(customers.columns) == COLUMNS
+    assert len(customers) == 500
+    assert customers["customer_id"].iloc[[0, -1]].tolist() == ["C00001", "C00500"]
+
+
+def test_main_with_defaults_gives_the_customers_that_are_shipped(tmp_path: Path) -> None:
+    out = tmp_path / "customers.csv"
+
+    tool.main(["--out", str(out)])
+
+    assert out.read_bytes() == (ROOT / "data" / "raw" / "customers.csv").read_bytes()
+
+
+@pytest.mark.parametrize("name", ["customers.csv", "customers.parquet"])
+def test_main_with_equal_seeds_writes_equal_bytes(tmp_path: Path, name: str) -> None:
+    paths = [tmp_path / folder / name for folder in ("first", "second", "other")]
+
+    for path, seed in zip(paths, ["11", "11", "12"], strict=True):
+        tool.main(["--rows", "300", "--seed", seed, "--out", str(path)])
+
+    first, second, other = (path.read_bytes() for path in paths)
+    assert first == second
+    assert first != other
+
+
+def test_write_customers_to_parquet_holds_the_rows_of_the_csv(tmp_path: Path) -> None:
+    customers = tool.make_customers(200, 5)
+    tool.write_customers(customers, tmp_path / "c.parquet")
+    tool.write_customers(customers, tmp_path / "c.csv")
+
+    with duckdb.connect() as connection:
+        difference = connection.execute(
+            "SELECT count(*) FROM (FROM read_parquet($parquet) EXCEPT FROM read_csv($csv))",
+            {"parquet": str(tmp_path / "c.parquet"), "csv": str(tmp_path / "c.csv")},
+        ).fetchall()
+        kept = connection.read_parquet(str(tmp_path / "c.parquet")).shape
+
+    assert difference == [(0,)]
+    assert kept == (200, 9)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "key"),
+    [(["--rows", "0"], "rows"), (["--rows", "-4"], "rows"), (["--seed", "-1"], "seed")],
+)
+def test_main_with_an_impossible_number_returns_2_and_writes_nothing(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], key: str
+) -> None:
+    out = tmp_path / "customers.csv"
+
+    assert tool.main([*arguments, "--out", str(out)]) == 2
+
+    assert capsys.readouterr().err.startswith(f"{key}: found {arguments[1]}")
+    assert not out.exists()
+
+
+@settings(max_examples=25, deadline=None)
+@given(rows=st.integers(1, 400), seed=st.integers(0, 2**32))
+def test_make_customers_with_any_seed_stays_in_range(rows: int, seed: int) -> None:
+    customers = tool.make_customers(rows, seed)
+
+    assert len(customers) == rows
+    assert customers["customer_id"].is_unique
+    assert customers["age"].dropna().between(18, 85).all()
+    assert set(customers["location"].dropna()) <= set(tool.LOCATIONS)
+    assert set(customers["tier"]) <= {"Bronze", "Silver", "Gold"}
+    assert (customers["purchase_frequency"] >= 0.5).all()
+    assert (customers["avg_order_value"] > 0).all()
+    assert customers["last_engagement_days"].between(0, 730).all()
+    assert customers["historical_open_rate"].between(0, 1).all()
+    assert (customers["historical_click_rate"] <= customers["historical_open_rate"]).all()
+    required = customers.drop(columns=["age", "location"])
+    assert not required.isna().to_numpy().any()
+
+
+def test_make_customers_with_a_hundred_thousand_rows_keeps_ids_unique_and_sorted() -> None:
+    ids = tool.make_customers(100_000, 1)["customer_id"]
+
+    assert ids.is_unique
+    assert ids.is_monotonic_increasing
+    assert ids.iloc[-1] == "C100000"
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "low", "high"),
+    [
+        ("purchase_frequency", "last_engagement_days", -0.9, -0.4),
+        ("purchase_frequency", "historical_open_rate", 0.3, 0.9),
+        ("last_engagement_days", "historical_open_rate", -0.9, -0.3),
+        ("historical_open_rate", "historical_click_rate", 0.5, 0.97),
+        ("age", "avg_order_value", 0.1, 0.6),
+    ],
+)
+def test_make_customers_features_hang_together_as_in_a_shop(
+    many: pd.DataFrame, one: str, other: str, low: float, high: float
+) -> None:
+    assert low < _rank_correlation(many, one, other) < high
+
+
+def test_make_customers_rates_have_the_mean_of_retail_mail(many: pd.DataFrame) -> None:
+    assert many["historical_open_rate"].mean() == pytest.approx(0.24, abs=0.02)
+    assert many["historical_click_rate"].mean() == pytest.approx(0.07, abs=0.015)
+
+
+def test_make_customers_order_counts_are_over_dispersed(many: pd.DataFrame) -> None:
+    orders = 2 * many["purchase_frequency"]
+
+    assert orders.var() > 3 * orders.mean()
+
+
+def test_make_customers_order_values_are_nearer_to_log_normal_than_normal(
+    many: pd.DataFrame,
+) -> None:
+    value = many["avg_order_value"]
+
+    assert value.skew() > 1
+    assert abs(np.log(value).skew()) < 0.3
+
+
+def test_make_customers_tiers_follow_yearly_spend_with_noise(many: pd.DataFrame) -> None:
+    spend = many["purchase_frequency"] * many["avg_order_value"]
+    median = spend.groupby(many["tier"]).median()
+    shares = many["tier"].value_counts(normalize=True)
+
+    assert median["Bronze"] < 300 < median["Silver"] < 800 < median["Gold"]
+    assert shares.min() > 0.1
+    silver = spend[many["tier"] == "Silver"]
+    assert silver.min() < 300
+    assert silver.max() > 800
+
+
+def test_make_customers_leaves_a_few_ages_and_locations_unknown(many: pd.DataFrame) -> None:
+    unknown = many.isna().mean()
+
+    assert 0.005 < unknown["age"] < 0.03
+    assert 0.003 < unknown["location"] < 0.02
+
+
+def test_make_customers_types_make_up_the_whole() -> None:
+    assert sum(each.share for each in tool.TYPES) == pytest.approx(1)
+    assert sum(tool.LOCATIONS.values()) == pytest.approx(1)
