@@ -1,0 +1,128 @@
+"""Power of a two-sided test of two proportions, and what follows from it.
+
+All three functions use the arcsine transformation, under which the variance of a rate does not
+depend on the rate. Source: Cohen (1988), Statistical Power Analysis, chapter 6.
+"""
+
+from __future__ import annotations
+
+import math
+
+from liftwright.errors import InputError
+
+
+def power_of(
+    base: float, difference: float, n_treatment: float, n_control: float, *, alpha: float = 0.05
+) -> float:
+    """Probability that the test finds a difference that is there.
+
+    Args:
+        base: Rate of the control, above 0 and below 1.
+        difference: Absolute difference, of either sign; base + difference within 0 and 1.
+        n_treatment: Units of the treatment.
+        n_control: Units of the control.
+        alpha: Level of the two-sided test; divide it for a family of tests.
+
+    Raises:
+        InputError: An argument outside its range.
+    """
+    from scipy.special import ndtr
+
+    _check(base=base, alpha=alpha, units=min(n_treatment, n_control))
+    effect = _distance(base, difference) / math.sqrt(1.0 / n_treatment + 1.0 / n_control)
+    critical = _quantile(1.0 - alpha / 2.0)
+    return float(ndtr(effect - critical) + ndtr(-effect - critical))
+
+
+def smallest_detectable_effect(
+    base: float,
+    n_treatment: float,
+    n_control: float,
+    *,
+    alpha: float = 0.05,
+    power: float = 0.8,
+) -> float | None:
+    """Smallest absolute increase that is found with the given power.
+
+    Args:
+        base: Rate of the control, above 0 and below 1.
+        n_treatment: Units of the treatment.
+        n_control: Units of the control.
+        alpha: Level of the two-sided test; divide it for a family of tests.
+        power: Probability to find it, above alpha and below 1.
+
+    Returns:
+        The increase as a fraction, 0.05 is five points; None where even a rate of 1 would not be
+        found with that power.
+
+    Raises:
+        InputError: An argument outside its range.
+    """
+    _check(base=base, alpha=alpha, power=power, units=min(n_treatment, n_control))
+    step = math.sqrt(1.0 / n_treatment + 1.0 / n_control) * _signal(alpha, power) / 2.0
+    angle = math.asin(math.sqrt(base)) + step
+    return math.sin(angle) ** 2 - base if angle <= math.pi / 2.0 else None
+
+
+def sample_size(
+    base: float,
+    difference: float,
+    *,
+    alpha: float = 0.05,
+    power: float = 0.8,
+    treatment_per_control: float = 1.0,
+) -> tuple[int, int]:
+    """Units that are needed to find a difference.
+
+    Args:
+        base: Rate of the control, above 0 and below 1.
+        difference: Absolute difference other than 0; base + difference within 0 and 1.
+        alpha: Level of the two-sided test; divide it for a family of tests.
+        power: Probability to find it, above alpha and below 1.
+        treatment_per_control: Units of the treatment for each of the control.
+
+    Returns:
+        Units of treatment and of control, rounded up.
+
+    Raises:
+        InputError: An argument outside its range.
+    """
+    _check(base=base, alpha=alpha, power=power, units=treatment_per_control)
+    distance = _distance(base, difference)
+    if not distance:
+        message = "power: difference 0; a sample size needs a difference other than 0"
+        raise InputError(message)
+    control = (1.0 + 1.0 / treatment_per_control) * (_signal(alpha, power) / distance) ** 2
+    return math.ceil(control * treatment_per_control), math.ceil(control)
+
+
+def _distance(base: float, difference: float) -> float:
+    rate = base + difference
+    if not 0.0 <= rate <= 1.0:
+        message = f"power: base {base} + difference {difference} = {rate}; allowed is 0 to 1"
+        raise InputError(message)
+    return 2.0 * abs(math.asin(math.sqrt(rate)) - math.asin(math.sqrt(base)))
+
+
+def _signal(alpha: float, power: float) -> float:
+    return _quantile(1.0 - alpha / 2.0) + _quantile(power)
+
+
+def _quantile(level: float) -> float:
+    from scipy.special import ndtri
+
+    return float(ndtri(level))
+
+
+def _check(*, base: float, alpha: float, units: float, power: float | None = None) -> None:
+    if not 0.0 < base < 1.0:
+        message = f"power: base rate {base}; allowed is above 0 and below 1"
+    elif not 0.0 < alpha < 1.0:
+        message = f"power: alpha {alpha}; allowed is above 0 and below 1"
+    elif power is not None and not alpha < power < 1.0:
+        message = f"power: power {power}; allowed is above alpha ({alpha}) and below 1"
+    elif not units > 0:
+        message = f"power: {units} units in an arm; allowed is above 0"
+    else:
+        return
+    raise InputError(message)

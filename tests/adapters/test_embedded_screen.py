@@ -1,0 +1,267 @@
+"""The embedded screener: what it blocks, what it lets pass, and how it fails."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from liftwright import models
+from liftwright.adapters.embedded_embed import MiniLmEmbed
+from liftwright.adapters.embedded_screen import EmbeddedScreen, read_pieces
+from liftwright.adapters.embedded_screen_text import deobfuscate, make_visible
+from liftwright.domain import CATEGORIES
+from liftwright.errors import ModelBroken
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from liftwright.domain import Finding
+
+SCREEN = EmbeddedScreen(MiniLmEmbed())
+BENIGN = (
+    "Our spring linen collection has landed in three new colours.",
+    "Members enjoy free delivery on every order.",
+    "Shoot us a message if your size is missing.",
+    "The bath bombs are made by hand in Leeds.",
+    "Thank you for ten years with us.",
+    "Returns are free within 60 days.",
+    "A killer deal on hiking boots ends on Sunday.",
+    "Our raincoats keep you dry from collar to cuff.",
+    "Your points expire in March.",
+    "Pair the wrap dress with sandals.",
+    "We donate to shelters in your city.",
+    "See you soon in store.",
+)
+HARMFUL = (
+    ("violence", "I will kill you and your family."),
+    ("hate", "All immigrants are vermin."),
+    ("self_harm", "Go and cut yourself, it will make the pain stop."),
+    ("sexual", "She moaned as he pushed his cock inside her."),
+)
+
+
+def _severities(findings: tuple[Finding, ...]) -> dict[str, int]:
+    return {finding.category: finding.severity for finding in findings}
+
+
+@pytest.mark.parametrize("text", ["", "  \n\t ", "\u200b\u200d", "<p></p>", "…!?"])
+def test_screen_nothing_to_read_finds_nothing(text: str) -> None:
+    findings = SCREEN(text)
+    assert tuple(finding.category for finding in findings) == CATEGORIES
+    assert {(f.severity, f.score, f.start, f.end) for f in findings} == {(0, 0.0, None, None)}
+
+
+@pytest.mark.parametrize(("category", "text"), HARMFUL)
+def test_screen_plain_harm_is_severity_six(category: str, text: str) -> None:
+    assert _severities(SCREEN(text))[category] == 6
+
+
+@pytest.mark.parametrize(("category", "text"), HARMFUL)
+def test_screen_harm_among_twelve_harmless_sentences_is_found_and_pointed_at(
+    category: str, text: str
+) -> None:
+    mail = " ".join((*BENIGN[:6], text, *BENIGN[6:]))
+    (worst,) = (found for found in SCREEN(mail) if found.category == category)
+    assert worst.severity == 6
+    assert worst.start is not None
+    assert worst.end is not None
+    assert worst.start < mail.index(text) + len(text)
+    assert worst.end > mail.index(text)
+
+
+def test_screen_benign_mail_is_below_six_in_all_categories() -> None:
+    assert max(_severities(SCREEN(" ".join(BENIGN))).values()) < 6
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "k1ll y0ur$elf",
+        "K\u200bill your\u200bself",
+        "\u043aill y\u043eurself",
+        "k i l l yourself",
+        "<p>ki<b>ll</b> your<i>self</i></p>",
+        "<img src='x.png' alt='kill yourself'>",
+        "&#107;ill yourself",
+        "\U0001d424\U0001d422\U0001d425\U0001d425 yourself",
+        "<b kill yourself>",
+    ],
+)
+def test_screen_obfuscated_harm_is_severity_six(text: str) -> None:
+    assert _severities(SCREEN(text))["self_harm"] == 6
+
+
+def test_screen_severe_word_of_the_lexicon_is_severity_six_and_says_so() -> None:
+    (hate,) = (f for f in SCREEN("They called him a w3tback here.") if f.category == "hate")
+    assert hate.severity == 6
+    assert hate.reason in {"lexicon", "classifier"}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Save 69 on selected rugs.",
+        "A pack mule and an ass in wood, hand-carved toys.",
+        "Cock-a-doodle-doo: rooster egg cups are back.",
+        "Maine Coon cats love this tree.",
+        "Meet the Nickers, a family of makers.",
+        "Our kites fly higher, the sky is the limit.",
+    ],
+)
+def test_screen_words_with_everyday_meanings_are_not_in_the_lexicon(text: str) -> None:
+    assert "lexicon" not in {finding.reason for finding in SCREEN(text)}, text
+
+
+def test_many_gives_what_each_text_gets_alone() -> None:
+    texts = (*BENIGN[:3], HARMFUL[0][1], "", " ".join(BENIGN), HARMFUL[2][1])
+    assert SCREEN.many(texts) == tuple(SCREEN(text) for text in texts)
+
+
+def test_many_of_nothing_gives_nothing() -> None:
+    assert SCREEN.many(()) == ()
+
+
+def test_screen_scores_are_probabilities_and_follow_severity() -> None:
+    for findings in SCREEN.many((*BENIGN, *(text for _, text in HARMFUL))):
+        for finding in findings:
+            assert 0 <= finding.score <= 1
+            assert finding.severity in {0, 2, 4, 6}
+            assert bool(finding.reason) == (finding.severity > 0)
+            assert finding.check == "safety"
+
+
+def test_identity_depends_on_the_files(tmp_path: Path) -> None:
+    missing = EmbeddedScreen(MiniLmEmbed(), tmp_path).identity
+    assert SCREEN.identity.provider == "embedded"
+    assert SCREEN.identity.model == "minilm-heads"
+    assert len(SCREEN.identity.version) == 12
+    assert missing.version != SCREEN.identity.version
+    assert not SCREEN.metered
+
+
+@pytest.mark.parametrize("name", ["screener.json", "lexicon.json"])
+def test_screen_missing_file_is_refused_by_name(tmp_path: Path, name: str) -> None:
+    _copy_models(tmp_path)
+    (tmp_path / name).unlink()
+    with pytest.raises(ModelBroken, match=name):
+        EmbeddedScreen(MiniLmEmbed(), tmp_path)("hello")
+
+
+@pytest.mark.parametrize(
+    ("name", "spoil"),
+    [
+        ("screener.json", lambda text: text[:-40]),
+        ("screener.json", lambda _: "[1, 2]\n"),
+        ("screener.json", lambda text: text.replace('"format": 1', '"format": 2')),
+        ("lexicon.json", lambda text: text.replace('"format": 1', '"format": 2')),
+        ("lexicon.json", lambda _: ""),
+    ],
+)
+def test_screen_altered_file_is_refused_by_name(
+    tmp_path: Path, name: str, spoil: Callable[[str], str]
+) -> None:
+    _copy_models(tmp_path)
+    path = tmp_path / name
+    path.write_text(spoil(path.read_text(encoding="ascii")), encoding="ascii")
+    with pytest.raises(ModelBroken, match=name):
+        EmbeddedScreen(MiniLmEmbed(), tmp_path)("hello")
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("cuts", [0.5, 0.4, 0.6]),
+        ("cuts", [0.1, 0.2]),
+        ("weights", []),
+        ("weights", [0.1, 0.2]),
+        ("weights", "0.1"),
+        ("bias", "much"),
+        ("slope", float("inf")),
+        ("offset", None),
+    ],
+)
+def test_screen_impossible_head_is_refused(tmp_path: Path, key: str, value: object) -> None:
+    _copy_models(tmp_path)
+    path = tmp_path / "screener.json"
+    content = json.loads(path.read_text(encoding="ascii"))
+    content["heads"]["violence"][key] = value
+    models.write_checked(path, content)
+    with pytest.raises(ModelBroken, match=r"screener\.json"):
+        EmbeddedScreen(MiniLmEmbed(), tmp_path)("hello")
+
+
+def test_screen_head_of_a_missing_category_is_refused(tmp_path: Path) -> None:
+    _copy_models(tmp_path)
+    path = tmp_path / "screener.json"
+    content = json.loads(path.read_text(encoding="ascii"))
+    del content["heads"]["sexual"]
+    models.write_checked(path, content)
+    with pytest.raises(ModelBroken, match="sexual"):
+        EmbeddedScreen(MiniLmEmbed(), tmp_path)("hello")
+
+
+def _copy_models(folder: Path) -> None:
+    for name in ("screener.json", "lexicon.json"):
+        (folder / name).write_bytes((models.FOLDER / name).read_bytes())
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.text(max_size=200))
+def test_make_visible_any_text_remembers_where_each_character_stood(text: str) -> None:
+    for version in (make_visible(text), deobfuscate(make_visible(text))):
+        assert len(version.text) == len(version.origins)
+        assert all(0 <= origin < len(text) for origin in version.origins)
+        assert list(version.origins) == sorted(version.origins)
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.text(alphabet=st.sampled_from("ab .!?\n\t-1"), max_size=300))
+def test_read_pieces_any_text_leaves_no_word_out(text: str) -> None:
+    visible = make_visible(text)
+    pieces = read_pieces(visible)
+    parts = [piece for piece in pieces if piece != (0, len(visible.text))] or pieces
+    read = {index for start, end in parts for index in range(start, end)}
+    missed = [c for index, c in enumerate(visible.text) if index not in read and c.isalpha()]
+    assert not missed
+
+
+@pytest.mark.parametrize(
+    ("original", "plain"),
+    [
+        ("<style>b{color:red}</style>Hi", "Hi"),
+        ("<!-- note -->Hi", "Hi"),
+        ("a<br>b", "a\n\nb"),
+        ("I <3 you", "I <3 you"),
+        ("fish &amp; chips", "fish & chips"),
+        ("caf\u00e9 \uff21\uff22", "cafe AB"),
+        ("\U0001f17a\U0001f178", "KI"),
+    ],
+)
+def test_make_visible_markup_and_letters_become_plain(original: str, plain: str) -> None:
+    assert make_visible(original).text.strip() == plain
+
+
+@pytest.mark.parametrize(
+    ("text", "read"),
+    [
+        ("pu$$y", "pussy"),
+        ("sh1t", "shit"),
+        ("@ss a$$", "ass ass"),
+        ("k.i.l.l", "kill"),
+        ("Save $50 with SAVE20 on MP3 players, 24/7!", None),
+        ("3XL shirts at 15% off, 50ml creams", None),
+    ],
+)
+def test_deobfuscate_letters_return_and_numbers_stay(text: str, read: str | None) -> None:
+    assert deobfuscate(make_visible(text)).text == (text if read is None else read)
+
+
+def test_screen_long_run_on_sentence_hides_nothing() -> None:
+    calm = "and our shirts are soft and our socks are warm and our coats are dry "
+    text = calm * 12 + "i will kill you and your family " + calm * 12
+    assert _severities(SCREEN(text))["violence"] == 6

@@ -1,0 +1,27 @@
+from __future__ import annotations
+
+import math
+
+import pytest
+
+from liftwright.stats import Correction, adjust_p_values
+
+
+@pytest.mark.parametrize(
+    ("correction", "expected"),
+    [
+        ("holm", [0.03, None, 0.04, 0.04, None]),
+        ("bh", [0.03, None, 0.03, 0.03, None]),
+        ("none", [0.01, None, 0.03, 0.02, None]),
+    ],
+)
+def test_adjust_p_values_leaves_missing_ones_out_of_the_family(
+    correction: Correction, expected: list[float | None]
+) -> None:
+    found = adjust_p_values([0.01, None, 0.03, 0.02, math.nan], correction)
+    assert found == pytest.approx(expected)
+
+
+def test_adjust_p_values_of_no_tests_is_empty_handed() -> None:
+    assert adjust_p_values([None]) == [None]
+    assert adjust_p_values([]) == []
