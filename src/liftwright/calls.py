@@ -6,6 +6,7 @@ Adapters switch their vendor's own retries off, say what is worth asking again b
 
 from __future__ import annotations
 
+import math
 import random
 import threading
 import time
@@ -115,7 +116,7 @@ class Calls:
             return {name: _totals(service) for name, service in sorted(self._services.items())}
 
     def _wait(self, attempt: int, asked_seconds: float | None) -> float:
-        if asked_seconds is not None:
+        if asked_seconds is not None and not math.isnan(asked_seconds):
             return min(max(asked_seconds, 0.0), self._settings.max_wait_seconds)
         # Waits of 2, 4, 8 … seconds, spread downwards so that callers do not come back as one.
         full: float = self._settings.backoff_seconds * 2.0 ** (attempt - 1)
@@ -158,4 +159,5 @@ def _totals(service: _Service) -> ServiceTotals:
 
 def _quantile(ordered: Sequence[float], q: float) -> float:
     """Nearest-rank quantile of sorted values."""
-    return ordered[min(len(ordered) - 1, max(0, -(-int(q * 100) * len(ordered) // 100) - 1))]
+    # In whole percent: q * len(ordered) in floats may land just above a whole rank.
+    return ordered[max(0, -(-round(q * 100) * len(ordered) // 100) - 1)]

@@ -16,6 +16,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from enum import Enum
+from numbers import Integral, Real
 
 T = typing.TypeVar("T")
 Json = typing.Union[None, bool, int, float, str, "Sequence[Json]", "Mapping[str, Json]"]
@@ -477,17 +478,30 @@ class StageRun:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class AuditedRange:
-    """The lines of the audit log that hold a run's decisions, and the hash of the last.
+class Mark:
+    """A place in the audit log: `line` lines, the header among them, end at byte `offset`."""
+
+    line: int = 0
+    offset: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AuditRange:
+    """The lines of one run in the audit log; lines of other runs may stand between them.
 
     Attributes:
-        first, last: line numbers in the file, the header being 1; both 0 where there are none.
+        first, last: line numbers in the file, from 1 for the header; 0 where there is none.
+        count: lines of this run.
+        head: the hash of line `last`.
+        since: a place before `first`, where the next append begins to look for what is there.
     """
 
-    first: int
-    last: int
-    count: int
-    head: str
+    run_id: str
+    first: int = 0
+    last: int = 0
+    count: int = 0
+    head: str = ""
+    since: Mark = Mark()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -520,7 +534,7 @@ class Run:
     measurements: int = 0
     metered_calls: int = 0
     totals: Mapping[str, object] = field(default_factory=dict)
-    audit: AuditedRange | None = None
+    audit: AuditRange | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -549,6 +563,8 @@ def to_json(value: object) -> Json:  # noqa: PLR0911 - one case a line
         return value if value - value == 0.0 else None
     if value is None or isinstance(value, str | bool | int):
         return value
+    if isinstance(value, Integral | Real):  # a number of numpy's
+        return int(value) if isinstance(value, Integral) else to_json(float(value))
     if isinstance(value, date | datetime):
         return value.isoformat()
     if isinstance(value, Mapping):
@@ -561,7 +577,7 @@ def to_json(value: object) -> Json:  # noqa: PLR0911 - one case a line
 
 
 def from_json(kind: type[T], value: object) -> T:
-    """The record of type `kind` that `to_json` wrote as `value`.
+    """The record of type `kind` that `to_json` wrote as `value`; null for a number is NaN.
 
     Raises:
         ValueError: where `value` is not of that form.
@@ -574,17 +590,19 @@ def _read(kind: object, value: object) -> object:  # noqa: PLR0911 - one case a 
     if origin in (typing.Union, types.UnionType):
         return _read_optional(arguments, value)
     if origin is tuple:
-        return tuple(_read(arguments[0], item) for item in _expect(list, value))
+        return _read_tuple(arguments, _expect(list, value))
     if origin is not None and issubclass(origin, Mapping):
         return {k: _read(arguments[1], item) for k, item in _expect(dict, value).items()}
     if isinstance(kind, type) and dataclasses.is_dataclass(kind):
         return _read_record(kind, _expect(dict, value))
     if kind is date:
         return date.fromisoformat(_expect(str, value))
-    if kind is float and isinstance(value, int) and not isinstance(value, bool):
-        return float(value)
+    if kind is float:
+        return _read_number(value)
     if kind is object:
         return value
+    if kind is int and isinstance(value, bool):
+        raise ValueError("int expected, found bool")
     return _expect(typing.cast("type[object]", kind), value)
 
 
@@ -597,6 +615,23 @@ def _read_record(kind: type, value: Mapping[str, object]) -> object:
         return kind(**{name: _read(hints[name], item) for name, item in value.items()})
     except TypeError as error:
         raise ValueError(f"{kind.__name__}: {error}") from error
+
+
+def _read_tuple(kinds: tuple[object, ...], items: list[object]) -> tuple[object, ...]:
+    if kinds[-1] is Ellipsis:
+        return tuple(_read(kinds[0], item) for item in items)
+    if len(items) != len(kinds):
+        raise ValueError(f"{len(kinds)} items expected, found {len(items)}")
+    return tuple(_read(kind, item) for kind, item in zip(kinds, items, strict=True))
+
+
+def _read_number(value: object) -> float:
+    # `to_json` writes NaN as null, so a number that must be there reads null as NaN.
+    if value is None:
+        return float("nan")
+    if isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    return _expect(float, value)
 
 
 def _read_optional(choices: tuple[object, ...], value: object) -> object:

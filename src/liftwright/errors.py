@@ -45,6 +45,10 @@ class NoExperiment(LiftwrightError):  # noqa: N818 - an answer, not a fault
     """The run finished without an experiment: no approved variant, or too few customers."""
 
 
+class AwaitingApproval(LiftwrightError):  # noqa: N818 - a state, not a fault
+    """The run waits for a person's word on its variants; running again goes on."""
+
+
 class ProviderError(LiftwrightError):
     """A service or a model gave no usable reply.
 

@@ -4,12 +4,19 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 
+from liftwright.domain import Completion, Finding, Passage, Prompt, from_json, to_json
+from liftwright.ledger import Terms
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from liftwright.calls import Calls
     from liftwright.domain import Identity
-    from liftwright.ledger import Ledger, Terms
+    from liftwright.ledger import Ledger
+    from liftwright.settings import Services
+
+T = TypeVar("T")
+_LEAST_BYTES_PER_TOKEN = 2
 
 Q = TypeVar("Q", contravariant=True)  # noqa: PLC0105 - the request
 R = TypeVar("R", covariant=True)  # noqa: PLC0105 - the reply
@@ -74,3 +81,66 @@ class Guarded(Generic[Q, R]):
         if not self._port.metered:
             return ask()
         return self._ledger().remember(self._terms, self._port.identity, request, ask)
+
+    @property
+    def many(self) -> Callable[[tuple[Q, ...]], tuple[R, ...]] | None:
+        """Replies to several requests at once; None where the port cannot, or is paid by call."""
+        ask: Callable[[tuple[Q, ...]], tuple[R, ...]] | None = getattr(self._port, "many", None)
+        if ask is None or self._port.metered:
+            return None
+        return lambda requests: self._calls.make(self._terms.port, lambda: ask(requests))
+
+
+def complete_terms(services: Services) -> Terms[Completion]:
+    """A writer's terms: the most a draft can cost is its prompt and the longest reply."""
+    options = services.openai_compatible
+    price = services.prices.get(options.model) if options else None
+    longest = options.max_output_tokens if options else 0
+
+    def reserve_usd(request: object) -> float:
+        if price is None or not isinstance(request, Prompt):
+            return 0.0
+        # Four bytes to a token are usual; what is reserved too much comes back with the reply.
+        most_input = len(request.text.encode()) / _LEAST_BYTES_PER_TOKEN
+        usd = most_input * price.input_usd_per_million + longest * price.output_usd_per_million
+        return usd / 1e6
+
+    return Terms(
+        port="complete",
+        reserve_usd=reserve_usd,
+        cost_usd=lambda reply: reply.cost_usd,
+        encode=to_json,
+        decode=lambda value: from_json(Completion, value),
+    )
+
+
+def screen_terms() -> Terms[tuple[Finding, ...]]:
+    """A screener's terms."""
+    return Terms(
+        port="screen",
+        reserve_usd=_free,
+        cost_usd=_free,
+        encode=to_json,
+        decode=lambda value: _records(Finding, value),
+    )
+
+
+def search_terms() -> Terms[tuple[Passage, ...]]:
+    """A search's terms."""
+    return Terms(
+        port="search",
+        reserve_usd=_free,
+        cost_usd=_free,
+        encode=to_json,
+        decode=lambda value: _records(Passage, value),
+    )
+
+
+def _free(_: object) -> float:
+    return 0.0
+
+
+def _records(kind: type[T], value: object) -> tuple[T, ...]:
+    if not isinstance(value, list):
+        raise ValueError(f"a list expected, found {type(value).__name__}")  # noqa: TRY004 - as `from_json`
+    return tuple(from_json(kind, item) for item in value)

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 from liftwright.domain import Identity, fingerprint, utc_now
-from liftwright.errors import BudgetSpent
+from liftwright.errors import BudgetSpent, IntegrityError
 from liftwright.log import event
 
 if TYPE_CHECKING:
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 R = TypeVar("R")
 _EPOCH = "epoch"
+_ROUNDING_USD = 1e-9  # what sums of prices as floats may be off by
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,6 +63,7 @@ class Ledger:
         self._lock = threading.Lock()
         self._in_flight: dict[str, Future[object]] = {}
         self._replayed = 0
+        self._refused: BudgetSpent | None = None
         self._epoch = _number((store.get(_EPOCH) or {}).get("epoch"))
         if refresh:
             self._epoch += 1
@@ -100,6 +102,10 @@ class Ledger:
 
         Raises:
             BudgetSpent: where the reservation does not fit the budget; nothing was asked.
+            IntegrityError: where the reply that was kept is not what the product writes.
+
+        Whoever waits for a like call under way gets its reply, or its error: that call was made
+        with all its retries. A later request asks anew.
         """
         key = fingerprint(self._epoch, terms.port, identity, request)
         mine: Future[object] = Future()
@@ -107,11 +113,14 @@ class Ledger:
             row = self._store.get(key)
             if row is not None and row["status"] == "done":
                 self._replayed += 1
-                return terms.decode(row["reply"])
+                return _decoded(terms, key, row)
             under_way = self._in_flight.setdefault(key, mine)
         if under_way is not mine:
             return terms.decode(under_way.result())
         try:
+            if row is not None and row["status"] == "pending":
+                self._lose(key, row)
+                self._calls += 1
             encoded = self._pay(key, terms, ask, terms.reserve_usd(request))
             mine.set_result(encoded)
         except BaseException as error:
@@ -134,13 +143,14 @@ class Ledger:
         self._store.put(key, row)
         try:
             reply = ask()
-            encoded, cost = terms.encode(reply), terms.cost_usd(reply)
-        except BaseException:
+        except Exception:
             self._store.put(
                 key, {**row, "status": "failed", "cost_usd": 0.0, "ended_at": utc_now()}
             )
             self._settle(-reserve_usd)
             raise
+        # An interruption of `ask` leaves the row pending: the reply may have been paid for.
+        encoded, cost = terms.encode(reply), terms.cost_usd(reply)
         done = {"status": "done", "cost_usd": cost, "reply": encoded, "ended_at": utc_now()}
         self._store.put(key, {**row, **done})
         self._settle(cost - reserve_usd)
@@ -148,13 +158,25 @@ class Ledger:
             self._calls += 1
         return encoded
 
+    def check_budget(self) -> None:
+        """Raise again what a call was refused for, where an agent went on without its reply.
+
+        Raises:
+            BudgetSpent: where any call of this run was refused for the budget.
+        """
+        if self._refused is not None:
+            raise self._refused
+
     def _reserve(self, usd: float) -> None:
         with self._lock:
-            if self._budget_usd is not None and self._spent_usd + usd > self._budget_usd:
-                raise BudgetSpent(
+            if self._budget_usd is not None and not (
+                self._spent_usd + usd <= self._budget_usd + _ROUNDING_USD
+            ):
+                self._refused = BudgetSpent(
                     f"budget: the next call may cost {usd:.4f} USD; {self._spent_usd:.4f} of "
                     f"{self._budget_usd:.4f} USD are spent. Raise --budget and run again to go on"
                 )
+                raise self._refused
             self._spent_usd += usd
 
     def _settle(self, usd: float) -> None:
@@ -164,11 +186,24 @@ class Ledger:
     def _close_lost(self) -> None:
         """Calls that a dead process left behind: paid for, reply unknown."""
         for row in list(self._store.rows(status="pending")):
-            key = str(row["key"])
-            lost = {name: value for name, value in row.items() if name != "key"}
-            self._store.put(f"{key}:lost:{utc_now()}", {**lost, "status": "lost"})
-            self._store.put(key, {**lost, "status": "superseded", "cost_usd": 0.0})
-            event("paid_call_lost", agent="ledger", level="warning", port=row["port"])
+            self._lose(str(row["key"]), row)
+
+    def _lose(self, key: str, row: Mapping[str, object]) -> None:
+        lost = {name: value for name, value in row.items() if name != "key"}
+        # Named by its start: closing that is itself cut short counts no call twice.
+        self._store.put(f"{key}:lost:{row.get('started_at')}", {**lost, "status": "lost"})
+        self._store.put(key, {**lost, "status": "superseded", "cost_usd": 0.0})
+        event("paid_call_lost", agent="ledger", level="warning", port=row.get("port"))
+
+
+def _decoded(terms: Terms[R], key: str, row: Mapping[str, object]) -> R:
+    try:
+        return terms.decode(row["reply"])
+    except (ValueError, TypeError, KeyError) as error:
+        raise IntegrityError(
+            f"ledger: the reply kept for a {terms.port} call (key {key[:12]}…) is not what was "
+            f"written ({type(error).__name__})"
+        ) from None
 
 
 def counted_calls(run: Mapping[str, object]) -> int:

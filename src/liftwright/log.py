@@ -17,10 +17,13 @@ import traceback
 from typing import TYPE_CHECKING
 
 from liftwright.domain import to_json, utc_now
+from liftwright.errors import InputError, LiftwrightError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+    from liftwright.domain import Json
 
 EXPERIMENT_AGENTS = frozenset({"segmentation", "experimentation", "reporting"})
 _LEVELS = ("debug", "info", "warning", "error")
@@ -30,24 +33,50 @@ _context: contextvars.ContextVar[dict[str, object]] = contextvars.ContextVar("co
 
 
 class Log:
-    """The two log files of a workspace; safe for threads, appended line by line."""
+    """The two log files of a workspace; safe for threads, appended line by line.
+
+    Raises:
+        InputError: where the folder or a file cannot be written, or the disk is full.
+    """
 
     def __init__(self, folder: Path, *, level: str = "info") -> None:
         self._folder = folder
         self._lock = threading.Lock()
         self._least = _LEVELS.index(level)
-        folder.mkdir(parents=True, exist_ok=True)
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise InputError(f"{folder}: logs cannot be written ({error.strerror})") from None
 
     def write(self, record: dict[str, object], *, experiment: bool) -> None:
         """Append one record to system.log, and to experiment.log where it belongs there."""
         if _LEVELS.index(str(record["level"])) < self._least:
             return
-        line = json.dumps(to_json(record), ensure_ascii=False) + "\n"
+        text = json.dumps(_plain(record), ensure_ascii=False) + "\n"
+        # Half a surrogate pair (a broken emoji, an odd file name) is written as JSON's escape.
+        line = text.encode("utf-8", "backslashreplace")
         names = ("system.log", "experiment.log") if experiment else ("system.log",)
         with self._lock:
             for name in names:
-                with (self._folder / name).open("a", encoding="utf-8") as file:
-                    file.write(line)
+                self._append(self._folder / name, line)
+
+    def _append(self, path: Path, line: bytes) -> None:
+        try:
+            # Unbuffered: one write a line, so that a process that dies leaves no half of one.
+            with path.open("ab", buffering=0) as file:
+                file.write(line)
+        except OSError as error:
+            raise InputError(f"{path}: cannot be written ({error.strerror})") from None
+
+
+def _plain(value: object) -> Json:
+    """As `to_json`; a field without a form in JSON is named by its type, and stops no run."""
+    if isinstance(value, dict):
+        return {str(name): _plain(item) for name, item in value.items()}
+    try:
+        return to_json(value)
+    except TypeError:
+        return f"<{type(value).__name__}>"
 
 
 _log: contextvars.ContextVar[Log | None] = contextvars.ContextVar("log", default=None)
@@ -99,8 +128,6 @@ def event(action: str, *, agent: str, level: str = "info", **fields: object) -> 
 
 def fault(action: str, error: BaseException, *, agent: str, **fields: object) -> None:
     """Record an error: its type, its message where it is one of ours, and where it arose."""
-    from liftwright.errors import LiftwrightError
-
     frames = traceback.extract_tb(error.__traceback__)
     stack = [f"{os.path.basename(f.filename)}:{f.lineno} {f.name}" for f in frames]  # noqa: PTH119 - a name, not a path
     # A foreign error's message may hold a row's values or a reply's text.
@@ -118,4 +145,6 @@ def fault(action: str, error: BaseException, *, agent: str, **fields: object) ->
 
 def anonymise(customer_id: str, *, key: bytes) -> str:
     """A customer's id for a log: 16 hex digits of HMAC-SHA256 under the workspace's key."""
-    return hmac.new(key, customer_id.encode(), hashlib.sha256).hexdigest()[:_ANONYMOUS_HEX]
+    return hmac.new(key, customer_id.encode("utf-8", "surrogatepass"), hashlib.sha256).hexdigest()[
+        :_ANONYMOUS_HEX
+    ]

@@ -195,7 +195,13 @@ class Track(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ports:
-    """The adapters of one workspace; those behind a factory are made when they are needed."""
+    """The adapters of one workspace; those behind a factory are made when they are needed.
+
+    Attributes:
+        search: makes the port for an index by the index's name.
+        engine: opens an engine; who opens it closes it.
+        store: opens the store of the ledger; who opens it closes it.
+    """
 
     complete: Complete
     embed: Embed

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 RECORD = "run.json"
+PART = ".part"  # ends the name of a file that is being written
 _WHOLE_READ_BYTES = 64 * 2**20
 _NOT_IN_RESULTS = ("cli.py", "web", "api.py")
 _ENGINES = ("duckdb", "sqlglot", "scipy", "statsmodels")
@@ -37,7 +38,9 @@ def write_whole(path: Path, data: bytes) -> None:
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        descriptor, temporary = tempfile.mkstemp(
+            dir=path.parent, prefix=f".{path.name}.", suffix=PART
+        )
         try:
             with os.fdopen(descriptor, "wb") as file:
                 file.write(data)
@@ -101,7 +104,8 @@ class RunFolder:
     def write(self, name: str, value: object) -> None:
         """Write records as JSON, whole or not at all."""
         text = json.dumps(to_json(value), ensure_ascii=False, indent=1)
-        write_whole(self.path / name, (text + "\n").encode())
+        # Half a surrogate pair (a broken emoji, an odd file name) is written as JSON's escape.
+        write_whole(self.path / name, (text + "\n").encode("utf-8", "backslashreplace"))
 
     def read(self, name: str, kind: type[T]) -> T:
         """The record of this kind in a file.
@@ -125,8 +129,10 @@ class RunFolder:
             return json.loads(path.read_bytes())
         except FileNotFoundError:
             raise InputError(f"{path}: no such file; the run has not come so far") from None
-        except (OSError, ValueError) as error:
-            raise IntegrityError(f"{path}: cannot be read ({error})") from None
+        except OSError as error:
+            raise InputError(f"{path}: cannot be read ({error.strerror})") from None
+        except (ValueError, RecursionError) as error:
+            raise IntegrityError(f"{path}: is not what was written ({error})") from None
 
     def record(self) -> Run | None:
         """The run's record; None where the run has not begun."""
@@ -138,10 +144,9 @@ class RunFolder:
 
     def clear_torn(self) -> None:
         """Remove what a process that died left under temporary names."""
-        if self.path.is_dir():
-            for leftover in self.path.glob(".*.??????*"):
-                if leftover.is_file():
-                    leftover.unlink(missing_ok=True)
+        for leftover in self.path.rglob(f".*{PART}"):
+            if leftover.is_file():
+                leftover.unlink(missing_ok=True)
 
     def _decode(self, name: str, kind: type[T], value: object) -> T:
         try:
@@ -170,18 +175,21 @@ def locked(root: Path) -> Iterator[None]:
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
     except OSError as error:
         raise InputError(f"{path}: the workspace cannot be written ({error.strerror})") from None
-    with os.fdopen(descriptor, "r+", encoding="utf-8") as file:
+    try:
         try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            holder = file.read().strip() or "another process"
+            holder = os.read(descriptor, 64).decode("utf-8", "replace").strip()
             raise WorkspaceBusy(
-                f"{root}: a run is under way in this workspace ({holder}); wait for it, "
-                "or use another workspace"
+                f"{root}: a run is under way in this workspace ({holder or 'another process'}); "
+                "wait for it, or use another workspace"
             ) from None
-        file.truncate(0)
-        file.write(f"process {os.getpid()}")
-        file.flush()
+        except OSError as error:
+            raise InputError(f"{path}: cannot be locked ({error.strerror})") from None
+        # Who holds it is a courtesy to the next one: a full disk is not a reason to stop here.
+        with contextlib.suppress(OSError):
+            os.ftruncate(descriptor, 0)
+            os.write(descriptor, f"process {os.getpid()}".encode())
         yield
-        file.seek(0)
-        file.truncate(0)
+    finally:
+        os.close(descriptor)

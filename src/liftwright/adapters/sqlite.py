@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import hashlib
 import json
 import sqlite3
 import threading
@@ -10,17 +12,31 @@ from typing import TYPE_CHECKING
 from liftwright.errors import InputError, IntegrityError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
     from pathlib import Path
 
 _SCHEMA = """
 create table if not exists records (
-    key text primary key, status text, run_id text, row text not null
+    key text primary key, status text, run_id text, row text not null, digest text not null
 ) without rowid;
 create index if not exists records_by_status on records (status);
 create index if not exists records_by_run on records (run_id);
 """
 _COLUMNS = frozenset({"status", "run_id"})
+_NOT_OPENED = frozenset(
+    {
+        sqlite3.SQLITE_AUTH,
+        sqlite3.SQLITE_BUSY,
+        sqlite3.SQLITE_CANTOPEN,
+        sqlite3.SQLITE_FULL,
+        sqlite3.SQLITE_IOERR,
+        sqlite3.SQLITE_LOCKED,
+        sqlite3.SQLITE_PERM,
+        sqlite3.SQLITE_READONLY,
+    }
+)
+"""Faults of the place where the file lies; all others are of the file itself."""
+_PRIMARY_CODE = 0xFF
 
 
 class SqliteStore:
@@ -34,38 +50,30 @@ class SqliteStore:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._lock = threading.Lock()
-        path.parent.mkdir(parents=True, exist_ok=True)
-        try:
+        with self._translated():
+            path.parent.mkdir(parents=True, exist_ok=True)
             self._connection = sqlite3.connect(path, check_same_thread=False, isolation_level=None)
-            self._connection.execute("pragma journal_mode=wal")
-            self._connection.execute("pragma synchronous=full")
-            verdict = self._connection.execute("pragma quick_check").fetchone()[0]
-            self._connection.executescript(_SCHEMA)
-        except sqlite3.OperationalError as error:
-            raise InputError(f"{path}: the ledger cannot be opened ({error})") from None
-        except sqlite3.DatabaseError as error:
-            raise IntegrityError(f"{path}: the ledger is corrupt ({error})") from None
-        if verdict != "ok":
-            raise IntegrityError(f"{path}: the ledger is corrupt ({verdict.splitlines()[0]})")
+        try:
+            with self._translated():
+                self._prepare()
+        except BaseException:
+            self._connection.close()
+            raise
 
     def get(self, key: str) -> Mapping[str, object] | None:
         """The row of `key`, or None."""
-        found = self._query("select key, row from records where key = ?", (key,))
+        found = self._query("key = ?", (key,))
         return found[0] if found else None
 
     def put(self, key: str, row: Mapping[str, object]) -> None:
         """Write the row of `key`, durable when this returns."""
-        text = json.dumps(row, ensure_ascii=False)
-        values = (key, row.get("status"), row.get("run_id"), text)
-        try:
-            with self._lock:
-                self._connection.execute(
-                    "insert or replace into records values (?, ?, ?, ?)", values
-                )
-        except sqlite3.OperationalError as error:
-            raise InputError(f"{self._path}: the ledger cannot be written ({error})") from None
-        except sqlite3.DatabaseError as error:
-            raise IntegrityError(f"{self._path}: the ledger is corrupt ({error})") from None
+        # ASCII, as a reply may hold half a surrogate pair, which SQLite takes no text with.
+        text = json.dumps({name: item for name, item in row.items() if name != "key"})
+        values = (key, row.get("status"), row.get("run_id"), text, _digest(key, text))
+        with self._translated(), self._lock:
+            self._connection.execute(
+                "insert or replace into records values (?, ?, ?, ?, ?)", values
+            )
 
     def rows(self, **equals: object) -> Iterable[Mapping[str, object]]:
         """The rows with this `status` or `run_id`."""
@@ -73,18 +81,51 @@ class SqliteStore:
         if unknown:
             raise ValueError(f"rows can be asked by {sorted(_COLUMNS)}, not {min(unknown)!r}")
         where = " and ".join(f"{name} = ?" for name in equals) or "true"
-        # The names in `where` are of _COLUMNS; the values are bound.
-        return self._query(f"select key, row from records where {where}", tuple(equals.values()))  # noqa: S608
+        return self._query(where, tuple(equals.values()))
 
     def close(self) -> None:
         """Close the file."""
         with self._lock:
             self._connection.close()
 
-    def _query(self, statement: str, values: tuple[object, ...]) -> list[Mapping[str, object]]:
+    def _prepare(self) -> None:
+        self._connection.execute("pragma journal_mode=wal")
+        self._connection.execute("pragma synchronous=full")
+        verdict = self._connection.execute("pragma quick_check").fetchone()[0]
+        if verdict != "ok":
+            raise IntegrityError(f"{self._path}: the ledger is corrupt ({verdict.splitlines()[0]})")
+        self._connection.executescript(_SCHEMA)
+
+    def _query(self, where: str, values: tuple[object, ...]) -> list[Mapping[str, object]]:
+        # The names in `where` are of this module; the values are bound.
+        statement = f"select key, row, digest from records where {where}"  # noqa: S608
+        with self._translated(), self._lock:
+            found = self._connection.execute(statement, values).fetchall()
+        for key, text, digest in found:
+            if digest != _digest(key, text):
+                raise IntegrityError(
+                    f"{self._path}: the ledger is corrupt (the row {key!r} is not what was written)"
+                )
+        return [{**json.loads(text), "key": key} for key, text, _ in found]
+
+    @contextlib.contextmanager
+    def _translated(self) -> Iterator[None]:
         try:
-            with self._lock:
-                found = self._connection.execute(statement, values).fetchall()
-            return [{**json.loads(text), "key": key} for key, text in found]
-        except (sqlite3.DatabaseError, ValueError) as error:
+            yield
+        except sqlite3.ProgrammingError:
+            raise
+        except UnicodeDecodeError:  # a damaged name, in the words of SQLite's own complaint
+            raise IntegrityError(f"{self._path}: the ledger is corrupt (not text)") from None
+        except (sqlite3.DatabaseError, OSError) as error:
+            # A fault that Python's own layer finds (text that is not UTF-8) carries no code.
+            code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_CORRUPT) & _PRIMARY_CODE
+            if isinstance(error, OSError) or code in _NOT_OPENED:
+                reason = error.strerror if isinstance(error, OSError) else error
+                raise InputError(
+                    f"{self._path}: the ledger cannot be opened or written ({reason})"
+                ) from None
             raise IntegrityError(f"{self._path}: the ledger is corrupt ({error})") from None
+
+
+def _digest(key: str, text: str) -> str:
+    return hashlib.sha256(f"{key}\n{text}".encode()).hexdigest()

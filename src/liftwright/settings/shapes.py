@@ -398,6 +398,21 @@ class Segments(Shape):
                 raise ValueError(f"{name}: labels must differ")
             if any(label.strip().isdigit() for label in labels):
                 raise ValueError(f"{name}: a label must be readable, not a number")
+            if any(label.strip().casefold() == "all" for label in labels):
+                raise ValueError(f"{name}: 'all' is the name of all segments together")
+        return self
+
+    @model_validator(mode="after")
+    def _bands_cover(self) -> Segments:
+        starts = sorted(band.at_least for band in self.rfm)
+        if len(set(starts)) != len(starts) or starts[0] != 3:  # noqa: PLR2004 - the least sum
+            raise ValueError(f"rfm: at_least is {starts}; they must differ, the lowest must be 3")
+        return self
+
+    @model_validator(mode="after")
+    def _rules_have_conditions(self) -> Segments:
+        if all(not rule.conditions for rule in self.rules):
+            raise ValueError("rules: at least one segment needs conditions")
         return self
 
 

@@ -1,0 +1,276 @@
+"""DuckDB as the engine of the data plane: one process, every core, spilling to a folder."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import shutil
+import tempfile
+from typing import TYPE_CHECKING
+
+import duckdb
+
+from liftwright.domain import Identity
+from liftwright.errors import DataError, InputError
+from liftwright.tables import files, identifier
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from pathlib import Path
+
+    from liftwright.domain import Table
+    from liftwright.ports import Row, Source
+
+# Without these guards DuckDB reads 1_000 as a number and `epoch` as a time.
+_FUNCTIONS = """
+create macro u32(hash, k) as cast('0x' || substr(hash, k * 8 + 1, 8) as bigint);
+create macro number_of(t) as
+    case when contains(t, '_') then null else try_cast(t as double) end;
+create macro time_of(t) as
+    case when regexp_matches(t, '^\\s*[0-9]{4}-[0-9]') then try_cast(trim(t) as timestamp) end;
+create macro time_as(t, format) as
+    case when lower(trim(t)) in ('epoch', 'infinity', '-infinity') then null
+    else try_strptime(trim(t), format) end;
+"""
+_ROW_GROUP_ROWS = 122_880
+_PREFIX = "engine-"
+_FILE = re.compile(r"^\s*file = (.+)$", re.MULTILINE)
+_LINE = re.compile(r"CSV Error on Line: (\d+)")
+
+
+class DuckDBEngine:
+    """Tables in memory, spilled to a folder of its own where they outgrow it.
+
+    Statements of one engine run one at a time; each uses `threads` threads.
+    """
+
+    def __init__(
+        self, temporary: Path, *, memory: str | None = None, threads: int | None = None
+    ) -> None:
+        """Start an engine.
+
+        Args:
+            temporary: where a folder for spilling is made; it is removed by `close`.
+            memory: the most it may hold before it spills, such as `4GB`.
+            threads: how many threads a statement may use; all cores by default.
+        """
+        try:
+            temporary.mkdir(parents=True, exist_ok=True)
+            _remove_orphans(temporary)
+            self._folder = tempfile.mkdtemp(prefix=f"{_PREFIX}{os.getpid()}-", dir=temporary)
+        except OSError as error:
+            raise InputError(f"{temporary}: cannot be written: {error.strerror}") from None
+        self._kinds: dict[str, str] = {}
+        self._forms: dict[str, tuple[Path, files.CsvForm]] = {}
+        config: dict[str, str | bool | int | float | list[str]] = {
+            "temp_directory": self._folder,
+            "autoinstall_known_extensions": False,
+            "autoload_known_extensions": False,
+        }
+        if memory is not None:
+            config["memory_limit"] = memory.replace(" ", "")
+        if threads is not None:
+            config["threads"] = threads
+        self._connection = duckdb.connect(":memory:", config=config)
+        self._connection.execute(_FUNCTIONS)
+
+    @property
+    def identity(self) -> Identity:
+        """DuckDB and its version."""
+        return Identity(provider="duckdb", version=duckdb.__version__)
+
+    @property
+    def metered(self) -> bool:
+        """No: it runs in this process."""
+        return False
+
+    def open(self, name: str, source: Source) -> tuple[str, ...]:
+        """Make a file readable as `name`, with `_row` before its own columns.
+
+        Raises:
+            DataError: the file is missing or cannot be read without guessing.
+        """
+        parquet = files.parquet_files(source.path)
+        if parquet:
+            reader = _parquet_reader(parquet)
+        else:
+            form = files.csv_form(source.path)
+            reader = _csv_reader(source.path, form)
+            self._forms[str(source.path)] = (source.path, form)
+        with self._translated(str(source.path)):
+            described = self._connection.execute(f"describe from {reader}").fetchall()
+        names = tuple(str(row[0]) for row in described)
+        if any(n.lower() == "_row" for n in names):
+            raise DataError(f"{source.path}: the column name '_row' is reserved; rename it")
+        columns = ", ".join(
+            f"cast({identifier(n)} as varchar) as {identifier(n)}"
+            if source.text and parquet
+            else identifier(n)
+            for n in names
+        )
+        self.keep(
+            name,
+            f"select row_number() over () as _row, {columns} from {reader}",  # noqa: S608 - built
+            stored=False,
+        )
+        return names
+
+    def keep(self, name: str, statement: str, *, stored: bool = True) -> None:
+        """Name a statement's rows: a table in memory, or a view."""
+        kind = "table" if stored else "view"
+        before = self._kinds.get(name)
+        target = identifier(name)
+        with self._translated(name):
+            if before in (None, kind):
+                self._connection.execute(f"create or replace {kind} {target} as {statement}")
+            else:
+                fresh = identifier(f"_fresh_{name}")
+                self._connection.execute(f"create {kind} {fresh} as {statement}")
+                self._connection.execute(f"drop {before} {target}")
+                self._connection.execute(f"alter {kind} {fresh} rename to {target}")
+        self._kinds[name] = kind
+
+    def rows(self, statement: str) -> Sequence[Row]:
+        """A statement's rows as Python values."""
+        with self._translated("a statement"):
+            return self._connection.execute(statement).fetchall()
+
+    def write(self, statement: str, path: Path, table: Table | None = None) -> int:
+        """Write rows to Parquet under another name, then give it its own; the number of rows.
+
+        Rows keep the statement's order, so equal rows make equal files.
+        """
+        if table is not None:
+            statement = f"select {_typed(table)} from ({statement}) as typed"  # noqa: S608 - built
+        part = path.with_name(f".{path.name}.part")
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with self._translated(str(path.parent)):
+                ((count,),) = self._connection.execute(
+                    f"copy ({statement}) to {_text(str(part))} "
+                    f"(format parquet, compression zstd, row_group_size {_ROW_GROUP_ROWS})"
+                ).fetchall()
+            _sync(part)
+            part.replace(path)
+            _sync(path.parent)
+        except OSError as error:
+            raise InputError(f"{path.parent}: cannot be written: {error.strerror}") from None
+        finally:
+            with contextlib.suppress(OSError):
+                part.unlink(missing_ok=True)
+        return int(count)
+
+    def close(self) -> None:
+        """Give back memory and the folder for spilling."""
+        self._connection.close()
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+    @contextlib.contextmanager
+    def _translated(self, where: str) -> Iterator[None]:
+        try:
+            yield
+        except duckdb.OutOfMemoryException as error:
+            raise InputError(_memory_message(str(error), self._folder)) from None
+        except duckdb.IOException as error:
+            raise InputError(_io_message(str(error), where)) from None
+        except duckdb.InvalidInputException as error:
+            message = self._csv_message(str(error))
+            if message is None:
+                raise
+            raise DataError(message) from None
+
+    def _csv_message(self, text: str) -> str | None:
+        """What is wrong with a CSV file, without the row's values; None for another error."""
+        named = _FILE.search(text)
+        if named is None or named.group(1).strip() not in self._forms:
+            return None
+        path, form = self._forms[named.group(1).strip()]
+        found = files.misshapen_record(path, form)
+        if found is not None and "unterminated quote" not in text:
+            return (
+                f"{path}: line {found[0]}: {found[1]} fields where the header has "
+                f"{len(form.columns)}"
+            )
+        line = _LINE.search(text)
+        at = f"{path}: line {line.group(1)}" if line else f"{path}"
+        if "unterminated quote" in text:
+            return f'{at}: a quote (") that is not closed, or text after a closing quote'
+        if "invalid state" in text:
+            return f"{at}: line ends are mixed, or quotes are misplaced; one kind is expected"
+        if "line size" in text.lower():
+            return f"{at}: the line is longer than 2 MB"
+        return f"{at}: not a CSV row as the header says"
+
+
+def _remove_orphans(temporary: Path) -> None:
+    """Remove the folders of engines whose process was killed."""
+    for folder in temporary.glob(f"{_PREFIX}*"):
+        owner = folder.name.removeprefix(_PREFIX).partition("-")[0]
+        if owner.isdigit() and not _is_alive(int(owner)):
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def _is_alive(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:
+        return True
+    return True
+
+
+def _parquet_reader(paths: Sequence[Path]) -> str:
+    names = ", ".join(_text(_escaped(path)) for path in paths)
+    return f"read_parquet([{names}], hive_partitioning = false)"
+
+
+def _csv_reader(path: Path, form: files.CsvForm) -> str:
+    columns = ", ".join(f"{_text(name)}: 'VARCHAR'" for name in form.columns)
+    return (
+        f"read_csv({_text(_escaped(path))}, columns = {{{columns}}}, header = true, "
+        f"delim = {_text(form.delimiter)}, quote = '\"', escape = '\"', nullstr = '', "
+        f"encoding = '{form.encoding}', compression = 'none', auto_detect = false, "
+        "strict_mode = true, null_padding = false, hive_partitioning = false)"
+    )
+
+
+def _escaped(path: Path) -> str:
+    """The path with the characters that DuckDB takes for patterns made plain."""
+    return re.sub(r"([*?\[])", r"[\1]", str(path))
+
+
+def _text(value: str) -> str:
+    return "'" + value.replace("'", "''") + "'"
+
+
+def _typed(table: Table) -> str:
+    return ", ".join(
+        f"cast({identifier(c.name)} as {c.kind.value}) as {identifier(c.name)}"
+        for c in table.columns
+    )
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _memory_message(text: str, folder: str) -> str:
+    if "max_temp_directory_size" in text or "No space left" in text:
+        return f"{folder}: the disk is full; the engine has no room to spill to"
+    return "the engine ran out of memory; raise engine_memory in azure_config.yaml"
+
+
+def _io_message(text: str, where: str) -> str:
+    if "No space left" in text:
+        return f"{where}: the disk is full"
+    if "Permission denied" in text:
+        return f"{where}: permission denied"
+    if "No files found" in text or "does not exist" in text:
+        return f"{where}: no such file"
+    return f"{where}: cannot be read or written"

@@ -1,0 +1,362 @@
+"""Hybrid search on this machine: BM25 and sentence vectors, fused by reciprocal rank.
+
+Filters: a document of another category, an excluded one, and one that is only for an audience
+which the query does not name, is not given. A query without an audience is not a segment's and
+gets everything. Passages for an audience that the query names are raised.
+
+The score is a relevance in [0, 1]: a logistic model of cosine and lexical match, fitted by
+`benchmarks/retrieval.py` on judged pairs, then made monotone in the order of the results.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from liftwright.adapters.embedded_bm25 import Bm25, weighted_counts
+from liftwright.adapters.embedded_index import (
+    Entry,
+    Stored,
+    known_vectors,
+    note_recent,
+    read_index,
+    write_index,
+)
+from liftwright.domain import Document, Identity, Passage, Query, fingerprint
+from liftwright.errors import ProviderRefused
+from liftwright.ports import IndexReport
+from liftwright.text import phrase, words
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from pathlib import Path
+
+    import numpy as np
+    import numpy.typing as npt
+
+    from liftwright.ports import Embed, Vectors
+
+    Floats = npt.NDArray[np.float64]
+
+__all__ = ["EmbeddedIndex", "EmbeddedSearch", "relevance"]
+
+# A change here, or in how passages are read into words, makes another index.
+FORMAT = "1"
+TITLE_WEIGHT = 1.0
+SECTION_WEIGHT = 1.0
+KEYWORDS_WEIGHT = 0.5
+TEXT_WEIGHT = 1.0
+EMBEDDED_AT_ONCE = 64
+# Cormack, Clarke, Büttcher (2009), Reciprocal Rank Fusion, use 60.
+FUSION_CONSTANT = 60
+# Whom a document is for was said by a person: a passage for all of the query's audience is
+# raised over some forty ranks, one for a part of it less.
+AUDIENCE_FACTOR = (1.2, 0.4)
+AUDIENCE_LOGIT = (1.8, 1.0)
+# Logit of relevance = offset + cosine * weight + lexical match * weight.
+LOGIT_OFFSET = -4.0
+LOGIT_COSINE = 8.0
+LOGIT_LEXICAL = 4.0
+
+
+class EmbeddedIndex:
+    """The port `index`: what has not changed is not embedded again.
+
+    Args:
+        folder: where indexes are kept.
+        embed: turns passages into vectors.
+    """
+
+    metered = False
+
+    def __init__(self, folder: Path, embed: Embed) -> None:
+        self.identity = _identity(embed, "")
+        self._folder = folder
+        self._embed = embed
+
+    def __call__(
+        self, request: tuple[Document, ...], /, *, progress: Callable[[int, int], None]
+    ) -> IndexReport:
+        """Index exactly these documents.
+
+        Raises:
+            InputError: the folder cannot be written.
+        """
+        embedder = fingerprint(self.identity)
+        prints = {document.document_id: fingerprint(document) for document in request}
+        name = fingerprint(embedder, prints)[:24]
+        entries = [entry for document in request for entry in _entries(document)]
+        before, vectors = known_vectors(self._folder, embedder)
+        missing = _missing(entries, vectors)
+        if missing or not _is_whole(self._folder, name):
+            self._embed_missing(missing, vectors, len(entries), progress)
+            lexical = Bm25.build([c for document in request for c in _counts(document)])
+            index = Stored(
+                name=name,
+                embedder=embedder,
+                documents=prints,
+                entries=tuple(entries),
+                vectors=_stacked(entries, vectors),
+                lexical=lexical,
+            )
+            write_index(self._folder, index)
+        else:
+            note_recent(self._folder, name)
+        progress(len(entries), len(entries))
+        return IndexReport(
+            name=name,
+            documents=len(prints),
+            paragraphs=len(entries),
+            added=sum(key not in before for key in prints),
+            changed=sum(before.get(key, value) != value for key, value in prints.items()),
+            removed=sum(key not in prints for key in before),
+            unchanged=sum(before.get(key) == value for key, value in prints.items()),
+            embedded=len(missing),
+        )
+
+    def _embed_missing(
+        self,
+        missing: Sequence[Entry],
+        vectors: dict[str, Vectors],
+        total: int,
+        progress: Callable[[int, int], None],
+    ) -> None:
+        done = total - len(missing)
+        for first in range(0, len(missing), EMBEDDED_AT_ONCE):
+            progress(done + first, total)
+            batch = missing[first : first + EMBEDDED_AT_ONCE]
+            found = self._embed(tuple(_embedded_text(entry) for entry in batch))
+            for entry, vector in zip(batch, found, strict=True):
+                vectors[entry.digest] = vector
+
+
+class EmbeddedSearch:
+    """The port `search` on one index; safe for threads.
+
+    Args:
+        folder: where indexes are kept.
+        embed: the embedder that the index was made with.
+        name: the index, as its report names it.
+    """
+
+    metered = False
+
+    def __init__(self, folder: Path, embed: Embed, name: str) -> None:
+        self.identity = _identity(embed, name)
+        self._folder = folder
+        self._embed = embed
+        self._name = name
+        self._index: Stored | None = None
+
+    def __call__(self, request: Query, /) -> tuple[Passage, ...]:
+        """The best passage of each document, best first, ties by document_id.
+
+        Raises:
+            ProviderRefused: the index is missing, broken, or of another embedder.
+        """
+        import numpy as np
+
+        index = self._opened()
+        if not index.entries or request.top_k < 1:
+            return ()
+        lexical, most = index.lexical.scores(words(request.text))
+        cosine = (index.vectors @ self._embed((request.text,))[0]).astype(np.float64)
+        match = lexical.astype(np.float64) / most if most else np.zeros(len(cosine))
+        named = _named(index.entries, request)
+        allowed = np.flatnonzero(_allowed(index.entries, request, named))
+        fused = _fused(match[allowed], cosine[allowed])
+        fused *= np.where(named[allowed], np.polyval(AUDIENCE_FACTOR[::-1], named[allowed]), 1.0)
+        best = _best_of_each_document(index.entries, allowed, fused)
+        scores = relevance(cosine[best], match[best], named[best])
+        return tuple(
+            _passage(index.entries[row], score)
+            for row, score in zip(best[: request.top_k], scores, strict=False)
+            if score >= request.min_score
+        )
+
+    def _opened(self) -> Stored:
+        # Two threads may both read it at first; either copy serves.
+        index = self._index
+        if index is None:
+            index = read_index(self._folder, self._name)
+            if index.embedder != fingerprint(_identity(self._embed, "")):
+                message = f"{self._folder / self._name}: made with another embedding model; "
+                raise ProviderRefused(f"{message}make the index again with liftwright index")
+            self._index = index
+        return index
+
+
+def relevance(cosine: Floats, match: Floats, named: Floats | None = None) -> list[float]:
+    """Relevance in [0, 1] of results in their order; never rising along it.
+
+    Args:
+        cosine: of query and passage.
+        match: BM25 score over the most that any passage could have for the query.
+        named: the share of the query's audience that the passage is for.
+    """
+    import numpy as np
+
+    logit = LOGIT_OFFSET + LOGIT_COSINE * cosine + LOGIT_LEXICAL * match
+    if named is not None:
+        logit = logit + np.where(named, np.polyval(AUDIENCE_LOGIT[::-1], named), 0.0)
+    return _never_rising([float(value) for value in 1 / (1 + np.exp(-logit))])
+
+
+def _never_rising(values: Sequence[float]) -> list[float]:
+    """The nearest sequence that never rises (pool adjacent violators), at six decimals."""
+    pools: list[tuple[float, int]] = []
+    for value in values:
+        total, count = value, 1
+        while pools and pools[-1][0] * count <= total * pools[-1][1]:
+            before, members = pools.pop()
+            total, count = total + before, count + members
+        pools.append((total, count))
+    return [round(total / count, 6) for total, count in pools for _ in range(count)]
+
+
+def _identity(embed: Embed, corpus: str) -> Identity:
+    model = f"bm25+{embed.identity.model}"
+    version = f"{FORMAT}-{embed.identity.version}"
+    return Identity(provider="embedded", model=model, version=version, corpus=corpus)
+
+
+# ── Indexing ──────────────────────────────────────────────────────────────────────────────────
+
+
+def _paragraphs(document: Document) -> list[tuple[str, str]]:
+    return [(part.title, text) for part in document.sections for text in part.paragraphs]
+
+
+def _entries(document: Document) -> list[Entry]:
+    return [
+        Entry(
+            document_id=document.document_id,
+            version=document.version,
+            title=document.title,
+            category=document.category,
+            section=section,
+            paragraph_index=position,
+            text=text,
+            digest=fingerprint(document.title, section, text),
+            audience=document.audience,
+            audience_only=document.audience_only,
+        )
+        for position, (section, text) in enumerate(_paragraphs(document))
+    ]
+
+
+def _counts(document: Document) -> list[dict[str, float]]:
+    """The words of each passage, those of its title, section and keywords among them."""
+    keywords = " ".join(document.keywords)
+    return [
+        weighted_counts(
+            (
+                (document.title, TITLE_WEIGHT),
+                (section, SECTION_WEIGHT),
+                (keywords, KEYWORDS_WEIGHT),
+                (text, TEXT_WEIGHT),
+            )
+        )
+        for section, text in _paragraphs(document)
+    ]
+
+
+def _embedded_text(entry: Entry) -> str:
+    return f"{entry.title}\n{entry.section}\n{entry.text}"
+
+
+def _missing(entries: Sequence[Entry], vectors: dict[str, Vectors]) -> list[Entry]:
+    """One entry for each text that has no vector yet."""
+    by_digest = {entry.digest: entry for entry in entries if entry.digest not in vectors}
+    return list(by_digest.values())
+
+
+def _stacked(entries: Sequence[Entry], vectors: dict[str, Vectors]) -> Vectors:
+    import numpy as np
+
+    if not entries:
+        return np.zeros((0, 1), dtype=np.float32)
+    return np.stack([vectors[entry.digest] for entry in entries]).astype(np.float32)
+
+
+def _is_whole(folder: Path, name: str) -> bool:
+    try:
+        read_index(folder, name)
+    except ProviderRefused:
+        return False
+    return True
+
+
+# ── Searching ─────────────────────────────────────────────────────────────────────────────────
+
+
+def _named(entries: Sequence[Entry], query: Query) -> Floats:
+    """The share of the query's audience that each passage is for; 0 for everyone's."""
+    import numpy as np
+
+    wanted = {phrase(audience) for audience in query.audience}
+    shares: dict[tuple[str, ...], float] = {}
+    for entry in entries:
+        if entry.audience not in shares:
+            met = wanted.intersection(map(phrase, entry.audience))
+            shares[entry.audience] = len(met) / max(len(wanted), 1)
+    return np.array([shares[entry.audience] for entry in entries], dtype=np.float64)
+
+
+def _allowed(entries: Sequence[Entry], query: Query, named: Floats) -> npt.NDArray[np.bool_]:
+    import numpy as np
+
+    categories = {category.strip().casefold() for category in query.categories}
+    excluded = set(query.excluded)
+    return np.array(
+        [
+            entry.document_id not in excluded
+            and (not categories or entry.category.strip().casefold() in categories)
+            and (share > 0 or not (entry.audience_only and query.audience))
+            for entry, share in zip(entries, named.tolist(), strict=True)
+        ],
+        dtype=bool,
+    )
+
+
+def _fused(match: Floats, cosine: Floats) -> Floats:
+    """Reciprocal rank fusion; a passage without any of the words has no lexical rank."""
+    import numpy as np
+
+    lexical = np.where(match > 0, 1 / (FUSION_CONSTANT + _ranks(match)), 0.0)
+    fused: Floats = lexical + 1 / (FUSION_CONSTANT + _ranks(cosine))
+    return fused
+
+
+def _ranks(scores: Floats) -> Floats:
+    """Ranks from 1; equal scores share the best rank, so that order does not depend on place."""
+    import numpy as np
+
+    falling = np.sort(-scores)
+    return np.searchsorted(falling, -scores, side="left").astype(np.float64) + 1
+
+
+def _best_of_each_document(
+    entries: Sequence[Entry], allowed: npt.NDArray[np.int64], fused: Floats
+) -> npt.NDArray[np.int64]:
+    """The entries of the best passages, best first."""
+    import numpy as np
+
+    found = [(-float(score), row) for score, row in zip(fused, allowed.tolist(), strict=True)]
+    found.sort(key=lambda one: (one[0], entries[one[1]].document_id, one[1]))
+    best: dict[str, int] = {}
+    for _, row in found:
+        best.setdefault(entries[row].document_id, row)
+    return np.array(list(best.values()), dtype=np.int64)
+
+
+def _passage(entry: Entry, score: float) -> Passage:
+    return Passage(
+        document_id=entry.document_id,
+        version=entry.version,
+        title=entry.title,
+        section=entry.section,
+        paragraph_index=entry.paragraph_index,
+        text=entry.text,
+        score=score,
+        category=entry.category,
+    )

@@ -1,0 +1,81 @@
+"""Engagement from a seeded simulator: honest about what it is, the same on every machine.
+
+Each customer's own open and click rates are the base; the configured uplift multiplies them in the
+treated arms. The statement and its sources of chance stand in sql/simulate.sql.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from liftwright import log
+from liftwright.domain import Identity, fingerprint
+from liftwright.tables import literal
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from liftwright.settings import Simulation, Uplift
+    from liftwright.tables import Tables
+
+_VERSION = "1"
+_DIGEST = 16
+
+
+class EmbeddedSimulator:
+    """The port `observe` without an audience; every row says `simulated`."""
+
+    metered = False
+
+    def __init__(self, tables: Tables, config: Simulation, *, seed: int) -> None:
+        """Simulate on these tables; `customers` must be among them.
+
+        Args:
+            tables: hold the assignments and `customers`.
+            config: rates and uplifts.
+            seed: another seed, other outcomes.
+        """
+        self._tables = tables
+        self._config = config
+        self._seed = seed
+
+    @property
+    def identity(self) -> Identity:
+        """The simulator's version, and its configuration and seed as corpus."""
+        return Identity(
+            provider="embedded",
+            model="simulator",
+            version=_VERSION,
+            corpus=fingerprint(self._config.model_dump(mode="json"), self._seed)[:_DIGEST],
+        )
+
+    def __call__(self, request: str, /) -> str:
+        """The table `engagement` for the table of assignments `request`."""
+        config = self._config
+        self._tables.keep(
+            "engagement",
+            self._tables.sql(
+                "simulate",
+                assignments=request,
+                open_rate=literal(float(config.default_open_rate)),
+                click_rate=literal(float(config.default_click_rate)),
+                unopened_share=literal(float(config.click_without_open_share)),
+                delivery_rate=literal(float(config.delivery_rate)),
+                conversion_rate=literal(float(config.conversion_rate_of_clicks)),
+                uplift=_uplift_case(config.uplift),
+                **{
+                    f"{what}_salt": literal(f"{self._seed}:{what}:")
+                    for what in ("outcome", "uplift", "order", "time")
+                },
+            ),
+        )
+        log.event("engagement_simulated", agent="experimentation", seed=self._seed)
+        return "engagement"
+
+
+def _uplift_case(uplifts: Mapping[str, Uplift]) -> str:
+    branches = []
+    for arm, uplift in uplifts.items():
+        mean, sd = literal(float(uplift.mean)), literal(float(uplift.sd))
+        branches.append(f"when arm = {literal(arm)} then {mean} + {sd} * z")
+    return f"case {' '.join(branches)} else 0e0 end" if branches else "0e0"

@@ -1,0 +1,371 @@
+"""The design of the experiment, and each customer's arm as a pure function of segment and id.
+
+Customers are ordered by md5(salt || customer_id). In each segment every arm takes one slice of that
+order, as long as its exact share. A histogram of the hashes' first digits shows in which cells the
+slices end; only the hashes in those cells are read and sorted. What remains is a cut point per
+slice: it assigns on any engine, and places those who come later.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from collections.abc import Mapping  # noqa: TC003 - read at run time when arms.json is read back
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import TYPE_CHECKING, cast
+
+from liftwright import log
+from liftwright.agents.experimentation.balance import Balance, check_balance
+from liftwright.domain import CONTROL, Arm
+from liftwright.errors import IntegrityError, NoExperiment
+from liftwright.tables import literal
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Sequence
+
+    from liftwright.domain import SafetyDecision, Variant
+    from liftwright.settings import Experiment
+    from liftwright.tables import Tables
+
+AGENT = "experimentation"
+_HASH_DIGITS = 32
+# Shares are decimal fractions of a file; this brings 0.1 back from its binary neighbour.
+_FINEST_SHARE = 10**9
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Design:
+    """Who may be sent what: fixed before anyone is assigned.
+
+    Attributes:
+        salt: what the assignment's hash begins with, the experiment's name.
+        arms: control first, then the treatments, with the shares that were configured.
+        sizes: customers per segment.
+        cells: per segment, each arm that exists there and its variant; every one is approved.
+        shares: per segment, each arm's share; that of a missing arm is with control.
+        approved: all that screening passed; `cells` may name nothing else.
+    """
+
+    salt: str
+    arms: tuple[Arm, ...]
+    sizes: Mapping[str, int]
+    cells: Mapping[str, Mapping[str, str]]
+    shares: Mapping[str, Mapping[str, float]]
+    approved: tuple[str, ...]
+
+    @property
+    def compared(self) -> tuple[str, ...]:
+        """The segments with a treatment; only these count for the lift."""
+        return tuple(segment for segment, arms in self.cells.items() if len(arms) > 1)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Slice:
+    """An arm's part of a segment's hashes: from `start` in hex up to the next slice's start."""
+
+    arm: str
+    start: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Assignment:
+    """What was assigned, and all that is needed to place a customer who comes later.
+
+    Attributes:
+        slices: per segment, the arms in the order of their hashes; the first starts at "".
+        counts: customers per segment and arm.
+        balance: how alike the arms' customers are.
+        assigned_at: when, ISO-8601 in UTC.
+    """
+
+    design: Design
+    slices: Mapping[str, tuple[Slice, ...]]
+    counts: Mapping[str, Mapping[str, int]]
+    balance: tuple[Balance, ...]
+    assigned_at: str
+
+
+def design_experiment(
+    variants: Iterable[Variant],
+    decisions: Iterable[SafetyDecision],
+    experiment: Experiment,
+    sizes: Mapping[str, int],
+) -> Design:
+    """Lay down which arm gets which approved variant in which segment, and its share there.
+
+    Args:
+        variants: the control and the variants of all segments, blocked ones among them.
+        decisions: what may be sent; a variant without status `pass` is not.
+        experiment: tones, shares and the name.
+        sizes: customers per segment.
+
+    Raises:
+        NoExperiment: the control is not approved, no variant is, or customers are too few.
+    """
+    passed = {decision.variant_id for decision in decisions if decision.status == "pass"}
+    approved = [variant for variant in variants if variant.variant_id in passed]
+    control = next((variant for variant in approved if variant.arm == CONTROL), None)
+    if control is None:
+        raise NoExperiment("no experiment: the control message is not approved")
+    messages = {(variant.segment, variant.arm): variant.variant_id for variant in approved}
+    cells = {
+        segment: {
+            CONTROL: control.variant_id,
+            **{
+                tone: messages[segment, tone]
+                for tone in experiment.tones
+                if (segment, tone) in messages
+            },
+        }
+        for segment in sorted(sizes)
+    }
+    if all(len(arms) == 1 for arms in cells.values()):
+        raise NoExperiment("no experiment: no variant is approved in any segment")
+    customers = sum(sizes.values())
+    if customers < len(experiment.arms):
+        raise NoExperiment(
+            f"no experiment: {customers} customers for {len(experiment.arms)} arms; "
+            "there must be at least one customer for each arm"
+        )
+    shares = experiment.arm_shares()
+    design = Design(
+        salt=experiment.name,
+        arms=tuple(Arm(name=name, share=share) for name, share in shares.items()),
+        sizes=dict(sorted(sizes.items())),
+        cells=cells,
+        shares={segment: _shares_in(arms, shares) for segment, arms in cells.items()},
+        approved=tuple(sorted(variant.variant_id for variant in approved)),
+    )
+    _log_missing(design)
+    return design
+
+
+def assign(
+    tables: Tables, design: Design, assigned_at: str, *, earlier: Assignment | None = None
+) -> Assignment:
+    """Make the table `assignments` from `segmented`: every customer one arm and one variant.
+
+    Args:
+        tables: holds `segmented` and `customers`.
+        design: of this experiment.
+        assigned_at: the time to record, ISO-8601 in UTC.
+        earlier: where given, its slices hold: late arrivals are placed as if they had been there.
+
+    Raises:
+        IntegrityError: a customer would be sent what is not approved, or has no arm.
+    """
+    slices = earlier.slices if earlier else _slice_segments(tables, design)
+    tables.keep(
+        "assignments",
+        tables.sql(
+            "assign",
+            salt=literal(design.salt),
+            arm=_arm_case(slices),
+            variant=_variant_case(design),
+            assigned_at=literal(assigned_at),
+        ),
+    )
+    counts = _count(tables, design)
+    if earlier is None:
+        _check_counts(design, counts)
+    log.event(
+        "customers_assigned", agent=AGENT, customers=sum(map(_total, counts.values())), arms=counts
+    )
+    return Assignment(
+        design=design,
+        slices=slices,
+        counts=counts,
+        balance=check_balance(tables, tuple(arm.name for arm in design.arms[1:])),
+        assigned_at=assigned_at,
+    )
+
+
+def exact_counts(size: int, shares: Mapping[str, float]) -> dict[str, int]:
+    """Customers per arm: each share rounded down, the rest to the largest remainders.
+
+    Args:
+        size: customers to divide.
+        shares: each arm's share, of any positive sum; equal remainders go by this order.
+    """
+    exact = {arm: Fraction(share).limit_denominator(_FINEST_SHARE) for arm, share in shares.items()}
+    whole = sum(exact.values())
+    quotas = {arm: size * share / whole for arm, share in exact.items()}
+    counts = {arm: math.floor(quota) for arm, quota in quotas.items()}
+    by_remainder = sorted(quotas, key=lambda arm: counts[arm] - quotas[arm])
+    for arm in by_remainder[: size - sum(counts.values())]:
+        counts[arm] += 1
+    return counts
+
+
+def _shares_in(cells: Collection[str], shares: Mapping[str, float]) -> dict[str, float]:
+    missing = math.fsum(share for arm, share in shares.items() if arm not in cells)
+    return {
+        arm: share + missing if arm == CONTROL else share
+        for arm, share in shares.items()
+        if arm in cells
+    }
+
+
+def _log_missing(design: Design) -> None:
+    for segment, arms in design.cells.items():
+        missing = [arm.name for arm in design.arms if arm.name not in arms]
+        if missing:
+            log.event(
+                "arm_left_out",
+                agent=AGENT,
+                level="warning",
+                segment=segment,
+                arms=missing,
+                in_lift=len(arms) > 1,
+            )
+
+
+def _rotated(design: Design, segment: str) -> dict[str, float]:
+    """The segment's arms and shares; the first differs, so that no arm gets each odd customer."""
+    arms = list(design.shares[segment].items())
+    start = sorted(design.shares).index(segment) % len(arms)
+    return dict(arms[start:] + arms[:start])
+
+
+def _slice_segments(tables: Tables, design: Design) -> dict[str, tuple[Slice, ...]]:
+    salt, width = literal(design.salt), _cell_digits(design)
+    cells: dict[str, list[tuple[str, int]]] = defaultdict(list)
+    for segment, cell, customers in tables.rows(
+        tables.sql("hash_cells", salt=salt, width=str(width))
+    ):
+        cells[str(segment)].append((str(cell), cast("int", customers)))
+    sizes = {segment: sum(customers for _, customers in found) for segment, found in cells.items()}
+    if sizes != {segment: size for segment, size in design.sizes.items() if size}:
+        raise IntegrityError(f"assign: segments hold {sizes}, designed for {dict(design.sizes)}")
+    ends = {
+        segment: _ends(exact_counts(size, _rotated(design, segment)))
+        for segment, size in sizes.items()
+    }
+    places = {
+        segment: _locate(sorted(found), [end for _, end in ends[segment]])
+        for segment, found in cells.items()
+    }
+    wanted = sorted({cell for found in places.values() for cell, _ in found if cell})
+    hashes = _hashes_in(tables, salt, width, wanted)
+    return {
+        segment: tuple(
+            Slice(arm=arm, start=_start(hashes, segment, place))
+            for (arm, _), place in zip(ends[segment], places[segment], strict=True)
+        )
+        for segment in sorted(ends)
+    }
+
+
+def _cell_digits(design: Design) -> int:
+    """So many digits that cells and hashes in one cell are both about the square root of all."""
+    work = sum(design.sizes.values()) * len(design.arms)
+    return min(max(round(math.log(work, 16) / 2), 1), _HASH_DIGITS)
+
+
+def _ends(counts: Mapping[str, int]) -> list[tuple[str, int]]:
+    """Each arm and the rank, from 0, of its first customer in the order of the hashes."""
+    ends, rank = [], 0
+    for arm, count in counts.items():
+        ends.append((arm, rank))
+        rank += count
+    return ends
+
+
+def _locate(cells: Sequence[tuple[str, int]], ranks: Sequence[int]) -> list[tuple[str, int]]:
+    """For each rank the cell that holds it, and its rank within; ("", 0) for the first of all.
+
+    A rank past the end (the last arms got nobody) is given by the last cell and a rank past its
+    end.
+    """
+    places = []
+    index, before = 0, 0
+    for rank in ranks:
+        while index < len(cells) - 1 and before + cells[index][1] <= rank:
+            before += cells[index][1]
+            index += 1
+        places.append((cells[index][0], rank - before) if rank else ("", 0))
+    return places
+
+
+def _hashes_in(
+    tables: Tables, salt: str, width: int, cells: Sequence[str]
+) -> dict[tuple[str, str], list[str]]:
+    hashes: dict[tuple[str, str], list[str]] = defaultdict(list)
+    if not cells:
+        return hashes
+    statement = tables.sql(
+        "hashes_in_cells",
+        salt=salt,
+        width=str(width),
+        cells=", ".join(literal(cell) for cell in cells),
+    )
+    for segment, value in tables.rows(statement):
+        hashes[str(segment), str(value)[:width]].append(str(value))
+    for found in hashes.values():
+        found.sort()
+    return hashes
+
+
+def _start(
+    hashes: Mapping[tuple[str, str], Sequence[str]], segment: str, place: tuple[str, int]
+) -> str:
+    cell, rank = place
+    if not cell:
+        return ""
+    found = hashes[segment, cell]
+    # An arm without customers after the last hash: it starts just behind it.
+    return found[rank] if rank < len(found) else found[-1] + "0"
+
+
+def _arm_case(slices: Mapping[str, Sequence[Slice]]) -> str:
+    branches = []
+    for segment, parts in slices.items():
+        *rest, last = parts
+        inner = " ".join(
+            f"when hash < {literal(following.start)} then {literal(part.arm)}"
+            for part, following in zip(rest, parts[1:], strict=True)
+        )
+        arm = f"case {inner} else {literal(last.arm)} end" if rest else literal(last.arm)
+        branches.append(f"when segment = {literal(segment)} then {arm}")
+    return f"case {' '.join(branches)} end"
+
+
+def _variant_case(design: Design) -> str:
+    branches = [
+        f"when segment = {literal(segment)} and arm = {literal(arm)} then {literal(variant_id)}"
+        for segment, arms in design.cells.items()
+        for arm, variant_id in arms.items()
+    ]
+    return f"case {' '.join(branches)} end"
+
+
+def _count(tables: Tables, design: Design) -> dict[str, dict[str, int]]:
+    """Customers per segment and arm; refuses an assignment to what is not approved."""
+    statement = tables.sql("arm_counts", approved=", ".join(map(literal, design.approved)))
+    counts: dict[str, dict[str, int]] = {
+        segment: dict.fromkeys(arms, 0) for segment, arms in design.cells.items()
+    }
+    for segment, arm, variant_id, customers, allowed in tables.rows(statement):
+        known = allowed and design.cells.get(str(segment), {}).get(str(arm)) == variant_id
+        if not known:
+            raise IntegrityError(
+                f"assign: {customers} customers of segment {segment!r} would get variant "
+                f"{variant_id!r} in arm {arm!r}, which is not approved there; nobody was assigned"
+            )
+        counts[str(segment)][str(arm)] = cast("int", customers)
+    return counts
+
+
+def _check_counts(design: Design, counts: Mapping[str, Mapping[str, int]]) -> None:
+    for segment, size in design.sizes.items():
+        expected = exact_counts(size, _rotated(design, segment))
+        if dict(counts[segment]) != expected:
+            raise IntegrityError(
+                f"assign: segment {segment!r} got {dict(counts[segment])}, designed {expected}; "
+                "are the ids unique?"
+            )
+
+
+def _total(counts: Mapping[str, int]) -> int:
+    return sum(counts.values())

@@ -1,0 +1,387 @@
+"""From engagement to metrics.json: one pass of counts, then statistics on them alone."""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, cast
+
+from liftwright import comparison, log
+from liftwright.agents.experimentation.arms import AGENT
+from liftwright.agents.experimentation.power import detectable, power_warning
+from liftwright.comparison import OVERALL, Cell, MetricSpec
+from liftwright.domain import CONTROL, METRICS, to_json
+from liftwright.errors import NoExperiment
+from liftwright.stats import TestType, check_srm
+from liftwright.tables import identifier
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Mapping, Sequence
+
+    from liftwright.agents.experimentation.arms import Assignment, Design
+    from liftwright.comparison import Comparison, Row
+    from liftwright.domain import Json
+    from liftwright.settings import Analysis, Experiment
+    from liftwright.tables import Tables
+
+_EVENTS = {"open_rate": "opened", "click_rate": "clicked", "conversion_rate": "converted"}
+# The pooled z-test of two rates is the chi-square test: z squared is chi-square.
+_TESTS: dict[str, TestType] = {
+    "auto": "auto",
+    "chi_square": "chi_square",
+    "z_test": "chi_square",
+    "fisher_exact": "fisher",
+    "t_test": "welch",
+}
+_STEPS = ("delivered", "opened", "clicked", "converted")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CellCounts:
+    """What came of one arm in one segment; events and revenue are of delivered messages."""
+
+    segment: str
+    arm: str
+    assigned: int
+    delivered: int
+    opened: int
+    clicked: int
+    converted: int
+    revenue: float
+    revenue_sq: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LiftRow:
+    """One line of the result for a person: an arm against the control over its segments."""
+
+    segment: str
+    arm: str
+    metric: str
+    n_treatment: int
+    n_control: int
+    treatment: float | None
+    control: float | None
+    lift: float | None
+    lift_ci: tuple[float, float] | None
+    p_adjusted: float | None
+    significant: bool
+
+
+def measure(  # noqa: PLR0913 - where, what was meant, how to judge, and two facts of the data
+    tables: Tables,
+    assignment: Assignment,
+    experiment: Experiment,
+    *,
+    simulated: bool,
+    engagement: str = "engagement",
+    absent: Collection[str] = (),
+) -> dict[str, Json]:
+    """The content of metrics.json.
+
+    Args:
+        tables: holds the engagement.
+        assignment: the design and the counts that were meant, the content of arms.json.
+        experiment: how to test, and the primary metric.
+        simulated: whether the engagement was simulated.
+        engagement: the name of its table.
+        absent: metrics that the engagement says nothing about; they are left out.
+
+    Raises:
+        NoExperiment: nothing was delivered.
+    """
+    counts = count_engagement(tables, engagement)
+    if not any(cell.delivered for cell in counts):
+        raise NoExperiment("no result: no message of the experiment was delivered")
+    metrics = [name for name in METRICS if name not in absent]
+    design = assignment.design
+    analysis = experiment.analysis
+    compared = _compare(counts, metrics, design, analysis)
+    document = comparison.to_json(compared)
+    by_segment = _srm_by_segment(counts, design)
+    power = _power(compared, analysis)
+    rows = cast("list[dict[str, Json]]", document["comparisons"])
+    result: dict[str, Json] = {
+        **document,
+        "comparisons": [row for row in rows if _exists(row, design)],
+        "simulated": simulated,
+        "primary_metric": analysis.primary_metric,
+        "srm_by_segment": by_segment,
+        "best": _best_arms(compared, design, by_segment, analysis),
+        "balance": _balance(assignment, counts),
+        "power": power,
+        "daily": _daily(tables, engagement, [arm.name for arm in design.arms]),
+        "warnings": _warnings(compared, power, absent, design),
+    }
+    for warning in cast("list[str]", result["warnings"]):
+        log.event("measurement_warned", agent=AGENT, level="warning", warning=warning)
+    log.event("experiment_measured", agent=AGENT, n=compared.n, srm_ok=compared.srm.ok)
+    return result
+
+
+def count_engagement(tables: Tables, engagement: str = "engagement") -> tuple[CellCounts, ...]:
+    """The counts of every segment and arm, in one pass, in order of segment and arm."""
+    rows = tables.rows(tables.sql("measure_counts", engagement=identifier(engagement)))
+    return tuple(
+        CellCounts(
+            segment=str(segment),
+            arm=str(arm),
+            assigned=_whole(assigned),
+            delivered=_whole(delivered),
+            opened=_whole(opened),
+            clicked=_whole(clicked),
+            converted=_whole(converted),
+            revenue=_real(revenue),
+            revenue_sq=_real(revenue_sq),
+        )
+        for (
+            segment,
+            arm,
+            assigned,
+            delivered,
+            opened,
+            clicked,
+            converted,
+            revenue,
+            revenue_sq,
+        ) in sorted(rows, key=lambda row: (str(row[0]), str(row[1])))
+    )
+
+
+def lift_rows(metrics: Mapping[str, Json], *, segment: str = OVERALL) -> tuple[LiftRow, ...]:
+    """The rows of metrics.json for one segment, or over all, as records for a table."""
+    found = []
+    for row in cast("Sequence[Mapping[str, object]]", metrics["comparisons"]):
+        if row["segment"] == segment:
+            interval = cast("Sequence[float] | None", row["lift_ci"])
+            found.append(
+                LiftRow(
+                    segment=segment,
+                    arm=str(row["arm"]),
+                    metric=str(row["metric"]),
+                    n_treatment=_whole(row["n_treatment"]),
+                    n_control=_whole(row["n_control"]),
+                    treatment=cast("float | None", row["treatment"]),
+                    control=cast("float | None", row["control"]),
+                    lift=cast("float | None", row["lift"]),
+                    lift_ci=(interval[0], interval[1]) if interval else None,
+                    p_adjusted=cast("float | None", row["p_adjusted"]),
+                    significant=bool(row["significant"]),
+                )
+            )
+    return tuple(found)
+
+
+def _compare(
+    counts: Iterable[CellCounts],
+    metrics: Sequence[str],
+    design: Design,
+    analysis: Analysis,
+) -> Comparison:
+    units: dict[str, int] = {arm.name: 0 for arm in design.arms}
+    cells = []
+    for count in counts:
+        units[count.arm] = units.get(count.arm, 0) + count.delivered
+        cells += [_cell(count, metric) for metric in metrics if count.delivered]
+    expected: dict[str, float] = dict.fromkeys(units, 0.0)
+    for segment, shares in design.shares.items():
+        for arm, share in shares.items():
+            expected[arm] += share * design.sizes[segment]
+    return comparison.compare(
+        cells,
+        [
+            MetricSpec(name=metric, kind="binary" if metric in _EVENTS else "mean")
+            for metric in metrics
+        ],
+        CONTROL,
+        units=units,
+        alpha=analysis.alpha,
+        correction=analysis.correction,
+        expected=expected,
+        test_type=_TESTS[analysis.test_type],
+    )
+
+
+def _cell(count: CellCounts, metric: str) -> Cell:
+    if metric in _EVENTS:
+        return Cell(
+            segment=count.segment,
+            arm=count.arm,
+            metric=metric,
+            n=count.delivered,
+            events=int(getattr(count, _EVENTS[metric])),
+        )
+    return Cell(
+        segment=count.segment,
+        arm=count.arm,
+        metric=metric,
+        n=count.delivered,
+        total=count.revenue,
+        total_sq=count.revenue_sq,
+    )
+
+
+def _exists(row: Mapping[str, Json], design: Design) -> bool:
+    """Whether the row's arm was there at all: an arm may be missing in a segment, or everywhere."""
+    arm, segment = str(row["arm"]), str(row["segment"])
+    if segment == OVERALL:
+        return any(arm in arms for arms in design.cells.values())
+    return arm in design.cells.get(segment, {})
+
+
+def _srm_by_segment(counts: Iterable[CellCounts], design: Design) -> dict[str, Json]:
+    observed: dict[str, dict[str, int]] = defaultdict(dict)
+    for count in counts:
+        observed[count.segment][count.arm] = count.delivered
+    return {
+        segment: to_json(check_srm(observed[segment], design.shares[segment]))
+        for segment in design.compared
+    }
+
+
+def _best_arms(
+    compared: Comparison,
+    design: Design,
+    srm_by_segment: Mapping[str, Json],
+    analysis: Analysis,
+) -> list[Json]:
+    """Per segment, and over all, the arm that won on the primary metric; None and why, if none."""
+    found: list[Json] = []
+    for segment in (OVERALL, *design.compared):
+        rows = [
+            row
+            for row in compared.comparisons
+            if row.segment == segment and row.metric == analysis.primary_metric
+        ]
+        srm = cast("Mapping[str, Json]", srm_by_segment.get(segment, {"ok": True}))
+        trusted = compared.srm.ok and bool(srm["ok"])
+        best, reason = _best(rows, analysis, trusted=trusted)
+        found.append(
+            {
+                "segment": segment,
+                "metric": analysis.primary_metric,
+                "arm": best.arm if best else None,
+                "lift": best.estimate.lift if best else None,
+                "reason": reason,
+            }
+        )
+    return found
+
+
+def _best(rows: Iterable[Row], analysis: Analysis, *, trusted: bool) -> tuple[Row | None, str]:
+    if not trusted:
+        return None, "sample-ratio mismatch: the arms do not have the sizes that were meant"
+    winners = [row for row in rows if row.significant and (row.estimate.difference or 0.0) > 0]
+    if not winners:
+        return None, f"no arm is better than control at an adjusted p below {analysis.alpha:g}"
+    best = max(winners, key=lambda row: row.estimate.difference or 0.0)
+    return best, f"adjusted p {best.p_adjusted:.3g}, below {analysis.alpha:g}"
+
+
+def _balance(assignment: Assignment, counts: Iterable[CellCounts]) -> dict[str, Json]:
+    delivered: dict[str, dict[str, int]] = defaultdict(dict)
+    for count in counts:
+        delivered[count.segment][count.arm] = count.delivered
+    known = [
+        (abs(row.difference), row.limit)
+        for row in assignment.balance
+        if row.difference is not None and row.limit is not None
+    ]
+    return {
+        "assigned": to_json(assignment.counts),
+        "delivered": to_json(delivered),
+        "differences": to_json(assignment.balance),
+        "largest": max((difference for difference, _ in known), default=None),
+        "ok": all(difference <= limit for difference, limit in known),
+    }
+
+
+def _power(compared: Comparison, analysis: Analysis) -> list[Json]:
+    overall = [row for row in compared.comparisons if row.segment == OVERALL]
+    # Holm's first step is at alpha over the number of tests: what is found must pass that.
+    tests = sum(row.estimate.p_value is not None for row in overall)
+    alpha = analysis.alpha / max(tests, 1) if analysis.correction == "holm" else analysis.alpha
+    spreads = {
+        name: value.sd
+        for arm in compared.arms
+        if arm.arm == CONTROL
+        for name, value in arm.metrics.items()
+    }
+    found: list[Json] = []
+    for row in overall:
+        if not row.estimate.n_treatment:
+            continue
+        difference = detectable(
+            row.estimate, spreads[row.metric], kind=row.kind, alpha=alpha, power=analysis.power
+        )
+        base = row.estimate.control
+        lift = difference / base if difference is not None and base else None
+        found.append(
+            {
+                "arm": row.arm,
+                "metric": row.metric,
+                "base": base,
+                "n_treatment": row.estimate.n_treatment,
+                "n_control": row.estimate.n_control,
+                "alpha": alpha,
+                "power": analysis.power,
+                "detectable_difference": difference,
+                "detectable_lift": lift,
+                "warning": power_warning(row.arm, row.metric, row.estimate, lift, analysis.power),
+            }
+        )
+    return found
+
+
+def _daily(tables: Tables, engagement: str, arms: Sequence[str]) -> list[Json]:
+    days: dict[tuple[str, str], dict[str, int]] = defaultdict(lambda: dict.fromkeys(_STEPS, 0))
+    statement = tables.sql("measure_daily", engagement=identifier(engagement))
+    for day, arm, event, events in tables.rows(statement):
+        days[str(day), str(arm)][str(event)] = _whole(events)
+    order = {arm: index for index, arm in enumerate(arms)}
+    return [
+        {"day": day, "arm": arm, **days[day, arm]}
+        for day, arm in sorted(days, key=lambda key: (key[0], order[key[1]]))
+    ]
+
+
+def _warnings(
+    compared: Comparison, power: Iterable[Json], absent: Collection[str], design: Design
+) -> list[Json]:
+    warnings: list[Json] = []
+    if not compared.srm.ok:
+        warnings.append(
+            f"sample-ratio mismatch (p = {compared.srm.p_value:.2g}): the delivered messages are "
+            "not divided as designed; no difference can be trusted until the cause is found"
+            if compared.srm.p_value is not None
+            else "sample-ratio mismatch cannot be judged: nothing was delivered"
+        )
+    left_out = [segment for segment in design.cells if segment not in design.compared]
+    warnings += [
+        f"segment '{segment}' has no approved variant: it got the control and is not in the lift"
+        for segment in left_out
+    ]
+    if absent:
+        warnings.append(f"not measured, as the engagement lacks them: {', '.join(sorted(absent))}")
+    return warnings + _weakest(cast("Iterable[Mapping[str, Json]]", power))
+
+
+def _weakest(power: Iterable[Mapping[str, Json]]) -> list[Json]:
+    """Per metric the warning of the arm that could show least."""
+    found: dict[str, tuple[float, Json]] = {}
+    for row in power:
+        lift = cast("float | None", row["detectable_lift"])
+        shown = math.inf if lift is None else lift
+        metric = str(row["metric"])
+        if row["warning"] is not None and shown > found.get(metric, (-math.inf, None))[0]:
+            found[metric] = (shown, row["warning"])
+    return [warning for _, warning in found.values()]
+
+
+def _whole(value: object) -> int:
+    return int(str(value))
+
+
+def _real(value: object) -> float:
+    return float(str(value))

@@ -1,0 +1,60 @@
+"""The control: one generic message that cites nothing, alike for all segments."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from liftwright.agents.generation.drafting import text_sha256, variant_id
+from liftwright.agents.generation.form import check_form
+from liftwright.agents.generation.prompts import CONTROL_TEMPLATE, fill
+from liftwright.domain import CONTROL, Tokens, Variant, utc_now
+from liftwright.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from liftwright.domain import Limits
+    from liftwright.settings import Brand
+
+_LABEL = "subject:"
+
+
+def control_variant(template: str, *, brand: Brand, limits: Limits) -> Variant:
+    """The control message: its template with the brand's name filled in.
+
+    Args:
+        template: a line `Subject: …`, a blank line, the body; `{brand}` may stand in both.
+        brand: who is speaking.
+        limits: of the channel's control message.
+
+    Raises:
+        ConfigurationError: if the template has no subject line, or its text breaks the limits.
+    """
+    file = f"{CONTROL_TEMPLATE}.txt"
+    head, _, rest = fill(template.strip().replace("\r\n", "\n"), {"brand": brand.name}).partition(
+        "\n"
+    )
+    if not head.lower().startswith(_LABEL) or not rest.startswith("\n"):
+        raise ConfigurationError(
+            f'{file}: the first line must be "Subject: …", then a blank line, then the body'
+        )
+    subject, body = head[len(_LABEL) :].strip(), rest.strip()
+    reasons = tuple(check_form(subject, body, limits))
+    if reasons:
+        raise ConfigurationError(f"{file}: {' '.join(reasons)}")
+    return Variant(
+        variant_id=variant_id(CONTROL, None, subject, body),
+        arm=CONTROL,
+        segment=None,
+        tone=None,
+        subject=subject,
+        body=body,
+        citations=(),
+        passages=(),
+        prompt=template,
+        prompt_sha256=text_sha256(template),
+        model="template",
+        tokens=Tokens(),
+        cost_usd=0.0,
+        attempts=1,
+        created_at=utc_now(),
+        latency_ms=0.0,
+    )

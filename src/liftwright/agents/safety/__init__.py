@@ -1,0 +1,38 @@
+"""Screening: every message is looked at for harm before anyone may be sent it.
+
+A message is screened part by part (subject, body, each sentence, link texts and addresses,
+alternative texts), for a harmful sentence among harmless ones is lost in the whole; each category
+takes the worst of the parts. Screening fails closed: what cannot be screened is blocked.
+"""
+
+from __future__ import annotations
+
+from liftwright.agents.safety.deciding import (
+    Harm,
+    SafetySummary,
+    TextDecision,
+    approve,
+    audit_record,
+    content_sha256,
+    is_unavailable,
+    policy_sha256,
+    screen_text,
+    screen_variant,
+    screener_name,
+    summarise_safety,
+)
+
+__all__ = [
+    "Harm",
+    "SafetySummary",
+    "TextDecision",
+    "approve",
+    "audit_record",
+    "content_sha256",
+    "is_unavailable",
+    "policy_sha256",
+    "screen_text",
+    "screen_variant",
+    "screener_name",
+    "summarise_safety",
+]

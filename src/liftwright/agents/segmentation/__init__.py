@@ -1,0 +1,185 @@
+"""The segmentation agent: every customer in exactly one of 3 to 5 segments, with a reason."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import TYPE_CHECKING, cast
+
+from liftwright import log
+from liftwright.agents.segmentation import kmeans, rfm, rules
+from liftwright.agents.segmentation.model import (
+    AGENT,
+    SCORES,
+    Group,
+    Model,
+    Scale,
+    Segmentation,
+    WeightedRule,
+    customer_columns,
+    fit_edges,
+)
+from liftwright.agents.segmentation.summary import summarise
+from liftwright.domain import FEATURES
+from liftwright.errors import NoExperiment
+from liftwright.tables import identifier
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping
+
+    from liftwright.settings import Segments
+    from liftwright.tables import Tables
+
+__all__ = [
+    "SCORES",
+    "Group",
+    "Model",
+    "Scale",
+    "Segmentation",
+    "WeightedRule",
+    "place_customers",
+    "segment_customers",
+]
+
+_FEWEST = 3
+
+
+def segment_customers(
+    tables: Tables, config: Segments, *, seed: int, absent: Collection[str] = ()
+) -> Segmentation:
+    """Learn the segments from `customers` and make the table `segmented`.
+
+    Args:
+        tables: holds `customers`.
+        config: the method and its parameters.
+        seed: draws the sample that k-means learns from; the other methods draw nothing.
+        absent: features that the customers do not have at all.
+
+    Raises:
+        ConfigurationError: a rule or feature is not one, or is absent.
+        NoExperiment: there are no customers.
+    """
+    if not tables.count("customers"):
+        raise NoExperiment("no experiment: there are no customers")
+    model = _fit(tables, config, seed, absent)
+    place_customers(tables, model)
+    if config.merge_small and (merged := _merge(tables, model, config.minimum_share)):
+        model = dataclasses.replace(model, merged=merged)
+        place_customers(tables, model)
+    segments = summarise(tables, model, config)
+    warnings = _warnings(model, config, {segment.label: segment.share for segment in segments})
+    for warning in warnings:
+        log.event("segmentation_warned", agent=AGENT, level="warning", warning=warning)
+    found = Segmentation(
+        method=model.method,
+        customers=sum(segment.size for segment in segments),
+        segments=segments,
+        model=model,
+        warnings=warnings,
+    )
+    log.event("customers_segmented", agent=AGENT, method=model.method, segments=found.sizes)
+    return found
+
+
+def place_customers(tables: Tables, model: Model) -> None:
+    """Make `segmented` from `customers` by what was learnt before, and `profiles` beside it.
+
+    `profiles` has one row per customer too, without id and reason: segment, confidence, tier,
+    location, the features and the scores.
+
+    Raises:
+        ConfigurationError: a rule uses a column that the customers do not have.
+    """
+    by_method = {"rules": rules.statement, "rfm": rfm.statement, "kmeans": kmeans.statement}
+    tables.keep("placed", by_method[model.method](tables, model), stored=False)
+    tables.keep(
+        "segmented",
+        "select customer_id, _label as segment, _confidence as confidence, _reason as reason "
+        "from placed",
+    )
+    columns = ", ".join(identifier(name) for name in ("tier", "location", *FEATURES, *model.edges))
+    tables.keep(
+        "profiles",
+        f"select _label as segment, _confidence as confidence, {columns} from placed",  # noqa: S608 - built
+    )
+
+
+def _fit(tables: Tables, config: Segments, seed: int, absent: Collection[str]) -> Model:
+    customer_columns(tables)
+    edges = fit_edges(tables, absent)
+    if config.method == "rules":
+        return rules.fit(tables, config, edges, absent)
+    if config.method == "rfm":
+        return rfm.fit(config, edges, absent)
+    return kmeans.fit(tables, config, edges, seed=seed, absent=absent)
+
+
+def _merge(tables: Tables, model: Model, minimum: float) -> dict[str, str]:
+    """Which small segments go into which others, smallest first, while more than 3 remain."""
+    sizes, centres = _centres(tables, model)
+    total = sum(sizes.values())
+    merged: dict[str, str] = {}
+    while len(sizes) > _FEWEST:
+        smallest = min(sizes, key=lambda label: (sizes[label], label))
+        if sizes[smallest] >= minimum * total:
+            break
+        others = [label for label in sizes if label != smallest]
+        nearest = min(others, key=lambda label: _distance(centres[label], centres[smallest]))
+        merged[smallest] = nearest
+        both = sizes[nearest] + sizes[smallest]
+        centres[nearest] = tuple(
+            (a * sizes[nearest] + b * sizes[smallest]) / both
+            for a, b in zip(centres[nearest], centres[smallest], strict=True)
+        )
+        sizes[nearest] = both
+        del sizes[smallest]
+        log.event("segment_merged", agent=AGENT, segment=smallest, into=nearest)
+    return merged
+
+
+def _centres(tables: Tables, model: Model) -> tuple[dict[str, int], dict[str, tuple[float, ...]]]:
+    """Each segment's size and mean scores; customers without a score are compared by size alone."""
+    means = ", ".join(f"avg({score})" for score in model.edges) or "0e0"
+    rows = tables.rows(
+        f"select segment, count(*), {means} from profiles group by segment"  # noqa: S608 - built
+    )
+    found = {str(label): (cast("int", size), values) for label, size, *values in rows}
+    order = [group.label for group in model.groups if group.label in found]
+    sizes = {label: found[label][0] for label in order}
+    centres = {label: tuple(float(cast("float", v)) for v in found[label][1]) for label in order}
+    return sizes, centres
+
+
+def _distance(one: tuple[float, ...], other: tuple[float, ...]) -> float:
+    return sum((a - b) ** 2 for a, b in zip(one, other, strict=True))
+
+
+def _warnings(model: Model, config: Segments, shares: Mapping[str, float]) -> tuple[str, ...]:
+    warnings = [
+        f"segment '{group.label}' has no customers and was left out"
+        for group in model.groups
+        if group.label not in shares and group.label not in model.merged
+    ]
+    warnings += [
+        f"segment '{label}' holds {share:.1%} of the customers, under the minimum of "
+        f"{config.minimum_share:.1%}"
+        for label, share in shares.items()
+        if share < config.minimum_share
+    ]
+    warnings += [
+        f"segment '{small}' was under the minimum of {config.minimum_share:.1%} and was merged "
+        f"into '{into}'"
+        for small, into in model.merged.items()
+    ]
+    if len(shares) < _FEWEST:
+        warnings.append(
+            f"only {len(shares)} of {_FEWEST} to 5 segments have customers: the customers are "
+            "too much alike for this method"
+        )
+    missing = [
+        name
+        for name in config.kmeans.features
+        if model.method == "kmeans" and name not in {scale.feature for scale in model.scales}
+    ]
+    if missing:
+        warnings.append(f"the customers do not have {', '.join(missing)}; clustered without")
+    return tuple(warnings)

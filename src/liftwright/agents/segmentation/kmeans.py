@@ -1,0 +1,333 @@
+"""Segments by k-means: learnt on a sample, named by what sets each cluster apart.
+
+Source: Arthur and Vassilvitskii (2007), k-means++; Rousseeuw (1987), Silhouettes.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, cast
+
+from liftwright import log
+from liftwright.agents.segmentation.model import (
+    AGENT,
+    Group,
+    Model,
+    Scale,
+    columns_needed,
+    customer_columns,
+    label_case,
+    merged_note,
+    score_columns,
+    value_text,
+)
+from liftwright.agents.segmentation.naming import distinct_labels, end_of, in_words
+from liftwright.domain import Kind
+from liftwright.errors import ConfigurationError
+from liftwright.tables import identifier, literal
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping
+
+    import numpy as np
+    import numpy.typing as npt
+
+    from liftwright.settings import Segments
+    from liftwright.tables import Tables
+
+    Matrix = npt.NDArray[np.float64]
+    Labels = npt.NDArray[np.intp]
+
+_RESTARTS = 8
+# Starts are tried on this many rows; the best one is then fitted to the whole sample.
+_TRIAL_ROWS = 10_000
+_SILHOUETTE_ROWS = 2_000
+_MOST_ROUNDS = 50
+# Centres are kept to a thousandth, so that the last bits of a machine's sums leave no trace.
+_DECIMALS = 3
+_THOUSAND = 1_000
+# A value further out than this many standard deviations is as far out as that.
+_FURTHEST = 1_000_000
+# What sets a cluster apart: at most so many features, this many standard deviations from the mean.
+_TRAITS = 2
+_LEAST_TRAIT = 0.3
+
+
+def fit(
+    tables: Tables,
+    config: Segments,
+    edges: Mapping[str, tuple[float, ...]],
+    *,
+    seed: int,
+    absent: Collection[str],
+) -> Model:
+    """Learn the clusters from a sample of the customers.
+
+    Raises:
+        ConfigurationError: a feature is no numeric column, or the customers have none of them.
+    """
+    features = _features(tables, config, absent)
+    sample = _sample(tables, features, seed, config.kmeans.sample_rows)
+    scales, points = _standardise(features, sample)
+    centres, silhouettes = _choose(points, config.kmeans.k_min, config.kmeans.k_max, seed)
+    order = sorted(range(len(centres)), key=lambda index: tuple(-centres[index]))
+    rounded = [tuple(round(float(value), _DECIMALS) for value in centres[i]) for i in order]
+    return Model(
+        method="kmeans",
+        groups=_name(rounded, scales, config),
+        edges=dict(edges),
+        scales=scales,
+        silhouettes=silhouettes,
+    )
+
+
+def statement(tables: Tables, model: Model) -> str:
+    """The statement that places every customer in the nearest cluster of `model`."""
+    columns = customer_columns(tables)
+    count = len(model.groups)
+    keys = [f"key_{index}" for index in range(count)]
+    conditions = {
+        group.label: f"best = {key}" for group, key in zip(model.groups, keys, strict=True)
+    }
+    # Two keys at least, as `least` wants; the second is never the nearest.
+    names = [*keys, "9223372036854775807"] if count == 1 else keys
+    return tables.sql(
+        "segment_kmeans",
+        columns=columns_needed({scale.feature for scale in model.scales}),
+        scores=score_columns(model.edges),
+        standardised=", ".join(_thousandths(i, s) for i, s in enumerate(model.scales)),
+        keys=", ".join(
+            f"{_key(group, index, count)} as {key}"
+            for index, (group, key) in enumerate(zip(model.groups, keys, strict=True))
+        ),
+        key_names=", ".join(names),
+        rival_keys=", ".join(
+            f"case when {key} = best then 9223372036854775807 else {key} end" for key in names
+        ),
+        label=label_case(model, conditions),
+        confidence=_confidence(count),
+        reason=_reasons(model, columns),
+    )
+
+
+def _features(tables: Tables, config: Segments, absent: Collection[str]) -> tuple[str, ...]:
+    columns = customer_columns(tables)
+    numeric = [name for name, kind in columns.items() if kind in (Kind.NUMBER, Kind.INTEGER)]
+    for index, name in enumerate(config.kmeans.features):
+        if name not in numeric:
+            raise ConfigurationError(
+                f"segments.yaml: kmeans.features[{index}]: {name!r} is not a numeric column of "
+                f"the customers; allowed are {', '.join(sorted(numeric))}"
+            )
+    features = tuple(name for name in config.kmeans.features if name not in absent)
+    if not features:
+        raise ConfigurationError(
+            f"segments.yaml: kmeans.features: the customers have none of "
+            f"{', '.join(config.kmeans.features)} (customers.yaml maps them to null)"
+        )
+    if len(features) < len(config.kmeans.features):
+        missing = sorted(set(config.kmeans.features) - set(features))
+        log.event("features_left_out", agent=AGENT, level="warning", features=missing)
+    return features
+
+
+def _sample(tables: Tables, features: tuple[str, ...], seed: int, rows: int) -> Matrix:
+    import numpy as np
+
+    found = tables.rows(
+        tables.sql(
+            "customer_sample",
+            features=", ".join(identifier(feature) for feature in features),
+            salt=literal(f"{seed}:sample:"),
+            rows=str(rows),
+        )
+    )
+    return np.array(found, dtype=np.float64).reshape(-1, len(features))
+
+
+def _standardise(features: tuple[str, ...], sample: Matrix) -> tuple[tuple[Scale, ...], Matrix]:
+    import numpy as np
+
+    scales, columns = [], []
+    for index, feature in enumerate(features):
+        values = sample[:, index]
+        known = values[~np.isnan(values)]
+        median = float(np.median(known)) if known.size else 0.0
+        filled = np.where(np.isnan(values), median, values)
+        mean, sd = float(filled.mean()), float(filled.std())
+        # A constant feature says nothing; by its rounding noise it would say anything.
+        sd = sd if sd > abs(mean) * 1e-9 else 1.0
+        scale = Scale(feature=feature, mean=_significant(mean), sd=_significant(sd), median=median)
+        scales.append(scale)
+        columns.append((filled - scale.mean) / scale.sd)
+    return tuple(scales), np.column_stack(columns)
+
+
+def _significant(value: float) -> float:
+    """Nine significant digits: more would be the noise of a machine's sums."""
+    return float(f"{value:.9g}")
+
+
+def _choose(points: Matrix, k_min: int, k_max: int, seed: int) -> tuple[Matrix, dict[str, float]]:
+    """The centres of the number of clusters with the best silhouette, and all silhouettes."""
+    import numpy as np
+    from scipy.cluster.vq import vq
+
+    different = len(np.unique(np.round(points, _DECIMALS), axis=0))
+    if different <= k_min:
+        return np.unique(np.round(points, _DECIMALS), axis=0), {}
+    best: tuple[float, Matrix] | None = None
+    silhouettes: dict[str, float] = {}
+    shown = points[:_SILHOUETTE_ROWS]
+    for k in range(k_min, min(k_max, different) + 1):
+        centres = _cluster(points, k, seed)
+        labels = cast("Labels", vq(shown, centres)[0])
+        score = round(_silhouette(shown, labels), 4)
+        silhouettes[str(k)] = score
+        if best is None or score > best[0]:
+            best = (score, centres)
+    assert best is not None  # noqa: S101 - k_min <= k_max is checked where settings are read
+    return best[1], silhouettes
+
+
+def _cluster(points: Matrix, k: int, seed: int) -> Matrix:
+    import numpy as np
+
+    trial = points[:_TRIAL_ROWS]
+    fits = [
+        _lloyd(trial, _plus_plus(trial, k, np.random.default_rng([seed, k, restart])))
+        for restart in range(_RESTARTS)
+    ]
+    centres = min(fits, key=lambda found: found[1])[0]
+    return _lloyd(points, centres)[0] if len(points) > len(trial) else centres
+
+
+def _plus_plus(points: Matrix, k: int, rng: np.random.Generator) -> Matrix:
+    """Starting centres, each drawn in proportion to its squared distance from those before it."""
+    import numpy as np
+
+    centres = [points[rng.integers(len(points))]]
+    nearest = ((points - centres[0]) ** 2).sum(axis=1)
+    while len(centres) < k:
+        reach = np.cumsum(nearest)
+        drawn = int(np.searchsorted(reach, rng.random() * reach[-1], side="right"))
+        centres.append(points[min(drawn, len(points) - 1)])
+        nearest = np.minimum(nearest, ((points - centres[-1]) ** 2).sum(axis=1))
+    return np.array(centres)
+
+
+def _lloyd(points: Matrix, centres: Matrix) -> tuple[Matrix, float]:
+    """Move centres to the mean of what is nearest to them until nothing moves; and the inertia."""
+    import numpy as np
+    from scipy.cluster.vq import vq
+
+    inertia = np.inf
+    for _ in range(_MOST_ROUNDS):
+        labels, distances = vq(points, centres)
+        counts = np.bincount(labels, minlength=len(centres))
+        sums = np.column_stack(
+            [
+                np.bincount(labels, weights=points[:, column], minlength=len(centres))
+                for column in range(points.shape[1])
+            ]
+        )
+        # A centre that lost all its points stays where it is.
+        moved = np.where(counts[:, None] > 0, sums / np.maximum(counts, 1)[:, None], centres)
+        inertia = float((distances**2).sum())
+        if np.abs(moved - centres).max() < 10.0 ** -(_DECIMALS + 1):
+            return moved, inertia
+        centres = moved
+    return centres, inertia
+
+
+def _silhouette(points: Matrix, labels: Labels) -> float:
+    """Mean silhouette; a point alone in its cluster has 0. Needs two clusters, else -1."""
+    import numpy as np
+    from scipy.spatial.distance import cdist
+
+    found = np.unique(labels)
+    if len(found) == 1:
+        return -1.0
+    distances = cdist(points, points)
+    sums = np.column_stack([distances[:, labels == cluster].sum(axis=1) for cluster in found])
+    counts = np.array([(labels == cluster).sum() for cluster in found])
+    own = np.searchsorted(found, labels)
+    rows = np.arange(len(points))
+    inside = sums[rows, own] / np.maximum(counts[own] - 1, 1)
+    means = sums / counts
+    means[rows, own] = np.inf
+    outside = means.min(axis=1)
+    widest = np.maximum(inside, outside)
+    values = np.where(
+        (counts[own] > 1) & (widest > 0), (outside - inside) / np.maximum(widest, 1e-300), 0.0
+    )
+    return float(values.mean())
+
+
+def _name(
+    centres: list[tuple[float, ...]], scales: tuple[Scale, ...], config: Segments
+) -> tuple[Group, ...]:
+    features = [scale.feature for scale in scales]
+    effects = [dict(zip(features, centre, strict=True)) for centre in centres]
+    labels = distinct_labels(effects, config.feature_words)
+    groups = []
+    for label, centre, effect in zip(labels, centres, effects, strict=True):
+        strongest = sorted(effect, key=lambda name: -abs(effect[name]))[:_TRAITS]
+        traits = tuple(n for n in strongest if abs(effect[n]) >= _LEAST_TRAIT) or (strongest[0],)
+        ends = [end_of(name, effect[name], config.feature_words) for name in traits]
+        groups.append(
+            Group(
+                label=label,
+                description=f"They {in_words([end.words for end in ends])}.",
+                audience=tuple(dict.fromkeys(word for end in ends for word in end.audience)),
+                centre=centre,
+                traits=traits,
+            )
+        )
+    return tuple(groups)
+
+
+def _thousandths(index: int, scale: Scale) -> str:
+    value = f"coalesce({identifier(scale.feature)}, {literal(scale.median)})"
+    z = f"({value} - {literal(scale.mean)}) / {literal(scale.sd)} * 1e3 + 5e-1"
+    limit = f"{_FURTHEST}e0"
+    return f"cast(floor(least(greatest({z}, -{limit}), {limit})) as bigint) as z_{index}"
+
+
+def _key(group: Group, index: int, count: int) -> str:
+    squares = " + ".join(
+        f"(z_{place} - ({whole})) * (z_{place} - ({whole}))"
+        for place, whole in enumerate(round(value * _THOUSAND) for value in group.centre)
+    )
+    return f"({squares}) * {count} + {index}"
+
+
+def _confidence(count: int) -> str:
+    """1 less the ratio of the distances to the nearest and the second nearest centre."""
+    if count == 1:
+        return "1e0"
+    near, far = f"cast(best // {count} as double)", f"cast(rival // {count} as double)"
+    return (
+        f"case when rival // {count} = 0 then 0e0 "
+        f"else floor((1e0 - sqrt({near} / {far})) * 1e4 + 5e-1) / 1e4 end"
+    )
+
+
+def _reasons(model: Model, columns: Mapping[str, Kind]) -> str:
+    scales = {scale.feature: (index, scale) for index, scale in enumerate(model.scales)}
+    branches = []
+    for index, group in enumerate(model.groups):
+        parts = []
+        for trait in group.traits:
+            place, scale = scales[trait]
+            centre = scale.mean + group.centre[place] * scale.sd
+            parts.append(
+                f"{literal(trait + ' ')} || {value_text(trait, columns[trait])} || "
+                f"{literal(f' (centre {centre:.2f})')}"
+            )
+        start = literal(f"nearest to the centre of '{group.label}': ")
+        text = f"{start} || " + " || ', ' || ".join(parts)
+        note = merged_note(model, group)
+        branches.append(
+            f"when best = key_{index} then {text}" + (f" || {literal(note)}" if note else "")
+        )
+    return f"case {' '.join(branches)} end"

@@ -1,0 +1,131 @@
+"""Checking the audit log: one pass over the file, compared with what the runs recorded."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, BinaryIO
+
+from liftwright.audit.lines import HEADER, RUN, escape, fields_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Mapping, Sequence
+
+    from liftwright.domain import AuditRange
+
+_MOST_PROBLEMS = 50
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verification:
+    """Whether the log is what was written.
+
+    Attributes:
+        lines: records in the file, the header not counted.
+        problems: what is wrong, each with its line or run; empty where nothing is.
+    """
+
+    ok: bool
+    lines: int
+    problems: tuple[str, ...]
+
+
+def check(
+    file: BinaryIO,
+    digest: Callable[[bytes], str],
+    ranges: Sequence[AuditRange],
+    unfinished: Collection[str],
+) -> Verification:
+    """Read the whole file once; `digest` is the hash that its lines are chained by."""
+    return _Check(digest, ranges, frozenset(unfinished)).read(file)
+
+
+@dataclass(slots=True)
+class _Tally:
+    """What the file holds of one run."""
+
+    first: int
+    count: int = 0
+    extra: int = 0
+
+
+@dataclass(slots=True)
+class _Check:
+    """One pass over the file."""
+
+    digest: Callable[[bytes], str]
+    ranges: Sequence[AuditRange]
+    unfinished: frozenset[str]
+    problems: list[str] = field(default_factory=list)
+    tallies: dict[str, _Tally] = field(default_factory=dict)
+
+    def read(self, file: BinaryIO) -> Verification:
+        header = file.readline()
+        if header != HEADER:
+            self._found("is empty" if not header else "line 1: is not the header of an audit log")
+        heads = {item.last: item for item in self.ranges}
+        lasts = {escape(item.run_id): item.last for item in self.ranges}
+        previous, line = self.digest(HEADER).encode(), 1
+        for line, text in enumerate(file, start=2):
+            if not text.endswith(b"\n"):
+                self._found(f"line {line}: is incomplete (cut, or torn by a crash; run again)")
+                line -= 1  # noqa: PLW2901 - it is no line of the log
+                break
+            previous = self._line(line, text, previous, lasts)
+            if line in heads and heads[line].head.encode() != previous:
+                self._found(f"line {line}: is not the last line of run {heads[line].run_id}")
+        self._compare(line)
+        ok, rest = not self.problems, len(self.problems) - _MOST_PROBLEMS
+        more = [f"and {rest} more"] if rest > 0 else []
+        return Verification(
+            ok=ok, lines=line - 1, problems=(*self.problems[:_MOST_PROBLEMS], *more)
+        )
+
+    def _line(self, line: int, text: bytes, previous: bytes, lasts: Mapping[str, int]) -> bytes:
+        """Check one line against the one before; the hash that the next line must name."""
+        body, _, digest = text[:-1].rpartition(b",")
+        if self.digest(body).encode() != digest:
+            self._found(f"line {line}: {self._why(body, digest)}")
+        if body.rpartition(b",")[2] != previous:
+            self._found(f"line {line}: does not follow line {line - 1} (removed, added or moved)")
+        fields = fields_of(text)
+        if fields is None:
+            self._found(f"line {line}: is no audit record")
+            return digest
+        run = fields[RUN]
+        tally = self.tallies.get(run)
+        if tally is None:
+            tally = self.tallies[run] = _Tally(first=line)
+        tally.count += 1
+        if not tally.extra and line > lasts.get(run, 0):
+            tally.extra = line
+        return digest
+
+    def _why(self, body: bytes, digest: bytes) -> str:
+        if hashlib.sha256(body).hexdigest().encode() == digest:
+            return "is hashed without the key that is set here"
+        return "was changed, or is hashed with another key"
+
+    def _compare(self, end: int) -> None:
+        recorded = {escape(item.run_id): item for item in self.ranges}
+        for name, item in recorded.items():
+            tally = self.tallies.get(name)
+            if item.last > end or tally is None:
+                self._found(
+                    f"run {item.run_id}: its last line was {item.last}, the log ends at {end}"
+                )
+            have = tally.count if tally else 0
+            if have < item.count:
+                self._found(f"run {item.run_id}: has {have} of its {item.count} lines")
+            elif tally and tally.first != item.first:
+                self._found(f"run {item.run_id}: begins at line {tally.first}, not {item.first}")
+            elif tally and have > item.count and not tally.extra:
+                self._found(f"run {item.run_id}: has {have} lines, not its {item.count}")
+        open_runs = {escape(name) for name in self.unfinished}
+        for name, tally in self.tallies.items():
+            if tally.extra and name not in open_runs:
+                which = "was added to" if name in recorded else "names a run without a record:"
+                self._found(f"line {tally.extra}: {which} run {name}")
+
+    def _found(self, problem: str) -> None:
+        self.problems.append(problem)

@@ -1,0 +1,393 @@
+"""The command line: reads what was typed, asks the workspace, prints the answer. No logic."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, NoReturn
+
+import typer
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from liftwright.workspace import Workspace
+
+app = typer.Typer(
+    name="liftwright",
+    help="E-mail from customers and approved content: personal, cited, screened and measured.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+
+Folder = Annotated[Path, typer.Option("--workspace", help="The workspace; the current folder.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
+RunId = Annotated[str | None, typer.Argument(metavar="[RUN]", help="A run's id; the latest.")]
+Overrides = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="KEY=VALUE", help="One configuration value, for this call."),
+]
+Content = Annotated[
+    Path | None, typer.Option("--content", metavar="PATH", help="Approved content to use.")
+]
+HERE = Path()
+
+
+@app.callback(invoke_without_command=True)
+def root(
+    *,
+    version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
+) -> None:
+    """Liftwright."""
+    if version:
+        from liftwright import __version__
+
+        typer.echo(__version__)
+        raise typer.Exit
+
+
+@app.command()
+def init(folder: Annotated[Path, typer.Argument(metavar="DIR")], *, json: AsJson = False) -> None:
+    """Lay down a workspace: configuration, prompts and the sample brand."""
+
+    def answer() -> int:
+        from liftwright.terminal import show_init
+        from liftwright.workspace import init_workspace
+
+        show_init(folder, init_workspace(folder), json=json)
+        return 0
+
+    _end(answer)
+
+
+@app.command()
+def run(  # noqa: PLR0913 - one parameter per option
+    *,
+    customers: Annotated[Path | None, typer.Option(help="CSV or Parquet of customers.")] = None,
+    content: Content = None,
+    engagement: Annotated[
+        Path | None, typer.Option(help="CSV or Parquet of real outcomes.")
+    ] = None,
+    run_id: Annotated[str | None, typer.Option("--run-id", help="The run's name.")] = None,
+    as_of: Annotated[
+        str | None, typer.Option("--as-of", metavar="DATE", help="The day features refer to.")
+    ] = None,
+    budget: Annotated[
+        float | None, typer.Option(metavar="USD", min=0, help="The most the run may cost.")
+    ] = None,
+    refresh: Annotated[bool, typer.Option("--refresh", help="Ask paid services anew.")] = False,
+    overrides: Overrides = None,
+    workspace: Folder = HERE,
+    json: AsJson = False,
+) -> None:
+    """Run the campaign, from customers and content to the report; run again to resume."""
+
+    def answer() -> int:
+        from liftwright.terminal import Progress, show_run
+        from liftwright.workspace import RunRequest, Workspace
+
+        request = RunRequest(
+            customers=customers,
+            content=content,
+            engagement=engagement,
+            run_id=run_id,
+            as_of=as_of,
+            budget_usd=budget,
+            refresh=refresh,
+            overrides=tuple(overrides or ()),
+        )
+        with Progress(quiet=json) as progress:
+            outcome = Workspace(workspace).run(request, notify=progress)
+        show_run(outcome, json=json)
+        return outcome.exit_status
+
+    _end(answer)
+
+
+@app.command()
+def plan(  # noqa: PLR0913 - one parameter per option
+    *,
+    customers: Annotated[Path | None, typer.Option(help="CSV or Parquet of customers.")] = None,
+    content: Content = None,
+    as_of: Annotated[str | None, typer.Option("--as-of", metavar="DATE")] = None,
+    overrides: Overrides = None,
+    workspace: Folder = HERE,
+    json: AsJson = False,
+) -> None:
+    """Before paying: calls, tokens, cost, power and the smallest detectable lift."""
+
+    def answer() -> int:
+        from liftwright.terminal import show_plan
+        from liftwright.workspace import RunRequest, Workspace
+
+        request = RunRequest(
+            customers=customers, content=content, as_of=as_of, overrides=tuple(overrides or ())
+        )
+        show_plan(Workspace(workspace).plan(request), json=json)
+        return 0
+
+    _end(answer)
+
+
+@app.command()
+def status(run: RunId = None, *, workspace: Folder = HERE, json: AsJson = False) -> None:
+    """How far a run has come, and what it found."""
+
+    def answer() -> int:
+        from liftwright.terminal import show_status
+
+        show_status(_open(workspace).status(run), json=json)
+        return 0
+
+    _end(answer)
+
+
+@app.command()
+def runs(*, workspace: Folder = HERE, json: AsJson = False) -> None:
+    """All runs of the workspace."""
+
+    def answer() -> int:
+        from liftwright.terminal import show_runs
+
+        show_runs(_open(workspace).runs(), json=json)
+        return 0
+
+    _end(answer)
+
+
+@app.command()
+def report(
+    run: RunId = None,
+    *,
+    form: Annotated[
+        str | None, typer.Option("--format", metavar="ipynb|pdf", help="Only this one.")
+    ] = None,
+    workspace: Folder = HERE,
+    json: AsJson = False,
+) -> None:
+    """Write a run's report anew, as a notebook and a PDF."""
+
+    def answer() -> int:
+        from liftwright.terminal import show_files
+
+        show_files(_open(workspace).report(run, form=form), json=json)
+        return 0
+
+    _end(answer)
+
+
+@app.command()
+def verify(run: RunId = None, *, workspace: Folder = HERE, json: AsJson = False) -> None:
+    """Recompute the audit log's chain and compare it with what the runs recorded."""
+
+    def answer() -> int:
+        from liftwright.terminal import show_verification
+
+        verification = _open(workspace).verify(run)
+        show_verification(verification, json=json)
+        return 0 if verification.ok else 4
+
+    _end(answer)
+
+
+@app.command()
+def doctor(
+    *,
+    live: Annotated[bool, typer.Option("--live", help="Make one call to each service.")] = False,
+    workspace: Folder = HERE,
+    json: AsJson = False,
+) -> None:
+    """Check the installation, the configuration and the adapters."""
+
+    def answer() -> int:
+        from liftwright.terminal import show_checks
+
+        checks = _open(workspace).doctor(live=live)
+        show_checks(checks, json=json)
+        return 0 if all(check.ok for check in checks) else 1
+
+    _end(answer)
+
+
+@app.command()
+def index(*, content: Content = None, workspace: Folder = HERE, json: AsJson = False) -> None:
+    """Make the approved content searchable; unchanged documents are not worked on again."""
+
+    def answer() -> int:
+        from liftwright.terminal import Progress, show_index
+
+        with Progress(quiet=json) as progress:
+            result = _open(workspace).index(content, notify=progress)
+        show_index(result, json=json)
+        return 0
+
+    _end(answer)
+
+
+@app.command()
+def search(  # noqa: PLR0913 - one parameter per option
+    text: Annotated[str | None, typer.Argument(help="What to look for.")] = None,
+    *,
+    queries: Annotated[
+        Path | None, typer.Option(metavar="FILE.jsonl", help="Many queries: id and text a line.")
+    ] = None,
+    top_k: Annotated[int, typer.Option("--top-k", min=1, help="Documents at most.")] = 5,
+    min_score: Annotated[float, typer.Option("--min-score", min=0, max=1)] = 0.0,
+    content: Content = None,
+    workspace: Folder = HERE,
+    json: AsJson = False,
+) -> None:
+    """The best passage of each document for a text."""
+
+    def answer() -> int:
+        from liftwright.terminal import show_passages, show_search_lines
+
+        place = _open(workspace)
+        if (text is None) == (queries is None):
+            _wrong("give either TEXT or --queries FILE.jsonl")
+        if queries is not None:
+            show_search_lines(place.search_many(queries, top_k, min_score, content))
+        else:
+            show_passages(place.search(str(text), top_k, min_score, content), json=json)
+        return 0
+
+    _end(answer)
+
+
+@app.command()
+def screen(
+    source: Annotated[str, typer.Argument(metavar="FILE.jsonl|TEXT")],
+    *,
+    workspace: Folder = HERE,
+    json: AsJson = False,
+) -> None:
+    """Look for hate, violence, self-harm and sexual content; exit 1 where a text is blocked."""
+
+    def answer() -> int:
+        from liftwright.terminal import show_screened
+
+        return show_screened(_open(workspace).screen(source), json=json)
+
+    _end(answer)
+
+
+@app.command()
+def ground(
+    source: Annotated[Path, typer.Argument(metavar="FILE.jsonl")],
+    *,
+    workspace: Folder = HERE,
+    json: AsJson = False,
+) -> None:
+    """Prove each claim of a text against its sources; exit 1 where one is unsupported."""
+
+    def answer() -> int:
+        from liftwright.terminal import show_grounded
+
+        return show_grounded(_open(workspace).ground(source), json=json)
+
+    _end(answer)
+
+
+@app.command()
+def analyze(  # noqa: PLR0913 - one parameter per option
+    file: Annotated[Path, typer.Argument(metavar="FILE")],
+    *,
+    arm: Annotated[str, typer.Option(metavar="COL", help="The column of arms.")],
+    control: Annotated[str, typer.Option(metavar="NAME", help="The control arm's name.")],
+    metric: Annotated[
+        list[str],
+        typer.Option(metavar="NAME[:KIND]", help="NAME, NAME:binary, NAME:mean, NAME=A/B:ratio."),
+    ],
+    unit: Annotated[str | None, typer.Option(metavar="COL", help="The column of units.")] = None,
+    segment: Annotated[str | None, typer.Option(metavar="COL")] = None,
+    count: Annotated[str | None, typer.Option(metavar="COL", help="Units a row.")] = None,
+    covariate: Annotated[list[str] | None, typer.Option(metavar="METRIC=COL", hidden=True)] = None,
+    share: Annotated[list[str] | None, typer.Option(metavar="ARM=S")] = None,
+    alpha: Annotated[float, typer.Option(metavar="A")] = 0.05,
+    correction: Annotated[str, typer.Option(metavar="holm|bh|none")] = "holm",
+    json: AsJson = False,
+) -> None:
+    """Lift, intervals and tests of any experiment's results; CSV or Parquet."""
+
+    def answer() -> int:
+        from liftwright.terminal import show_comparison
+        from liftwright.workspace import AnalyzeRequest, analyze_file
+
+        request = AnalyzeRequest(
+            file=file,
+            arm=arm,
+            control=control,
+            metrics=tuple(metric),
+            unit=unit,
+            segment=segment,
+            count=count,
+            covariates=tuple(covariate or ()),
+            shares=tuple(share or ()),
+            alpha=alpha,
+            correction=correction,
+        )
+        show_comparison(analyze_file(request), json=json)
+        return 0
+
+    _end(answer)
+
+
+@app.command()
+def approve(
+    run: Annotated[str, typer.Argument(metavar="RUN")],
+    variant: Annotated[str, typer.Argument(metavar="VARIANT")],
+    *,
+    who: Annotated[
+        str, typer.Option("--by", metavar="NAME", help="Who approves; goes into the audit log.")
+    ] = "",
+    workspace: Folder = HERE,
+    json: AsJson = False,
+) -> None:
+    """Approve a variant that waits for a person; run again to go on."""
+
+    def answer() -> int:
+        from liftwright.terminal import show_approval
+
+        name = who or os.environ.get("USER") or "unknown"
+        show_approval(_open(workspace).approve(run, variant, name), json=json)
+        return 0
+
+    _end(answer)
+
+
+def _open(folder: Path) -> Workspace:
+    from liftwright.workspace import Workspace
+
+    return Workspace(folder)
+
+
+def _wrong(message: str) -> NoReturn:
+    from liftwright.errors import InputError
+
+    raise InputError(message)
+
+
+def _end(answer: Callable[[], int]) -> NoReturn:
+    """Exit with the answer's status; what is wrong is one line on stderr, without a traceback."""
+    from liftwright.errors import LiftwrightError
+
+    try:
+        status = answer()
+    except LiftwrightError as error:
+        typer.echo(f"liftwright: {error}", err=True)
+        status = error.exit_status
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        status = 0
+    except KeyboardInterrupt:
+        typer.echo("liftwright: interrupted; run again to resume", err=True)
+        status = 130
+    raise typer.Exit(status)
+
+
+def main() -> None:
+    """The command `liftwright`."""
+    app()

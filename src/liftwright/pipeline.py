@@ -1,0 +1,475 @@
+"""The way of the data: the stages of a run, in order, one file per hand-over.
+
+    customers ─segment─► segmented ─────────────────────────────────────────────────┐
+    content ─index─► index ─retrieve─► passages ─generate─► variants ─ground─► claims
+                                                            variants ─screen─► decisions
+    segmented + decisions ─assign─► assignments ─observe─► engagement ─measure─► metrics ─report
+
+Each stage reads what the earlier ones wrote, calls one agent, and writes its own files.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping  # noqa: TC003 - records are read back by their annotations
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING
+
+from liftwright.agents import generation, grounding, reporting, retrieval, safety
+from liftwright.agents.experimentation import Assignment, assign, design_experiment, measure
+from liftwright.agents.segmentation import Segmentation, segment_customers
+from liftwright.content import invalid_on
+from liftwright.domain import (
+    ASSIGNMENTS,
+    ENGAGEMENT,
+    SEGMENTED,
+    Claim,
+    Failure,
+    Passage,
+    SafetyDecision,
+    Variant,
+    utc_now,
+)
+from liftwright.errors import AwaitingApproval, InputError
+from liftwright.log import event
+from liftwright.stages import Stage, Work
+from liftwright.tables import REJECTED
+
+if TYPE_CHECKING:
+    from liftwright.agents.generation import Draft
+
+
+# ── What the stages hand over ─────────────────────────────────────────────────────────────────
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Indexed:
+    """index.json: the index, and the documents that may not be used on the run's day."""
+
+    name: str
+    documents: int
+    paragraphs: int
+    excluded: tuple[str, ...]
+    skipped: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Variants:
+    """variants.json: the control and every valid variant, blocked ones included."""
+
+    control: Variant
+    variants: tuple[Variant, ...]
+
+    @property
+    def all(self) -> tuple[Variant, ...]:
+        """The control first, then the variants in order."""
+        return (self.control, *self.variants)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VariantClaims:
+    """claims.json, one entry: a variant's sentences and what its sources say of them."""
+
+    variant_id: str
+    score: float
+    claims: tuple[Claim, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Approval:
+    """approvals.json, one entry: a person's word on a variant that waited."""
+
+    variant_id: str
+    content_sha256: str
+    who: str
+    at: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Observed:
+    """engagement.json: where the engagement comes from, and what its file held.
+
+    Attributes:
+        source: simulated | historical.
+        absent: metrics that the file says nothing about.
+        names_message: whether the file says what was sent; where it does not, the lift holds only
+            if the messages were sent as assigned.
+        set_aside: rows that do not count, by reason.
+    """
+
+    source: str
+    absent: tuple[str, ...] = ()
+    names_message: bool = True
+    rows: int = 0
+    rows_used: int = 0
+    combined: int = 0
+    customers_missing: int = 0
+    set_aside: Mapping[str, int] = field(default_factory=dict)
+    warnings: tuple[str, ...] = ()
+
+
+# ── The stages ────────────────────────────────────────────────────────────────────────────────
+
+
+def segment(work: Work) -> str:
+    """Every customer into exactly one segment."""
+    report = work.customers
+    found = segment_customers(
+        work.tables,
+        work.settings.segments,
+        seed=work.settings.experiment.seed,
+        absent=report.features_absent,
+    )
+    work.tables.write("segmented", work.folder.file("segmented.parquet"), SEGMENTED)
+    work.tables.write("rejected", work.folder.file("rejected.parquet"), REJECTED)
+    work.folder.write("segments.json", found)
+    return f"{found.customers:,} customers in {len(found.segments)} segments"
+
+
+def index(work: Work) -> str:
+    """The approved content, searchable; documents that are not valid today are listed."""
+    report = work.ports.index(work.corpus.documents, progress=work.advance)
+    excluded = invalid_on(work.corpus.documents, work.run.valid_on)
+    if excluded:
+        ids = [document.document_id for document in excluded]
+        event("documents_excluded", agent="retrieval", level="warning", documents=ids)
+    work.folder.write(
+        "index.json",
+        Indexed(
+            name=report.name,
+            documents=report.documents,
+            paragraphs=report.paragraphs,
+            excluded=tuple(document.document_id for document in excluded),
+            skipped=work.corpus.skipped,
+        ),
+    )
+    return f"Indexed {report.documents} documents successfully. {len(report.errors)} errors."
+
+
+def retrieve(work: Work) -> str:
+    """For each segment the approved passages that fit it."""
+    indexed = work.folder.read("index.json", Indexed)
+    # The index may have been removed since; making it again costs nothing where it is whole.
+    work.ports.index(work.corpus.documents, progress=work.advance)
+    search = retrieval.CachedRetriever(work.search(indexed.name))
+    segments = work.folder.read("segments.json", Segmentation).segments
+    passages = {
+        one.label: retrieval.retrieve(
+            one,
+            search,
+            documents=work.corpus.documents,
+            config=work.settings.experiment.retrieval,
+            excluded=indexed.excluded,
+        )
+        for one in segments
+    }
+    work.folder.write("passages.json", passages)
+    return f"{sum(map(len, passages.values()))} passages for {len(segments)} segments"
+
+
+def generate(work: Work) -> str:
+    """For each segment one variant per tone, checked until it is valid; and the control."""
+    settings = work.settings
+    segments = work.folder.read("segments.json", Segmentation).segments
+    passages = work.folder.read("passages.json", dict[str, tuple[Passage, ...]])
+    limits, control_limits = generation.channel_limits(settings.channel)
+    control = generation.control_variant(
+        settings.prompts["control_message"],
+        brand=settings.experiment.brand,
+        limits=control_limits,
+    )
+    variants, failures = generation.generate_variants(
+        segments,
+        passages,
+        writing=generation.Writing(
+            brand=settings.experiment.brand,
+            tones=settings.experiment.tones,
+            limits=limits,
+            templates=settings.prompts,
+            max_redrafts=settings.experiment.generation.max_redrafts,
+            concurrency=settings.services.calls.concurrency,
+        ),
+        complete=work.complete,
+        check=lambda draft: _claims_against(work, draft),
+        known_tiers={tier for one in segments for tier in one.tiers},
+    )
+    work.folder.write("variants.json", Variants(control=control, variants=variants))
+    work.folder.write("failures.json", failures)
+    return f"{len(variants)} variants, {len(failures)} failed"
+
+
+def ground(work: Work) -> str:
+    """The claims of every variant that was kept, each with what supports it."""
+    config = work.settings.experiment.grounding
+    claims = []
+    for variant in work.folder.read("variants.json", Variants).variants:
+        frames = _frame_lines(work, variant.tone)
+        found = grounding.ground_variant(variant, work.ports.embed, config, frames=frames)
+        claims.append(
+            VariantClaims(variant_id=variant.variant_id, score=found.score, claims=found.claims)
+        )
+        event(
+            "variant_grounded",
+            agent="grounding",
+            variant_id=variant.variant_id,
+            claims=len(found.claims),
+            score=found.score,
+        )
+    work.folder.write("claims.json", claims)
+    return f"{sum(len(entry.claims) for entry in claims)} sentences checked"
+
+
+def screen(work: Work) -> str:
+    """For every message, the control included, whether it may be sent; into the audit log."""
+    variants = work.folder.read("variants.json", Variants).all
+    approvals = {approval.variant_id: approval for approval in read_approvals(work)}
+    policy, decisions, records = work.settings.safety, [], []
+    for variant in variants:
+        decision = safety.screen_variant(
+            variant,
+            work.screen,
+            policy,
+            decided_at=utc_now(),
+            approval_required=work.settings.experiment.approval.required,
+        )
+        taken = [decision]
+        approval = approvals.get(variant.variant_id)
+        if (
+            approval
+            and decision.status == "waiting"
+            and approval.content_sha256 == decision.content_sha256
+        ):
+            taken.append(safety.approve(decision, who=approval.who, at=approval.at))
+        records += [
+            safety.audit_record(one, run_id=work.run.run_id, segment=variant.segment, policy=policy)
+            for one in taken
+        ]
+        decisions.append(taken[-1])
+    since = work.run.audit.since if work.run.audit else None
+    appended = work.audit.append(records, run_id=work.run.run_id, since=since)
+    work.save(audit=appended.range)
+    work.folder.write("decisions.json", decisions)
+    summary = safety.summarise_safety(decisions, policy)
+    event("safety_summarised", agent="safety", **asdict(summary))
+    return f"{summary.passed} pass, {summary.blocked} blocked, {summary.waiting} waiting"
+
+
+def assign_arms(work: Work) -> str:
+    """Every customer to control or to an approved variant of its segment."""
+    variants = work.folder.read("variants.json", Variants).all
+    decisions = work.folder.read_list("decisions.json", SafetyDecision)
+    waiting = [decision.variant_id for decision in decisions if decision.status == "waiting"]
+    if waiting:
+        raise AwaitingApproval(
+            f"{len(waiting)} messages wait for approval ({', '.join(waiting)}): "
+            f"`liftwright approve {work.run.run_id} VARIANT` each, then run again"
+        )
+    sizes = work.folder.read("segments.json", Segmentation).sizes
+    design = design_experiment(variants, decisions, work.settings.experiment, sizes)
+    work.tables.read("segmented", work.folder.file("segmented.parquet"), SEGMENTED)
+    work.need_customers()
+    assignment = assign(work.tables, design, utc_now())
+    work.tables.write("assignments", work.folder.file("assignments.parquet"), ASSIGNMENTS)
+    work.folder.write("arms.json", assignment)
+    return f"{sum(sizes.values()):,} customers in {len(design.arms)} arms"
+
+
+def observe(work: Work) -> str:
+    """What came of each assignment: real outcomes from a file, or the simulator's."""
+    work.tables.read("assignments", work.folder.file("assignments.parquet"), ASSIGNMENTS)
+    if work.engagement is None:
+        work.need_customers()
+    engagement = work.observer("assignments")
+    work.tables.write(engagement, work.folder.file("engagement.parquet"), ENGAGEMENT)
+    work.folder.write("engagement.json", _observed(work.observer))
+    return "SIMULATED engagement" if work.engagement is None else "real engagement"
+
+
+def measure_lift(work: Work) -> str:
+    """Rates, lift, intervals and tests, per arm and segment."""
+    work.tables.read("engagement", work.folder.file("engagement.parquet"), ENGAGEMENT)
+    metrics = measure(
+        work.tables,
+        work.folder.read("arms.json", Assignment),
+        work.settings.experiment,
+        simulated=work.run.simulated,
+        absent=work.folder.read("engagement.json", Observed).absent,
+    )
+    work.folder.write("metrics.json", metrics)
+    return "measured"
+
+
+def report(work: Work) -> str:
+    """The notebook and the PDF, made of the run's JSON files alone."""
+    reporting.write_report(work.folder.path)
+    return "experiment_report.ipynb, experiment_report.pdf"
+
+
+STAGES = (
+    Stage(
+        name="segment",
+        run=segment,
+        inputs=("customers",),
+        writes=("segmented.parquet", "segments.json", "rejected.parquet"),
+        settings=lambda w: (
+            _of(w.settings.customers),
+            _of(w.settings.segments),
+            w.settings.experiment.seed,
+        ),
+    ),
+    Stage(
+        name="index",
+        run=index,
+        inputs=("content", "valid_documents"),
+        writes=("index.json",),
+        settings=lambda w: _of(w.settings.experiment.content),
+        ports=lambda w: (w.ports.index.identity, w.ports.embed.identity),
+    ),
+    Stage(
+        name="retrieve",
+        run=retrieve,
+        reads=("segments.json", "index.json"),
+        writes=("passages.json",),
+        settings=lambda w: _of(w.settings.experiment.retrieval),
+        ports=lambda w: (w.ports.index.identity, w.ports.embed.identity),
+    ),
+    Stage(
+        name="generate",
+        run=generate,
+        reads=("segments.json", "passages.json"),
+        writes=("variants.json", "failures.json"),
+        settings=lambda w: (
+            _of(w.settings.experiment.brand),
+            w.settings.experiment.tones,
+            _of(w.settings.experiment.generation),
+            _of(w.settings.experiment.grounding),
+            _of(w.settings.channel),
+            w.settings.prompts,
+        ),
+        ports=lambda w: (w.ports.complete.identity, w.ports.embed.identity),
+    ),
+    Stage(
+        name="ground",
+        run=ground,
+        reads=("variants.json",),
+        writes=("claims.json",),
+        settings=lambda w: _of(w.settings.experiment.grounding),
+        ports=lambda w: (w.ports.embed.identity,),
+    ),
+    Stage(
+        name="screen",
+        run=screen,
+        reads=("variants.json", "approvals.json"),
+        writes=("decisions.json",),
+        settings=lambda w: (_of(w.settings.safety), _of(w.settings.experiment.approval)),
+        ports=lambda w: (w.ports.screen.identity,),
+    ),
+    Stage(
+        name="assign",
+        run=assign_arms,
+        reads=("segmented.parquet", "segments.json", "variants.json", "decisions.json"),
+        writes=("arms.json", "assignments.parquet"),
+        settings=lambda w: (
+            w.settings.experiment.name,
+            w.settings.experiment.tones,
+            w.settings.experiment.arm_shares(),
+        ),
+    ),
+    Stage(
+        name="observe",
+        run=observe,
+        reads=("assignments.parquet",),
+        inputs=("engagement",),
+        writes=("engagement.parquet", "engagement.json"),
+        settings=lambda w: (
+            None
+            if w.engagement
+            else (_of(w.settings.experiment.simulation), w.settings.experiment.seed)
+        ),
+    ),
+    Stage(
+        name="measure",
+        run=measure_lift,
+        reads=("engagement.parquet", "engagement.json", "arms.json"),
+        writes=("metrics.json",),
+        settings=lambda w: _of(w.settings.experiment.analysis),
+    ),
+    Stage(
+        name="report",
+        run=report,
+        reads=(
+            *("segments.json", "passages.json", "variants.json", "failures.json", "claims.json"),
+            *("decisions.json", "arms.json", "engagement.json", "metrics.json"),
+        ),
+        writes=("report/experiment_report.ipynb", "report/experiment_report.pdf"),
+    ),
+)
+MEASURING = tuple(stage for stage in STAGES if stage.name in ("observe", "measure", "report"))
+
+
+def read_approvals(work: Work) -> tuple[Approval, ...]:
+    """The approvals that people gave so far."""
+    if not work.folder.file("approvals.json").is_file():
+        return ()
+    return work.folder.read_list("approvals.json", Approval)
+
+
+def provider_stages(work: Work) -> tuple[str, ...]:
+    """The stages that hold failures of a provider: those must be run again for an answer."""
+    held = []
+    if work.folder.file("failures.json").is_file():
+        failures = work.folder.read_list("failures.json", Failure)
+        if any(failure.cause == "provider" for failure in failures):
+            held.append("generate")
+    if work.folder.file("decisions.json").is_file():
+        decisions = work.folder.read_list("decisions.json", SafetyDecision)
+        if any(safety.is_unavailable(decision) for decision in decisions):
+            held.append("screen")
+    return tuple(held)
+
+
+def _claims_against(work: Work, draft: Draft) -> tuple[str, ...]:
+    config = work.settings.experiment.grounding
+    frames = _frame_lines(work, draft.tone)
+    found = grounding.ground_message(
+        draft.body, draft.passages, work.ports.embed, config, frames=frames
+    )
+    return grounding.reasons_against(found, config)
+
+
+def _frame_lines(work: Work, tone: str | None) -> tuple[str, ...]:
+    """The composer's lines of a tone: they claim nothing, by how they were written."""
+    if tone is None or tone not in work.settings.frames:
+        return ()
+    frames, brand = work.settings.frames[tone], work.settings.experiment.brand.name
+    lines = (
+        *(frames.greetings + frames.openings + frames.bridges),
+        *(frames.closings + frames.calls_to_action),
+    )
+    return tuple(line.replace("{brand}", brand) for line in lines)
+
+
+def _observed(observer: object) -> Observed:
+    """What the observer has to say of its file; the simulator has none."""
+    report = getattr(observer, "report", None)
+    if report is None:
+        return Observed(source="simulated")
+    return Observed(
+        source="historical",
+        absent=report.absent,
+        names_message=report.names_message,
+        rows=report.rows,
+        rows_used=report.rows_used,
+        combined=report.combined,
+        customers_missing=report.customers_missing,
+        set_aside=report.set_aside,
+        warnings=report.warnings,
+    )
+
+
+def _of(shape: object) -> object:
+    """A settings shape as JSON values, for a stage's key."""
+    from pydantic import BaseModel
+
+    if not isinstance(shape, BaseModel):
+        raise InputError(f"{type(shape).__name__} is no shape of the settings")
+    return shape.model_dump(mode="json")

@@ -1,0 +1,6 @@
+-- The good customers in the order of their file, with what their orders tell.
+select ${columns}
+from ${checked} as c
+left join ${totals} as o on c.customer_id = o.customer_id
+where c._fault is null
+order by c._row

@@ -1,0 +1,29 @@
+-- One row per assigned customer. Rows of one customer are combined: any flag, the sum of revenue,
+-- the first time. Who is not in the file was not reached.
+with combined as (
+    select
+        customer_id,
+        max(case when coalesce(delivered, true) then 1 else 0 end) = 1 as delivered,
+        max(case when opened then 1 else 0 end) = 1 as opened,
+        max(case when clicked then 1 else 0 end) = 1 as clicked,
+        max(case when converted then 1 else 0 end) = 1 as converted,
+        sum(coalesce(revenue, 0e0)) as revenue,
+        min(delivered_at) as delivered_at,
+        min(opened_at) as opened_at,
+        min(clicked_at) as clicked_at,
+        min(converted_at) as converted_at
+    from engagement_judged
+    where reason is null
+    group by customer_id
+)
+select
+    a.customer_id, a.segment, a.arm, a.variant_id,
+    coalesce(c.delivered, false) as delivered,
+    coalesce(c.opened, false) as opened,
+    coalesce(c.clicked, false) as clicked,
+    coalesce(c.converted, false) as converted,
+    coalesce(c.revenue, 0e0) as revenue,
+    'historical' as source,
+    c.delivered_at, c.opened_at, c.clicked_at, c.converted_at
+from ${assignments} as a
+left join combined as c on a.customer_id = c.customer_id

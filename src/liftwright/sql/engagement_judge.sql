@@ -1,0 +1,18 @@
+-- Each row and why it is set aside; null where it counts. Order matters: the first reason stands.
+select
+    r.*,
+    case
+        when r.customer_id is null or trim(r.customer_id) = '' then 'no customer_id'
+        when a.customer_id is null then 'unknown customer_id'
+        when r.bad is not null then 'unreadable ' || r.bad
+        when r.arm is not null and r.arm <> a.arm then 'another arm than assigned'
+        when r.variant_id is not null and r.variant_id <> a.variant_id
+            then 'another variant than assigned'
+        when not coalesce(r.delivered, true)
+            and (
+                coalesce(r.opened, false) or coalesce(r.clicked, false)
+                or coalesce(r.converted, false) or coalesce(r.revenue, 0e0) > 0e0
+            ) then 'an outcome though not delivered'
+    end as reason
+from engagement_read as r
+left join ${assignments} as a on r.customer_id = a.customer_id

@@ -1,0 +1,9 @@
+-- One row per row of the file, as values; `bad` names the first column whose text is none.
+with words as (
+    select _row, customer_id, arm, variant_id, ${words}
+    from (select _row, ${columns} from ${file}) as named
+)
+select
+    _row, customer_id, arm, variant_id, ${values},
+    case ${bad} end as bad
+from words

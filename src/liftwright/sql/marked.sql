@@ -1,0 +1,8 @@
+-- The checked rows again, in their order; good rows that repeat an earlier one's id are at fault.
+select
+    c._row,
+    ${columns},
+    case when c._fault is null and c._row > r._first then ${fault} else c._fault end as _fault
+from ${table} as c
+left join ${repeated} as r on c.${id} = r._id
+order by c._row

@@ -1,0 +1,11 @@
+-- One row per customer of one file of orders: orders, their sum less what was returned (negative
+-- amounts), the day of the last order.
+select
+    customer_id,
+    ${orders} as orders,
+    sum(amount) as total,
+    max("day") filter (where amount >= 0) as last_day,
+    count(*) as lines
+from ${lines}
+where customer_id is not null and "day" <= ${as_of}
+group by customer_id

@@ -1,0 +1,5 @@
+-- One row per bad row of a file: where it stood and why.
+select ${file} as "file", _row as "row", ${column} as "column", ${reason} as reason
+from ${table}
+where _fault is not null
+order by _row

@@ -1,0 +1,23 @@
+-- The values from which a score rises to 2, 3, 4 and 5: the least value whose middle rank (that of
+-- the middle one of all customers who share it) is past each fifth. Null where none is.
+with tally as (
+    select ${feature} as value, count(*) as customers
+    from customers
+    where ${feature} is not null
+    group by ${feature}
+),
+ranked as (
+    select
+        value,
+        customers,
+        sum(customers) over (order by value rows between unbounded preceding and current row)
+            as upto,
+        sum(customers) over () as total
+    from tally
+)
+select
+    min(case when (2 * upto - customers) * 5 >= 2 * total then value end),
+    min(case when (2 * upto - customers) * 5 >= 4 * total then value end),
+    min(case when (2 * upto - customers) * 5 >= 6 * total then value end),
+    min(case when (2 * upto - customers) * 5 >= 8 * total then value end)
+from ranked

@@ -1,0 +1,24 @@
+-- Squared distances to the centres in thousandths of a standard deviation, as whole numbers with
+-- the cluster's index in the same number: the least key names the cluster and breaks ties.
+with scored as (
+    select ${columns}, ${scores}
+    from customers
+),
+standardised as (
+    select *, ${standardised}
+    from scored
+),
+keyed as (
+    select *, ${keys}
+    from standardised
+),
+led as (
+    select *, least(${key_names}) as best
+    from keyed
+),
+rivalled as (
+    select *, least(${rival_keys}) as rival
+    from led
+)
+select *, ${label} as _label, ${confidence} as _confidence, ${reason} as _reason
+from rivalled

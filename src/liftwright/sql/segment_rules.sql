@@ -1,0 +1,20 @@
+-- Each customer's points in every segment, over one denominator, with the segment's priority in
+-- the same whole number: the greatest key names the segment and breaks ties.
+with scored as (
+    select ${columns}, ${scores}
+    from customers
+),
+keyed as (
+    select *, ${keys}
+    from scored
+),
+led as (
+    select *, greatest(${key_names}) as best
+    from keyed
+),
+rivalled as (
+    select *, greatest(${rival_keys}) as rival
+    from led
+)
+select *, ${label} as _label, ${confidence} as _confidence, ${reason} as _reason
+from rivalled

@@ -1,0 +1,5 @@
+-- Orders of customers whom the customer file lacks.
+select count(*) as ids, coalesce(sum(o.lines), 0) as lines
+from ${totals} as o
+left join ${customers} as c on o.customer_id = c.customer_id
+where c.customer_id is null

@@ -1,0 +1,272 @@
+"""What carries the stages: their keys, what is kept, what they share, and how a run ends.
+
+A stage's key covers all that shapes its outcome: the files it reads, its settings, the ports it
+calls, the code. Equal key and whole outputs: the stage is kept. There is no other resume code.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from liftwright import content as contents
+from liftwright.calls import Calls
+from liftwright.domain import Identity, Run, StageRun, fingerprint, utc_now
+from liftwright.guard import Guarded, complete_terms, screen_terms, search_terms
+from liftwright.ledger import Ledger
+from liftwright.log import event, within
+from liftwright.runs import RunFolder, code_fingerprint, digest_file
+from liftwright.tables import Tables, load_customers
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+    from pathlib import Path
+
+    from liftwright.audit import AuditLog
+    from liftwright.content import Corpus
+    from liftwright.domain import Completion, Finding, Passage, Prompt, Query
+    from liftwright.ports import Observe, Ports
+    from liftwright.settings import Settings
+    from liftwright.tables import CustomersReport
+
+DONE, UNFINISHED = "done", "unfinished"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Step:
+    """What a stage tells while it runs.
+
+    Attributes:
+        state: started | advanced | kept | done.
+        done, total: pieces of work, where the stage counts them.
+        note: one short sentence for people.
+    """
+
+    stage: str
+    state: str
+    done: int = 0
+    total: int = 0
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stage:
+    """One stage of a run.
+
+    Attributes:
+        run: does the work; reads and writes the run's files.
+        reads: files of earlier stages that shape the outcome.
+        writes: the files it leaves; each whole or not at all.
+        inputs: which of the run's inputs shape the outcome: customers, content, engagement.
+        settings: what shapes the outcome of the configuration, as JSON values.
+        ports: which ports' identities shape the outcome.
+    """
+
+    name: str
+    run: Callable[[Work], str]
+    writes: tuple[str, ...]
+    reads: tuple[str, ...] = ()
+    inputs: tuple[str, ...] = ()
+    settings: Callable[[Work], object] = lambda _: None
+    ports: Callable[[Work], Sequence[Identity]] = lambda _: ()
+
+
+class Work:
+    """What the stages of one run share; expensive parts are made when first asked for.
+
+    Attributes:
+        root: the workspace.
+        run: the run's record as it stands; `folder` holds it.
+        inputs: digests of customers, content and engagement.
+        engagement: a file of real outcomes; None simulates.
+    """
+
+    def __init__(  # noqa: PLR0913 - what the wiring hands in
+        self,
+        *,
+        root: Path,
+        settings: Settings,
+        ports: Ports,
+        folder: RunFolder,
+        audit: AuditLog,
+        observer: Callable[[Tables], Observe],
+        engagement: Path | None,
+        refresh: bool,
+        notify: Callable[[Step], None],
+    ) -> None:
+        self.root = root
+        self.settings = settings
+        self.ports = ports
+        self.folder = folder
+        self.audit = audit
+        self.engagement = engagement
+        self.notify = notify
+        self.calls = Calls(settings.services.calls)
+        self.run: Run
+        self.inputs: Mapping[str, str] = {}
+        self._observer = observer
+        self._refresh = refresh
+        self._stage = ""
+
+    # ── The data plane ──
+
+    @cached_property
+    def tables(self) -> Tables:
+        """The engine of this process's data plane."""
+        return Tables(self.ports.engine())
+
+    @cached_property
+    def customers(self) -> CustomersReport:
+        """What reading the customers came to; makes the tables `customers` and `rejected`."""
+        return load_customers(self.tables, self.settings.customers, self.root)
+
+    def need_customers(self) -> None:
+        """See that the table `customers` is there; what is wrong with them is told here."""
+        _ = self.customers
+
+    @property
+    def customers_read(self) -> bool:
+        """Whether this process has read the customers."""
+        return "customers" in self.__dict__
+
+    @cached_property
+    def corpus(self) -> Corpus:
+        """The approved content, expired documents included."""
+        config = self.settings.experiment.content
+        return contents.read_documents(self.root / config.path, on_bad=config.on_bad_documents)
+
+    @cached_property
+    def observer(self) -> Observe:
+        """Who tells what came of the assignment."""
+        return self._observer(self.tables)
+
+    # ── Ports, with retries and memory ──
+
+    @cached_property
+    def ledger(self) -> Ledger:
+        """The memory of paid calls; opened when a metered port is first asked."""
+        return Ledger(
+            self.ports.store(),
+            run_id=self.run.run_id,
+            budget_usd=self.settings.services.budget_usd,
+            refresh=self._refresh,
+        )
+
+    @property
+    def ledger_used(self) -> bool:
+        """Whether this process has asked the ledger for anything."""
+        return "ledger" in self.__dict__
+
+    @property
+    def complete(self) -> Guarded[Prompt, Completion]:
+        """The writer."""
+        terms = complete_terms(self.settings.services)
+        return Guarded(self.ports.complete, terms, self.calls, lambda: self.ledger)
+
+    @property
+    def screen(self) -> Guarded[str, tuple[Finding, ...]]:
+        """The screener."""
+        return Guarded(self.ports.screen, screen_terms(), self.calls, lambda: self.ledger)
+
+    def search(self, index: str) -> Guarded[Query, tuple[Passage, ...]]:
+        """The search of an index, by the index's name."""
+        port = self.ports.search(index)
+        return Guarded(port, search_terms(), self.calls, lambda: self.ledger)
+
+    # ── Telling ──
+
+    def advance(self, done: int, total: int) -> None:
+        """Tell how far the present stage is."""
+        self.notify(Step(stage=self._stage, state="advanced", done=done, total=total))
+
+    def enter(self, stage: str) -> None:
+        """Begin a stage."""
+        self._stage = stage
+        self.notify(Step(stage=stage, state="started"))
+
+    def save(self, **changes: object) -> None:
+        """Change the run's record and write it."""
+        self.run = replace(self.run, **changes)  # type: ignore[arg-type] # fields of Run by name
+        self.folder.save(self.run)
+
+    def close(self) -> None:
+        """Give back the engine."""
+        if "tables" in self.__dict__:
+            self.tables.close()
+
+
+def stage_key(stage: Stage, work: Work) -> str:
+    """What names a stage's outcome."""
+    return fingerprint(
+        stage.name,
+        code_fingerprint(),
+        {name: digest_file(work.folder.file(name)) for name in stage.reads if _there(work, name)},
+        {name: work.inputs.get(name) for name in stage.inputs},
+        stage.settings(work),
+        stage.ports(work),
+        work.settings.customers.as_of,
+    )
+
+
+def is_kept(stage: Stage, work: Work, key: str) -> bool:
+    """Whether the stage ran with this key and all that it wrote is still there, unchanged."""
+    before = next((s for s in work.run.stages if s.name == stage.name), None)
+    if before is None or before.status != DONE or before.key != key:
+        return False
+    return all(
+        _there(work, name) and digest_file(work.folder.file(name)) == digest
+        for name, digest in before.outputs.items()
+    )
+
+
+def carry_out(stages: Sequence[Stage], work: Work) -> None:
+    """Run the stages in order, keeping those whose outcome is there already."""
+    for stage in stages:
+        key = stage_key(stage, work)
+        with within(stage=stage.name):
+            if is_kept(stage, work, key):
+                work.notify(Step(stage=stage.name, state="kept"))
+                event("stage_kept", agent="pipeline")
+                continue
+            _carry_out(stage, work, key)
+
+
+def _carry_out(stage: Stage, work: Work, key: str) -> None:
+    started = time.perf_counter()
+    event("stage_started", agent="pipeline")
+    work.enter(stage.name)
+    note = stage.run(work)
+    if work.ledger_used:
+        work.ledger.check_budget()
+    seconds = round(time.perf_counter() - started, 3)
+    record = StageRun(
+        name=stage.name,
+        status=DONE,
+        key=key,
+        outputs={
+            name: digest_file(work.folder.file(name)) for name in stage.writes if _there(work, name)
+        },
+        seconds=seconds,
+        finished_at=utc_now(),
+    )
+    others = tuple(s for s in work.run.stages if s.name != stage.name)
+    work.save(stages=(*others, record))
+    event("stage_finished", agent="pipeline", seconds=seconds)
+    work.ports.telemetry("stage", {"stage": stage.name, "seconds": seconds})
+    work.notify(Step(stage=stage.name, state="done", note=note))
+
+
+def unfinish(work: Work, names: Sequence[str]) -> None:
+    """Mark stages that hold failures of a provider, so that a later run asks again."""
+    work.save(
+        stages=tuple(
+            replace(stage, status=UNFINISHED) if stage.name in names else stage
+            for stage in work.run.stages
+        )
+    )
+
+
+def _there(work: Work, name: str) -> bool:
+    return work.folder.file(name).exists()

@@ -1,0 +1,175 @@
+"""The data plane's door: open, keep, ask and write tables, whatever engine holds them.
+
+SQL is written in DuckDB's dialect, inside the subset that every engine answers alike. Each engine
+adds three functions to it: `u32(hash, k)`, the k-th 32 bits of a hash in hex; `number_of(text)`,
+the double that a text spells, else null; `time_of(text)`, the time that an ISO 8601 text spells,
+else null.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+import re
+from fractions import Fraction
+from importlib import resources
+from string import Template
+from typing import TYPE_CHECKING
+
+from liftwright.domain import Kind
+from liftwright.errors import DataError
+from liftwright.ports import Source
+from liftwright.rules import identifier
+from liftwright.tables import files
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from liftwright.domain import Table
+    from liftwright.ports import Engine, Row
+
+_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_KINDS = {
+    "VARCHAR": Kind.TEXT,
+    "STRING": Kind.TEXT,
+    "BOOLEAN": Kind.FLAG,
+    "DOUBLE": Kind.NUMBER,
+    "FLOAT": Kind.NUMBER,
+    "DECIMAL": Kind.NUMBER,
+    "DATE": Kind.TIME,
+    "TIMESTAMP": Kind.TIME,
+    "TIMESTAMP_NTZ": Kind.TIME,
+    "TIMESTAMP_S": Kind.TIME,
+    "TIMESTAMP_MS": Kind.TIME,
+    "TIMESTAMP_NS": Kind.TIME,
+    "TIMESTAMP WITH TIME ZONE": Kind.TIME,
+    "TINYINT": Kind.INTEGER,
+    "SMALLINT": Kind.INTEGER,
+    "INTEGER": Kind.INTEGER,
+    "INT": Kind.INTEGER,
+    "BIGINT": Kind.INTEGER,
+    "HUGEINT": Kind.INTEGER,
+    "UTINYINT": Kind.INTEGER,
+    "USMALLINT": Kind.INTEGER,
+    "UINTEGER": Kind.INTEGER,
+    "UBIGINT": Kind.INTEGER,
+}
+
+
+class Tables:
+    """Named tables in an engine; the only place that knows how statements reach it."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._warnings: list[str] = []
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What was found odd in the files that were opened."""
+        return tuple(self._warnings)
+
+    def open(self, name: str, path: Path, *, text: bool = True) -> tuple[str, ...]:
+        """Make a file readable as table `name`; the names of its own columns.
+
+        The table has `_row` (1 is the first row of data) before them. CSV is always text.
+
+        Raises:
+            DataError: the file is missing or cannot be read without guessing.
+        """
+        if not files.parquet_files(path):
+            self._warnings.extend(files.csv_form(path).warnings)
+        return self._engine.open(name, Source(path=path, text=text))
+
+    def sql(self, name: str, **parts: str) -> str:
+        """The statement of `sql/<name>.sql`, each `${part}` filled with a fragment of SQL.
+
+        Parts are made by code from `identifier`, `literal` and checked rules, never by a user.
+        """
+        return _template(name).substitute(parts)
+
+    def keep(self, table: str, sql: str, *, stored: bool = True) -> None:
+        """Name a statement's rows: stored now, or computed again at each use."""
+        self._engine.keep(table, sql, stored=stored)
+
+    def rows(self, sql: str) -> Sequence[Row]:
+        """A statement's rows. For counts and sums, never for customers."""
+        return self._engine.rows(sql)
+
+    def count(self, table: str) -> int:
+        """The number of rows of `table`."""
+        ((found,),) = self.rows(f"select count(*) from {identifier(table)}")  # noqa: S608 - quoted
+        return int(str(found))
+
+    def write(self, table_or_sql: str, path: Path, schema: Table | None = None) -> int:
+        """Write a table, or a statement's rows, to Parquet, whole or not at all; rows written."""
+        if _NAME.fullmatch(table_or_sql):
+            names = schema.names if schema else ()
+            columns = ", ".join(map(identifier, names)) or "*"
+            table_or_sql = f"select {columns} from {identifier(table_or_sql)}"  # noqa: S608 - quoted
+        return self._engine.write(table_or_sql, path, schema)
+
+    def read(self, table: str, path: Path, schema: Table) -> None:
+        """Make a Parquet file that we wrote readable as `table`, with the schema's columns.
+
+        Raises:
+            DataError: the file is missing, or lacks a column or has it in another kind.
+        """
+        source = f"_file_{table}"
+        self.open(source, path, text=False)
+        found = self.columns(source)
+        for column in schema.columns:
+            if found.get(column.name) is not column.kind:
+                raise DataError(
+                    f"{path}: column {column.name!r} should hold {column.kind.value}; "
+                    "the file is not one that this version wrote"
+                )
+        columns = ", ".join(map(identifier, schema.names))
+        self.keep(table, f"select {columns} from {identifier(source)}", stored=False)  # noqa: S608 - quoted
+
+    def types(self, table: str) -> dict[str, str]:
+        """Each column of `table` and the engine's name of its type."""
+        names = self._engine.rows(f"describe {identifier(table)}")
+        return {str(row[0]): str(row[1]).upper() for row in names}
+
+    def columns(self, table: str) -> dict[str, Kind]:
+        """Each column of `table` and what it holds; columns of no such kind are left out."""
+        found = {}
+        for name, kind in self.types(table).items():
+            plain = kind.partition("(")[0]
+            if plain in _KINDS:
+                found[name] = _KINDS[plain]
+        return found
+
+    def quantile_edges(
+        self, table: str, column: str, fractions: Sequence[float]
+    ) -> tuple[float, ...]:
+        """Exact discrete quantiles of a numeric column; nulls do not count.
+
+        Returns:
+            For each fraction q in (0, 1] the least value that at least q of the rows reach.
+
+        Raises:
+            DataError: the column holds no value.
+        """
+        histogram = self.sql(
+            "histogram", table=identifier(table), value=f"cast({identifier(column)} as double)"
+        )
+        ((total,),) = self.rows(f"select sum(n) from ({histogram}) as h")  # noqa: S608 - built
+        if not total:
+            raise DataError(f"column {column!r} holds no value to take quantiles of")
+        # Fractions as written, not as stored: 0.2 of 5 rows is one row, not slightly more.
+        ranks = [math.ceil(Fraction(str(q)) * int(str(total))) for q in fractions]
+        picks = ", ".join(f"min(value) filter (where upto >= {rank})" for rank in ranks)
+        (found,) = self.rows(f"select {picks} from ({histogram}) as h")  # noqa: S608 - built
+        return tuple(float(str(value)) for value in found)
+
+    def close(self) -> None:
+        """Give back the engine's memory and files."""
+        self._engine.close()
+
+
+@functools.cache
+def _template(name: str) -> Template:
+    path = resources.files("liftwright") / "sql" / f"{name}.sql"
+    return Template(path.read_text(encoding="utf-8").strip().removesuffix(";"))

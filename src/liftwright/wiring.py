@@ -1,0 +1,225 @@
+"""From the settings to the ports: the only place that knows the adapters.
+
+An adapter is chosen by name in azure_config.yaml. Third parties add their own under the entry
+point group `liftwright.<port>`: a callable that takes a `Site` and gives the port.
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from liftwright.errors import ConfigurationError
+from liftwright.ports import Ports
+from liftwright.settings.faults import nearest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from pathlib import Path
+
+    from liftwright.ports import (
+        Complete,
+        Embed,
+        Engine,
+        Index,
+        Observe,
+        Screen,
+        Search,
+        Secrets,
+        Store,
+        Telemetry,
+        Track,
+    )
+    from liftwright.settings import Settings
+    from liftwright.tables import Tables
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Site:
+    """What an adapter is made from: the workspace, its settings, its secrets."""
+
+    root: Path
+    settings: Settings
+    secrets: Secrets
+    embed: Embed
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SearchAdapter:
+    """A search service: how its index is made, and how it is asked."""
+
+    index: Index
+    search: Callable[[str], Search]
+
+
+def make_ports(root: Path, settings: Settings, variables: Mapping[str, str]) -> Ports:
+    """The adapters that azure_config.yaml names.
+
+    Args:
+        root: the workspace.
+        settings: its configuration.
+        variables: the environment and .env.
+
+    Raises:
+        ConfigurationError: where an adapter's name is unknown or its options are missing.
+    """
+    names = settings.services.adapters
+    secrets: Secrets = _pick("secrets", names.secrets)(variables)
+    embed: Embed = _pick("embed", names.embed)()
+    site = Site(root=root, settings=settings, secrets=secrets, embed=embed)
+    found: SearchAdapter = _pick("search", names.search)(site)
+    engine, store = _pick("engine", names.engine), _pick("store", names.store)
+    return Ports(
+        complete=_pick("complete", names.complete)(site),
+        embed=embed,
+        index=found.index,
+        search=found.search,
+        screen=_pick("screen", names.screen)(site),
+        engine=lambda: engine(site),
+        store=lambda: store(site),
+        secrets=secrets,
+        telemetry=_pick("telemetry", names.telemetry)(),
+        track=_pick("track", names.track)(),
+    )
+
+
+def make_engine(temporary: Path, *, threads: int | None = None) -> Engine:
+    """An engine for a question that needs no workspace."""
+    from liftwright.adapters.duckdb import DuckDBEngine
+
+    return DuckDBEngine(temporary, threads=threads)
+
+
+def make_observer(tables: Tables, settings: Settings, engagement: Path | None) -> Observe:
+    """Who tells what came of the assignment: a file of real outcomes, or the simulator."""
+    if engagement is not None:
+        from liftwright.adapters.engagement_file import EngagementFile
+
+        return EngagementFile(tables, engagement)
+    from liftwright.adapters.embedded_simulator import EmbeddedSimulator
+
+    experiment = settings.experiment
+    return EmbeddedSimulator(tables, experiment.simulation, seed=experiment.seed)
+
+
+def adapter_names(port: str) -> tuple[str, ...]:
+    """The names that a port's adapter may have, those of third parties included."""
+    return tuple(sorted({*_ADAPTERS[port], *_third_parties(port)}))
+
+
+def _pick(port: str, name: str) -> Callable[..., Any]:
+    """The maker of an adapter; what it gives is checked by the port's contract suite."""
+    if name in _ADAPTERS[port]:
+        return _ADAPTERS[port][name]
+    others = _third_parties(port)
+    if name in others:
+        maker: Callable[..., Any] = others[name].load()
+        return maker
+    known = adapter_names(port)
+    raise ConfigurationError(
+        f"config/azure_config.yaml: adapters.{port}: found {name!r}; {nearest(name, known)}"
+    )
+
+
+def _third_parties(port: str) -> dict[str, importlib.metadata.EntryPoint]:
+    return {e.name: e for e in importlib.metadata.entry_points(group=f"liftwright.{port}")}
+
+
+def _composer(site: Site) -> Complete:
+    from liftwright.adapters.embedded_composer import EmbeddedComposer
+
+    return EmbeddedComposer(site.settings.frames)
+
+
+def _openai_compatible(site: Site) -> Complete:
+    from liftwright.adapters.openai_compatible import CompatibleWriter
+
+    options = site.settings.services.openai_compatible
+    if options is None:
+        raise ConfigurationError(
+            "config/azure_config.yaml: openai_compatible: found null, allowed: the server's "
+            "base_url and model, as adapters.complete is 'openai_compatible'"
+        )
+    key = None
+    if options.api_key_secret is not None:
+        key = site.secrets(options.api_key_secret)
+        if key is None:
+            raise ConfigurationError(
+                f"config/azure_config.yaml: openai_compatible.api_key_secret: the secret "
+                f"{options.api_key_secret} is not set; put it into the environment or .env"
+            )
+    return CompatibleWriter(
+        options,
+        api_key=key,
+        price=site.settings.services.prices.get(options.model),
+        timeout_seconds=site.settings.services.calls.timeout_seconds.complete,
+    )
+
+
+def _minilm() -> Embed:
+    from liftwright.adapters.embedded_embed import MiniLmEmbed
+
+    return MiniLmEmbed()
+
+
+def _embedded_search(site: Site) -> SearchAdapter:
+    from liftwright.adapters.embedded_search import EmbeddedIndex, EmbeddedSearch
+
+    folder = site.root / "data" / "index"
+    return SearchAdapter(
+        index=EmbeddedIndex(folder, site.embed),
+        search=lambda name: EmbeddedSearch(folder, site.embed, name),
+    )
+
+
+def _embedded_screen(site: Site) -> Screen:
+    from liftwright.adapters.embedded_screen import EmbeddedScreen
+
+    return EmbeddedScreen(site.embed)
+
+
+def _duckdb(site: Site) -> Engine:
+    from liftwright.adapters.duckdb import DuckDBEngine
+
+    services = site.settings.services
+    return DuckDBEngine(
+        site.root / "data", memory=services.engine_memory, threads=services.engine_threads
+    )
+
+
+def _sqlite(site: Site) -> Store:
+    from liftwright.adapters.sqlite import SqliteStore
+
+    return SqliteStore(site.root / "data" / "ledger.sqlite")
+
+
+def _environment(variables: Mapping[str, str]) -> Secrets:
+    from liftwright.adapters.environment import EnvironmentSecrets
+
+    return EnvironmentSecrets(variables)
+
+
+def _json_track() -> Track:
+    from liftwright.adapters.silent import JsonTrack
+
+    return JsonTrack()
+
+
+def _no_telemetry() -> Telemetry:
+    from liftwright.adapters.silent import NoTelemetry
+
+    return NoTelemetry()
+
+
+_ADAPTERS: dict[str, dict[str, Callable[..., Any]]] = {
+    "complete": {"embedded": _composer, "openai_compatible": _openai_compatible},
+    "embed": {"embedded": _minilm},
+    "search": {"embedded": _embedded_search},
+    "screen": {"embedded": _embedded_screen},
+    "engine": {"duckdb": _duckdb},
+    "store": {"sqlite": _sqlite},
+    "track": {"json": _json_track},
+    "secrets": {"environment": _environment},
+    "telemetry": {"off": _no_telemetry},
+}

@@ -1,0 +1,165 @@
+"""What a person can do with a workspace; the command line and the web page are its doors."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from liftwright.errors import InputError
+from liftwright.runs import RunFolder, all_runs, locked
+from liftwright.settings import read_settings
+from liftwright.stages import Step
+from liftwright.workspace import asking, running
+from liftwright.workspace.analyzing import AnalyzeRequest, analyze_file
+from liftwright.workspace.approving import approve_variant
+from liftwright.workspace.doctoring import Check, examine
+from liftwright.workspace.laying_down import init_workspace
+from liftwright.workspace.planning import Plan, plan_campaign
+from liftwright.workspace.running import RunOutcome, RunRequest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from liftwright.audit import Verification
+    from liftwright.domain import Json, Passage, Run, SafetyDecision
+    from liftwright.ports import IndexReport
+    from liftwright.stages import Work
+
+__all__ = [
+    "AnalyzeRequest",
+    "Check",
+    "Plan",
+    "RunOutcome",
+    "RunRequest",
+    "Step",
+    "Workspace",
+    "analyze_file",
+    "init_workspace",
+]
+
+
+def _quietly(step: Step) -> None:
+    del step
+
+
+class Workspace:
+    """A folder with config/, data/ and logs/.
+
+    Args:
+        root: the folder; it need not hold anything until something is asked of it.
+    """
+
+    def __init__(self, root: Path | str) -> None:
+        self.root = Path(root)
+
+    def run(
+        self, request: RunRequest | None = None, *, notify: Callable[[Step], None] = _quietly
+    ) -> RunOutcome:
+        """Run the campaign, or go on with it, or measure it again."""
+        return running.run_campaign(self.root, request or RunRequest(), notify)
+
+    def plan(self, request: RunRequest | None = None) -> Plan:
+        """What a run would call, cost and be able to show."""
+        return plan_campaign(self.root, request or RunRequest())
+
+    def status(self, run_id: str | None = None) -> Run:
+        """A run's record; the latest where none is named."""
+        return self._record(self.folder(run_id))
+
+    def runs(self) -> tuple[Run, ...]:
+        """The records of all runs, by start."""
+        return tuple(self._record(folder) for folder in all_runs(self.root))
+
+    def folder(self, run_id: str | None = None) -> RunFolder:
+        """A run's folder; the latest run's where none is named.
+
+        Raises:
+            InputError: where there is no such run.
+        """
+        known = all_runs(self.root)
+        if run_id is None:
+            if not known:
+                raise InputError(f"{self.root}: no run yet; `liftwright run` makes one")
+            return known[-1]
+        for folder in known:
+            if folder.path.name == run_id:
+                return folder
+        names = ", ".join(folder.path.name for folder in known[-10:]) or "none yet"
+        raise InputError(f"run {run_id!r}: no such run; the latest are: {names}")
+
+    def report(self, run_id: str | None = None, *, form: str | None = None) -> tuple[Path, ...]:
+        """Write a run's report anew; `form` is ipynb or pdf, both where it is None."""
+        from liftwright.agents.reporting import write_report
+
+        if form not in (None, "ipynb", "pdf"):
+            raise InputError(f"--format: found {form!r}, allowed: ipynb or pdf")
+        folder = self.folder(run_id)
+        if not folder.file("metrics.json").is_file():
+            run = self._record(folder)
+            raise InputError(f"run {run.run_id}: nothing to report yet, it is {run.status}")
+        return write_report(folder.path, form=form)
+
+    def verify(self, run_id: str | None = None) -> Verification:
+        """Recompute the audit log's chain, and compare it with what the runs recorded."""
+        if run_id is not None:
+            self.folder(run_id)
+        records = self.runs()
+        ranges = [run.audit for run in records if run.audit is not None]
+        open_runs = [run.run_id for run in records if run.status == running.RUNNING]
+        running.check_ledger(self.root)
+        return running.audit_log(self.root).verify(ranges, unfinished=open_runs)
+
+    def approve(self, run_id: str, variant_id: str, who: str) -> SafetyDecision:
+        """A person's approval of a variant that waits for it."""
+        folder = self.folder(run_id)
+        with locked(self.root):
+            return approve_variant(self.root, folder, variant_id, who)
+
+    def doctor(self, *, live: bool = False) -> tuple[Check, ...]:
+        """Whether installation, configuration and adapters are sound."""
+        return examine(self.root, live=live)
+
+    def index(
+        self, content: Path | None = None, *, notify: Callable[[Step], None] = _quietly
+    ) -> IndexReport:
+        """Make the approved content searchable."""
+        return asking.index_content(self._work(notify), content)
+
+    def search(
+        self, text: str, top_k: int = 5, min_score: float = 0.0, content: Path | None = None
+    ) -> tuple[Passage, ...]:
+        """The best passage of each document for a text, best first."""
+        ((_, passages),) = asking.search_texts(
+            self._work(), iter([(None, text)]), top_k=top_k, min_score=min_score, content=content
+        )
+        return passages
+
+    def search_many(
+        self, queries: Path, top_k: int = 5, min_score: float = 0.0, content: Path | None = None
+    ) -> Iterator[tuple[Json, tuple[Passage, ...]]]:
+        """The same for each line of a JSONL file of id and text."""
+        return asking.search_texts(
+            self._work(),
+            asking.read_queries(queries),
+            top_k=top_k,
+            min_score=min_score,
+            content=content,
+        )
+
+    def screen(self, source: str) -> Iterator[asking.Screened]:
+        """Whether a text, or each line of a JSONL file, may be sent."""
+        return asking.screen_texts(self._work(), source)
+
+    def ground(self, file: Path) -> Iterator[asking.GroundedText]:
+        """What the sources of each line of a JSONL file say of its text."""
+        return asking.ground_texts(self._work(), file)
+
+    def _work(self, notify: Callable[[Step], None] = _quietly) -> Work:
+        return running.make_work(self.root, read_settings(self.root), notify=notify)
+
+    @staticmethod
+    def _record(folder: RunFolder) -> Run:
+        record = folder.record()
+        if record is None:
+            raise InputError(f"{folder.path}: no run.json")
+        return record

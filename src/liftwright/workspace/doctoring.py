@@ -1,0 +1,149 @@
+"""Whether an installation and a workspace are sound, part by part."""
+
+from __future__ import annotations
+
+import contextlib
+import platform
+import sys
+import tempfile
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from liftwright.agents import safety
+from liftwright.content import invalid_on
+from liftwright.domain import AuditRange, Limits, Prompt, Segment
+from liftwright.errors import LiftwrightError
+from liftwright.runs import all_runs
+from liftwright.settings import read_settings
+from liftwright.workspace.running import RUNNING, audit_log, check_ledger, make_work
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from liftwright.stages import Work
+
+_OLDEST_PYTHON = (3, 11)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Check:
+    """One part that was looked at, and what was found."""
+
+    name: str
+    ok: bool
+    detail: str
+
+
+def examine(root: Path, *, live: bool) -> tuple[Check, ...]:
+    """Look at every part, going on after a fault.
+
+    Args:
+        root: the workspace.
+        live: also make one call to each service that writes, searches or screens.
+    """
+    checks = [
+        _check("python", _python),
+        _check("workspace folder can be written", lambda: _writable(root)),
+        _check("audit log", lambda: _audit(root)),
+        _check("ledger", lambda: _ledger(root)),
+    ]
+    try:
+        settings = read_settings(root)
+        work = make_work(root, settings)
+    except LiftwrightError as error:
+        return (*checks, Check(name="configuration", ok=False, detail=str(error)))
+    checks.append(Check(name="configuration", ok=True, detail="every file is valid"))
+    with contextlib.closing(work):
+        checks += [
+            _check("content", lambda: _content(work)),
+            _check("customers", lambda: _customers(work)),
+            _check("embedding model", lambda: _embed(work)),
+            _check("screener", lambda: _screen(work)),
+        ]
+        if live:
+            checks.append(_check("writer", lambda: _complete(work)))
+    return tuple(checks)
+
+
+def _check(name: str, look: Callable[[], str]) -> Check:
+    try:
+        return Check(name=name, ok=True, detail=look())
+    except LiftwrightError as error:
+        return Check(name=name, ok=False, detail=str(error))
+    except OSError as error:
+        return Check(name=name, ok=False, detail=f"{type(error).__name__}: {error.strerror}")
+
+
+def _python() -> str:
+    if sys.version_info < _OLDEST_PYTHON:
+        raise LiftwrightError(f"found {platform.python_version()}, allowed: 3.11 or newer")
+    return platform.python_version()
+
+
+def _writable(root: Path) -> str:
+    with tempfile.TemporaryFile(dir=root) as file:
+        file.write(b"liftwright")
+    return str(root.absolute())
+
+
+def _audit(root: Path) -> str:
+    records = [record for folder in all_runs(root) if (record := folder.record())]
+    ranges: list[AuditRange] = [record.audit for record in records if record.audit]
+    if not any(one.count for one in ranges):
+        return "nothing recorded yet"
+    unfinished = [record.run_id for record in records if record.status == RUNNING]
+    found = audit_log(root).verify(ranges, unfinished=unfinished)
+    if not found.ok:
+        raise LiftwrightError("; ".join(found.problems[:3]))
+    return f"{found.lines} records, unchanged"
+
+
+def _ledger(root: Path) -> str:
+    check_ledger(root)
+    return "present" if (root / "data" / "ledger.sqlite").is_file() else "no paid call yet"
+
+
+def _content(work: Work) -> str:
+    documents = work.corpus.documents
+    expired = invalid_on(documents, datetime.now(UTC).date())
+    return f"{len(documents)} documents, {len(expired)} of them not valid today"
+
+
+def _customers(work: Work) -> str:
+    report = work.customers
+    return f"{report.rows_in:,} rows, {report.rows_kept:,} kept"
+
+
+def _embed(work: Work) -> str:
+    vectors = work.ports.embed(("a short sentence",))
+    return (
+        f"Connection successful: {work.ports.embed.identity.model}, {vectors.shape[1]} dimensions"
+    )
+
+
+def _screen(work: Work) -> str:
+    decision = safety.screen_text("Our shops open at nine.", work.screen, work.settings.safety)
+    if decision.status != "pass":
+        raise LiftwrightError(f"a harmless sentence is blocked: {'; '.join(decision.reasons)}")
+    return f"Connection successful: {safety.screener_name(work.ports.screen.identity)}"
+
+
+def _complete(work: Work) -> str:
+    identity = work.ports.complete.identity
+    segment = Segment(
+        label="connection test", size=1, share=1.0, definition="", description="one reader"
+    )
+    limits = Limits(subject_max_characters=60, body_min_words=1, body_max_words=20)
+    prompt = Prompt(
+        text='Reply with the JSON object {"subject": "Hello", "body": "Hello."} and nothing else.',
+        brand=work.settings.experiment.brand.name,
+        segment=segment,
+        tone=work.settings.experiment.tones[0],
+        passages=(),
+        limits=limits,
+    )
+    # Past the ledger: a connection is tried now or not at all.
+    work.calls.make("complete", lambda: work.ports.complete(prompt))
+    return f"Connection successful: {identity.provider}/{identity.model}"
