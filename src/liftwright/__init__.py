@@ -1,5 +1,102 @@
-"""Liftwright: measured, cited, screened messages from a customer list and approved content."""
+"""Liftwright: measured, cited, screened messages from a customer list and approved content.
+
+`Workspace(folder).run()` is the whole campaign; the functions are its parts, for notebooks.
+"""
 
 from __future__ import annotations
 
+import importlib
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from liftwright.api import (
+        Rows,
+        apply_policy_threshold,
+        assign_customers_to_arms,
+        calculate_lift,
+        calculate_metrics,
+        check_safety,
+        design_experiment,
+        extract_citations,
+        extract_snippet,
+        generate_segment_summary,
+        generate_variant,
+        load_customer_data,
+        retrieve_content,
+        segment_customers,
+        simulate_engagement,
+    )
+    from liftwright.errors import (
+        InputError,
+        IntegrityError,
+        LiftwrightError,
+        NoExperiment,
+        ProviderError,
+    )
+    from liftwright.log import anonymise as anonymize_customer_id
+    from liftwright.workspace import (
+        AnalyzeRequest,
+        RunOutcome,
+        RunRequest,
+        Workspace,
+        analyze_file,
+        init_workspace,
+    )
+
 __version__ = "0.1.0"
+
+__all__ = [
+    "AnalyzeRequest",
+    "InputError",
+    "IntegrityError",
+    "LiftwrightError",
+    "NoExperiment",
+    "ProviderError",
+    "Rows",
+    "RunOutcome",
+    "RunRequest",
+    "Workspace",
+    "analyze_file",
+    "anonymize_customer_id",
+    "apply_policy_threshold",
+    "assign_customers_to_arms",
+    "calculate_lift",
+    "calculate_metrics",
+    "check_safety",
+    "design_experiment",
+    "extract_citations",
+    "extract_snippet",
+    "generate_segment_summary",
+    "generate_variant",
+    "init_workspace",
+    "load_customer_data",
+    "retrieve_content",
+    "segment_customers",
+    "simulate_engagement",
+]
+
+_HOMES = {
+    "liftwright.api": frozenset(name for name in __all__ if name[0].islower() or name == "Rows")
+    - {"analyze_file", "anonymize_customer_id", "init_workspace"},
+    "liftwright.errors": frozenset(name for name in __all__ if name.endswith(("Error", "ment"))),
+    "liftwright.workspace": frozenset(
+        {
+            "AnalyzeRequest",
+            "RunOutcome",
+            "RunRequest",
+            "Workspace",
+            "analyze_file",
+            "init_workspace",
+        }
+    ),
+}
+
+
+def __getattr__(name: str) -> object:
+    """The public names, imported when first used: `liftwright --help` needs none of them."""
+    if name == "anonymize_customer_id":
+        return importlib.import_module("liftwright.log").anonymise
+    for module, names in _HOMES.items():
+        if name in names:
+            return getattr(importlib.import_module(module), name)
+    raise AttributeError(f"module 'liftwright' has no attribute {name!r}")

@@ -98,8 +98,10 @@ class DuckDBEngine:
             form = files.csv_form(source.path)
             reader = _csv_reader(source.path, form)
             self._forms[str(source.path)] = (source.path, form)
-        with self._translated(str(source.path)):
+        try:
             described = self._connection.execute(f"describe from {reader}").fetchall()
+        except duckdb.Error:
+            raise DataError(f"{source.path}: cannot be read; is the file complete?") from None
         names = tuple(str(row[0]) for row in described)
         if any(n.lower() == "_row" for n in names):
             raise DataError(f"{source.path}: the column name '_row' is reserved; rename it")

@@ -210,7 +210,7 @@ def _blocks(own: Sequence[Quote], passage: Passage, most: int) -> Iterator[_Bloc
     candidates = sorted(ranked, key=lambda quote: quote.position)
     for size in range(1, min(len(candidates), most) + 1):
         for chosen in itertools.combinations(candidates, size):
-            if not _stands_alone(chosen):
+            if not _stands_alone(chosen) or _splits_an_offer(chosen, own):
                 continue
             words = sum(quote.words for quote in chosen)
             score = sum(quote.score for quote in chosen)
@@ -233,6 +233,12 @@ def _stands_alone(chosen: Sequence[Quote]) -> bool:
         not quote.leans_back or (earlier is not None and earlier.position == quote.position - 1)
         for earlier, quote in zip(before, chosen, strict=False)
     )
+
+
+def _splits_an_offer(chosen: Sequence[Quote], own: Sequence[Quote]) -> bool:
+    """Whether a code is named by a chosen sentence, and by one that is left out."""
+    named = frozenset[str]().union(*(quote.codes for quote in chosen))
+    return any(quote.codes & named and quote not in chosen for quote in own)
 
 
 # ── Which frame lines, and the fit of both ────────────────────────────────────────────────────

@@ -36,6 +36,7 @@ _FOR_STAFF = re.compile(
     re.IGNORECASE,
 )
 _NOT_PROSE = re.compile(r"[?\[\]{}<>|*_#`~\n]|https?://|www\.|\S@\S|\.{2,}|…")
+_COUNTS_ON_OTHERS = re.compile(r"\bthe (?:other|others|remaining|rest)\b", re.IGNORECASE)
 # These point at something that stands beside the sentence in its document, and not in a message.
 _OUT_OF_PLACE = re.compile(
     r"\bthe following\b|\b(?:above|below)[-:,.]"
@@ -52,7 +53,8 @@ _NEWCOMER = re.compile(
 )
 _RETURNER = re.compile(
     r"\b(?:welcome back|c[ao]mes? back|after a break|returning (?:customers?|members?|to)"
-    r"|have(?: not|n['\u2019]t) (?:ordered|bought|shopped)|been away|lapsed)\b",
+    r"|have(?: not|n['\u2019]t) (?:ordered|bought|shopped)|been away|lapsed"
+    r"|without an order)\b",
     re.IGNORECASE,
 )
 _NEW_READERS = re.compile(
@@ -98,6 +100,7 @@ class Quote:
         passage: position of its passage in the prompt.
         position: position among the sentences of its passage.
         leans_back: whether it is understood only right after the sentence before it.
+        codes: the codes it names; an offer and its conditions are quoted together.
         score: how well it fits the readers and the tone; higher is better.
     """
 
@@ -106,6 +109,7 @@ class Quote:
     passage: int
     position: int
     leans_back: bool
+    codes: frozenset[str]
     score: float
 
 
@@ -140,7 +144,8 @@ def quotes(prompt: Prompt, turn: int, turns: int) -> tuple[Quote, ...]:
                     words=len(sentence.split()),
                     passage=index,
                     position=position,
-                    leans_back=_LEANS_BACK.match(sentence) is not None,
+                    leans_back=_leans_back(sentence),
+                    codes=_codes(sentence),
                     score=1.0
                     + 0.6 * passage.score
                     + _relevance(sentence, wanted)
@@ -206,6 +211,15 @@ def _may_be_quoted(sentence: str, segment: Segment) -> bool:
         and not _FOR_STAFF.match(sentence)
         and tiers_named(sentence, known) <= set(held)
     )
+
+
+def _leans_back(sentence: str) -> bool:
+    return bool(_LEANS_BACK.match(sentence) or _COUNTS_ON_OTHERS.search(sentence))
+
+
+def _codes(sentence: str) -> frozenset[str]:
+    found = texts.values(sentence)
+    return frozenset(value.canonical for value in found if value.kind == "code")
 
 
 def _relevance(sentence: str, wanted: set[str]) -> float:

@@ -8,6 +8,7 @@ when it is complete, and never changed after that, so that readers need no lock.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from liftwright.ports import Vectors
 
 KEPT_INDEXES = 4
+RENAME_ATTEMPTS = 3
 # What numpy, zipfile and json raise on a file that is torn or is not theirs.
 _BROKEN = (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile)
 
@@ -128,7 +130,7 @@ def write_index(folder: Path, index: Stored) -> None:
                 "entries": index.entries,
             }
             (making / "passages.json").write_text(json.dumps(to_json(about)), encoding="utf-8")
-            _put(making, folder / index.name)
+            _put(making, folder, index.name)
         finally:
             shutil.rmtree(making, ignore_errors=True)
         note_recent(folder, index.name)
@@ -137,17 +139,30 @@ def write_index(folder: Path, index: Stored) -> None:
         raise InputError(f"{message}that can be written, with room") from error
 
 
-def _put(made: Path, place: Path) -> None:
-    """Rename into place; where a broken index stands there, it gives way."""
+def _put(made: Path, folder: Path, name: str) -> None:
+    """Rename into place; a broken index gives way, one that another made meanwhile stays."""
+    for attempt in range(RENAME_ATTEMPTS):
+        try:
+            made.rename(folder / name)
+        except OSError:
+            if is_whole(folder, name):
+                return
+            if attempt == RENAME_ATTEMPTS - 1:
+                raise
+            with contextlib.suppress(OSError):
+                (folder / name).rename(made.with_suffix(f".{attempt}"))
+            shutil.rmtree(made.with_suffix(f".{attempt}"), ignore_errors=True)
+        else:
+            return
+
+
+def is_whole(folder: Path, name: str) -> bool:
+    """Whether the index is there and can be read."""
     try:
-        made.rename(place)
-    except OSError:
-        if not place.is_dir():
-            raise
-        aside = Path(tempfile.mkdtemp(prefix=".making-", dir=place.parent))
-        place.rename(aside / "old")
-        made.rename(place)
-        shutil.rmtree(aside, ignore_errors=True)
+        read_index(folder, name)
+    except ProviderRefused:
+        return False
+    return True
 
 
 def recent_names(folder: Path) -> list[str]:

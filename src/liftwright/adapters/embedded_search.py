@@ -16,6 +16,7 @@ from liftwright.adapters.embedded_bm25 import Bm25, weighted_counts
 from liftwright.adapters.embedded_index import (
     Entry,
     Stored,
+    is_whole,
     known_vectors,
     note_recent,
     read_index,
@@ -87,7 +88,7 @@ class EmbeddedIndex:
         entries = [entry for document in request for entry in _entries(document)]
         before, vectors = known_vectors(self._folder, embedder)
         missing = _missing(entries, vectors)
-        if missing or not _is_whole(self._folder, name):
+        if missing or not is_whole(self._folder, name):
             self._embed_missing(missing, vectors, len(entries), progress)
             lexical = Bm25.build([c for document in request for c in _counts(document)])
             index = Stored(
@@ -276,14 +277,6 @@ def _stacked(entries: Sequence[Entry], vectors: dict[str, Vectors]) -> Vectors:
     if not entries:
         return np.zeros((0, 1), dtype=np.float32)
     return np.stack([vectors[entry.digest] for entry in entries]).astype(np.float32)
-
-
-def _is_whole(folder: Path, name: str) -> bool:
-    try:
-        read_index(folder, name)
-    except ProviderRefused:
-        return False
-    return True
 
 
 # ── Searching ─────────────────────────────────────────────────────────────────────────────────

@@ -224,7 +224,8 @@ def _value(name: str) -> str:
             f"case when number_of({text}) between 0e0 and {literal(_LARGEST_REVENUE)} "
             f"then number_of({text}) end"
         )
-    return f"cast(time_of({text}) as timestamp with time zone)"
+    # A time without a zone is in UTC, wherever the machine stands.
+    return f"(time_of({text}) at time zone 'UTC')"
 
 
 def _warnings(

@@ -8,7 +8,7 @@ with happened as (
     union all
     select arm, 'converted' as event, converted_at as happened_at from ${engagement} where converted
 )
-select cast(cast(happened_at as date) as varchar) as day, arm, event, count(*) as events
+select cast(cast(happened_at at time zone 'UTC' as date) as varchar) as day, arm, event, count(*) as events
 from happened
 where happened_at is not null
-group by cast(cast(happened_at as date) as varchar), arm, event
+group by cast(cast(happened_at at time zone 'UTC' as date) as varchar), arm, event

@@ -45,8 +45,8 @@ _MOST_ROUNDS = 50
 # Centres are kept to a thousandth, so that the last bits of a machine's sums leave no trace.
 _DECIMALS = 3
 _THOUSAND = 1_000
-# A value further out than this many standard deviations is as far out as that.
-_FURTHEST = 1_000_000
+# The quantiles that bound what is ordinary; without them a few extremes are clusters of their own.
+_ORDINARY = (0.02, 0.98)
 # What sets a cluster apart: at most so many features, this many standard deviations from the mean.
 _TRAITS = 2
 _LEAST_TRAIT = 0.3
@@ -152,11 +152,23 @@ def _standardise(features: tuple[str, ...], sample: Matrix) -> tuple[tuple[Scale
         values = sample[:, index]
         known = values[~np.isnan(values)]
         median = float(np.median(known)) if known.size else 0.0
-        filled = np.where(np.isnan(values), median, values)
+        low, high = (
+            (float(edge) for edge in np.quantile(known, _ORDINARY, method="closest_observation"))
+            if known.size
+            else (0.0, 0.0)
+        )
+        filled = np.clip(np.where(np.isnan(values), median, values), low, high)
         mean, sd = float(filled.mean()), float(filled.std())
         # A constant feature says nothing; by its rounding noise it would say anything.
         sd = sd if sd > abs(mean) * 1e-9 else 1.0
-        scale = Scale(feature=feature, mean=_significant(mean), sd=_significant(sd), median=median)
+        scale = Scale(
+            feature=feature,
+            median=median,
+            low=low,
+            high=high,
+            mean=_significant(mean),
+            sd=_significant(sd),
+        )
         scales.append(scale)
         columns.append((filled - scale.mean) / scale.sd)
     return tuple(scales), np.column_stack(columns)
@@ -288,9 +300,9 @@ def _name(
 
 def _thousandths(index: int, scale: Scale) -> str:
     value = f"coalesce({identifier(scale.feature)}, {literal(scale.median)})"
-    z = f"({value} - {literal(scale.mean)}) / {literal(scale.sd)} * 1e3 + 5e-1"
-    limit = f"{_FURTHEST}e0"
-    return f"cast(floor(least(greatest({z}, -{limit}), {limit})) as bigint) as z_{index}"
+    ordinary = f"least(greatest({value}, {literal(scale.low)}), {literal(scale.high)})"
+    z = f"({ordinary} - {literal(scale.mean)}) / {literal(scale.sd)} * 1e3 + 5e-1"
+    return f"cast(floor({z}) as bigint) as z_{index}"
 
 
 def _key(group: Group, index: int, count: int) -> str:

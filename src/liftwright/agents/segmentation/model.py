@@ -58,12 +58,20 @@ class Group:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scale:
-    """How a feature is standardised; `median` stands in where it is missing."""
+    """How a feature is standardised.
+
+    Attributes:
+        median: stands in where the feature is missing.
+        low, high: values beyond count as these, so that a few extremes make no cluster of theirs.
+        mean, sd: of the sample after that.
+    """
 
     feature: str
+    median: float
+    low: float
+    high: float
     mean: float
     sd: float
-    median: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

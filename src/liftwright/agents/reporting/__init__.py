@@ -1,0 +1,75 @@
+"""The reporting agent: a run's JSON files as a notebook and a PDF."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from liftwright.agents.reporting.notebook import TEMPLATE, execute, notebook_of
+from liftwright.agents.reporting.reading import read_run
+from liftwright.errors import InputError
+from liftwright.log import event
+from liftwright.runs import write_whole
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from liftwright.agents.reporting.reading import RunFiles
+
+__all__ = ["FORMS", "write_report"]
+
+FORMS = ("ipynb", "pdf")
+_NAME = "experiment_report"
+
+
+def write_report(folder: Path, *, form: str | None = None) -> tuple[Path, ...]:
+    """Write a run's report: an executed notebook, and the PDF made of what its cells show.
+
+    Args:
+        folder: the run's; its JSON files are read, never a table.
+        form: `ipynb` or `pdf`; both where it is None.
+
+    Returns:
+        The files written, in `report/` of the folder.
+
+    Raises:
+        InputError: an unknown form, or the run has not come so far.
+        IntegrityError: a file of the run is not what the product writes.
+    """
+    if form not in (None, *FORMS):
+        raise InputError(f"report: found form {form!r}, allowed: {' or '.join(FORMS)}")
+    run = read_run(folder)
+    target = folder / "report"
+    target.mkdir(parents=True, exist_ok=True)
+    notebook = notebook_of(TEMPLATE)
+    execute(notebook, target)
+    written = []
+    if form in (None, "ipynb"):
+        import nbformat
+
+        written.append(target / f"{_NAME}.ipynb")
+        write_whole(written[-1], f"{nbformat.writes(notebook)}\n".encode())
+    if form in (None, "pdf"):
+        from liftwright.agents.reporting.pdf import to_pdf
+
+        written.append(target / f"{_NAME}.pdf")
+        document = to_pdf(
+            notebook, title=f"Experiment report: {run.experiment}", footer=_footer(run),
+            made_at=_made_at(run),
+        )  # fmt: skip
+        write_whole(written[-1], document)
+    event("report_written", agent="reporting", files=[path.name for path in written])
+    return tuple(written)
+
+
+def _footer(run: RunFiles) -> str:
+    parts = [run.brand, run.experiment, f"run {run.run_id}"]
+    return " · ".join([*parts, "SIMULATED engagement"] if run.simulated else parts)
+
+
+def _made_at(run: RunFiles) -> datetime:
+    try:
+        found = datetime.fromisoformat(str(run.run["started_at"]))
+    except (KeyError, ValueError):
+        return datetime(1970, 1, 1, tzinfo=UTC)
+    return found if found.tzinfo else found.replace(tzinfo=UTC)

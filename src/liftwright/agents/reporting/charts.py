@@ -1,0 +1,199 @@
+"""The report's charts: one specification each, shown interactive, as picture and in print."""
+
+from __future__ import annotations
+
+import base64
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from liftwright.agents.reporting.words import Words, metric_name, signed
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    import altair
+
+    from liftwright.agents.reporting.reading import Row, RunFiles
+
+FONTS = Path(__file__).parent / "fonts"
+VEGA_LITE = "application/vnd.vegalite.v6+json"
+# Okabe and Ito's colours: apart for colour-blind readers too, and in grey.
+PALETTE = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00")
+_FONT = "Inter, Helvetica, Arial, sans-serif"
+_INK, _FAINT = "#1f2933", "#d9dee4"
+_PICTURE_SCALE = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class Chart:
+    """A chart as a cell shows it; `alt` says in words what it shows."""
+
+    specification: Mapping[str, object]
+    alt: str
+
+    def _repr_mimebundle_(
+        self, include: object = None, exclude: object = None
+    ) -> tuple[dict[str, object], dict[str, object]]:
+        del include, exclude
+        vector = self.svg()
+        picture = _renderer().svg_to_png(vector, scale=_PICTURE_SCALE)
+        bundle = {
+            "text/plain": self.alt,
+            "image/png": base64.b64encode(picture).decode(),
+            "image/svg+xml": vector,
+            VEGA_LITE: self.specification,
+        }
+        return bundle, {"image/svg+xml": {"alt": self.alt}, "image/png": {"alt": self.alt}}
+
+    def svg(self) -> str:
+        """The chart as SVG."""
+        return str(_renderer().vegalite_to_svg(dict(self.specification)))
+
+    def png(self) -> bytes:
+        """The chart as PNG, two points to a pixel."""
+        return bytes(_renderer().svg_to_png(self.svg(), scale=_PICTURE_SCALE))
+
+
+def chart_of(drawn: altair.TopLevelMixin, alt: str) -> Chart:
+    """A chart in the report's type and colours.
+
+    Args:
+        drawn: any Altair chart on plain values.
+        alt: what it shows, for those who cannot see it.
+    """
+    import altair as alt_
+
+    configured = (
+        drawn.configure(font=_FONT, background="white", padding=4)
+        .configure_axis(
+            labelColor=_INK, titleColor=_INK, gridColor=_FAINT, domainColor=_FAINT,
+            tickColor=_FAINT, labelFontSize=11, titleFontSize=11, titleFontWeight="normal",
+        )
+        .configure_header(labelFontSize=12, labelFontWeight=600, labelColor=_INK, title=None)
+        .configure_legend(labelFontSize=11, title=None, orient="top")
+        .configure_title(fontSize=13, fontWeight=600, color=_INK, anchor="start", offset=10)
+        .configure_view(stroke=None)
+        .configure_range(category=alt_.RangeScheme(list(PALETTE)))
+    )  # fmt: skip
+    return Chart(configured.to_dict(), alt)
+
+
+def lift_by_variant(run: RunFiles) -> Chart | Words:
+    """Bars of each arm's lift over control with its interval, one panel per metric."""
+    rows = [row for row in run.results.overall() if row.lift is not None]
+    title = "Lift over control by variant, with intervals"
+    return _lift_chart(rows, [metric_name(row.metric) for row in rows], title, run, columns=2)
+
+
+def lift_by_segment(run: RunFiles) -> Chart | Words:
+    """The same on the primary metric, one panel per segment."""
+    metric = run.results.primary_metric
+    rows = [
+        row
+        for segment in run.results.segments
+        for row in run.results.of(segment, metric)
+        if row.lift is not None
+    ]
+    title = f"Lift in {metric_name(metric)} over control by segment, with intervals"
+    return _lift_chart(rows, [row.segment for row in rows], title, run, columns=2)
+
+
+def balance(run: RunFiles) -> Chart | Words:
+    """How far each arm's customers differ from control's, in standard deviations."""
+    import altair as alt
+
+    values = [
+        {
+            "feature": str(item["feature"]).replace("_", " "),
+            "arm": item["arm"],
+            "difference": item["difference"],
+        }
+        for item in run.results.differences
+        if item.get("difference") is not None
+    ]
+    if not values:
+        return Words("The balance of the features was not recorded.")
+    data = alt.Data(values=values)  # type: ignore[arg-type] # a list of records is a form of it
+    points = (
+        alt.Chart(data)
+        .mark_point(filled=True, size=60)
+        .encode(
+            x=alt.X("difference:Q", title="standard deviations from control"),
+            y=alt.Y("feature:N", title=None, sort=None, axis=alt.Axis(labelLimit=220)),
+            color=alt.Color("arm:N", sort=None),
+            shape=alt.Shape("arm:N", sort=None),
+        )
+    )
+    drawn = (_zero("x") + points).properties(
+        width=400, height=150, title=_titled("Balance of features across arms", run)
+    )
+    largest = max(abs(float(str(value["difference"]))) for value in values)
+    return chart_of(
+        drawn,
+        f"Points: difference of each arm from control in each feature; the largest is "
+        f"{largest:.3f} standard deviations.",
+    )
+
+
+def _lift_chart(
+    rows: Sequence[Row], panels: Sequence[str], title: str, run: RunFiles, *, columns: int
+) -> Chart | Words:
+    import altair as alt
+
+    if not rows:
+        return Words("No lift could be estimated, so there is nothing to draw.")
+    values = [
+        {
+            "panel": panel,
+            "arm": row.arm,
+            "lift": row.lift,
+            "low": row.lift_ci[0] if row.lift_ci else None,
+            "high": row.lift_ci[1] if row.lift_ci else None,
+            "told": signed(row.lift),
+        }
+        for row, panel in zip(rows, panels, strict=True)
+    ]
+    data = alt.Data(values=values)  # type: ignore[arg-type] # a list of records is a form of it
+    arms = list(run.results.treatments)
+    x = alt.X("arm:N", title=None, sort=arms, axis=alt.Axis(labelAngle=0))
+    base = alt.Chart().encode(x=x)
+    bars = base.mark_bar(size=34, opacity=0.85).encode(
+        y=alt.Y("lift:Q", title="lift", axis=alt.Axis(format="+.0%")),
+        color=alt.Color("arm:N", sort=arms, legend=None),
+        tooltip=["panel:N", "arm:N", "lift:Q", "low:Q", "high:Q"],
+    )
+    whiskers = base.mark_rule(strokeWidth=1.5, color=_INK).encode(y="low:Q", y2="high:Q")
+    caps = [
+        base.mark_tick(size=10, thickness=1.5, color=_INK).encode(y=f"{end}:Q")
+        for end in ("low", "high")
+    ]
+    layered = alt.layer(bars, _zero("y"), whiskers, *caps).properties(width=250, height=140)
+    drawn = layered.facet(
+        facet=alt.Facet("panel:N", sort=list(dict.fromkeys(panels)), title=None),
+        columns=columns,
+        data=data,
+    ).resolve_scale(y="independent", x="independent")
+    drawn = drawn.properties(title=_titled(title, run))
+    told = "; ".join(f"{v['panel']}, {v['arm']} {v['told']}" for v in values)
+    return chart_of(drawn, f"{title}. {told}.")
+
+
+def _titled(title: str, run: RunFiles) -> str:
+    return f"{title} (SIMULATED)" if run.simulated else title
+
+
+def _zero(axis: str) -> altair.Chart:
+    import altair as alt
+
+    place = alt.X(datum=0) if axis == "x" else alt.Y(datum=0)
+    return alt.Chart().mark_rule(color=_INK, strokeWidth=1).encode(place)
+
+
+@cache
+def _renderer():  # noqa: ANN202 - a module without types
+    import vl_convert
+
+    vl_convert.register_font_directory(str(FONTS))
+    return vl_convert

@@ -1,0 +1,254 @@
+"""The report as a notebook: its text, and its execution by this very interpreter."""
+
+from __future__ import annotations
+
+import os
+import sys
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from liftwright.errors import LiftwrightError
+
+if TYPE_CHECKING:
+    from nbformat import NotebookNode
+
+COVER = "cover"
+CONTENTS = "contents"
+TEMPLATE = '''\
+# %% tags=["cover"]
+from pathlib import Path
+
+from liftwright.agents.reporting import charts, following, messages, opening, outcomes
+from liftwright.agents.reporting.reading import read_run
+
+run = read_run(Path.cwd().parent)
+opening.cover(run)
+
+# %% [markdown]
+# ## Summary
+
+# %%
+opening.summary(run)
+
+# %% [markdown]
+# ### Success criteria
+
+# %%
+opening.criteria(run)
+
+# %% [markdown]
+# ## Lift by variant
+
+# %%
+charts.lift_by_variant(run)
+
+# %%
+outcomes.overall(run)
+
+# %% [markdown]
+# ## Lift by segment
+
+# %%
+charts.lift_by_segment(run)
+
+# %%
+outcomes.winners(run)
+
+# %%
+outcomes.by_segment(run)
+
+# %% [markdown]
+# ## Segments
+
+# %%
+outcomes.segments(run)
+
+# %% [markdown]
+# ## Soundness of the experiment
+#
+# ### Assignment
+
+# %%
+outcomes.assignment(run)
+
+# %% [markdown]
+# ### Sample-ratio check
+
+# %%
+outcomes.ratio_check(run)
+
+# %% [markdown]
+# ### Sample size and power
+
+# %%
+outcomes.power(run)
+
+# %% [markdown]
+# ### Balance across arms
+
+# %%
+charts.balance(run)
+
+# %%
+outcomes.balance(run)
+
+# %% [markdown]
+# ## Safety
+
+# %%
+messages.safety(run)
+
+# %% [markdown]
+# ### Audit
+
+# %%
+messages.audit(run)
+
+# %% [markdown]
+# ## Content
+#
+# ### Citations
+
+# %%
+messages.citations(run)
+
+# %% [markdown]
+# ### Groundedness
+
+# %%
+messages.grounding(run)
+
+# %% [markdown]
+# ### Failures
+
+# %%
+messages.failures(run)
+
+# %% [markdown]
+# ## Operationalisation and next steps
+#
+# ### Next steps
+
+# %%
+following.next_steps(run)
+
+# %% [markdown]
+# ### Scaling
+
+# %%
+following.scaling(run)
+
+# %% [markdown]
+# ### Production architecture
+
+# %%
+following.production()
+
+# %% [markdown]
+# ### Technical debt
+
+# %%
+following.debts()
+
+# %% [markdown]
+# ### Timeline and resources
+
+# %%
+following.timeline()
+
+# %% [markdown]
+# ## Appendix: the messages
+
+# %%
+messages.appendix(run)
+'''
+_CELL_SECONDS = 300
+
+
+class NotebookFailed(LiftwrightError):
+    """A cell of a notebook raised."""
+
+
+def notebook_of(text: str) -> NotebookNode:
+    """A notebook from jupytext's percent format; equal text gives equal ids of cells."""
+    import jupytext
+
+    notebook = jupytext.reads(text, fmt="py:percent")
+    for index, cell in enumerate(notebook.cells):
+        cell["id"] = f"cell-{index:03d}"
+    notebook.metadata["kernelspec"] = {
+        "name": "python3",
+        "display_name": "Python 3",
+        "language": "python",
+    }
+    return notebook
+
+
+def execute(notebook: NotebookNode, folder: Path) -> None:
+    """Run a notebook's cells in `folder` with this interpreter, and keep what they show.
+
+    No kernel need be installed, and nothing is written outside a temporary folder, whatever the
+    home folder is.
+
+    Raises:
+        NotebookFailed: naming the cell and the error.
+    """
+    from jupyter_client.kernelspec import KernelSpec, KernelSpecManager
+    from jupyter_client.manager import AsyncKernelManager
+    from nbclient import NotebookClient
+    from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
+
+    class ThisInterpreter(KernelSpecManager):
+        """Knows one kernel: the interpreter that runs this."""
+
+        def get_kernel_spec(self, kernel_name: str) -> KernelSpec:
+            launch = ["-Xfrozen_modules=off", "-m", "ipykernel_launcher"]
+            return KernelSpec(
+                argv=[
+                    sys.executable,
+                    *launch,
+                    "-f",
+                    "{connection_file}",
+                    "--HistoryManager.enabled=False",
+                ],
+                display_name=kernel_name,
+                language="python",
+            )
+
+    with tempfile.TemporaryDirectory(prefix="lw-") as temporary:
+        client = NotebookClient(
+            notebook,
+            km=_manager(AsyncKernelManager, ThisInterpreter(), Path(temporary)),
+            timeout=_CELL_SECONDS,
+            resources={"metadata": {"path": str(folder)}},
+            record_timing=False,
+        )
+        try:
+            client.execute(env=_environment(Path(temporary)))
+        except CellExecutionError as error:
+            raise NotebookFailed(f"notebook: a cell failed ({error.ename}: {error.evalue})") from None
+        except (CellTimeoutError, DeadKernelError) as error:
+            raise NotebookFailed(f"notebook: {type(error).__name__}: {error}") from None
+    notebook.metadata.pop("widgets", None)
+
+
+def _manager(kind: type, specs: object, temporary: Path) -> object:
+    """A kernel whose files are in a temporary folder and that opens no port of the network."""
+    manager = kind(kernel_spec_manager=specs, kernel_name="python3")
+    manager.connection_file = str(temporary / "kernel.json")
+    if sys.platform != "win32":
+        manager.transport = "ipc"
+        manager.ip = str(temporary / "k")
+    return manager
+
+
+def _environment(temporary: Path) -> dict[str, str]:
+    folders = ("IPYTHONDIR", "JUPYTER_CONFIG_DIR", "JUPYTER_DATA_DIR", "JUPYTER_RUNTIME_DIR")
+    return {
+        **os.environ,
+        **{name: str(temporary / name.lower()) for name in folders},
+        # What is imported here is what the cells import, installed or not.
+        "PYTHONPATH": os.pathsep.join(path for path in sys.path if path),
+        "PYDEVD_DISABLE_FILE_VALIDATION": "1",
+    }

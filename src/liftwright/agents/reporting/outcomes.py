@@ -1,0 +1,278 @@
+"""The numbers: segments, lift overall and by segment, and whether the experiment was sound."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, cast
+
+from liftwright.agents.reporting.words import (
+    NOT_THERE,
+    Marked,
+    Words,
+    bullets,
+    callout,
+    count,
+    interval,
+    joined,
+    level,
+    listed,
+    metric_name,
+    number,
+    p_value,
+    percent,
+    plain,
+    signed,
+    stars,
+    table,
+)
+from liftwright.domain import CONTROL
+from liftwright.stats import sample_size
+
+if TYPE_CHECKING:
+    from liftwright.agents.reporting.reading import PowerRow, Results, Row, RunFiles
+
+WANTED_LIFT = 0.10
+_CORRECTIONS = {
+    "holm": "corrected by Holm's method",
+    "bh": "corrected by Benjamini and Hochberg's method",
+    "none": "not corrected",
+}
+_METHODS = {
+    "rules": "weighted rules",
+    "rfm": "bands of recency, frequency and monetary scores",
+    "kmeans": "k-means clusters",
+}
+
+
+def segments(run: RunFiles) -> Words:
+    """Who the segments are, and how many customers each has."""
+    rows = [
+        (
+            Marked(f"**{plain(one.label)}**"),
+            count(one.size),
+            percent(one.share),
+            _who(one.description, [feature.words for feature in one.defining_features]),
+        )
+        for one in run.segments
+    ]
+    total = ("All", count(run.customers), percent(1.0 if run.customers else None), "")
+    warnings = [*run.segment_warnings, *(w for one in run.segments for w in one.warnings)]
+    return joined(
+        f"Segments were made by {plain(_METHODS.get(run.method, run.method))}. "
+        "Every customer is in exactly one.",
+        table(("Segment", ">n", ">Share", "Who they are"), [*rows, total]),
+        bullets(plain(warning) for warning in dict.fromkeys(warnings)),
+    )
+
+
+def assignment(run: RunFiles) -> Words:
+    """Customers per segment and arm, as assigned."""
+    arms = list(dict.fromkeys([CONTROL, *(arm for arms in run.counts.values() for arm in arms)]))
+    rows = [
+        (segment, *(count(counts.get(arm)) for arm in arms), count(sum(counts.values())))
+        for segment, counts in run.counts.items()
+    ]
+    totals = [sum(counts.get(arm, 0) for counts in run.counts.values()) for arm in arms]
+    return joined(
+        "Customers were assigned at random within each segment. A dash: the arm has no approved "
+        "message there, and its share got the control.",
+        table(
+            ("Segment", *(f">{arm}" for arm in arms), ">All"),
+            [*rows, ("All", *map(count, totals), count(sum(totals)))],
+        ),
+    )
+
+
+def overall(run: RunFiles) -> Words:
+    """Every arm against control on every metric, over all segments."""
+    results = run.results
+    if not results.rows:
+        return Words("Nothing was compared.")
+    rows = [(metric_name(row.metric), *_cells(row)) for row in results.overall()]
+    return joined(table(("Metric", *_COLUMNS), rows), _legend(results), _row_notes(results, "all"))
+
+
+def by_segment(run: RunFiles) -> Words:
+    """Every arm against control in each segment, metric by metric."""
+    results = run.results
+    if not results.segments:
+        return Words("No segment was compared by itself.")
+    parts = []
+    for metric in results.metrics:
+        rows = [
+            (segment, *_cells(row))
+            for segment in results.segments
+            for row in results.of(segment, metric)
+        ]
+        name = metric_name(metric)
+        parts += [f"### {name.capitalize()} by segment", table(("Segment", *_COLUMNS), rows)]
+    missing = [
+        f"{segment}: {arm}"
+        for segment in results.segments
+        for arm in results.treatments
+        if not any(row.arm == arm for row in results.of(segment))
+    ]
+    left = plain(f"Arms without an approved message, so not compared: {listed(missing)}.")
+    return joined(*parts, _legend(results), left if missing else None)
+
+
+def winners(run: RunFiles) -> Words:
+    """The verdict for each segment on the primary metric, with its reason."""
+    rows = [
+        (
+            "All segments" if one.segment == "all" else one.segment,
+            one.arm or "none named",
+            signed(one.lift),
+            one.reason,
+        )
+        for one in run.results.best
+    ]
+    if not rows:
+        return Words("No verdict was recorded.")
+    return joined(
+        plain(f"Primary metric: {metric_name(run.results.primary_metric)}."),
+        table(("Segment", "Best arm", ">Lift", "Reason"), rows),
+    )
+
+
+def ratio_check(run: RunFiles) -> Words:
+    """Whether the arms have the sizes that were designed."""
+    results = run.results
+    srm = results.srm
+    state = {True: "passed", False: "FAILED", None: "could not be made"}[srm.ok]
+    told = f"The sample-ratio check {state} (p = {p_value(srm.p_value)})."
+    meaning = (
+        "The arms have the sizes that were designed, within what chance allows."
+        if srm.ok
+        else "The lifts in this report cannot be trusted, and no winner is named."
+    )
+    arms = list(dict.fromkeys([*srm.expected, *srm.observed]))
+    rows = [(arm, count(srm.expected.get(arm)), count(srm.observed.get(arm, 0))) for arm in arms]
+    failed = [name for name, found in results.srm_by_segment.items() if found.ok is False]
+    first = plain(f"{told} {meaning}")
+    return joined(
+        first if srm.ok else callout(f"**{first}**"),
+        table(("Arm", ">Expected", ">Delivered"), rows),
+        plain(f"It fails in these segments by themselves: {listed(failed)}.") if failed else None,
+    )
+
+
+def power(run: RunFiles) -> Words:
+    """What this experiment could have shown, and how many customers a lift of a tenth needs."""
+    results = run.results
+    rows = [
+        (
+            metric_name(one.metric),
+            one.arm,
+            level(one.base, _kind(results, one.metric)),
+            f"{count(one.n_treatment)} / {count(one.n_control)}",
+            signed(one.detectable_lift),
+            count(customers_for(one, results)),
+        )
+        for one in results.power
+    ]
+    if not rows:
+        return Words("The sizes that would be needed could not be computed.")
+    first = results.power[0]
+    return joined(
+        f"Smallest lift that this experiment finds with {first.power:.0%} power, at the corrected "
+        f"level {first.alpha:.4f}, and the customers per arm that a lift of {WANTED_LIFT:+.0%} "
+        "needs.",
+        table(
+            ("Metric", "Arm", ">Control", ">n arm / control", ">Detectable", ">Needed for +10 %"),
+            rows,
+        ),
+        bullets(plain(warning) for warning in results.warnings),
+    )
+
+
+def customers_for(row: PowerRow, results: Results, lift: float = WANTED_LIFT) -> int | None:
+    """Customers per arm that are needed to find a lift; None where it cannot be said."""
+    if row.base is None or not row.base > 0.0:
+        return None
+    if _kind(results, row.metric) == "binary":
+        if row.base * (1.0 + lift) > 1.0:
+            return None
+        return sample_size(row.base, row.base * lift, alpha=row.alpha, power=row.power)[1]
+    if not row.detectable_lift or not row.n_treatment or not row.n_control:
+        return None
+    # Of means the detectable difference falls with the root of the size, whatever the spread.
+    harmonic = 2.0 / (1.0 / row.n_treatment + 1.0 / row.n_control)
+    return round(harmonic * (row.detectable_lift / lift) ** 2)
+
+
+def balance(run: RunFiles) -> Words:
+    """Whether the arms' customers were alike before anything was sent."""
+    results = run.results
+    if not results.differences:
+        return Words("The balance of the features was not recorded.")
+    arms = list(dict.fromkeys(str(item["arm"]) for item in results.differences))
+    found = {(item["feature"], item["arm"]): item for item in results.differences}
+    features = list(dict.fromkeys(str(item["feature"]) for item in results.differences))
+    rows = [
+        (
+            feature.replace("_", " "),
+            *(_difference(found.get((feature, arm))) for arm in arms),
+        )
+        for feature in features
+    ]
+    state = (
+        "All features are balanced: no difference is larger than chance gives."
+        if results.balance_ok
+        else "Some features differ by more than chance gives (marked !); read the lifts with care."
+    )
+    return joined(
+        plain(f"Difference between each arm and control, in standard deviations. {state}"),
+        table(("Feature", *(f">{arm}" for arm in arms)), rows),
+    )
+
+
+_COLUMNS = ("Arm", ">n", ">Value", ">Control", ">Lift", ">Interval", ">p", ">Adj. p", "Sign.")
+
+
+def _cells(row: Row) -> tuple[str, ...]:
+    return (
+        row.arm,
+        f"{count(row.n_treatment)} / {count(row.n_control)}",
+        level(row.treatment, row.kind),
+        level(row.control, row.kind),
+        signed(row.lift),
+        interval(row.lift_ci),
+        p_value(row.p_value),
+        p_value(row.p_adjusted),
+        stars(row.p_adjusted, significant=row.significant),
+    )
+
+
+def _legend(results: Results) -> str:
+    return plain(
+        f"n: messages delivered in the arm and in control. Interval: {1 - results.alpha:.0%} "
+        "interval of the lift. p-values are "
+        f"{_CORRECTIONS.get(results.correction, results.correction)}; marks: * adjusted p below "
+        f"{results.alpha:g}, ** below 0.01, *** below 0.001, no: not significant, "
+        f"{NOT_THERE}: not estimable."
+    )
+
+
+def _row_notes(results: Results, segment: str) -> str:
+    notes = [
+        f"{row.arm}, {metric_name(row.metric)}: {warning}"
+        for row in results.of(segment)
+        for warning in row.warnings
+    ]
+    return bullets(plain(note) for note in notes)
+
+
+def _kind(results: Results, metric: str) -> str:
+    return next((row.kind for row in results.rows if row.metric == metric), "binary")
+
+
+def _who(description: str, traits: list[str]) -> str:
+    return f"{description} Most marked: {listed(traits)}." if traits else description
+
+
+def _difference(item: object) -> str:
+    if not isinstance(item, dict) or item.get("difference") is None:
+        return NOT_THERE
+    value, limit = cast("float", item["difference"]), item.get("limit")
+    over = limit is not None and abs(value) > cast("float", limit)
+    return f"{number(value, 3)}{' !' if over else ''}"

@@ -1,0 +1,209 @@
+"""An executed notebook as a typeset, tagged PDF (PDF/UA-1): its Markdown and pictures, no code."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from liftwright.errors import LiftwrightError
+
+if TYPE_CHECKING:
+    from markdown_it.token import Token
+    from nbformat import NotebookNode
+
+FONTS = Path(__file__).parent / "fonts"
+COVER = "cover"
+_LONGEST_WORD = 26  # in a table's cell; longer ones may be broken anywhere
+_WIDE_CELL = 24  # a column with a longer text shares what width is left
+_STYLE = (Path(__file__).parent / "report.typ").read_text(encoding="utf-8")
+
+
+def to_pdf(notebook: NotebookNode, *, title: str, footer: str, made_at: datetime) -> bytes:
+    """Typeset what a notebook's cells say and show.
+
+    Args:
+        notebook: executed; the cell tagged `cover` makes the first page.
+        title: of the document, in its metadata.
+        footer: stands at the foot of each page.
+        made_at: the document's date; equal input gives equal bytes.
+    """
+    return _compile(typst_source(notebook, title=title, footer=footer), made_at)
+
+
+def typst_source(notebook: NotebookNode, *, title: str, footer: str) -> str:
+    """The notebook in Typst's language."""
+    cells = [(_is_cover(cell), "\n\n".join(_cell(cell))) for cell in notebook.cells]
+    cover = "\n".join(text for is_cover, text in cells if is_cover)
+    body = "\n\n".join(text for is_cover, text in cells if not is_cover and text)
+    return (
+        f"#let footer-text = {_literal(footer)}\n#let document-title = {_literal(title)}\n"
+        f"{_STYLE}\n#cover-page[{cover}]\n#contents-page\n{body}\n"
+    )
+
+
+def _compile(source: str, made_at: datetime) -> bytes:
+    import typst
+
+    # A letter that our fonts lack (an emoji, Chinese) is looked for in the system's; where it is
+    # nowhere, the report is worth more than the badge of accessibility.
+    attempts: tuple[tuple[bool, list[str]], ...] = ((True, ["ua-1"]), (False, ["ua-1"]), (False, []))
+    fault = ""
+    for ours_only, standards in attempts:
+        try:
+            return bytes(
+                typst.compile(
+                    source.encode(),
+                    font_paths=[str(FONTS)],
+                    ignore_system_fonts=ours_only,
+                    pdf_standards=standards,
+                    timestamp=int(made_at.timestamp()),
+                )
+            )
+        except typst.TypstError as error:
+            fault = str(error).splitlines()[0]
+    raise LiftwrightError(f"report: the PDF cannot be typeset ({fault})")
+
+
+def _is_cover(cell: NotebookNode) -> bool:
+    return COVER in cell.metadata.get("tags", ())
+
+
+def _cell(cell: NotebookNode) -> Iterator[str]:
+    if cell.cell_type == "markdown":
+        yield from _markdown(cell.source)
+        return
+    for output in cell.get("outputs", ()):
+        data = output.get("data", {})
+        if "text/markdown" in data:
+            yield from _markdown("".join(data["text/markdown"]))
+        elif "image/svg+xml" in data:
+            alt = output.get("metadata", {}).get("image/svg+xml", {}).get("alt", "")
+            picture = _literal("".join(data["image/svg+xml"]))
+            yield f'#picture(bytes({picture}), {_literal(alt)})'
+
+
+# ── Markdown to Typst ─────────────────────────────────────────────────────────────────────────
+
+
+def _markdown(text: str) -> Iterator[str]:
+    from markdown_it import MarkdownIt
+
+    yield _blocks(MarkdownIt("commonmark").enable("table").parse(text))
+
+
+def _blocks(tokens: Sequence[Token]) -> str:
+    """Block tokens; each pair of opening and closing becomes one call with its content."""
+    made: list[str] = []
+    index = 0
+    while index < len(tokens):
+        token = tokens[index]
+        end = index
+        if token.nesting == 1:
+            end = _closing(tokens, index)
+            made.append(_block(token, tokens[index + 1 : end]))
+        elif token.type == "inline":
+            made.append(_inline(token.children or []))
+        elif token.type in ("fence", "code_block", "html_block"):
+            made.append(f"#raw({_literal(token.content.rstrip())}, block: true);")
+        index = end + 1
+    return "\n\n".join(made)
+
+
+def _block(token: Token, inside: Sequence[Token]) -> str:
+    kind = token.type.removesuffix("_open")
+    if kind == "table":
+        return _table(inside)
+    content = _blocks(inside)
+    if kind == "heading":
+        level = int(token.tag[1]) - 1
+        if not level:
+            return f"#report-title[{content}]"
+        return f"#heading(level: {level})[{content}]"
+    if kind in ("bullet_list", "ordered_list"):
+        call = "list" if kind == "bullet_list" else "enum"
+        return f"#{call}{''.join(f'[{item}]' for item in _items(inside))};"
+    if kind == "blockquote":
+        return f"#callout[{content}]"
+    return f"#par[{content}]" if kind == "paragraph" and not token.hidden else content
+
+
+def _items(tokens: Sequence[Token]) -> Iterator[str]:
+    index = 0
+    while index < len(tokens):
+        end = _closing(tokens, index)
+        yield _blocks(tokens[index + 1 : end])
+        index = end + 1
+
+
+def _table(tokens: Sequence[Token]) -> str:
+    rows: list[list[tuple[Token, str]]] = []
+    aligned: list[str] = []
+    for index, token in enumerate(tokens):
+        if token.type == "tr_open":
+            rows.append([])
+        elif token.type in ("th_open", "td_open"):
+            inline = tokens[index + 1]
+            rows[-1].append((inline, _inline(inline.children or [], _LONGEST_WORD)))
+            if len(rows) == 1:
+                aligned.append("right" if "right" in str(token.attrs.get("style")) else "left")
+    widths = [max(len(row[at][0].content) for row in rows) for at in range(len(aligned))]
+    columns = ", ".join("1fr" if width > _WIDE_CELL else "auto" for width in widths)
+    head, *body = ["".join(f"[{text}], " for _, text in row) for row in rows]
+    return (
+        f"#report-table(columns: ({columns},), align: ({', '.join(aligned)},), "
+        f"table.header({head}), {''.join(body)})"
+    )
+
+
+def _closing(tokens: Sequence[Token], start: int) -> int:
+    depth = 0
+    for index in range(start, len(tokens)):
+        depth += tokens[index].nesting
+        if not depth:
+            return index
+    raise LiftwrightError("report: Markdown with a block that is not closed")
+
+
+_MARKS = {"strong_open": "#strong[", "em_open": "#emph["}
+_PLAIN: dict[str, Callable[[Token], str]] = {
+    "softbreak": lambda _: '#" ";',
+    "hardbreak": lambda _: "#linebreak();",
+    "code_inline": lambda token: f"#raw({_literal(token.content)});",
+}
+
+
+def _inline(tokens: Sequence[Token], longest: int = 0) -> str:
+    made = []
+    for token in tokens:
+        if token.type in _MARKS:
+            made.append(_MARKS[token.type])
+        elif token.type in ("strong_close", "em_close"):
+            made.append("];")
+        elif token.type in _PLAIN:
+            made.append(_PLAIN[token.type](token))
+        elif token.content:
+            # As a string nothing in it is Typst's; the semicolon ends it before what follows.
+            made.append(f"#{_literal(_breakable(token.content, longest))};")
+    return "".join(made)
+
+
+def _breakable(text: str, longest: int) -> str:
+    if not longest:
+        return text
+    return " ".join(
+        "\u200b".join(word[at : at + longest] for at in range(0, len(word), longest)) or word
+        for word in text.split(" ")
+    )
+
+
+def _literal(text: str) -> str:
+    escaped = text.replace("\\", "\\\\").replace('"', '\\"')
+    for control, name in (("\n", "\\n"), ("\r", ""), ("\t", "\\t")):
+        escaped = escaped.replace(control, name)
+    return f'"{"".join(c for c in escaped if c.isprintable() or c in _KEPT)}"'
+
+
+# Joiners and breaks that writing systems need; other control characters have no form in print.
+_KEPT = "\u200b\u200c\u200d\u00a0\u00ad\u2028\u3000\u202f\u2009"

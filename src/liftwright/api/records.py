@@ -1,0 +1,128 @@
+"""What callers say in their own words, as the product's records."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from liftwright.domain import (
+    CONTROL,
+    FeatureSummary,
+    Passage,
+    SafetyDecision,
+    Segment,
+    Tokens,
+    Variant,
+    fingerprint,
+    from_json,
+    to_json,
+    utc_now,
+)
+
+if TYPE_CHECKING:
+    Row = Mapping[str, Any]
+
+_NOTHING: dict[str, Any] = dict.fromkeys(("mean", "median", "std", "min", "q25", "q75", "max"))
+
+
+def arm_aliases(tones: Sequence[str]) -> dict[str, str]:
+    """The names that callers know the arms by: `control`, `treatment_1` … in order of the tones."""
+    return {CONTROL: CONTROL, **{tone: f"treatment_{n}" for n, tone in enumerate(tones, start=1)}}
+
+
+def to_segment(given: Row) -> Segment:
+    """A segment from a mapping with `label` or `name` and what else is known of it."""
+    label = str(given.get("label") or given.get("name") or given.get("segment") or "readers")
+    words = given.get("description") or label
+    audience = given.get("audience") or ()
+    return Segment(
+        label=label,
+        size=int(given.get("size", 0)),
+        share=float(given.get("share", 0.0)),
+        definition=str(given.get("definition", "")),
+        description=str(words),
+        audience=(audience,) if isinstance(audience, str) else tuple(audience),
+        features=_features(given.get("features")),
+        tiers=dict(given.get("tiers") or {}),
+    )
+
+
+def _features(given: object) -> dict[str, FeatureSummary]:
+    """What a caller knows of features: summaries, or a plain number as mean and median."""
+    if not isinstance(given, Mapping):
+        return {}
+    found = {}
+    for name, value in given.items():
+        if isinstance(value, Mapping):
+            found[str(name)] = from_json(FeatureSummary, {**_NOTHING, **value})
+        elif isinstance(value, int | float):
+            found[str(name)] = FeatureSummary(
+                **{**_NOTHING, "mean": float(value), "median": float(value)}
+            )
+    return found
+
+
+def to_passage(given: Passage | Row) -> Passage:
+    """A passage from its mapping, or as it is."""
+    return given if isinstance(given, Passage) else from_json(Passage, dict(given))
+
+
+def to_plain(record: object) -> dict[str, Any]:
+    """A record as a mapping of JSON values."""
+    value = to_json(record)
+    return dict(value) if isinstance(value, Mapping) else {}
+
+
+def to_message(
+    variant_id: str, *, arm: str = "", segment: str | None = None, subject: str = "", body: str = ""
+) -> Variant:
+    """A message of which only what a door needs is known."""
+    return Variant(
+        variant_id=variant_id,
+        arm=arm,
+        segment=segment,
+        tone=None if arm == CONTROL else arm,
+        subject=subject,
+        body=body,
+        citations=(),
+        passages=(),
+        prompt="",
+        prompt_sha256="",
+        model="",
+        tokens=Tokens(),
+        cost_usd=0.0,
+        attempts=1,
+        created_at=utc_now(),
+        latency_ms=0.0,
+    )
+
+
+def passed(message: Variant) -> SafetyDecision:
+    """A decision that the caller vouches for: the message may be sent."""
+    return SafetyDecision(
+        variant_id=message.variant_id,
+        content_sha256="",
+        status="pass",
+        reasons=(),
+        severities={},
+        decided_by="caller",
+        decided_at=utc_now(),
+    )
+
+
+def to_messages(
+    variants: Sequence[Row | Variant], segments: Sequence[str], tones: Sequence[str]
+) -> list[Variant]:
+    """The variants as records: one without a segment stands for each of them."""
+    found = [to_message("control", arm=CONTROL)]
+    for number, given in enumerate(variants):
+        row = given if isinstance(given, Mapping) else to_plain(given)
+        arm = row.get("arm") or row.get("tone") or tones[number % len(tones)]
+        if arm == CONTROL:
+            found[0] = to_message(str(row.get("variant_id") or CONTROL), arm=CONTROL)
+            continue
+        own = row.get("segment")
+        for segment in [own] if own is not None else segments:
+            name = str(row.get("variant_id") or fingerprint(segment, arm)[:12])
+            found.append(to_message(name, arm=str(arm), segment=str(segment)))
+    return found

@@ -1,0 +1,111 @@
+"""Between rows in Python and the data plane: as files, so that they are checked like a file's."""
+
+from __future__ import annotations
+
+import contextlib
+import csv
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, overload
+
+from liftwright.domain import ASSIGNMENTS, CUSTOMERS, ENGAGEMENT, Kind
+from liftwright.settings import Customers
+from liftwright.tables import Tables, identifier, load_customers
+from liftwright.wiring import make_engine
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    import pandas as pd
+
+    Row = Mapping[str, Any]
+    RowsLike = pd.DataFrame | Sequence[Row]
+
+
+class Rows(list[dict[str, Any]]):
+    """Rows as a list of dicts; a column's name gives the column as a pandas Series."""
+
+    @overload  # type: ignore[override]
+    def __getitem__(self, key: int) -> dict[str, Any]: ...
+    @overload
+    def __getitem__(self, key: slice) -> list[dict[str, Any]]: ...
+    @overload
+    def __getitem__(self, key: str) -> pd.Series[Any]: ...
+    def __getitem__(self, key: int | slice | str) -> Any:
+        """The row at a place, or the column of a name."""
+        return self.to_frame()[key] if isinstance(key, str) else super().__getitem__(key)
+
+    def to_frame(self) -> pd.DataFrame:
+        """The rows as a pandas DataFrame."""
+        import pandas as pd
+
+        return pd.DataFrame.from_records(list(self))
+
+
+@contextlib.contextmanager
+def open_tables() -> Iterator[Tables]:
+    """A data plane of one's own, closed at the end."""
+    with tempfile.TemporaryDirectory(prefix="liftwright-") as folder:
+        tables = Tables(make_engine(Path(folder)))
+        with contextlib.closing(tables):
+            yield tables
+
+
+def read_customers(tables: Tables, customers: RowsLike) -> None:
+    """Make the table `customers` of rows, by the reader of files."""
+    rows = to_rows(customers)
+    with tempfile.TemporaryDirectory(prefix="liftwright-") as folder:
+        file = Path(folder) / "customers.csv"
+        _write_csv(file, rows, tuple(rows[0]) if rows else CUSTOMERS.names)
+        load_customers(tables, Customers(path=str(file)), Path(folder))
+
+
+def put_rows(tables: Tables, name: str, rows: Sequence[Row], columns: Sequence[str]) -> None:
+    """Rows as a table of the data plane, typed as `ENGAGEMENT` declares, else text."""
+    kinds = {c.name: c.kind for c in (*ASSIGNMENTS.columns, *ENGAGEMENT.columns)}
+    with tempfile.TemporaryDirectory(prefix="liftwright-") as folder:
+        file = Path(folder) / f"{name}.csv"
+        _write_csv(file, rows, columns)
+        tables.open(f"{name}_text", file)
+        casts = ", ".join(
+            f"cast({identifier(c)} as {kinds[c].value if c in kinds else 'VARCHAR'}) "
+            f"as {identifier(c)}"
+            for c in columns
+        )
+        tables.keep(name, f"select {casts} from {identifier(name + '_text')}")  # noqa: S608 - quoted
+
+
+def _write_csv(file: Path, rows: Sequence[Row], columns: Sequence[str]) -> None:
+    with file.open("w", newline="", encoding="utf-8") as out:
+        writer = csv.writer(out)
+        writer.writerow(columns)
+        writer.writerows([_text(row.get(name)) for name in columns] for row in rows)
+
+
+def _text(value: object) -> object:
+    # pandas has NaN and NaT for what is not there; only they differ from themselves.
+    return "" if value is None or value != value else value  # noqa: PLR0124
+
+
+def to_rows(rows: RowsLike) -> list[dict[str, Any]]:
+    """The rows of a DataFrame or of a sequence, as dicts."""
+    if isinstance(rows, Sequence):
+        return [dict(row) for row in rows]
+    return [{str(key): value for key, value in row.items()} for row in rows.to_dict("records")]
+
+
+def to_frame(tables: Tables, source: str) -> pd.DataFrame:
+    """A table of customers as a DataFrame, ordered by id; times are text in ISO-8601."""
+    import pandas as pd
+
+    tables.keep("answer", f"select * from {source}", stored=False)  # noqa: S608 - our own text
+    kinds = tables.columns("answer")
+    columns = ", ".join(
+        f"strftime({identifier(name)}, '%Y-%m-%dT%H:%M:%SZ') as {identifier(name)}"
+        if kind is Kind.TIME
+        else identifier(name)
+        for name, kind in kinds.items()
+    )
+    rows = tables.rows(f"select {columns} from answer order by customer_id")  # noqa: S608 - quoted
+    return pd.DataFrame.from_records(rows, columns=list(kinds))
