@@ -6,6 +6,7 @@ LiftwrightError                 1
 │   ├── DataError                  customers, orders, content, engagement (file, row, found)
 │   └── WorkspaceBusy              another run holds the workspace
 ├── NoExperiment                1  finished, and the answer is no
+├── AwaitingApproval            1  stopped until a person approves the variants
 ├── ProviderError               3  a service or a model did not give a usable reply
 │   ├── ProviderUnavailable        a passing fault: asked again
 │   ├── ProviderRefused            a lasting one: not asked again

@@ -6,6 +6,7 @@ calls, the code. Equal key and whole outputs: the stage is kept. There is no oth
 
 from __future__ import annotations
 
+import threading
 import time
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -109,6 +110,8 @@ class Work:
         self._observer = observer
         self._refresh = refresh
         self._stage = ""
+        self._ledger: Ledger | None = None
+        self._ledger_lock = threading.Lock()
 
     # ── The data plane ──
 
@@ -144,20 +147,23 @@ class Work:
 
     # ── Ports, with retries and memory ──
 
-    @cached_property
+    @property
     def ledger(self) -> Ledger:
         """The memory of paid calls; opened when a metered port is first asked."""
-        return Ledger(
-            self.ports.store(),
-            run_id=self.run.run_id,
-            budget_usd=self.settings.services.budget_usd,
-            refresh=self._refresh,
-        )
+        with self._ledger_lock:
+            if self._ledger is None:
+                self._ledger = Ledger(
+                    self.ports.store(),
+                    run_id=self.run.run_id,
+                    budget_usd=self.settings.services.budget_usd,
+                    refresh=self._refresh,
+                )
+            return self._ledger
 
     @property
     def ledger_used(self) -> bool:
         """Whether this process has asked the ledger for anything."""
-        return "ledger" in self.__dict__
+        return self._ledger is not None
 
     @property
     def complete(self) -> Guarded[Prompt, Completion]:

@@ -4,8 +4,9 @@ Filters: a document of another category, an excluded one, and one that is only f
 which the query does not name, is not given. A query without an audience is not a segment's and
 gets everything. Passages for an audience that the query names are raised.
 
-The score is a relevance in [0, 1]: a logistic model of cosine and lexical match, fitted by
-`benchmarks/retrieval.py` on judged pairs, then made monotone in the order of the results.
+The score is a relevance in [0, 1]: a logistic curve of cosine and lexical match, made monotone in
+the order of the results. On SciFact's training claims and on ESCI 0.5 lies above 98 % of what is
+off the subject and below 96 % of what is judged relevant (`benchmarks/retrieval.py`).
 """
 
 from __future__ import annotations

@@ -8,6 +8,7 @@ data plane share the result, which is remembered for as long as the file does no
 from __future__ import annotations
 
 import codecs
+import contextlib
 import csv
 import functools
 import io
@@ -140,11 +141,19 @@ def _pieces(path: Path) -> Iterator[bytes]:
 
 
 def _records(text: str, delimiter: str) -> list[list[str]]:
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
-    try:
+    with _wide_fields():
+        reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
         return list(itertools.islice(reader, _SNIFFED_RECORDS))
-    except csv.Error:
-        return []
+
+
+@contextlib.contextmanager
+def _wide_fields() -> Iterator[None]:
+    """Within the block, fields may be as long as an engine admits, not 128 KB."""
+    limit = csv.field_size_limit(_PIECE_BYTES)
+    try:
+        yield
+    finally:
+        csv.field_size_limit(limit)
 
 
 def _delimiter(text: str) -> str:
@@ -222,17 +231,13 @@ def _misshapen(path: Path, form: CsvForm) -> str | None:
 def misshapen_record(path: Path, form: CsvForm) -> tuple[int, int] | None:
     """The line that ends the first record of another width than the header, and its fields."""
     width = len(form.columns)
-    limit = csv.field_size_limit(max(csv.field_size_limit(), _PIECE_BYTES))
-    try:
-        with path.open(encoding=_codec(form), newline="") as file:
-            reader = csv.reader(file, delimiter=form.delimiter)
+    with _wide_fields(), path.open(encoding=_codec(form), newline="") as file:
+        reader = csv.reader(file, delimiter=form.delimiter)
+        # A field beyond all limits ends the search: the engine's own message serves.
+        with contextlib.suppress(csv.Error):
             for record in reader:
                 if record and len(record) != width:
                     return reader.line_num, len(record)
-    except csv.Error:
-        return None
-    finally:
-        csv.field_size_limit(limit)
     return None
 
 

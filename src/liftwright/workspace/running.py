@@ -15,6 +15,7 @@ from liftwright.audit import AuditLog
 from liftwright.domain import AuditRange, Run, fingerprint, utc_now
 from liftwright.errors import (
     AwaitingApproval,
+    ConfigurationError,
     InputError,
     IntegrityError,
     LiftwrightError,
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+    from liftwright.ports import Ports
     from liftwright.settings import Settings
 
 COMPLETE, UNFINISHED, WAITING = "complete", "unfinished", "waiting"
@@ -126,11 +128,12 @@ def make_work(
     notify: Callable[[Step], None] = lambda _: None,
 ) -> Work:
     """What the stages share, from a workspace's settings; its run and folder are set later."""
-    variables = environment(root)
+    ports = make_ports(root, settings, environment(root))
+    _check_budget(settings, ports)
     return Work(
         root=root,
         settings=settings,
-        ports=make_ports(root, settings, variables),
+        ports=ports,
         folder=RunFolder(root),
         audit=audit_log(root),
         observer=lambda tables: make_observer(tables, settings, engagement),
@@ -138,6 +141,17 @@ def make_work(
         refresh=refresh,
         notify=notify,
     )
+
+
+def _check_budget(settings: Settings, ports: Ports) -> None:
+    """A budget can only be kept where the paid model has a price."""
+    services = settings.services
+    model = services.openai_compatible.model if services.openai_compatible else ""
+    if services.budget_usd is not None and ports.complete.metered and model not in services.prices:
+        raise ConfigurationError(
+            f"config/azure_config.yaml: prices: {model!r} is missing; a budget of "
+            f"{services.budget_usd:g} USD cannot be kept without the model's price"
+        )
 
 
 def audit_log(root: Path) -> AuditLog:

@@ -63,8 +63,8 @@ def write_report(folder: Path, *, form: str | None = None) -> tuple[Path, ...]:
 
 
 def _footer(run: RunFiles) -> str:
-    parts = [run.brand, run.experiment, f"run {run.run_id}"]
-    return " · ".join([*parts, "SIMULATED engagement"] if run.simulated else parts)
+    source = "SIMULATED engagement" if run.simulated else ""
+    return " · ".join(filter(None, (run.brand, run.experiment, f"run {run.run_id}", source)))
 
 
 def _made_at(run: RunFiles) -> datetime:

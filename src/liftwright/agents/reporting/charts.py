@@ -8,7 +8,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from liftwright.agents.reporting.words import Words, metric_name, signed
+from liftwright.agents.reporting.words import Words, listed, metric_name, signed
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -24,6 +24,9 @@ PALETTE = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00")
 _FONT = "Inter, Helvetica, Arial, sans-serif"
 _INK, _FAINT = "#1f2933", "#d9dee4"
 _PICTURE_SCALE = 2.0
+_PANELS_IN_A_ROW = 2
+# A bar is to be seen beside its interval: an interval may be this many times as long.
+_ROOM, _LEAST_FRAME, _MARGIN = 2.5, 0.2, 1.05
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +76,10 @@ def chart_of(drawn: altair.TopLevelMixin, alt: str) -> Chart:
         )
         .configure_header(labelFontSize=12, labelFontWeight=600, labelColor=_INK, title=None)
         .configure_legend(labelFontSize=11, title=None, orient="top")
-        .configure_title(fontSize=13, fontWeight=600, color=_INK, anchor="start", offset=10)
+        .configure_title(
+            fontSize=13, fontWeight=600, color=_INK, anchor="start", offset=10,
+            subtitleColor=_INK, subtitleFontSize=11,
+        )
         .configure_view(stroke=None)
         .configure_range(category=alt_.RangeScheme(list(PALETTE)))
     )  # fmt: skip
@@ -84,7 +90,8 @@ def lift_by_variant(run: RunFiles) -> Chart | Words:
     """Bars of each arm's lift over control with its interval, one panel per metric."""
     rows = [row for row in run.results.overall() if row.lift is not None]
     title = "Lift over control by variant, with intervals"
-    return _lift_chart(rows, [metric_name(row.metric) for row in rows], title, run, columns=2)
+    everything = [metric_name(row.metric) for row in run.results.overall()]
+    return _lift_chart(rows, [metric_name(row.metric) for row in rows], everything, title, run)
 
 
 def lift_by_segment(run: RunFiles) -> Chart | Words:
@@ -97,7 +104,7 @@ def lift_by_segment(run: RunFiles) -> Chart | Words:
         if row.lift is not None
     ]
     title = f"Lift in {metric_name(metric)} over control by segment, with intervals"
-    return _lift_chart(rows, [row.segment for row in rows], title, run, columns=2)
+    return _lift_chart(rows, [row.segment for row in rows], run.results.segments, title, run)
 
 
 def balance(run: RunFiles) -> Chart | Words:
@@ -138,8 +145,9 @@ def balance(run: RunFiles) -> Chart | Words:
 
 
 def _lift_chart(
-    rows: Sequence[Row], panels: Sequence[str], title: str, run: RunFiles, *, columns: int
+    rows: Sequence[Row], panels: Sequence[str], wanted: Sequence[str], title: str, run: RunFiles
 ) -> Chart | Words:
+    """Bars with intervals, a panel each for those of `wanted` that have any."""
     import altair as alt
 
     if not rows:
@@ -158,26 +166,50 @@ def _lift_chart(
     data = alt.Data(values=values)  # type: ignore[arg-type] # a list of records is a form of it
     arms = list(run.results.treatments)
     x = alt.X("arm:N", title=None, sort=arms, axis=alt.Axis(labelAngle=0))
+    frame, cut = _frame(rows)
+    scale = alt.Scale(domain=frame, nice=False)
     base = alt.Chart().encode(x=x)
-    bars = base.mark_bar(size=34, opacity=0.85).encode(
-        y=alt.Y("lift:Q", title="lift", axis=alt.Axis(format="+.0%")),
+    bars = base.mark_bar(size=34, opacity=0.85, clip=True).encode(
+        y=alt.Y("lift:Q", title="lift", scale=scale, axis=alt.Axis(format="+.0%", tickCount=6)),
         color=alt.Color("arm:N", sort=arms, legend=None),
         tooltip=["panel:N", "arm:N", "lift:Q", "low:Q", "high:Q"],
     )
-    whiskers = base.mark_rule(strokeWidth=1.5, color=_INK).encode(y="low:Q", y2="high:Q")
+    whiskers = base.mark_rule(strokeWidth=1.5, color=_INK, clip=True).encode(
+        y="low:Q", y2="high:Q"
+    )
     caps = [
-        base.mark_tick(size=10, thickness=1.5, color=_INK).encode(y=f"{end}:Q")
+        base.mark_tick(size=10, thickness=1.5, color=_INK, clip=True).encode(y=f"{end}:Q")
         for end in ("low", "high")
     ]
     layered = alt.layer(bars, _zero("y"), whiskers, *caps).properties(width=250, height=140)
     drawn = layered.facet(
         facet=alt.Facet("panel:N", sort=list(dict.fromkeys(panels)), title=None),
-        columns=columns,
+        columns=_PANELS_IN_A_ROW,
         data=data,
-    ).resolve_scale(y="independent", x="independent")
-    drawn = drawn.properties(title=_titled(title, run))
+    ).resolve_axis(y="independent", x="independent")
+    missing = [name for name in dict.fromkeys(wanted) if name not in panels]
+    notes = [
+        f"Not estimable, so not drawn: {listed(missing)}." if missing else "",
+        "Intervals that leave the frame are cut; the table has their ends." if cut else "",
+    ]
+    subtitle = [note for note in notes if note]
+    drawn = drawn.properties(title=alt.TitleParams(_titled(title, run), subtitle=subtitle))
     told = "; ".join(f"{v['panel']}, {v['arm']} {v['told']}" for v in values)
     return chart_of(drawn, f"{title}. {told}.")
+
+
+def _frame(rows: Sequence[Row]) -> tuple[list[float], bool]:
+    """The range that shows every bar in full, and whether it cuts an interval."""
+    tallest = max(abs(row.lift or 0.0) for row in rows)
+    ends = [end for row in rows for end in row.lift_ci or ()]
+    limit = max(_LEAST_FRAME, _ROOM * tallest)
+    low, high = min([0.0, *ends]), max([0.0, *ends])
+    shown = [max(low, -limit) * _MARGIN, min(high, limit) * _MARGIN]
+    if shown == [0.0, 0.0]:
+        shown = [-_LEAST_FRAME, _LEAST_FRAME]
+    return [min(shown[0], -_MARGIN * tallest), max(shown[1], _MARGIN * tallest)], (
+        low < -limit or high > limit
+    )
 
 
 def _titled(title: str, run: RunFiles) -> str:

@@ -9,6 +9,7 @@ from liftwright.agents.reporting.outcomes import WANTED_LIFT, customers_for
 from liftwright.agents.reporting.words import (
     Words,
     bullets,
+    code,
     count,
     joined,
     level,
@@ -58,7 +59,7 @@ def next_steps(run: RunFiles) -> Words:
     if run.simulated:
         steps.append(
             f"Send the messages as assigned, and measure this run with real outcomes: "
-            f"`liftwright run --run-id {plain(run.run_id)} --engagement FILE`."
+            f"{code(f'liftwright run --run-id {run.run_id} --engagement FILE')}."
         )
     steps.append(_customers_needed(run))
     blocked = sum(one.status == "block" for one in run.decisions)
@@ -90,8 +91,8 @@ def scaling(run: RunFiles) -> Words:
     cost = math.fsum(v.cost_usd for v in run.variants)
     return joined(
         plain(
-            f"The {len(run.variants)} messages of this run took {count(tokens)} tokens and "
-            f"{cost:.2f} US dollars. Messages are written for segments, not for customers, so "
+            f"The {len(run.variants)} messages of this run took {count(tokens) if tokens else 'no'} "
+            f"tokens and {cost:.2f} US dollars. Messages are written for segments, not for customers, so "
             "this stays the same for ten or ten million customers. Tables grow with customers; "
             "they run in one engine, and on Spark by configuration."
         ),

@@ -9,6 +9,7 @@ from liftwright.agents.reporting.words import (
     Words,
     bullets,
     callout,
+    code,
     count,
     joined,
     listed,
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from liftwright.domain import Citation, Failure, SafetyDecision, Variant
 
 _SEVERITIES = {0: "none", 2: "low", 4: "medium", 6: "high"}
+_MEDIUM = 4
 _SHOWN_CITATIONS = 15
 _SHORT = 12
 
@@ -66,8 +68,8 @@ def audit(run: RunFiles) -> Words:
             f"Every decision is a line of safety_audit.log. This run's {found['count']} lines "
             f"are between line {found['first']} and line {found['last']}. The hash of the last:"
         ),
-        f"`{found['head']}`",
-        plain(f"`liftwright verify {run.run_id}` recomputes the chain and compares it."),
+        code(str(found["head"])),
+        f"{code(f'liftwright verify {run.run_id}')} recomputes the chain and compares it.",
     )
 
 
@@ -181,13 +183,12 @@ def _message(run: RunFiles, variant: Variant) -> str:
         f"written by {variant.model}" if variant.model else "",
         _claim_counts(run, variant),
     ]
-    body = [plain(part) for part in variant.body.split("\n\n") if part.strip()]
+    parts = [plain(part) for part in variant.body.split("\n\n") if part.strip()]
     sources = dict.fromkeys(f"{one.title}, {one.section}" for one in variant.citations)
     return str(
         joined(
             f"### {plain(title)}",
-            f"**{plain(variant.subject)}**",
-            callout("\n\n".join(body)),
+            callout("\n\n".join([f"**{plain(variant.subject)}**", *parts])),
             plain(f"Sources: {'; '.join(sources)}.") if sources else None,
             f"*{plain('; '.join(filter(None, facts)))}.*",
         )
@@ -218,7 +219,7 @@ def _severities(decisions: Sequence[SafetyDecision]) -> str:
 def _at_threshold(run: RunFiles) -> str:
     thresholds = run.campaign.get("thresholds")
     known: Mapping[str, object] = thresholds if isinstance(thresholds, dict) else {}
-    limits = {name: int(str(known.get(name, 4))) for name in CATEGORIES}
+    limits = {name: int(str(known.get(name, _MEDIUM))) for name in CATEGORIES}
     at = [
         one.variant_id[:_SHORT]
         for one in run.decisions
@@ -226,7 +227,8 @@ def _at_threshold(run: RunFiles) -> str:
         and any(0 < limits[name] == one.severities.get(name) for name in CATEGORIES)
     ]
     levels = listed(sorted({str(limit) for limit in limits.values()}))
-    told = f"Not blocked, but exactly at the threshold ({levels}): {len(at)}"
+    where = "exactly at the threshold" if known else "with medium severity"
+    told = f"Not blocked, but {where} ({levels}): {len(at)}"
     return plain(f"{told}; a person should look at {listed(at)}." if at else f"{told}.")
 
 

@@ -26,7 +26,7 @@ run = read_run(Path.cwd().parent)
 opening.cover(run)
 
 # %% [markdown]
-# ## Summary
+# ## Executive summary
 
 # %%
 opening.summary(run)
@@ -71,6 +71,12 @@ outcomes.segments(run)
 
 # %%
 outcomes.assignment(run)
+
+# %% [markdown]
+# ### Engagement
+
+# %%
+outcomes.engagement(run)
 
 # %% [markdown]
 # ### Sample-ratio check
@@ -166,10 +172,6 @@ messages.appendix(run)
 _CELL_SECONDS = 300
 
 
-class NotebookFailed(LiftwrightError):
-    """A cell of a notebook raised."""
-
-
 def notebook_of(text: str) -> NotebookNode:
     """A notebook from jupytext's percent format; equal text gives equal ids of cells."""
     import jupytext
@@ -192,7 +194,7 @@ def execute(notebook: NotebookNode, folder: Path) -> None:
     home folder is.
 
     Raises:
-        NotebookFailed: naming the cell and the error.
+        LiftwrightError: naming the cell and the error.
     """
     from jupyter_client.kernelspec import KernelSpec, KernelSpecManager
     from jupyter_client.manager import AsyncKernelManager
@@ -224,12 +226,13 @@ def execute(notebook: NotebookNode, folder: Path) -> None:
             resources={"metadata": {"path": str(folder)}},
             record_timing=False,
         )
+        client.owns_km = True  # so that it ends the kernel that it was given
         try:
             client.execute(env=_environment(Path(temporary)))
         except CellExecutionError as error:
-            raise NotebookFailed(f"notebook: a cell failed ({error.ename}: {error.evalue})") from None
+            raise LiftwrightError(f"notebook: a cell failed ({error.ename}: {error.evalue})") from None
         except (CellTimeoutError, DeadKernelError) as error:
-            raise NotebookFailed(f"notebook: {type(error).__name__}: {error}") from None
+            raise LiftwrightError(f"notebook: {type(error).__name__}: {error}") from None
     notebook.metadata.pop("widgets", None)
 
 

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from liftwright.agents.reporting.reading import Results, Row, RunFiles
 
 SIMULATED = "SIMULATED"
+_COMPOSER = "grounded-composer"
 _NOTABLE_LIFT = 0.10
 _GOOD_PASS_RATE = 0.90
 _AGENTS = {
@@ -42,14 +43,16 @@ _AGENTS = {
 def cover(run: RunFiles) -> Words:
     """Whose experiment this is, which run, and whether its numbers are real."""
     source = (
-        f"**{SIMULATED}**\n\nThe engagement in this report was simulated. It shows what the "
-        "report would say; it is no evidence about customers."
+        callout(
+            f"**{SIMULATED}**\n\nThe engagement in this report was simulated. It shows what a "
+            "report says; it is no evidence about customers."
+        )
         if run.simulated
         else "Engagement: observed outcomes of delivered messages."
     )
     return joined(
         "# Experiment report",
-        f"**{plain(run.brand)}**",
+        f"**{plain(run.brand)}**" if run.brand else None,
         f"Experiment: {plain(run.experiment)}",
         f"Run: {plain(run.run_id)}",
         f"Date: {plain(started_on(run))}",
@@ -140,8 +143,8 @@ def criteria(run: RunFiles) -> Words:
     note = "simulated" if run.simulated else "observed"
     rows = [
         ("Six agents in separate modules", "6", *_agents(run), "this run"),
-        ("Messages that pass screening", "more than 90 %", *_pass_rate(run), "this run"),
-        ("Lift in at least one metric", "more than 10 %", *_lift(run), note),
+        ("Messages that pass screening", "more than 90%", *_pass_rate(run), "this run"),
+        ("Lift in at least one metric", "more than 10%", *_lift(run), note),
         ("Every decision in the audit log", "all", *_audited(run), "this run"),
     ]
     return Words(table(("Criterion", "Wanted", "Found", "Met", "Data"), rows))
@@ -196,8 +199,19 @@ def _what_was_done(run: RunFiles) -> str:
         + (f", {len(run.failures)} did not" if run.failures else "")
         + f"; screening blocked {blocked or 'none'}.",
         f"{count(run.results.n)} messages were delivered and measured.",
+        _who_wrote(run),
     ]
-    return plain(" ".join(parts))
+    return plain(" ".join(filter(None, parts)))
+
+
+def _who_wrote(run: RunFiles) -> str:
+    models = sorted({variant.model for variant in run.variants if variant.model})
+    if not models:
+        return ""
+    told = f"The messages were written by {listed(models)}"
+    if models == [_COMPOSER]:
+        return f"{told}, which joins approved sentences and is no language model."
+    return f"{told}."
 
 
 def _sentence(row: Row, results: Results) -> str:

@@ -82,12 +82,34 @@ def assignment(run: RunFiles) -> Words:
     )
 
 
+def engagement(run: RunFiles) -> Words:
+    """Where the outcomes come from, and what was left out of them."""
+    if run.simulated:
+        return Words(
+            "The outcomes are SIMULATED from each customer's historical rates and an uplift per "
+            "tone that the configuration fixes; measuring it again returns what was put in."
+        )
+    found = run.outcomes
+    trust = "The file does not say which message was sent: the lift holds only if every customer was sent the message that was assigned."
+    notes = [*found.warnings, *(f"{count(n)} rows: {why}" for why, n in found.set_aside.items())]
+    return joined(
+        f"The outcomes are observed: {count(found.rows_used)} of {count(found.rows)} rows of the "
+        "file were used.",
+        None if found.names_message else callout(f"**{trust}**"),
+        bullets(plain(note) for note in notes),
+    )
+
+
 def overall(run: RunFiles) -> Words:
     """Every arm against control on every metric, over all segments."""
     results = run.results
     if not results.rows:
         return Words("Nothing was compared.")
-    rows = [(metric_name(row.metric), *_cells(row)) for row in results.overall()]
+    rows = [
+        (metric_name(metric), *_cells(row))
+        for metric in results.metrics
+        for row in results.overall(metric)
+    ]
     return joined(table(("Metric", *_COLUMNS), rows), _legend(results), _row_notes(results, "all"))
 
 
@@ -98,7 +120,7 @@ def by_segment(run: RunFiles) -> Words:
         return Words("No segment was compared by itself.")
     parts = []
     for metric in results.metrics:
-        rows = [
+        rows: list[tuple[str, ...]] = [
             (segment, *_cells(row))
             for segment in results.segments
             for row in results.of(segment, metric)
@@ -146,7 +168,9 @@ def ratio_check(run: RunFiles) -> Words:
         else "The lifts in this report cannot be trusted, and no winner is named."
     )
     arms = list(dict.fromkeys([*srm.expected, *srm.observed]))
-    rows = [(arm, count(srm.expected.get(arm)), count(srm.observed.get(arm, 0))) for arm in arms]
+    rows = [
+        (arm, number(srm.expected.get(arm), 1), count(srm.observed.get(arm, 0))) for arm in arms
+    ]
     failed = [name for name, found in results.srm_by_segment.items() if found.ok is False]
     first = plain(f"{told} {meaning}")
     return joined(
@@ -178,7 +202,7 @@ def power(run: RunFiles) -> Words:
         f"level {first.alpha:.4f}, and the customers per arm that a lift of {WANTED_LIFT:+.0%} "
         "needs.",
         table(
-            ("Metric", "Arm", ">Control", ">n arm / control", ">Detectable", ">Needed for +10 %"),
+            ("Metric", "Arm", ">Control", ">n arm / control", ">Detectable", ">Needed for +10%"),
             rows,
         ),
         bullets(plain(warning) for warning in results.warnings),
@@ -226,7 +250,7 @@ def balance(run: RunFiles) -> Words:
     )
 
 
-_COLUMNS = ("Arm", ">n", ">Value", ">Control", ">Lift", ">Interval", ">p", ">Adj. p", "Sign.")
+_COLUMNS = ("Arm", ">n", ">Value", ">Control", ">Lift", ">Interval", ">p", ">Adj. p", ">Sign.")
 
 
 def _cells(row: Row) -> tuple[str, ...]:
@@ -254,12 +278,15 @@ def _legend(results: Results) -> str:
 
 
 def _row_notes(results: Results, segment: str) -> str:
-    notes = [
-        f"{row.arm}, {metric_name(row.metric)}: {warning}"
-        for row in results.of(segment)
-        for warning in row.warnings
-    ]
-    return bullets(plain(note) for note in notes)
+    """Each warning once, with the comparisons that it concerns."""
+    found: dict[str, dict[str, list[str]]] = {}
+    for row in results.of(segment):
+        for warning in row.warnings:
+            found.setdefault(warning, {}).setdefault(metric_name(row.metric), []).append(row.arm)
+    return bullets(
+        plain(f"{warning}: " + "; ".join(f"{name} ({listed(arms)})" for name, arms in of.items()))
+        for warning, of in found.items()
+    )
 
 
 def _kind(results: Results, metric: str) -> str:

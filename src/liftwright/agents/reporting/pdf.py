@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from liftwright.agents.reporting.style import STYLE
 from liftwright.errors import LiftwrightError
 
 if TYPE_CHECKING:
@@ -15,9 +17,11 @@ if TYPE_CHECKING:
 
 FONTS = Path(__file__).parent / "fonts"
 COVER = "cover"
+_WIDTH = re.compile(r'<svg[^>]*? width=\\"([0-9.]+)')
+_PICTURE_POINTS, _PAGE_POINTS = 0.78, 480.0  # of a pixel, and of the line
 _LONGEST_WORD = 26  # in a table's cell; longer ones may be broken anywhere
-_WIDE_CELL = 24  # a column with a longer text shares what width is left
-_STYLE = (Path(__file__).parent / "report.typ").read_text(encoding="utf-8")
+_WHOLE_TABLE = 16  # rows; longer tables may go over to the next page
+_WIDE_CELL = 36  # a column with a longer text shares what width is left
 
 
 def to_pdf(notebook: NotebookNode, *, title: str, footer: str, made_at: datetime) -> bytes:
@@ -39,7 +43,7 @@ def typst_source(notebook: NotebookNode, *, title: str, footer: str) -> str:
     body = "\n\n".join(text for is_cover, text in cells if not is_cover and text)
     return (
         f"#let footer-text = {_literal(footer)}\n#let document-title = {_literal(title)}\n"
-        f"{_STYLE}\n#cover-page[{cover}]\n#contents-page\n{body}\n"
+        f"{STYLE}\n#cover-page[{cover}]\n#contents-page\n{body}\n"
     )
 
 
@@ -81,7 +85,11 @@ def _cell(cell: NotebookNode) -> Iterator[str]:
         elif "image/svg+xml" in data:
             alt = output.get("metadata", {}).get("image/svg+xml", {}).get("alt", "")
             picture = _literal("".join(data["image/svg+xml"]))
-            yield f'#picture(bytes({picture}), {_literal(alt)})'
+            width = _WIDTH.search(picture)
+            points = float(width[1]) * _PICTURE_POINTS if width else _PAGE_POINTS
+            yield (
+                f"#picture(bytes({picture}), {_literal(alt)}, {min(points, _PAGE_POINTS):.1f}pt)"
+            )
 
 
 # ── Markdown to Typst ─────────────────────────────────────────────────────────────────────────
@@ -102,13 +110,19 @@ def _blocks(tokens: Sequence[Token]) -> str:
         end = index
         if token.nesting == 1:
             end = _closing(tokens, index)
-            made.append(_block(token, tokens[index + 1 : end]))
+            block = _block(token, tokens[index + 1 : end])
+            led = token.type == "paragraph_open" and _is_table(tokens, end + 1)
+            made.append(f"#block(sticky: true)[{block}]" if led else block)
         elif token.type == "inline":
             made.append(_inline(token.children or []))
         elif token.type in ("fence", "code_block", "html_block"):
             made.append(f"#raw({_literal(token.content.rstrip())}, block: true);")
         index = end + 1
     return "\n\n".join(made)
+
+
+def _is_table(tokens: Sequence[Token], index: int) -> bool:
+    return index < len(tokens) and tokens[index].type == "table_open"
 
 
 def _block(token: Token, inside: Sequence[Token]) -> str:
@@ -152,7 +166,7 @@ def _table(tokens: Sequence[Token]) -> str:
     columns = ", ".join("1fr" if width > _WIDE_CELL else "auto" for width in widths)
     head, *body = ["".join(f"[{text}], " for _, text in row) for row in rows]
     return (
-        f"#report-table(columns: ({columns},), align: ({', '.join(aligned)},), "
+        f"#report-table(whole: {str(len(body) <= _WHOLE_TABLE).lower()}, columns: ({columns},), align: ({', '.join(aligned)},), "
         f"table.header({head}), {''.join(body)})"
     )
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path  # noqa: TC003 - a field's type, kept importable for readers
-from typing import cast
+from typing import TypeVar, cast
 
 from liftwright.domain import (
     CONTROL,
@@ -23,6 +23,7 @@ from liftwright.runs import RunFolder
 Values = Mapping[str, object]
 
 OVERALL = "all"
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -143,6 +144,22 @@ class Results:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Outcomes:
+    """What the file of real outcomes was like.
+
+    Attributes:
+        names_message: whether it says which message was sent; if not, that is taken on trust.
+        set_aside: rows left out, by reason.
+    """
+
+    rows: int = 0
+    rows_used: int = 0
+    names_message: bool = True
+    set_aside: Mapping[str, int] = field(default_factory=dict)
+    warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class VariantClaims:
     """The sentences of one variant and what its sources say of them."""
 
@@ -179,6 +196,7 @@ class RunFiles:
     experiment: str
     shares: Mapping[str, Mapping[str, float]]
     counts: Mapping[str, Mapping[str, int]]
+    outcomes: Outcomes
     results: Results
 
     @property
@@ -193,8 +211,8 @@ class RunFiles:
 
     @property
     def brand(self) -> str:
-        """The brand's name; the experiment's where the run does not say."""
-        return str(self.campaign.get("brand") or self.experiment)
+        """The brand's name; empty where the run does not say."""
+        return str(self.campaign.get("brand") or "")
 
     def messages(self) -> tuple[Variant, ...]:
         """The control first, then the variants in order."""
@@ -221,8 +239,7 @@ def read_run(folder: Path) -> RunFiles:
     arms = _values(files, "arms.json")
     run = _values(files, "run.json")
     try:
-        assignment = _mapping(arms["assignment"])
-        design = _mapping(assignment["design"])
+        design = _mapping(arms["design"])
         found = files.read_list("claims.json", VariantClaims) if _has(files, "claims.json") else ()
         return RunFiles(
             folder=folder,
@@ -245,7 +262,11 @@ def read_run(folder: Path) -> RunFiles:
             else (),
             experiment=str(design["salt"]),
             shares=from_json(dict[str, Mapping[str, float]], design["shares"]),
-            counts=from_json(dict[str, Mapping[str, int]], assignment["counts"]),
+            counts=from_json(dict[str, Mapping[str, int]], arms["counts"]),
+            outcomes=_record(
+                Outcomes,
+                _values(files, "engagement.json") if _has(files, "engagement.json") else {},
+            ),
             results=read_results(_values(files, "metrics.json")),
         )
     except (KeyError, ValueError, TypeError, AttributeError) as error:
@@ -290,9 +311,9 @@ def treatment_arms(run: RunFiles) -> tuple[str, ...]:
     return tuple(name for name in names if name != CONTROL)
 
 
-def _record(kind: type, value: object) -> object:
-    """A record of the values that it knows; other keys belong to later versions."""
-    known = kind.__dataclass_fields__
+def _record(kind: type[T], value: object) -> T:
+    """A record of the values that it knows; other keys are of no use here."""
+    known = {one.name for one in fields(kind)}  # type: ignore[arg-type] # every kind is a dataclass
     return from_json(kind, {key: item for key, item in _mapping(value).items() if key in known})
 
 

@@ -132,6 +132,11 @@ def metric_name(metric: str) -> str:
     return _METRICS.get(metric, metric.replace("_", " "))
 
 
+def code(text: str) -> Marked:
+    """A command or a name of the machine's, as such."""
+    return Marked(f"`{text.replace('`', '')}`")
+
+
 def listed(items: Sequence[str]) -> str:
     """Items as a phrase: a, b and c."""
     return " and ".join(filter(None, (", ".join(items[:-1]), items[-1]))) if items else "none"

@@ -1,3 +1,6 @@
+"""How the printed report looks, in Typst: type, colours, tables, cover and contents."""
+
+STYLE = r"""
 #let ink = rgb("#1f2933")
 #let accent = rgb("#0b5394")
 #let faint = rgb("#d9dee4")
@@ -36,14 +39,14 @@
   stroke: (left: 2.5pt + accent),
   inset: (x: 10pt, y: 8pt),
   radius: (right: 2pt),
-  breakable: true,
+  breakable: false,
   body,
 )
-#let picture(data, alt) = align(center, image(data, format: "svg", alt: alt, width: 94%))
-#let report-table(..parts) = {
+#let picture(data, alt, width) = align(center, image(data, format: "svg", alt: alt, width: width))
+#let report-table(whole: true, ..parts) = {
   set text(size: 8pt)
   set par(leading: 0.5em, justify: false)
-  block(above: 0.9em, below: 1.1em, width: 100%, table(
+  block(above: 0.9em, below: 1.3em, width: 100%, breakable: not whole, table(
     stroke: none,
     inset: (x: 4.5pt, y: 4pt),
     fill: (_, y) => if y == 0 { pale } else { none },
@@ -63,6 +66,7 @@
   set text(size: 12pt)
   set par(spacing: 1.1em)
   show strong: set text(size: 17pt)
+  show block: set block(above: 1.6em)
   body
   v(2fr)
   pagebreak(weak: true)
@@ -73,3 +77,4 @@
   outline(title: [Contents], depth: 2, indent: 1.2em)
   pagebreak(weak: true)
 }
+"""

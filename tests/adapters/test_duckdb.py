@@ -1,0 +1,294 @@
+from __future__ import annotations
+
+import hashlib
+import os
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+import duckdb
+import pytest
+
+from liftwright.adapters.duckdb import DuckDBEngine
+from liftwright.domain import SEGMENTED
+from liftwright.errors import DataError, InputError
+from liftwright.ports import Source
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from liftwright.ports import Engine, Row
+
+HEADER = b"a,b,c\n"
+
+
+@pytest.fixture
+def engine(tmp_path: Path) -> Iterator[Engine]:
+    made: Engine = DuckDBEngine(tmp_path / "spill", memory="500 MB", threads=2)
+    yield made
+    made.close()
+
+
+def written(folder: Path, content: bytes, name: str = "rows.csv") -> Path:
+    path = folder / name
+    path.write_bytes(content)
+    return path
+
+
+def read(engine: Engine, path: Path) -> list[Row]:
+    engine.open("opened", Source(path=path))
+    return list(engine.rows("select * from opened"))
+
+
+@pytest.mark.parametrize(
+    ("content", "rows"),
+    [
+        (HEADER + b"007,=cmd|x,1e3\n", [(1, "007", "=cmd|x", "1e3")]),
+        (HEADER + b' 1 ,"q\nz",3\n4,5,6\n', [(1, " 1 ", "q\nz", "3"), (2, "4", "5", "6")]),
+        (b"\xef\xbb\xbf" + HEADER + b"1,2,3\n", [(1, "1", "2", "3")]),
+        (b'\xef\xbb\xbf"a","b","c"\n1,2,3\n', [(1, "1", "2", "3")]),
+        (HEADER + "José,2,3\n".encode("latin-1"), [(1, "José", "2", "3")]),
+        (HEADER + "José,2,3\n".encode(), [(1, "José", "2", "3")]),
+        (b"a;b;c\n1;2,5;3\n", [(1, "1", "2,5", "3")]),
+        (b"a\tb\tc\n1\t2\t3\n", [(1, "1", "2", "3")]),
+        (b"a|b|c\n1|2|3\n", [(1, "1", "2", "3")]),
+        (b"a,b,c\r\n1,2,3\r\n", [(1, "1", "2", "3")]),
+        (b"a,b,c\r1,2,3\r4,5,6\r", [(1, "1", "2", "3"), (2, "4", "5", "6")]),
+        (HEADER + b"1,2,3\n\n4,5,6", [(1, "1", "2", "3"), (2, "4", "5", "6")]),
+        (HEADER + b'1,"say ""hi""",\n', [(1, "1", 'say "hi"', None)]),
+        (HEADER + b"#1,,3\n", [(1, "#1", None, "3")]),
+        (HEADER + b"1,2,\n3,4,\n", [(1, "1", "2", None), (2, "3", "4", None)]),
+        (b"a\n1\n2\n", [(1, "1"), (2, "2")]),
+    ],
+)
+def test_open_well_formed_csv_gives_text_in_its_exact_bytes(
+    engine: Engine, tmp_path: Path, content: bytes, rows: list[Row]
+) -> None:
+    assert read(engine, written(tmp_path, content)) == rows
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"", "empty"),
+        (HEADER, "no rows"),
+        (HEADER + b"\n\n", "no rows"),
+        (b"\n" + HEADER + b"1,2,3\n", "line 1 is blank"),
+        (b"a,,c\n1,2,3\n", "column 2 has no name"),
+        (b"a,b,A\n1,2,3\n", "two columns are named 'a' and 'A'"),
+        (b"a,_row,c\n1,2,3\n", "reserved"),
+        (HEADER + b"1,2,3\n4,5\n6,7,8\n", "line 3: 2 fields where the header has 3"),
+        (HEADER + b"1,2,3\n4,5,6,7\n", "line 3: 4 fields where the header has 3"),
+        (HEADER + b'"1\n1",2,3\n4,5\n', "line 4: 2 fields where the header has 3"),
+        (HEADER + b"1,2,3,\n", "line 2: 4 fields where the header has 3"),
+        (HEADER + b'1,"2",3\n1,2,3,\n', "line 3: 4 fields where the header has 3"),
+        (HEADER + b"1,2,3\n1,2,3,", "line 3: 4 fields where the header has 3"),
+        (HEADER + b'1,"2,3\n4,5,6\n', "a quote"),
+        (HEADER + b'1,"2"x,3\n4,5,6\n', "a quote"),
+        (b"a,b,c\r\n1,2,3\n4,5,6\r\n", "line ends are mixed"),
+        (HEADER + b"1,2\x00,3\n", "NUL byte at byte 10"),
+        ("a,b\n1,2\n".encode("utf-16"), "UTF-16"),
+        ("a,b\n1,2\n".encode("utf-16-le"), "NUL"),
+        (b"\x1f\x8b\x08rest", "compressed"),
+        (b"PK\x03\x04rest", "compressed"),
+        (HEADER + b'1,"' + b"x" * 3_000_000 + b'",3\n', "line 2"),
+    ],
+)
+def test_open_malformed_csv_is_refused_in_one_line_that_names_the_file(
+    engine: Engine, tmp_path: Path, content: bytes, said: str
+) -> None:
+    path = written(tmp_path, content)
+    with pytest.raises(DataError) as raised:
+        read(engine, path)
+    message = str(raised.value)
+    assert said in message
+    assert message.startswith(str(path))
+    assert "\n" not in message
+    assert len(message) < 400
+
+
+def test_open_malformed_row_does_not_repeat_its_values(engine: Engine, tmp_path: Path) -> None:
+    path = written(tmp_path, HEADER + b"canary@example.com,secret-name\n")
+    with pytest.raises(DataError) as raised:
+        read(engine, path)
+    assert "canary" not in str(raised.value)
+    assert raised.value.__suppress_context__
+
+
+def test_open_missing_file_is_refused(engine: Engine, tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="no such file"):
+        engine.open("opened", Source(path=tmp_path / "absent.csv"))
+
+
+def test_open_folder_without_parquet_is_refused(engine: Engine, tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="folder"):
+        engine.open("opened", Source(path=tmp_path))
+
+
+def test_open_text_named_parquet_is_refused(engine: Engine, tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="not a Parquet file"):
+        engine.open("opened", Source(path=written(tmp_path, b"a,b\n1,2\n", "rows.parquet")))
+
+
+def test_open_broken_parquet_is_refused(engine: Engine, tmp_path: Path) -> None:
+    path = written(tmp_path, b"PAR1 and nothing else", "rows.parquet")
+    with pytest.raises(InputError, match=r"rows\.parquet"):
+        engine.open("opened", Source(path=path))
+
+
+def test_open_parquet_folder_numbers_rows_through_its_files(engine: Engine, tmp_path: Path) -> None:
+    engine.write("select 7 as n, 'x' as t", tmp_path / "in" / "b.parquet")
+    engine.write("select 3 as n, 'y' as t", tmp_path / "in" / "a.parquet")
+    names = engine.open("typed", Source(path=tmp_path / "in", text=False))
+    engine.open("texts", Source(path=tmp_path / "in"))
+    assert names == ("n", "t")
+    assert engine.rows("select * from typed order by _row") == [(1, 3, "y"), (2, 7, "x")]
+    assert engine.rows("select n from texts order by _row") == [("3",), ("7",)]
+
+
+def test_open_parquet_with_the_reserved_name_is_refused(engine: Engine, tmp_path: Path) -> None:
+    engine.write("select 1 as _ROW", tmp_path / "a.parquet")
+    with pytest.raises(DataError, match="reserved"):
+        engine.open("opened", Source(path=tmp_path / "a.parquet"))
+
+
+@pytest.mark.parametrize("name", ["a*.csv", "b[1].csv", "it's?.csv", "café.csv"])
+def test_open_name_with_pattern_characters_reads_that_file_alone(
+    engine: Engine, tmp_path: Path, name: str
+) -> None:
+    written(tmp_path, b"x,y\n0,0\n", "ab.csv")
+    written(tmp_path, b"x,y\n0,0\n", "b1.csv")
+    assert read(engine, written(tmp_path, b"x,y\n1,2\n", name)) == [(1, "1", "2")]
+
+
+def test_open_changed_file_is_scanned_again(engine: Engine, tmp_path: Path) -> None:
+    read(engine, written(tmp_path, b"a,b\n1,2\n"))
+    with pytest.raises(DataError, match="NUL"):
+        read(engine, written(tmp_path, b"a,b\n1,\x00\n"))
+
+
+def test_keep_same_name_may_change_between_stored_and_computed(engine: Engine) -> None:
+    found = []
+    for value, stored in ((1, False), (2, True), (3, True), (4, False)):
+        engine.keep("k", f"select {value} as n", stored=stored)
+        found.append(engine.rows("select n from k"))
+    assert found == [[(1,)], [(2,)], [(3,)], [(4,)]]
+
+
+def test_keep_stored_does_not_follow_its_source(engine: Engine) -> None:
+    engine.keep("source", "select 1 as n")
+    engine.keep("stored", "select n from source")
+    engine.keep("computed", "select n from source", stored=False)
+    engine.keep("source", "select 2 as n")
+    assert engine.rows("select s.n, c.n from stored s, computed c") == [(1, 2)]
+
+
+def test_write_equal_rows_make_equal_files_in_the_declared_types(
+    engine: Engine, tmp_path: Path
+) -> None:
+    statement = (
+        "select 'r' as reason, cast(i as varchar) as customer_id, 'S' as segment, 1 as confidence "
+        "from range(300000) as t(i)"
+    )
+    digests = set()
+    for name in ("one.parquet", "two.parquet"):
+        assert engine.write(statement, tmp_path / name, SEGMENTED) == 300_000
+        digests.add(hashlib.sha256((tmp_path / name).read_bytes()).hexdigest())
+    assert len(digests) == 1
+    engine.open("back", Source(path=tmp_path / "one.parquet", text=False))
+    described = engine.rows("describe back")
+    assert [(row[0], row[1]) for row in described[1:]] == [
+        ("customer_id", "VARCHAR"),
+        ("segment", "VARCHAR"),
+        ("confidence", "DOUBLE"),
+        ("reason", "VARCHAR"),
+    ]
+
+
+def test_write_that_fails_leaves_the_old_file_and_nothing_else(
+    engine: Engine, tmp_path: Path
+) -> None:
+    folder = tmp_path / "out"
+    engine.write("select 1 as n", folder / "rows.parquet")
+    before = (folder / "rows.parquet").read_bytes()
+    with pytest.raises(duckdb.ConversionException):
+        engine.write("select cast('x' as integer) as n", folder / "rows.parquet")
+    assert [p.name for p in folder.iterdir()] == ["rows.parquet"]
+    assert (folder / "rows.parquet").read_bytes() == before
+
+
+def test_write_into_a_path_that_is_no_folder_is_refused(engine: Engine, tmp_path: Path) -> None:
+    blocked = written(tmp_path, b"a file", "blocked")
+    with pytest.raises(InputError, match="blocked"):
+        engine.write("select 1 as n", blocked / "rows.parquet")
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="no device that is always full")  # noqa: PTH110 - a device
+def test_write_on_a_full_disk_names_the_folder(engine: Engine, tmp_path: Path) -> None:
+    # A new file of this name is the full device itself.
+    (tmp_path / ".rows.parquet.part").symlink_to("/dev/full")
+    with pytest.raises(InputError, match="disk is full"):
+        engine.write("select 1 as n", tmp_path / "rows.parquet")
+    assert list(tmp_path.glob("*.parquet")) == []
+
+
+def test_rows_beyond_the_memory_are_refused_with_the_setting_to_raise(tmp_path: Path) -> None:
+    engine = DuckDBEngine(tmp_path, memory="20MB", threads=1)
+    with pytest.raises(InputError, match="engine_memory|disk is full"):
+        engine.rows("select list(repeat(cast(i as varchar), 50)) from range(3000000) as t(i)")
+    engine.close()
+
+
+@pytest.mark.parametrize(
+    ("call", "value"),
+    [
+        ("u32('ffffffff00000000000000010000000a', 0)", 4294967295),
+        ("u32('ffffffff00000000000000010000000a', 1)", 0),
+        ("u32('ffffffff00000000000000010000000a', 3)", 10),
+        ("number_of(' 1.5e2 ')", 150.0),
+        ("number_of('1_000')", None),
+        ("number_of('1,000')", None),
+        ("number_of('12a')", None),
+        ("number_of('0x1f')", None),
+        ("cast(time_of('2018-05-08') as varchar)", "2018-05-08 00:00:00"),
+        ("cast(time_of(' 2018-05-08T10:30:00 ') as varchar)", "2018-05-08 10:30:00"),
+        ("time_of('epoch')", None),
+        ("time_of('5/8/2018')", None),
+        ("cast(time_as('5/8/1986', '%m/%d/%Y') as varchar)", "1986-05-08 00:00:00"),
+        ("time_as('5/8/1986 10:00', '%m/%d/%Y')", None),
+        ("time_as('infinity', '%m/%d/%Y')", None),
+        ("time_as('2/30/2020', '%m/%d/%Y')", None),
+    ],
+)
+def test_functions_of_the_plane_give_known_answers(
+    engine: Engine, call: str, value: object
+) -> None:
+    assert engine.rows(f"select {call}") == [(value,)]
+
+
+def test_engine_start_removes_what_a_killed_process_left(tmp_path: Path) -> None:
+    child = subprocess.run(
+        [sys.executable, "-c", "import os; print(os.getpid())"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    orphan = tmp_path / f"engine-{child.stdout.strip()}-x"
+    alive = tmp_path / f"engine-{os.getpid()}-x"
+    other = tmp_path / "engine-room"
+    for folder in (orphan, alive, other):
+        folder.mkdir()
+    DuckDBEngine(tmp_path).close()
+    assert sorted(p.name for p in tmp_path.iterdir()) == sorted([alive.name, other.name])
+
+
+def test_engine_in_a_place_that_is_no_folder_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="cannot be written"):
+        DuckDBEngine(written(tmp_path, b"a file", "blocked"))
+
+
+def test_identity_names_the_version_and_is_not_metered(engine: Engine) -> None:
+    assert engine.identity.provider == "duckdb"
+    assert engine.identity.version == duckdb.__version__
+    assert engine.metered is False

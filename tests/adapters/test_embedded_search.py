@@ -1,0 +1,276 @@
+from __future__ import annotations
+
+import json
+import threading
+from dataclasses import replace
+from datetime import date
+from itertools import pairwise
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from liftwright.adapters.embedded_bm25 import Bm25, weighted_counts
+from liftwright.adapters.embedded_index import KEPT_INDEXES, read_index
+from liftwright.adapters.embedded_search import EmbeddedIndex, EmbeddedSearch, relevance
+from liftwright.domain import Document, Identity, Query, Section
+from liftwright.errors import InputError, ProviderRefused
+from liftwright.text import words
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from liftwright.ports import IndexReport, Vectors
+
+
+class HashedWords:
+    """An embedder for tests: each word has its own direction."""
+
+    metered = False
+
+    def __init__(self, version: str = "1") -> None:
+        self.identity = Identity(provider="test", model="hashed-words", version=version)
+        self.asked: list[str] = []
+
+    def __call__(self, request: tuple[str, ...], /) -> Vectors:
+        self.asked += request
+        vectors = np.zeros((len(request), 64), dtype=np.float32)
+        for row, text in enumerate(request):
+            for word in words(text) or ["nothing"]:
+                vectors[row, sum(word.encode()) % 64] += 1
+        unit: Vectors = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+        return unit
+
+
+def document(name: str, *paragraphs: str, **fields: object) -> Document:
+    made = Document(
+        document_id=name,
+        title=f"About {name}",
+        category="product",
+        sections=(Section(title="Overview", paragraphs=paragraphs),),
+        approval_date=date(2026, 1, 1),
+    )
+    return replace(made, **fields)  # type: ignore[arg-type]
+
+
+BOOTS = document("boots", "Leather boots for winter walks.", "Wax keeps leather soft.")
+TENT = document("tent", "A tent for two persons in summer rain.")
+STOVE = document("stove", "A stove that boils water for coffee.", category="Cooking")
+CORPUS = (BOOTS, TENT, STOVE)
+
+
+def index(folder: Path, documents: tuple[Document, ...], embed: HashedWords) -> IndexReport:
+    return EmbeddedIndex(folder, embed)(documents, progress=lambda _done, _of: None)
+
+
+def search(folder: Path, documents: tuple[Document, ...] = CORPUS) -> EmbeddedSearch:
+    embed = HashedWords()
+    return EmbeddedSearch(folder, embed, index(folder, documents, embed).name)
+
+
+def ids(found: tuple[object, ...]) -> list[str]:
+    return [passage.document_id for passage in found]  # type: ignore[attr-defined]
+
+
+def test_index_first_time_embeds_every_paragraph_and_tells_progress(tmp_path: Path) -> None:
+    told: list[tuple[int, int]] = []
+    embed = HashedWords()
+    report = EmbeddedIndex(tmp_path, embed)(CORPUS, progress=lambda *step: told.append(step))
+    assert (report.documents, report.paragraphs, report.added, report.embedded) == (3, 4, 3, 4)
+    assert told[0] == (0, 4)
+    assert told[-1] == (4, 4)
+
+
+def test_index_again_embeds_nothing_and_keeps_the_name(tmp_path: Path) -> None:
+    first = index(tmp_path, CORPUS, HashedWords())
+    embed = HashedWords()
+    again = index(tmp_path, CORPUS, embed)
+    assert embed.asked == []
+    assert again.name == first.name
+    assert (again.unchanged, again.added, again.changed, again.removed) == (3, 0, 0, 0)
+
+
+def test_index_changed_and_removed_documents_embed_only_what_is_new(tmp_path: Path) -> None:
+    first = index(tmp_path, CORPUS, HashedWords())
+    changed = replace(
+        BOOTS, sections=(Section(title="Overview", paragraphs=("Wax keeps leather soft.", "New.")),)
+    )
+    embed = HashedWords()
+    report = index(tmp_path, (changed, TENT), embed)
+    assert [text.splitlines()[-1] for text in embed.asked] == ["New."]
+    assert (report.changed, report.removed, report.unchanged, report.embedded) == (1, 1, 1, 1)
+    assert report.name != first.name
+    found = EmbeddedSearch(tmp_path, HashedWords(), report.name)(Query(text="stove", top_k=9))
+    assert sorted(ids(found)) == ["boots", "tent"]
+
+
+def test_index_other_embedder_embeds_everything_under_another_name(tmp_path: Path) -> None:
+    first = index(tmp_path, CORPUS, HashedWords())
+    embed = HashedWords("2")
+    second = index(tmp_path, CORPUS, embed)
+    assert len(embed.asked) == 4
+    assert second.name != first.name
+    with pytest.raises(ProviderRefused, match="another embedding model"):
+        EmbeddedSearch(tmp_path, embed, first.name)(Query(text="boots", top_k=1))
+
+
+def test_index_old_ones_are_removed_and_recent_ones_kept(tmp_path: Path) -> None:
+    names = [
+        index(tmp_path, (document("a", f"Text {number}."),), HashedWords()).name
+        for number in range(KEPT_INDEXES + 2)
+    ]
+    kept = {path.name for path in tmp_path.iterdir() if path.is_dir()}
+    assert kept == set(names[-KEPT_INDEXES:])
+
+
+def test_index_earlier_corpus_comes_back_as_the_latest(tmp_path: Path) -> None:
+    first = index(tmp_path, CORPUS, HashedWords())
+    index(tmp_path, (BOOTS,), HashedWords())
+    again = index(tmp_path, CORPUS, HashedWords())
+    assert again.name == first.name
+    assert json.loads((tmp_path / "recent.json").read_text())[0] == first.name
+
+
+def test_index_broken_files_are_made_again(tmp_path: Path) -> None:
+    name = index(tmp_path, CORPUS, HashedWords()).name
+    (tmp_path / name / "arrays.npz").write_bytes(b"torn")
+    with pytest.raises(ProviderRefused, match="missing or broken"):
+        read_index(tmp_path, name)
+    (tmp_path / "recent.json").write_text("{")
+    report = index(tmp_path, CORPUS, HashedWords())
+    assert report.name == name
+    assert len(read_index(tmp_path, name).entries) == 4
+
+
+def test_index_folder_that_cannot_be_made_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("x")
+    with pytest.raises(InputError, match="cannot be written"):
+        index(tmp_path / "file" / "index", CORPUS, HashedWords())
+
+
+def test_index_failing_embedder_leaves_nothing_behind(tmp_path: Path) -> None:
+    class Failing(HashedWords):
+        def __call__(self, _request: tuple[str, ...], /) -> Vectors:
+            raise ProviderRefused("no model")
+
+    with pytest.raises(ProviderRefused):
+        index(tmp_path, CORPUS, Failing())
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_index_two_at_once_agree(tmp_path: Path) -> None:
+    names: list[str] = []
+    threads = [
+        threading.Thread(target=lambda: names.append(index(tmp_path, CORPUS, HashedWords()).name))
+        for _ in range(4)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(timeout=60)
+    assert len(names) == 4
+    assert len(set(names)) == 1
+    assert len(read_index(tmp_path, names[0]).entries) == 4
+    assert not [path for path in tmp_path.iterdir() if path.name.startswith(".making-")]
+
+
+def test_search_query_gives_the_best_passage_of_each_document(tmp_path: Path) -> None:
+    found = search(tmp_path)(Query(text="soft leather wax", top_k=10))
+    assert found[0].document_id == "boots"
+    assert found[0].paragraph_index == 1
+    assert found[0].text == "Wax keeps leather soft."
+    assert sorted(ids(found)) == ["boots", "stove", "tent"]
+    scores = [passage.score for passage in found]
+    assert scores == sorted(scores, reverse=True)
+    assert all(0 <= score <= 1 for score in scores)
+
+
+def test_search_top_k_and_floor_cut_the_end(tmp_path: Path) -> None:
+    find = search(tmp_path)
+    every = find(Query(text="soft leather wax", top_k=10))
+    assert find(Query(text="soft leather wax", top_k=2)) == every[:2]
+    floor = every[0].score
+    assert find(Query(text="soft leather wax", top_k=9, min_score=floor))[0] == every[0]
+    assert find(Query(text="soft leather wax", top_k=9, min_score=1.0)) == ()
+    assert find(Query(text="soft leather wax", top_k=0)) == ()
+
+
+def test_search_categories_and_excluded_filter(tmp_path: Path) -> None:
+    find = search(tmp_path)
+    assert ids(find(Query(text="boots", top_k=9, categories=("cooking",)))) == ["stove"]
+    assert "boots" not in ids(find(Query(text="boots", top_k=9, excluded=("boots",))))
+    assert find(Query(text="boots", top_k=9, categories=("none",))) == ()
+
+
+def test_search_audience_raises_its_documents_in_any_spelling(tmp_path: Path) -> None:
+    same = "Warm gloves for cold days."
+    plain = document("a", same, title="Gloves")
+    named = document("b", same, title="Gloves", audience=("Gold members",))
+    find = search(tmp_path, (plain, named))
+    assert ids(find(Query(text="gloves", top_k=2))) == ["a", "b"]
+    raised = find(Query(text="gloves", top_k=2, audience=("gold  MEMBER",)))
+    assert ids(raised) == ["b", "a"]
+    assert raised[0].score > raised[1].score
+
+
+def test_search_audience_only_document_is_kept_from_others(tmp_path: Path) -> None:
+    closed = document("gold", "Gold gloves.", audience=("gold members",), audience_only=True)
+    find = search(tmp_path, (closed, TENT))
+    assert ids(find(Query(text="gloves", top_k=9, audience=("new customers",)))) == ["tent"]
+    assert "gold" in ids(find(Query(text="gloves", top_k=9, audience=("Gold members",))))
+    assert "gold" in ids(find(Query(text="gloves", top_k=9)))
+
+
+def test_search_equal_documents_are_ordered_by_id(tmp_path: Path) -> None:
+    twins = tuple(document(name, "Same text.", title="Same") for name in ("c", "a", "b"))
+    assert ids(search(tmp_path, twins)(Query(text="same text", top_k=9))) == ["a", "b", "c"]
+
+
+@pytest.mark.parametrize("text", ["", "zzz", "\u200b"])
+def test_search_query_without_known_words_gives_every_document(tmp_path: Path, text: str) -> None:
+    assert len(search(tmp_path)(Query(text=text, top_k=9))) == 3
+
+
+def test_search_empty_index_gives_nothing(tmp_path: Path) -> None:
+    assert search(tmp_path, ())(Query(text="boots", top_k=3)) == ()
+
+
+def test_search_missing_index_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ProviderRefused, match="missing or broken"):
+        EmbeddedSearch(tmp_path, HashedWords(), "absent")(Query(text="boots", top_k=3))
+
+
+def test_search_identity_names_the_corpus(tmp_path: Path) -> None:
+    first, second = search(tmp_path), search(tmp_path, (BOOTS,))
+    assert first.identity.corpus != second.identity.corpus
+    assert not first.metered
+
+
+@given(
+    st.lists(st.tuples(st.floats(-1, 1), st.floats(0, 1)), min_size=1, max_size=30),
+)
+def test_relevance_any_results_never_rise_and_stay_in_range(
+    pairs: list[tuple[float, float]],
+) -> None:
+    cosine, match = (np.array(column) for column in zip(*pairs, strict=True))
+    scores = relevance(cosine, match)
+    assert len(scores) == len(pairs)
+    assert all(a >= b for a, b in pairwise(scores))
+    assert all(0 <= score <= 1 for score in scores)
+
+
+def test_bm25_scores_are_those_of_the_formula() -> None:
+    built = Bm25.build([weighted_counts([(text, 1.0)]) for text in ("wax boot", "wax wax tent")])
+    scores, most = built.scores(["wax", "absent"])
+    rarity = np.log(1 + 0.5 / 2.5)
+    lengths = np.array([2, 3]) / 2.5
+    counts = np.array([1, 2])
+    expected = rarity * counts * 2.2 / (counts + 1.2 * (0.25 + 0.75 * lengths))
+    assert scores == pytest.approx(expected, rel=1e-6)
+    assert most == pytest.approx(2.2 * (rarity + np.log(1 + 1.5 / 1.5)))
+
+
+def test_bm25_titles_count_by_their_weight() -> None:
+    assert weighted_counts([("Wax", 2.0), ("wax boots", 1.0)]) == {"wax": 3.0, "boot": 1.0}

@@ -1,0 +1,321 @@
+from __future__ import annotations
+
+from datetime import UTC, date, datetime, timedelta
+from email.utils import format_datetime
+from typing import TYPE_CHECKING
+
+import pytest
+
+from compatible_server import Answer, CompatibleServer, chat_completion, failure
+from liftwright.adapters.openai_compatible import CompatibleWriter
+from liftwright.domain import Limits, Prompt, Segment, Tokens
+from liftwright.errors import (
+    ConfigurationError,
+    ProviderError,
+    ProviderRefused,
+    ProviderUnavailable,
+)
+from liftwright.log import Log, logging_to
+from liftwright.settings import OpenAICompatible, Price
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+REPLY = '{"subject": "Hello", "body": "Visit us."}'
+
+
+@pytest.fixture
+def server() -> Iterator[CompatibleServer]:
+    with CompatibleServer().running() as running:
+        running.otherwise = lambda _: Answer(body=chat_completion(REPLY))
+        yield running
+
+
+@pytest.fixture
+def prompt() -> Prompt:
+    return Prompt(
+        text="WRITE ABOUT BOOTS",
+        brand="Acme",
+        segment=Segment(label="A", size=1, share=1.0, definition="", description=""),
+        tone="friendly",
+        passages=(),
+        limits=Limits(subject_max_characters=60, body_min_words=1, body_max_words=200),
+    )
+
+
+def writer(
+    server: CompatibleServer,
+    *,
+    timeout_seconds: float = 5.0,
+    price: Price | None = None,
+    api_key: str | None = "k-1",
+    **config: object,
+) -> CompatibleWriter:
+    values = {"base_url": server.url, "model": "small", **config}
+    return CompatibleWriter(
+        OpenAICompatible.model_validate(values),
+        api_key=api_key,
+        timeout_seconds=timeout_seconds,
+        price=price,
+    )
+
+
+def fault(
+    server: CompatibleServer, prompt: Prompt, answer: Answer, **config: object
+) -> ProviderError:
+    server.script.append(answer)
+    with pytest.raises(ProviderError) as caught:
+        writer(server, structured_output=False, **config)(prompt)
+    assert len(server.requests) == 1
+    return caught.value
+
+
+def test_call_sends_model_prompt_limits_and_schema(
+    server: CompatibleServer, prompt: Prompt
+) -> None:
+    writer(server, temperature=0.3, max_output_tokens=321)(prompt)
+    (request,) = server.requests
+    assert request.path == "/v1/chat/completions"
+    assert request.headers["authorization"] == "Bearer k-1"
+    assert request.prompt == "WRITE ABOUT BOOTS"
+    assert request.body["model"] == "small"
+    assert request.body["max_tokens"] == 321
+    assert request.body["temperature"] == 0.3
+    form = request.body["response_format"]
+    assert isinstance(form, dict)
+    assert form["json_schema"]["schema"]["required"] == ["subject", "body"]
+
+
+def test_call_without_temperature_and_schema_sends_neither(
+    server: CompatibleServer, prompt: Prompt
+) -> None:
+    writer(server, temperature=None, structured_output=False)(prompt)
+    assert not {"temperature", "response_format"} & set(server.requests[0].body)
+
+
+def test_call_never_sends_the_account_of_another_service(
+    server: CompatibleServer, prompt: Prompt, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OPENAI_ORG_ID", "org-private")
+    monkeypatch.setenv("OPENAI_PROJECT_ID", "project-private")
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-private")
+    writer(server, api_key=None)(prompt)
+    assert not [value for value in server.requests[0].headers.values() if "private" in value]
+
+
+def test_call_to_this_machine_goes_past_a_proxy(
+    server: CompatibleServer, prompt: Prompt, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("http_proxy", "HTTP_PROXY", "all_proxy"):
+        monkeypatch.setenv(name, "http://127.0.0.1:9")
+    monkeypatch.delenv("no_proxy", raising=False)
+    monkeypatch.delenv("NO_PROXY", raising=False)
+    assert writer(server)(prompt).text == REPLY
+
+
+def test_call_gives_text_model_tokens_and_cost(server: CompatibleServer, prompt: Prompt) -> None:
+    usage = {
+        "prompt_tokens": 1000,
+        "completion_tokens": 200,
+        "prompt_tokens_details": {"cached_tokens": 400},
+    }
+    server.script.append(Answer(body=chat_completion(REPLY, usage=usage)))
+    price = Price(
+        input_usd_per_million=10,
+        cached_input_usd_per_million=1,
+        output_usd_per_million=50,
+        as_of=date(2026, 1, 1),
+    )
+    completion = writer(server, price=price)(prompt)
+    assert completion.text == REPLY
+    assert completion.model == "served-model"
+    assert completion.tokens == Tokens(input=1000, cached_input=400, output=200)
+    assert completion.cost_usd == pytest.approx((600 * 10 + 400 * 1 + 200 * 50) / 1e6)
+
+
+@pytest.mark.parametrize(
+    "usage",
+    [None, {}, {"prompt_tokens": -1, "completion_tokens": 2}, {"prompt_tokens": "9"}, [1]],
+)
+def test_call_without_usage_counts_nothing_and_says_so(
+    server: CompatibleServer, prompt: Prompt, usage: object, tmp_path: Path
+) -> None:
+    server.script.append(Answer(body=chat_completion(REPLY, usage=usage)))
+    with logging_to(Log(tmp_path)):
+        assert writer(server)(prompt).tokens == Tokens()
+    assert "usage_not_reported" in (tmp_path / "system.log").read_text()
+
+
+def test_call_leaves_out_a_models_thoughts(server: CompatibleServer, prompt: Prompt) -> None:
+    server.script.append(Answer(body=chat_completion('<think>{"a": 1}\n</think>\n' + REPLY)))
+    assert writer(server)(prompt).text == REPLY
+
+
+def test_call_where_the_schema_is_refused_asks_in_words_and_remembers(
+    server: CompatibleServer, prompt: Prompt
+) -> None:
+    server.script.append(failure(400))
+    ask = writer(server)
+    assert ask(prompt).text == REPLY
+    assert ask(prompt).text == REPLY
+    assert ["response_format" in request.body for request in server.requests] == [
+        True,
+        False,
+        False,
+    ]
+
+
+def test_call_where_the_request_itself_is_refused_keeps_the_schema(
+    server: CompatibleServer, prompt: Prompt
+) -> None:
+    server.script += [failure(400, "context_length_exceeded"), failure(400)]
+    ask = writer(server)
+    with pytest.raises(ProviderRefused, match="context_length_exceeded"):
+        ask(prompt)
+    ask(prompt)
+    assert "response_format" in server.requests[-1].body
+
+
+def test_call_where_a_filter_refuses_is_not_asked_without_schema(
+    server: CompatibleServer, prompt: Prompt
+) -> None:
+    server.script.append(failure(400, "content_filter"))
+    with pytest.raises(ProviderRefused, match="content filter"):
+        writer(server)(prompt)
+    assert len(server.requests) == 1
+
+
+@pytest.mark.parametrize("status", [408, 409, 429, 500, 502, 503, 504, 529])
+def test_call_on_a_passing_status_is_unavailable(
+    server: CompatibleServer, prompt: Prompt, status: int
+) -> None:
+    error = fault(server, prompt, failure(status))
+    assert isinstance(error, ProviderUnavailable)
+    assert str(status) in str(error)
+    assert error.retry_after_seconds is None
+
+
+@pytest.mark.parametrize("status", [400, 401, 403, 404, 413, 422])
+def test_call_on_a_lasting_status_is_refused(
+    server: CompatibleServer, prompt: Prompt, status: int
+) -> None:
+    error = fault(server, prompt, failure(status))
+    assert isinstance(error, ProviderRefused)
+    assert "SERVER WORDS" not in str(error)
+
+
+def test_call_with_a_spent_quota_is_refused(server: CompatibleServer, prompt: Prompt) -> None:
+    error = fault(server, prompt, failure(429, "insufficient_quota"))
+    assert isinstance(error, ProviderRefused)
+
+
+@pytest.mark.parametrize(
+    ("headers", "seconds"),
+    [
+        ({"retry_after": "7"}, 7.0),
+        ({"retry_after": "0.5"}, 0.5),
+        ({"retry_after_ms": "1500", "retry_after": "7"}, 1.5),
+        ({"retry_after": "soon"}, None),
+        ({"retry_after": "-3"}, None),
+        ({"retry_after": "nan"}, None),
+        ({"retry_after": "Wed, 21 Oct 2015 07:28:00 GMT"}, 0.0),
+        ({"retry_after": "Wed, 21 Oct 2015 07:28:00 -0000"}, 0.0),
+    ],
+)
+def test_call_tells_how_long_to_wait(
+    server: CompatibleServer, prompt: Prompt, headers: dict[str, str], seconds: float | None
+) -> None:
+    error = fault(server, prompt, failure(429, **headers))
+    assert error.retry_after_seconds == seconds
+
+
+def test_call_reads_a_date_to_wait_for(server: CompatibleServer, prompt: Prompt) -> None:
+    moment = format_datetime(datetime.now(UTC) + timedelta(seconds=90), usegmt=True)
+    error = fault(server, prompt, failure(503, retry_after=moment))
+    assert error.retry_after_seconds is not None
+    assert 60 < error.retry_after_seconds <= 90
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        Answer(body=chat_completion(REPLY), cut_after=20),
+        Answer(body=b"{not json"),
+        Answer(body=b"\xff\xfe\x00"),
+        Answer(body=b"[" * 100_000),
+        Answer(body=[]),
+        Answer(body={}),
+        Answer(body={"choices": []}),
+        Answer(body={"choices": [{"finish_reason": "stop"}]}),
+        Answer(body=chat_completion(None)),
+        Answer(body=chat_completion("  ")),
+        Answer(status=502, body=b"<html>bad gateway</html>"),
+    ],
+)
+def test_call_with_a_broken_reply_is_unavailable(
+    server: CompatibleServer, prompt: Prompt, answer: Answer
+) -> None:
+    assert isinstance(fault(server, prompt, answer), ProviderUnavailable)
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"finish_reason": "length"}, "max_output_tokens"),
+        ({"finish_reason": "content_filter"}, "content filter"),
+        ({"refusal": "I will not."}, "declined"),
+    ],
+)
+def test_call_with_a_text_that_is_no_answer_is_refused(
+    server: CompatibleServer, prompt: Prompt, changes: dict[str, object], words: str
+) -> None:
+    error = fault(server, prompt, Answer(body=chat_completion(REPLY, **changes)))
+    assert isinstance(error, ProviderRefused)
+    assert words in str(error)
+    assert "I will not" not in str(error)
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        Answer(body=chat_completion(REPLY), delay_seconds=2.0),
+        # Each byte comes in time, and the whole reply would come too.
+        Answer(body=chat_completion(REPLY), drip_seconds=0.01),
+    ],
+)
+def test_call_that_takes_too_long_is_unavailable(
+    server: CompatibleServer, prompt: Prompt, answer: Answer
+) -> None:
+    error = fault(server, prompt, answer, timeout_seconds=0.3)
+    assert isinstance(error, ProviderUnavailable)
+    assert "0.3 s" in str(error)
+
+
+def test_call_without_a_server_is_unavailable(prompt: Prompt) -> None:
+    server = CompatibleServer()
+    with server.running():
+        ask = writer(server)
+    with pytest.raises(ProviderUnavailable, match="cannot be reached"):
+        ask(prompt)
+
+
+@pytest.mark.parametrize("url", ["localhost:11434", "ftp://host/v1", "http://"])
+def test_writer_with_an_address_that_is_no_url_is_refused(url: str) -> None:
+    config = OpenAICompatible(base_url=url, model="m")
+    with pytest.raises(ConfigurationError, match="base_url"):
+        CompatibleWriter(config, api_key=None, timeout_seconds=1)
+
+
+def test_identity_changes_with_all_that_changes_a_reply(server: CompatibleServer) -> None:
+    plain = writer(server).identity
+    others = [
+        writer(server, model="large").identity,
+        writer(server, temperature=0.1).identity,
+        writer(server, max_output_tokens=99).identity,
+        writer(server, structured_output=False).identity,
+        writer(server, base_url="http://127.0.0.1:1/v1").identity,
+    ]
+    assert plain == writer(server, api_key="other", timeout_seconds=9).identity
+    assert len({plain, *others}) == 6
+    assert writer(server).metered

@@ -1,0 +1,242 @@
+from __future__ import annotations
+
+import shutil
+import sqlite3
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from liftwright.adapters.sqlite import SqliteStore
+from liftwright.errors import InputError, IntegrityError, LiftwrightError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "data" / "ledger.sqlite"
+
+
+@pytest.fixture
+def store(path: Path) -> Iterator[SqliteStore]:
+    made = SqliteStore(path)
+    yield made
+    made.close()
+
+
+def filled(path: Path, count: int = 300) -> None:
+    store = SqliteStore(path)
+    for number in range(count):
+        store.put(f"k{number:04}", {"status": "done", "run_id": "r1", "reply": f"{number}" * 200})
+    store.close()
+
+
+def test_put_row_comes_back_with_its_key(store: SqliteStore) -> None:
+    assert store.get("k1") is None
+    store.put("k1", {"status": "pending", "run_id": "r1", "cost_usd": 0.1})
+    store.put("k1", {"status": "done", "run_id": "r1", "reply": {"a": [1, None, "ü"]}})
+    assert store.get("k1") == {
+        "key": "k1",
+        "status": "done",
+        "run_id": "r1",
+        "reply": {"a": [1, None, "ü"]},
+    }
+
+
+def test_put_row_as_it_was_read_keeps_it_equal(store: SqliteStore) -> None:
+    store.put("k1", {"status": "done", "run_id": None})
+    row = store.get("k1")
+    assert row is not None
+    store.put("k2", row)
+    assert store.get("k2") == {**row, "key": "k2"}
+
+
+@given(st.text(st.characters(codec=None), max_size=50))
+def test_put_reply_of_any_text_comes_back(
+    tmp_path_factory: pytest.TempPathFactory, text: str
+) -> None:
+    store = SqliteStore(tmp_path_factory.getbasetemp() / "any" / "ledger.sqlite")
+    store.put("k1", {"status": "done", "reply": text})
+    row = store.get("k1")
+    store.close()
+    assert row is not None
+    assert row["reply"] == text
+
+
+def test_rows_are_found_by_status_and_run(store: SqliteStore) -> None:
+    for key, status, run_id in (("a", "done", "r1"), ("b", "pending", "r1"), ("c", "done", "r2")):
+        store.put(key, {"status": status, "run_id": run_id})
+    store.put("epoch", {"status": "epoch", "epoch": 1})
+
+    def keys(**equals: object) -> list[object]:
+        return sorted(str(row["key"]) for row in store.rows(**equals))
+
+    assert keys(status="done") == ["a", "c"]
+    assert keys(run_id="r1") == ["a", "b"]
+    assert keys(status="done", run_id="r1") == ["a"]
+    assert keys(status="lost") == []
+    assert keys() == ["a", "b", "c", "epoch"]
+
+
+def test_rows_by_another_column_are_refused(store: SqliteStore) -> None:
+    with pytest.raises(ValueError, match="not '1=1; drop table records'"):
+        store.rows(**{"1=1; drop table records": 1})
+
+
+def test_rows_with_a_hostile_value_find_nothing(store: SqliteStore) -> None:
+    store.put("a", {"status": "done"})
+    assert list(store.rows(status="' or '1'='1")) == []
+
+
+def test_store_opened_again_holds_what_was_put(path: Path) -> None:
+    filled(path, 3)
+    store = SqliteStore(path)
+    assert len(list(store.rows(run_id="r1"))) == 3
+    store.close()
+
+
+def test_store_of_a_process_that_died_holds_what_was_put(path: Path, tmp_path: Path) -> None:
+    store = SqliteStore(path)
+    store.put("k1", {"status": "pending"})
+    # The files as a killed process leaves them: the row is in the write-ahead log alone.
+    shutil.copytree(path.parent, tmp_path / "after")
+    store.close()
+    after = SqliteStore(tmp_path / "after" / path.name)
+    assert after.get("k1") == {"key": "k1", "status": "pending"}
+    after.close()
+
+
+def test_store_is_safe_for_threads_and_a_second_connection(path: Path) -> None:
+    stores = [SqliteStore(path), SqliteStore(path)]
+    gate = threading.Barrier(8)
+
+    def work(number: int) -> None:
+        gate.wait(timeout=10)
+        for step in range(20):
+            stores[number % 2].put(f"{number}-{step}", {"status": "done", "run_id": "r1"})
+            assert stores[number % 2].get(f"{number}-{step}") is not None
+
+    with ThreadPoolExecutor(8) as pool:
+        for done in [pool.submit(work, n) for n in range(8)]:
+            done.result(timeout=60)
+    assert len(list(stores[0].rows(run_id="r1"))) == 160
+    for store in stores:
+        store.close()
+
+
+@pytest.mark.parametrize(
+    "data", [b"not a database, but long enough to be read as one" * 100, b"SQLite format 3\x00junk"]
+)
+def test_store_file_that_is_no_database_is_an_integrity_error(data: bytes, path: Path) -> None:
+    path.parent.mkdir()
+    path.write_bytes(data)
+    with pytest.raises(IntegrityError, match=r"ledger\.sqlite: the ledger is corrupt") as caught:
+        SqliteStore(path)
+    assert caught.value.exit_status == 4
+    assert path.read_bytes() == data
+
+
+@pytest.mark.parametrize("kept", [0.2, 0.5, 0.9])
+def test_store_file_cut_short_is_an_integrity_error(kept: float, path: Path) -> None:
+    filled(path)
+    data = path.read_bytes()
+    path.write_bytes(data[: int(len(data) * kept)])
+    with pytest.raises(IntegrityError, match="corrupt"):
+        SqliteStore(path)
+
+
+def test_store_database_of_another_program_is_an_integrity_error(path: Path) -> None:
+    path.parent.mkdir()
+    connection = sqlite3.connect(path)
+    connection.execute("create table records (name text, phone text)")
+    connection.commit()
+    connection.close()
+    with pytest.raises(IntegrityError, match="corrupt"):
+        SqliteStore(path)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        """update records set row = replace(row, '"r1"', '"r2"')""",
+        "update records set row = '{'",
+        "update records set row = '[]'",
+        "update records set row = cast(x'ff' as text)",
+        "update records set key = 'k0001'",
+        "update records set digest = ''",
+    ],
+)
+def test_get_row_that_was_changed_is_an_integrity_error(change: str, path: Path) -> None:
+    filled(path, 1)
+    connection = sqlite3.connect(path)
+    connection.execute(change)
+    connection.commit()
+    connection.close()
+    store = SqliteStore(path)
+    with pytest.raises(IntegrityError, match="corrupt"):
+        list(store.rows())
+    store.close()
+
+
+@settings(deadline=None, max_examples=60)
+@given(st.integers(0, 2**30), st.binary(min_size=1, max_size=64))
+def test_store_with_damaged_bytes_never_gives_a_wrong_row(
+    tmp_path_factory: pytest.TempPathFactory, place: int, damage: bytes
+) -> None:
+    base = tmp_path_factory.getbasetemp() / "whole.sqlite"
+    if not base.exists():
+        filled(base, 40)
+    data = bytearray(base.read_bytes())
+    at = place % (len(data) - len(damage))
+    data[at : at + len(damage)] = damage
+    path = tmp_path_factory.mktemp("damaged") / "ledger.sqlite"
+    path.write_bytes(data)
+    try:
+        store = SqliteStore(path)
+    except LiftwrightError:
+        return
+    try:
+        for number in range(40):
+            row = store.get(f"k{number:04}")
+            assert row is None or row["reply"] == f"{number}" * 200
+    except LiftwrightError:
+        pass
+    finally:
+        store.close()
+
+
+def test_store_folder_that_cannot_be_made_is_an_input_error(tmp_path: Path) -> None:
+    (tmp_path / "data").write_text("a file stands where the folder should be")
+    with pytest.raises(InputError, match=r"ledger\.sqlite: the ledger cannot be opened"):
+        SqliteStore(tmp_path / "data" / "ledger.sqlite")
+
+
+def test_store_folder_in_the_place_of_the_file_is_an_input_error(path: Path) -> None:
+    path.mkdir(parents=True)
+    with pytest.raises(InputError, match="cannot be opened"):
+        SqliteStore(path)
+
+
+def test_put_into_a_full_database_is_an_input_error_and_loses_nothing(path: Path) -> None:
+    store = SqliteStore(path)
+    store.put("k1", {"status": "done"})
+    # What a full disk answers, without one: the database may grow by no page.
+    store._connection.execute("pragma max_page_count = 1")
+    with pytest.raises(InputError, match=r"cannot be opened or written .*full"):
+        store.put("k2", {"status": "done", "reply": "x" * 100_000})
+    assert store.get("k2") is None
+    assert store.get("k1") is not None
+    store.close()
+
+
+def test_put_after_close_is_a_defect_and_says_so(path: Path) -> None:
+    store = SqliteStore(path)
+    store.close()
+    with pytest.raises(sqlite3.ProgrammingError, match="closed"):
+        store.put("k1", {"status": "done"})

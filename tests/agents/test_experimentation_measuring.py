@@ -1,0 +1,363 @@
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from liftwright.adapters.embedded_simulator import EmbeddedSimulator
+from liftwright.agents.experimentation import (
+    Assignment,
+    assign,
+    count_engagement,
+    design_experiment,
+    lift_rows,
+    measure,
+)
+from liftwright.agents.experimentation.power import detectable, power_warning
+from liftwright.domain import METRICS
+from liftwright.errors import NoExperiment
+from liftwright.stats import Estimate
+from plane_samples import (
+    TONES,
+    customer,
+    decide,
+    experiment_config,
+    keep_customers,
+    keep_segmented,
+    open_tables,
+    variants_for,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from liftwright.settings import Experiment
+    from liftwright.tables import Tables
+
+AT = "2026-01-02T00:00:00.000Z"
+
+
+@pytest.fixture
+def tables(tmp_path: Path) -> Iterator[Tables]:
+    opened = open_tables(tmp_path)
+    yield opened
+    opened.close()
+
+
+def run(
+    tables: Tables, sizes: dict[str, int], experiment: Experiment, blocked: tuple[str, ...] = ()
+) -> Assignment:
+    rows = [(f"{s}-{i}", s) for s, size in sizes.items() for i in range(size)]
+    keep_segmented(tables, rows)
+    keep_customers(
+        tables,
+        [
+            customer(0, customer_id=i, age=float(index % 50 + 20))
+            for index, (i, _) in enumerate(rows)
+        ],
+    )
+    variants = variants_for(sizes)
+    design = design_experiment(variants, decide(variants, blocked), experiment, sizes)
+    return assign(tables, design, AT)
+
+
+def engage(tables: Tables, **events: str) -> None:
+    """Make engagement from conditions on `arm`, `segment` and `place` (from 0 in each cell)."""
+    flags = {"delivered": "true", "opened": "false", "clicked": "false", "converted": "false"}
+    flags |= {"revenue": "0e0", "delivered_at": "null"} | events
+    columns = ", ".join(f"{sql} as {name}" for name, sql in flags.items())
+    tables.keep(
+        "engagement",
+        f"select customer_id, segment, arm, variant_id, {columns}, 'historical' as source, "  # noqa: S608
+        "cast(null as timestamp with time zone) as opened_at, "
+        "cast(null as timestamp with time zone) as clicked_at, "
+        "cast(null as timestamp with time zone) as converted_at "
+        "from (select *, row_number() over (partition by segment, arm order by customer_id) - 1 "
+        "as place from assignments) as placed",
+    )
+
+
+def row(metrics: dict[str, Any], segment: str, arm: str, metric: str) -> dict[str, Any]:
+    (found,) = [
+        one
+        for one in metrics["comparisons"]
+        if (one["segment"], one["arm"], one["metric"]) == (segment, arm, metric)
+    ]
+    return found
+
+
+def test_measure_counts_rates_of_delivered_messages(tables: Tables) -> None:
+    experiment = experiment_config()
+    assignment = run(tables, {"A": 400}, experiment)
+    engage(
+        tables,
+        delivered="place < 80",
+        opened="place < 20 or place > 90",
+        clicked="place < 8",
+        converted="place < 4",
+        revenue="case when place < 4 then 12.5e0 when place > 90 then 99e0 else 0e0 end",
+    )
+
+    metrics: dict[str, Any] = measure(tables, assignment, experiment, simulated=False)
+
+    control = metrics["arms"][0]
+    assert control["arm"] == "control"
+    assert control["n"] == 80
+    assert control["metrics"]["open_rate"]["value"] == 0.25
+    assert control["metrics"]["click_rate"]["value"] == 0.1
+    assert control["metrics"]["conversion_rate"]["value"] == 0.05
+    assert control["metrics"]["revenue"]["value"] == pytest.approx(0.625)
+    assert metrics["n"] == 320
+    assert metrics["simulated"] is False
+    assert metrics["balance"]["assigned"]["A"]["control"] == 100
+    assert metrics["balance"]["delivered"]["A"]["control"] == 80
+    assert metrics["daily"] == []
+    assert metrics["srm"]["ok"]
+    json.dumps(metrics, allow_nan=False)
+
+
+def test_measure_names_the_best_arm_where_it_is_not_noise(tables: Tables) -> None:
+    experiment = experiment_config()
+    assignment = run(tables, {"A": 2000, "B": 400}, experiment)
+    engage(
+        tables,
+        clicked="place < case when segment = 'A' and arm = 'urgent' then 150 "
+        "when segment = 'A' and arm = 'friendly' then 120 when segment = 'A' then 50 "
+        "when arm = 'urgent' then 12 else 10 end",
+    )
+
+    metrics: dict[str, Any] = measure(tables, assignment, experiment, simulated=True)
+
+    best = {one["segment"]: one for one in metrics["best"]}
+    assert best["A"]["arm"] == "urgent"
+    assert best["A"]["lift"] == pytest.approx(2.0)
+    assert best["A"]["metric"] == "click_rate"
+    assert best["B"]["arm"] is None
+    assert best["B"]["lift"] is None
+    assert "no arm is better" in best["B"]["reason"]
+    assert best["all"]["arm"] == "urgent"
+    assert metrics["simulated"] is True
+
+
+def test_measure_with_a_worse_arm_names_no_winner(tables: Tables) -> None:
+    experiment = experiment_config()
+    assignment = run(tables, {"A": 2000}, experiment)
+    engage(tables, clicked="place < case when arm = 'control' then 200 else 50 end")
+
+    metrics: dict[str, Any] = measure(tables, assignment, experiment, simulated=True)
+
+    assert row(metrics, "A", "urgent", "click_rate")["significant"]
+    assert {one["arm"] for one in metrics["best"]} == {None}
+
+
+def test_measure_with_a_sample_ratio_mismatch_trusts_no_winner(tables: Tables) -> None:
+    experiment = experiment_config()
+    assignment = run(tables, {"A": 2000}, experiment)
+    engage(
+        tables,
+        delivered="arm <> 'urgent' or place < 300",
+        clicked="place < case when arm = 'urgent' then 200 else 50 end",
+    )
+
+    metrics: dict[str, Any] = measure(tables, assignment, experiment, simulated=True)
+
+    assert not metrics["srm"]["ok"]
+    assert {one["arm"] for one in metrics["best"]} == {None}
+    assert "sample-ratio mismatch" in metrics["best"][0]["reason"]
+    assert any("sample-ratio mismatch" in warning for warning in metrics["warnings"])
+
+
+def test_measure_a_mismatch_within_one_segment_stops_only_its_winner(tables: Tables) -> None:
+    experiment = experiment_config()
+    assignment = run(tables, {"A": 400, "B": 20_000}, experiment)
+    engage(
+        tables,
+        delivered="segment <> 'A' or arm <> 'urgent' or place < 40",
+        clicked="arm = 'urgent' and place < 4000 or place % 20 = 0",
+    )
+
+    metrics: dict[str, Any] = measure(tables, assignment, experiment, simulated=True)
+
+    best = {one["segment"]: one["arm"] for one in metrics["best"]}
+    assert metrics["srm"]["ok"]
+    assert not metrics["srm_by_segment"]["A"]["ok"]
+    assert best == {"all": "urgent", "A": None, "B": "urgent"}
+
+
+def test_measure_compares_an_arm_only_where_it_exists(tables: Tables) -> None:
+    experiment = experiment_config()
+    blocked = ("urgent@A", *(f"{tone}@C" for tone in TONES))
+    assignment = run(tables, {"A": 400, "B": 400, "C": 100}, experiment, blocked)
+    # A clicks far more than B: a pooled estimate would blame urgent for being in B alone.
+    engage(tables, clicked="place % 2 = 0 and segment = 'A' or place % 10 = 0")
+
+    metrics: dict[str, Any] = measure(tables, assignment, experiment, simulated=True)
+
+    segments = {(one["segment"], one["arm"]) for one in metrics["comparisons"]}
+    assert ("A", "urgent") not in segments
+    assert not any(segment == "C" for segment, _ in segments)
+    overall = row(metrics, "all", "urgent", "click_rate")
+    assert overall["n_treatment"] == 100
+    assert overall["n_control"] == 100
+    assert overall["difference"] == pytest.approx(0.0, abs=1e-9)
+    assert metrics["srm"]["ok"]
+    assert set(metrics["srm_by_segment"]) == {"A", "B"}
+    assert any("'C' has no approved variant" in warning for warning in metrics["warnings"])
+
+
+def test_measure_an_arm_that_exists_nowhere_has_no_rows(tables: Tables) -> None:
+    experiment = experiment_config()
+    assignment = run(tables, {"A": 400}, experiment, ("urgent@A",))
+    engage(tables, clicked="place % 10 = 0")
+
+    metrics: dict[str, Any] = measure(tables, assignment, experiment, simulated=True)
+
+    assert "urgent" not in {one["arm"] for one in metrics["comparisons"]}
+    assert "urgent" not in {one["arm"] for one in metrics["power"]}
+
+
+def test_measure_small_numbers_warn_of_power_and_give_intervals(tables: Tables) -> None:
+    experiment = experiment_config()
+    assignment = run(tables, {"A": 250}, experiment)
+    engage(tables, opened="place % 4 = 0", clicked="place % 12 = 0")
+
+    metrics: dict[str, Any] = measure(tables, assignment, experiment, simulated=True)
+
+    (power,) = [
+        one for one in metrics["power"] if (one["arm"], one["metric"]) == ("urgent", "open_rate")
+    ]
+    assert power["detectable_lift"] > 0.5
+    assert power["detectable_lift"] == pytest.approx(power["detectable_difference"] / power["base"])
+    assert power["warning"].startswith("underpowered: open_rate with ")
+    assert sum("underpowered: open_rate" in warning for warning in metrics["warnings"]) == 1
+    found = row(metrics, "all", "urgent", "open_rate")
+    assert found["difference_ci"][0] < found["difference"] < found["difference_ci"][1]
+
+
+def test_measure_metrics_that_the_engagement_lacks_are_left_out(tables: Tables) -> None:
+    experiment = experiment_config()
+    assignment = run(tables, {"A": 400}, experiment)
+    engage(tables, opened="place % 3 = 0")
+    absent = ("click_rate", "conversion_rate", "revenue")
+
+    metrics: dict[str, Any] = measure(
+        tables, assignment, experiment, simulated=False, absent=absent
+    )
+
+    assert {one["metric"] for one in metrics["comparisons"]} == {"open_rate"}
+    assert {one["arm"] for one in metrics["best"]} == {None}
+    assert any("not measured" in warning for warning in metrics["warnings"])
+
+
+def test_measure_when_nothing_was_delivered_gives_no_result(tables: Tables) -> None:
+    experiment = experiment_config()
+    assignment = run(tables, {"A": 40}, experiment)
+    engage(tables, delivered="false")
+
+    with pytest.raises(NoExperiment, match="delivered"):
+        measure(tables, assignment, experiment, simulated=False)
+
+
+@pytest.mark.parametrize("test_type", ["auto", "chi_square", "z_test", "fisher_exact", "t_test"])
+def test_measure_honours_the_configured_test(tables: Tables, test_type: str) -> None:
+    experiment = experiment_config(analysis={"test_type": test_type})
+    assignment = run(tables, {"A": 400}, experiment)
+    engage(tables, clicked="place % 5 = 0 or arm = 'urgent' and place % 3 = 0")
+
+    metrics: dict[str, Any] = measure(tables, assignment, experiment, simulated=True)
+
+    found = row(metrics, "A", "urgent", "click_rate")["test"]
+    expected = {"fisher_exact": "fisher", "t_test": "welch"}.get(test_type)
+    assert expected is None or expected in found.lower()
+    assert expected is not None or "fisher" not in found.lower()
+
+
+def test_measure_alpha_and_correction_change_the_verdict(tables: Tables) -> None:
+    strict = experiment_config(analysis={"alpha": 1e-6})
+    plain = experiment_config(analysis={"correction": "none"})
+    assignment = run(tables, {"A": 2000}, strict)
+    engage(tables, clicked="place < case when arm = 'urgent' then 75 else 50 end")
+
+    first: dict[str, Any] = measure(tables, assignment, strict, simulated=True)
+    second: dict[str, Any] = measure(tables, assignment, plain, simulated=True)
+
+    assert first["best"][0]["arm"] is None
+    assert second["best"][0]["arm"] == "urgent"
+    assert second["power"][0]["alpha"] == 0.05
+
+
+def test_measure_of_simulated_engagement_counts_days_and_agrees_with_the_table(
+    tables: Tables,
+) -> None:
+    experiment = experiment_config(simulation={"uplift": {"urgent": {"mean": 0.5, "sd": 0.1}}})
+    assignment = run(tables, {"A": 3000, "B": 1000}, experiment)
+    EmbeddedSimulator(tables, experiment.simulation, seed=3)("assignments")
+
+    metrics: dict[str, Any] = measure(tables, assignment, experiment, simulated=True)
+
+    again = measure(tables, assignment, experiment, simulated=True)
+    assert metrics == again
+    days = metrics["daily"]
+    assert [one["day"] for one in days] == sorted(one["day"] for one in days)
+    for step, column in (("delivered", "delivered"), ("opened", "opened"), ("clicked", "clicked")):
+        ((events,),) = tables.rows(f"select count(*) from engagement where {column}")  # noqa: S608
+        assert sum(one[step] for one in days) == events
+    for arm in metrics["arms"]:
+        cells = [cell for cell in count_engagement(tables) if cell.arm == arm["arm"]]
+        assert arm["n"] == sum(cell.delivered for cell in cells)
+        assert arm["metrics"]["open_rate"]["events"] == sum(cell.opened for cell in cells)
+
+
+def test_lift_rows_give_a_line_per_arm_and_metric(tables: Tables) -> None:
+    experiment = experiment_config()
+    assignment = run(tables, {"A": 400}, experiment)
+    engage(tables, clicked="place % 5 = 0")
+    metrics = measure(tables, assignment, experiment, simulated=True)
+
+    rows = lift_rows(metrics)
+
+    assert [(one.arm, one.metric) for one in rows] == [(t, m) for t in TONES for m in METRICS]
+    click = rows[1]
+    assert (click.n_treatment, click.n_control) == (100, 100)
+    assert click.lift == pytest.approx(0.0)
+    assert click.lift_ci is not None
+    assert rows[0].lift_ci is None
+    assert {one.segment for one in lift_rows(metrics, segment="A")} == {"A"}
+
+
+def test_detectable_of_a_mean_is_its_power_formula() -> None:
+    estimate = Estimate(n_treatment=1000, n_control=1000, control=5.0)
+
+    found = detectable(estimate, 20.0, kind="mean", alpha=0.05, power=0.8)
+
+    # The quantiles 1.959964 and 0.841621, times 20, times the root of 2 / 1000.
+    assert found == pytest.approx(2.50583, abs=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("kind", "control", "sizes", "sd"),
+    [
+        ("binary", 0.0, (10, 10), None),
+        ("binary", None, (10, 10), None),
+        ("binary", 1.0, (10, 10), None),
+        ("mean", 0.0, (10, 10), 0.0),
+        ("mean", 0.0, (10, 10), None),
+        ("binary", 0.5, (0, 10), None),
+    ],
+)
+def test_detectable_where_nothing_can_be_said_is_none(
+    kind: str, control: float | None, sizes: tuple[int, int], sd: float | None
+) -> None:
+    estimate = Estimate(n_treatment=sizes[0], n_control=sizes[1], control=control)
+
+    assert detectable(estimate, sd, kind=kind, alpha=0.05, power=0.8) is None
+
+
+def test_power_warning_only_where_a_tenth_cannot_be_seen() -> None:
+    estimate = Estimate(n_treatment=10, n_control=20)
+
+    assert power_warning("urgent", "open_rate", estimate, 0.09, 0.8) is None
+    assert "+11% or more" in str(power_warning("urgent", "open_rate", estimate, 0.11, 0.8))
+    assert "cannot show any" in str(power_warning("urgent", "open_rate", estimate, None, 0.8))
