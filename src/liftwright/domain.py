@@ -254,6 +254,7 @@ class Segment:
         size: customers in it; `share` is of all customers, in [0, 1].
         definition: the conditions, score ranges or centroid, in words.
         audience: words that name these people to the content index.
+        interests: words for what may interest them; the content is searched for these.
         tiers: customers per tier; a tier that is absent here holds nobody.
         locations: the most frequent locations and their counts.
     """
@@ -264,6 +265,7 @@ class Segment:
     definition: str
     description: str
     audience: tuple[str, ...] = ()
+    interests: tuple[str, ...] = ()
     features: Mapping[str, FeatureSummary] = field(default_factory=dict)
     defining_features: tuple[DefiningFeature, ...] = ()
     tiers: Mapping[str, int] = field(default_factory=dict)

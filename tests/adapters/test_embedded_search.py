@@ -128,7 +128,9 @@ def test_index_old_ones_are_removed_and_recent_ones_kept(tmp_path: Path) -> None
 def test_index_earlier_corpus_comes_back_as_the_latest(tmp_path: Path) -> None:
     first = index(tmp_path, CORPUS, HashedWords())
     index(tmp_path, (BOOTS,), HashedWords())
-    again = index(tmp_path, CORPUS, HashedWords())
+    embed = HashedWords()
+    again = index(tmp_path, CORPUS, embed)
+    assert embed.asked == []
     assert again.name == first.name
     assert json.loads((tmp_path / "recent.json").read_text())[0] == first.name
 

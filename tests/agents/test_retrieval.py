@@ -32,6 +32,7 @@ SEGMENT = Segment(
     definition="recency_score <= 2",
     description="They have not engaged for long.",
     audience=("lapsed customers",),
+    interests=("an offer for returning customers",),
     defining_features=(
         DefiningFeature(
             feature="purchase_frequency",
@@ -39,6 +40,13 @@ SEGMENT = Segment(
             overall_median=4,
             effect=-1.0,
             words="orders seldom",
+        ),
+        DefiningFeature(
+            feature="historical_open_rate",
+            segment_median=0.1,
+            overall_median=0.2,
+            effect=-1.0,
+            words="seldom open messages",
         ),
     ),
     tiers={"Silver": 10},
@@ -101,7 +109,8 @@ def test_build_query_segment_gives_its_words_audience_and_limits() -> None:
     query = build_query(SEGMENT, Retrieval(categories=("product",)), ["b", "a", "b"])
     assert "lapsed customers" in query.text
     assert "orders seldom" in query.text
-    assert "not engaged for long" in query.text
+    assert "an offer for returning customers" in query.text
+    assert "seldom open" not in query.text
     assert query.audience == ("lapsed customers", "Silver members")
     assert query.excluded == ("a", "b")
     assert query.categories == ("product",)
@@ -114,7 +123,9 @@ def test_build_query_mixed_tiers_name_no_tier() -> None:
 
 
 def test_build_query_segment_without_words_falls_back_on_its_definition() -> None:
-    bare = replace(SEGMENT, audience=(), defining_features=(), description="", tiers={})
+    bare = replace(
+        SEGMENT, audience=(), interests=(), defining_features=(), description="", tiers={}
+    )
     assert build_query(bare, CONFIG).text == "recency_score <= 2"
 
 

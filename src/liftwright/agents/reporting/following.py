@@ -28,7 +28,7 @@ _PER_CUSTOMER = ("segment", "assign", "observe", "measure")
 _PLAN = (
     ("Confirm", "1", "Real engagement of this design measured; content and messages reviewed",
      "marketing manager, compliance officer, data scientist (part-time)"),
-    ("Connect", "2–3", "Language model, search and screening on Azure; secrets; export to the sender",
+    ("Connect", "2 to 3", "Writer, search and screening on Azure; secrets; export to the sender",
      "two developers, cloud administrator (part-time)"),
     ("Pilot", "4", "One campaign at the size that the sample-size table asks for; approval on",
      "marketing operations, data scientist, compliance officer"),
@@ -45,8 +45,7 @@ _PRODUCTION = (
     ("Secrets, traces", "environment; off", "Key Vault; Azure Monitor"),
 )
 _DEBTS = (
-    "The embedded writer selects and joins approved sentences; it is no language model. "
-    "A language model writes more freely and needs the same checks.",
+    "The embedded writer joins approved sentences; a language model writes more freely.",
     "The embedded screener reads English; messages in another language need another screener.",
     "One experiment is one channel; several channels need an experiment each.",
     "Outcomes are taken once, at the end: looking earlier needs a sequential test.",
@@ -55,7 +54,7 @@ _DEBTS = (
 
 def next_steps(run: RunFiles) -> Words:
     """What to do now, in order, with the numbers of this run."""
-    steps = []
+    steps: list[str | None] = []
     if run.simulated:
         steps.append(
             f"Send the messages as assigned, and measure this run with real outcomes: "
@@ -91,10 +90,11 @@ def scaling(run: RunFiles) -> Words:
     cost = math.fsum(v.cost_usd for v in run.variants)
     return joined(
         plain(
-            f"The {len(run.variants)} messages of this run took {count(tokens) if tokens else 'no'} "
-            f"tokens and {cost:.2f} US dollars. Messages are written for segments, not for customers, so "
-            "this stays the same for ten or ten million customers. Tables grow with customers; "
-            "they run in one engine, and on Spark by configuration."
+            f"The {len(run.variants)} messages of this run took "
+            f"{count(tokens) if tokens else 'no'} tokens and {cost:.2f} US dollars. Messages are "
+            "written for segments, not for customers, so this stays the same for ten or ten "
+            "million customers. Tables grow with customers; they run in one engine, and on Spark "
+            "by configuration."
         ),
         table(("Stage", ">Seconds", "Grows with"), rows) if rows else None,
     )

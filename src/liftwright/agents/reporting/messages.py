@@ -45,8 +45,11 @@ def safety(run: RunFiles) -> Words:
         ("Passed", count(total - len(blocked) - waiting)),
         ("Waiting for a person", count(waiting)),
         ("Blocked", count(len(blocked))),
-        *((f"Blocked for {_category(name)}", count(_blocked_for(blocked, name))) for name in CATEGORIES),
-        ("Blocked as they could not be screened", count(unavailable)),
+        *(
+            (f"Blocked for {_category(name)}", count(_blocked_for(blocked, name)))
+            for name in CATEGORIES
+        ),
+        ("Blocked: could not be screened", count(unavailable)),
         ("Pass rate", percent((total - len(blocked)) / total if total else None)),
     ]
     return joined(

@@ -11,11 +11,13 @@ from typing import TYPE_CHECKING
 from liftwright.errors import LiftwrightError
 
 if TYPE_CHECKING:
+    from jupyter_client.kernelspec import KernelSpecManager
+    from jupyter_client.manager import AsyncKernelManager
     from nbformat import NotebookNode
 
 COVER = "cover"
 CONTENTS = "contents"
-TEMPLATE = '''\
+TEMPLATE = """\
 # %% tags=["cover"]
 from pathlib import Path
 
@@ -168,7 +170,7 @@ following.timeline()
 
 # %%
 messages.appendix(run)
-'''
+"""
 _CELL_SECONDS = 300
 
 
@@ -176,7 +178,7 @@ def notebook_of(text: str) -> NotebookNode:
     """A notebook from jupytext's percent format; equal text gives equal ids of cells."""
     import jupytext
 
-    notebook = jupytext.reads(text, fmt="py:percent")
+    notebook: NotebookNode = jupytext.reads(text, fmt="py:percent")
     for index, cell in enumerate(notebook.cells):
         cell["id"] = f"cell-{index:03d}"
     notebook.metadata["kernelspec"] = {
@@ -230,13 +232,17 @@ def execute(notebook: NotebookNode, folder: Path) -> None:
         try:
             client.execute(env=_environment(Path(temporary)))
         except CellExecutionError as error:
-            raise LiftwrightError(f"notebook: a cell failed ({error.ename}: {error.evalue})") from None
+            raise LiftwrightError(
+                f"notebook: a cell failed ({error.ename}: {error.evalue})"
+            ) from None
         except (CellTimeoutError, DeadKernelError) as error:
             raise LiftwrightError(f"notebook: {type(error).__name__}: {error}") from None
     notebook.metadata.pop("widgets", None)
 
 
-def _manager(kind: type, specs: object, temporary: Path) -> object:
+def _manager(
+    kind: type[AsyncKernelManager], specs: KernelSpecManager, temporary: Path
+) -> AsyncKernelManager:
     """A kernel whose files are in a temporary folder and that opens no port of the network."""
     manager = kind(kernel_spec_manager=specs, kernel_name="python3")
     manager.connection_file = str(temporary / "kernel.json")
@@ -255,3 +261,10 @@ def _environment(temporary: Path) -> dict[str, str]:
         "PYTHONPATH": os.pathsep.join(path for path in sys.path if path),
         "PYDEVD_DISABLE_FILE_VALIDATION": "1",
     }
+
+
+def as_text(notebook: NotebookNode) -> str:
+    """The notebook as a file's content."""
+    import nbformat
+
+    return f"{nbformat.writes(notebook)}\n"  # type: ignore[no-untyped-call]

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from liftwright.agents.reporting.words import (
-
     Words,
     bullets,
     callout,
@@ -90,7 +89,8 @@ def verdict(run: RunFiles) -> str:
     if results.srm.ok is not True:
         return (
             "No winner is named: the arms do not have the sizes that were designed "
-            f"(sample-ratio mismatch, p {_p(results.srm.p_value)}), so no difference can be trusted."
+            f"(sample-ratio mismatch, p {_p(results.srm.p_value)}), so no difference can be "
+            "trusted."
         )
     best = results.winner()
     if best is not None and best.arm is not None:

@@ -90,7 +90,10 @@ def engagement(run: RunFiles) -> Words:
             "tone that the configuration fixes; measuring it again returns what was put in."
         )
     found = run.outcomes
-    trust = "The file does not say which message was sent: the lift holds only if every customer was sent the message that was assigned."
+    trust = (
+        "The file does not say which message was sent: the lift holds only if every customer was "
+        "sent the message that was assigned."
+    )
     notes = [*found.warnings, *(f"{count(n)} rows: {why}" for why, n in found.set_aside.items())]
     return joined(
         f"The outcomes are observed: {count(found.rows_used)} of {count(found.rows)} rows of the "
@@ -192,7 +195,9 @@ def power(run: RunFiles) -> Words:
             signed(one.detectable_lift),
             count(customers_for(one, results)),
         )
+        for metric in results.metrics
         for one in results.power
+        if one.metric == metric
     ]
     if not rows:
         return Words("The sizes that would be needed could not be computed.")

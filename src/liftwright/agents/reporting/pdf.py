@@ -3,24 +3,26 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Sequence
-from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from liftwright.agents.reporting.style import STYLE
 from liftwright.errors import LiftwrightError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+    from datetime import datetime
+
     from markdown_it.token import Token
     from nbformat import NotebookNode
 
 FONTS = Path(__file__).parent / "fonts"
-COVER = "cover"
+COVER, SIMULATED = "cover", "SIMULATED"
 _WIDTH = re.compile(r'<svg[^>]*? width=\\"([0-9.]+)')
 _PICTURE_POINTS, _PAGE_POINTS = 0.78, 480.0  # of a pixel, and of the line
 _LONGEST_WORD = 26  # in a table's cell; longer ones may be broken anywhere
 _WHOLE_TABLE = 16  # rows; longer tables may go over to the next page
+_WHOLE_CALLOUT = 3000  # characters, likewise
 _WIDE_CELL = 36  # a column with a longer text shares what width is left
 
 
@@ -52,7 +54,11 @@ def _compile(source: str, made_at: datetime) -> bytes:
 
     # A letter that our fonts lack (an emoji, Chinese) is looked for in the system's; where it is
     # nowhere, the report is worth more than the badge of accessibility.
-    attempts: tuple[tuple[bool, list[str]], ...] = ((True, ["ua-1"]), (False, ["ua-1"]), (False, []))
+    attempts: tuple[tuple[bool, Literal["ua-1"] | None], ...] = (
+        (True, "ua-1"),
+        (False, "ua-1"),
+        (False, None),
+    )
     fault = ""
     for ours_only, standards in attempts:
         try:
@@ -139,7 +145,9 @@ def _block(token: Token, inside: Sequence[Token]) -> str:
         call = "list" if kind == "bullet_list" else "enum"
         return f"#{call}{''.join(f'[{item}]' for item in _items(inside))};"
     if kind == "blockquote":
-        return f"#callout[{content}]"
+        whole = str(len(content) <= _WHOLE_CALLOUT).lower()
+        tone = "warm" if f'"{SIMULATED}' in content else "accent"
+        return f"#callout(whole: {whole}, tone: {tone})[{content}]"
     return f"#par[{content}]" if kind == "paragraph" and not token.hidden else content
 
 
@@ -165,8 +173,9 @@ def _table(tokens: Sequence[Token]) -> str:
     widths = [max(len(row[at][0].content) for row in rows) for at in range(len(aligned))]
     columns = ", ".join("1fr" if width > _WIDE_CELL else "auto" for width in widths)
     head, *body = ["".join(f"[{text}], " for _, text in row) for row in rows]
+    whole = str(len(body) <= _WHOLE_TABLE).lower()
     return (
-        f"#report-table(whole: {str(len(body) <= _WHOLE_TABLE).lower()}, columns: ({columns},), align: ({', '.join(aligned)},), "
+        f"#report-table(whole: {whole}, columns: ({columns},), align: ({', '.join(aligned)},), "
         f"table.header({head}), {''.join(body)})"
     )
 

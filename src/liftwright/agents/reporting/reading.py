@@ -296,8 +296,7 @@ def read_results(metrics: Values) -> Results:
         best=tuple(_record(Best, item) for item in _items(metrics.get("best"))),
         power=tuple(_record(PowerRow, item) for item in _items(metrics.get("power"))),
         arm_sizes={
-            str(_mapping(arm)["arm"]): _whole(_mapping(arm)["n"])
-            for arm in _items(metrics["arms"])
+            str(_mapping(arm)["arm"]): _whole(_mapping(arm)["n"]) for arm in _items(metrics["arms"])
         },
         differences=tuple(_mapping(item) for item in _items(balance.get("differences"))),
         balance_ok=cast("bool | None", balance.get("ok")),

@@ -4,6 +4,7 @@ STYLE = r"""
 #let ink = rgb("#1f2933")
 #let accent = rgb("#0b5394")
 #let faint = rgb("#d9dee4")
+#let warm = rgb("#b45309")
 #let pale = rgb("#f4f6f8")
 
 #set document(title: document-title, author: "Liftwright")
@@ -33,13 +34,13 @@ STYLE = r"""
 #show strong: set text(weight: 600)
 #show raw: set text(font: "DejaVu Sans Mono", size: 8.2pt)
 
-#let callout(body) = block(
+#let callout(whole: true, tone: accent, body) = block(
   width: 100%,
-  fill: pale,
-  stroke: (left: 2.5pt + accent),
+  fill: tone.lighten(93%),
+  stroke: (left: 2.5pt + tone),
   inset: (x: 10pt, y: 8pt),
   radius: (right: 2pt),
-  breakable: false,
+  breakable: not whole,
   body,
 )
 #let picture(data, alt, width) = align(center, image(data, format: "svg", alt: alt, width: width))

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-NOT_THERE = "–"
+NOT_THERE = "–"  # noqa: RUF001 - a dash as in printed tables
 _MARKED = re.compile(r"([\\`*_\[\]|~])")
 _LEADING = re.compile(r"^(\d*)([.)#+=>-])")
 _SMALLEST_P = 0.001

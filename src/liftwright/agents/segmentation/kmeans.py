@@ -291,6 +291,7 @@ def _name(
                 label=label,
                 description=f"They {in_words([end.words for end in ends])}.",
                 audience=tuple(dict.fromkeys(word for end in ends for word in end.audience)),
+                interests=tuple(dict.fromkeys(word for end in ends for word in end.interests)),
                 centre=centre,
                 traits=traits,
             )

@@ -50,6 +50,7 @@ class Group:
     label: str
     description: str
     audience: tuple[str, ...] = ()
+    interests: tuple[str, ...] = ()
     rules: tuple[WeightedRule, ...] = ()
     at_least: int = 0
     centre: tuple[float, ...] = ()

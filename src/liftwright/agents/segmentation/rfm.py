@@ -55,6 +55,7 @@ def fit(config: Segments, edges: Mapping[str, tuple[float, ...]], absent: Collec
                 label=band.label,
                 description=band.description,
                 audience=band.audience,
+                interests=band.interests,
                 at_least=band.at_least,
             )
             for band in bands

@@ -47,6 +47,7 @@ def fit(
             label=rule.label,
             description=rule.description,
             audience=rule.audience,
+            interests=rule.interests,
             rules=tuple(WeightedRule(when=c.when, weight=c.weight) for c in rule.conditions),
         )
         for rule in config.rules

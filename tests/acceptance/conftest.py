@@ -1,0 +1,50 @@
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+import campaign
+import metered_writer
+import stand_in
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from metered_writer import MeteredWriter
+
+
+@pytest.fixture(scope="session")
+def packages(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return stand_in.register(tmp_path_factory.mktemp("packages"))
+
+
+@pytest.fixture
+def _installed(packages: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(packages)
+
+
+@pytest.fixture(scope="session")
+def finished(tmp_path_factory: pytest.TempPathFactory, packages: Path) -> Path:
+    """A workspace with one finished run; to be copied, not changed."""
+    root = campaign.lay_down(tmp_path_factory.mktemp("finished") / "workspace")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(packages)
+        assert campaign.run(root, run_id="campaign").exit_status == 0
+    return root
+
+
+@pytest.fixture
+def workspace(finished: Path, tmp_path: Path, _installed: None) -> Path:
+    """A workspace of the test's own, without any run."""
+    return campaign.copy(finished, tmp_path / "workspace")
+
+
+@pytest.fixture
+def writer(finished: Path, workspace: Path) -> Iterator[MeteredWriter]:
+    """A paid writer that serves the test's workspace."""
+    drafts = metered_writer.drafts_of(finished / "data" / "runs" / "campaign")
+    with metered_writer.MeteredWriter(drafts).running() as running:
+        running.serve(workspace)
+        yield running

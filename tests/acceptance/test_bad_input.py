@@ -1,0 +1,662 @@
+"""What is wrong with an input ends in one message and exit 2; what was there stays as it was."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import re
+import shutil
+import subprocess
+import textwrap
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from acceptance_samples import (
+    CONTENT,
+    CUSTOMERS,
+    HEADER,
+    command,
+    configure,
+    files_of,
+    liftwright,
+    liftwright_process,
+    varied_customers,
+    write_customers,
+)
+
+from liftwright.runs import locked
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from acceptance_samples import Answer
+
+GOOD = "C00001,41,Leeds,Gold,3.5,64.20,12,0.31,0.05"
+NAMES = ",".join(HEADER)
+
+
+def refused(root: Path, *told: str, arguments: tuple[str, ...] = ()) -> Answer:
+    """Run, and see that it is refused as agreed; `told` is what the message must hold."""
+    before = files_of(root)
+    answer = liftwright(root, "run", *arguments)
+    assert_refusal(answer, *told)
+    assert files_of(root) == before
+    assert not (root / "data/runs").exists()
+    return answer
+
+
+def assert_refusal(answer: Answer, *told: str) -> None:
+    assert answer.status == 2, answer
+    assert answer.out == ""
+    assert answer.err.startswith("liftwright: ")
+    assert "Traceback" not in answer.err
+    assert answer.err.count("liftwright: ") == 1
+    for words in told:
+        assert words in answer.err
+
+
+def rewrite(root: Path, *lines: str) -> None:
+    (root / CUSTOMERS).write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
+def with_value(column: str, value: str) -> list[dict[str, str]]:
+    rows = varied_customers(20)
+    rows[6] = {**rows[6], column: value}
+    return rows
+
+
+# ── Files of customers ────────────────────────────────────────────────────────────────────────
+
+
+def test_run_customers_that_are_not_there_are_named(root: Path) -> None:
+    (root / CUSTOMERS).unlink()
+    refused(root, CUSTOMERS, "no such file")
+
+
+def test_run_customers_of_the_option_that_are_not_there_are_named(root: Path) -> None:
+    refused(root, "nobody.csv", "no such file", arguments=("--customers", "nobody.csv"))
+
+
+def test_run_customers_in_a_folder_are_refused(root: Path) -> None:
+    (root / CUSTOMERS).unlink()
+    (root / CUSTOMERS).mkdir()
+    refused(root, CUSTOMERS, "folder", "a file is expected")
+
+
+WHOLE_FILES: dict[str, tuple[bytes, tuple[str, ...]]] = {
+    "empty": (b"", ("empty", "a header line and rows are expected")),
+    "blank": (b"\n\n\n", ("line 1", "names of the columns are expected")),
+    "header only": (f"{NAMES}\n".encode(), ("no rows", "at least one row is expected")),
+    "no header": (f"{GOOD}\n{GOOD}\n".encode(), ("no column", "customer_id", "customers.yaml")),
+    "short row": (
+        f"{NAMES}\n{GOOD}\nC00002,41,Leeds\n".encode(),
+        ("line 3", "3 fields", "header has 9"),
+    ),
+    "extra field": (
+        f"{NAMES}\n{GOOD}\n{GOOD.replace('C00001', 'C00002')},9\n".encode(),
+        ("line 3", "10 fields", "header has 9"),
+    ),
+    "extra empty field": (
+        f"{NAMES}\n{GOOD}\n{GOOD.replace('C00001', 'C00002')},\n".encode(),
+        ("line 3", "10 fields", "header has 9"),
+    ),
+    "NUL byte": (f"{NAMES}\n{GOOD}\nC0\0002,{GOOD[7:]}\n".encode(), ("NUL", "UTF-8 is expected")),
+    "UTF-16": (f"{NAMES}\n{GOOD}\n".encode("utf-16"), ("UTF-16", "UTF-8")),
+    "UTF-16 without a mark": (f"{NAMES}\n{GOOD}\n".encode("utf-16-le"), ("UTF-16", "UTF-8")),
+    "open quote": (f'{NAMES}\n{GOOD}\n"C00002,{GOOD[7:]}\n'.encode(), ("line",)),
+    "spreadsheet": (b"PK\x03\x04" + b"\x00\x01" * 200, ("compressed", "CSV or Parquet")),
+    "not Parquet inside": (b"PAR1" + b"no" * 200, ("Parquet",)),
+    "column named twice": (f"{NAMES},tier\n{GOOD},Gold\n".encode(), ("line 1", "tier")),
+    "column without a name": (f"{NAMES},\n{GOOD},x\n".encode(), ("line 1", "no name")),
+}
+
+
+@pytest.mark.parametrize(("data", "told"), WHOLE_FILES.values(), ids=WHOLE_FILES)
+def test_run_file_of_customers_that_is_no_table_is_refused(
+    root: Path, data: bytes, told: tuple[str, ...]
+) -> None:
+    (root / CUSTOMERS).write_bytes(data)
+    refused(root, "customers.csv", *told)
+
+
+@pytest.mark.parametrize("column", HEADER)
+def test_run_missing_column_is_named_with_the_way_out(root: Path, column: str) -> None:
+    rows = [
+        {name: value for name, value in row.items() if name != column}
+        for row in varied_customers(20)
+    ]
+    write_customers(root, rows)
+    refused(root, CUSTOMERS, repr(column), f"columns.{column}", "null")
+
+
+def test_run_misspelt_column_is_answered_with_the_nearest(root: Path) -> None:
+    text = (root / CUSTOMERS).read_text(encoding="utf-8")
+    (root / CUSTOMERS).write_text(text.replace("avg_order_value", "avg_order_vale"), "utf-8")
+    refused(root, "'avg_order_value'", "did you mean 'avg_order_vale'")
+
+
+VALUES = {
+    "text for a number": ("avg_order_value", "plenty", "not a number"),
+    "decimal comma": ("avg_order_value", "12,50", "not a number"),
+    "thousands": ("avg_order_value", "1,250.00", "not a number"),
+    "money": ("avg_order_value", "£12.50", "not a number"),
+    "hexadecimal": ("purchase_frequency", "0x10", "not a number"),
+    "NaN": ("avg_order_value", "NaN", ""),
+    "infinite": ("avg_order_value", "inf", ""),
+    "minus infinite": ("last_engagement_days", "-Infinity", ""),
+    "overflow": ("avg_order_value", "1e999", ""),
+    "negative": ("purchase_frequency", "-1", "0"),
+    "negative days": ("last_engagement_days", "-3", "0"),
+    "old": ("age", "430", "120"),
+    "unborn": ("age", "-1", "0"),
+    "rate above one": ("historical_open_rate", "1.2", "1"),
+    "percent for a rate": ("historical_click_rate", "12%", "not a number"),
+    "missing number": ("historical_open_rate", "", "missing"),
+    "null in words": ("historical_open_rate", "NULL", "not a number"),
+    "blank id": ("customer_id", "", "missing"),
+    "id of spaces": ("customer_id", "   ", "missing"),
+    "id twice": ("customer_id", "C00003", "twice"),
+}
+
+
+@pytest.mark.parametrize(("column", "value", "told"), VALUES.values(), ids=VALUES)
+def test_run_bad_value_is_named_with_its_row(
+    root: Path, column: str, value: str, told: str
+) -> None:
+    write_customers(root, with_value(column, value))
+    answer = refused(root, CUSTOMERS, column, told)
+    # The seventh of the customers; a header stands before them.
+    assert re.search(r"row 7\b|line 8\b", answer.err), answer.err
+
+
+def test_run_bad_rows_are_counted_and_only_the_first_are_shown(root: Path) -> None:
+    rows = [{**row, "age": "999"} for row in varied_customers(200)]
+    write_customers(root, rows)
+    answer = refused(root, "200", "age")
+    assert len(answer.err) < 2000
+
+
+def test_run_refusal_tells_no_id_and_no_person(root: Path) -> None:
+    rows = [
+        {**row, "customer_id": "ada.lovelace@example.org", "location": "Ada Lovelace"}
+        for row in varied_customers(3)
+    ]
+    write_customers(root, rows)
+    answer = refused(root, "customer_id")
+    log = (root / "logs/system.log").read_text(encoding="utf-8")
+    assert "run_stopped" in log
+    for place in (answer.err, log):
+        assert "lovelace" not in place.casefold()
+
+
+def test_run_no_good_row_left_is_refused_though_rows_may_be_rejected(root: Path) -> None:
+    configure(root, "customers.on_bad_rows", "reject")
+    write_customers(root, [{**row, "age": "999"} for row in varied_customers(5)])
+    refused(root, CUSTOMERS, "no good row")
+
+
+def test_run_ids_stored_as_fractions_are_refused_with_the_way_out(root: Path) -> None:
+    rows = [
+        {**row, "customer_id": f"{number}.5"} for number, row in enumerate(varied_customers(5))
+    ]
+    write_customers(root, rows)
+    configure(root, "customers.columns.customer_id", {"from": "customer_id", "as": "integer"})
+    refused(root, CUSTOMERS, "customer_id", "not a whole number")
+
+
+def test_run_age_of_a_date_without_a_day_to_count_to_asks_for_it(root: Path) -> None:
+    configure(root, "customers.columns.age", {"from": "age", "as": "years"})
+    refused(root, "customers.yaml", "columns.age", "as_of", "--as-of")
+
+
+ORDERS = {
+    "missing file": ({}, None, "orders.csv: no such file"),
+    "missing column": ({"date": "bought"}, "customer_id,day,amount\nC00001,2026-01-01,3\n", "bought"),
+    "bad date": ({}, "customer_id,day,amount\nC00001,yesterday,3\n", "day"),
+    "bad amount": ({}, "customer_id,day,amount\nC00001,2026-01-01,lots\n", "amount"),
+    "no id": ({}, "customer_id,day,amount\n,2026-01-01,3\n", "customer_id"),
+    "injection": (
+        {"amount": "amount); drop table customers; --"},
+        "customer_id,day,amount\nC00001,2026-01-01,3\n",
+        "amount",
+    ),
+    "missing id map": (
+        {"id_map": {"path": "map.csv", "from": "a", "to": "b"}},
+        "customer_id,day,amount\nC00001,2026-01-01,3\n",
+        "map.csv: no such file",
+    ),
+}
+
+
+@pytest.mark.parametrize(("changes", "text", "told"), ORDERS.values(), ids=ORDERS)
+def test_run_bad_orders_are_refused(
+    root: Path, changes: dict[str, object], text: str | None, told: str
+) -> None:
+    entry = {"path": "orders.csv", "id": "customer_id", "date": "day", "amount": "amount"}
+    configure(root, "customers.orders", [{**entry, **changes}])
+    if text is not None:
+        (root / "orders.csv").write_text(text, encoding="utf-8")
+    refused(root, told)
+
+
+# ── Rules ─────────────────────────────────────────────────────────────────────────────────────
+
+RULES = {
+    "second statement": "age > 3; drop table customers",
+    "comment": "age > 3 -- and so on",
+    "subquery": "age > (select max(age) from customers)",
+    "file": "age in (select * from read_csv('/etc/passwd'))",
+    "function": "getenv('HOME') = 'x'",
+    "union": "age > 3 union select 1",
+    "copy": "copy customers to 'out.csv'",
+    "unknown column": "avg_order_vale > 3",
+    "no comparison": "age +",
+    "wrong kinds": "tier > 3",
+    "assignment": "age := 3",
+}
+
+
+@pytest.mark.parametrize("rule", RULES.values(), ids=RULES)
+def test_run_rule_that_is_no_condition_is_refused_with_its_place(root: Path, rule: str) -> None:
+    configure(root, "segments.rules.0.conditions.0.when", rule)
+    refused(root, "segments.yaml", "rules.0.conditions.0")
+
+
+def test_run_rule_on_a_feature_that_the_file_lacks_names_it(root: Path) -> None:
+    configure(root, "customers.columns.age", None)
+    configure(root, "segments.rules.0.conditions.0.when", "age > 40")
+    refused(root, "segments.yaml", "rules.0.conditions.0", "age")
+
+
+# ── Content ───────────────────────────────────────────────────────────────────────────────────
+
+
+def one_document(root: Path) -> Path:
+    return sorted((root / CONTENT).glob("*.json"))[0]
+
+
+def edit_document(root: Path, **changes: object) -> str:
+    file = one_document(root)
+    values: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+    for name, value in changes.items():
+        if value is None:
+            del values[name]
+        else:
+            values[name] = value
+    file.write_text(json.dumps(values), encoding="utf-8")
+    return file.name
+
+
+def test_run_content_that_is_not_there_is_refused(root: Path) -> None:
+    shutil.rmtree(root / CONTENT)
+    refused(root, CONTENT)
+
+
+def test_run_content_of_the_option_that_is_not_there_is_refused(root: Path) -> None:
+    refused(root, "nothing-here", arguments=("--content", "nothing-here"))
+
+
+def test_run_empty_folder_of_content_is_refused(root: Path) -> None:
+    for file in (root / CONTENT).iterdir():
+        file.unlink()
+    refused(root, CONTENT, "document")
+
+
+BROKEN_DOCUMENTS = {
+    "broken JSON": b'{"document_id": "a",\n "title": }',
+    "empty": b"",
+    "NUL bytes": b"\0" * 100,
+    "UTF-16": '{"document_id": "a"}'.encode("utf-16"),
+    "a number": b"42",
+    "deep": b"[" * 100_000,
+}
+
+
+@pytest.mark.parametrize("data", BROKEN_DOCUMENTS.values(), ids=BROKEN_DOCUMENTS)
+def test_run_broken_document_is_named(root: Path, data: bytes) -> None:
+    file = one_document(root)
+    file.write_bytes(data)
+    refused(root, file.name)
+
+
+BAD_FIELDS: dict[str, tuple[dict[str, object], str]] = {
+    "no id": ({"document_id": None}, "document_id"),
+    "blank title": ({"title": " "}, "title"),
+    "no content": ({"content": None}, "content"),
+    "bad day": ({"approval_date": "last week"}, "approval_date"),
+    "bad end": ({"expires_on": "2026-13-01"}, "expires_on"),
+    "audience a number": ({"audience": 3}, "audience"),
+}
+
+
+@pytest.mark.parametrize(("changes", "field"), BAD_FIELDS.values(), ids=BAD_FIELDS)
+def test_run_document_with_a_bad_field_is_named_with_it(
+    root: Path, changes: dict[str, object], field: str
+) -> None:
+    refused(root, edit_document(root, **changes), field)
+
+
+def test_run_document_id_that_comes_twice_names_both_files(root: Path) -> None:
+    file = one_document(root)
+    shutil.copy(file, file.with_name("zz-copy.json"))
+    refused(root, file.name, "zz-copy.json", file.stem)
+
+
+def test_run_all_content_expired_is_refused_without_a_run(root: Path) -> None:
+    for file in (root / CONTENT).glob("*.json"):
+        values = json.loads(file.read_text(encoding="utf-8"))
+        file.write_text(json.dumps({**values, "expires_on": "2026-01-31"}), encoding="utf-8")
+    answer = liftwright(root, "run")
+    assert answer.status in (1, 2)
+    assert "Traceback" not in answer.err
+    assert not list(root.rglob("assignments.parquet"))
+
+
+# ── Configuration ─────────────────────────────────────────────────────────────────────────────
+
+CONFIG_FILES = (
+    *("azure_config", "experiment_config", "customers", "safety_thresholds", "segments"),
+    "channels",
+)
+
+
+@pytest.mark.parametrize("name", CONFIG_FILES)
+def test_run_missing_configuration_file_is_named(root: Path, name: str) -> None:
+    (root / f"config/{name}.yaml").unlink()
+    refused(root, f"{name}.yaml")
+
+
+@pytest.mark.parametrize("name", CONFIG_FILES)
+def test_run_malformed_yaml_is_named_with_its_line(root: Path, name: str) -> None:
+    (root / f"config/{name}.yaml").write_text("a: 1\nb: [1,\nc: 2\n", encoding="utf-8")
+    answer = refused(root, f"{name}.yaml")
+    assert re.search(r"\.yaml:\d+|line \d+", answer.err)
+
+
+@pytest.mark.parametrize("name", CONFIG_FILES)
+def test_run_unknown_key_is_named(root: Path, name: str) -> None:
+    file = root / f"config/{name}.yaml"
+    file.write_text(file.read_text(encoding="utf-8") + "\nno_such_key: 1\n", encoding="utf-8")
+    refused(root, f"{name}.yaml", "no_such_key")
+
+
+WRONG_SETTINGS: dict[str, tuple[str, object, tuple[str, ...]]] = {
+    "unknown key with a near one": (
+        "experiment_config.analysis",
+        {"alhpa": 0.05},
+        ("experiment_config.yaml", "analysis.alhpa", "alpha"),
+    ),
+    "text for a number": ("experiment_config.seed", "many", ("seed", "many")),
+    "out of range": ("experiment_config.analysis.alpha", 1.5, ("analysis.alpha", "1.5")),
+    "two tones": ("experiment_config.tones", ["urgent", "friendly"], ("tones", "3")),
+    "tone named control": (
+        "experiment_config.tones",
+        ["control", "urgent", "friendly"],
+        ("tones", "control"),
+    ),
+    "tone without a prompt": (
+        "experiment_config.tones",
+        ["urgent", "friendly", "solemn"],
+        ("tone_solemn.txt",),
+    ),
+    "shares of other arms": ("experiment_config.shares", {"control": 1.0}, ("shares", "urgent")),
+    "shares beyond 1": (
+        "experiment_config.shares",
+        {"control": 0.5, "urgent": 0.5, "informational": 0.5, "friendly": 0.5},
+        ("shares", "1"),
+    ),
+    "unknown channel": ("experiment_config.channel", "pigeon", ("channel", "pigeon", "email")),
+    "unknown adapter": (
+        "azure_config.adapters.complete",
+        "embeded",
+        ("azure_config.yaml", "adapters.complete", "embeded", "embedded"),
+    ),
+    "unknown engine": ("azure_config.adapters.engine", "duck", ("adapters.engine", "duckdb")),
+    "adapter without its options": (
+        "azure_config.adapters.complete",
+        "openai_compatible",
+        ("openai_compatible", "base_url"),
+    ),
+    "threshold above 7": ("safety_thresholds.threshold", 8, ("threshold", "8")),
+    "threshold of no category": (
+        "safety_thresholds.categories",
+        {"rudeness": 2},
+        ("safety_thresholds.yaml", "rudeness"),
+    ),
+    "two segments": ("segments.rules", [], ("segments.yaml", "rules")),
+    "limits crossed": (
+        "channels.email.variant.body_min_words",
+        500,
+        ("channels.yaml", "body_min_words"),
+    ),
+    "unknown method": ("segments.method", "magic", ("segments.yaml", "method", "kmeans")),
+    "conversion of no kind": (
+        "customers.columns.age",
+        {"from": "age", "as": "decades"},
+        ("customers.yaml", "columns.age"),
+    ),
+}
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "told"), WRONG_SETTINGS.values(), ids=WRONG_SETTINGS
+)
+def test_run_wrong_setting_is_named_with_file_key_and_what_is_allowed(
+    root: Path, key: str, value: object, told: tuple[str, ...]
+) -> None:
+    configure(root, key, value)
+    refused(root, *told)
+
+
+PROMPTS = {
+    "unknown placeholder": ("base_template.txt", "{passages} {weather}", "weather"),
+    "missing placeholder": ("base_template.txt", "Write for {brand}.", "passages"),
+    "open brace": ("base_template.txt", "{passages", ""),
+    "no subject": ("control_message.txt", "Thank you.", "Subject"),
+    "empty": ("tone_urgent.txt", "", ""),
+}
+
+
+@pytest.mark.parametrize(("name", "text", "told"), PROMPTS.values(), ids=PROMPTS)
+def test_run_wrong_prompt_template_is_named(root: Path, name: str, text: str, told: str) -> None:
+    (root / "config/prompts" / name).write_text(text, encoding="utf-8")
+    refused(root, name, told)
+
+
+def test_run_missing_prompt_template_is_named(root: Path) -> None:
+    (root / "config/prompts/base_template.txt").unlink()
+    refused(root, "base_template.txt")
+
+
+OPTIONS = {
+    "unknown key": (("--set", "analysis.alhpa=0.1"), "alhpa"),
+    "no value": (("--set", "seed"), "seed"),
+    "wrong value": (("--set", "seed=-1"), "seed"),
+    "run id that leads away": (("--run-id", "../elsewhere"), "--run-id"),
+    "run id of dots": (("--run-id", ".."), "--run-id"),
+    "day that is none": (("--as-of", "2026-02-30"), "as_of"),
+    "missing engagement": (("--engagement", "nowhere.csv"), "nowhere.csv"),
+}
+
+
+@pytest.mark.parametrize(("arguments", "told"), OPTIONS.values(), ids=OPTIONS)
+def test_run_wrong_option_is_refused(
+    root: Path, arguments: tuple[str, ...], told: str
+) -> None:
+    refused(root, told, arguments=arguments)
+
+
+def test_run_in_a_folder_that_is_no_workspace_says_how_to_make_one(tmp_path: Path) -> None:
+    answer = liftwright(tmp_path / "nothing", "run")
+    assert_refusal(answer, "config", "liftwright init")
+    assert not (tmp_path / "nothing").exists()
+
+
+def test_init_into_a_folder_that_holds_something_leaves_it_alone(root: Path) -> None:
+    before = files_of(root)
+    assert_refusal(liftwright(None, "init", str(root)), str(root), "empty folder")
+    assert files_of(root) == before
+
+
+# ── Folders and disks ─────────────────────────────────────────────────────────────────────────
+
+
+def test_run_folder_of_runs_that_is_a_file_is_refused(root: Path) -> None:
+    (root / "data/runs").write_text("in the way", encoding="utf-8")
+    before = files_of(root)
+    assert_refusal(liftwright(root, "run"), "data/runs", "cannot be written")
+    assert files_of(root) == before
+
+
+def test_run_folder_of_logs_that_is_a_file_is_refused(root: Path) -> None:
+    (root / "logs").write_text("in the way", encoding="utf-8")
+    assert_refusal(liftwright(root, "run"), "logs", "cannot be written")
+    assert not (root / "data/runs").exists()
+
+
+def test_run_audit_log_that_is_a_folder_stops_the_run_before_anything_is_decided(
+    root: Path,
+) -> None:
+    (root / "logs/safety_audit.log").mkdir(parents=True)
+    answer = liftwright(root, "run", "--run-id", "stopped")
+    assert_refusal(answer, "safety_audit.log")
+    folder = root / "data/runs/stopped"
+    assert not (folder / "decisions.json").exists()
+    assert not (folder / "assignments.parquet").exists()
+
+
+@contextlib.contextmanager
+def mounted(folder: Path, size: str, *, read_only: bool = False) -> Iterator[None]:
+    """A small file system of its own at `folder`, with what the folder holds now."""
+    mount = shutil.which("mount")
+    if os.geteuid() != 0 or mount is None:
+        pytest.skip("a small file system can be mounted by root alone")
+    aside = folder.with_name("aside")
+    shutil.copytree(folder, aside)
+    done = subprocess.run(
+        [mount, "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(folder)],
+        capture_output=True,
+        check=False,
+        timeout=30,
+    )
+    if done.returncode != 0:
+        pytest.skip("this machine does not let a small file system be mounted")
+    try:
+        shutil.copytree(aside, folder, dirs_exist_ok=True)
+        if read_only:
+            subprocess.run([mount, "-o", "remount,ro", str(folder)], check=True, timeout=30)
+        yield
+    finally:
+        subprocess.run(["umount", "-l", str(folder)], check=True, timeout=30)  # noqa: S607
+        shutil.rmtree(aside)
+
+
+def fill(folder: Path, leave: int) -> None:
+    """Take all room on a file system but the last bytes."""
+    room = shutil.disk_usage(folder).free - leave
+    with (folder / "filler").open("wb") as file:
+        file.write(b"\0" * max(room, 0))
+
+
+def test_run_workspace_that_is_read_only_is_refused(root: Path) -> None:
+    with mounted(root, "64m", read_only=True):
+        assert_refusal(liftwright_process(root, "run"), "cannot be written", "Read-only")
+
+
+@pytest.mark.parametrize("leave", [0, 8 << 10, 100 << 10])
+def test_run_full_disk_stops_with_one_message_and_goes_on_once_there_is_room(
+    root: Path, leave: int
+) -> None:
+    with mounted(root, "64m"):
+        before = files_of(root)
+        fill(root, leave)
+        answer = liftwright_process(root, "run", "--run-id", "tight")
+        assert_refusal(answer, "No space left")
+        folder = root / "data/runs/tight"
+        # Whatever is there is whole: a file of a run is never half of one.
+        for file in folder.rglob("*.json"):
+            json.loads(file.read_text(encoding="utf-8"))
+        assert not [file for file in folder.rglob(".*") if file.stat().st_size]
+        (root / "filler").unlink()
+        assert {name: data for name, data in files_of(root).items() if name in before} == before
+
+
+# ── Two at once ───────────────────────────────────────────────────────────────────────────────
+
+
+def test_run_second_run_at_once_is_refused_and_names_the_first(root: Path) -> None:
+    hold = textwrap.dedent(
+        """
+        import sys
+        from pathlib import Path
+        from liftwright.runs import locked
+        with locked(Path(sys.argv[1])):
+            print("held", flush=True)
+            sys.stdin.read()
+        """
+    )
+    python, *_ = command(root)
+    with subprocess.Popen(
+        [python, "-c", hold, str(root)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as first:
+        assert first.stdout is not None
+        assert first.stdout.readline() == b"held\n"
+        before = files_of(root)
+        answer = liftwright_process(root, "run")
+        assert_refusal(answer, f"process {first.pid}", "under way")
+        assert files_of(root) == before
+        first.communicate()
+    with locked(root):
+        """The first is gone, and the workspace is free again."""
+
+
+# ── Commands that only read ───────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("status",),
+        ("status", "no-such-run"),
+        ("report",),
+        ("verify", "no-such-run"),
+        ("approve", "no-such-run", "no-such-variant"),
+        ("search",),
+        ("search", "tent", "--content", "nowhere"),
+        ("search", "--queries", "nowhere.jsonl"),
+        ("screen", "nowhere.jsonl"),
+        ("ground", "nowhere.jsonl"),
+    ],
+    ids=" ".join,
+)
+def test_reading_commands_on_what_is_not_there_are_refused(
+    root: Path, arguments: tuple[str, ...]
+) -> None:
+    answer = liftwright(root, *arguments)
+    assert_refusal(replace(answer, out=""))
+
+
+LINES: dict[str, Callable[[Path], object]] = {
+    "broken": lambda file: file.write_bytes(b'{"id": 1, "text": "a"}\n{"id": 2,\n'),
+    "no text": lambda file: file.write_bytes(b'{"id": 1, "text": "a"}\n{"id": 2}\n'),
+    "a list": lambda file: file.write_bytes(b'{"id": 1, "text": "a"}\n[1]\n'),
+    "Latin-1": lambda file: file.write_bytes(b'{"id": 1, "text": "caf\xe9"}\n'),
+}
+
+
+@pytest.mark.parametrize("verb", ["screen", "ground", "search"])
+@pytest.mark.parametrize("write", LINES.values(), ids=LINES)
+def test_lines_that_cannot_be_read_are_refused_with_their_number(
+    root: Path, verb: str, write: Callable[[Path], object]
+) -> None:
+    file = root / "texts.jsonl"
+    write(file)
+    given = ("--queries", str(file)) if verb == "search" else (str(file),)
+    answer = liftwright(root, verb, *given, "--json")
+    assert answer.status == 2
+    assert_refusal(replace(answer, out=""), "texts.jsonl")
+    for line in answer.out.splitlines():
+        json.loads(line)
