@@ -36,6 +36,12 @@ prices:
     as_of: 2026-11-01
 engine_threads: 1
 """
+CHANNELS = """
+email:
+  variant: {body_min_words: 30, body_max_words: 200}
+  control: {body_min_words: 10, body_max_words: 200}
+  footer: "{brand}"
+"""
 DOCUMENTS = (
     "how-tarnwick-began",
     "delivery-options",
@@ -59,6 +65,7 @@ def lay_down(root: Path, *, screen: str = stand_in.NAME) -> Path:
     """A workspace with the small campaign; gives its folder."""
     init_workspace(root)
     (root / "config" / "azure_config.yaml").write_text(SERVICES.format(screen=screen))
+    (root / "config" / "channels.yaml").write_text(CHANNELS)
     for file in (root / "data" / "content" / "approved_content").iterdir():
         if file.stem not in DOCUMENTS:
             file.unlink()

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import contextlib
 import json
+import re
 import threading
 from collections import Counter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import yaml
 
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
 MODEL = "served-model"
 INPUT_USD, OUTPUT_USD = 2.0e-6, 8.0e-6  # as the campaign's configuration prices the model
 LONGEST_REPLY = 800
+CALL_TO_ACTION = "Have a look whenever you like."
+_LEAD = re.compile(r"^[^.:]{3,40}: (?=[A-Z])")
 
 
 class MeteredWriter:
@@ -98,10 +101,23 @@ class MeteredWriter:
 
 
 def drafts_of(run: Path) -> dict[str, tuple[str, str]]:
-    """What a finished run wrote, by prompt."""
-    variants = json.loads((run / "variants.json").read_text())["variants"]
-    assert all(variant["attempts"] == 1 for variant in variants)
-    return {variant["prompt"]: (variant["subject"], variant["body"]) for variant in variants}
+    """What a finished run of the composer wrote, by prompt: its cited sentences, unframed."""
+    drafts = {}
+    claims = {entry["variant_id"]: entry["claims"] for entry in _read(run / "claims.json")}
+    for variant in _read(run / "variants.json")["variants"]:
+        sentences = []
+        for claim in claims[variant["variant_id"]]:
+            if claim["verdict"] == "supported":
+                passage = variant["passages"][claim["source"]["index"]]
+                said = _LEAD.sub("", claim["text"].partition(" [Source:")[0])
+                sentences.append(f"{said} [Source: {passage['title']}, {passage['section']}]")
+        body = "\n\n".join([*sentences, CALL_TO_ACTION])
+        drafts[variant["prompt"]] = (variant["subject"], body)
+    return drafts
+
+
+def _read(file: Path) -> Any:
+    return json.loads(file.read_text())
 
 
 def most_usd(prompt: str) -> float:

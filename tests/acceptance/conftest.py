@@ -1,12 +1,15 @@
 from __future__ import annotations
 
+import shutil
 from typing import TYPE_CHECKING
 
 import pytest
 
+import acceptance_samples
 import campaign
 import metered_writer
 import stand_in
+from liftwright.workspace import Workspace
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -48,3 +51,29 @@ def writer(finished: Path, workspace: Path) -> Iterator[MeteredWriter]:
     with metered_writer.MeteredWriter(drafts).running() as running:
         running.serve(workspace)
         yield running
+
+
+# ── Small workspaces of the sample brand (acceptance_samples) ─────────────────────────────────
+
+
+@pytest.fixture(scope="session")
+def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small workspace that no test changes, its content indexed."""
+    root = acceptance_samples.lay_down(tmp_path_factory.mktemp("template") / "workspace")
+    Workspace(root).index()
+    shutil.rmtree(root / "logs")
+    return root
+
+
+@pytest.fixture
+def root(template: Path, tmp_path: Path) -> Path:
+    """A small workspace of the test's own, without any run."""
+    return shutil.copytree(template, tmp_path / "workspace")
+
+
+@pytest.fixture(scope="session")
+def complete(template: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small workspace with one complete run, `done`; to be read or copied, not changed."""
+    root = shutil.copytree(template, tmp_path_factory.mktemp("complete") / "workspace")
+    assert acceptance_samples.liftwright(root, "run", "--run-id", "done", "--json").status == 0
+    return root

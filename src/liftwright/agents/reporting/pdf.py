@@ -63,7 +63,7 @@ def _compile(source: str, made_at: datetime) -> bytes:
     for ours_only, standards in attempts:
         try:
             return bytes(
-                typst.compile(
+                typst.compile(  # type: ignore[misc] # its type of input cannot be inferred
                     source.encode(),
                     font_paths=[str(FONTS)],
                     ignore_system_fonts=ours_only,

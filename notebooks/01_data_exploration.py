@@ -1,0 +1,161 @@
+# %% [markdown]
+# # 01 Data exploration
+#
+# What the customer list and the approved content of this workspace hold, before anything is done
+# with them: completeness, ranges, distributions, and which features go together.
+
+# %%
+from pathlib import Path
+
+import altair as alt
+import pandas as pd
+
+from liftwright.agents.reporting.charts import chart_of
+from liftwright.agents.reporting.words import Words, count, number, percent, table
+from liftwright.content import read_documents
+from liftwright.settings import read_settings
+
+ROOT = Path.cwd().parent if Path.cwd().name == "notebooks" else Path.cwd()
+settings = read_settings(ROOT)
+customers = pd.read_csv(ROOT / settings.customers.path, dtype={"customer_id": "string"})
+numeric = list(customers.select_dtypes("number").columns)
+Words(
+    f"{len(customers):,} customers, {customers.shape[1]} columns; "
+    f"{customers['customer_id'].duplicated().sum()} ids occur twice."
+)
+
+# %% [markdown]
+# ## Completeness and ranges
+#
+# Age, location and tier may be missing; the other columns may not.
+
+# %%
+Words(
+    table(
+        ("Column", ">Missing", ">Mean", ">Median", ">Std", ">Least", ">Most"),
+        [
+            (
+                name,
+                count(customers[name].isna().sum()),
+                *(
+                    number(float(customers[name].agg(of)))
+                    for of in ("mean", "median", "std", "min", "max")
+                ),
+            )
+            for name in numeric
+        ]
+        + [
+            (name, count(customers[name].isna().sum()), *[""] * 5)
+            for name in customers.columns
+            if name not in numeric
+        ],
+    )
+)
+
+# %% [markdown]
+# ## Distributions
+
+# %%
+binned = []
+for name in numeric:
+    cut = pd.cut(customers[name].dropna(), bins=20)
+    binned += [
+        {"feature": name.replace("_", " "), "from": b.left, "to": b.right, "customers": int(n)}
+        for b, n in cut.value_counts(sort=False).items()
+    ]
+bars = (
+    alt.Chart()
+    .mark_bar(color="#0072B2")
+    .encode(
+        x=alt.X("from:Q", title=None, bin="binned"),
+        x2="to:Q",
+        y=alt.Y("customers:Q", title="customers"),
+    )
+    .properties(width=190, height=110)
+)
+chart_of(
+    bars.facet("feature:N", columns=3, data=alt.InlineData(values=binned)).resolve_scale(
+        x="independent", y="independent"
+    ),
+    "Histograms of the customers' numeric features.",
+)
+
+# %% [markdown]
+# ## Tiers and locations
+
+# %%
+tiers = customers["tier"].fillna("(none)").value_counts()
+places = customers["location"].fillna("(none)").value_counts()
+Words(
+    table(
+        ("Tier", ">Customers", ">Share"),
+        [(t, count(n), percent(n / len(customers))) for t, n in tiers.items()],
+    )
+    + "\n\n"
+    + table(
+        ("Location (the ten largest)", ">Customers"),
+        [(p, count(n)) for p, n in places.head(10).items()],
+    )
+)
+
+# %% [markdown]
+# ## Which features go together
+#
+# Spearman's rank correlation, which no single extreme customer can sway.
+
+# %%
+correlation = customers[numeric].corr(method="spearman")
+pairs = [
+    {"a": a.replace("_", " "), "b": b.replace("_", " "), "r": round(float(correlation.loc[a, b]), 2)}
+    for a in numeric
+    for b in numeric
+]
+square = alt.Chart(alt.InlineData(values=pairs)).encode(
+    x=alt.X("a:N", title=None, sort=None, axis=alt.Axis(labelAngle=-35, labelLimit=200)),
+    y=alt.Y("b:N", title=None, sort=None, axis=alt.Axis(labelLimit=200)),
+)
+heat = square.mark_rect().encode(
+    color=alt.Color("r:Q", scale=alt.Scale(scheme="blueorange", domain=[-1, 1]), legend=None)
+)
+chart_of(
+    (heat + square.mark_text(fontSize=11).encode(text=alt.Text("r:Q", format="+.2f"))).properties(
+        width=380, height=230
+    ),
+    "Rank correlations between the customers' features.",
+)
+
+# %%
+strongest = max((p for p in pairs if p["a"] < p["b"]), key=lambda p: abs(p["r"]))
+Words(
+    f"The strongest relation is between {strongest['a']} and {strongest['b']} "
+    f"({strongest['r']:+.2f})."
+)
+
+# %% [markdown]
+# ## Approved content
+
+# %%
+documents = read_documents(ROOT / settings.experiment.content.path).documents
+frame = pd.DataFrame(
+    [
+        {
+            "category": d.category,
+            "paragraphs": sum(len(s.paragraphs) for s in d.sections),
+            "words": sum(len(p.split()) for s in d.sections for p in s.paragraphs),
+            "expires": d.expires_on is not None,
+        }
+        for d in documents
+    ]
+)
+grouped = frame.groupby("category").agg(
+    documents=("words", "size"), paragraphs=("paragraphs", "sum"), words=("words", "sum"),
+    expire=("expires", "sum"),
+)  # fmt: skip
+Words(
+    f"{len(documents)} documents, approved from {min(d.approval_date for d in documents)} to "
+    f"{max(d.approval_date for d in documents)}.\n\n"
+    + table(
+        ("Category", ">Documents", ">Paragraphs", ">Words", ">With an expiry date"),
+        [(name, *map(count, row)) for name, row in zip(grouped.index, grouped.values, strict=True)],
+    )
+)

@@ -1,0 +1,142 @@
+# %% [markdown]
+# # 03 Retrieval quality
+#
+# Which approved passages each segment's query finds, how relevant they are by score, and how
+# relevant they are to someone who reads them.
+
+# %%
+from pathlib import Path
+
+import altair as alt
+import pandas as pd
+
+from liftwright import Workspace
+from liftwright.agents.reporting.charts import chart_of
+from liftwright.agents.reporting.reading import read_run
+from liftwright.agents.reporting.words import Words, count, number, percent, plain, table
+
+ROOT = Path.cwd().parent if Path.cwd().name == "notebooks" else Path.cwd()
+workspace = Workspace(ROOT)
+run = read_run(workspace.run().folder)
+found = pd.DataFrame(
+    [
+        {
+            "segment": segment,
+            "rank": rank,
+            "document_id": p.document_id,
+            "title": p.title,
+            "paragraph_index": p.paragraph_index,
+            "score": p.score,
+            "fallback": p.fallback,
+            "text": p.text,
+        }
+        for segment, passages in run.passages.items()
+        for rank, p in enumerate(passages, start=1)
+    ]
+)
+sizes = found.groupby("segment").size()
+Words(
+    f"{len(found)} passages for {len(sizes)} segments, {sizes.min()} to {sizes.max()} each; "
+    f"{int(found['fallback'].sum())} are fallbacks; scores from {found['score'].min():.2f} to "
+    f"{found['score'].max():.2f}; the longest has {found['text'].str.split().str.len().max()} words."
+)
+
+# %% [markdown]
+# ## Scores
+
+# %%
+points = [
+    {"segment": r.segment, "rank": r.rank, "score": round(r.score, 3)} for r in found.itertuples()
+]
+chart_of(
+    alt.Chart(alt.InlineData(values=points))
+    .mark_line(point=alt.OverlayMarkDef(size=50))
+    .encode(
+        x=alt.X("rank:O", title="rank", axis=alt.Axis(labelAngle=0)),
+        y=alt.Y("score:Q", scale=alt.Scale(domain=[0, 1])),
+        color=alt.Color("segment:N", sort=None),
+    )
+    .properties(width=430, height=190),
+    "Relevance score by rank for each segment.",
+)
+
+# %% [markdown]
+# ## Graded by hand
+#
+# Each passage was read against its segment and graded in `retrieval_grades.csv`: 2 is fit for a
+# message to this segment, 1 is true and harmless for it but not made for it, 0 does not belong in
+# such a message. **Graded by the developers**, not by an independent reader, and not blind. A
+# passage without a grade counts as not relevant. Relevant is a grade of 1 or 2.
+
+# %%
+grades = pd.read_csv(ROOT / "notebooks" / "retrieval_grades.csv")
+graded = found.merge(grades, how="left", on=["segment", "document_id", "paragraph_index"])
+Words(
+    table(
+        ("Segment", ">Rank", "Document", ">Score", ">Grade", "Why"),
+        [
+            (
+                r.segment,
+                r.rank,
+                f"{r.title}, paragraph {r.paragraph_index}",
+                number(r.score),
+                "none" if pd.isna(r.grade) else int(r.grade),
+                "" if pd.isna(r.why) else r.why,
+            )
+            for r in graded.itertuples()
+        ],
+    )
+)
+
+# %%
+relevant = graded["grade"].fillna(0) >= 1
+by_segment = relevant.groupby(graded["segment"], sort=False).agg(["sum", "size"])
+share = float(relevant.mean())
+ungraded = int(graded["grade"].isna().sum())
+Words(
+    table(
+        ("Segment", ">Relevant", ">Found", ">Share"),
+        [
+            (label, count(hits), count(size), percent(hits / size))
+            for label, (hits, size) in zip(by_segment.index, by_segment.values, strict=True)
+        ]
+        + [("All", count(relevant.sum()), count(len(graded)), percent(share))],
+    )
+    + f"\n\n**{percent(share)} of the passages are relevant; the aim of 80% is "
+    f"{'met' if share >= 0.8 else 'not met'}.** Fit for the segment (grade 2): "
+    f"{percent(float((graded['grade'] == 2).mean()))}. Without a grade: {ungraded}."
+)
+
+# %% [markdown]
+# ## Asking in a person's words
+#
+# The same index, asked as a person would.
+
+# %%
+questions = (
+    "how do I return a jacket that does not fit",
+    "what do gold members get",
+    "sleeping bag for cold nights",
+)
+Words(
+    table(
+        ("Question", "Best document", ">Score"),
+        [
+            (question, best.title, number(best.score))
+            for question in questions
+            for best in workspace.search(question, top_k=1)
+        ],
+    )
+)
+
+# %% [markdown]
+# ## Passages in full
+
+# %%
+Words(
+    "\n\n".join(
+        f"**{plain(segment)}**\n\n"
+        + "\n".join(f"- {plain(r.title)}: {plain(r.text)}" for r in group.itertuples())
+        for segment, group in found.groupby("segment", sort=False)
+    )
+)

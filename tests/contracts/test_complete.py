@@ -1,0 +1,213 @@
+"""The contract of the port `complete`: whoever writes the messages.
+
+A new adapter joins by one line in `ADAPTERS`, and a rig that says how it is made and how it fails.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import pytest
+
+from compatible_server import Answer, CompatibleServer, chat_completion, failure
+from contracts.promises import Fault, Rig, check_frozen, check_identity, check_meter, in_threads
+from liftwright.adapters.embedded_composer import EmbeddedComposer
+from liftwright.adapters.openai_compatible import CompatibleWriter
+from liftwright.domain import Completion, Prompt
+from liftwright.errors import ProviderError, ProviderRefused, ProviderUnavailable
+from liftwright.settings import OpenAICompatible, Price
+from writing_samples import FRAMES, LIMITS, PASSAGES, SEGMENT
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from compatible_server import Request
+
+KEY = "sk-canary-5f1d"
+PRICE = Price.model_validate(
+    {
+        "input_usd_per_million": 1.0,
+        "cached_input_usd_per_million": 0.1,
+        "output_usd_per_million": 4.0,
+        "as_of": "2026-11-01",
+    }
+)
+
+
+def prompt(tone: str = "friendly", **changes: object) -> Prompt:
+    made = Prompt(
+        text=f"CANARY-PROMPT for {tone}",
+        brand="Hollow Pine 47",
+        segment=SEGMENT,
+        tone=tone,
+        passages=PASSAGES,
+        limits=LIMITS,
+    )
+    return replace(made, **changes)  # type: ignore[arg-type]
+
+
+def composer() -> Iterator[Rig]:
+    changed = FRAMES["friendly"].model_copy(update={"greetings": ("Good day,",)})
+    yield Rig(
+        make=lambda: EmbeddedComposer(FRAMES),
+        others={
+            "frames": lambda: EmbeddedComposer({**FRAMES, "friendly": changed}),
+            "tones": lambda: EmbeddedComposer({"friendly": FRAMES["friendly"]}),
+        },
+        faults={
+            "no frames for the tone": Fault(
+                arrange=lambda: EmbeddedComposer({"urgent": FRAMES["urgent"]}),
+                error=ProviderRefused,
+            )
+        },
+    )
+
+
+def openai_compatible() -> Iterator[Rig]:
+    with CompatibleServer().running() as server:
+        server.otherwise = _echo
+
+        def make(**changes: object) -> CompatibleWriter:
+            values = {"base_url": server.url, "model": "small", **changes}
+            return CompatibleWriter(
+                OpenAICompatible.model_validate(values),
+                api_key=KEY,
+                timeout_seconds=5.0,
+                price=PRICE,
+            )
+
+        def failing(answer: Answer) -> Callable[[], CompatibleWriter]:
+            def arrange() -> CompatibleWriter:
+                server.script.append(answer)
+                return make(structured_output=False)
+
+            return arrange
+
+        answers = {
+            "overload": (failure(429), ProviderUnavailable),
+            "server fault": (failure(500), ProviderUnavailable),
+            "broken reply": (Answer(body=b'{"choices": [{"mess'), ProviderUnavailable),
+            "lost connection": (
+                Answer(body=chat_completion("{}"), cut_after=20),
+                ProviderUnavailable,
+            ),
+            "credentials": (failure(401), ProviderRefused),
+            "bad request": (failure(400), ProviderRefused),
+            "content filter": (failure(400, "content_filter"), ProviderRefused),
+        }
+        yield Rig(
+            make=make,
+            others={
+                "model": lambda: make(model="large"),
+                "temperature": lambda: make(temperature=None),
+                "length": lambda: make(max_output_tokens=64),
+                "server": lambda: make(base_url="http://127.0.0.1:9/v1"),
+            },
+            metered=True,
+            faults={
+                name: Fault(arrange=failing(answer), error=error)
+                for name, (answer, error) in answers.items()
+            },
+            calls=lambda: len(server.requests),
+            secret=KEY,
+        )
+
+
+def _echo(request: Request) -> Answer:
+    text = json.dumps({"subject": "A subject", "body": f"Answer to: {request.prompt[-40:]}"})
+    return Answer(body=chat_completion(text))
+
+
+ADAPTERS = {
+    "embedded": composer,
+    "openai_compatible": openai_compatible,
+}
+
+
+@pytest.fixture(params=ADAPTERS.values(), ids=ADAPTERS)
+def rig(request: pytest.FixtureRequest) -> Iterator[Rig]:
+    yield from request.param()
+
+
+def test_identity_is_stable_and_changes_with_what_changes_the_reply(rig: Rig) -> None:
+    check_identity(rig)
+
+
+def test_identity_is_not_changed_by_calls(rig: Rig) -> None:
+    write = rig.make()
+    before = write.identity
+    write(prompt())
+    assert write.identity == before
+
+
+def test_metered_says_whether_calls_cost_or_leave_the_machine(rig: Rig) -> None:
+    check_meter(rig)
+
+
+def test_call_gives_one_frozen_completion_that_holds_subject_and_body(rig: Rig) -> None:
+    reply = rig.make()(prompt())
+    assert isinstance(reply, Completion)
+    check_frozen(reply)
+    message = json.loads(reply.text)
+    assert message["subject"].strip()
+    assert message["body"].strip()
+    assert reply.model
+
+
+def test_call_reports_tokens_and_cost_in_range(rig: Rig) -> None:
+    reply = rig.make()(prompt())
+    tokens = reply.tokens
+    assert 0 <= tokens.cached_input <= tokens.input
+    assert tokens.output >= 0
+    assert math.isfinite(reply.cost_usd)
+    assert (reply.cost_usd > 0) is rig.metered, "paid calls cost something, free ones nothing"
+
+
+def test_call_makes_one_attempt_and_no_more(rig: Rig) -> None:
+    write = rig.make()
+    before = rig.calls() if rig.calls else 0
+    write(prompt())
+    assert rig.calls is None or rig.calls() - before == 1
+
+
+def test_call_with_feedback_is_answered_too(rig: Rig) -> None:
+    reply = rig.make()(prompt(feedback=("the body has 12 words; allowed: 150 to 200",)))
+    assert json.loads(reply.text)["body"]
+
+
+def test_call_from_threads_gives_what_single_calls_give(rig: Rig) -> None:
+    write = rig.make()
+    requests = [
+        prompt(tone, text=f"{tone} {turn}")
+        for turn in range(4)
+        for tone in ("urgent", "informational", "friendly")
+    ]
+    alone = [write(one).text for one in requests]
+    assert [reply.text for reply in in_threads(write, requests)] == alone
+
+
+def test_call_that_fails_raises_a_provider_error_in_our_words(rig: Rig) -> None:
+    for name, fault in rig.faults.items():
+        write = fault.arrange()
+        before = rig.calls() if rig.calls else 0
+        with pytest.raises(fault.error) as caught:
+            write(prompt())
+        assert isinstance(caught.value, ProviderError), name
+        for canary in ("CANARY-PROMPT", "SERVER WORDS", rig.secret or "CANARY"):
+            assert canary not in str(caught.value), name
+        assert rig.calls is None or rig.calls() - before == 1, f"{name}: asked again by itself"
+
+
+def test_call_after_a_failure_is_answered(rig: Rig) -> None:
+    for name, fault in rig.faults.items():
+        with pytest.raises(ProviderError):
+            fault.arrange()(prompt())
+        assert rig.make()(prompt()).text, name
+
+
+def test_repr_shows_no_secret(rig: Rig) -> None:
+    write = rig.make()
+    assert not rig.secret or rig.secret not in f"{write!r} {vars(write)!r} {write.identity!r}"

@@ -1,0 +1,117 @@
+"""The contract of the port `screen`: whoever looks for harm in a text."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from contracts.promises import Fault, Rig, check_frozen, check_identity, check_meter, in_threads
+from liftwright import models
+from liftwright.adapters.embedded_embed import MiniLmEmbed
+from liftwright.adapters.embedded_screen import EmbeddedScreen
+from liftwright.domain import CATEGORIES, Finding
+from liftwright.errors import ModelBroken, ProviderError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+HARMLESS = "Our shops open at nine, and the new rucksacks are in."
+THREAT = "I will come to your house tonight and stab you to death."
+TEXTS = (
+    HARMLESS,
+    THREAT,
+    "",
+    "   \n\n ",
+    "ok",
+    "Grüße aus Kendal – 20 % ⛺",
+    "[Source: Boots, Care] £5",
+)
+
+
+def embedded(folder: Path) -> Iterator[Rig]:
+    embed = MiniLmEmbed()
+    broken = folder / "broken"
+    broken.mkdir()
+    for name in ("screener.json", "lexicon.json"):
+        (broken / name).write_bytes((models.FOLDER / name).read_bytes()[:-40])
+    yield Rig(
+        make=lambda: EmbeddedScreen(embed),
+        others={"model files": lambda: EmbeddedScreen(embed, broken)},
+        faults={
+            "broken files": Fault(
+                arrange=lambda: EmbeddedScreen(embed, broken), error=ModelBroken
+            ),
+            "missing files": Fault(
+                arrange=lambda: EmbeddedScreen(embed, folder / "none"), error=ModelBroken
+            ),
+        },
+    )
+
+
+ADAPTERS = {"embedded": embedded}
+
+
+@pytest.fixture(params=ADAPTERS.values(), ids=ADAPTERS)
+def rig(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Rig]:
+    yield from request.param(tmp_path)
+
+
+def severities(findings: tuple[Finding, ...]) -> dict[str, int]:
+    return {finding.category: finding.severity for finding in findings}
+
+
+def test_identity_is_stable_and_changes_with_what_changes_the_reply(rig: Rig) -> None:
+    check_identity(rig)
+
+
+def test_metered_says_whether_calls_cost_or_leave_the_machine(rig: Rig) -> None:
+    check_meter(rig)
+
+
+@pytest.mark.parametrize("text", TEXTS)
+def test_call_gives_one_frozen_finding_for_each_of_the_four_categories(
+    rig: Rig, text: str
+) -> None:
+    findings = rig.make()(text)
+    assert isinstance(findings, tuple)
+    assert sorted(finding.category for finding in findings) == sorted(CATEGORIES)
+    for finding in findings:
+        check_frozen(finding)
+
+
+@pytest.mark.parametrize("text", TEXTS)
+def test_call_keeps_scales_and_places_in_range(rig: Rig, text: str) -> None:
+    for finding in rig.make()(text):
+        assert finding.check == "safety"
+        assert finding.severity in (0, 2, 4, 6)
+        assert 0 <= finding.score <= 1
+        assert (finding.start is None) is (finding.end is None)
+        if finding.start is not None:
+            assert 0 <= finding.start < finding.end <= len(text)
+
+
+def test_call_tells_a_threat_from_a_shop_notice(rig: Rig) -> None:
+    screen = rig.make()
+    assert severities(screen(THREAT))["violence"] > 4
+    assert max(severities(screen(HARMLESS)).values()) <= 2
+
+
+def test_call_finds_one_bad_sentence_among_many_good_ones(rig: Rig) -> None:
+    buried = f"{HARMLESS} " * 15 + THREAT + f" {HARMLESS}" * 15
+    assert severities(rig.make()(buried))["violence"] > 4
+
+
+def test_call_gives_equal_findings_for_equal_text_in_any_thread(rig: Rig) -> None:
+    screen = rig.make()
+    alone = [screen(text) for text in TEXTS]
+    assert in_threads(screen, TEXTS) == alone
+
+
+def test_call_that_fails_raises_a_provider_error_without_the_text(rig: Rig) -> None:
+    for fault in rig.faults.values():
+        with pytest.raises(fault.error) as caught:
+            fault.arrange()(THREAT)
+        assert isinstance(caught.value, ProviderError)
+        assert "stab" not in str(caught.value)
