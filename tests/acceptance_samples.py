@@ -60,7 +60,7 @@ SETTINGS: Mapping[str, object] = {
             "label": "Long Gone",
             "description": "They have not been seen for long.",
             "audience": ["lapsed customers"],
-            "conditions": [{"when": "recency_score <= 2"}, {"when": "monetary_score <= 3"}],
+            "conditions": [{"when": "recency_score <= 2"}],
         },
         {
             "label": "All Others",

@@ -26,7 +26,7 @@ class Moments:
     def __init__(self, root: Path, met: Path) -> None:
         self._root, self._met_file = str(root.resolve()), met
         self._met = {tuple(json.loads(line)) for line in met.read_text().splitlines()}
-        self._counts: dict[tuple[str, str], int] = {}
+        self._counts: dict[tuple[str, str, str], int] = {}
         self._stage = ""
 
     def tell(self, step: Step) -> None:
@@ -45,8 +45,9 @@ class Moments:
             self._at("open", "safety_audit.log")
 
     def _at(self, what: str, name: str) -> None:
-        seen = self._counts[what, name] = self._counts.get((what, name), 0) + 1
-        moment = (self._stage, what, name, seen)
+        place = (self._stage, what, name)
+        seen = self._counts[place] = self._counts.get(place, 0) + 1
+        moment = (*place, seen)
         if moment in self._met:
             return
         self._met.add(moment)

@@ -11,6 +11,8 @@ import random
 import threading
 import time
 from collections import defaultdict
+from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeVar
 
@@ -18,7 +20,7 @@ from liftwright.errors import LiftwrightError, ProviderUnavailable
 from liftwright.log import event, fault
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from liftwright.settings import Calls as CallSettings
 
@@ -142,6 +144,24 @@ class Calls:
             entry.attempts += attempts
             entry.errors += failed
         return latency_ms
+
+
+def at_once(jobs: Iterable[Callable[[], R]], workers: int) -> list[R]:
+    """What the jobs give, in their order; so many of them are under way at a time.
+
+    The first error, in that order, is raised once the jobs under way have ended; no other begins.
+
+    Args:
+        jobs: each is run in a thread, in the log context of the caller.
+        workers: jobs under way at a time, at most.
+    """
+    with ThreadPoolExecutor(max_workers=workers) as pool:
+        running = [pool.submit(copy_context().run, job) for job in jobs]
+        try:
+            return [job.result() for job in running]
+        finally:
+            for job in running:
+                job.cancel()
 
 
 def _totals(service: _Service) -> ServiceTotals:

@@ -17,7 +17,7 @@ from liftwright.errors import BudgetSpent, IntegrityError
 from liftwright.log import event
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from liftwright.ports import Store
 
@@ -157,6 +157,12 @@ class Ledger:
         with self._lock:
             self._calls += 1
         return encoded
+
+    def replies(self, terms: Terms[R]) -> Iterator[R]:
+        """The replies of one port that the run paid for; those from memory are not among them."""
+        for row in self._store.rows(run_id=self._run_id, status="done"):
+            if row["port"] == terms.port:
+                yield _decoded(terms, str(row["key"]), row)
 
     def check_budget(self) -> None:
         """Raise again what a call was refused for, where an agent went on without its reply.

@@ -11,12 +11,14 @@ Each stage reads what the earlier ones wrote, calls one agent, and writes its ow
 from __future__ import annotations
 
 from collections.abc import Mapping  # noqa: TC003 - records are read back by their annotations
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 from liftwright.agents import generation, grounding, reporting, retrieval, safety
 from liftwright.agents.experimentation import Assignment, assign, design_experiment, measure
 from liftwright.agents.segmentation import Segmentation, segment_customers
+from liftwright.calls import at_once
 from liftwright.content import invalid_on
 from liftwright.domain import (
     ASSIGNMENTS,
@@ -113,6 +115,15 @@ class Observed:
 def segment(work: Work) -> str:
     """Every customer into exactly one segment."""
     report = work.customers
+    event(
+        "customers_read",
+        agent="segmentation",
+        level="warning" if report.warnings else "info",
+        rows_in=report.rows_in,
+        rows_kept=report.rows_kept,
+        rejected=report.rejected,
+        warnings=report.warnings,
+    )
     found = segment_customers(
         work.tables,
         work.settings.segments,
@@ -121,6 +132,8 @@ def segment(work: Work) -> str:
     )
     work.tables.write("segmented", work.folder.file("segmented.parquet"), SEGMENTED)
     work.tables.write("rejected", work.folder.file("rejected.parquet"), REJECTED)
+    # The examples may show values; they belong to the refusal alone.
+    work.folder.write("customers.json", replace(report, examples=()))
     work.folder.write("segments.json", found)
     return f"{found.customers:,} customers in {len(found.segments)} segments"
 
@@ -223,14 +236,20 @@ def screen(work: Work) -> str:
     variants = work.folder.read("variants.json", Variants).all
     approvals = {approval.variant_id: approval for approval in read_approvals(work)}
     policy, decisions, records = work.settings.safety, [], []
-    for variant in variants:
-        decision = safety.screen_variant(
+
+    def decide(variant: Variant) -> SafetyDecision:
+        return safety.screen_variant(
             variant,
             work.screen,
             policy,
             decided_at=utc_now(),
             approval_required=work.settings.experiment.approval.required,
         )
+
+    # What screens on this machine has all its processors already.
+    workers = work.settings.services.calls.concurrency if work.screen.metered else 1
+    screened = at_once([partial(decide, variant) for variant in variants], workers)
+    for variant, decision in zip(variants, screened, strict=True):
         taken = [decision]
         approval = approvals.get(variant.variant_id)
         if (
@@ -309,7 +328,7 @@ STAGES = (
         name="segment",
         run=segment,
         inputs=("customers",),
-        writes=("segmented.parquet", "segments.json", "rejected.parquet"),
+        writes=("segmented.parquet", "segments.json", "rejected.parquet", "customers.json"),
         settings=lambda w: (
             _of(w.settings.customers),
             _of(w.settings.segments),

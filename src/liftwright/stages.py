@@ -166,6 +166,11 @@ class Work:
         return self._ledger is not None
 
     @property
+    def paid(self) -> Ledger | None:
+        """The ledger, where this run has asked it for anything, be it in an earlier process."""
+        return self.ledger if self.ledger_used or self.run.metered_calls else None
+
+    @property
     def complete(self) -> Guarded[Prompt, Completion]:
         """The writer."""
         terms = complete_terms(self.settings.services)
@@ -258,7 +263,9 @@ def _carry_out(stage: Stage, work: Work, key: str) -> None:
         finished_at=utc_now(),
     )
     others = tuple(s for s in work.run.stages if s.name != stage.name)
-    work.save(stages=(*others, record))
+    # Counted with the stage: a process that dies later must not forget that the run has paid.
+    calls = work.paid.calls if work.paid else 0
+    work.save(stages=(*others, record), metered_calls=calls)
     event("stage_finished", agent="pipeline", seconds=seconds)
     work.ports.telemetry("stage", {"stage": stage.name, "seconds": seconds})
     work.notify(Step(stage=stage.name, state="done", note=note))

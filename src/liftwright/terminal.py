@@ -138,9 +138,10 @@ def show_run(outcome: RunOutcome, *, json: bool) -> None:
         return
     out = _out()
     if outcome.exit_status != 0:
-        out.print(
-            f"[bold red]{outcome.run.status.replace('_', ' ')}[/]: {escape(str(outcome.reason))}"
-        )
+        status = outcome.run.status.replace("_", " ")
+        reason = str(outcome.reason).removeprefix(f"{status}: ")
+        out.print(f"[bold red]{status}[/]: {escape(reason)}")
+    _print_customers(out, folder)
     _print_messages(out, folder)
     if outcome.exit_status == 0:
         metrics = folder.raw("metrics.json")
@@ -158,10 +159,18 @@ def show_run(outcome: RunOutcome, *, json: bool) -> None:
 def _summary(folder: RunFolder) -> dict[str, Json]:
     """The counts that the closing table shows."""
     found: dict[str, Json] = {}
+    if folder.file("customers.json").is_file():
+        read = folder.raw("customers.json")
+        assert isinstance(read, dict)  # noqa: S101 - written by the product
+        found |= {
+            "customers": {name: read[name] for name in ("rows_in", "rows_kept", "rejected")},
+            "warnings": read["warnings"],
+        }
     if folder.file("segments.json").is_file():
         segments = folder.raw("segments.json")
         assert isinstance(segments, dict)  # noqa: S101 - written by the product
         found["segments"] = {one["label"]: one["size"] for one in segments["segments"]}
+        found["warnings"] = [*found.get("warnings", []), *segments["warnings"]]
     if folder.file("failures.json").is_file():
         found["failed"] = len(folder.read_list("failures.json", Failure))
     if folder.file("variants.json").is_file():
@@ -171,6 +180,22 @@ def _summary(folder: RunFolder) -> dict[str, Json]:
         for status in ("pass", "block", "waiting"):
             found[status] = sum(decision.status == status for decision in decisions)
     return found
+
+
+def _print_customers(out: Console, folder: RunFolder) -> None:
+    if not folder.file("customers.json").is_file():
+        return
+    read = folder.raw("customers.json")
+    assert isinstance(read, dict)  # noqa: S101 - written by the product
+    rejected = sum(read["rejected"].values())
+    out.print(
+        f"customers: {read['rows_in']:,} rows in = {read['rows_kept']:,} kept + "
+        f"{rejected:,} rejected"
+    )
+    for reason, rows in read["rejected"].items():
+        out.print(f"[yellow]![/] rejected: {rows:,} rows, {escape(reason)}")
+    for warning in read["warnings"]:
+        out.print(f"[yellow]![/] {escape(warning)}")
 
 
 def _print_messages(out: Console, folder: RunFolder) -> None:
@@ -196,39 +221,42 @@ def _print_messages(out: Console, folder: RunFolder) -> None:
             *(str(count) for count in (*counts, failed)),
         )
     out.print(table)
+    for warning in segments["warnings"]:
+        out.print(f"[yellow]![/] {escape(warning)}")
     control = next((one for i, one in status.items() if i not in {v.variant_id for v in variants}))
     out.print(f"control message: {control.status}")
 
 
 def _print_comparisons(out: Console, metrics: Mapping[str, Json], *, only: str | None) -> None:
-    table = Table(title="Lift over control", title_justify="left")
-    for name in ("segment", "arm", "metric"):
-        table.add_column(name, overflow="fold")
-    for name in ("n", "control n", "rate", "control", "lift", "interval", "p adj."):
-        table.add_column(name, justify="right", no_wrap=True)
-    table.add_column("")
-    level = 1 - float(_number(metrics["alpha"]))
     rows = metrics["comparisons"]
     assert isinstance(rows, list)  # noqa: S101 - written by the product
-    for row in rows:
-        if only is not None and row["segment"] != only:
-            continue
+    shown = [row for row in rows if only is None or row["segment"] == only]
+    by_segment = any(row["segment"] != "all" for row in shown)
+    table = Table(title="Lift over control", title_justify="left")
+    if by_segment:
+        table.add_column("segment", overflow="fold")
+    table.add_column("arm", overflow="fold")
+    table.add_column("metric", no_wrap=True)
+    for name in ("n", "rate", "control", "lift", "interval", "p adj."):
+        table.add_column(name, justify="right", no_wrap=True)
+    table.add_column("sign.", no_wrap=True)
+    level = 1 - float(_number(metrics["alpha"]))
+    for row in shown:
         table.add_row(
-            escape(row["segment"]),
+            *((escape(row["segment"]),) if by_segment else ()),
             escape(row["arm"]),
             escape(row["metric"]),
-            f"{row['n_treatment']:,}",
-            f"{row['n_control']:,}",
+            f"{row['n_treatment']:,} / {row['n_control']:,}",
             _value(row["treatment"], row["kind"]),
             _value(row["control"], row["kind"]),
             _percent(row["lift"]),
             _interval(row["lift_ci"]),
             "–" if row["p_adjusted"] is None else f"{row['p_adjusted']:.3g}",
-            "[green]significant[/]" if row["significant"] else "not significant",
+            "[green]yes[/]" if row["significant"] else "no",
         )
     table.caption = (
-        f"intervals at {level:.0%}, not adjusted; p adjusted ({metrics['correction']}); "
-        "n counts what was delivered or analysed"
+        f"n: units of the arm / of the control; intervals at {level:.0%}, not adjusted; "
+        f"p adjusted ({metrics['correction']}); sign.: significant"
     )
     out.print(table)
     srm = metrics["srm"]

@@ -235,7 +235,7 @@ def test_write_on_a_full_disk_names_the_folder(engine: Engine, tmp_path: Path) -
 
 def test_rows_beyond_the_memory_are_refused_with_the_setting_to_raise(tmp_path: Path) -> None:
     engine = DuckDBEngine(tmp_path, memory="20MB", threads=1)
-    with pytest.raises(InputError, match="engine_memory|disk is full"):
+    with pytest.raises(InputError, match=r"engine_memory|disk is full"):
         engine.rows("select list(repeat(cast(i as varchar), 50)) from range(3000000) as t(i)")
     engine.close()
 

@@ -20,7 +20,7 @@ TEXTS = (
     "A coat that stays dry in wet weather.",
     "Interest rates were left unchanged.",
     "",
-    "Zelt für zwei Personen – 2,4 kg ⛺",
+    "Zelt für zwei Personen - 2,4 kg ⛺",
 )
 
 

@@ -25,7 +25,7 @@ TEXTS = (
     "",
     "   \n\n ",
     "ok",
-    "Grüße aus Kendal – 20 % ⛺",
+    "Grüße aus Kendal - 20 % ⛺",
     "[Source: Boots, Care] £5",
 )
 
@@ -40,9 +40,7 @@ def embedded(folder: Path) -> Iterator[Rig]:
         make=lambda: EmbeddedScreen(embed),
         others={"model files": lambda: EmbeddedScreen(embed, broken)},
         faults={
-            "broken files": Fault(
-                arrange=lambda: EmbeddedScreen(embed, broken), error=ModelBroken
-            ),
+            "broken files": Fault(arrange=lambda: EmbeddedScreen(embed, broken), error=ModelBroken),
             "missing files": Fault(
                 arrange=lambda: EmbeddedScreen(embed, folder / "none"), error=ModelBroken
             ),
@@ -71,9 +69,7 @@ def test_metered_says_whether_calls_cost_or_leave_the_machine(rig: Rig) -> None:
 
 
 @pytest.mark.parametrize("text", TEXTS)
-def test_call_gives_one_frozen_finding_for_each_of_the_four_categories(
-    rig: Rig, text: str
-) -> None:
+def test_call_gives_one_frozen_finding_for_each_of_the_four_categories(rig: Rig, text: str) -> None:
     findings = rig.make()(text)
     assert isinstance(findings, tuple)
     assert sorted(finding.category for finding in findings) == sorted(CATEGORIES)

@@ -3,6 +3,9 @@ from __future__ import annotations
 import math
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from statsmodels.stats.multitest import multipletests
 
 from liftwright.stats import Correction, adjust_p_values
 
@@ -25,3 +28,15 @@ def test_adjust_p_values_leaves_missing_ones_out_of_the_family(
 def test_adjust_p_values_of_no_tests_is_empty_handed() -> None:
     assert adjust_p_values([None]) == [None]
     assert adjust_p_values([]) == []
+
+
+@given(
+    p_values=st.lists(st.floats(0, 1), min_size=1, max_size=40),
+    correction=st.sampled_from(("holm", "bh")),
+)
+def test_adjust_p_values_of_any_family_agrees_with_statsmodels(
+    p_values: list[float], correction: Correction
+) -> None:
+    method = {"holm": "holm", "bh": "fdr_bh"}[correction]
+    expected = multipletests(p_values, method=method)[1]
+    assert adjust_p_values(p_values, correction) == pytest.approx(expected, rel=1e-12, abs=0)

@@ -219,7 +219,7 @@ def test_load_customers_age_conversions_give_known_values(
 
 
 @pytest.mark.parametrize(
-    ("column", "mapped", "field", "reason"),
+    "case",
     [
         ("age", {"as": "years"}, "2026-03-02", "age is out of range"),
         ("age", {"as": "years"}, "1850-01-01", "age is out of range"),
@@ -233,8 +233,9 @@ def test_load_customers_age_conversions_give_known_values(
     ],
 )
 def test_load_customers_what_does_not_convert_is_a_bad_row(
-    tables: Tables, tmp_path: Path, column: str, mapped: dict[str, Any], field: str, reason: str
+    tables: Tables, tmp_path: Path, case: tuple[str, dict[str, Any], str, str]
 ) -> None:
+    column, mapped, field, reason = case
     with pytest.raises(DataError) as raised:
         load(
             tables,

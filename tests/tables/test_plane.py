@@ -115,7 +115,7 @@ def test_quantile_edges_any_values_equal_the_sorted_list(
 ) -> None:
     present = sorted(v for v in values if v is not None)
     listed = ", ".join("(null)" if v is None else f"({v})" for v in values)
-    tables.keep("listed", f"select cast(v as double) as v from (values {listed}) as t(v)")
+    tables.keep("listed", f"select cast(v as double) as v from (values {listed}) as t(v)")  # noqa: S608 - a test
     if not present:
         return
     rank = math.ceil(round(fraction * len(present), 9))

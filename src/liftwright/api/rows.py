@@ -96,13 +96,14 @@ def to_rows(rows: RowsLike) -> list[dict[str, Any]]:
 
 
 def to_frame(tables: Tables, source: str) -> pd.DataFrame:
-    """A table of customers as a DataFrame, ordered by id; times are text in ISO-8601."""
+    """A table of customers as a DataFrame, ordered by id; times are UTC text in ISO-8601."""
     import pandas as pd
 
     tables.keep("answer", f"select * from {source}", stored=False)  # noqa: S608 - our own text
     kinds = tables.columns("answer")
     columns = ", ".join(
-        f"strftime({identifier(name)}, '%Y-%m-%dT%H:%M:%SZ') as {identifier(name)}"
+        f"strftime({identifier(name)} at time zone 'UTC', '%Y-%m-%dT%H:%M:%SZ') "
+        f"as {identifier(name)}"
         if kind is Kind.TIME
         else identifier(name)
         for name, kind in kinds.items()

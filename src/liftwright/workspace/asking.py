@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from liftwright.agents import grounding, safety
-from liftwright.content import read_documents
+from liftwright.content import invalid_on, read_documents
 from liftwright.domain import Query, to_json
 from liftwright.errors import DataError
 from liftwright.log import Log, logging_to
@@ -91,10 +92,14 @@ def search_texts(
 ) -> Iterator[tuple[Json, tuple[Passage, ...]]]:
     """For each query its id and the best passage of each document, best first."""
     with logging_to(Log(work.root / "logs")):
-        report = work.ports.index(_documents(work, content), progress=work.advance)
+        documents = _documents(work, content)
+        # What may not be used today is not found today, here as in a run.
+        invalid = invalid_on(documents, datetime.now(UTC).date())
+        excluded = tuple(document.document_id for document in invalid)
+        report = work.ports.index(documents, progress=work.advance)
         search = work.ports.search(report.name)
         for name, text in queries:
-            query = Query(text=text, top_k=top_k, min_score=min_score)
+            query = Query(text=text, top_k=top_k, min_score=min_score, excluded=excluded)
             yield name, work.calls.make("search", partial(search, query))
 
 

@@ -402,12 +402,11 @@ def _stop(
 ) -> RunOutcome:
     """Write how the run ended, with what it came to."""
     seconds = round(time.perf_counter() - started, 3)
-    paid = work.ledger.calls if work.ledger_used else work.run.metered_calls
     work.save(
         status=status,
         reason=reason,
         finished_at=utc_now(),
-        metered_calls=paid,
+        metered_calls=work.paid.calls if work.paid else 0,
         totals=totals_of(work, seconds),
     )
     level = "info" if status == COMPLETE else "warning"

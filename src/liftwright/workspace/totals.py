@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from liftwright.agents.segmentation import Segmentation
 from liftwright.domain import to_json
-from liftwright.pipeline import Variants
+from liftwright.guard import complete_terms
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -15,13 +15,9 @@ if TYPE_CHECKING:
 
 
 def totals_of(work: Work, seconds: float) -> Mapping[str, object]:
-    """The totals of run.json; tokens and cost are those of all drafts of the kept variants."""
-    folder = work.folder
-    variants = (
-        folder.read("variants.json", Variants).variants
-        if folder.file("variants.json").is_file()
-        else ()
-    )
+    """The totals of run.json: calls, tokens and cost are those that this run paid for."""
+    folder, paid = work.folder, work.paid
+    replies = tuple(paid.replies(complete_terms(work.settings.services))) if paid else ()
     customers = (
         folder.read("segments.json", Segmentation).customers
         if folder.file("segments.json").is_file()
@@ -33,17 +29,12 @@ def totals_of(work: Work, seconds: float) -> Mapping[str, object]:
             "customers": customers,
             "rejected": sum(work.customers.rejected.values()) if work.customers_read else None,
         },
-        "metered_calls": work.ledger.calls if work.ledger_used else 0,
-        "replayed_calls": work.ledger.replayed if work.ledger_used else 0,
+        "metered_calls": paid.calls if paid else 0,
+        "replayed_calls": paid.replayed if paid else 0,
         "tokens": {
-            name: sum(getattr(variant.tokens, name) for variant in variants)
+            name: sum(getattr(reply.tokens, name) for reply in replies)
             for name in ("input", "cached_input", "output")
         },
-        "cost_usd": round(
-            work.ledger.spent_usd
-            if work.ledger_used
-            else sum(variant.cost_usd for variant in variants),
-            6,
-        ),
+        "cost_usd": round(paid.spent_usd, 6) if paid else 0.0,
         "services": to_json(work.calls.totals()),
     }

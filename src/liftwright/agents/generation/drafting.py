@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import re
 import time
-from concurrent.futures import ThreadPoolExecutor
-from contextvars import copy_context
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
@@ -14,12 +12,13 @@ from liftwright import text as texts
 from liftwright.agents.generation.checks import Draft, Rules, check_draft, citations_of
 from liftwright.agents.generation.form import read_reply
 from liftwright.agents.generation.prompts import BASE_TEMPLATE, Writing, render_prompt
+from liftwright.calls import at_once
 from liftwright.domain import Failure, Tokens, Variant, fingerprint, utc_now
 from liftwright.errors import ProviderError
 from liftwright.log import event
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Collection, Mapping, Sequence
 
     from liftwright.domain import Completion, Passage, Prompt, Segment
     from liftwright.ports import Complete
@@ -69,10 +68,10 @@ def generate_variants(  # noqa: PLR0913 - the stage's inputs, each its own
         for segment in segments
     ]
     every = [drafting for drafts in series for drafting in drafts]
-    with ThreadPoolExecutor(max_workers=writing.concurrency) as pool:
-        _run_all(pool, [partial(drafting.write, complete, check) for drafting in every])
-        # Which of two alike is written again must not hang on which thread was first.
-        _run_all(pool, [partial(_tell_apart, drafts, complete, check) for drafts in series])
+    workers = writing.concurrency
+    at_once([partial(drafting.write, complete, check) for drafting in every], workers)
+    # Which of two alike is written again must not hang on which thread was first.
+    at_once([partial(_tell_apart, drafts, complete, check) for drafts in series], workers)
     outcomes = [drafting.outcome for drafting in every]
     for drafting in every:
         drafting.report()
@@ -80,16 +79,6 @@ def generate_variants(  # noqa: PLR0913 - the stage's inputs, each its own
         tuple(outcome for outcome in outcomes if isinstance(outcome, Variant)),
         tuple(outcome for outcome in outcomes if isinstance(outcome, Failure)),
     )
-
-
-def _run_all(pool: ThreadPoolExecutor, jobs: Iterable[Callable[[], None]]) -> None:
-    running = [pool.submit(copy_context().run, job) for job in jobs]
-    try:
-        for job in running:
-            job.result()
-    finally:
-        for job in running:
-            job.cancel()
 
 
 def _tell_apart(drafts: Sequence[_Drafting], complete: Complete, check: Check | None) -> None:

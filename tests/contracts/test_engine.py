@@ -1,0 +1,227 @@
+"""The contract of the port `engine`: whoever runs the statements of the data plane."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import pytest
+
+from contracts.promises import Rig as PortRig
+from contracts.promises import check_identity, check_meter
+from liftwright.adapters.duckdb import DuckDBEngine
+from liftwright.domain import Column, Kind, Table
+from liftwright.errors import DataError, InputError
+from liftwright.ports import Source
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from liftwright.ports import Engine
+
+PAIRS = Table(
+    name="pairs",
+    columns=(Column(name="name", kind=Kind.TEXT), Column(name="n", kind=Kind.INTEGER)),
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class EngineRig:
+    """An engine under its contract: `make` starts another one of the same kind."""
+
+    make: Callable[[], Engine]
+    folder: Path
+
+
+def duckdb(folder: Path) -> EngineRig:
+    return EngineRig(
+        make=lambda: DuckDBEngine(folder / "spill", memory="500MB", threads=2), folder=folder
+    )
+
+
+ADAPTERS = {"duckdb": duckdb}
+
+
+@pytest.fixture(params=ADAPTERS.values(), ids=ADAPTERS)
+def rig(request: pytest.FixtureRequest, tmp_path: Path) -> EngineRig:
+    made: EngineRig = request.param(tmp_path)
+    return made
+
+
+@pytest.fixture
+def engine(rig: EngineRig) -> Iterator[Engine]:
+    opened = rig.make()
+    yield opened
+    opened.close()
+
+
+def csv(folder: Path, text: str, name: str = "rows.csv") -> Source:
+    file = folder / name
+    file.write_text(text, encoding="utf-8")
+    return Source(path=file)
+
+
+def test_identity_is_stable_and_the_engine_runs_here(rig: EngineRig) -> None:
+    engines = [rig.make(), rig.make()]
+    try:
+        port = PortRig(make=lambda: engines[0])
+        check_identity(port)
+        check_meter(port)
+        assert engines[0].identity == engines[1].identity
+    finally:
+        for one in engines:
+            one.close()
+
+
+def test_open_gives_every_column_as_text_in_its_exact_bytes(engine: Engine, rig: EngineRig) -> None:
+    names = engine.open("t", csv(rig.folder, 'id,Wert\n007,"1,50"\n1e3,\n=cmd|x, é \n'))
+    assert names == ("id", "Wert")
+    assert [tuple(row) for row in engine.rows('select _row, id, "Wert" from t order by _row')] == [
+        (1, "007", "1,50"),
+        (2, "1e3", None),
+        (3, "=cmd|x", " é "),
+    ]
+
+
+def test_open_parquet_gives_what_write_wrote(engine: Engine, rig: EngineRig) -> None:
+    file = rig.folder / "out" / "pairs.parquet"
+    statement = "select 'b' as name, 2 as n union all select 'a', 1 order by name"
+    assert engine.write(statement, file, PAIRS) == 2
+    assert engine.open("back", Source(path=file, text=False)) == ("name", "n")
+    assert [tuple(row) for row in engine.rows("select name, n from back order by _row")] == [
+        ("a", 1),
+        ("b", 2),
+    ]
+    assert engine.open("words", Source(path=file)) == ("name", "n")
+    assert [tuple(row) for row in engine.rows("select n from words order by n")] == [("1",), ("2",)]
+
+
+def test_open_missing_file_raises_a_data_error_that_names_it(
+    engine: Engine, rig: EngineRig
+) -> None:
+    with pytest.raises(DataError, match=r"none\.csv"):
+        engine.open("t", Source(path=rig.folder / "none.csv"))
+
+
+def test_open_misshapen_file_raises_a_data_error_with_its_line(
+    engine: Engine, rig: EngineRig
+) -> None:
+    engine.open("t", csv(rig.folder, "a,b\n1,2\nCANARY\n"))
+    with pytest.raises(DataError, match=r"rows\.csv: line 3") as caught:
+        engine.rows("select count(a) from t")
+    assert "CANARY" not in str(caught.value)
+
+
+def test_keep_stored_holds_the_rows_of_that_moment(engine: Engine) -> None:
+    engine.keep("base", "select 1 as x")
+    engine.keep("copy", "select x from base")
+    engine.keep("view", "select x from base", stored=False)
+    engine.keep("base", "select 2 as x")
+    assert engine.rows("select x from copy")[0][0] == 1
+    assert engine.rows("select x from view")[0][0] == 2
+
+
+def test_keep_replaces_whatever_had_the_name(engine: Engine) -> None:
+    for stored in (True, False, False, True, True):
+        engine.keep("name", f"select {int(stored)} as x", stored=stored)
+        assert engine.rows("select x from name")[0][0] == int(stored)
+    engine.keep("name", "select x + 1 as x from name")
+    assert engine.rows("select x from name")[0][0] == 2
+
+
+def test_rows_gives_values_of_python(engine: Engine) -> None:
+    row = engine.rows("select 'a', 1, 0.5e0, true, null")[0]
+    assert tuple(row) == ("a", 1, 0.5, True, None)
+
+
+def test_rows_gives_a_time_as_utc_text_wherever_the_machine_stands(engine: Engine) -> None:
+    moment = "cast('2026-01-02T03:04:05+02:00' as timestamp with time zone) at time zone 'UTC'"
+    assert engine.rows(f"select cast({moment} as varchar)")[0][0] == "2026-01-02 01:04:05"
+
+
+def test_write_keeps_the_statements_order_and_the_tables_types(
+    engine: Engine, rig: EngineRig
+) -> None:
+    file = rig.folder / "pairs.parquet"
+    statement = "select cast(i as varchar) as n, 'x' as name from range(5) as r(i) order by i desc"
+    assert engine.write(statement, file, PAIRS) == 5
+    engine.open("back", Source(path=file, text=False))
+    assert [row[0] for row in engine.rows("select n from back order by _row")] == [4, 3, 2, 1, 0]
+
+
+def test_write_equal_rows_twice_makes_equal_files(engine: Engine, rig: EngineRig) -> None:
+    digests = set()
+    for name in ("one", "two"):
+        file = rig.folder / f"{name}.parquet"
+        engine.write("select 'a' as name, 1 as n", file, PAIRS)
+        digests.add(hashlib.sha256(file.read_bytes()).hexdigest())
+    assert len(digests) == 1
+
+
+def test_write_that_fails_leaves_the_old_file_and_no_other(engine: Engine, rig: EngineRig) -> None:
+    file = rig.folder / "out" / "pairs.parquet"
+    engine.write("select 'old' as name, 1 as n", file, PAIRS)
+    before = file.read_bytes()
+    with pytest.raises(Exception, match=r"."):
+        engine.write("select 'new' as name, cast('x' as bigint) as n", file, PAIRS)
+    assert file.read_bytes() == before
+    assert [path.name for path in file.parent.iterdir()] == ["pairs.parquet"]
+
+
+def test_write_where_a_file_stands_in_the_way_raises_an_input_error(
+    engine: Engine, rig: EngineRig
+) -> None:
+    blocker = rig.folder / "blocker"
+    blocker.write_text("a file", encoding="utf-8")
+    with pytest.raises(InputError, match="blocker"):
+        engine.write("select 'a' as name, 1 as n", blocker / "pairs.parquet", PAIRS)
+
+
+def test_functions_give_the_same_numbers_on_every_engine(engine: Engine) -> None:
+    digest = hashlib.md5(b"salt:C1", usedforsecurity=False).hexdigest()
+    slices = [int(digest[k * 8 : k * 8 + 8], 16) for k in range(4)]
+    columns = ", ".join(f"u32(md5('salt:' || 'C1'), {k})" for k in range(4))
+    assert [int(str(value)) for value in engine.rows(f"select {columns}")[0]] == slices
+
+
+@pytest.mark.parametrize(
+    ("text", "number"),
+    [
+        ("1.5", 1.5),
+        ("-2e3", -2000.0),
+        (" 7 ", 7.0),
+        ("1_000", None),
+        ("1,5", None),
+        ("", None),
+        ("x", None),
+    ],
+)
+def test_number_of_reads_only_what_is_written_as_a_number(
+    engine: Engine, text: str, number: float | None
+) -> None:
+    assert engine.rows(f"select number_of('{text}')")[0][0] == number
+
+
+@pytest.mark.parametrize("text", ["epoch", "infinity", "today", "tomorrow", "03/04/2026", ""])
+def test_time_of_guesses_nothing(engine: Engine, text: str) -> None:
+    assert engine.rows(f"select time_of('{text}')")[0][0] is None
+
+
+def test_two_engines_do_not_see_each_others_tables(rig: EngineRig) -> None:
+    one, two = rig.make(), rig.make()
+    try:
+        one.keep("t", "select 1 as x")
+        two.keep("t", "select 2 as x")
+        assert (one.rows("select x from t")[0][0], two.rows("select x from t")[0][0]) == (1, 2)
+    finally:
+        one.close()
+        two.close()
+
+
+def test_close_gives_back_every_file(rig: EngineRig) -> None:
+    opened = rig.make()
+    opened.keep("t", "select * from range(1000)")
+    opened.close()
+    assert [path for path in rig.folder.rglob("*") if path.is_file()] == []

@@ -1,0 +1,98 @@
+"""The contracts of `secrets`, `telemetry` and `track`: ports that a run may not notice."""
+
+from __future__ import annotations
+
+import hashlib
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+import pytest
+
+from contracts.promises import in_threads
+from liftwright.adapters.environment import EnvironmentSecrets
+from liftwright.adapters.silent import JsonTrack, NoTelemetry
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from liftwright.ports import Secrets, Telemetry, Track
+
+VALUE = "canary-secret-91ac"
+KNOWN = {"SOME_KEY": VALUE, "EMPTY": ""}
+
+SECRETS = {"environment": lambda: EnvironmentSecrets(KNOWN)}
+TELEMETRY = {"off": NoTelemetry}
+TRACKERS = {"json": JsonTrack}
+
+
+@pytest.fixture(params=SECRETS.values(), ids=SECRETS)
+def secrets(request: pytest.FixtureRequest) -> Secrets:
+    made: Secrets = request.param()
+    return made
+
+
+@pytest.fixture(params=TELEMETRY.values(), ids=TELEMETRY)
+def telemetry(request: pytest.FixtureRequest) -> Telemetry:
+    made: Telemetry = request.param()
+    return made
+
+
+@pytest.fixture(params=TRACKERS.values(), ids=TRACKERS)
+def track(request: pytest.FixtureRequest) -> Track:
+    made: Track = request.param()
+    return made
+
+
+def test_secrets_gives_the_value_of_a_name(secrets: Secrets) -> None:
+    assert secrets("SOME_KEY") == VALUE
+
+
+@pytest.mark.parametrize("name", ["EMPTY", "UNKNOWN", "", "some_key"])
+def test_secrets_without_a_value_gives_none(secrets: Secrets, name: str) -> None:
+    assert secrets(name) is None
+
+
+def test_secrets_shows_no_value_in_its_representation(secrets: Secrets) -> None:
+    assert VALUE not in f"{secrets} {secrets!r}"
+
+
+def test_secrets_answers_from_threads(secrets: Secrets) -> None:
+    assert in_threads(secrets, ["SOME_KEY", "UNKNOWN"] * 20) == [VALUE, None] * 20
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [{}, {"stage": "segment", "seconds": 0.5}, {"at": datetime(2026, 1, 2, tzinfo=UTC), "x": None}],
+)
+def test_telemetry_takes_a_span_and_never_fails(
+    telemetry: Telemetry, fields: dict[str, object]
+) -> None:
+    before = dict(fields)
+    telemetry("liftwright.stage", fields)
+    assert fields == before
+
+
+def test_telemetry_takes_spans_from_threads(telemetry: Telemetry) -> None:
+    spans = [{"number": number} for number in range(40)]
+    assert in_threads(lambda span: telemetry("call", span), spans) == [None] * 40
+
+
+def test_track_takes_a_finished_run_and_leaves_its_folder_alone(
+    track: Track, tmp_path: Path
+) -> None:
+    run: dict[str, object] = {"run_id": "r1", "status": "complete", "totals": {"calls": 3}}
+    folder = tmp_path / "r1"
+    folder.mkdir()
+    (folder / "run.json").write_text('{"run_id": "r1"}', encoding="utf-8")
+    (folder / "metrics.json").write_text('{"n": 4}', encoding="utf-8")
+
+    def digests() -> dict[str, str]:
+        return {
+            path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in folder.iterdir()
+        }
+
+    before, given = digests(), dict(run)
+    for _ in range(2):  # a run that is measured again is told again
+        track(run, folder)
+    assert digests() == before
+    assert run == given
