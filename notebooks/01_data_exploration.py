@@ -106,7 +106,11 @@ Words(
 # %%
 correlation = customers[numeric].corr(method="spearman")
 pairs = [
-    {"a": a.replace("_", " "), "b": b.replace("_", " "), "r": round(float(correlation.loc[a, b]), 2)}
+    {
+        "a": a.replace("_", " "),
+        "b": b.replace("_", " "),
+        "r": round(float(correlation.loc[a, b]), 2),
+    }
     for a in numeric
     for b in numeric
 ]

@@ -151,7 +151,10 @@ together = float(crossed.max(axis=1).sum() / crossed.to_numpy().sum())
 Words(
     table(
         ("Rules \\ clusters", *(f">{name}" for name in crossed.columns)),
-        [(label, *map(count, row)) for label, row in zip(crossed.index, crossed.values, strict=True)],
+        [
+            (label, *map(count, row))
+            for label, row in zip(crossed.index, crossed.values, strict=True)
+        ],
     )
     + f"\n\n{percent(together)} of the customers are in the cluster that is most frequent in their "
     "segment."

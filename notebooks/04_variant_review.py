@@ -55,9 +55,7 @@ columns = (
 Words(table(columns, rows))
 
 # %%
-words = [
-    {"segment": v.segment, "tone": v.tone, "words": word_count(v.body)} for v in run.variants
-]
+words = [{"segment": v.segment, "tone": v.tone, "words": word_count(v.body)} for v in run.variants]
 chart_of(
     alt.Chart(alt.InlineData(values=words))
     .mark_bar()

@@ -61,7 +61,13 @@ for outcome_name in ("opened", "clicked"):
         r, p = spearmanr(known[name], known[outcome_name])
         adjusted = min(1.0, float(p) * 2 * len(features))
         rows.append(
-            {"outcome": outcome_name, "feature": name, "n": len(known), "r": float(r), "p": adjusted}
+            {
+                "outcome": outcome_name,
+                "feature": name,
+                "n": len(known),
+                "r": float(r),
+                "p": adjusted,
+            }
         )
 found = pd.DataFrame(rows)
 found["strength"] = found["r"].abs()

@@ -3,7 +3,6 @@ from __future__ import annotations
 import importlib
 import logging
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -11,12 +10,14 @@ import pytest
 from configuration import lay_down
 from liftwright.errors import ConfigurationError, LiftwrightError
 from liftwright.log import Log, logging_to
-from liftwright.ports import Ports
 from liftwright.settings import read_settings
 from liftwright.wiring import adapter_names, make_ports
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
+
+    from liftwright.ports import Ports
 
 PORTS = (
     "complete",

@@ -159,18 +159,19 @@ def show_run(outcome: RunOutcome, *, json: bool) -> None:
 def _summary(folder: RunFolder) -> dict[str, Json]:
     """The counts that the closing table shows."""
     found: dict[str, Json] = {}
+    warnings: list[Json] = []
     if folder.file("customers.json").is_file():
         read = folder.raw("customers.json")
         assert isinstance(read, dict)  # noqa: S101 - written by the product
         found |= {
             "customers": {name: read[name] for name in ("rows_in", "rows_kept", "rejected")},
-            "warnings": read["warnings"],
         }
+        warnings += list(read["warnings"])
     if folder.file("segments.json").is_file():
         segments = folder.raw("segments.json")
         assert isinstance(segments, dict)  # noqa: S101 - written by the product
         found["segments"] = {one["label"]: one["size"] for one in segments["segments"]}
-        found["warnings"] = [*found.get("warnings", []), *segments["warnings"]]
+        warnings += list(segments["warnings"])
     if folder.file("failures.json").is_file():
         found["failed"] = len(folder.read_list("failures.json", Failure))
     if folder.file("variants.json").is_file():
@@ -179,6 +180,7 @@ def _summary(folder: RunFolder) -> dict[str, Json]:
         decisions = folder.read_list("decisions.json", SafetyDecision)
         for status in ("pass", "block", "waiting"):
             found[status] = sum(decision.status == status for decision in decisions)
+    found["warnings"] = warnings
     return found
 
 
@@ -262,16 +264,15 @@ def _print_comparisons(out: Console, metrics: Mapping[str, Json], *, only: str |
     srm = metrics["srm"]
     assert isinstance(srm, dict)  # noqa: S101 - written by the product
     p = srm["p_value"]
-    shown = "–" if p is None else f"{p:.3g}"
+    in_words = "–" if p is None else f"{p:.3g}"
     if srm["ok"]:
-        out.print(f"sample ratio as designed (p = {shown})")
+        out.print(f"sample ratio as designed (p = {in_words})")
     else:
-        out.print(f"[bold red]SAMPLE-RATIO MISMATCH[/] (p = {shown}): do not trust the lift")
+        out.print(f"[bold red]SAMPLE-RATIO MISMATCH[/] (p = {in_words}): do not trust the lift")
 
 
 def _warnings(metrics: Mapping[str, Json]) -> list[str]:
-    power = metrics.get("power")
-    found = power.get("warnings") if isinstance(power, dict) else None
+    found = metrics.get("warnings")
     return [str(warning) for warning in found] if isinstance(found, list) else []
 
 

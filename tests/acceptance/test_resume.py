@@ -3,55 +3,267 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
+import subprocess
+import sys
 from collections import Counter
+from pathlib import Path
 from typing import TYPE_CHECKING
+
+import pytest
 
 import campaign
 import killed
+import metered_writer
+import stand_in
+from compatible_server import failure
 from liftwright.workspace import RunRequest, Workspace
+from metered_writer import MeteredWriter
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from collections.abc import Callable
 
-    from metered_writer import MeteredWriter
+    from compatible_server import Answer, Request
 
 REQUEST = RunRequest(run_id="campaign")
+MESSAGES = 12
+AT_ONCE = 3  # calls under way, as the campaign's configuration says
 
 
-def undisturbed(workspace: Path, writer: MeteredWriter, tmp_path: Path) -> dict[str, object]:
-    """The result of the same campaign in another workspace, which nothing disturbs."""
-    other = campaign.copy(workspace, tmp_path / "undisturbed")
-    before = writer.requests
-    outcome = campaign.run(other, run_id="campaign")
-    assert outcome.exit_status == 0
-    assert writer.requests - before == len(writer.paid)
+@pytest.fixture(scope="module")
+def expected(
+    finished: Path, packages: Path, tmp_path_factory: pytest.TempPathFactory
+) -> dict[str, object]:
+    """The result of the campaign with a paid writer, where nothing disturbs it."""
+    root = campaign.copy(finished, tmp_path_factory.mktemp("undisturbed") / "workspace")
+    drafts = metered_writer.drafts_of(finished / "data" / "runs" / "campaign")
+    with MeteredWriter(drafts).running() as writer, pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(packages)
+        writer.serve(root)
+        outcome = campaign.run(root, run_id="campaign")
+        assert outcome.exit_status == 0
+        assert writer.requests == MESSAGES
     return campaign.result(outcome.folder)
 
 
+def unpaid(result: dict[str, object]) -> dict[str, object]:
+    """A run's result without how many calls it paid for."""
+    record = result["run.json"]
+    assert isinstance(record, dict)
+    return {**result, "run.json": {**record, "metered_calls": None}}
+
+
+def decided_once(workspace: Path) -> None:
+    lines = campaign.audit_lines(workspace)
+    decided = Counter((line["variant_id"], line["status"]) for line in lines)
+    assert set(decided.values()) == {1}
+    assert len(decided) == MESSAGES + 1
+    assert Workspace(workspace).verify("campaign").ok
+
+
+# ── The process dies ──────────────────────────────────────────────────────────────────────────
+
+
 def test_run_killed_at_every_moment_ends_as_an_undisturbed_one(
-    workspace: Path, writer: MeteredWriter, tmp_path: Path
+    workspace: Path, writer: MeteredWriter, expected: dict[str, object], tmp_path: Path
 ) -> None:
-    expected = undisturbed(workspace, writer, tmp_path)
-    before = writer.requests
     met = tmp_path / "met.jsonl"
     met.touch()
     deaths = 0
     while (status := killed.ended(killed.start(workspace, REQUEST, met=met))) != 0:
-        assert status == -9
+        assert status == -signal.SIGKILL
         deaths += 1
     moments = [json.loads(line) for line in met.read_text().splitlines()]
     assert deaths == len(moments)
     assert [name for _, what, name, _ in moments if what == "start"] == list(campaign.STAGES)
-    assert {name.rpartition("/")[2] for _, what, name, _ in moments if what == "rename"} >= {
-        "run.json", "segmented.parquet", "variants.json", "decisions.json",
-        "assignments.parquet", "metrics.json", "experiment_report.pdf",
-    }  # fmt: skip
+    assert {Path(name).name for _, what, name, _ in moments if what == "rename"} >= {
+        *("run.json", "segmented.parquet", "variants.json", "decisions.json"),
+        *("assignments.parquet", "metrics.json", "experiment_report.pdf"),
+    }
+    assert ["screen", "open", "safety_audit.log", 1] in moments
     folder = workspace / "data" / "runs" / "campaign"
     assert campaign.result(folder) == expected
     assert not list(folder.rglob(".*"))
     # No call was under way at any of those moments, so none was made twice.
-    assert writer.requests - before == len(writer.paid)
-    decided = Counter((line["variant_id"], line["status"]) for line in campaign.audit_lines(workspace))
+    assert writer.requests == MESSAGES
+    decided_once(workspace)
+
+
+def test_run_killed_between_call_and_reply_repeats_only_calls_under_way(
+    workspace: Path, writer: MeteredWriter, expected: dict[str, object]
+) -> None:
+    deadly = (1, 5, 9)
+    process = killed.start(workspace, REQUEST)
+
+    def kill(_: Request, number: int) -> Answer | None:
+        if number in deadly and process.pid is not None:
+            os.kill(process.pid, signal.SIGKILL)
+            process.join()
+        return None
+
+    # The first process may be asking before this is in place; it then dies at a later number.
+    writer.before_reply = kill
+    deaths = 0
+    while (status := killed.ended(process)) != 0:
+        assert status == -signal.SIGKILL
+        deaths += 1
+        assert deaths <= len(deadly)
+        process = killed.start(workspace, REQUEST)
+    assert deaths >= len(deadly) - 1
+    assert MESSAGES + deaths <= writer.requests <= MESSAGES + deaths * AT_ONCE
+    result = campaign.result(workspace / "data" / "runs" / "campaign")
+    assert unpaid(result) == unpaid(expected)
+    record = Workspace(workspace).status("campaign")
+    # What left without a reply counts as paid, and so it does where it may not have left.
+    assert writer.requests <= record.metered_calls <= MESSAGES + deaths * AT_ONCE
+    lost = record.metered_calls - MESSAGES
+    assert len(campaign.events(workspace, "paid_call_lost")) == lost
+    assert record.totals["replayed_calls"] == MESSAGES - writer_calls_of_last_process(workspace)
+    decided_once(workspace)
+
+
+def writer_calls_of_last_process(workspace: Path) -> int:
+    services = Workspace(workspace).status("campaign").totals["services"]
+    assert isinstance(services, dict)
+    return services["complete"]["calls"] if "complete" in services else 0
+
+
+@pytest.mark.parametrize(("fatal", "status"), [(signal.SIGKILL, -9), (signal.SIGINT, 130)])
+def test_run_command_stopped_by_a_signal_resumes_when_typed_again(
+    workspace: Path, writer: MeteredWriter, packages: Path, fatal: signal.Signals, status: int
+) -> None:
+    command = [Path(sys.executable).with_name("liftwright"), "run", "--json", "--run-id", "campaign"]
+    paths = os.pathsep.join([str(packages), str(Path(__file__).parents[1])])
+    environment = {**os.environ, "PYTHONPATH": paths}
+    process = subprocess.Popen(
+        command, cwd=workspace, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
+    stopped: list[int] = []
+
+    def stop(_: Request, number: int) -> Answer | None:
+        if number > 1 and not stopped:
+            stopped.append(number)
+            process.send_signal(fatal)
+        return None
+
+    writer.before_reply = stop
+    _, told = process.communicate(timeout=60)
+    assert process.returncode == status
+    assert b"Traceback" not in told
+    assert (b"run again to resume" in told) == (status > 0)
+    again = subprocess.run(
+        command, cwd=workspace, env=environment, capture_output=True, timeout=60, check=False
+    )
+    assert again.returncode == 0, again.stderr
+    answer = json.loads(again.stdout)
+    assert answer["status"] == "complete"
+    assert answer["totals"]["metered_calls"] >= writer.requests
+    assert writer.requests <= MESSAGES + AT_ONCE
+    decided_once(workspace)
+
+
+# ── The provider fails ────────────────────────────────────────────────────────────────────────
+
+
+
+def away(*marks: str) -> Callable[[Request, int], Answer | None]:
+    """The server fails on prompts that hold all of these marks."""
+
+    def answer(request: Request, _: int) -> Answer | None:
+        return failure(503) if all(mark in request.prompt for mark in marks) else None
+
+    return answer
+
+
+def decisions(folder: Path) -> list[dict[str, object]]:
+    found = json.loads((folder / "decisions.json").read_text())
+    assert isinstance(found, list)
+    return found
+
+
+def test_run_without_one_variant_completes_and_is_kept(
+    workspace: Path, writer: MeteredWriter
+) -> None:
+    segment = next(iter(Workspace(workspace).plan().segments))
+    writer.before_reply = away("# Tone: friendly", f"message): {segment}\n")
+    outcome = campaign.run(workspace)
+    assert (outcome.exit_status, outcome.run.status) == (0, "complete")
+    (failed,) = json.loads((outcome.folder / "failures.json").read_text())
+    assert (failed["segment"], failed["tone"], failed["cause"]) == (segment, "friendly", "provider")
+    arms = json.loads((outcome.folder / "arms.json").read_text())["arms"]
+    sent = {(row[1], row[2]) for row in assigned(outcome.folder)}
+    assert (segment, "friendly") not in sent
+    assert len(sent) == MESSAGES - 1 + len({one for one, _ in sent})
+    assert {arm["name"] for arm in arms} == {"control", "urgent", "informational", "friendly"}
+    writer.before_reply = away()
+    asked = writer.requests
+    again = campaign.run(workspace)
+    assert (again.exit_status, again.run) == (0, outcome.run)
+    assert writer.requests == asked
+
+
+def assigned(folder: Path) -> list[tuple[object, ...]]:
+    return campaign.rows(folder / "assignments.parquet")
+
+
+def test_run_without_any_reply_is_unfinished_and_asks_again(
+    workspace: Path, writer: MeteredWriter
+) -> None:
+    writer.before_reply = away()
+    outcome = campaign.run(workspace)
+    assert (outcome.exit_status, outcome.run.status) == (3, "unfinished")
+    assert "provider" in str(outcome.reason)
+    assert not (outcome.folder / "assignments.parquet").exists()
+    assert writer.requests == 2 * MESSAGES  # one retry each
+    assert outcome.run.metered_calls == 0
+    writer.before_reply = lambda _, __: None
+    again = campaign.run(workspace)
+    assert (again.exit_status, again.run.run_id) == (0, outcome.run.run_id)
+    assert writer.requests == 3 * MESSAGES
+    assert again.run.metered_calls == MESSAGES
+    control = [line for line in campaign.audit_lines(workspace) if not line["segment"]]
+    assert len(control) == 1
+
+
+def test_run_with_one_message_unscreened_blocks_it_alone(workspace: Path, finished: Path) -> None:
+    first = json.loads((finished / "data/runs/campaign/variants.json").read_text())["variants"][0]
+    stand_in.order(workspace, down=[first["subject"]])
+    outcome = campaign.run(workspace)
+    assert outcome.exit_status == 0
+    blocked = [one for one in decisions(outcome.folder) if one["status"] == "block"]
+    assert [one["variant_id"] for one in blocked] == [first["variant_id"]]
+    (line,) = [line for line in campaign.audit_lines(workspace) if line["status"] == "block"]
+    assert line["block_reason"].startswith("unavailable")
+    assert first["variant_id"] not in {row[3] for row in assigned(outcome.folder)}
+
+
+def test_run_with_no_screening_is_unfinished_and_screens_again(workspace: Path) -> None:
+    stand_in.order(workspace, down=[""])
+    outcome = campaign.run(workspace)
+    assert (outcome.exit_status, outcome.run.status) == (3, "unfinished")
+    assert {one["status"] for one in decisions(outcome.folder)} == {"block"}
+    assert Workspace(workspace).verify().ok
+    still_away = campaign.run(workspace)
+    assert still_away.exit_status == 3
+    assert len(campaign.audit_lines(workspace)) == MESSAGES + 1
+    stand_in.order(workspace)
+    again = campaign.run(workspace)
+    assert (again.exit_status, again.run.run_id) == (0, outcome.run.run_id)
+    decided = Counter(
+        (line["variant_id"], line["status"]) for line in campaign.audit_lines(workspace)
+    )
+    assert Counter(status for _, status in decided) == {"block": 13, "pass": 13}
     assert set(decided.values()) == {1}
-    assert len(decided) == 1 + len(writer.paid)
-    assert Workspace(workspace).verify("campaign").ok
+    assert Workspace(workspace).verify().ok
+
+
+def test_run_with_all_messages_harmful_has_no_experiment(workspace: Path) -> None:
+    stand_in.order(workspace, block=["[Source:"])
+    outcome = campaign.run(workspace)
+    assert (outcome.exit_status, outcome.run.status) == (1, "no_experiment")
+    assert not (outcome.folder / "assignments.parquet").exists()
+    asked = len(stand_in.asked(workspace))
+    again = campaign.run(workspace)
+    assert (again.exit_status, again.run.run_id) == (1, outcome.run.run_id)
+    assert len(stand_in.asked(workspace)) == asked

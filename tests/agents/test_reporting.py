@@ -301,7 +301,9 @@ def test_write_report_pdf_is_tagged_and_small(reported: Path) -> None:
     assert len(data) < 10 * 2**20
     assert len(reader.pages) > 3
     assert "/StructTreeRoot" in reader.trailer["/Root"]
-    assert b"pdfuaid" in data or "pdfuaid" in str(reader.xmp_metadata and reader.xmp_metadata.stream.get_data())
+    assert b"pdfuaid" in data or "pdfuaid" in str(
+        reader.xmp_metadata and reader.xmp_metadata.stream.get_data()
+    )
     assert "Contents" in reader.pages[1].extract_text()
 
 
