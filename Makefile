@@ -45,14 +45,13 @@ docs: setup
 wheel: setup
 	$(BIN)/python -m build --wheel --no-isolation
 
-# For maintainers: the locks, with hashes and without a registry's name.
+# For maintainers: the locks, with hashes and without a registry's name. Both agree on versions.
+LOCK = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
+	--no-header --no-annotate --no-emit-index-url pyproject.toml
+
 lock: setup
-	$(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --no-header \
-		--no-emit-index-url --extra openai --extra test --extra dev pyproject.toml \
-		--output-file requirements.lock
-	$(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --no-header \
-		--no-emit-index-url --extra azure --extra monitor --extra mlops --extra spark \
-		pyproject.toml --output-file requirements-extras.lock
+	$(LOCK) --extra azure --extra monitor --extra mlops --extra spark --output-file requirements-extras.lock
+	$(LOCK) --extra openai --extra test --extra dev --constraint requirements-extras.lock --output-file requirements.lock
 
 clean:
 	rm -rf data/runs data/index data/ledger.sqlite* data/.lock data/log.key logs htmlcov .coverage* dist build notebooks/*.ipynb

@@ -35,10 +35,11 @@ found = pd.DataFrame(
     ]
 )
 sizes = found.groupby("segment").size()
+longest = found["text"].str.split().str.len().max()
 Words(
     f"{len(found)} passages for {len(sizes)} segments, {sizes.min()} to {sizes.max()} each; "
     f"{int(found['fallback'].sum())} are fallbacks; scores from {found['score'].min():.2f} to "
-    f"{found['score'].max():.2f}; the longest has {found['text'].str.split().str.len().max()} words."
+    f"{found['score'].max():.2f}; the longest has {longest} words."
 )
 
 # %% [markdown]

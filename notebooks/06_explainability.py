@@ -19,7 +19,15 @@ from liftwright.agents.reporting import messages
 from liftwright.agents.reporting.charts import chart_of
 from liftwright.agents.reporting.reading import read_run
 from liftwright.agents.reporting.words import (
-    Words, callout, count, joined, listed, number, p_value, plain, table,
+    Words,
+    callout,
+    count,
+    joined,
+    listed,
+    number,
+    p_value,
+    plain,
+    table,
 )  # fmt: skip
 from liftwright.domain import FEATURES
 
@@ -34,7 +42,7 @@ sent = (
     .df()
     .merge(customers, on="customer_id")
 )
-features = [name for name in FEATURES if name in sent and sent[name].nunique() > 1]
+features = [name for name in FEATURES if name in sent and sent[name].std() > 0]
 joined(
     callout(
         "**SIMULATED.** The engagement was drawn from each customer's historical rates, so those "
@@ -152,12 +160,10 @@ messages.citations(run)
 # %%
 leading = sure[0]["feature"] if sure else None
 advice = [
-    f"Stratify or adjust by {leading}: it explains most of who opens, so that a smaller experiment "
-    "shows the same lift (CUPED)."
+    f"Adjust by {leading} (CUPED): it goes with opening, so fewer customers show the same lift."
     if leading
     else "Collect more engagement before any feature is used to choose whom to write to.",
-    "Do not choose whom to write to by these correlations alone: someone who opens anyway may not "
-    "be moved by the message.",
+    "Do not choose readers by these correlations: who opens anyway may not be moved by a message.",
     "Measure the run again with real outcomes before anything here is acted on."
     if run.simulated
     else "Repeat this after the next campaign; a feature that stays on top is worth a rule.",

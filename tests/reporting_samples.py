@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 from liftwright.comparison import Cell, MetricSpec, compare
 from liftwright.comparison import to_json as comparison_json
@@ -22,6 +22,9 @@ from liftwright.domain import (
     Variant,
     to_json,
 )
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 TONES = ("urgent", "informational", "friendly")
 SEGMENTS = ("Loyal & <big>", "At_Risk | lapsed", "*New* $5 and $6")

@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -10,9 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from liftwright.calls import Calls, _quantile
+from liftwright.calls import Calls, _quantile, at_once
 from liftwright.errors import ProviderRefused, ProviderUnavailable
-from liftwright.log import Log, logging_to
+from liftwright.log import Log, event, logging_to, within
 from liftwright.settings import Calls as CallSettings
 
 if TYPE_CHECKING:
@@ -236,3 +237,52 @@ def test_make_from_many_threads_loses_no_count() -> None:
             done.result(timeout=30)
     totals = calls.totals()["complete"]
     assert (totals.calls, totals.attempts, totals.errors) == (400, 800, 0)
+
+
+def test_at_once_jobs_that_end_in_reverse_order_are_answered_in_theirs() -> None:
+    ended = [threading.Event() for _ in range(4)]
+
+    def job(number: int) -> int:
+        assert number == 3 or ended[number + 1].wait(timeout=10)
+        ended[number].set()
+        return number
+
+    assert at_once([partial(job, number) for number in range(4)], 4) == [0, 1, 2, 3]
+
+
+def test_at_once_two_workers_have_two_jobs_under_way_and_never_more() -> None:
+    lock, gate = threading.Lock(), threading.Barrier(2)
+    under_way, most = 0, 0
+
+    def job() -> None:
+        nonlocal under_way, most
+        with lock:
+            under_way += 1
+            most = max(most, under_way)
+        gate.wait(timeout=10)
+        with lock:
+            under_way -= 1
+
+    at_once([job] * 6, 2)
+    assert most == 2
+
+
+def test_at_once_failing_job_is_raised_and_the_rest_does_not_begin() -> None:
+    begun = []
+
+    def job(number: int) -> None:
+        begun.append(number)
+        if number == 1:
+            raise ProviderRefused("complete: 401")
+
+    with pytest.raises(ProviderRefused):
+        at_once([partial(job, number) for number in range(500)], 1)
+    assert begun[:2] == [0, 1]
+    assert len(begun) < 500
+
+
+def test_at_once_jobs_log_in_the_context_of_their_caller(tmp_path: Path) -> None:
+    with logging_to(Log(tmp_path)), within(stage="screen"):
+        at_once([partial(event, "variant_screened", agent="safety")], 2)
+    (line,) = lines(tmp_path)
+    assert line["context"] == {"stage": "screen"}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
@@ -28,10 +29,9 @@ from liftwright import (
 from liftwright.domain import CATEGORIES
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
-SEGMENT = {"name": "High-Value Loyal", "audience": ["loyal customers", "frequent buyers"]}
+SEGMENT = {"name": "High-Value Loyal", "features": {"purchase_frequency": 12.0}}
 VARIANTS = [
     {"variant_id": f"v-{tone}", "tone": tone} for tone in ("urgent", "informational", "friendly")
 ]
@@ -69,9 +69,9 @@ def many_customers() -> pd.DataFrame:
 
 
 @pytest.fixture(scope="module")
-def engagement(workspace: Path, many_customers: pd.DataFrame) -> Iterator[Any]:
+def engagement(workspace: Path, many_customers: pd.DataFrame) -> Any:
     assignments = assign_customers_to_arms(many_customers, VARIANTS, workspace=workspace)
-    yield simulate_engagement(assignments, workspace=workspace)
+    return simulate_engagement(assignments, workspace=workspace)
 
 
 # ── Data ──────────────────────────────────────────────────────────────────────────────────────
@@ -94,7 +94,8 @@ def test_snippet_customer_file_has_the_fields_and_no_critical_gap() -> None:
     assert all(column in df.columns for column in required)
     assert df["customer_id"].notna().all()
     assert df["customer_id"].is_unique
-    assert df[required].isna().sum().sum() == 0
+    critical = [column for column in required if column not in ("age", "location", "tier")]
+    assert df[critical].isna().sum().sum() == 0
     assert df["historical_open_rate"].between(0, 1).all()
 
 
@@ -149,8 +150,15 @@ def test_snippet_retrieve_content_gives_three_to_five_sources() -> None:
     for result in results:
         assert {"document_id", "title", "paragraph_index", "text", "score"} <= result.keys()
         assert len(result["text"].split()) <= 200
-        assert result["score"] > 0.5
+        assert result["score"] > 0.5 or result["fallback"]
+    assert any(not result["fallback"] for result in results)
     assert len({result["document_id"] for result in results}) == len(results)
+
+
+def test_snippet_retrieve_content_of_nobody_known_gives_marked_fallbacks() -> None:
+    results = retrieve_content({"name": "Zzz qqq"}, top_k=5)
+    assert len(results) >= 3
+    assert all(result["fallback"] for result in results)
 
 
 def test_snippet_retrieve_content_knows_a_segment_by_its_name() -> None:
@@ -256,6 +264,15 @@ def test_snippet_assignment_is_a_quarter_per_arm_as_rows_and_as_a_column() -> No
     for segment, group in assignments.to_frame().groupby("segment"):
         exact = len(group) / 4
         assert all(abs(n - exact) < 1 for n in group["arm"].value_counts()), segment
+
+
+def test_snippet_assignment_times_are_utc_wherever_the_machine_stands(
+    monkeypatch: pytest.MonkeyPatch, many_customers: pd.DataFrame
+) -> None:
+    monkeypatch.setenv("TZ", "Asia/Tokyo")
+    assignments = assign_customers_to_arms(many_customers.head(100), VARIANTS)
+    moment = datetime.fromisoformat(assignments[0]["assigned_at"])
+    assert abs(datetime.now(UTC) - moment) < timedelta(hours=1)
 
 
 def test_snippet_assignment_does_not_depend_on_the_order_of_customers() -> None:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from liftwright import models
 from liftwright.adapters import embedded_embed
-from liftwright.adapters.embedded_embed import MiniLmEmbed
+from liftwright.adapters.embedded_embed import LONGEST_REMEMBERED, MiniLmEmbed, cut_batches
 from liftwright.errors import ModelBroken, ProviderError
 
 if TYPE_CHECKING:
@@ -73,6 +73,56 @@ def test_embed_several_threads_gives_the_same_vectors() -> None:
     with ThreadPoolExecutor(4) as threads:
         for vectors in threads.map(lambda _: EMBED(TEXTS), range(8)):
             np.testing.assert_array_equal(vectors, expected)
+
+
+@settings(max_examples=15, deadline=None)
+@given(st.lists(st.text(max_size=80), max_size=24))
+def test_embed_remembered_text_has_the_very_vector_it_has_anew(others: list[str]) -> None:
+    fresh, remembering = MiniLmEmbed(remembered=0), MiniLmEmbed()
+    remembering((*others, *TEXTS))
+    among = remembering((*reversed(TEXTS), *others))
+    alone = np.vstack([fresh((text,)) for text in (*reversed(TEXTS), *others)])
+    np.testing.assert_array_equal(among, alone)
+
+
+def test_embed_text_given_twice_has_the_same_vector_twice() -> None:
+    first, _, again = MiniLmEmbed(remembered=0)((TEXTS[0], TEXTS[1], TEXTS[0]))
+    np.testing.assert_array_equal(first, again)
+
+
+def test_embed_reply_changed_by_its_caller_leaves_the_memory_as_it_was() -> None:
+    embed = MiniLmEmbed()
+    expected = embed(TEXTS).copy()
+    for _ in range(2):
+        reply = embed(TEXTS)
+        np.testing.assert_array_equal(reply, expected)
+        reply[:] = 0.0
+
+
+def test_embed_full_memory_forgets_what_was_asked_for_longest_ago() -> None:
+    embed = MiniLmEmbed(remembered=2)
+    embed(("one", "two"))
+    embed(("one",))
+    embed(("three",))
+    assert set(embed._memory.recall(("one", "two", "three"))) == {"one", "three"}
+
+
+def test_embed_very_long_text_is_not_remembered() -> None:
+    embed = MiniLmEmbed()
+    longest = "a" * LONGEST_REMEMBERED
+    embed((longest, longest + "a"))
+    assert set(embed._memory.recall((longest, longest + "a"))) == {longest}
+
+
+@given(st.lists(st.integers(2, 256), max_size=80))
+def test_cut_batches_any_lengths_are_all_there_once_with_little_padding(lengths: list[int]) -> None:
+    batches = list(cut_batches(lengths))
+    assert sorted(place for batch in batches for place in batch) == list(range(len(lengths)))
+    for batch in batches:
+        longest = max(lengths[place] for place in batch)
+        padding = longest * len(batch) - sum(lengths[place] for place in batch)
+        assert padding <= 8
+        assert longest * len(batch) <= 256 or len(batch) == 1
 
 
 def test_identity_names_the_model_and_is_not_metered() -> None:

@@ -3,12 +3,11 @@ from __future__ import annotations
 import json
 import re
 from io import BytesIO
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import nbformat
 import pytest
 from pypdf import PdfReader
-from reporting_samples import SEGMENTS, TONES, Sample, variant_id, write_run
 
 from liftwright.agents.reporting import (
     charts,
@@ -21,7 +20,13 @@ from liftwright.agents.reporting import (
 )
 from liftwright.agents.reporting.reading import RunFiles, read_run
 from liftwright.errors import InputError, IntegrityError
+from reporting_samples import SEGMENTS, TONES, Sample, variant_id, write_run
 
+if TYPE_CHECKING:
+    from pathlib import Path
+
+# One worker writes the report once, and all tests look at it.
+pytestmark = pytest.mark.xdist_group("report")
 ALL_TEXTS = (
     opening.cover,
     opening.summary,

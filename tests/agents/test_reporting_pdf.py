@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from io import BytesIO
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import nbformat
 import pytest
@@ -14,6 +14,9 @@ from liftwright.agents.reporting.notebook import execute, notebook_of
 from liftwright.agents.reporting.pdf import to_pdf
 from liftwright.agents.reporting.words import plain
 from liftwright.errors import LiftwrightError
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 THEN = datetime(2026, 3, 1, tzinfo=UTC)
 

@@ -3,12 +3,17 @@ from __future__ import annotations
 import csv
 import importlib.util
 import shutil
-from collections.abc import Callable
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import nbformat
 import pytest
 
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+# One worker executes the notebooks once, and all tests look at what it made.
+pytestmark = pytest.mark.xdist_group("notebooks")
 NAMES = (
     "01_data_exploration",
     "02_segmentation",

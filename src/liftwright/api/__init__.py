@@ -24,6 +24,7 @@ from liftwright.agents.experimentation import assign, count_engagement
 from liftwright.agents.experimentation import design_experiment as design_arms
 from liftwright.api.records import (
     arm_aliases,
+    label_of,
     passed,
     to_message,
     to_messages,
@@ -50,6 +51,7 @@ if TYPE_CHECKING:
 
     from liftwright.agents.experimentation import Design
     from liftwright.domain import Failure, Json, Passage, Variant
+    from liftwright.settings import RfmBand, SegmentRule, Segments
     from liftwright.stages import Work
     from liftwright.tables import Tables
 
@@ -447,7 +449,7 @@ def _segment_of(work: Work, given: SegmentLike) -> Segment:
     if isinstance(given, Segment):
         return given
     if isinstance(given, Mapping):
-        return to_segment(given)
+        return to_segment(_configured(given, work.settings.segments))
     work.need_customers()
     found = _segment(work.tables, work, None).segments
     for one in found:
@@ -456,3 +458,13 @@ def _segment_of(work: Work, given: SegmentLike) -> Segment:
     labels = [one.label for one in found]
     hint = nearest(given, labels) or f"; the segments are: {', '.join(labels)}"
     raise InputError(f"segment {given!r}: no such segment{hint}")
+
+
+def _configured(given: Row, segments: Segments) -> Row:
+    """What is said of a segment, and below it what segments.yaml says of one of that name."""
+    named: list[SegmentRule | RfmBand] = [*segments.rules, *segments.rfm]
+    for one in named:
+        if one.label == label_of(given):
+            known = {"description": one.description, "audience": one.audience}
+            return {**known, "interests": one.interests, **given}
+    return given

@@ -32,19 +32,28 @@ def arm_aliases(tones: Sequence[str]) -> dict[str, str]:
 
 def to_segment(given: Row) -> Segment:
     """A segment from a mapping with `label` or `name` and what else is known of it."""
-    label = str(given.get("label") or given.get("name") or given.get("segment") or "readers")
+    label = label_of(given) or "readers"
     words = given.get("description") or label
-    audience = given.get("audience") or ()
     return Segment(
         label=label,
         size=int(given.get("size", 0)),
         share=float(given.get("share", 0.0)),
         definition=str(given.get("definition", "")),
         description=str(words),
-        audience=(audience,) if isinstance(audience, str) else tuple(audience),
+        audience=_words(given.get("audience")),
+        interests=_words(given.get("interests")),
         features=_features(given.get("features")),
         tiers=dict(given.get("tiers") or {}),
     )
+
+
+def label_of(given: Row) -> str:
+    """The name that a caller gives a segment, under any of its keys; empty where there is none."""
+    return str(given.get("label") or given.get("name") or given.get("segment") or "")
+
+
+def _words(given: str | Sequence[str] | None) -> tuple[str, ...]:
+    return (given,) if isinstance(given, str) else tuple(given or ())
 
 
 def _features(given: object) -> dict[str, FeatureSummary]:

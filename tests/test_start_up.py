@@ -1,0 +1,63 @@
+"""What a command must not load before it knows what was asked."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+# Each costs more than the whole of `liftwright --help`.
+HEAVY = frozenset(
+    {"numpy", "scipy", "pandas", "statsmodels", "duckdb", "sqlglot", "pydantic", "onnxruntime"}
+    | {"tokenizers", "yaml", "rich", "typst", "nbformat", "altair", "openai", "azure", "httpx"}
+)
+OURS_THAT_LOAD_THEM = frozenset(
+    {"liftwright.settings", "liftwright.pipeline", "liftwright.wiring", "liftwright.workspace"}
+)
+SHOW_LOADED = "import json, sys; json.dump(sorted(sys.modules), sys.stdout)"
+
+
+def loaded_by(code: str) -> set[str]:
+    """The modules of a fresh interpreter after some code, by their full names."""
+    done = subprocess.run(
+        [sys.executable, "-c", f"{code}\n{SHOW_LOADED}"],
+        check=True,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    return set(json.loads(done.stdout.splitlines()[-1]))
+
+
+def heavy(modules: set[str]) -> set[str]:
+    return {module.partition(".")[0] for module in modules} & HEAVY | modules & OURS_THAT_LOAD_THEM
+
+
+def asking(*arguments: str) -> str:
+    return (
+        f"import sys; sys.argv = {['liftwright', *arguments]!r}\n"
+        "from liftwright.cli import main\n"
+        "try:\n    main()\nexcept SystemExit as end:\n    assert not end.code, end.code"
+    )
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "import liftwright",
+        "import liftwright.cli",
+        asking("--help"),
+        asking("--version"),
+        asking("run", "--help"),
+        asking("analyze", "--help"),
+    ],
+    ids=["package", "module", "help", "version", "help of run", "help of analyze"],
+)
+def test_command_line_that_only_tells_of_itself_loads_nothing_heavy(code: str) -> None:
+    assert heavy(loaded_by(code)) == set()
+
+
+def test_command_line_that_works_is_seen_to_load_what_is_heavy() -> None:
+    assert heavy(loaded_by("import liftwright.workspace")) >= {"pydantic", "liftwright.pipeline"}
