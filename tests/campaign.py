@@ -13,13 +13,15 @@ from typing import TYPE_CHECKING
 import duckdb
 
 import stand_in
+from liftwright.runs import all_runs
 from liftwright.workspace import RunRequest, Workspace, init_workspace
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
 
-    from liftwright.workspace import RunOutcome, Step
+    from liftwright.runs import all_runs
+from liftwright.workspace import RunOutcome, Step
 
 SERVICES = """
 adapters:
@@ -88,6 +90,25 @@ def run(root: Path, *overrides: str, seen: list[Step] | None = None, **asked: ob
     """Run the campaign in this process; `seen` takes what it tells of its stages."""
     request = RunRequest(overrides=overrides, **asked)  # type: ignore[arg-type] # by name
     return Workspace(root).run(request, notify=(lambda _: None) if seen is None else seen.append)
+
+
+class _Stopped(BaseException):
+    """Ends a run as the end of its process would."""
+
+
+def stop_before(root: Path, stage: str, *overrides: str, **asked: object) -> Path:
+    """Run the campaign up to a stage, and no further; gives the run's folder."""
+
+    def notify(step: Step) -> None:
+        if (step.stage, step.state) == (stage, "started"):
+            raise _Stopped
+
+    request = RunRequest(overrides=overrides, **asked)  # type: ignore[arg-type] # by name
+    try:
+        Workspace(root).run(request, notify=notify)
+    except _Stopped:
+        return all_runs(root)[-1].path
+    raise AssertionError(f"the run did not come to {stage}")
 
 
 def states(steps: Iterable[Step]) -> dict[str, str]:

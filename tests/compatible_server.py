@@ -85,18 +85,21 @@ def failure(status: int, code: str | None = None, **headers: str) -> Answer:
 class CompatibleServer:
     """Answers from its script, then with `otherwise`; keeps every request.
 
+    Args:
+        port: where it listens; 0 takes a free one.
+
     Attributes:
         script: answers still to be given, first come first served.
         otherwise: makes the answer once the script is used up.
         requests: all requests so far, in order of arrival.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, port: int = 0) -> None:
         self.script: deque[Answer] = deque()
         self.otherwise: Callable[[Request], Answer] = lambda _: Answer(body=chat_completion("{}"))
         self.requests: list[Request] = []
         self._lock = threading.Lock()
-        self._http = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
+        self._http = ThreadingHTTPServer(("127.0.0.1", port), self._handler())
         self._http.daemon_threads = True
 
     @property

@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 APPROVED = "2026-01-15"
 
 _HEADINGS = frozenset({"h1", "h2", "h3", "h4", "caption"})
-_BREAKS = frozenset({"p", "li", "tr", "br", "ul", "ol", "table", "div"})
-_CELLS = frozenset({"td", "th"})
+_SPACES = frozenset({"br", "td", "th"})
+_BREAKS = frozenset({"p", "li", "tr", "ul", "ol", "table", "div"})
 _VOID = frozenset({"br", "hr", "img", "input", "link", "meta"})
 # Menus repeat the headings and say nothing.
 _MENU = "block-collapsible-nav"
@@ -40,6 +40,8 @@ class _Page(HTMLParser):
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         if self._menu_depth or _MENU in (dict(attrs).get("class") or ""):
             self._menu_depth += tag not in _VOID
+        elif tag in _SPACES:
+            self._text.append(" ")
         elif tag in _HEADINGS or tag in _BREAKS:
             self._paragraph()
 
@@ -48,8 +50,6 @@ class _Page(HTMLParser):
             self._menu_depth -= 1
         elif tag in _HEADINGS:
             self.sections.append((self._taken() or None, []))
-        elif tag in _CELLS:
-            self._text.append(" ")
         elif tag in _BREAKS:
             self._paragraph()
 

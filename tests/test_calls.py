@@ -267,13 +267,15 @@ def test_at_once_two_workers_have_two_jobs_under_way_and_never_more() -> None:
     assert most == 2
 
 
-def test_at_once_failing_job_is_raised_and_the_rest_does_not_begin() -> None:
+def test_at_once_failing_job_is_raised_and_what_has_not_begun_is_dropped() -> None:
     begun = []
+    never = threading.Event()
 
     def job(number: int) -> None:
         begun.append(number)
         if number == 1:
             raise ProviderRefused("complete: 401")
+        never.wait(timeout=0.01)
 
     with pytest.raises(ProviderRefused):
         at_once([partial(job, number) for number in range(500)], 1)

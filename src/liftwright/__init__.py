@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from liftwright.api import (
         Rows,
+        anonymize_customer_id,
         apply_policy_threshold,
         assign_customers_to_arms,
         calculate_lift,
@@ -33,7 +34,6 @@ if TYPE_CHECKING:
         NoExperiment,
         ProviderError,
     )
-    from liftwright.log import anonymise as anonymize_customer_id
     from liftwright.workspace import (
         AnalyzeRequest,
         RunOutcome,
@@ -77,7 +77,7 @@ __all__ = [
 
 _HOMES = {
     "liftwright.api": frozenset(name for name in __all__ if name[0].islower() or name == "Rows")
-    - {"analyze_file", "anonymize_customer_id", "init_workspace"},
+    - {"analyze_file", "init_workspace"},
     "liftwright.errors": frozenset(name for name in __all__ if name.endswith(("Error", "ment"))),
     "liftwright.workspace": frozenset(
         {
@@ -94,8 +94,6 @@ _HOMES = {
 
 def __getattr__(name: str) -> object:
     """The public names, imported when first used: `liftwright --help` needs none of them."""
-    if name == "anonymize_customer_id":
-        return importlib.import_module("liftwright.log").anonymise
     for module, names in _HOMES.items():
         if name in names:
             return getattr(importlib.import_module(module), name)

@@ -149,7 +149,8 @@ class Calls:
 def at_once(jobs: Iterable[Callable[[], R]], workers: int) -> list[R]:
     """What the jobs give, in their order; so many of them are under way at a time.
 
-    The first error, in that order, is raised once the jobs under way have ended; no other begins.
+    The first error, in that order, is raised once the jobs under way have ended; those that have
+    not begun by then are dropped.
 
     Args:
         jobs: each is run in a thread, in the log context of the caller.

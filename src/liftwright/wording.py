@@ -1,4 +1,4 @@
-"""What a sentence for customers must not do: name a tier its readers do not hold, give orders.
+"""What a text for customers must not do: name a tier its readers do not hold, speak to others.
 
 Both the writer that selects sentences and the checks that judge a draft read these rules, so that
 the one does not write what the other refuses.
@@ -25,6 +25,8 @@ _ORDINARY = frozenset(
 )
 _HOLDERS = r"(?:tiers?|members?|membership|status)"
 
+# Where an order begins; "we do not disclose" and "a site that answers with" are no orders.
+_ORDER = r"(?:^|[.!?:;\n\"\u201c(]\s*|\b(?:please|must|should|then|to|instead|just|and) )"
 _INSTRUCTIONS = re.compile(
     r"\b(?:ignore|disregard|forget|override|bypass)\b[^.!?]{0,40}"
     r"\b(?:instructions?|prompts?|rules|directions|guidelines|constraints)\b"
@@ -32,10 +34,28 @@ _INSTRUCTIONS = re.compile(
     r"|\byou are (?:now )?(?:an? |the )?(?:ai|assistant|language model|chat ?bot|bot)\b"
     r"|\bas an? (?:ai|assistant|language model)\b"
     r"|\b(?:large )?language model\b|\bjailbreak\b|\bprompt injection\b|\bnew instructions\b"
-    r"|\b(?:tell|inform|promise|assure) (?:every|the|all|each|any)(?: of the)? "
+    rf"|{_ORDER}(?:tell|inform|promise|assure) (?:every|the|all|each|any)(?: of the)? "
     r"(?:readers?|customers?|recipients?|users?|shoppers?)\b"
-    r"|\b(?:respond|reply|answer) (?:only )?with\b|\b(?:output|print) (?:the following|only)\b"
-    r"|\bdo not (?:mention|reveal|disclose|cite)\b|<\||\[/?inst\]|###\s*(?:system|instruction)",
+    r"|\b(?:respond|reply|answer) only with\b|\b(?:output|print) (?:the following|only)\b"
+    rf"|{_ORDER}(?:respond|reply|answer) with (?:the (?:following|words?|text|phrase|sentence)"
+    r"|(?:only|nothing|exactly|json)\b)"
+    r"|(?:^|[.!?:;\n]\s*|\b(?:please|you must|you should) )do not (?:mention|reveal|disclose|cite)\b"
+    r"|<\||\[/?inst\]|###\s*(?:system|instruction)",
+    re.IGNORECASE,
+)
+# A text for customers says "you"; only who is told how to treat them reads of "the customer" who
+# wants something, or is to press [A Button].
+_CUSTOMER = r"(?:the|this) (?:customer|caller|client|shopper)s?"
+_TO_STAFF = re.compile(
+    r"\b(?:ask|tell|inform|let|remind|assure|advise|convince|apologi[sz]e|explain|help|thank)\b"
+    rf"(?: \w+){{0,4}}? (?:(?:to|for|with) )?{_CUSTOMER}\b"
+    rf"|\b(?:if|when|once|whether) {_CUSTOMER}\b"
+    rf"|\b{_CUSTOMER} (?:(?:also|still|now|then) )?(?:wants?|believes?|thinks?|asks?|calls?|needs?"
+    r"|would like|feels?|felt|did(?: not|n['\u2019]t)|does(?: not|n['\u2019]t) (?:know|have|want)"
+    r"|is (?:asking|calling|adding|saying|complaining|not satisfied|unhappy))\b"
+    r"|\bask (?:them )?for their\b"
+    r"|\b(?:click|press|select|choose|enter|use|using|into|then)\b(?: \w+){0,4}"
+    r" \[(?-i:[A-Z])[^\]\n]{1,40}\](?![(\[:])",
     re.IGNORECASE,
 )
 
@@ -43,6 +63,11 @@ _INSTRUCTIONS = re.compile(
 def gives_instructions(text: str) -> bool:
     """Whether a text speaks to the writer of the message (an order, a planted instruction)."""
     return _INSTRUCTIONS.search(text) is not None
+
+
+def speaks_to_staff(text: str) -> bool:
+    """Whether a text tells a brand's own people how to treat customers, so is not for customers."""
+    return _TO_STAFF.search(" ".join(text.split())) is not None
 
 
 def tiers_named(text: str, tiers: Collection[str]) -> frozenset[str]:

@@ -54,12 +54,12 @@ def unpaid(result: dict[str, object]) -> dict[str, object]:
     return {**result, "run.json": {**record, "metered_calls": None}}
 
 
-def decided_once(workspace: Path) -> None:
+def decided_once(workspace: Path, run_id: str = "campaign") -> None:
     lines = campaign.audit_lines(workspace)
     decided = Counter((line["variant_id"], line["status"]) for line in lines)
     assert set(decided.values()) == {1}
     assert len(decided) == MESSAGES + 1
-    assert Workspace(workspace).verify("campaign").ok
+    assert Workspace(workspace).verify(run_id).ok
 
 
 # ── The process dies ──────────────────────────────────────────────────────────────────────────
@@ -129,9 +129,8 @@ def writer_calls_of_last_process(workspace: Path) -> int:
     return services["complete"]["calls"] if "complete" in services else 0
 
 
-@pytest.mark.parametrize(("fatal", "status"), [(signal.SIGKILL, -9), (signal.SIGINT, 130)])
-def test_run_command_stopped_by_a_signal_resumes_when_typed_again(
-    workspace: Path, writer: MeteredWriter, packages: Path, fatal: signal.Signals, status: int
+def test_run_command_interrupted_resumes_when_typed_again(
+    workspace: Path, writer: MeteredWriter, packages: Path
 ) -> None:
     command = [Path(sys.executable).with_name("liftwright"), "run", "--json", "--run-id", "campaign"]
     paths = os.pathsep.join([str(packages), str(Path(__file__).parents[1])])
@@ -144,14 +143,14 @@ def test_run_command_stopped_by_a_signal_resumes_when_typed_again(
     def stop(_: Request, number: int) -> Answer | None:
         if number > 1 and not stopped:
             stopped.append(number)
-            process.send_signal(fatal)
+            process.send_signal(signal.SIGINT)
         return None
 
     writer.before_reply = stop
     _, told = process.communicate(timeout=60)
-    assert process.returncode == status
+    assert process.returncode == 130
     assert b"Traceback" not in told
-    assert (b"run again to resume" in told) == (status > 0)
+    assert b"run again to resume" in told
     again = subprocess.run(
         command, cwd=workspace, env=environment, capture_output=True, timeout=60, check=False
     )
@@ -191,11 +190,9 @@ def test_run_without_one_variant_completes_and_is_kept(
     assert (outcome.exit_status, outcome.run.status) == (0, "complete")
     (failed,) = json.loads((outcome.folder / "failures.json").read_text())
     assert (failed["segment"], failed["tone"], failed["cause"]) == (segment, "friendly", "provider")
-    arms = json.loads((outcome.folder / "arms.json").read_text())["arms"]
     sent = {(row[1], row[2]) for row in assigned(outcome.folder)}
     assert (segment, "friendly") not in sent
     assert len(sent) == MESSAGES - 1 + len({one for one, _ in sent})
-    assert {arm["name"] for arm in arms} == {"control", "urgent", "informational", "friendly"}
     writer.before_reply = away()
     asked = writer.requests
     again = campaign.run(workspace)
@@ -222,8 +219,7 @@ def test_run_without_any_reply_is_unfinished_and_asks_again(
     assert (again.exit_status, again.run.run_id) == (0, outcome.run.run_id)
     assert writer.requests == 3 * MESSAGES
     assert again.run.metered_calls == MESSAGES
-    control = [line for line in campaign.audit_lines(workspace) if not line["segment"]]
-    assert len(control) == 1
+    decided_once(workspace, again.run.run_id)
 
 
 def test_run_with_one_message_unscreened_blocks_it_alone(workspace: Path, finished: Path) -> None:

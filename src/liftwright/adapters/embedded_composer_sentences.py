@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from liftwright import text as texts
-from liftwright.wording import COMMON_TIERS, gives_instructions, tiers_named
+from liftwright.wording import COMMON_TIERS, gives_instructions, speaks_to_staff, tiers_named
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -36,7 +36,11 @@ _FOR_STAFF = re.compile(
     re.IGNORECASE,
 )
 _NOT_PROSE = re.compile(r"[?\[\]{}<>|*_#`~\n]|https?://|www\.|\S@\S|\.{2,}|…")
-_COUNTS_ON_OTHERS = re.compile(r"\bthe (?:other|others|remaining|rest)\b", re.IGNORECASE)
+_COUNTS_ON_OTHERS = re.compile(
+    r"\bthe (?:other|others|remaining|rest)\b"
+    r"|\b(?:from|on|in|at|with|for|of|to) that (?!(?:is|are|was|were|has|have|can|will|you|we|it|they|the)\b)[a-z]",
+    re.IGNORECASE,
+)
 # These point at something that stands beside the sentence in its document, and not in a message.
 _OUT_OF_PLACE = re.compile(
     r"\bthe following\b|\b(?:above|below)[-:,.]"
@@ -195,7 +199,8 @@ def _is_barred(passage: Passage, segment: Segment) -> bool:
     # Where one sentence was planted, its neighbours are not to be trusted either.
     known, held = _tiers(segment)
     named = tiers_named(f"{passage.title}. {passage.section}.", known)
-    return gives_instructions(passage.text) or not named <= set(held)
+    spoilt = gives_instructions(passage.text) or speaks_to_staff(passage.text)
+    return spoilt or not named <= set(held)
 
 
 def _may_be_quoted(sentence: str, segment: Segment) -> bool:

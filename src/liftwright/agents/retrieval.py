@@ -1,8 +1,8 @@
 """The approved passages that fit a segment.
 
 A segment asks with its own words: audience, defining features, description. What comes back is
-relevant (a floor on the score), from different documents, short, free of planted instructions,
-and three to five; where too little is relevant, the configured fallback documents fill up, and
+relevant (a floor on the score), from different documents, short, free of planted instructions and
+of a brand's directions to its staff, and three to five; where too little is relevant, the configured fallback documents fill up, and
 say so.
 """
 
@@ -17,7 +17,7 @@ from liftwright.content import paragraphs
 from liftwright.domain import Passage, Query, fingerprint
 from liftwright.log import event
 from liftwright.text import normalise, phrase, snippet
-from liftwright.wording import gives_instructions
+from liftwright.wording import gives_instructions, speaks_to_staff
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Sequence
@@ -38,6 +38,8 @@ _READING_HABITS = frozenset({"historical_open_rate", "historical_click_rate"})
 SPARE_PASSAGES = 3
 # How far down fallback documents are looked for; a document further down gives its beginning.
 FALLBACK_DEPTH = 50
+# From this share of paragraphs that speak to staff, the rest of a document is theirs, too.
+STAFF_SHARE = 0.5
 
 
 class CachedRetriever:
@@ -115,11 +117,11 @@ def retrieve(
         excluded: ids of documents that must not be given (expired, not yet approved).
 
     Returns:
-        `config.top_k` passages at most, from different documents, each text cut at the end of a
-        sentence. At least three where the usable documents are that many; none only where no
+        `config.top_k` passages at most, from different documents for customers, each text cut at
+        the end of a sentence. At least three where the usable documents are that many; none only where no
         document is usable at all.
     """
-    barred = {*excluded, *_closed_to(segment, documents)}
+    barred = {*excluded, *_closed_to(segment, documents), *_for_staff(documents)}
     query = build_query(segment, config, barred)
     relevant = [one for one in _ask(search, query, segment) if one.score >= config.min_score]
     chosen = _clean(relevant, barred)[: config.top_k]
@@ -158,6 +160,18 @@ def _closed_to(segment: Segment, documents: Iterable[Document]) -> set[str]:
     }
 
 
+def _for_staff(documents: Iterable[Document]) -> set[str]:
+    """Documents that tell a brand's own people what to do: approved, yet no matter for a message."""
+    found = set()
+    for document in documents:
+        texts = [paragraph.text for paragraph in paragraphs(document)]
+        if sum(map(speaks_to_staff, texts)) >= STAFF_SHARE * len(texts):
+            found.add(document.document_id)
+    if found:
+        event("documents_for_staff_left_out", agent=AGENT, level="warning", documents=sorted(found))
+    return found
+
+
 def _ask(search: Find, query: Query, segment: Segment) -> tuple[Passage, ...]:
     """Search, and log it."""
     started = time.perf_counter()
@@ -183,12 +197,13 @@ def _ask(search: Find, query: Query, segment: Segment) -> tuple[Passage, ...]:
 
 
 def _clean(found: Iterable[Passage], barred: Collection[str]) -> list[Passage]:
-    """One passage of each allowed document, without those that give instructions."""
+    """One passage of each allowed document, without those that give instructions to writers or staff."""
     kept: dict[str, Passage] = {}
     for passage in found:
         if passage.document_id in barred or passage.document_id in kept:
             continue
-        if gives_instructions(normalise(passage.text)):
+        text = normalise(passage.text)
+        if gives_instructions(text) or speaks_to_staff(text):
             event(
                 "instruction_in_content_found",
                 agent=AGENT,

@@ -36,13 +36,14 @@ from liftwright.api.rows import Rows, open_tables, put_rows, read_customers, to_
 from liftwright.content import invalid_on
 from liftwright.domain import CATEGORIES, CUSTOMERS, ENGAGEMENT, Segment, to_json, utc_now
 from liftwright.errors import InputError, NoExperiment
+from liftwright.log import anonymise
 from liftwright.settings import Uplift, read_settings
 from liftwright.stats import calculate_lift
 from liftwright.tables import identifier, load_customers, nearest
 from liftwright.text import references, snippet
 from liftwright.wiring import make_observer
 from liftwright.workspace import init_workspace
-from liftwright.workspace.running import make_work
+from liftwright.workspace.running import log_key, make_work
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -61,6 +62,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Rows",
+    "anonymize_customer_id",
     "apply_policy_threshold",
     "assign_customers_to_arms",
     "calculate_lift",
@@ -260,6 +262,11 @@ def check_safety(variant: Row | Variant, *, workspace: str | Path | None = None)
     }
 
 
+def anonymize_customer_id(customer_id: str, *, workspace: str | Path | None = None) -> str:
+    """A customer's id as it may stand in a log: 16 hex digits of a hash under the log's key."""
+    return anonymise(customer_id, key=log_key(_root(workspace)))
+
+
 def apply_policy_threshold(severities: Mapping[str, int | None], threshold: int = 4) -> str:
     """`block` where a severity is above the threshold or a category is missing, else `pass`."""
     levels = [severities.get(c, severities.get(f"{c}_severity")) for c in CATEGORIES]
@@ -429,8 +436,12 @@ def _customers(
 
 
 def _work(workspace: str | Path | None) -> Work:
-    root = Path(workspace) if workspace is not None else _default_workspace(Path.cwd())
+    root = _root(workspace)
     return make_work(root, read_settings(root))
+
+
+def _root(workspace: str | Path | None) -> Path:
+    return Path(workspace) if workspace is not None else _default_workspace(Path.cwd())
 
 
 @functools.cache

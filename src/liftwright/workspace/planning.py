@@ -16,7 +16,7 @@ from liftwright.stats import sample_size, smallest_detectable_effect
 from liftwright.workspace.running import make_work, overrides_of
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
 
     from liftwright.domain import Json, Segment
@@ -27,7 +27,10 @@ if TYPE_CHECKING:
 NOTABLE_LIFT = 0.10
 OVERALL = "all"
 _CHARACTERS_PER_TOKEN = 4
+_CHARACTERS_PER_WORD = 6
 _PASSAGE_WORDS = 120
+_READERS_CHARACTERS = 800  # a segment's description and features in the prompt
+_LONGEST_PROMPT = 3  # times a usual one: passages of 200 words, few characters a token, corrections
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -119,7 +122,7 @@ def plan_campaign(root: Path, request: RunRequest) -> Plan:
         power=settings.experiment.analysis.power,
         detectable=detectable,
         answers=_answers(detectable, found.customers, settings),
-        warnings=(*report.warnings, *found.warnings),
+        warnings=(*report.warnings, *found.warnings, *_unpriced(settings, calls)),
     )
 
 
@@ -128,17 +131,15 @@ def _calls(work: Work, segments: tuple[Segment, ...]) -> tuple[PlannedCalls, ...
     names, tones = settings.services.adapters, settings.experiment.tones
     variants = len(segments) * len(tones)
     drafts = variants * (1 + settings.experiment.generation.max_redrafts)
-    limits, _ = generation.channel_limits(settings.channel)
-    passages = settings.experiment.retrieval.top_k * _PASSAGE_WORDS * 6 // _CHARACTERS_PER_TOKEN
-    prompt = len(settings.prompts["base_template"]) // _CHARACTERS_PER_TOKEN + passages
-    reply = limits.body_max_words * 6 // _CHARACTERS_PER_TOKEN
+    prompt, reply = _tokens(settings)
     options = settings.services.openai_compatible
     price = settings.services.prices.get(options.model) if options else None
-    each = (
-        (prompt * price.input_usd_per_million + reply * price.output_usd_per_million) / 1e6
-        if price and ports.complete.metered
-        else 0.0
-    )
+    each = most = 0.0
+    if options and price and ports.complete.metered:
+        each = prompt * price.input_usd_per_million + reply * price.output_usd_per_million
+        # A long prompt, its corrections included, and the longest reply that is let through.
+        longest = prompt * _LONGEST_PROMPT * price.input_usd_per_million
+        most = longest + options.max_output_tokens * price.output_usd_per_million
     return (
         PlannedCalls(
             port="complete",
@@ -148,8 +149,8 @@ def _calls(work: Work, segments: tuple[Segment, ...]) -> tuple[PlannedCalls, ...
             at_most=drafts,
             input_tokens=variants * prompt if ports.complete.metered else 0,
             output_tokens=variants * reply if ports.complete.metered else 0,
-            expected_usd=round(variants * each, 6),
-            at_most_usd=round(drafts * each, 6),
+            expected_usd=round(variants * each / 1e6, 6),
+            at_most_usd=round(drafts * most / 1e6, 6),
         ),
         PlannedCalls(
             port="search",
@@ -166,6 +167,23 @@ def _calls(work: Work, segments: tuple[Segment, ...]) -> tuple[PlannedCalls, ...
             at_most=variants + 1,
         ),
     )
+
+
+def _unpriced(settings: Settings, calls: tuple[PlannedCalls, ...]) -> Iterator[str]:
+    options = settings.services.openai_compatible
+    paid = any(one.port == "complete" and one.metered for one in calls)
+    if paid and options and options.model not in settings.services.prices:
+        yield f"the model {options.model!r} has no price: its calls count as 0 USD"
+
+
+def _tokens(settings: Settings) -> tuple[int, int]:
+    """The tokens of a usual prompt and reply."""
+    limits, _ = generation.channel_limits(settings.channel)
+    passages = settings.experiment.retrieval.top_k * _PASSAGE_WORDS * _CHARACTERS_PER_WORD
+    tone = max(len(settings.prompts[f"tone_{tone}"]) for tone in settings.experiment.tones)
+    prompt = len(settings.prompts["base_template"]) + tone + passages + _READERS_CHARACTERS
+    reply = limits.body_max_words * _CHARACTERS_PER_WORD
+    return prompt // _CHARACTERS_PER_TOKEN, reply // _CHARACTERS_PER_TOKEN
 
 
 def _detectable(work: Work, sizes: Mapping[str, int]) -> tuple[PlannedPower, ...]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import re
+import secrets
 import shutil
 import time
 from dataclasses import dataclass, replace
@@ -24,7 +25,15 @@ from liftwright.errors import (
 )
 from liftwright.log import Log, event, fault, logging_to, within
 from liftwright.pipeline import MEASURING, STAGES, provider_stages
-from liftwright.runs import RunFolder, all_runs, code_fingerprint, digest_file, locked, versions
+from liftwright.runs import (
+    RunFolder,
+    all_runs,
+    code_fingerprint,
+    digest_file,
+    locked,
+    versions,
+    write_whole,
+)
 from liftwright.settings import environment, read_settings
 from liftwright.stages import Stage, Step, Work, carry_out, is_kept, stage_key, unfinish
 from liftwright.wiring import make_observer, make_ports
@@ -158,6 +167,21 @@ def audit_log(root: Path) -> AuditLog:
     """The workspace's audit log, keyed where LIFTWRIGHT_AUDIT_KEY is set."""
     key = environment(root).get("LIFTWRIGHT_AUDIT_KEY", "").encode() or None
     return AuditLog(root / "logs" / "safety_audit.log", key)
+
+
+def log_key(root: Path) -> bytes:
+    """The key under which customers appear in logs: LIFTWRIGHT_LOG_KEY, else the workspace's own.
+
+    The workspace's own is random, made at first use and readable by its owner alone.
+    """
+    given = environment(root).get("LIFTWRIGHT_LOG_KEY", "")
+    if given:
+        return given.encode()
+    path = root / "data" / "log.key"
+    if not path.is_file():
+        write_whole(path, secrets.token_hex(32).encode())
+        path.chmod(0o600)
+    return path.read_bytes()
 
 
 def check_ledger(root: Path) -> None:

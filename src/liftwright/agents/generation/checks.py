@@ -15,7 +15,7 @@ from liftwright import text as texts
 from liftwright.agents.generation.action import asks_to_act
 from liftwright.agents.generation.form import check_form
 from liftwright.domain import Citation
-from liftwright.wording import COMMON_TIERS, gives_instructions, tiers_named
+from liftwright.wording import COMMON_TIERS, gives_instructions, speaks_to_staff, tiers_named
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Sequence
@@ -230,6 +230,8 @@ def _host(link: str) -> str:
 def _leakage(message: str, instructions: str) -> Iterator[str]:
     if gives_instructions(message) or _BRIEFING.search(message):
         yield "The message speaks of how it was made, or gives instructions to a writer."
+    if speaks_to_staff(message):
+        yield "The message speaks of its readers to staff; it speaks to the readers alone."
     told, said = instructions.lower().split(), f" {' '.join(message.lower().split())} "
     runs = (told[start : start + _LEAKED_WORDS] for start in range(len(told) - _LEAKED_WORDS + 1))
     if any(f" {' '.join(run)} " in said for run in runs):

@@ -133,7 +133,7 @@ def balance(run: RunFiles) -> Chart | Words:
         )
     )
     drawn = (_zero("x") + points).properties(
-        width=400, height=150, title=_titled("Balance of features across arms", run)
+        width=400, height=150, title="Balance of features across arms"
     )
     largest = max(abs(float(str(value["difference"]))) for value in values)
     return chart_of(

@@ -70,8 +70,8 @@ def audit(run: RunFiles) -> Words:
         plain(
             f"Every decision is a line of safety_audit.log. This run's {found['count']} lines "
             f"are between line {found['first']} and line {found['last']}. The hash of the last:"
-        ),
-        code(str(found["head"])),
+        )
+        + f"\\\n{code(str(found['head']))}",
         f"{code(f'liftwright verify {run.run_id}')} recomputes the chain and compares it.",
     )
 

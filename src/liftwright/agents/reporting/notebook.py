@@ -207,6 +207,7 @@ def execute(notebook: NotebookNode, folder: Path) -> None:
         """Knows one kernel: the interpreter that runs this."""
 
         def get_kernel_spec(self, kernel_name: str) -> KernelSpec:
+            """How to start it, whatever kernel is asked for."""
             launch = ["-Xfrozen_modules=off", "-m", "ipykernel_launcher"]
             return KernelSpec(
                 argv=[

@@ -11,6 +11,7 @@ from liftwright.agents.reporting.words import (
     bullets,
     callout,
     count,
+    in_words,
     interval,
     joined,
     level,
@@ -210,7 +211,7 @@ def power(run: RunFiles) -> Words:
             ("Metric", "Arm", ">Control", ">n arm / control", ">Detectable", ">Needed for +10%"),
             rows,
         ),
-        bullets(plain(warning) for warning in results.warnings),
+        bullets(plain(in_words(warning)) for warning in results.warnings),
     )
 
 

@@ -137,6 +137,13 @@ def code(text: str) -> Marked:
     return Marked(f"`{text.replace('`', '')}`")
 
 
+def in_words(text: str) -> str:
+    """A text of the product's with the metrics called what people call them."""
+    for metric, name in _METRICS.items():
+        text = text.replace(metric, name)
+    return text
+
+
 def listed(items: Sequence[str]) -> str:
     """Items as a phrase: a, b and c."""
     return " and ".join(filter(None, (", ".join(items[:-1]), items[-1]))) if items else "none"

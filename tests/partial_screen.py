@@ -1,0 +1,69 @@
+"""Screeners from a third party that reply too little, under the entry point `liftwright.screen`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from liftwright.domain import Finding, Identity
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from liftwright.wiring import Site
+
+NAMES = ("empty", "partial", "twice", "sometimes")
+_CATEGORIES = ("hate", "violence", "self_harm", "sexual")
+WORD_FILE = "word.txt"
+
+
+class PartialScreen:
+    """Finds no harm, and says so for some categories only.
+
+    Args:
+        name: `empty` says nothing, `partial` leaves the last category out, `twice` names the first
+            one twice, `sometimes` leaves one out of texts that hold the word in `word.txt`.
+    """
+
+    metered = False
+
+    def __init__(self, name: str, root: Path) -> None:
+        self.identity = Identity(provider=name, model="too-little", version="1")
+        self._name = name
+        file = root / WORD_FILE
+        self._word = file.read_text(encoding="utf-8") if file.is_file() else None
+
+    def __call__(self, request: str, /) -> tuple[Finding, ...]:
+        found = tuple(
+            Finding(check="safety", category=category, severity=0, score=0.0)
+            for category in _CATEGORIES
+        )
+        if self._name == "sometimes":
+            return found[:3] if self._word is not None and self._word in request else found
+        return {"empty": (), "partial": found[:3], "twice": (found[0], *found[:3])}[self._name]
+
+
+def make_empty(site: Site) -> PartialScreen:
+    return PartialScreen("empty", site.root)
+
+
+def make_partial(site: Site) -> PartialScreen:
+    return PartialScreen("partial", site.root)
+
+
+def make_twice(site: Site) -> PartialScreen:
+    return PartialScreen("twice", site.root)
+
+
+def make_sometimes(site: Site) -> PartialScreen:
+    return PartialScreen("sometimes", site.root)
+
+
+def register(folder: Path) -> Path:
+    """Lay down what an installed package would: its entry points; gives the folder for the path."""
+    package = folder / "liftwright_partial-1.dist-info"
+    package.mkdir(parents=True)
+    (package / "METADATA").write_text("Metadata-Version: 2.1\nName: liftwright-partial\n")
+    lines = [f"{name} = partial_screen:make_{name}" for name in NAMES]
+    text = "\n".join(["[liftwright.screen]", *lines, ""])
+    (package / "entry_points.txt").write_text(text)
+    return folder
