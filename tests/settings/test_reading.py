@@ -230,6 +230,18 @@ def test_read_settings_with_a_list_for_a_file_says_what_is_allowed(root: Path) -
             "",
             "the placeholder {passages} is missing",
         ),
+        (
+            "channels.yaml",
+            'footer: "{brand}"',
+            'footer: "{brnd}"',
+            "email.footer: unknown placeholder {brnd}; did you mean 'brand'?",
+        ),
+        (
+            "frames/urgent.yaml",
+            "[Hello,]",
+            '["Hello {name},"]',
+            "greetings.0: unknown placeholder {name}; allowed: brand",
+        ),
         ("prompts/base_template.txt", "{passages}", "{passages", ":2: a single brace"),
         ("prompts/tone_urgent.txt", "Be", "Be {tone}", ":1: unknown placeholder {tone}"),
         ("prompts/control_message.txt", "Subject: ", "", "allowed: a line 'Subject: …' first"),

@@ -27,7 +27,7 @@ from liftwright.settings.shapes import (
     Services,
     Shape,
 )
-from liftwright.settings.templates import read_templates
+from liftwright.settings.templates import check_placeholders, read_templates
 from liftwright.settings.yaml import Path as KeyPath
 from liftwright.settings.yaml import Tree, load, read_text
 
@@ -38,6 +38,9 @@ if TYPE_CHECKING:
     from pydantic import BaseModel
 
 M = TypeVar("M", bound="BaseModel")
+_FOOTER = frozenset({"brand", "postal_address", "unsubscribe_url"})
+_LINE = frozenset({"brand"})
+_SUBJECT = frozenset({"brand", "topic"})
 _VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
 
 
@@ -116,10 +119,11 @@ def read_settings(root: Path, overrides: Sequence[str] = ()) -> Settings:
             f"{folder / 'experiment_config.yaml'}: channel: found {experiment.channel!r}, "
             f"allowed: one of channels.yaml ({', '.join(sorted(channels.root))})"
         )
-    frames: dict[str, Frames] = {}
-    if services.adapters.complete == "embedded":
-        for tone in experiment.tones:
-            frames[tone] = _read_file(folder / "frames" / f"{tone}.yaml", Frames, [], root)
+    for name, channel in channels.root.items():
+        where = f"{folder / 'channels.yaml'}: {name}.footer"
+        check_placeholders(where, channel.footer, _FOOTER)
+    embedded = services.adapters.complete == "embedded"
+    frames = {tone: _read_frames(folder, tone, root) for tone in experiment.tones if embedded}
     return Settings(
         services=services,
         experiment=experiment,
@@ -131,6 +135,21 @@ def read_settings(root: Path, overrides: Sequence[str] = ()) -> Settings:
         frames=frames,
         overrides={change.key: change.value for change in changes},
     )
+
+
+def _read_frames(folder: Path, tone: str, root: Path) -> Frames:
+    file = folder / "frames" / f"{tone}.yaml"
+    if not file.is_file():
+        raise ConfigurationError(
+            f"{file}: no such file; the composer needs one for each tone. Write it like those "
+            "beside it, or take the tone out of experiment_config.yaml"
+        )
+    frames = _read_file(file, Frames, [], root)
+    for key, lines in frames:
+        allowed = _SUBJECT if key == "subjects" else _LINE
+        for place, line in enumerate(lines):
+            check_placeholders(f"{file}: {key}.{place}", line, allowed)
+    return frames
 
 
 def _of(values: Mapping[str, BaseModel], name: str, kind: type[M]) -> M:

@@ -47,24 +47,37 @@ def read_templates(folder: Path, tones: Sequence[str]) -> dict[str, str]:
     return templates
 
 
+def check_placeholders(where: str, text: str, allowed: frozenset[str]) -> frozenset[str]:
+    """The placeholders of a text.
+
+    Args:
+        where: file and key, for the message.
+        text: may hold `{name}`; a brace itself is written twice.
+        allowed: the names that are filled in.
+
+    Raises:
+        ConfigurationError: naming the first one that is not filled in, or a single brace.
+    """
+    try:
+        fields = [field for _, field, _, _ in string.Formatter().parse(text)]
+    except ValueError:
+        raise ConfigurationError(
+            f"{where}: a single brace; write {{{{ or }}}} for a brace itself"
+        ) from None
+    for field in fields:
+        if field is not None and field not in allowed:
+            raise ConfigurationError(
+                f"{where}: unknown placeholder {{{field}}}; {nearest(field, sorted(allowed))}"
+            )
+    return frozenset(field for field in fields if field)
+
+
 def _check(file: Path, text: str, name: str) -> None:
     required = _REQUIRED.get(name, frozenset())
     allowed = required | _OPTIONAL.get(name, _TONE_OPTIONAL)
     seen: set[str] = set()
     for number, line in enumerate(text.splitlines(), start=1):
-        try:
-            fields = [field for _, field, _, _ in string.Formatter().parse(line)]
-        except ValueError:
-            raise ConfigurationError(
-                f"{file}:{number}: a single brace; write {{{{ or }}}} for a brace itself"
-            ) from None
-        for field in fields:
-            if field is not None and field not in allowed:
-                raise ConfigurationError(
-                    f"{file}:{number}: unknown placeholder {{{field}}}; "
-                    f"{nearest(field, sorted(allowed))}"
-                )
-            seen.add(field or "")
+        seen |= check_placeholders(f"{file}:{number}", line, allowed)
     missing = sorted(required - seen)
     if missing:
         raise ConfigurationError(f"{file}: the placeholder {{{missing[0]}}} is missing")
