@@ -374,3 +374,87 @@ def test_appendix_shows_every_message_with_its_claims(tmp_path: Path) -> None:
     assert text.count("### ") == 10
     assert text.count("1 supported, 0 weak and 0 unsupported") == 9
     assert variant_id(SEGMENTS[0], "urgent")[:12] in text
+
+
+def rewritten(folder: Path, name: str, **changes: object) -> RunFiles:
+    """The run with some values of a file changed."""
+    document = json.loads((folder / name).read_text(encoding="utf-8"))
+    (folder / name).write_text(json.dumps({**document, **changes}), encoding="utf-8")
+    return read_run(folder)
+
+
+def test_cover_says_brand_run_date_and_which_measurement(tmp_path: Path) -> None:
+    run = rewritten(write_run(tmp_path / "run1"), "run.json", measurements=2)
+    text = str(opening.cover(run))
+    for part in ("**Tarnwick**", "autumn", "run1", "2026-03-01", "Measurement: 3", "SIMULATED"):
+        assert part in text
+    assert "Measurement" not in str(opening.cover(run_of(tmp_path / "b", Sample(simulated=False))))
+
+
+def test_verdict_segment_winners_are_named(tmp_path: Path) -> None:
+    folder = write_run(tmp_path / "run1")
+    best = [
+        {"segment": s, "metric": "click_rate", "arm": "urgent", "lift": 0.2, "reason": "p"}
+        for s in SEGMENTS[:1]
+    ]
+    run = rewritten(folder, "metrics.json", best=best)
+    assert "By segment, better than control: 'urgent' in Loyal" in str(opening.summary(run))
+    assert "Loyal" in str(outcomes.winners(run))
+
+
+def test_verdict_enough_power_and_no_effect_advises_other_messages(tmp_path: Path) -> None:
+    run = rewritten(write_run(tmp_path / "run1"), "metrics.json", power=[])
+    assert opening.verdict(run) == "No arm is significantly better than control on the click rate."
+    assert "Keep the control message" in opening.advice(run)
+    assert "could not be computed" in str(outcomes.power(run))
+
+
+def test_verdict_no_lift_of_any_size_could_be_found(tmp_path: Path) -> None:
+    folder = write_run(tmp_path / "run1")
+    power = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))["power"]
+    for row in power:
+        row["detectable_lift"] = None
+    run = rewritten(folder, "metrics.json", power=power)
+    assert "no lift of any size could have been found" in opening.verdict(run)
+
+
+def test_summary_other_metrics_that_differ_are_named(tmp_path: Path) -> None:
+    run = run_of(tmp_path, Sample(control_events=90, treatment_events=20))
+    text = str(opening.summary(run))
+    assert "Significant on the other metrics" in text
+    assert "open rate" in text
+
+
+def test_balance_over_the_limit_is_marked(tmp_path: Path) -> None:
+    differences = [{"arm": "urgent", "feature": "age", "difference": -0.4, "limit": 0.1}]
+    run = rewritten(
+        write_run(tmp_path / "run1"),
+        "metrics.json",
+        balance={"differences": differences, "ok": False},
+    )
+    text = str(outcomes.balance(run))
+    assert "−0.400 !" in text  # noqa: RUF001
+    assert "with care" in text
+
+
+def test_next_steps_name_what_did_not_get_through(tmp_path: Path) -> None:
+    gone = Sample(missing=((SEGMENTS[0], "urgent"),), blocked=((SEGMENTS[1], "urgent"),))
+    text = str(following.next_steps(run_of(tmp_path, gone)))
+    assert "1 messages were blocked and 1 never became valid" in text
+    assert "--engagement FILE" in text
+    assert re.search(r"[\d,]+ customers per arm are needed", text)
+
+
+def test_lift_chart_cuts_long_intervals_and_says_so(tmp_path: Path) -> None:
+    few = run_of(tmp_path, Sample(per_cell=30, control_events=2, treatment_events=3))
+    chart = charts.lift_by_segment(few)
+    assert isinstance(chart, charts.Chart)
+    assert "are cut" in json.dumps(chart.specification)
+    assert "click rate" in chart.alt
+    many = charts.lift_by_variant(
+        run_of(tmp_path / "b", Sample(per_cell=4000, control_events=400, treatment_events=900))
+    )
+    assert isinstance(many, charts.Chart)
+    assert "are cut" not in json.dumps(many.specification)
+    assert "conversion rate" in json.dumps(many.specification)
+    assert many.png().startswith(b"\x89PNG")

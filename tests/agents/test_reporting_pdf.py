@@ -35,6 +35,7 @@ def test_to_pdf_every_kind_of_markdown_is_printed() -> None:
         "- one\n- two\n\n  with a paragraph\n\n1. first\n2. second\n\n> quoted\n\n"
         '```\nfenced $ # "\n```\n\n| a | b |\n|:--|--:|\n| left | 12 |\n'
     )
+    assert "Plain bold slanted code link next" in found
     for word in ("Head", "bold", "slanted", "code", "link", "broken", "one", "with a paragraph"):
         assert word in found
     for word in ("first", "second", "quoted", 'fenced $ # "', "left", "12"):

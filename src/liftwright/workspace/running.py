@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from liftwright.audit import AuditLog
-from liftwright.domain import AuditRange, Run, fingerprint, utc_now
+from liftwright.domain import CATEGORIES, AuditRange, Run, StageRun, fingerprint, utc_now
 from liftwright.errors import (
     AwaitingApproval,
     ConfigurationError,
@@ -24,7 +24,13 @@ from liftwright.errors import (
     ProviderError,
 )
 from liftwright.log import Log, event, fault, logging_to, within
-from liftwright.pipeline import MEASURING, STAGES, provider_stages
+from liftwright.pipeline import (
+    MEASURING,
+    STAGES,
+    check_engagement,
+    provider_stages,
+    without_paths,
+)
 from liftwright.runs import (
     RunFolder,
     all_runs,
@@ -35,7 +41,7 @@ from liftwright.runs import (
     write_whole,
 )
 from liftwright.settings import environment, read_settings
-from liftwright.stages import Stage, Step, Work, carry_out, is_kept, stage_key, unfinish
+from liftwright.stages import DONE, Stage, Step, Work, carry_out, is_kept, stage_key, unfinish
 from liftwright.wiring import make_observer, make_ports
 from liftwright.workspace.totals import totals_of
 
@@ -126,6 +132,11 @@ def overrides_of(request: RunRequest) -> tuple[str, ...]:
     # A JSON text is a YAML text: a path with a colon stays one text.
     given = {key: value for key, value in options.items() if value is not None}
     return (*(f"{key}={json.dumps(value)}" for key, value in given.items()), *request.overrides)
+
+
+def overrides_again(run: Run) -> tuple[str, ...]:
+    """The overrides that a run recorded, as they were given."""
+    return tuple(f"{key}={json.dumps(value)}" for key, value in run.overrides.items())
 
 
 def make_work(
@@ -283,19 +294,13 @@ def _shaping(settings: Settings) -> object:
     return (
         {name: services[name] for name in ("adapters", "openai_compatible")},
         experiment,
-        _without_paths(settings.customers.model_dump(mode="json")),
+        without_paths(settings.customers.model_dump(mode="json")),
         settings.safety.model_dump(mode="json"),
         settings.segments.model_dump(mode="json"),
         settings.channel.model_dump(mode="json"),
         dict(settings.prompts),
         {tone: frames.model_dump(mode="json") for tone, frames in settings.frames.items()},
     )
-
-
-def _without_paths(value: object) -> object:
-    if isinstance(value, dict):
-        return {key: _without_paths(item) for key, item in value.items() if key != "path"}
-    return [_without_paths(item) for item in value] if isinstance(value, list) else value
 
 
 def _engagement(root: Path, settings: Settings, request: RunRequest) -> Path | None:
@@ -354,7 +359,15 @@ def _begun(work: Work, before: Run | None, prints: str) -> Run:
         overrides=work.settings.overrides,
         inputs=work.inputs,
         versions=versions(),
+        campaign=_campaign(work.settings),
     )
+
+
+def _campaign(settings: Settings) -> dict[str, object]:
+    return {
+        "brand": settings.experiment.brand.name,
+        "thresholds": {name: settings.safety.threshold_of(name) for name in CATEGORIES},
+    }
 
 
 def _keep(work: Work, folder: RunFolder, record: Run) -> RunOutcome:
@@ -362,6 +375,11 @@ def _keep(work: Work, folder: RunFolder, record: Run) -> RunOutcome:
     work.folder, work.run = folder, record
     work.inputs = {**work.inputs, "valid_documents": record.inputs.get("valid_documents", "")}
     if not record.simulated:
+        if _half_measured(record):
+            raise InputError(
+                f"run {record.run_id}: measuring it by a file of real outcomes was broken off; "
+                f"`liftwright run --run-id {record.run_id} --engagement FILE` goes on"
+            )
         for stage in STAGES:
             work.notify(Step(stage=stage.name, state="kept"))
         return RunOutcome(run=record, folder=folder.path, exit_status=0)
@@ -374,14 +392,32 @@ def _keep(work: Work, folder: RunFolder, record: Run) -> RunOutcome:
 def _measure(work: Work, folder: RunFolder, record: Run) -> RunOutcome:
     """Measure a finished run by a file of real outcomes; nothing up to assign is looked at."""
     work.folder, work.run = folder, record
+    folder.clear_torn()
     observe = MEASURING[0]
     with within(run=record.run_id):
-        if not is_kept(observe, work, stage_key(observe, work)):
+        # What was broken off is no measurement, and is not set aside.
+        whole = not _half_measured(record)
+        if whole and not is_kept(observe, work, stage_key(observe, work)):
+            # What is wrong with the file is told before the earlier measurement makes way.
+            check_engagement(work)
             number = record.measurements + 1
-            aside = folder.path / "measurements" / str(number)
-            _copy_aside(folder.path, aside)
-            work.save(measurements=number, simulated=False)
+            _copy_aside(folder.path, folder.path / "measurements" / str(number))
+            work.save(measurements=number, simulated=False, stages=_unmeasured(record))
         return _to_the_end(work, MEASURING)
+
+
+def _half_measured(record: Run) -> bool:
+    """Whether measuring the run again was broken off."""
+    status = {stage.name: stage.status for stage in record.stages}
+    return any(status.get(stage.name) != DONE for stage in MEASURING)
+
+
+def _unmeasured(record: Run) -> tuple[StageRun, ...]:
+    measuring = [stage.name for stage in MEASURING]
+    return tuple(
+        replace(stage, status=UNFINISHED) if stage.name in measuring else stage
+        for stage in record.stages
+    )
 
 
 def _copy_aside(folder: Path, aside: Path) -> None:

@@ -27,7 +27,7 @@ _INK, _FAINT = "#1f2933", "#d9dee4"
 _PICTURE_SCALE = 2.0
 _PANELS_IN_A_ROW = 2
 # A bar is to be seen beside its interval: an interval may be this many times as tall.
-_ROOM, _LEAST_FRAME, _MARGIN = 1.6, 0.2, 1.05
+_ROOM, _LEAST_FRAME, _MARGIN = 2.0, 0.2, 1.05
 
 
 @dataclass(frozen=True, slots=True)

@@ -172,6 +172,7 @@ following.timeline()
 messages.appendix(run)
 """
 _CELL_SECONDS = 300
+_LONGEST_FOLDER = 80  # a socket's path may have about a hundred characters
 
 
 def notebook_of(text: str) -> NotebookNode:
@@ -247,7 +248,7 @@ def _manager(
     """A kernel whose files are in a temporary folder and that opens no port of the network."""
     manager = kind(kernel_spec_manager=specs, kernel_name="python3")
     manager.connection_file = str(temporary / "kernel.json")
-    if sys.platform != "win32":
+    if sys.platform != "win32" and len(str(temporary)) < _LONGEST_FOLDER:
         manager.transport = "ipc"
         manager.ip = str(temporary / "k")
     return manager

@@ -56,8 +56,14 @@ def cover(run: RunFiles) -> Words:
         f"Run: {plain(run.run_id)}",
         f"Date: {plain(started_on(run))}",
         f"Customers: {count(run.customers)}",
+        _measurement(run),
         source,
     )
+
+
+def _measurement(run: RunFiles) -> str | None:
+    earlier = run.run.get("measurements")
+    return f"Measurement: {earlier + 1}" if isinstance(earlier, int) and earlier else None
 
 
 def started_on(run: RunFiles) -> str:

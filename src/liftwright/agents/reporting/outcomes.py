@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, cast
 
+from liftwright.agents.reporting.reading import OVERALL
 from liftwright.agents.reporting.words import (
     NOT_THERE,
     Marked,
@@ -29,6 +30,8 @@ from liftwright.domain import CONTROL
 from liftwright.stats import sample_size
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from liftwright.agents.reporting.reading import PowerRow, Results, Row, RunFiles
 
 WANTED_LIFT = 0.10
@@ -114,7 +117,8 @@ def overall(run: RunFiles) -> Words:
         for metric in results.metrics
         for row in results.overall(metric)
     ]
-    return joined(table(("Metric", *_COLUMNS), rows), _legend(results), _row_notes(results, "all"))
+    notes = _row_notes(results, OVERALL)
+    return joined(table(("Metric", *_COLUMNS), rows), _legend(results, results.overall()), notes)
 
 
 def by_segment(run: RunFiles) -> Words:
@@ -138,14 +142,15 @@ def by_segment(run: RunFiles) -> Words:
         if not any(row.arm == arm for row in results.of(segment))
     ]
     left = plain(f"Arms without an approved message, so not compared: {listed(missing)}.")
-    return joined(*parts, _legend(results), left if missing else None)
+    shown = [row for row in results.rows if row.segment != OVERALL]
+    return joined(*parts, _legend(results, shown), left if missing else None)
 
 
 def winners(run: RunFiles) -> Words:
     """The verdict for each segment on the primary metric, with its reason."""
     rows = [
         (
-            "All segments" if one.segment == "all" else one.segment,
+            "All segments" if one.segment == OVERALL else one.segment,
             one.arm or "none named",
             signed(one.lift),
             one.reason,
@@ -273,13 +278,14 @@ def _cells(row: Row) -> tuple[str, ...]:
     )
 
 
-def _legend(results: Results) -> str:
+def _legend(results: Results, rows: Sequence[Row]) -> str:
+    tests = list(dict.fromkeys(row.test for row in rows if row.test))
     return plain(
         f"n: messages delivered in the arm and in control. Interval: {1 - results.alpha:.0%} "
         "interval of the lift. p-values are "
         f"{_CORRECTIONS.get(results.correction, results.correction)}; marks: * adjusted p below "
         f"{results.alpha:g}, ** below 0.01, *** below 0.001, no: not significant, "
-        f"{NOT_THERE}: not estimable."
+        f"{NOT_THERE}: not estimable. Tests: {listed(tests)}."
     )
 
 

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 NOT_THERE = "–"  # noqa: RUF001 - a dash as in printed tables
 _MARKED = re.compile(r"([\\`*_\[\]|~])")
-_LEADING = re.compile(r"^(\d*)([.)#+=>-])")
+_LEADING = re.compile(r"^(\d+(?=[.)])|(?=[#+=>-]))")
 _SMALLEST_P = 0.001
 _STARS = ((0.001, "***"), (0.01, "**"))
 _METRICS = {
@@ -48,7 +48,7 @@ def plain(text: object) -> str:
     line = " ".join(str(text).split())
     # As entities: a backslash does not keep a dollar sign from being read as mathematics.
     line = line.replace("&", "&amp;").replace("<", "&lt;").replace("$", "&#36;")
-    return _LEADING.sub(r"\1\\\2", _MARKED.sub(r"\\\1", line))
+    return _LEADING.sub(r"\1\\", _MARKED.sub(r"\\\1", line))
 
 
 def table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
