@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import random
+import re
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -186,6 +187,15 @@ def run_until(root: Path, stage: str, run_id: str = "part", **request: Any) -> P
         return root / "data" / "runs" / run_id
     message = f"the run ended before {stage}"
     raise AssertionError(message)
+
+
+def draft_for(prompt: str, drafts: Mapping[str, tuple[str, str]]) -> tuple[str, str] | None:
+    """The draft for a prompt, whatever limits it names and whatever was wrong before."""
+    asked = re.sub(r"\d+", "#", prompt)
+    for known, draft in drafts.items():
+        if asked.startswith(re.sub(r"\d+", "#", known).rstrip()):
+            return draft
+    return None
 
 
 # ── What a run wrote ──────────────────────────────────────────────────────────────────────────

@@ -13,15 +13,15 @@ from typing import TYPE_CHECKING
 import duckdb
 
 import stand_in
-from liftwright.runs import all_runs
+from liftwright.runs import RunFolder, all_runs
 from liftwright.workspace import RunRequest, Workspace, init_workspace
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
 
-    from liftwright.runs import all_runs
-from liftwright.workspace import RunOutcome, Step
+    from liftwright.domain import Run
+    from liftwright.workspace import RunOutcome, Step
 
 SERVICES = """
 adapters:
@@ -75,7 +75,7 @@ def lay_down(root: Path, *, screen: str = stand_in.NAME) -> Path:
     with customers.open(newline="") as file:
         rows = list(csv.reader(file))[: CUSTOMERS + 1]
     with customers.open("w", newline="") as file:
-        csv.writer(file).writerows(rows)
+        csv.writer(file, lineterminator="\n").writerows(rows)
     return root
 
 
@@ -109,6 +109,13 @@ def stop_before(root: Path, stage: str, *overrides: str, **asked: object) -> Pat
     except _Stopped:
         return all_runs(root)[-1].path
     raise AssertionError(f"the run did not come to {stage}")
+
+
+def record(folder: Path) -> Run:
+    """The record of a run."""
+    found = RunFolder(folder).record()
+    assert found is not None
+    return found
 
 
 def states(steps: Iterable[Step]) -> dict[str, str]:

@@ -20,6 +20,12 @@ _LOADED = ("duckdb", "onnxruntime", "openai", "liftwright.workspace", "liftwrigh
 _SECONDS = 90
 
 
+def met_already(file: Path, *moments: tuple[str, str, str, int]) -> Path:
+    """A new record of moments, those given held for met; gives the file."""
+    file.write_text("".join(json.dumps(moment) + "\n" for moment in moments))
+    return file
+
+
 class Moments:
     """The moments of one run; `met` holds those that earlier processes died at."""
 

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
     from compatible_server import Request
 
+    Before = Callable[[Request, int], Answer | None]
+
 MODEL = "served-model"
 INPUT_USD, OUTPUT_USD = 2.0e-6, 8.0e-6  # as the campaign's configuration prices the model
 LONGEST_REPLY = 800
@@ -39,11 +41,11 @@ class MeteredWriter:
     """
 
     def __init__(self, drafts: Mapping[str, tuple[str, str]]) -> None:
-        self.before_reply: Callable[[Request, int], Answer | None] = lambda _, __: None
+        self.before_reply: Before = lambda _, __: None
         self.paid: Counter[str] = Counter()
         self._drafts = drafts
         self._server = CompatibleServer()
-        self._server.otherwise = self._write
+        self._server.otherwise = self._answer
         self._lock = threading.Lock()
         self._number = 0
         self._tokens: Counter[str] = Counter()
@@ -81,13 +83,17 @@ class MeteredWriter:
         }
         file.write_text(yaml.safe_dump(config))
 
-    def _write(self, request: Request) -> Answer:
+    def _answer(self, request: Request) -> Answer:
         with self._lock:
             self._number += 1
             number = self._number
         other = self.before_reply(request, number)
         if other is not None:
             return other
+        return self.write(request)
+
+    def write(self, request: Request) -> Answer:
+        """The draft for a request, paid for from now on."""
         if request.prompt not in self._drafts:
             return failure(400, "unknown_prompt")
         subject, body = self._drafts[request.prompt]

@@ -1,4 +1,7 @@
-"""Screeners from a third party that reply too little, under the entry point `liftwright.screen`."""
+"""Screeners from a third party, most of which reply too little.
+
+They stand under the entry point group `liftwright.screen`.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +14,7 @@ if TYPE_CHECKING:
 
     from liftwright.wiring import Site
 
-NAMES = ("empty", "partial", "twice", "sometimes")
+NAMES = ("empty", "partial", "twice", "sometimes", "medium")
 _CATEGORIES = ("hate", "violence", "self_harm", "sexual")
 WORD_FILE = "word.txt"
 
@@ -21,7 +24,8 @@ class PartialScreen:
 
     Args:
         name: `empty` says nothing, `partial` leaves the last category out, `twice` names the first
-            one twice, `sometimes` leaves one out of texts that hold the word in `word.txt`.
+            one twice, `sometimes` leaves one out of texts that hold the word in `word.txt`;
+            `medium` finds severity 4 of each.
     """
 
     metered = False
@@ -33,12 +37,15 @@ class PartialScreen:
         self._word = file.read_text(encoding="utf-8") if file.is_file() else None
 
     def __call__(self, request: str, /) -> tuple[Finding, ...]:
+        severity = 4 if self._name == "medium" else 0
         found = tuple(
-            Finding(check="safety", category=category, severity=0, score=0.0)
+            Finding(check="safety", category=category, severity=severity, score=0.0)
             for category in _CATEGORIES
         )
         if self._name == "sometimes":
             return found[:3] if self._word is not None and self._word in request else found
+        if self._name == "medium":
+            return found
         return {"empty": (), "partial": found[:3], "twice": (found[0], *found[:3])}[self._name]
 
 
@@ -56,6 +63,10 @@ def make_twice(site: Site) -> PartialScreen:
 
 def make_sometimes(site: Site) -> PartialScreen:
     return PartialScreen("sometimes", site.root)
+
+
+def make_medium(site: Site) -> PartialScreen:
+    return PartialScreen("medium", site.root)
 
 
 def register(folder: Path) -> Path:

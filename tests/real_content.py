@@ -21,50 +21,62 @@ if TYPE_CHECKING:
 APPROVED = "2026-01-15"
 
 _HEADINGS = frozenset({"h1", "h2", "h3", "h4", "caption"})
+_PARAGRAPHS = frozenset({"p", "div", "table"})
+_LINES = frozenset({"li", "tr"})
 _SPACES = frozenset({"br", "td", "th"})
-_BREAKS = frozenset({"p", "li", "tr", "ul", "ol", "table", "div"})
 _VOID = frozenset({"br", "hr", "img", "input", "link", "meta"})
+_RUN_IN = re.compile(r" (?:Why you'll reach for it|Fabric & care|Fit & sizing) ")
 # Menus repeat the headings and say nothing.
 _MENU = "block-collapsible-nav"
+# The ends of a link's text while a page is read: an item that is a link alone belongs to a menu.
+_LINK_ENDS = "\x02", "\x03"
+_LINK_ITEM = re.compile("- \x02[^\x03]*\x03")
 
 
 class _Page(HTMLParser):
-    """The headings and paragraphs of a page, in order; a table's row is a paragraph."""
+    """The headings and paragraphs of a page, in order; items and rows are a paragraph's lines."""
 
     def __init__(self) -> None:
         super().__init__(convert_charrefs=True)
         self.sections: list[tuple[str | None, list[str]]] = [(None, [])]
-        self._text: list[str] = []
+        self._lines: list[str] = [""]
         self._menu_depth = 0
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         if self._menu_depth or _MENU in (dict(attrs).get("class") or ""):
             self._menu_depth += tag not in _VOID
         elif tag in _SPACES:
-            self._text.append(" ")
-        elif tag in _HEADINGS or tag in _BREAKS:
+            self._lines[-1] += " "
+        elif tag == "a":
+            self._lines[-1] += _LINK_ENDS[0]
+        elif tag in _LINES:
+            self._lines.append("- " if tag == "li" else "")
+        elif tag in _HEADINGS or tag in _PARAGRAPHS:
             self._paragraph()
 
     def handle_endtag(self, tag: str) -> None:
         if self._menu_depth:
             self._menu_depth -= 1
+        elif tag == "a":
+            self._lines[-1] += _LINK_ENDS[1]
         elif tag in _HEADINGS:
-            self.sections.append((self._taken() or None, []))
-        elif tag in _BREAKS:
+            self.sections.append((self._taken().rstrip(".") or None, []))
+        elif tag in _PARAGRAPHS:
             self._paragraph()
 
     def handle_data(self, data: str) -> None:
         if not self._menu_depth:
-            self._text.append(data)
+            self._lines[-1] += data
 
     def close(self) -> None:
         super().close()
         self._paragraph()
 
     def _taken(self) -> str:
-        text = " ".join("".join(self._text).split())
-        self._text.clear()
-        return text
+        lines = [" ".join(line.split()) for line in self._lines]
+        self._lines = [""]
+        kept = "\n".join(line for line in lines if line and not _LINK_ITEM.fullmatch(line))
+        return kept.replace(_LINK_ENDS[0], "").replace(_LINK_ENDS[1], "")
 
     def _paragraph(self) -> None:
         text = self._taken()
@@ -110,13 +122,16 @@ def _statements(flow: Mapping[str, Any]) -> Iterable[str]:
 
 
 def product_documents(products: Iterable[Mapping[str, str]]) -> list[Record]:
-    """Products with id, title, type and description, a document for each."""
+    """Products with id, title, type and description, a document for each.
+
+    The headings that the shop's export ran into its descriptions are taken out again.
+    """
     return [
         _document(
             product["id"],
             product["title"],
             product["product_type"],
-            [("Overview", [product["description"]])],
+            [("Overview", [_RUN_IN.sub(" ", product["description"])])],
         )
         for product in products
     ]
@@ -134,10 +149,7 @@ def write_documents(folder: Path, documents: Iterable[Record]) -> None:
 def _document(
     document_id: str, title: str, category: str, sections: Iterable[tuple[str, Iterable[str]]]
 ) -> Record:
-    texts = [
-        {"title": name, "text": "\n\n".join(paragraphs)}
-        for name, paragraphs in sections
-    ]
+    texts = [{"title": name, "text": "\n\n".join(paragraphs)} for name, paragraphs in sections]
     return {
         "document_id": document_id,
         "title": title,

@@ -285,7 +285,7 @@ def test_code_fingerprint_of_this_process_is_a_digest_and_stays() -> None:
 
 
 def test_versions_name_the_product_and_the_engines() -> None:
-    assert set(versions()) == {"liftwright", "duckdb", "sqlglot", "scipy", "statsmodels"}
+    assert set(versions()) == {"liftwright", "duckdb", "sqlglot", "numpy", "scipy"}
 
 
 # ── RunFolder ─────────────────────────────────────────────────────────────────────────────────

@@ -335,6 +335,33 @@ def analyze(  # noqa: PLR0913 - one parameter per option
     _end(answer)
 
 
+@app.command("eval")
+def evaluate(
+    what: Annotated[str, typer.Argument(metavar="safety|retrieval|grounding")],
+    *,
+    data: Annotated[Path, typer.Option("--data", metavar="DIR", help="Labelled cases.")],
+    floor: Annotated[
+        float | None, typer.Option(metavar="F", help="The least score that is good enough.")
+    ] = None,
+    workspace: Folder = HERE,
+    json: AsJson = False,
+) -> None:
+    """Measure screening, search or grounding on labelled cases; exit 1 below the floor."""
+
+    def answer() -> int:
+        from liftwright.terminal import Progress, show_evaluation
+        from liftwright.workspace.evaluating import EvaluationRequest
+        from liftwright.workspace.evaluating import evaluate as measure
+
+        request = EvaluationRequest(what=what, data=data, floor=floor)
+        with Progress(quiet=json) as progress:
+            found = measure(workspace, request, notify=progress)
+        show_evaluation(found, json=json)
+        return 0 if found.ok else 1
+
+    _end(answer)
+
+
 @app.command()
 def approve(
     run: Annotated[str, typer.Argument(metavar="RUN")],

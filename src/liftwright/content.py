@@ -224,8 +224,12 @@ def _markdown(text: str, where: str) -> dict[str, object]:
     closing = _FENCE.search(text, opening.end() + 1) if opening else None
     if opening is None or closing is None:
         _fail(f"{where}, line 1: found no front matter; allowed: fields between two --- lines")
+    front = text[opening.end() : closing.start()]
     try:
-        fields = yaml.safe_load(text[opening.end() : closing.start()])
+        # Aliases of aliases stand for more values than any memory holds.
+        if "*" in front and any(isinstance(part, yaml.AliasEvent) for part in yaml.parse(front)):
+            _fail(f"{where}: found a YAML alias (*name) in the front matter; allowed: plain values")
+        fields = yaml.safe_load(front)
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         line = mark.line + 1 if mark else 1

@@ -51,7 +51,8 @@ class Ledger:
         store: where the rows are kept.
         run_id: the run that pays for new calls.
         budget_usd: the most that the run may cost; None is no limit.
-        refresh: start a new epoch: nothing remembered before is replayed, nothing is deleted.
+        refresh: start a new epoch: nothing remembered before is replayed, nothing is deleted. A
+            run starts one at most, so that it pays nothing twice when it is resumed.
     """
 
     def __init__(
@@ -64,10 +65,11 @@ class Ledger:
         self._in_flight: dict[str, Future[object]] = {}
         self._replayed = 0
         self._refused: BudgetSpent | None = None
-        self._epoch = _number((store.get(_EPOCH) or {}).get("epoch"))
-        if refresh:
+        begun = store.get(_EPOCH) or {}
+        self._epoch = _number(begun.get("epoch"))
+        if refresh and begun.get("begun_by") != run_id:
             self._epoch += 1
-            store.put(_EPOCH, {"status": _EPOCH, "epoch": self._epoch})
+            store.put(_EPOCH, {"status": _EPOCH, "epoch": self._epoch, "begun_by": run_id})
         self._close_lost()
         mine = list(store.rows(run_id=run_id))
         self._spent_usd = sum(_number(row["cost_usd"]) for row in mine)

@@ -38,6 +38,7 @@ from liftwright.tables import REJECTED
 
 if TYPE_CHECKING:
     from liftwright.agents.generation import Draft
+    from liftwright.settings import Settings
 
 
 # ── What the stages hand over ─────────────────────────────────────────────────────────────────
@@ -56,10 +57,15 @@ class Indexed:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Variants:
-    """variants.json: the control and every valid variant, blocked ones included."""
+    """variants.json: the control and every valid variant, blocked ones included.
+
+    Attributes:
+        footer: what stands below every message, the control's too.
+    """
 
     control: Variant
     variants: tuple[Variant, ...]
+    footer: str = ""
 
     @property
     def all(self) -> tuple[Variant, ...]:
@@ -205,7 +211,8 @@ def generate(work: Work) -> str:
         check=lambda draft: _claims_against(work, draft),
         known_tiers={tier for one in segments for tier in one.tiers},
     )
-    work.folder.write("variants.json", Variants(control=control, variants=variants))
+    footer = _footer(settings)
+    work.folder.write("variants.json", Variants(control=control, variants=variants, footer=footer))
     work.folder.write("failures.json", failures)
     return f"{len(variants)} variants, {len(failures)} failed"
 
@@ -303,6 +310,12 @@ def observe(work: Work) -> str:
     return "SIMULATED engagement" if work.engagement is None else "real engagement"
 
 
+def check_engagement(work: Work) -> None:
+    """See that the file of real outcomes can be read and is of this run; nothing is written."""
+    work.tables.read("assignments", work.folder.file("assignments.parquet"), ASSIGNMENTS)
+    work.observer("assignments")
+
+
 def measure_lift(work: Work) -> str:
     """Rates, lift, intervals and tests, per arm and segment."""
     work.tables.read("engagement", work.folder.file("engagement.parquet"), ENGAGEMENT)
@@ -330,7 +343,7 @@ STAGES = (
         inputs=("customers",),
         writes=("segmented.parquet", "segments.json", "rejected.parquet", "customers.json"),
         settings=lambda w: (
-            _of(w.settings.customers),
+            without_paths(_of(w.settings.customers)),
             _of(w.settings.segments),
             w.settings.experiment.seed,
         ),
@@ -340,7 +353,7 @@ STAGES = (
         run=index,
         inputs=("content", "valid_documents"),
         writes=("index.json",),
-        settings=lambda w: _of(w.settings.experiment.content),
+        settings=lambda w: without_paths(_of(w.settings.experiment.content)),
         ports=lambda w: (w.ports.index.identity, w.ports.embed.identity),
     ),
     Stage(
@@ -455,6 +468,18 @@ def _claims_against(work: Work, draft: Draft) -> tuple[str, ...]:
     return grounding.reasons_against(found, config)
 
 
+def _footer(settings: Settings) -> str:
+    brand, text = settings.experiment.brand, settings.channel.footer
+    values = {
+        "brand": brand.name,
+        "postal_address": brand.postal_address,
+        "unsubscribe_url": brand.unsubscribe_url,
+    }
+    for name, value in values.items():
+        text = text.replace(f"{{{name}}}", value)
+    return text.strip()
+
+
 def _frame_lines(work: Work, tone: str | None) -> tuple[str, ...]:
     """The composer's lines of a tone: they claim nothing, by how they were written."""
     if tone is None or tone not in work.settings.frames:
@@ -483,6 +508,13 @@ def _observed(observer: object) -> Observed:
         set_aside=report.set_aside,
         warnings=report.warnings,
     )
+
+
+def without_paths(value: object) -> object:
+    """Settings without where files lie: what they hold is an input, and digested as such."""
+    if isinstance(value, dict):
+        return {key: without_paths(item) for key, item in value.items() if key != "path"}
+    return [without_paths(item) for item in value] if isinstance(value, list) else value
 
 
 def _of(shape: object) -> object:

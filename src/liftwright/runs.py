@@ -24,7 +24,7 @@ RECORD = "run.json"
 PART = ".part"  # ends the name of a file that is being written
 _WHOLE_READ_BYTES = 64 * 2**20
 _NOT_IN_RESULTS = ("cli.py", "web", "api.py")
-_ENGINES = ("duckdb", "sqlglot", "scipy", "statsmodels")
+_ENGINES = ("duckdb", "sqlglot", "numpy", "scipy")
 
 
 # ── Files ─────────────────────────────────────────────────────────────────────────────────────

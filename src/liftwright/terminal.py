@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from liftwright.ports import IndexReport
     from liftwright.workspace import Check, Plan, RunOutcome, Step
     from liftwright.workspace.asking import GroundedText, Screened
+    from liftwright.workspace.evaluating import Evaluation
 
 _WIDTH_OF_PIPES = 120
 
@@ -515,6 +516,31 @@ def show_comparison(document: Mapping[str, Json], *, json: bool) -> None:
                 out.print(f"[yellow]![/] left out: {count:,} {reason.replace('_', ' ')}")
 
 
+def show_evaluation(found: Evaluation, *, json: bool) -> None:
+    """How well a part did on labelled cases, and whether that is enough."""
+    if json:
+        print_json(found.to_json())
+        return
+    out = _out()
+    table = Table("measure", title=f"{found.what}: {found.n:,} cases", title_justify="left")
+    table.add_column("value", justify="right")
+    for name, value in found.measures.items():
+        if not isinstance(value, dict):
+            table.add_row(name.replace("_", " "), _measure(value))
+    out.print(table)
+    categories = found.measures.get("categories")
+    if isinstance(categories, dict):
+        names = list(next(iter(categories.values())))
+        table = Table("category")
+        for name in names:
+            table.add_column(name.replace("_", " "), justify="right")
+        for category, values in categories.items():
+            table.add_row(category, *(_measure(values[name]) for name in names))
+        out.print(table)
+    answer = "[green]reached[/]" if found.ok else "[bold red]not reached[/]"
+    out.print(f"score {_measure(found.score)}, floor {found.floor:g}: {answer}")
+
+
 def show_approval(decision: SafetyDecision, *, json: bool) -> None:
     """A person's approval."""
     if json:
@@ -534,6 +560,12 @@ def _value(value: float | None, kind: str) -> str:
     if value is None:
         return "–"
     return f"{value:.2%}" if kind == "binary" else f"{value:,.4g}"
+
+
+def _measure(value: object) -> str:
+    if isinstance(value, float):
+        return f"{value:.4f}"
+    return "–" if value is None else f"{value:,}"
 
 
 def _percent(value: float | None) -> str:

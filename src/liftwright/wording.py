@@ -39,7 +39,8 @@ _INSTRUCTIONS = re.compile(
     r"|\b(?:respond|reply|answer) only with\b|\b(?:output|print) (?:the following|only)\b"
     rf"|{_ORDER}(?:respond|reply|answer) with (?:the (?:following|words?|text|phrase|sentence)"
     r"|(?:only|nothing|exactly|json)\b)"
-    r"|(?:^|[.!?:;\n]\s*|\b(?:please|you must|you should) )do not (?:mention|reveal|disclose|cite)\b"
+    r"|(?:^|[.!?:;\n]\s*|\b(?:please|you must|you should) )"
+    r"do not (?:mention|reveal|disclose|cite)\b"
     r"|<\||\[/?inst\]|###\s*(?:system|instruction)",
     re.IGNORECASE,
 )

@@ -69,11 +69,3 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def root(template: Path, tmp_path: Path) -> Path:
     """A small workspace of the test's own, without any run."""
     return shutil.copytree(template, tmp_path / "workspace")
-
-
-@pytest.fixture(scope="session")
-def complete(template: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A small workspace with one complete run, `done`; to be read or copied, not changed."""
-    root = shutil.copytree(template, tmp_path_factory.mktemp("complete") / "workspace")
-    assert acceptance_samples.liftwright(root, "run", "--run-id", "done", "--json").status == 0
-    return root

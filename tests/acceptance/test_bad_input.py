@@ -13,6 +13,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
+
 from acceptance_samples import (
     CONTENT,
     CUSTOMERS,
@@ -26,7 +27,6 @@ from acceptance_samples import (
     varied_customers,
     write_customers,
 )
-
 from liftwright.runs import locked
 
 if TYPE_CHECKING:
@@ -200,9 +200,7 @@ def test_run_no_good_row_left_is_refused_though_rows_may_be_rejected(root: Path)
 
 
 def test_run_ids_stored_as_fractions_are_refused_with_the_way_out(root: Path) -> None:
-    rows = [
-        {**row, "customer_id": f"{number}.5"} for number, row in enumerate(varied_customers(5))
-    ]
+    rows = [{**row, "customer_id": f"{number}.5"} for number, row in enumerate(varied_customers(5))]
     write_customers(root, rows)
     configure(root, "customers.columns.customer_id", {"from": "customer_id", "as": "integer"})
     refused(root, CUSTOMERS, "customer_id", "not a whole number")
@@ -215,7 +213,11 @@ def test_run_age_of_a_date_without_a_day_to_count_to_asks_for_it(root: Path) -> 
 
 ORDERS = {
     "missing file": ({}, None, "orders.csv: no such file"),
-    "missing column": ({"date": "bought"}, "customer_id,day,amount\nC00001,2026-01-01,3\n", "bought"),
+    "missing column": (
+        {"date": "bought"},
+        "customer_id,day,amount\nC00001,2026-01-01,3\n",
+        "bought",
+    ),
     "bad date": ({}, "customer_id,day,amount\nC00001,yesterday,3\n", "not a date"),
     "bad amount": ({}, "customer_id,day,amount\nC00001,2026-01-01,lots\n", "amount"),
     "no id": ({}, "customer_id,day,amount\n,2026-01-01,3\n", "id is missing"),
@@ -276,7 +278,7 @@ def test_run_rule_on_a_feature_that_the_file_lacks_names_it(root: Path) -> None:
 
 
 def one_document(root: Path) -> Path:
-    return sorted((root / CONTENT).glob("*.json"))[0]
+    return min((root / CONTENT).glob("*.json"))
 
 
 def edit_document(root: Path, **changes: object) -> str:
@@ -442,9 +444,7 @@ WRONG_SETTINGS: dict[str, tuple[str, object, tuple[str, ...]]] = {
 }
 
 
-@pytest.mark.parametrize(
-    ("key", "value", "told"), WRONG_SETTINGS.values(), ids=WRONG_SETTINGS
-)
+@pytest.mark.parametrize(("key", "value", "told"), WRONG_SETTINGS.values(), ids=WRONG_SETTINGS)
 def test_run_wrong_setting_is_named_with_file_key_and_what_is_allowed(
     root: Path, key: str, value: object, told: tuple[str, ...]
 ) -> None:
@@ -484,9 +484,7 @@ OPTIONS = {
 
 
 @pytest.mark.parametrize(("arguments", "told"), OPTIONS.values(), ids=OPTIONS)
-def test_run_wrong_option_is_refused(
-    root: Path, arguments: tuple[str, ...], told: str
-) -> None:
+def test_run_wrong_option_is_refused(root: Path, arguments: tuple[str, ...], told: str) -> None:
     refused(root, told, arguments=arguments)
 
 

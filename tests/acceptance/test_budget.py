@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 import campaign
 from liftwright.errors import ConfigurationError
 from liftwright.workspace import RunRequest, Workspace
-from metered_writer import INPUT_USD, OUTPUT_USD, MeteredWriter, most_usd
+from metered_writer import INPUT_USD, OUTPUT_USD, most_usd
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from metered_writer import MeteredWriter
 
 MESSAGES = 12
 ONE_BY_ONE = "calls.concurrency=1"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import itertools
 import json
 import random
 import re
@@ -19,6 +20,7 @@ from acceptance_samples import (
     CONTENT,
     TONES,
     configure,
+    draft_for,
     lay_down,
     liftwright,
     log_lines,
@@ -105,12 +107,11 @@ def test_run_no_writer_reachable_is_unfinished_and_the_same_run_completes_later(
     drafts = metered_writer.drafts_of(measured / "data/runs/part")
 
     def write(request: Request) -> Answer:
-        for prompt, (subject, body) in drafts.items():
-            # The limits differ from those that the drafts were asked for under.
-            if prompt.replace("45 to 75", "10 to 75") == request.prompt:
-                text = json.dumps({"subject": subject, "body": body})
-                return Answer(body=chat_completion(text))
-        return failure(400, "unknown_prompt")
+        draft = draft_for(request.prompt, drafts)
+        if draft is None:
+            return failure(400, "unknown_prompt")
+        subject, body = draft
+        return Answer(body=chat_completion(json.dumps({"subject": subject, "body": body})))
 
     reachable = CompatibleServer(port)
     reachable.otherwise = write
@@ -149,19 +150,16 @@ def test_run_blocked_control_message_is_no_experiment(root: Path) -> None:
     assert_no_experiment(root, "none", answer.out)
 
 
-def test_run_strictest_thresholds_that_block_all_are_no_experiment(root: Path) -> None:
-    """Every message is blocked where a broken model gives no reply; that is a provider's fault."""
-    configure(root, "experiment_config.tones", ["urgent", "informational", "friendly"])
-    (root / "config/prompts/control_message.txt").write_text(
-        "Subject: News\n\nThank you for reading what {brand} has to say to you from time to time. "
-        "Those people are vermin who should all be driven out of our country at once.\n\n"
-        "Visit {brand} today.\n",
-        encoding="utf-8",
-    )
-    configure(root, "safety_thresholds.threshold", 0)
+@pytest.mark.usefixtures("_partial_screeners")
+def test_run_every_message_above_the_threshold_is_no_experiment(root: Path) -> None:
+    configure(root, "azure_config.adapters.screen", "medium")
+    configure(root, "safety_thresholds.threshold", 3)
     answer = liftwright(root, "run", "--run-id", "none")
     assert answer.status == 1, answer
     assert_no_experiment(root, "none", answer.out)
+    decisions = read_json(root / "data/runs/none/decisions.json")
+    assert {one["status"] for one in decisions} == {"block"}
+    assert liftwright(root, "verify").status == 0
 
 
 @pytest.fixture
@@ -238,7 +236,7 @@ def test_run_uplift_of_zero_gives_each_customer_what_control_would_have_had(root
     configure(root, "experiment_config.simulation.uplift", {})
     outcomes = []
     for run_id, control in (("few", 0.1), ("many", 0.7)):
-        others = {tone: (1 - control) / 3 for tone in TONES}
+        others = dict.fromkeys(TONES, (1 - control) / 3)
         configure(root, "experiment_config.shares", {"control": control, **others})
         rows = read_rows(run_until(root, "observe", run_id) / "engagement.parquet")
         treated = {row["customer_id"] for row in rows if row["arm"] != "control"}
@@ -323,7 +321,9 @@ def test_messages_have_plain_subjects_and_no_placeholders(messages: list[dict[st
         subject, body = message["subject"], CITATION.sub("", message["body"])
         assert 0 < len(subject) <= 60
         assert not re.search(r"[*_#<>{}\[\]`|\n]|^subject\b", subject, re.IGNORECASE)
-        assert not re.search(r"[{}<>\[\]]|\*\*|your name|lorem|todo|unknown|n/a", body, re.IGNORECASE)
+        assert not re.search(
+            r"[{}<>\[\]]|\*\*|your name|lorem|todo|unknown|n/a", body, re.IGNORECASE
+        )
         assert not re.search(r"ignore (all|any|previous)|instructions", body, re.IGNORECASE)
         assert not [label for label in labels if label in subject or label in body]
         assert 120 <= len(message["body"].split()) <= 200
@@ -339,7 +339,9 @@ def said(message: dict[str, Any]) -> str:
 
 def test_prompts_hold_each_segment_s_features_and_no_gap(messages: list[dict[str, Any]]) -> None:
     for message in messages:
-        assert not re.search(r"\bnan\b|\bNone\b|: *$(?!\n\S)|\{\w+\}", message["prompt"].split("# Tone")[0])
+        assert not re.search(
+            r"\bnan\b|\bNone\b|: *$(?!\n\S)|\{\w+\}", message["prompt"].split("# Tone")[0]
+        )
         assert message["segment"] in message["prompt"]
 
 
@@ -352,9 +354,19 @@ CANARIES = (
 
 
 def canaries_in(root: Path, names: tuple[str, ...]) -> set[str]:
-    texts = [file.read_bytes() for name in names for file in root.glob(name) if file.is_file()]
-    assert texts
+    files = [file for name in names for file in root.glob(name) if file.is_file()]
+    assert files
+    texts = [text_of(file) for file in files]
+    assert all(texts)
     return {canary for canary in CANARIES for text in texts if canary.encode() in text}
+
+
+def text_of(file: Path) -> bytes:
+    if file.suffix != ".pdf":
+        return file.read_bytes()
+    from pypdf import PdfReader
+
+    return "\n".join(page.extract_text() for page in PdfReader(file).pages).encode()
 
 
 def with_canaries() -> list[dict[str, str]]:
@@ -374,6 +386,10 @@ def with_canaries() -> list[dict[str, str]]:
 
 def test_run_names_no_customer_in_logs_messages_or_report(root: Path) -> None:
     write_customers(root, with_canaries())
+    document = root / CONTENT / "customer-care.json"
+    values = json.loads(document.read_text(encoding="utf-8"))
+    values["author"] = "Ottilie Quarrington <ottilie.q@canary.example>"
+    document.write_text(json.dumps(values), encoding="utf-8")
     answer = liftwright(root, "run", "--run-id", "done")
     assert answer.status == 0, answer
     said = ("logs/*", "data/runs/done/*.json", "data/runs/done/report/*")
@@ -399,6 +415,31 @@ def test_run_errors_name_no_customer_in_logs(root: Path, change: dict[str, str])
     answer = liftwright(root, "run")
     assert answer.status == 2
     assert canaries_in(root, ("logs/*",)) == set()
+
+
+def test_run_what_a_service_says_stands_in_no_log(root: Path) -> None:
+    told = ", ".join(CANARIES)
+    draft = json.dumps({"subject": f"Dear {told}"[:60], "body": f"Hello {told}, buy for £99 now."})
+    error = {"error": {"message": told, "type": told, "code": "content_filter"}}
+    server = CompatibleServer()
+    answers = itertools.cycle(
+        (
+            Answer(body=chat_completion(draft)),
+            Answer(status=400, body=error),
+            Answer(body=told.encode()),
+            Answer(status=500, body=error),
+        )
+    )
+    server.otherwise = lambda _: next(answers)
+    configure(root, "azure_config.adapters.complete", "openai_compatible")
+    configure(root, "azure_config.openai_compatible", {"base_url": server.url, "model": "m"})
+    with server.running():
+        answer = liftwright(root, "run", "--run-id", "none")
+    assert answer.status == 3, answer
+    assert len(server.requests) > 9
+    assert_no_experiment(root, "none", answer.out)
+    assert canaries_in(root, ("logs/*", "data/runs/none/run.json")) == set()
+    assert not [canary for canary in CANARIES if canary in answer.out + answer.err]
 
 
 def test_run_content_and_drafts_stand_in_no_log(measured: Path) -> None:

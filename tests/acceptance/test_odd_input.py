@@ -8,6 +8,7 @@ import shutil
 from typing import TYPE_CHECKING
 
 import pytest
+
 from acceptance_samples import (
     CONTENT,
     CUSTOMERS,
@@ -93,7 +94,6 @@ def test_run_formulas_in_labels_are_escaped_in_the_audit_log(root: Path) -> None
 
 
 # ── How a file is written ─────────────────────────────────────────────────────────────────────
-
 
 
 @pytest.fixture
@@ -183,7 +183,9 @@ def test_run_extra_column_can_be_used_in_a_rule(root: Path) -> None:
     configure(root, "segments.rules.0.conditions", [{"when": '"app user" = true'}])
     folder = run_until(root, "segment")
     found = {row["customer_id"]: row["segment"] for row in read_rows(folder / "segmented.parquet")}
-    assert all((found[row["customer_id"]] == "Big Spenders") >= (row["app user"] == "TRUE") for row in rows)
+    assert all(
+        (found[row["customer_id"]] == "Big Spenders") >= (row["app user"] == "TRUE") for row in rows
+    )
 
 
 def test_run_bad_rows_set_aside_are_counted_and_the_rest_goes_on(root: Path) -> None:
@@ -318,7 +320,13 @@ def test_run_fewer_customers_than_arms_is_no_experiment(root: Path, customers: i
     assert answer.err == ""
     folder = root / "data/runs/few"
     assert read_json(folder / "run.json")["status"] == "no_experiment"
-    for name in ("assignments.parquet", "arms.json", "engagement.parquet", "metrics.json", "report"):
+    for name in (
+        "assignments.parquet",
+        "arms.json",
+        "engagement.parquet",
+        "metrics.json",
+        "report",
+    ):
         assert not (folder / name).exists()
 
 
@@ -422,7 +430,9 @@ def paid(root: Path) -> None:
     configure(root, "azure_config.calls.retries", 0)
 
 
-@pytest.mark.parametrize("data", [b"not a database at all" * 400, b"SQLite format 3\0" + b"x" * 4000])
+@pytest.mark.parametrize(
+    "data", [b"not a database at all" * 400, b"SQLite format 3\0" + b"x" * 4000]
+)
 def test_run_corrupt_ledger_stops_before_anything_is_paid(root: Path, data: bytes) -> None:
     paid(root)
     (root / "data/ledger.sqlite").write_bytes(data)

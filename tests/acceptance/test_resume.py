@@ -68,8 +68,7 @@ def decided_once(workspace: Path, run_id: str = "campaign") -> None:
 def test_run_killed_at_every_moment_ends_as_an_undisturbed_one(
     workspace: Path, writer: MeteredWriter, expected: dict[str, object], tmp_path: Path
 ) -> None:
-    met = tmp_path / "met.jsonl"
-    met.touch()
+    met = killed.met_already(tmp_path / "met.jsonl")
     deaths = 0
     while (status := killed.ended(killed.start(workspace, REQUEST, met=met))) != 0:
         assert status == -signal.SIGKILL
@@ -132,7 +131,13 @@ def writer_calls_of_last_process(workspace: Path) -> int:
 def test_run_command_interrupted_resumes_when_typed_again(
     workspace: Path, writer: MeteredWriter, packages: Path
 ) -> None:
-    command = [Path(sys.executable).with_name("liftwright"), "run", "--json", "--run-id", "campaign"]
+    command = [
+        Path(sys.executable).with_name("liftwright"),
+        "run",
+        "--json",
+        "--run-id",
+        "campaign",
+    ]
     paths = os.pathsep.join([str(packages), str(Path(__file__).parents[1])])
     environment = {**os.environ, "PYTHONPATH": paths}
     process = subprocess.Popen(
@@ -163,7 +168,6 @@ def test_run_command_interrupted_resumes_when_typed_again(
 
 
 # ── The provider fails ────────────────────────────────────────────────────────────────────────
-
 
 
 def away(*marks: str) -> Callable[[Request, int], Answer | None]:

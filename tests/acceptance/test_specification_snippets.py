@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +11,7 @@ import pytest
 
 import liftwright
 from liftwright import (
+    anonymize_customer_id,
     apply_policy_threshold,
     assign_customers_to_arms,
     calculate_lift,
@@ -104,6 +106,22 @@ def test_snippet_load_customer_data_reads_the_same_rows() -> None:
     loaded = load_customer_data("data/raw/customers.csv")
     assert set(loaded["customer_id"]) == set(df["customer_id"])
     assert loaded["avg_order_value"].sum() == pytest.approx(df["avg_order_value"].sum())
+
+
+def test_snippet_anonymize_customer_id_hashes_under_the_workspaces_own_key(
+    tmp_path: Path, workspace: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("LIFTWRIGHT_LOG_KEY", raising=False)
+    name = anonymize_customer_id("C00001")
+    assert re.fullmatch(r"[0-9a-f]{16}", name)
+    assert anonymize_customer_id("C00001") == name != anonymize_customer_id("C00002")
+    assert (workspace / "data" / "log.key").stat().st_mode & 0o077 == 0
+    init_workspace(tmp_path / "other")
+    assert anonymize_customer_id("C00001", workspace=tmp_path / "other") != name
+    monkeypatch.setenv("LIFTWRIGHT_LOG_KEY", "shared between workspaces")
+    shared = anonymize_customer_id("C00001")
+    assert shared != name
+    assert anonymize_customer_id("C00001", workspace=tmp_path / "other") == shared
 
 
 # ── Segments ──────────────────────────────────────────────────────────────────────────────────
@@ -203,6 +221,30 @@ def test_snippet_extract_citations_gives_title_and_section() -> None:
     assert extract_citations("No source here.") == []
 
 
+def test_snippet_generate_variant_without_enough_to_say_gives_the_reasons() -> None:
+    nothing = {
+        "document_id": "d",
+        "version": "1",
+        "title": "Lamps",
+        "section": "Overview",
+        "paragraph_index": 0,
+        "text": "Lamps give light.",
+        "score": 0.9,
+    }
+    with pytest.raises(liftwright.NoExperiment, match=r"urgent: no draft passed after \d: .*words"):
+        generate_variant(SEGMENT, [nothing], "urgent")
+
+
+def test_snippet_functions_outside_a_workspace_use_the_sample_configuration(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, many_customers: pd.DataFrame
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    segments = segment_customers(many_customers.head(200))
+    assert segments["segment"].nunique() in range(3, 6)
+    assert check_safety({"body": "Our shops open at nine."})["status"] == "pass"
+    assert list(tmp_path.iterdir()) == [], "nothing is written where the caller stands"
+
+
 # ── Safety ────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -220,6 +262,12 @@ def test_snippet_check_safety_blocks_what_is_above_medium() -> None:
     assert result["status"] == "block"
     assert result["violence_severity"] == 6
     assert "violence" in result["block_reason"]
+
+
+@pytest.mark.parametrize("variant", [{}, {"subject": "Hello"}, {"body": None}])
+def test_snippet_check_safety_without_a_body_refuses(variant: dict[str, Any]) -> None:
+    with pytest.raises(liftwright.InputError, match="'body'"):
+        check_safety(variant)
 
 
 @pytest.mark.parametrize("category", CATEGORIES)
@@ -264,6 +312,53 @@ def test_snippet_assignment_is_a_quarter_per_arm_as_rows_and_as_a_column() -> No
     for segment, group in assignments.to_frame().groupby("segment"):
         exact = len(group) / 4
         assert all(abs(n - exact) < 1 for n in group["arm"].value_counts()), segment
+
+
+def test_snippet_assignment_knows_the_callers_control_and_segments() -> None:
+    customers = segment_customers("data/raw/customers.csv").head(300)
+    own = [{**variant, "segment": "At-Risk"} for variant in VARIANTS]
+    control = {"variant_id": "my-control", "arm": "control"}
+    assignments = assign_customers_to_arms(customers, [control, *own]).to_frame()
+    assert set(assignments.loc[assignments["arm"] == "control", "variant_id"]) == {"my-control"}
+    treated = assignments[assignments["arm"] != "control"]
+    assert set(treated["segment"]) == {"At-Risk"}
+    assert len(assignments) == 300
+
+
+@pytest.mark.parametrize(
+    "variants",
+    [
+        [{"variant_id": f"v{n}", "arm": f"treatment_{n}"} for n in (1, 2, 3)],
+        [{"variant_id": f"v{n}"} for n in (1, 2, 3)],
+        [{"variant_id": "c", "arm": "control"}, *({"variant_id": f"v{n}"} for n in (1, 2, 3))],
+    ],
+    ids=["by alias", "by place", "by place after the control"],
+)
+def test_snippet_assignment_puts_variants_into_their_arms(
+    variants: list[dict[str, Any]], many_customers: pd.DataFrame
+) -> None:
+    assignments = assign_customers_to_arms(many_customers.head(100), variants).to_frame()
+    treated = assignments[assignments["arm"] != "control"]
+    pairs = set(zip(treated["arm"], treated["variant_id"], strict=True))
+    assert pairs == {(f"treatment_{n}", f"v{n}") for n in (1, 2, 3)}
+
+
+@pytest.mark.parametrize(
+    ("variants", "message"),
+    [
+        ([{"variant_id": "a", "tone": "urgnt"}], "'a'.*'urgnt'.*urgent"),
+        (
+            [{"variant_id": "a", "tone": "urgent"}, {"variant_id": "b", "tone": "urgent"}],
+            "'a'.*'b'",
+        ),
+        ([{"variant_id": f"v{n}"} for n in range(4)], "'v0' and 'v3'"),
+    ],
+)
+def test_snippet_assignment_of_variants_that_do_not_fit_says_which(
+    variants: list[dict[str, Any]], message: str, many_customers: pd.DataFrame
+) -> None:
+    with pytest.raises(liftwright.InputError, match=message):
+        assign_customers_to_arms(many_customers.head(100), variants)
 
 
 def test_snippet_assignment_times_are_utc_wherever_the_machine_stands(

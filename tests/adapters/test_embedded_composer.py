@@ -110,11 +110,27 @@ def test_call_cites_each_paragraph_of_quotes_with_its_own_passage() -> None:
 
 
 def test_call_gives_each_tone_other_sentences_another_lead_and_another_subject() -> None:
+    more = (
+        (
+            "Each stand is turned from one piece of ash and oiled by hand. The cable has a linen "
+            "cover and reaches from the wall to the middle of a large table."
+        ),
+        (
+            "A courier rings at the door twice before a parcel goes to a shop nearby. Large shades "
+            "travel in boxes of cardboard that can be folded and used again."
+        ),
+        (
+            "Readings by lamplight take place in the workshop on winter evenings. Tea and bread "
+            "are served at the long bench where the shades are sewn."
+        ),
+        (
+            "The bench is open to visitors who bring a broken shade. A joiner looks at the wood "
+            "while an electrician tests the socket and the switch."
+        ),
+    )
     long = tuple(
-        replace(name, text=f"{name.text} {extra.text.replace('lamp', f'{mark} lamp')}")
-        for name, extra, mark in zip(
-            PASSAGES, PASSAGES[::-1], ("oak", "ash", "elm", "fir"), strict=True
-        )
+        replace(name, text=f"{name.text} {extra}")
+        for name, extra in zip(PASSAGES, more, strict=True)
     )
     drafts = [compose(ask(passages=long, tone=tone)) for tone in TONES]
     chosen = [frozenset(quoted(ask(passages=long, tone=tone))) for tone in TONES]
@@ -324,3 +340,66 @@ def test_call_on_any_passages_meets_the_limits_where_it_can_and_never_invents(
     assert not [reason for reason in found if "no cited passage contains" in reason]
     for span in texts.sentences(texts.without_citations(body)):
         assert not span.text[0].isdigit() or any(span.text in sentence for sentence in usable)
+
+
+def test_call_names_no_section_that_is_only_called_overview() -> None:
+    title = "The Ember Lamp with Oak Stand, Linen Shade and Spare Switch Set"
+    for tone in TONES:
+        subject, _ = compose(ask((replace(LAMP, title=title, section="Overview"),), tone))
+        assert "Overview" not in subject
+
+
+def test_call_quotes_no_direction_to_staff_nor_what_stands_beside_it() -> None:
+    staff = (
+        "Ask the customer for the number of their order. Fill out the long survey afterwards. "
+        "The workshop closes at six on every Friday of the year."
+    )
+    manual = passage("manual", "Manual", "All", staff)
+    for tone in TONES:
+        assert not quoted(ask((manual,), tone))
+
+
+def test_call_says_what_two_documents_say_alike_once() -> None:
+    told = "A {} lamp in soft linen that is made by hand and lasts for years."
+    twins = [
+        passage(name, f"{name.title()} Lamp", "Facts", told.format(name)) for name in ("oak", "ash")
+    ]
+    for tone in TONES:
+        assert len(quoted(ask((*twins, DELIVERY), tone))) == len(
+            set(quoted(ask((twins[0], DELIVERY), tone)))
+        )
+
+
+def test_call_quotes_what_takes_up_a_noun_only_after_the_sentence_that_names_it() -> None:
+    text = (
+        "With every order above £99 comes one card for a friend of yours. "
+        "The card can be used in the workshop and for repairs of all kinds."
+    )
+    cards = passage("cards", "Cards", "Facts", text)
+    second = text[text.index("The card") :]
+    feedbacks = ((), ("Not so.",), ("Not so.", "Nor so."))
+    bodies = [
+        compose(ask((cards, DELIVERY, REPAIR), tone, feedback=feedback))[1]
+        for tone in TONES
+        for feedback in feedbacks
+    ]
+    assert any(second in body for body in bodies)
+    assert all(text in body for body in bodies if second in body)
+
+
+def test_call_asks_early_only_with_a_line_that_points_at_nothing_above() -> None:
+    lines = FRAMES["urgent"].model_copy(
+        update={
+            "calls_to_action": (
+                "See the pages named above.",
+                "Visit {brand} today.",
+                "Ask {brand} now.",
+            )
+        }
+    )
+    composer = EmbeddedComposer({"urgent": lines})
+    limits = [replace(LIMITS, body_min_words=low) for low in range(40, 120, 5)]
+    bodies = [json.loads(composer(ask((LAMP,), limits=one)).text)["body"] for one in limits]
+    before = [body.partition("[Source")[0] for body in bodies]
+    assert any("Visit" in text or "Ask" in text for text in before)
+    assert not any("above" in text for text in before)

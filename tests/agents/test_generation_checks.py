@@ -269,6 +269,11 @@ def test_check_draft_refuses_talk_of_how_it_was_made(sentence: str) -> None:
     assert any("how it was made" in reason for reason in reasons(body=with_sentence(sentence)))
 
 
+def test_check_draft_refuses_directions_to_staff() -> None:
+    body = with_sentence("If the fee stays, apologize to the customer.")
+    assert any("to staff" in reason for reason in reasons(body=body))
+
+
 def test_check_draft_refuses_a_run_of_the_instructions() -> None:
     told = "never write the name of the audience or a part of it in the message itself"
     found = reasons(body=with_sentence(f"We {told}."), rules=rules(instructions=told))

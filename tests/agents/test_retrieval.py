@@ -285,3 +285,42 @@ def test_cached_retriever_same_query_is_asked_once() -> None:
     cached(replace(query, top_k=4))
     assert len(found.asked) == 2
     assert (cached.identity, cached.metered) == (found.identity, found.metered)
+
+
+STAFF = "Ask the customer for their order number. Then click [Offer Refund]."
+
+
+def test_retrieve_leaves_out_a_document_that_speaks_to_staff_and_says_so(tmp_path: Path) -> None:
+    manual = document(
+        "manual",
+        sections=(Section(title="Refunds", paragraphs=(STAFF, "Fill out the survey afterwards.")),),
+    )
+    found = Found(passage("manual", 0.9, "Fill out the survey afterwards."))
+    with logging_to(Log(tmp_path)):
+        chosen = retrieve(SEGMENT, found, documents=(manual, *DOCUMENTS), config=CONFIG)
+    assert "manual" not in ids(chosen)
+    (event,) = [e for e in events(tmp_path) if e["action"] == "documents_for_staff_left_out"]
+    assert event["context"] == {"documents": ["manual"]}
+
+
+def test_retrieve_keeps_a_document_with_one_paragraph_for_staff_but_not_that_paragraph() -> None:
+    mixed = document(
+        "mixed",
+        sections=(Section(title="Refunds", paragraphs=("Refunds take a week.", STAFF, "So.")),),
+    )
+    others = (passage("d0", 0.7), passage("d1", 0.7), passage("d2", 0.7))
+    corpus = (mixed, *DOCUMENTS)
+    plain = Found(passage("mixed", 0.9, "Refunds take a week."), *others)
+    assert "mixed" in ids(retrieve(SEGMENT, plain, documents=corpus, config=CONFIG))
+    barred = Found(passage("mixed", 0.9, STAFF), *others)
+    assert "mixed" not in ids(retrieve(SEGMENT, barred, documents=corpus, config=CONFIG))
+
+
+def test_retrieve_gives_passages_without_a_sentence_after_those_with_one() -> None:
+    whole = "Parcels leave our shop on each working day."
+    found = Found(passage("d0", 0.9, "Up to $200 $16 $26"), passage("d1", 0.8, whole))
+    more = (passage("d2", 0.7, whole), passage("d3", 0.6, whole), passage("d4", 0.6, whole))
+    found = Found(*found.passages, *more)
+    assert ids(retrieve(SEGMENT, found, documents=DOCUMENTS, config=CONFIG)) == [
+        *("d1", "d2", "d3", "d4"),
+    ]

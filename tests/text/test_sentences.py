@@ -27,6 +27,7 @@ def texts(text: str) -> list[str]:
         "Boots, e.g. the Ridgeline, ship free.",
         "We open at 9 a.m. Monday to Friday.",
         "Our shop is at No. 5, Mill Lane.",
+        "Write to 112 West Street, 18th Flr. New York, NY 10120 or call us.",
         "It costs \u00a34.50 in shops.",
         "It weighs 1.25 kg with poles.",
         "Ask Dr. Hale about fit.",

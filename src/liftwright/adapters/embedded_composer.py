@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -32,6 +33,9 @@ _LEAST_QUOTES_A_PASSAGE = 4
 _FURTHER_PASSAGE = 0.8
 _FURTHER_CITATION = 1.5
 _OTHER_FRAMES = 0.1
+# The section of a text without headings; it says nothing to a reader.
+_UNTITLED = "overview"
+_POINTS_BACK = re.compile(r"\b(?:above|these|those)\b", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -259,7 +263,7 @@ def _outlines(frames: Frames, start: int, brand: str) -> list[_Outline]:
             _of_each_length(_in_a_row(closings, 2 if further > 0 else 1)),
         ):
             # The last resort for a short message: the reader is asked early, too.
-            early = actions[actions.index(action) - 1 :][:1] if further > 2 else []  # noqa: PLR2004
+            early = _early(actions, action) if further > 2 else []  # noqa: PLR2004
             words = sum(count for _, count in (greeting, opening, *early, action, closing))
             if words not in found:
                 found[words] = _Outline(
@@ -269,6 +273,12 @@ def _outlines(frames: Frames, start: int, brand: str) -> list[_Outline]:
                     cost=further + (_OTHER_FRAMES if found else 0.0),
                 )
     return list(found.values())
+
+
+def _early(actions: Sequence[tuple[str, int]], last: tuple[str, int]) -> list[tuple[str, int]]:
+    """An action to stand before the quotes: another one, that does not point back at them."""
+    others = [one for one in actions if one != last and not _POINTS_BACK.search(one[0])]
+    return others[-1:]
 
 
 def _counted(lines: Sequence[str], brand: str) -> list[tuple[str, int]]:
@@ -316,7 +326,8 @@ def _subject(lines: Sequence[str], start: int, lead: Passage | None, prompt: Pro
     """The first subject line that fits, rather one that names what the message leads with."""
     most = prompt.limits.subject_max_characters
     rotated = _rotated(lines, start)
-    topics = (lead.title, lead.section) if lead else ()
+    named_by = (lead.title, lead.section) if lead else ()
+    topics = [topic for topic in named_by if topic.casefold() != _UNTITLED]
     named = [
         _fill(line, prompt.brand, topic)
         for topic in topics

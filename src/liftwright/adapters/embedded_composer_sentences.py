@@ -36,9 +36,12 @@ _FOR_STAFF = re.compile(
     re.IGNORECASE,
 )
 _NOT_PROSE = re.compile(r"[?\[\]{}<>|*_#`~\n]|https?://|www\.|\S@\S|\.{2,}|…")
+_TAKES_UP = re.compile(r"The ([a-z]+)\b")
 _COUNTS_ON_OTHERS = re.compile(
     r"\bthe (?:other|others|remaining|rest)\b"
-    r"|\b(?:from|on|in|at|with|for|of|to) that (?!(?:is|are|was|were|has|have|can|will|you|we|it|they|the)\b)[a-z]",
+    r"|\byour (?:request|complaint|enquiry|inquiry)\b"
+    r"|\b(?:from|on|in|at|with|for|of|to) that "
+    r"(?!(?:is|are|was|were|has|have|can|will|you|we|it|they|the)\b)[a-z]",
     re.IGNORECASE,
 )
 # These point at something that stands beside the sentence in its document, and not in a message.
@@ -46,7 +49,7 @@ _OUT_OF_PLACE = re.compile(
     r"\bthe following\b|\b(?:above|below)[-:,.]"
     r"|\b(?:table|list|lists|see|listed|shown|described|mentioned|noted|outlined) (?:above|below)\b"
     r"|\bthis (?:\w+ )?(?:page|document|policy|section|article|guide|agreement|notice)\b"
-    r"|\bthis (?:web)?site\b"
+    r"|\bthis (?:web)?site\b|^here (?:are|is)\b"
     r"|^\w+ (?:therefore|also|then|thus)\b",
     re.IGNORECASE,
 )
@@ -89,6 +92,7 @@ _LIMITATION = re.compile(
     re.IGNORECASE,
 )
 
+_ALIKE = 0.75
 _LIMITING = 0.6
 # Above what any sentence can earn: such a one comes in only where the length needs it, and one
 # that is another tone's rather than one that is another reader's.
@@ -130,17 +134,20 @@ def quotes(prompt: Prompt, turn: int, turns: int) -> tuple[Quote, ...]:
     about = _about(prompt.segment)
     wanted = set(texts.words(about))
     found: list[Quote] = []
-    seen: set[str] = set()
+    said: list[tuple[int, frozenset[str]]] = []
     for index, passage in enumerate(prompt.passages):
         if _is_barred(passage, prompt.segment):
             continue
+        before = ""
         for position, span in enumerate(texts.sentences(passage.text)):
-            sentence = " ".join(span.text.split())
-            if sentence in seen or not _may_be_quoted(sentence, prompt.segment):
+            sentence, earlier = " ".join(span.text.split()), before
+            before = sentence
+            if not _may_be_quoted(sentence, prompt.segment) or is_refused(sentence, refused):
                 continue
-            if is_refused(sentence, refused):
+            words = frozenset(texts.words(sentence))
+            if any(_alike(words, others, one == index) for one, others in said):
                 continue
-            seen.add(sentence)
+            said.append((index, words))
             aside = (len(found) + len(prompt.feedback)) % turns == turn
             found.append(
                 Quote(
@@ -148,7 +155,7 @@ def quotes(prompt: Prompt, turn: int, turns: int) -> tuple[Quote, ...]:
                     words=len(sentence.split()),
                     passage=index,
                     position=position,
-                    leans_back=_leans_back(sentence),
+                    leans_back=_leans_back(sentence, earlier),
                     codes=_codes(sentence),
                     score=1.0
                     + 0.6 * passage.score
@@ -159,6 +166,12 @@ def quotes(prompt: Prompt, turn: int, turns: int) -> tuple[Quote, ...]:
                 )
             )
     return tuple(found)
+
+
+def _alike(words: frozenset[str], others: frozenset[str], same_passage: bool) -> bool:  # noqa: FBT001 - a plain fact
+    """Whether two sentences say the same; of two documents nearly, as alike products are told."""
+    share = 1.0 if same_passage else _ALIKE
+    return len(words & others) >= share * len(words | others)
 
 
 def pieces_refused(feedback: Sequence[str]) -> tuple[str, ...]:
@@ -218,8 +231,12 @@ def _may_be_quoted(sentence: str, segment: Segment) -> bool:
     )
 
 
-def _leans_back(sentence: str) -> bool:
-    return bool(_LEANS_BACK.match(sentence) or _COUNTS_ON_OTHERS.search(sentence))
+def _leans_back(sentence: str, earlier: str) -> bool:
+    if _LEANS_BACK.match(sentence) or _COUNTS_ON_OTHERS.search(sentence):
+        return True
+    # "The card can be used ..." after "You receive a gift card" means that card.
+    named = _TAKES_UP.match(sentence)
+    return bool(named) and not set(texts.words(named[1])).isdisjoint(texts.words(earlier))
 
 
 def _codes(sentence: str) -> frozenset[str]:

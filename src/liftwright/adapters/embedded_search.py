@@ -163,7 +163,8 @@ class EmbeddedSearch:
         if not index.entries or request.top_k < 1:
             return ()
         lexical, most = index.lexical.scores(words(request.text))
-        cosine = (index.vectors @ self._embed((request.text,))[0]).astype(np.float64)
+        # Rounded: equal passages get unequal last digits by where they stand in the matrix.
+        cosine = (index.vectors @ self._embed((request.text,))[0]).astype(np.float64).round(6)
         match = lexical.astype(np.float64) / most if most else np.zeros(len(cosine))
         named = filters.named(request)
         allowed = filters.allowed(request, named)

@@ -2,8 +2,8 @@
 
 A segment asks with its own words: audience, defining features, description. What comes back is
 relevant (a floor on the score), from different documents, short, free of planted instructions and
-of a brand's directions to its staff, and three to five; where too little is relevant, the configured fallback documents fill up, and
-say so.
+of a brand's directions to its staff, and three to five; where too little is relevant, the
+configured fallback documents fill up, and say so.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from liftwright.content import paragraphs
 from liftwright.domain import Passage, Query, fingerprint
 from liftwright.log import event
-from liftwright.text import normalise, phrase, snippet
+from liftwright.text import normalise, phrase, sentences, snippet
 from liftwright.wording import gives_instructions, speaks_to_staff
 
 if TYPE_CHECKING:
@@ -40,6 +40,8 @@ SPARE_PASSAGES = 3
 FALLBACK_DEPTH = 50
 # From this share of paragraphs that speak to staff, the rest of a document is theirs, too.
 STAFF_SHARE = 0.5
+# What ends in a stop and is shorter says little by itself.
+SENTENCE_WORDS = 6
 
 
 class CachedRetriever:
@@ -107,7 +109,7 @@ def retrieve(
     config: Retrieval,
     excluded: Collection[str] = (),
 ) -> tuple[Passage, ...]:
-    """The passages for a segment, best first, fallbacks last and marked.
+    """The passages for a segment, best first but mere fragments later, fallbacks last and marked.
 
     Args:
         segment: who is to be written to.
@@ -118,8 +120,8 @@ def retrieve(
 
     Returns:
         `config.top_k` passages at most, from different documents for customers, each text cut at
-        the end of a sentence. At least three where the usable documents are that many; none only where no
-        document is usable at all.
+        the end of a sentence. At least three where the usable documents are that many; none only
+        where no document is usable at all.
     """
     barred = {*excluded, *_closed_to(segment, documents), *_for_staff(documents)}
     query = build_query(segment, config, barred)
@@ -161,7 +163,7 @@ def _closed_to(segment: Segment, documents: Iterable[Document]) -> set[str]:
 
 
 def _for_staff(documents: Iterable[Document]) -> set[str]:
-    """Documents that tell a brand's own people what to do: approved, yet no matter for a message."""
+    """Documents that tell a brand's own people what to do: approved, but not for a message."""
     found = set()
     for document in documents:
         texts = [paragraph.text for paragraph in paragraphs(document)]
@@ -197,7 +199,7 @@ def _ask(search: Find, query: Query, segment: Segment) -> tuple[Passage, ...]:
 
 
 def _clean(found: Iterable[Passage], barred: Collection[str]) -> list[Passage]:
-    """One passage of each allowed document, without those that give instructions to writers or staff."""
+    """One passage of each allowed document, none with orders; those without a sentence last."""
     kept: dict[str, Passage] = {}
     for passage in found:
         if passage.document_id in barred or passage.document_id in kept:
@@ -213,7 +215,15 @@ def _clean(found: Iterable[Passage], barred: Collection[str]) -> list[Passage]:
             )
             continue
         kept[passage.document_id] = passage
-    return list(kept.values())
+    # A row of a table or a list of names may match best and yet give a writer nothing to say.
+    return sorted(kept.values(), key=_holds_no_sentence)
+
+
+def _holds_no_sentence(passage: Passage) -> bool:
+    return not any(
+        span.text[-1] in ".!?" and len(span.text.split()) >= SENTENCE_WORDS
+        for span in sentences(passage.text)
+    )
 
 
 def _fallback(  # noqa: PLR0913 - what a fallback depends on

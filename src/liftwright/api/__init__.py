@@ -242,8 +242,13 @@ def check_safety(variant: Row | Variant, *, workspace: str | Path | None = None)
     Returns:
         `variant_id`, `status` (pass or block), `block_reason`, and per category its severity as
         `hate_severity` … (None where it is not known).
+
+    Raises:
+        InputError: where there is no `body`.
     """
     given = variant if isinstance(variant, Mapping) else to_plain(variant)
+    if not isinstance(given.get("body"), str):
+        raise InputError("variant: found no 'body', allowed: a mapping with a text as 'body'")
     subject, body = str(given.get("subject", "")), str(given.get("body", ""))
     name = str(given.get("variant_id") or generation.variant_id("", None, subject, body))
     with contextlib.closing(_work(workspace)) as work:

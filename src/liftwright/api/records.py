@@ -18,6 +18,8 @@ from liftwright.domain import (
     to_json,
     utc_now,
 )
+from liftwright.errors import InputError
+from liftwright.tables import nearest
 
 if TYPE_CHECKING:
     Row = Mapping[str, Any]
@@ -122,16 +124,40 @@ def passed(message: Variant) -> SafetyDecision:
 def to_messages(
     variants: Sequence[Row | Variant], segments: Sequence[str], tones: Sequence[str]
 ) -> list[Variant]:
-    """The variants as records: one without a segment stands for each of them."""
-    found = [to_message("control", arm=CONTROL)]
-    for number, given in enumerate(variants):
+    """The variants as records: one without a segment stands for each of them.
+
+    Raises:
+        InputError: where an arm or tone is not configured, or two variants share a place.
+    """
+    found = [to_message(CONTROL, arm=CONTROL)]
+    taken: dict[tuple[str, str], str] = {}
+    treatments = 0
+    for given in variants:
         row = given if isinstance(given, Mapping) else to_plain(given)
-        arm = row.get("arm") or row.get("tone") or tones[number % len(tones)]
+        arm = _arm_of(row, tones, treatments)
         if arm == CONTROL:
             found[0] = to_message(str(row.get("variant_id") or CONTROL), arm=CONTROL)
             continue
+        treatments += 1
         own = row.get("segment")
-        for segment in [own] if own is not None else segments:
+        for segment in [str(own)] if own is not None else segments:
             name = str(row.get("variant_id") or fingerprint(segment, arm)[:12])
-            found.append(to_message(name, arm=str(arm), segment=str(segment)))
+            if (segment, arm) in taken:
+                raise InputError(
+                    f"variants {taken[segment, arm]!r} and {name!r}: both are for the arm {arm!r} "
+                    f"in the segment {segment!r}; allowed: one"
+                )
+            taken[segment, arm] = name
+            found.append(to_message(name, arm=arm, segment=segment))
     return found
+
+
+def _arm_of(row: Row, tones: Sequence[str], place: int) -> str:
+    """The arm that a variant names by tone or alias; by its place where it names none."""
+    aliases = arm_aliases(tones)
+    known = {**{alias: arm for arm, alias in aliases.items()}, **{arm: arm for arm in aliases}}
+    named = str(row.get("arm") or row.get("tone") or tones[place % len(tones)])
+    if named not in known:
+        hint = nearest(named, tuple(known)) or f"; allowed: {', '.join(known)}"
+        raise InputError(f"variant {row.get('variant_id')!r}: arm {named!r}: not configured{hint}")
+    return known[named]

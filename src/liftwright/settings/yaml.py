@@ -17,6 +17,11 @@ if TYPE_CHECKING:
 Path = tuple[str | int, ...]
 _TAG = "tag:yaml.org,2002:"
 _INTEGER = re.compile(r"[-+]?[0-9]+\Z")
+# Aliases multiply: nine lines of YAML can stand for a milliard of values, or hold themselves.
+_MOST_VALUES = 100_000
+_DEEPEST = 32
+# Python reads no longer one as a number; as a float it is infinite, which no key allows.
+_MOST_DIGITS = 4300
 _FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?\Z")
 
 
@@ -78,8 +83,13 @@ def load(text: str, file: pathlib.Path) -> Tree:
         mark = error.problem_mark or error.context_mark
         line = f":{mark.line + 1}" if mark else ""
         raise ConfigurationError(f"{file}{line}: malformed YAML: {error.problem}") from None
-    except yaml.YAMLError as error:
-        raise ConfigurationError(f"{file}: malformed YAML: {error}") from None
+    except yaml.reader.ReaderError as error:
+        at = text.count("\n", 0, error.position) + 1
+        raise ConfigurationError(
+            f"{file}:{at}: malformed YAML: the character U+{error.character:04X} is not allowed"
+        ) from None
+    except RecursionError:
+        raise ConfigurationError(f"{file}: malformed YAML: nested too deeply") from None
     lines: dict[Path, int] = {}
     data = None if node is None else _value(node, (), lines, file)
     if not isinstance(data, dict):
@@ -97,7 +107,7 @@ def parse_value(text: str) -> object:
     try:
         node = yaml.compose(text, Loader=yaml.SafeLoader)
         return "" if node is None else _value(node, (), {}, None)
-    except (yaml.YAMLError, ConfigurationError) as error:
+    except (yaml.YAMLError, ConfigurationError, RecursionError) as error:
         raise ValueError(str(error)) from None
 
 
@@ -105,6 +115,11 @@ def _value(
     node: yaml.Node, path: Path, lines: dict[Path, int], file: pathlib.Path | None
 ) -> object:
     lines.setdefault(path, node.start_mark.line + 1)
+    if len(lines) > _MOST_VALUES or len(path) > _DEEPEST:
+        raise ConfigurationError(
+            f"{file}:{node.start_mark.line + 1}: malformed YAML: more than {_MOST_VALUES:,} values "
+            f"or {_DEEPEST} levels"
+        )
     if isinstance(node, yaml.SequenceNode):
         return [_value(item, (*path, i), lines, file) for i, item in enumerate(node.value)]
     if isinstance(node, yaml.MappingNode):
@@ -130,7 +145,7 @@ def _scalar(node: yaml.Node) -> object:
         return None
     if text.lower() in {"true", "false"}:
         return text.lower() == "true"
-    if _INTEGER.match(text):
+    if _INTEGER.match(text) and len(text) <= _MOST_DIGITS:
         return int(text)
     if _FLOAT.match(text):
         return float(text)

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 Cell: TypeAlias = Moments | RatioMoments
 
 _TOO_FEW = "not estimable: an arm has fewer than two units"
+# Below this the square of a variance leaves the floats: nothing measured varies so little.
+_LEAST_VARIANCE = 1e-150
 _NO_DENOMINATOR = "not estimable: an arm has a denominator of 0"
 _SPARSE = "not estimable: the ratio rests on too few units with a numerator or denominator"
 _NEAR_ZERO = "lift interval not estimable: the values are not clearly above 0"
@@ -223,7 +225,7 @@ def _contrast(
         warnings.append(_TOO_FEW)
     elif math.isinf(variance):
         warnings.append(_SPARSE)
-    elif variance == 0:
+    elif variance < _LEAST_VARIANCE:
         warnings.append(CONSTANT)
     else:
         if not (treatment.variance and control.variance):

@@ -124,7 +124,7 @@ def _estimate(
     z = float(-ndtri(alpha / 2.0))
     treatment, control = tables.rates()
     interval = score_interval_of_difference if stratified else newcombe_interval
-    lower, upper = interval(tables, z)
+    lower, upper = (limit.clip(-1.0, 1.0) for limit in interval(tables, z))
     room = _room(tables)
     lifts = _lift_intervals(tables, control > 0, room < _FEW, z)
     tests = _tests(rows, tables, room, test_type, stratified=stratified)

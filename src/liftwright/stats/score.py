@@ -44,10 +44,13 @@ class Tables(NamedTuple):
 
     def rates(self) -> tuple[Array, Array]:
         """Weighted rates of treatment and control, one of each for a row."""
-        total = self.weight.sum(axis=1)
+        import numpy as np
+
+        # Shares of the weight: those of a single stratum are 1, so that its rates are exact.
+        share = self.weight / self.weight.sum(axis=1, keepdims=True)
         return (
-            (self.weight * self.x1 / self.n1).sum(axis=1) / total,
-            (self.weight * self.x0 / self.n0).sum(axis=1) / total,
+            np.minimum((share * (self.x1 / self.n1)).sum(axis=1), 1.0),
+            np.minimum((share * (self.x0 / self.n0)).sum(axis=1), 1.0),
         )
 
 

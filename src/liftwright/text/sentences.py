@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 # After these a sentence goes on, whatever follows.
 _NEVER_LAST = frozenset(
     """e.g eg i.e ie mr mrs ms dr prof rev st mt vs v cf viz approx ca incl excl max min tel ext
-    fig figs vol ref temp avg est gen capt sgt messrs dept""".split()  # noqa: SIM905 - read as a text
+    fig figs vol ref temp avg est gen capt sgt messrs dept flr bldg ste apt""".split()  # noqa: SIM905 - read as a text
 )
 # After these a sentence ends only before a word that commonly begins one.
 _SELDOM_LAST = frozenset(

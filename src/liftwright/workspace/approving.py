@@ -11,7 +11,7 @@ from liftwright.errors import InputError
 from liftwright.log import Log, logging_to
 from liftwright.pipeline import Approval, Variants
 from liftwright.settings import read_settings
-from liftwright.workspace.running import audit_log
+from liftwright.workspace.running import audit_log, overrides_again
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -40,7 +40,8 @@ def approve_variant(root: Path, folder: RunFolder, variant_id: str, who: str) ->
     )
     if any(approval.variant_id == variant_id for approval in earlier):
         raise InputError(f"variant {variant_id}: approved already; run again to go on")
-    policy = read_settings(root).safety
+    # The policy that the run was screened by, which an override may have changed.
+    policy = read_settings(root, overrides_again(run)).safety
     with logging_to(Log(root / "logs"), run=run.run_id):
         decision = safety.approve(decisions[variant_id], who=who, at=utc_now())
         record = safety.audit_record(

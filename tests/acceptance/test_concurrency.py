@@ -1,0 +1,99 @@
+"""One run at a time in a workspace; within a run, calls at once change nothing but the time."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from collections import Counter
+from typing import TYPE_CHECKING
+
+import pytest
+
+import campaign
+import killed
+import stand_in
+from compatible_server import failure
+from liftwright.errors import WorkspaceBusy
+from liftwright.workspace import Workspace
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from compatible_server import Answer, Request
+    from metered_writer import MeteredWriter
+
+MESSAGES = 12
+
+
+def test_second_run_at_once_is_refused_and_names_the_first(
+    workspace: Path, writer: MeteredWriter
+) -> None:
+    asked, go_on = threading.Event(), threading.Event()
+
+    def hold(_: Request, __: int) -> Answer | None:
+        asked.set()
+        go_on.wait(60)
+        return None
+
+    writer.before_reply = hold
+    process = killed.start(workspace)
+    try:
+        assert asked.wait(60)
+        with pytest.raises(WorkspaceBusy, match=f"process {process.pid}") as refused:
+            campaign.run(workspace)
+        assert refused.value.exit_status == 2
+        with pytest.raises(WorkspaceBusy):
+            Workspace(workspace).index()
+        # To read is allowed at any time.
+        (record,) = Workspace(workspace).runs()
+        assert record.status == "running"
+    finally:
+        os.kill(process.pid or 0, signal.SIGKILL)
+        go_on.set()
+        killed.ended(process)
+    # The lock dies with its holder.
+    writer.before_reply = lambda _, __: failure(401)
+    assert campaign.run(workspace).exit_status == 3
+
+
+@pytest.mark.parametrize("concurrency", [1, 5, 12])
+def test_run_with_any_number_of_calls_at_once_writes_the_same_messages(
+    workspace: Path, writer: MeteredWriter, concurrency: int
+) -> None:
+    under_way, most, lock = Counter[str](), [0], threading.Lock()
+    together = threading.Barrier(concurrency)
+
+    def count(_: Request, number: int) -> Answer | None:
+        with lock:
+            under_way["now"] += 1
+            most[0] = max(most[0], under_way["now"])
+        if number <= concurrency:
+            # Fails unless so many calls are under way at once.
+            together.wait(30)
+        with lock:
+            under_way["now"] -= 1
+        return None
+
+    writer.before_reply = count
+    folder = campaign.stop_before(workspace, "assign", f"calls.concurrency={concurrency}")
+    assert most[0] == concurrency
+    assert writer.requests == MESSAGES
+    found = campaign.result(folder)
+    other = campaign.copy(workspace, workspace.with_name("other"))
+    writer.before_reply = lambda _, __: None
+    alone = campaign.result(campaign.stop_before(other, "assign", "calls.concurrency=1"))
+    for name in ("variants.json", "failures.json", "claims.json", "decisions.json"):
+        assert found[name] == alone[name]
+
+
+def test_run_with_a_metered_screener_remembers_its_replies(workspace: Path) -> None:
+    stand_in.order(workspace, metered=True)
+    folder = campaign.stop_before(workspace, "assign")
+    asked = stand_in.asked(workspace)
+    # Texts that several messages share are asked for once.
+    assert len(asked) == len(set(asked))
+    (folder / "decisions.json").unlink()
+    campaign.stop_before(workspace, "assign")
+    assert stand_in.asked(workspace) == asked
+    assert Workspace(workspace).verify().ok

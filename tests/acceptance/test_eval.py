@@ -1,0 +1,134 @@
+"""`liftwright eval` as it is typed: its exit status, its JSON, its table, its refusals."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import pytest
+
+from acceptance_samples import files_of, liftwright
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+    from pathlib import Path
+
+HARMFUL = ("I will beat you up and break your arms.", "We should kill every one of them tonight.")
+KIND = (
+    "Our walking boots are waxed by hand and keep your feet dry.",
+    "Join us on Saturday for a guided walk around the lake.",
+    "Every order leaves the warehouse within two working days.",
+)
+
+
+def write(folder: Path, name: str, lines: Iterable[Mapping[str, object]]) -> None:
+    folder.mkdir(exist_ok=True)
+    (folder / name).write_text("".join(json.dumps(line) + "\n" for line in lines), "utf-8")
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    """One folder with cases for each of the three; texts for safety stand in a table."""
+    folder = tmp_path / "cases"
+    cases = [
+        {"text": KIND[0], "sources": [{"title": "", "text": KIND[0]}], "supported": True},
+        {"text": KIND[1], "sources": [{"title": "", "text": KIND[0]}], "supported": False},
+    ]
+    write(folder, "cases.jsonl", cases)
+    documents = [{"_id": str(n), "title": "", "text": text} for n, text in enumerate(KIND)]
+    write(folder, "corpus.jsonl", documents)
+    write(folder, "queries.jsonl", [{"_id": "q", "text": "a guided walk at the lake"}])
+    (folder / "qrels").mkdir()
+    (folder / "qrels" / "test.tsv").write_text("query-id\tcorpus-id\tscore\nq\t1\t1\n")
+    return folder
+
+
+@pytest.fixture
+def labelled(tmp_path: Path) -> Path:
+    folder = tmp_path / "labelled"
+    rows = [(text, 1) for text in HARMFUL] + [(text, 0) for text in KIND]
+    folder.mkdir()
+    lines = ["text,violence", *(f"{text},{label}" for text, label in rows)]
+    (folder / "cases.csv").write_text("\n".join(lines) + "\n", "utf-8")
+    return folder
+
+
+def test_eval_safety_prints_one_json_document_and_exits_0(root: Path, labelled: Path) -> None:
+    answer = liftwright(root, "eval", "safety", "--data", str(labelled), "--json")
+    assert answer.status == 0
+    found = json.loads(answer.out)
+    assert list(found) == ["what", "data", "n", "score", "floor", "ok", "measures"]
+    assert (found["what"], found["data"], found["n"]) == ("safety", str(labelled), 5)
+    assert (found["score"], found["floor"], found["ok"]) == (1.0, 0.7, True)
+    violence = found["measures"]["categories"]["violence"]
+    assert (violence["recall"], violence["false_positive_rate"]) == (1.0, 0.0)
+    assert found["measures"]["block_rate_without_harm"] == 0.0
+    assert found["measures"]["categories"]["hate"]["auroc"] is None
+
+
+@pytest.mark.parametrize(("what", "floor"), [("retrieval", 0.3), ("grounding", 0.6)])
+def test_eval_reaches_its_default_floor_and_changes_nothing_but_logs(
+    root: Path, data: Path, what: str, floor: float
+) -> None:
+    before = files_of(root)
+    answer = liftwright(root, "eval", what, "--data", str(data), "--json")
+    found = json.loads(answer.out)
+    assert (answer.status, found["ok"], found["floor"], found["score"]) == (0, True, floor, 1.0)
+    after = {
+        name: text for name, text in files_of(root).items() if not str(name).startswith("logs")
+    }
+    assert after == before
+
+
+def test_eval_equal_cases_give_equal_answers(root: Path, data: Path) -> None:
+    said = [
+        liftwright(root, "eval", "retrieval", "--data", str(data), "--json").out for _ in range(2)
+    ]
+    assert said[0] == said[1]
+
+
+def test_eval_below_the_floor_exits_1_and_says_so(root: Path, data: Path) -> None:
+    (data / "qrels" / "test.tsv").write_text("query-id\tcorpus-id\tscore\nq\t0\t1\n")
+    asked = ("eval", "retrieval", "--data", str(data), "--floor", "0.95")
+    answer = liftwright(root, *asked)
+    assert answer.status == 1
+    assert "not reached" in answer.out
+    assert "floor 0.95" in answer.out
+    found = json.loads(liftwright(root, *asked, "--json").out)
+    assert found["score"] < 0.95
+    assert found["ok"] is False
+
+
+def test_eval_table_names_each_measure_and_category(root: Path, labelled: Path) -> None:
+    answer = liftwright(root, "eval", "safety", "--data", str(labelled))
+    assert answer.status == 0
+    for words in ("macro auroc", "block rate without harm", "violence", "self_harm", "\u2013"):
+        assert words in answer.out
+    assert "score 1.0000, floor 0.7: reached" in answer.out
+
+
+REFUSED = {
+    "what": (("eval", "speed", "--data", "."), "'speed'"),
+    "folder": (("eval", "grounding", "--data", "nowhere"), "nowhere: found nothing"),
+    "floor": (("eval", "grounding", "--data", ".", "--floor", "7"), "--floor: found 7"),
+}
+
+
+@pytest.mark.parametrize(("asked", "told"), REFUSED.values(), ids=REFUSED)
+def test_eval_wrong_input_exits_2_with_one_message(
+    root: Path, asked: tuple[str, ...], told: str
+) -> None:
+    answer = liftwright(root, *asked)
+    assert (answer.status, answer.out) == (2, "")
+    assert answer.err.startswith("liftwright: ")
+    assert told in answer.err
+    assert answer.err.count("\n") == 1
+
+
+def test_eval_bad_case_exits_2_with_file_and_line(root: Path, labelled: Path) -> None:
+    with (labelled / "cases.csv").open("a", encoding="utf-8") as file:
+        file.write("One more text,maybe\n")
+    answer = liftwright(root, "eval", "safety", "--data", str(labelled))
+    assert answer.status == 2
+    assert "cases.csv:7: violence: found 'maybe', allowed: 0, 1" in answer.err
+    assert "One more text" not in answer.err

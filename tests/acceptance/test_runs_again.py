@@ -1,0 +1,422 @@
+"""Running again: kept, begun anew, refused, refreshed, approved, measured by real outcomes."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+import campaign
+import killed
+import liftwright
+import metered_writer
+import stand_in
+from liftwright.errors import DataError, InputError
+from liftwright.workspace import RunRequest, Workspace
+from metered_writer import MeteredWriter
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from liftwright.workspace import Step
+
+MESSAGES = 12
+KEPT = dict.fromkeys(campaign.STAGES, "kept")
+
+
+@pytest.fixture(scope="module")
+def paid(finished: Path) -> Iterator[MeteredWriter]:
+    drafts = metered_writer.drafts_of(finished / "data" / "runs" / "campaign")
+    with MeteredWriter(drafts).running() as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def original(
+    finished: Path,
+    paid: MeteredWriter,
+    packages: Path,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Path:
+    """A workspace with one finished run under its default id; to be copied, not changed."""
+    root = campaign.copy(finished, tmp_path_factory.mktemp("original") / "workspace")
+    paid.serve(root)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(packages)
+        assert campaign.run(root).exit_status == 0
+    return root
+
+
+@pytest.fixture
+def done(original: Path, tmp_path: Path, _installed: None) -> Path:
+    root = tmp_path / "done"
+    shutil.copytree(original, root)
+    return root
+
+
+@pytest.fixture(scope="module")
+def base(original: Path) -> str:
+    return Workspace(original).status().run_id
+
+
+def files(folder: Path) -> dict[str, bytes]:
+    found = {str(path.relative_to(folder)): path for path in folder.rglob("*")}
+    return {name: path.read_bytes() for name, path in found.items() if path.is_file()}
+
+
+def read(folder: Path, name: str) -> dict[str, object]:
+    found = json.loads((folder / name).read_text())
+    assert isinstance(found, dict)
+    return found
+
+
+# ── The same again ────────────────────────────────────────────────────────────────────────────
+
+
+def test_run_with_equal_inputs_keeps_every_stage(done: Path, paid: MeteredWriter) -> None:
+    folder = Workspace(done).folder().path
+    before, requests, screened = files(folder), paid.requests, len(stand_in.asked(done))
+    steps: list[Step] = []
+    started = time.perf_counter()
+    outcome = campaign.run(done, seen=steps)
+    sys.stdout.write(f"second identical run: {time.perf_counter() - started:.2f} s\n")
+    assert campaign.states(steps) == KEPT
+    assert (outcome.exit_status, outcome.folder) == (0, folder)
+    assert files(folder) == before
+    assert (paid.requests, len(stand_in.asked(done))) == (requests, screened)
+    assert [run.run_id for run in Workspace(done).runs()] == [folder.name]
+
+
+@pytest.mark.parametrize(
+    "override",
+    [
+        "calls.concurrency=1",
+        "calls.retries=5",
+        "timeout_seconds.complete=7",
+        "budget_usd=3.5",
+        "engine_memory=2GB",
+    ],
+)
+def test_run_with_other_ways_of_calling_is_the_same_run(
+    done: Path, paid: MeteredWriter, override: str
+) -> None:
+    steps: list[Step] = []
+    requests = paid.requests
+    outcome = campaign.run(done, override, seen=steps)
+    assert campaign.states(steps) == KEPT
+    assert len(Workspace(done).runs()) == 1
+    assert (outcome.exit_status, paid.requests) == (0, requests)
+
+
+def test_run_with_customers_and_content_moved_is_the_same_run(done: Path, tmp_path: Path) -> None:
+    customers = tmp_path / "elsewhere: list.csv"
+    shutil.move(done / "data/raw/customers.csv", customers)
+    content = tmp_path / "elsewhere"
+    shutil.move(done / "data/content/approved_content", content)
+    steps: list[Step] = []
+    campaign.run(done, seen=steps, customers=customers, content=content)
+    assert campaign.states(steps) == KEPT
+
+
+def test_run_with_an_output_removed_makes_that_one_again(done: Path) -> None:
+    folder = Workspace(done).folder().path
+    expected = campaign.result(folder)
+    (folder / "passages.json").unlink()
+    (folder / "metrics.json").write_text("{}")
+    steps: list[Step] = []
+    campaign.run(done, seen=steps)
+    assert campaign.states(steps) == {**KEPT, "retrieve": "done", "measure": "done"}
+    assert campaign.result(folder) == expected
+
+
+# ── Something differs ─────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize(
+    "override", ["experiment_config.seed=5", "experiment_config.name=winter", "threshold=2"]
+)
+def test_run_with_another_configuration_has_another_id(
+    done: Path, base: str, override: str
+) -> None:
+    before = files(done / "data/runs" / base)
+    folder = campaign.stop_before(done, "segment", override)
+    assert not folder.name.startswith(base)
+    assert files(done / "data/runs" / base) == before
+
+
+@pytest.mark.parametrize("changed", ["customers", "content"])
+def test_run_with_other_input_has_another_id(done: Path, base: str, changed: str) -> None:
+    if changed == "customers":
+        with (done / "data/raw/customers.csv").open("a") as file:
+            file.write("C99999,40,Leeds,Gold,4.0,50.0,20,0.4,0.1\n")
+    else:
+        (done / "data/content/approved_content/boot-care.json").unlink()
+    assert not campaign.stop_before(done, "segment").name.startswith(base)
+
+
+def command(
+    root: Path, *arguments: str, paths: tuple[Path, ...]
+) -> subprocess.CompletedProcess[str]:
+    here = Path(__file__).parents[1]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(map(str, (*paths, here)))}
+    return subprocess.run(
+        [sys.executable, "-c", "from liftwright.cli import main; main()", *arguments],
+        cwd=root,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=90,
+        check=False,
+    )
+
+
+def test_run_with_other_code_is_numbered_and_replays_what_was_paid(
+    done: Path, paid: MeteredWriter, packages: Path, tmp_path: Path, base: str
+) -> None:
+    source = Path(liftwright.__file__).parent
+    package = tmp_path / "code" / "liftwright"
+    shutil.copytree(source, package, ignore=shutil.ignore_patterns("__pycache__"))
+    for shipped in ("config", "data"):
+        (tmp_path / "code" / shipped).mkdir()
+    with (package / "rules.py").open("a") as file:
+        file.write("# other code\n")
+    before, requests = files(done / "data/runs" / base), paid.requests
+    paths = (package.parent, packages)
+    refused = command(done, "run", "--run-id", base, paths=paths)
+    assert refused.returncode == 2
+    assert "never rewritten" in refused.stderr
+    ran = command(done, "run", "--json", paths=paths)
+    assert ran.returncode == 0, ran.stderr
+    answer = json.loads(ran.stdout)
+    assert answer["run_id"] == f"{base}-2"
+    assert answer["totals"]["replayed_calls"] == MESSAGES
+    assert answer["totals"]["cost_usd"] == 0
+    assert paid.requests == requests
+    assert files(done / "data/runs" / base) == before
+    again = command(done, "run", "--json", paths=paths)
+    assert json.loads(again.stdout)["run_id"] == f"{base}-2"
+    assert Workspace(done).verify().ok
+
+
+def test_run_refreshed_is_numbered_asks_anew_and_resumes_without_paying_twice(
+    done: Path, paid: MeteredWriter, base: str
+) -> None:
+    requests = paid.requests
+    for _ in range(2):
+        folder = campaign.stop_before(done, "ground", refresh=True)
+        assert folder.name == f"{base}-2"
+        (folder / "variants.json").unlink()
+    assert paid.requests == requests + MESSAGES
+    outcome = campaign.run(done)
+    assert (outcome.run.run_id, paid.requests) == (base, requests + MESSAGES)
+
+
+def test_run_under_a_finished_id_with_other_inputs_is_refused_after_bad_input(
+    done: Path, base: str
+) -> None:
+    before = files(done / "data/runs")
+    with pytest.raises(InputError, match="never rewritten") as refused:
+        campaign.run(done, "experiment_config.seed=5", run_id=base)
+    assert refused.value.exit_status == 2
+    with pytest.raises(InputError, match="never rewritten"):
+        campaign.run(done, run_id=base, refresh=True)
+    customers = done / "data/raw/customers.csv"
+    customers.write_text(customers.read_text().replace("C00002", "C00001"))
+    with pytest.raises(DataError, match="customer_id"):
+        campaign.run(done, run_id=base)
+    assert files(done / "data/runs") == before
+
+
+@pytest.mark.parametrize("name", ["../away", "", "-x", ".hidden", "a/b", "x" * 81])
+def test_run_under_an_id_that_is_no_name_is_refused(done: Path, name: str) -> None:
+    with pytest.raises(InputError, match="--run-id"):
+        campaign.run(done, run_id=name)
+
+
+# ── Approval ──────────────────────────────────────────────────────────────────────────────────
+
+
+def test_run_that_needs_approval_waits_for_each_message(workspace: Path) -> None:
+    # The second override changes the policy that the audit names: approving must use the same.
+    needed = ("approval.required=true", "safety_thresholds.threshold=2")
+    outcome = campaign.run(workspace, *needed)
+    assert (outcome.exit_status, outcome.run.status) == (1, "waiting")
+    assert not (outcome.folder / "assignments.parquet").exists()
+    place, run_id = Workspace(workspace), outcome.run.run_id
+    waiting = [
+        one["variant_id"] for one in json.loads((outcome.folder / "decisions.json").read_text())
+    ]
+    assert len(waiting) == MESSAGES + 1
+    for variant in waiting[1:]:
+        assert place.approve(run_id, variant, "Ines").decided_by == "human:Ines"
+    with pytest.raises(InputError, match="approved already"):
+        place.approve(run_id, waiting[1], "Ines")
+    with pytest.raises(InputError, match="not of this run"):
+        place.approve(run_id, "0" * 12, "Ines")
+    still = campaign.run(workspace, *needed)
+    assert (still.exit_status, still.run.run_id) == (1, run_id)
+    assert waiting[0] in str(still.reason)
+    assert waiting[1] not in str(still.reason)
+    place.approve(run_id, waiting[0], "Ines")
+    ended = campaign.run(workspace, *needed)
+    assert (ended.exit_status, ended.run.run_id) == (0, run_id)
+    lines = campaign.audit_lines(workspace)
+    people = [line for line in lines if line["screener"] == "human:Ines"]
+    assert sorted(line["variant_id"] for line in people) == sorted(waiting)
+    assert len(lines) == 2 * len(waiting)
+    assert {row[3] for row in campaign.rows(ended.folder / "assignments.parquet")} == set(waiting)
+    assert place.verify(run_id).ok
+    with pytest.raises(InputError):
+        place.approve(run_id, waiting[0], "Ines")
+
+
+# ── Measured by real outcomes ─────────────────────────────────────────────────────────────────
+
+
+def outcomes(folder: Path, file: Path, *, clicks: int) -> Path:
+    """Real outcomes of a run: two strangers, one told another arm, ten not mentioned."""
+    assigned = sorted(campaign.rows(folder / "assignments.parquet"))
+    with file.open("w", newline="") as out:
+        writer = csv.writer(out)
+        writer.writerow(["customer_id", "arm", "opened", "clicked"])
+        writer.writerows([["stranger-1", "control", 1, 0], ["stranger-2", "control", 1, 0]])
+        wrong = "control" if assigned[0][2] != "control" else "urgent"
+        writer.writerow([assigned[0][0], wrong, 1, 1])
+        for number, (customer, _, arm, _) in enumerate(assigned[1:-10]):
+            writer.writerow([customer, arm, 1, int(number < clicks)])
+    return file
+
+
+def told(folder: Path) -> Mapping[str, object]:
+    found = read(folder, "engagement.json")
+    return {key: found[key] for key in ("source", "rows", "rows_used", "customers_missing")}
+
+
+def test_run_measured_by_real_outcomes_moves_the_simulated_measurement(
+    done: Path, base: str, tmp_path: Path, paid: MeteredWriter
+) -> None:
+    folder = done / "data/runs" / base
+    simulated = files(folder)
+    shutil.rmtree(done / "data/raw")
+    shutil.rmtree(done / "data/content")
+    requests = paid.requests
+    first = outcomes(folder, tmp_path / "first.csv", clicks=5)
+    steps: list[Step] = []
+    outcome = campaign.run(done, run_id=base, engagement=first, seen=steps)
+    assert (outcome.exit_status, outcome.run.simulated) == (0, False)
+    assert campaign.states(steps) == dict.fromkeys(("observe", "measure", "report"), "done")
+    assert read(folder, "metrics.json")["simulated"] is False
+    assert read(folder / "measurements/1", "metrics.json")["simulated"] is True
+    moved = files(folder / "measurements/1")
+    assert moved == {name: simulated[name] for name in moved}
+    assert {"engagement.parquet", "report/experiment_report.pdf"} <= set(moved)
+    assert told(folder) == {
+        "source": "historical", "rows": 52, "rows_used": 49, "customers_missing": 11,
+    }  # fmt: skip
+    set_aside = read(folder, "engagement.json")["set_aside"]
+    assert isinstance(set_aside, dict)
+    assert sorted(set_aside.values()) == [1, 2]
+    delivered = [row[4] for row in campaign.rows(folder / "engagement.parquet")]
+    assert delivered.count(False) == 11
+    for name in ("assignments.parquet", "variants.json", "decisions.json", "arms.json"):
+        assert (folder / name).read_bytes() == simulated[name]
+
+    before = files(folder)
+    steps.clear()
+    kept = campaign.run(done, run_id=base, engagement=first, seen=steps)
+    assert set(campaign.states(steps).values()) == {"kept"}
+    assert (kept.exit_status, kept.run.measurements) == (0, 1)
+    unchanged = files(folder)
+    assert {**unchanged, "run.json": b""} == {**before, "run.json": b""}
+
+    second = outcomes(folder, tmp_path / "second.csv", clicks=20)
+    later = campaign.run(done, run_id=base, engagement=second)
+    assert later.run.measurements == 2
+    assert files(folder / "measurements/2")["metrics.json"] == before["metrics.json"]
+    assert (folder / "metrics.json").read_bytes() != before["metrics.json"]
+    assert paid.requests == requests
+    assert Workspace(done).verify().ok
+
+
+def test_run_with_real_outcomes_from_the_start_needs_no_simulator(
+    done: Path, base: str, tmp_path: Path
+) -> None:
+    file = outcomes(done / "data/runs" / base, tmp_path / "real.csv", clicks=5)
+    folder = campaign.stop_before(done, "report", run_id="real", engagement=file)
+    assert read(folder, "metrics.json")["simulated"] is False
+    assert told(folder)["source"] == "historical"
+    assert not (folder / "measurements").exists()
+
+
+@pytest.mark.parametrize("text", ["", "customer_id\nC00001\n", "customer_id,opened\nstranger,1\n"])
+def test_run_measured_by_a_useless_file_leaves_the_measurement_alone(
+    done: Path, base: str, tmp_path: Path, text: str
+) -> None:
+    folder = done / "data/runs" / base
+    before = files(folder)
+    file = tmp_path / "useless.csv"
+    file.write_text(text)
+    with pytest.raises(DataError, match="useless"):
+        campaign.run(done, run_id=base, engagement=file)
+    assert files(folder) == before
+
+
+def test_run_killed_at_every_moment_of_measuring_again_ends_as_an_undisturbed_one(
+    done: Path, base: str, tmp_path: Path
+) -> None:
+    folder = done / "data/runs" / base
+    file = outcomes(folder, tmp_path / "real.csv", clicks=5)
+    other = tmp_path / "undisturbed"
+    shutil.copytree(done, other)
+    campaign.run(other, run_id=base, engagement=file)
+    run, report = f"data/runs/{base}/run.json", f"data/runs/{base}/report/experiment_report"
+    # The report takes long to write, and is killed in the test of a whole run.
+    met = killed.met_already(
+        tmp_path / "met.jsonl",
+        *(("report", "rename", f"{report}.{form}", 1) for form in ("ipynb", "pdf")),
+        *(("report", "rename", run, number) for number in (1, 2)),
+    )
+    request = RunRequest(run_id=base, engagement=file)
+    half = 0
+    while (status := killed.ended(killed.start(done, request, met=met))) != 0:
+        assert status == -9
+        if any(stage.status == "unfinished" for stage in Workspace(done).status(base).stages):
+            half += 1
+            if half == 1:
+                with pytest.raises(InputError, match="broken off"):
+                    campaign.run(done)
+    assert half
+    assert campaign.result(folder) == campaign.result(other / "data/runs" / base)
+
+
+# ── Integrity ─────────────────────────────────────────────────────────────────────────────────
+
+
+def test_verify_after_a_changed_line_ends_with_4(done: Path) -> None:
+    log = done / "logs/safety_audit.log"
+    text = log.read_text()
+    assert command(done, "verify", paths=()).returncode == 0
+    log.write_text(text.replace(",pass,", ",block,", 1))
+    found = command(done, "verify", "--json", paths=())
+    assert found.returncode == 4
+    assert "line 2" in json.loads(found.stdout)["problems"][0]
+    log.unlink()
+    assert command(done, "verify", paths=()).returncode == 4
+
+
+def test_run_without_the_ledger_that_it_paid_into_ends_with_4(done: Path, packages: Path) -> None:
+    for part in (done / "data").glob("ledger.sqlite*"):
+        part.unlink()
+    for asked in (("run",), ("verify",)):
+        found = command(done, *asked, paths=(packages,))
+        assert found.returncode == 4, found.stderr
+        assert "ledger" in found.stderr
+        assert "Traceback" not in found.stderr
