@@ -10,21 +10,9 @@ from collections.abc import Mapping  # noqa: TC003 - pydantic reads the annotati
 from datetime import date  # noqa: TC003 - the same
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
-Share = Annotated[float, Field(ge=0, le=1)]
-Positive = Annotated[float, Field(gt=0)]
-NotNegative = Annotated[float, Field(ge=0)]
-Count = Annotated[int, Field(ge=1)]
-Name = Annotated[str, Field(min_length=1)]
-Slug = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,39}$")]
-
-
-class Shape(BaseModel):
-    """A frozen mapping that refuses unknown keys."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
+from liftwright.settings.shape import Count, Name, NotNegative, Positive, Shape, Share, Slug
 
 # ── azure_config.yaml: which adapter serves each port ─────────────────────────────────────────
 
