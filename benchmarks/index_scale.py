@@ -111,9 +111,10 @@ def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description="Time and memory of indexing many passages.")
     parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--pages", type=int, default=None, help="only so many; all if left out")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        for name, value in measure(read_documents(options.data), Path(folder)):
+        for name, value in measure(read_documents(options.data)[: options.pages], Path(folder)):
             sys.stdout.write(f"{name:28} {value:12,.3f}\n")
             sys.stdout.flush()
 

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
 APPROVED = "2026-01-15"
 
-_HEADINGS = frozenset({"h1", "h2", "h3", "h4", "caption"})
-_PARAGRAPHS = frozenset({"p", "div", "table"})
+_HEADINGS = frozenset({"h1", "h2", "h3", "h4"})
+_PARAGRAPHS = frozenset({"p", "div", "table", "caption"})
 _LINES = frozenset({"li", "tr"})
 _SPACES = frozenset({"br", "td", "th"})
 _VOID = frozenset({"br", "hr", "img", "input", "link", "meta"})
@@ -143,7 +143,8 @@ def write_documents(folder: Path, documents: Iterable[Record]) -> None:
         file.unlink()
     for document in documents:
         text = json.dumps(document, ensure_ascii=False, indent=1)
-        (folder / f"{document['document_id']}.json").write_text(text, encoding="utf-8")
+        with (folder / f"{document['document_id']}.json").open("x", encoding="utf-8") as stream:
+            stream.write(text)
 
 
 def _document(

@@ -180,7 +180,8 @@ SHAPES: dict[str, Any] = {
             "affected_customers": int,
         }
     ],
-    "variants.json": {"control": VARIANT, "variants": [VARIANT], "footer": str},
+    "variants.json": {"control": VARIANT, "variants": [VARIANT]},
+    "channel.json": {"channel": str, "footer": str},
     "claims.json": [
         {
             "variant_id": HEX12,

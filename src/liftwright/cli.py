@@ -378,7 +378,7 @@ def approve(
     def answer() -> int:
         from liftwright.terminal import show_approval
 
-        name = who or os.environ.get("USER") or "unknown"
+        name = who or os.environ.get("USER", "")
         show_approval(_open(workspace).approve(run, variant, name), json=json)
         return 0
 

@@ -57,20 +57,23 @@ class Indexed:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Variants:
-    """variants.json: the control and every valid variant, blocked ones included.
-
-    Attributes:
-        footer: what stands below every message, the control's too.
-    """
+    """variants.json: the control and every valid variant, blocked ones included."""
 
     control: Variant
     variants: tuple[Variant, ...]
-    footer: str = ""
 
     @property
     def all(self) -> tuple[Variant, ...]:
         """The control first, then the variants in order."""
         return (self.control, *self.variants)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sending:
+    """channel.json: how the messages are to be sent, and what stands below each of them."""
+
+    channel: str
+    footer: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -211,8 +214,9 @@ def generate(work: Work) -> str:
         check=lambda draft: _claims_against(work, draft),
         known_tiers={tier for one in segments for tier in one.tiers},
     )
-    footer = _footer(settings)
-    work.folder.write("variants.json", Variants(control=control, variants=variants, footer=footer))
+    sent = Sending(channel=settings.experiment.channel, footer=_footer(settings))
+    work.folder.write("channel.json", sent)
+    work.folder.write("variants.json", Variants(control=control, variants=variants))
     work.folder.write("failures.json", failures)
     return f"{len(variants)} variants, {len(failures)} failed"
 
@@ -368,12 +372,13 @@ STAGES = (
         name="generate",
         run=generate,
         reads=("segments.json", "passages.json"),
-        writes=("variants.json", "failures.json"),
+        writes=("variants.json", "channel.json", "failures.json"),
         settings=lambda w: (
             _of(w.settings.experiment.brand),
             w.settings.experiment.tones,
             _of(w.settings.experiment.generation),
             _of(w.settings.experiment.grounding),
+            w.settings.experiment.channel,
             _of(w.settings.channel),
             w.settings.prompts,
         ),

@@ -30,7 +30,7 @@ _ENGINES = ("duckdb", "sqlglot", "numpy", "scipy")
 # ── Files ─────────────────────────────────────────────────────────────────────────────────────
 
 
-def write_whole(path: Path, data: bytes) -> None:
+def write_whole(path: Path, data: bytes, *, mode: int = 0o644) -> None:
     """Write a file whole or not at all: a temporary name, synced, then renamed.
 
     Raises:
@@ -46,7 +46,7 @@ def write_whole(path: Path, data: bytes) -> None:
                 file.write(data)
                 file.flush()
                 os.fsync(file.fileno())
-            Path(temporary).chmod(0o644)
+            Path(temporary).chmod(mode)
             Path(temporary).replace(path)
         except BaseException:
             Path(temporary).unlink(missing_ok=True)

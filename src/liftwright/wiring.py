@@ -7,9 +7,10 @@ point group `liftwright.<port>`: a callable that takes a `Site` and gives the po
 from __future__ import annotations
 
 import importlib.metadata
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from liftwright.adapters.environment import EnvironmentSecrets
 from liftwright.errors import ConfigurationError
 from liftwright.ports import Ports
 from liftwright.settings.faults import nearest
@@ -37,12 +38,26 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Site:
-    """What an adapter is made from: the workspace, its settings, its secrets."""
+    """What an adapter is made from.
+
+    Attributes:
+        root: the workspace.
+        variables: the environment and .env.
+        secrets: where secrets come from; what makes that itself has the variables alone.
+        embed: the embedder; what makes that itself has none.
+    """
 
     root: Path
     settings: Settings
+    variables: Mapping[str, str]
     secrets: Secrets
-    embed: Embed
+    embed: Embed | None = None
+
+    def need_embed(self) -> Embed:
+        """The embedder, for an adapter that cannot do without."""
+        if self.embed is None:
+            raise ConfigurationError("adapters.embed: an embedder cannot be made of itself")
+        return self.embed
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,9 +80,13 @@ def make_ports(root: Path, settings: Settings, variables: Mapping[str, str]) -> 
         ConfigurationError: where an adapter's name is unknown or its options are missing.
     """
     names = settings.services.adapters
-    secrets: Secrets = _pick("secrets", names.secrets)(variables)
-    embed: Embed = _pick("embed", names.embed)()
-    site = Site(root=root, settings=settings, secrets=secrets, embed=embed)
+    bare = Site(
+        root=root, settings=settings, variables=variables, secrets=EnvironmentSecrets(variables)
+    )
+    secrets: Secrets = _pick("secrets", names.secrets)(bare)
+    known = replace(bare, secrets=secrets)
+    embed: Embed = _pick("embed", names.embed)(known)
+    site = replace(known, embed=embed)
     found: SearchAdapter = _pick("search", names.search)(site)
     engine, store = _pick("engine", names.engine), _pick("store", names.store)
     return Ports(
@@ -79,8 +98,8 @@ def make_ports(root: Path, settings: Settings, variables: Mapping[str, str]) -> 
         engine=lambda: engine(site),
         store=lambda: store(site),
         secrets=secrets,
-        telemetry=_pick("telemetry", names.telemetry)(),
-        track=_pick("track", names.track)(),
+        telemetry=_pick("telemetry", names.telemetry)(site),
+        track=_pick("track", names.track)(site),
     )
 
 
@@ -157,7 +176,7 @@ def _openai_compatible(site: Site) -> Complete:
     )
 
 
-def _minilm() -> Embed:
+def _minilm(_: Site) -> Embed:
     from liftwright.adapters.embedded_embed import MiniLmEmbed
 
     return MiniLmEmbed()
@@ -168,15 +187,15 @@ def _embedded_search(site: Site) -> SearchAdapter:
 
     folder = site.root / "data" / "index"
     return SearchAdapter(
-        index=EmbeddedIndex(folder, site.embed),
-        search=lambda name: EmbeddedSearch(folder, site.embed, name),
+        index=EmbeddedIndex(folder, site.need_embed()),
+        search=lambda name: EmbeddedSearch(folder, site.need_embed(), name),
     )
 
 
 def _embedded_screen(site: Site) -> Screen:
     from liftwright.adapters.embedded_screen import EmbeddedScreen
 
-    return EmbeddedScreen(site.embed)
+    return EmbeddedScreen(site.need_embed())
 
 
 def _duckdb(site: Site) -> Engine:
@@ -194,19 +213,17 @@ def _sqlite(site: Site) -> Store:
     return SqliteStore(site.root / "data" / "ledger.sqlite")
 
 
-def _environment(variables: Mapping[str, str]) -> Secrets:
-    from liftwright.adapters.environment import EnvironmentSecrets
-
-    return EnvironmentSecrets(variables)
+def _environment(site: Site) -> Secrets:
+    return EnvironmentSecrets(site.variables)
 
 
-def _json_track() -> Track:
+def _json_track(_: Site) -> Track:
     from liftwright.adapters.silent import JsonTrack
 
     return JsonTrack()
 
 
-def _no_telemetry() -> Telemetry:
+def _no_telemetry(_: Site) -> Telemetry:
     from liftwright.adapters.silent import NoTelemetry
 
     return NoTelemetry()

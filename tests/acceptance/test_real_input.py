@@ -73,9 +73,10 @@ LUMA = {
 }
 WITHOUT_HISTORY = {"historical_open_rate": None, "historical_click_rate": None}
 FROM_ORDERS = {"purchase_frequency": None, "avg_order_value": None, "last_engagement_days": None}
+CONTACTS = "data/raw/Contact.txt"
 ONLINE, POS = "data/raw/OnlinePurchases.txt", "data/raw/POSPurchases.txt"
 CONTOSO = {
-    "path": "data/raw/Contact.txt",
+    "path": CONTACTS,
     "columns": {
         "customer_id": "ContactId",
         "age": {"from": "DateOfBirth", "as": "years", "formats": ["%m/%d/%Y"]},
@@ -124,7 +125,8 @@ class Ran:
         return read_json(self.folder / f"{name}.json")
 
     def rows(self, name: str) -> list[dict[str, Any]]:
-        return read_rows(self.folder / f"{name}.parquet")
+        found: list[dict[str, Any]] = read_rows(self.folder / f"{name}.parquet")
+        return found
 
 
 def ran(root: Path, run_id: str) -> Ran:
@@ -238,7 +240,7 @@ def test_run_on_the_contacts_computes_the_features_that_pandas_does(
     expected["purchase_frequency"] = expected["orders"].fillna(0) / (days / 365.25)
     expected["avg_order_value"] = (expected["total"] / expected["orders"]).fillna(0)
     expected["last_engagement_days"] = (last - expected["last"]).dt.days.fillna(days)
-    found = api.load_customer_data(contoso.root / CONTOSO["path"], workspace=contoso.root)
+    found = api.load_customer_data(contoso.root / CONTACTS, workspace=contoso.root)
     found = found.set_index("customer_id").loc[expected.index]
     for name in ("age", *FROM_ORDERS):
         pd.testing.assert_series_equal(
@@ -254,7 +256,7 @@ def test_run_on_the_contacts_computes_the_features_that_pandas_does(
 
 
 def test_run_on_the_contacts_summarises_each_segment_as_pandas_does(contoso: Ran) -> None:
-    customers = api.load_customer_data(contoso.root / CONTOSO["path"], workspace=contoso.root)
+    customers = api.load_customer_data(contoso.root / CONTACTS, workspace=contoso.root)
     segment_of = {row["customer_id"]: row["segment"] for row in contoso.rows("segmented")}
     groups = dict(iter(customers.groupby(customers["customer_id"].map(segment_of))))
     segments = contoso.json("segments")["segments"]
@@ -504,7 +506,7 @@ def test_segment_on_survey_answers_takes_extra_columns_into_rules(
         "last_engagement_days": "Recency",
         **WITHOUT_HISTORY,
     }
-    rules = [
+    rules: list[dict[str, Any]] = [
         {"label": "Well Off", "conditions": [{"when": "Income > 65000"}]},
         {
             "label": "Just Here",
@@ -534,3 +536,18 @@ def test_segment_on_survey_answers_takes_extra_columns_into_rules(
         "Just Here": int(here.sum()),
         "Others": int((~rich & ~here).sum()),
     }
+
+
+def test_run_on_directions_to_staff_alone_makes_no_message_and_no_experiment(
+    template: Path, shared_data: Path, tmp_path: Path
+) -> None:
+    root = shutil.copytree(template, tmp_path / "workspace")
+    guidelines = guideline_documents(shared_data / "content/abcd_guidelines.json")
+    write_documents(root / CONTENT, guidelines[:2])
+    configure(root, "experiment_config.retrieval.fallback_documents", [])
+    answer = liftwright(root, "run", "--run-id", "staff")
+    assert answer.status == 1, answer.err
+    folder = root / "data/runs/staff"
+    assert read_json(folder / "variants.json")["variants"] == []
+    assert {one["stage"] for one in read_json(folder / "failures.json")} == {"generate"}
+    assert not (folder / "assignments.parquet").exists()

@@ -46,6 +46,7 @@ STAGE_OF = {
     "index.json": "index",
     "passages.json": "retrieve",
     "variants.json": "generate",
+    "channel.json": "generate",
     "failures.json": "generate",
     "claims.json": "ground",
     "decisions.json": "screen",
@@ -119,11 +120,11 @@ CHANGES: dict[str, Change] = {
     "experiment_config.name": Change(to="another", file="assignments.parquet"),
     "experiment_config.seed": Change(to=8, file="engagement.parquet"),
     "experiment_config.brand.name": Change(to="Larkmoor", file="variants.json"),
-    "experiment_config.brand.postal_address": Change(to="1 Lane", file="variants.json"),
+    "experiment_config.brand.postal_address": Change(to="1 Lane", file="channel.json"),
     "experiment_config.brand.unsubscribe_url": Change(
-        to="https://b.example/stop", file="variants.json"
+        to="https://b.example/stop", file="channel.json"
     ),
-    "experiment_config.channel": Change(to="letter", file="variants.json"),
+    "experiment_config.channel": Change(to="letter", file="channel.json"),
     "experiment_config.tones": Change(to=[*TONES, "calm"], file="assignments.parquet"),
     "experiment_config.shares": Change(
         to={"control": 0.4, **dict.fromkeys(TONES, 0.2)}, file="assignments.parquet"
@@ -221,7 +222,7 @@ CHANGES: dict[str, Change] = {
     "channels.email.control.subject_max_characters": Change(to=10, file=REFUSED),
     "channels.email.control.body_min_words": Change(to=190, file=REFUSED),
     "channels.email.control.body_max_words": Change(to=21, file=REFUSED),
-    "channels.email.footer": Change(to="{brand}, {postal_address}", file="variants.json"),
+    "channels.email.footer": Change(to="{brand}, {postal_address}", file="channel.json"),
     # ── customers.yaml ──
     "customers.path": Change(to="data/raw/others.csv", file="segmented.parquet"),
     **{

@@ -25,7 +25,6 @@ from liftwright.settings.shapes import (
     Safety,
     Segments,
     Services,
-    Shape,
 )
 from liftwright.settings.templates import check_placeholders, read_templates
 from liftwright.settings.yaml import Path as KeyPath
@@ -190,4 +189,4 @@ def _with_variables(data: object, tree: Tree, root: Path) -> object:
     return replaced(data, ())
 
 
-__all__ = ["FILES", "Channels", "Settings", "Shape", "environment", "read_settings"]
+__all__ = ["FILES", "Channels", "Settings", "environment", "read_settings"]

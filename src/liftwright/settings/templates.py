@@ -67,7 +67,8 @@ def check_placeholders(where: str, text: str, allowed: frozenset[str]) -> frozen
     for field in fields:
         if field is not None and field not in allowed:
             raise ConfigurationError(
-                f"{where}: unknown placeholder {{{field}}}; {nearest(field, sorted(allowed))}"
+                f"{where}: unknown placeholder {{{repr(field)[1:-1]}}}; "
+                f"{nearest(field, sorted(allowed))}"
             )
     return frozenset(field for field in fields if field)
 

@@ -46,8 +46,9 @@ class Tree:
 
 
 def dotted(path: Path) -> str:
-    """A key as people write it: `rules.0.label`."""
-    return ".".join(str(part) for part in path)
+    """A key as people write it: `rules.0.label`; what no terminal should show is escaped."""
+    key = ".".join(str(part) for part in path)
+    return key if key.isprintable() else repr(key)[1:-1]
 
 
 def read_text(file: pathlib.Path) -> str:

@@ -100,17 +100,18 @@ def analyze_file(request: AnalyzeRequest) -> dict[str, Json]:
 
 
 def _with_covariates(metrics: list[Metric], texts: tuple[str, ...]) -> list[Metric]:
-    by_name = {metric.name: metric for metric in metrics}
+    names = [metric.name for metric in metrics]
+    columns: dict[str, str] = {}
     for text in texts:
         name, equals, column = text.partition("=")
         if not equals or not column:
             raise InputError(f"--covariate {text!r}: allowed: METRIC=COL")
-        if name not in by_name:
-            raise InputError(f"--covariate {text!r}: no such metric{nearest(name, by_name)}")
-        if by_name[name].kind == "ratio":
+        if name not in names:
+            raise InputError(f"--covariate {text!r}: no such metric{nearest(name, names)}")
+        if metrics[names.index(name)].kind == "ratio":
             raise InputError(f"--covariate {text!r}: a ratio takes no covariate")
-        by_name[name] = replace(by_name[name], covariate=column)
-    return list(by_name.values())
+        columns[name] = column
+    return [replace(metric, covariate=columns.get(metric.name)) for metric in metrics]
 
 
 def _check_arms(

@@ -190,8 +190,7 @@ def log_key(root: Path) -> bytes:
         return given.encode()
     path = root / "data" / "log.key"
     if not path.is_file():
-        write_whole(path, secrets.token_hex(32).encode())
-        path.chmod(0o600)
+        write_whole(path, secrets.token_hex(32).encode(), mode=0o600)
     return path.read_bytes()
 
 
