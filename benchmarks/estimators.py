@@ -5,8 +5,6 @@ share of the draws in which the lift interval was estimable; its coverage is amo
 the share in which an exact test took the place of the asymptotic one.
 """
 
-# ruff: noqa: A005 - the script is run by its path, never imported
-
 from __future__ import annotations
 
 import sys

@@ -46,7 +46,7 @@ RECORDS = [
     kind
     for _, kind in inspect.getmembers(domain, inspect.isclass)
     if dataclasses.is_dataclass(kind)
-    and kind.__module__ == domain.__name__
+    and kind.__module__.startswith(f"{domain.__name__}.")
     and kind not in TABLE_WORDS
 ]
 ANY_JSON = st.recursive(

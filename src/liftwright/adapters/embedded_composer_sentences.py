@@ -236,7 +236,7 @@ def _leans_back(sentence: str, earlier: str) -> bool:
         return True
     # "The card can be used ..." after "You receive a gift card" means that card.
     named = _TAKES_UP.match(sentence)
-    return bool(named) and not set(texts.words(named[1])).isdisjoint(texts.words(earlier))
+    return named is not None and not set(texts.words(named[1])).isdisjoint(texts.words(earlier))
 
 
 def _codes(sentence: str) -> frozenset[str]:

@@ -1,0 +1,104 @@
+"""The words of the product: table schemas, frozen records, and the fingerprint that names content.
+
+What has a `customer_id` is a row of a table and stays in the engine; its columns are declared here.
+All else is a small frozen record. Ids are content hashes: the same content has the same id on
+every machine.
+"""
+
+from __future__ import annotations
+
+from liftwright.domain.content import (
+    Document,
+    Passage,
+    Query,
+    Section,
+)
+from liftwright.domain.json import (
+    Json,
+    fingerprint,
+    from_json,
+    to_json,
+)
+from liftwright.domain.messages import (
+    CATEGORIES,
+    Citation,
+    Claim,
+    Completion,
+    Failure,
+    Finding,
+    Limits,
+    Prompt,
+    SafetyDecision,
+    SourceSpan,
+    Tokens,
+    Variant,
+)
+from liftwright.domain.runs import (
+    CONTROL,
+    METRICS,
+    Arm,
+    AuditRange,
+    Identity,
+    Mark,
+    Run,
+    StageRun,
+    utc_now,
+)
+from liftwright.domain.segments import (
+    DefiningFeature,
+    FeatureSummary,
+    Segment,
+)
+from liftwright.domain.tables import (
+    ASSIGNMENTS,
+    CUSTOMERS,
+    ENGAGEMENT,
+    FEATURES,
+    SEGMENTED,
+    Column,
+    Kind,
+    Table,
+)
+
+__all__ = [
+    "ASSIGNMENTS",
+    "CATEGORIES",
+    "CONTROL",
+    "CUSTOMERS",
+    "ENGAGEMENT",
+    "FEATURES",
+    "METRICS",
+    "SEGMENTED",
+    "Arm",
+    "AuditRange",
+    "Citation",
+    "Claim",
+    "Column",
+    "Completion",
+    "DefiningFeature",
+    "Document",
+    "Failure",
+    "FeatureSummary",
+    "Finding",
+    "Identity",
+    "Json",
+    "Kind",
+    "Limits",
+    "Mark",
+    "Passage",
+    "Prompt",
+    "Query",
+    "Run",
+    "SafetyDecision",
+    "Section",
+    "Segment",
+    "SourceSpan",
+    "StageRun",
+    "Table",
+    "Tokens",
+    "Variant",
+    "fingerprint",
+    "from_json",
+    "to_json",
+    "utc_now",
+]
