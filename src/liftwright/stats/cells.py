@@ -42,11 +42,12 @@ class Cell:
         metric: Name of the metric.
         n: Units.
         events: Binary: units with the event.
-        total: Mean: sum; ratio: sum of the numerator.
+        total: Mean: sum of the values, each less `origin`; ratio: sum of the numerator.
         total_sq: Mean: sum of squares; ratio: that of the numerator.
         denominator: Ratio: sum of the denominator.
         denominator_sq: Ratio: sum of its squares.
         product: Ratio: sum of numerator times denominator.
+        origin: Mean: what the values are counted from, see `Moments`.
     """
 
     segment: str | None
@@ -59,6 +60,7 @@ class Cell:
     denominator: float = 0.0
     denominator_sq: float = 0.0
     product: float = 0.0
+    origin: float = 0.0
 
 
 class Table:
@@ -130,7 +132,7 @@ def _summary(cell: Cell, kind: Kind) -> Summary:
     if kind == "binary":
         return Counts(n=cell.n, events=cell.events)
     if kind == "mean":
-        return Moments(n=cell.n, total=cell.total, total_sq=cell.total_sq)
+        return Moments(n=cell.n, total=cell.total, total_sq=cell.total_sq, origin=cell.origin)
     return RatioMoments(
         n=cell.n,
         numerator=cell.total,

@@ -198,7 +198,9 @@ def _effective(values: Iterable[float], squares: Iterable[float]) -> float:
 
 
 def _numerator(cell: Cell) -> float:
-    return cell.total if isinstance(cell, Moments) else cell.numerator
+    if isinstance(cell, Moments):
+        return cell.total + cell.origin * cell.n
+    return cell.numerator
 
 
 def _denominator(cell: Cell) -> float:

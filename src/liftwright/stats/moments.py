@@ -49,13 +49,16 @@ class Moments:
 
     Attributes:
         n: Units.
-        total: Sum of the metric over the units.
-        total_sq: Sum of its squares.
+        total: Sum of the metric over the units, each less `origin`.
+        total_sq: Sum of their squares.
+        origin: A number near the values, where they lie far from 0 and close together; their
+            squares would otherwise drown their spread.
     """
 
     n: int
     total: float
     total_sq: float
+    origin: float = 0.0
 
     def __post_init__(self) -> None:
         """Refuse sums that no data can have.
@@ -68,7 +71,7 @@ class Moments:
     @property
     def mean(self) -> float:
         """The mean; NaN without units."""
-        return self.total / self.n if self.n else math.nan
+        return self.origin + self.total / self.n if self.n else math.nan
 
     @property
     def variance(self) -> float:
@@ -81,11 +84,15 @@ class Moments:
         return math.sqrt(self.variance)
 
     def __add__(self, other: Moments) -> Moments:
-        """The moments of both groups together."""
+        """The moments of both groups together, about the first one's origin that has units."""
+        if not self.n:
+            return other
+        shift = other.origin - self.origin if other.n else 0.0
         return Moments(
             n=self.n + other.n,
-            total=self.total + other.total,
-            total_sq=self.total_sq + other.total_sq,
+            total=self.total + other.total + shift * other.n,
+            total_sq=self.total_sq + other.total_sq + shift * (2 * other.total + shift * other.n),
+            origin=self.origin,
         )
 
 

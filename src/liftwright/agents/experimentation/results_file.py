@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal, cast
 
 from liftwright.comparison import Cell, MetricSpec
 from liftwright.errors import DataError, InputError
-from liftwright.tables import identifier, nearest
+from liftwright.tables import identifier, literal, nearest
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -136,7 +136,7 @@ def read_results(
     if columns.count is not None:
         _check_counts(tables, table, columns.count)
     excluded = _keep_units(tables, table, columns, metrics, kinds)
-    found = _sums(tables, columns, metrics)
+    found = _sums(tables, metrics, kinds)
     cells = tuple(
         cell
         for row in found
@@ -292,12 +292,18 @@ def _left_out(tables: Tables, table: str, usable: str) -> int:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Sums:
-    """The sums of one arm in one segment; `sums` are by metric and what was summed."""
+    """The sums of one arm in one segment.
+
+    Attributes:
+        sums: by metric and what was summed.
+        origins: by metric, what its values were counted from.
+    """
 
     segment: str | None
     arm: str
     units: int
     sums: Mapping[tuple[str, str], float]
+    origins: Mapping[str, float]
 
 
 _SUMMED = {
@@ -310,15 +316,31 @@ _SUMMED = {
 }
 
 
-def _sums(tables: Tables, columns: Columns, metrics: Sequence[Metric]) -> list[_Sums]:
-    """One pass: of every metric n, y, yy; and x, xx, xy of a denominator or a covariate."""
+def _least(tables: Tables, inputs: Sequence[str]) -> list[float]:
+    """The least value of each column: constants then have squares of exactly 0."""
+    parts = ", ".join(f"coalesce(min(v{i}), 0e0)" for i in range(len(inputs)))
+    (row,) = tables.rows(f"select {parts} from units")  # noqa: S608 - names of our own
+    return [float(cast("float", value)) for value in row]
+
+
+def _sums(tables: Tables, metrics: Sequence[Metric], kinds: Mapping[str, Kind]) -> list[_Sums]:
+    """One pass: of every metric n, y, yy; and x, xx, xy of a denominator or a covariate.
+
+    The values of a mean, and covariates, are counted from the least one.
+    """
     inputs = _inputs(metrics)
+    least = _least(tables, inputs)
+    origins: dict[str, float] = {}
     keys: list[tuple[str, str]] = []
     parts: list[str] = []
     for metric in metrics:
-        y = f"v{inputs.index(metric.column)}"
+        place = inputs.index(metric.column)
+        origins[metric.name] = least[place] if kinds[metric.name] == "mean" else 0.0
+        y = f"(v{place} - {literal(origins[metric.name])})"
         other = metric.denominator or metric.covariate
         x = f"v{inputs.index(other)}" if other else None
+        if metric.covariate and x:
+            x = f"({x} - {literal(least[inputs.index(metric.covariate)])})"
         there = f"{y} is not null" + (f" and {x} is not null" if x else "")
         for name, form in _SUMMED.items():
             if x is None and "{x}" in form:
@@ -331,13 +353,13 @@ def _sums(tables: Tables, columns: Columns, metrics: Sequence[Metric]) -> list[_
         f"select segment, arm, sum(weight), {', '.join(parts)} from units "  # noqa: S608 - the same
         "group by segment, arm order by segment, arm"
     )
-    del columns
     return [
         _Sums(
             segment=cast("str | None", segment),
             arm=str(arm),
             units=int(cast("int", units)),
             sums=dict(zip(keys, cast("list[float]", sums), strict=True)),
+            origins=origins,
         )
         for segment, arm, units, *sums in rows
     ]
@@ -359,6 +381,7 @@ def _cell(row: _Sums, metric: Metric, kind: str) -> Cell | None:
         n=n,
         total=of("y"),
         total_sq=of("yy"),
+        origin=row.origins[metric.name],
     )
     if kind == "mean":
         return cell
@@ -420,6 +443,7 @@ def _adjust(
                     total=total,
                     # Rounding may bring a constant's square below what its mean allows.
                     total_sq=max(square, total**2 / s["n"] if s["n"] else 0.0),
+                    origin=row.origins[metric.name],
                 )
             )
     return tuple(cells), reduction

@@ -1,0 +1,43 @@
+"""What people see in a terminal: progress and tables; and the JSON that programs read."""
+
+from __future__ import annotations
+
+from liftwright.terminal.answers import (
+    show_approval,
+    show_checks,
+    show_files,
+    show_grounded,
+    show_index,
+    show_init,
+    show_passages,
+    show_plan,
+    show_screened,
+    show_search_lines,
+    show_verification,
+)
+from liftwright.terminal.output import print_json, print_line
+from liftwright.terminal.progress import Progress
+from liftwright.terminal.results import show_comparison, show_evaluation
+from liftwright.terminal.runs import show_run, show_runs, show_status
+
+__all__ = [
+    "Progress",
+    "print_json",
+    "print_line",
+    "show_approval",
+    "show_checks",
+    "show_comparison",
+    "show_evaluation",
+    "show_files",
+    "show_grounded",
+    "show_index",
+    "show_init",
+    "show_passages",
+    "show_plan",
+    "show_run",
+    "show_runs",
+    "show_screened",
+    "show_search_lines",
+    "show_status",
+    "show_verification",
+]

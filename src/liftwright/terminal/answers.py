@@ -1,0 +1,190 @@
+"""The answers of the other commands."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from rich.markup import escape
+from rich.table import Table
+
+from liftwright.terminal import numbers
+from liftwright.terminal.output import console, print_json, print_line
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+    from pathlib import Path
+
+    from liftwright.audit import Verification
+    from liftwright.domain import Json, Passage, SafetyDecision
+    from liftwright.ports import IndexReport
+    from liftwright.workspace import Check, Plan
+    from liftwright.workspace.asking import GroundedText, Screened
+
+
+def show_init(folder: Path, files: Sequence[Path], *, json: bool) -> None:
+    """What was laid down, and what to type next."""
+    if json:
+        print_json({"workspace": str(folder), "files": [str(file) for file in files]})
+        return
+    console().print(
+        f"{len(files)} files in {folder}. Next: liftwright run --workspace {escape(str(folder))}"
+    )
+
+
+def show_plan(plan: Plan, *, json: bool) -> None:
+    """Calls, cost and power of a campaign."""
+    if json:
+        print_json(plan.to_json())
+        return
+    out = console()
+    table = Table("port", "adapter", "metered", title="Calls", title_justify="left")
+    for name in ("expected", "at most", "input tokens", "output tokens", "USD", "USD at most"):
+        table.add_column(name, justify="right")
+    for one in plan.calls:
+        table.add_row(
+            one.port,
+            one.adapter,
+            "yes" if one.metered else "no",
+            *(f"{n:,}" for n in (one.expected, one.at_most, one.input_tokens, one.output_tokens)),
+            *(f"{usd:.4f}" for usd in (one.expected_usd, one.at_most_usd)),
+        )
+    out.print(table)
+    table = Table(
+        "segment",
+        "metric",
+        title=f"Smallest detectable lift (alpha {plan.alpha:g}, power {plan.power:.0%})",
+        title_justify="left",
+    )
+    for name in ("base rate", "per arm", "control", "smallest lift", "customers for +10 %"):
+        table.add_column(name, justify="right")
+    for row in plan.detectable:
+        table.add_row(
+            escape(row.segment),
+            row.metric,
+            f"{row.base_rate:.1%}",
+            f"{row.per_arm:,}",
+            f"{row.control:,}",
+            numbers.percent(row.smallest_lift),
+            "–" if row.customers_needed is None else f"{row.customers_needed:,}",
+        )
+    out.print(table)
+    for sentence in plan.answers:
+        out.print(escape(sentence))
+    for warning in plan.warnings:
+        out.print(f"[yellow]![/] {escape(warning)}")
+    budget = "" if plan.budget_usd is None else f"; the budget is {plan.budget_usd:.2f} USD"
+    out.print(f"cost: {plan.expected_usd:.4f} USD expected, {plan.at_most_usd:.4f} at most{budget}")
+
+
+def show_files(files: Sequence[Path], *, json: bool) -> None:
+    """The files that were written."""
+    if json:
+        print_json([str(file) for file in files])
+        return
+    for file in files:
+        console().print(escape(str(file)))
+
+
+def show_verification(found: Verification, *, json: bool) -> None:
+    """Whether the audit log is what was written."""
+    if json:
+        print_json(found)
+        return
+    out = console()
+    if found.ok:
+        out.print(f"[green]unchanged[/]: {found.lines} records")
+        return
+    out.print(f"[bold red]ALTERED[/]: {found.lines} records")
+    for problem in found.problems:
+        out.print(f"  {escape(problem)}")
+
+
+def show_checks(checks: Sequence[Check], *, json: bool) -> None:
+    """What the doctor found."""
+    if json:
+        print_json({"ok": all(check.ok for check in checks), "checks": checks})
+        return
+    table = Table("", "part", "found")
+    for check in checks:
+        sign = "[green]ok[/]" if check.ok else "[bold red]fault[/]"
+        table.add_row(sign, check.name, escape(check.detail))
+    console().print(table)
+
+
+def show_index(report: IndexReport, *, json: bool) -> None:
+    """What indexing did."""
+    if json:
+        print_json(report)
+        return
+    out = console()
+    out.print(f"Indexed {report.documents} documents successfully. {len(report.errors)} errors.")
+    out.print(
+        f"{report.paragraphs} paragraphs; {report.added} added, {report.changed} changed, "
+        f"{report.removed} removed, {report.unchanged} unchanged; {report.embedded} embedded"
+    )
+
+
+def show_passages(passages: Sequence[Passage], *, json: bool) -> None:
+    """Passages for one query."""
+    from liftwright.workspace.asking import passage_json
+
+    if json:
+        print_json([passage_json(passage) for passage in passages])
+        return
+    table = Table("score", "document", "section", "passage", show_lines=True)
+    for passage in passages:
+        table.add_row(
+            f"{passage.score:.2f}",
+            escape(passage.title),
+            escape(passage.section),
+            escape(passage.text),
+        )
+    console().print(table)
+
+
+def show_search_lines(found: Iterator[tuple[Json, tuple[Passage, ...]]]) -> None:
+    """Passages for many queries, a JSON line each."""
+    from liftwright.workspace.asking import passage_json
+
+    for name, passages in found:
+        print_line({"id": name, "results": [passage_json(passage) for passage in passages]})
+
+
+def show_screened(found: Iterable[Screened], *, json: bool) -> int:
+    """Each text's decision; 1 where one is blocked, else 0."""
+    status = 0
+    for one in found:
+        status |= one.decision.status != "pass"
+        if json:
+            print_line(one.to_json())
+            continue
+        name = "" if one.id is None else f"{one.id}: "
+        worst = ", ".join(f"{f.category} {f.severity}" for f in one.decision.findings)
+        out = f"{name}{one.decision.status} ({worst})"
+        console().print(
+            escape(out if not one.decision.reasons else f"{out}: {'; '.join(one.decision.reasons)}")
+        )
+    return int(status)
+
+
+def show_grounded(found: Iterable[GroundedText], *, json: bool) -> int:
+    """Each text's claims; 1 where one is unsupported, else 0."""
+    status = 0
+    for one in found:
+        status |= not one.supported
+        if json:
+            print_line(one.to_json())
+            continue
+        out = console()
+        out.print(f"[bold]{escape(str(one.id))}[/] {one.grounded.score:.2f}")
+        for claim in one.grounded.claims:
+            out.print(f"  {claim.verdict:<12} {claim.score:.2f}  {escape(claim.text)}")
+    return int(status)
+
+
+def show_approval(decision: SafetyDecision, *, json: bool) -> None:
+    """A person's approval."""
+    if json:
+        print_json(decision)
+        return
+    console().print(f"{decision.variant_id}: {decision.status} by {escape(decision.decided_by)}")

@@ -1,0 +1,182 @@
+"""What a run came to."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from rich.markup import escape
+from rich.table import Table
+
+from liftwright.domain import Failure, SafetyDecision
+from liftwright.pipeline import STAGES, Variants
+from liftwright.runs import RunFolder
+from liftwright.terminal.output import console, print_json
+from liftwright.terminal.results import print_comparisons
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from rich.console import Console
+
+    from liftwright.domain import Json, Run
+    from liftwright.workspace import RunOutcome
+
+
+def show_run(outcome: RunOutcome, *, json: bool) -> None:
+    """How a run ended: segments, messages, arms, lift, files."""
+    folder = RunFolder(outcome.folder)
+    if json:
+        print_json(
+            {
+                "run_id": outcome.run.run_id,
+                "status": outcome.run.status,
+                "exit_status": outcome.exit_status,
+                "reason": outcome.reason,
+                "simulated": outcome.run.simulated,
+                "folder": str(outcome.folder),
+                "summary": _summary(folder),
+                "totals": outcome.run.totals,
+            }
+        )
+        return
+    out = console()
+    if outcome.exit_status != 0:
+        status = outcome.run.status.replace("_", " ")
+        reason = str(outcome.reason).removeprefix(f"{status}: ")
+        out.print(f"[bold red]{status}[/]: {escape(reason)}")
+    _print_customers(out, folder)
+    _print_messages(out, folder)
+    if outcome.exit_status == 0:
+        metrics = folder.raw("metrics.json")
+        assert isinstance(metrics, dict)  # noqa: S101 - written by the product
+        if outcome.run.simulated:
+            out.print("[bold yellow]SIMULATED[/] engagement: the lift below is not real.")
+        print_comparisons(out, metrics, only="all")
+        for warning in _warnings(metrics):
+            out.print(f"[yellow]![/] {escape(warning)}")
+    _print_totals(out, outcome.run)
+    files = sorted(p.relative_to(outcome.folder) for p in outcome.folder.rglob("*") if p.is_file())
+    out.print(f"[bold]{outcome.folder}[/]: {', '.join(str(p) for p in files)}")
+
+
+def _summary(folder: RunFolder) -> dict[str, Json]:
+    """The counts that the closing table shows."""
+    found: dict[str, Json] = {}
+    warnings: list[Json] = []
+    if folder.file("customers.json").is_file():
+        read = folder.raw("customers.json")
+        assert isinstance(read, dict)  # noqa: S101 - written by the product
+        found |= {
+            "customers": {name: read[name] for name in ("rows_in", "rows_kept", "rejected")},
+        }
+        warnings += list(read["warnings"])
+    if folder.file("segments.json").is_file():
+        segments = folder.raw("segments.json")
+        assert isinstance(segments, dict)  # noqa: S101 - written by the product
+        found["segments"] = {one["label"]: one["size"] for one in segments["segments"]}
+        warnings += list(segments["warnings"])
+    if folder.file("failures.json").is_file():
+        found["failed"] = len(folder.read_list("failures.json", Failure))
+    if folder.file("variants.json").is_file():
+        found["variants"] = len(folder.read("variants.json", Variants).variants)
+    if folder.file("decisions.json").is_file():
+        decisions = folder.read_list("decisions.json", SafetyDecision)
+        for status in ("pass", "block", "waiting"):
+            found[status] = sum(decision.status == status for decision in decisions)
+    found["warnings"] = warnings
+    return found
+
+
+def _print_customers(out: Console, folder: RunFolder) -> None:
+    if not folder.file("customers.json").is_file():
+        return
+    read = folder.raw("customers.json")
+    assert isinstance(read, dict)  # noqa: S101 - written by the product
+    rejected = sum(read["rejected"].values())
+    out.print(
+        f"customers: {read['rows_in']:,} rows in = {read['rows_kept']:,} kept + "
+        f"{rejected:,} rejected"
+    )
+    for reason, rows in read["rejected"].items():
+        out.print(f"[yellow]![/] rejected: {rows:,} rows, {escape(reason)}")
+    for warning in read["warnings"]:
+        out.print(f"[yellow]![/] {escape(warning)}")
+
+
+def _print_messages(out: Console, folder: RunFolder) -> None:
+    if not folder.file("decisions.json").is_file():
+        return
+    variants = folder.read("variants.json", Variants).variants
+    status = {one.variant_id: one for one in folder.read_list("decisions.json", SafetyDecision)}
+    failures = folder.read_list("failures.json", Failure)
+    segments = folder.raw("segments.json")
+    assert isinstance(segments, dict)  # noqa: S101 - written by the product
+    table = Table("segment", title="Segments and messages", title_justify="left")
+    for name in ("customers", "share", "pass", "blocked", "waiting", "failed"):
+        table.add_column(name, justify="right")
+    for one in segments["segments"]:
+        label = one["label"]
+        mine = [status[v.variant_id].status for v in variants if v.segment == label]
+        counts = [mine.count(name) for name in ("pass", "block", "waiting")]
+        failed = sum(failure.segment == label for failure in failures)
+        table.add_row(
+            escape(label),
+            f"{one['size']:,}",
+            f"{one['share']:.0%}",
+            *(str(count) for count in (*counts, failed)),
+        )
+    out.print(table)
+    for warning in segments["warnings"]:
+        out.print(f"[yellow]![/] {escape(warning)}")
+    control = next((one for i, one in status.items() if i not in {v.variant_id for v in variants}))
+    out.print(f"control message: {control.status}")
+
+
+def _warnings(metrics: Mapping[str, Json]) -> list[str]:
+    found = metrics.get("warnings")
+    return [str(warning) for warning in found] if isinstance(found, list) else []
+
+
+def _print_totals(out: Console, run: Run) -> None:
+    totals = run.totals
+    tokens = totals.get("tokens")
+    spent = sum(tokens.values()) if isinstance(tokens, dict) else 0
+    out.print(
+        f"run {run.run_id}: {totals.get('runtime_seconds')} s, "
+        f"{totals.get('metered_calls')} metered calls, {spent:,} tokens, "
+        f"{totals.get('cost_usd'):.4f} USD"
+        if totals
+        else f"run {run.run_id}"
+    )
+
+
+def show_status(run: Run, *, json: bool) -> None:
+    """A run's record."""
+    if json:
+        print_json(run)
+        return
+    out = console()
+    out.print(
+        f"[bold]{run.run_id}[/] {run.status}" + (f": {escape(run.reason)}" if run.reason else "")
+    )
+    table = Table("stage", "state", "seconds", "finished")
+    by_name = {stage.name: stage for stage in run.stages}
+    for stage in STAGES:
+        record = by_name.get(stage.name)
+        if record is None:
+            table.add_row(stage.name, "not yet", "", "")
+        else:
+            table.add_row(stage.name, record.status, f"{record.seconds:.2f}", record.finished_at)
+    out.print(table)
+
+
+def show_runs(runs: Sequence[Run], *, json: bool) -> None:
+    """All runs, by start."""
+    if json:
+        print_json(list(runs))
+        return
+    table = Table("run", "status", "started", "engagement")
+    for run in runs:
+        kind = "simulated" if run.simulated else "real"
+        table.add_row(run.run_id, run.status, run.started_at, kind)
+    console().print(table)
