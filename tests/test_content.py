@@ -227,3 +227,13 @@ def test_invalid_on_lists_expired_and_not_yet_approved(tmp_path: Path) -> None:
     assert [one.document_id for one in invalid_on(documents, date(2026, 1, 4))] == ["boots", "x"]
     assert [one.document_id for one in invalid_on(documents, date(2026, 2, 1))] == []
     assert [one.document_id for one in invalid_on(documents, date(2026, 2, 2))] == ["x"]
+
+
+def test_read_documents_aliases_in_front_matter_are_refused(tmp_path: Path) -> None:
+    bomb = "a0: &a0 [x, x, x, x, x, x, x, x, x]\n" + "".join(
+        f"a{i}: &a{i} [{', '.join([f'*a{i - 1}'] * 9)}]\n" for i in range(1, 10)
+    )
+    (tmp_path / "a.md").write_text(f"---\ndocument_id: a\n{bomb}---\nText.\n")
+
+    with pytest.raises(DataError, match=r"a\.md: found a YAML alias"):
+        read_documents(tmp_path)

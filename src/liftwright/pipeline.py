@@ -10,8 +10,7 @@ Each stage reads what the earlier ones wrote, calls one agent, and writes its ow
 
 from __future__ import annotations
 
-from collections.abc import Mapping  # noqa: TC003 - records are read back by their annotations
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, replace
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -24,7 +23,6 @@ from liftwright.domain import (
     ASSIGNMENTS,
     ENGAGEMENT,
     SEGMENTED,
-    Claim,
     Failure,
     Passage,
     SafetyDecision,
@@ -32,6 +30,14 @@ from liftwright.domain import (
     utc_now,
 )
 from liftwright.errors import AwaitingApproval, InputError
+from liftwright.handovers import (
+    Approval,
+    Indexed,
+    Observed,
+    Sending,
+    VariantClaims,
+    Variants,
+)
 from liftwright.log import event
 from liftwright.stages import Stage, Work
 from liftwright.tables import REJECTED
@@ -39,83 +45,6 @@ from liftwright.tables import REJECTED
 if TYPE_CHECKING:
     from liftwright.agents.generation import Draft
     from liftwright.settings import Settings
-
-
-# ── What the stages hand over ─────────────────────────────────────────────────────────────────
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Indexed:
-    """index.json: the index, and the documents that may not be used on the run's day."""
-
-    name: str
-    documents: int
-    paragraphs: int
-    excluded: tuple[str, ...]
-    skipped: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Variants:
-    """variants.json: the control and every valid variant, blocked ones included."""
-
-    control: Variant
-    variants: tuple[Variant, ...]
-
-    @property
-    def all(self) -> tuple[Variant, ...]:
-        """The control first, then the variants in order."""
-        return (self.control, *self.variants)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Sending:
-    """channel.json: how the messages are to be sent, and what stands below each of them."""
-
-    channel: str
-    footer: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class VariantClaims:
-    """claims.json, one entry: a variant's sentences and what its sources say of them."""
-
-    variant_id: str
-    score: float
-    claims: tuple[Claim, ...]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Approval:
-    """approvals.json, one entry: a person's word on a variant that waited."""
-
-    variant_id: str
-    content_sha256: str
-    who: str
-    at: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Observed:
-    """engagement.json: where the engagement comes from, and what its file held.
-
-    Attributes:
-        source: simulated | historical.
-        absent: metrics that the file says nothing about.
-        names_message: whether the file says what was sent; where it does not, the lift holds only
-            if the messages were sent as assigned.
-        set_aside: rows that do not count, by reason.
-    """
-
-    source: str
-    absent: tuple[str, ...] = ()
-    names_message: bool = True
-    rows: int = 0
-    rows_used: int = 0
-    combined: int = 0
-    customers_missing: int = 0
-    set_aside: Mapping[str, int] = field(default_factory=dict)
-    warnings: tuple[str, ...] = ()
 
 
 # ── The stages ────────────────────────────────────────────────────────────────────────────────

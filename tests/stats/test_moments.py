@@ -76,3 +76,13 @@ def test_calculate_lift_is_percent_without_rounding_noise() -> None:
 def test_calculate_lift_without_a_lift_raises(treatment: float, control: float) -> None:
     with pytest.raises(InputError, match="lift"):
         calculate_lift(treatment, control)
+
+
+def test_add_moments_about_unlike_origins_is_the_moments_of_all() -> None:
+    near = Moments(n=3, total=6.0, total_sq=14.0, origin=100.0)
+    plain = Moments(n=2, total=207.0, total_sq=21425.0)
+
+    for both in (near + plain, plain + near):
+        assert both.n == 5
+        assert both.mean == pytest.approx((101 + 102 + 103 + 103 + 104) / 5)
+        assert both.variance == pytest.approx(1.3)

@@ -43,7 +43,7 @@ from liftwright.tables import identifier, load_customers, nearest
 from liftwright.text import references, snippet
 from liftwright.wiring import make_observer
 from liftwright.workspace import init_workspace
-from liftwright.workspace.running import log_key, make_work
+from liftwright.workspace.opening import log_key, make_work
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

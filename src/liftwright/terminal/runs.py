@@ -8,7 +8,8 @@ from rich.markup import escape
 from rich.table import Table
 
 from liftwright.domain import Failure, SafetyDecision
-from liftwright.pipeline import STAGES, Variants
+from liftwright.handovers import Variants
+from liftwright.pipeline import STAGES
 from liftwright.runs import RunFolder
 from liftwright.terminal.output import console, print_json
 from liftwright.terminal.results import print_comparisons

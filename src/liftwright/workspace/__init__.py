@@ -9,13 +9,13 @@ from liftwright.errors import InputError
 from liftwright.runs import RunFolder, all_runs, locked
 from liftwright.settings import read_settings
 from liftwright.stages import Step
-from liftwright.workspace import asking, running
+from liftwright.workspace import asking, opening, running
 from liftwright.workspace.analyzing import AnalyzeRequest, analyze_file
 from liftwright.workspace.approving import approve_variant
 from liftwright.workspace.doctoring import Check, examine
 from liftwright.workspace.laying_down import init_workspace
 from liftwright.workspace.planning import Plan, plan_campaign
-from liftwright.workspace.running import RunOutcome, RunRequest
+from liftwright.workspace.requests import RUNNING, RunOutcome, RunRequest
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -105,9 +105,9 @@ class Workspace:
             self.folder(run_id)
         records = self.runs()
         ranges = [run.audit for run in records if run.audit is not None]
-        open_runs = [run.run_id for run in records if run.status == running.RUNNING]
-        running.check_ledger(self.root)
-        return running.audit_log(self.root).verify(ranges, unfinished=open_runs)
+        open_runs = [run.run_id for run in records if run.status == RUNNING]
+        opening.check_ledger(self.root)
+        return opening.audit_log(self.root).verify(ranges, unfinished=open_runs)
 
     def approve(self, run_id: str, variant_id: str, who: str) -> SafetyDecision:
         """A person's approval of a variant that waits for it."""
@@ -155,7 +155,7 @@ class Workspace:
         return asking.ground_texts(self._work(), file)
 
     def _work(self, notify: Callable[[Step], None] = _quietly) -> Work:
-        return running.make_work(self.root, read_settings(self.root), notify=notify)
+        return opening.make_work(self.root, read_settings(self.root), notify=notify)
 
     @staticmethod
     def _record(folder: RunFolder) -> Run:

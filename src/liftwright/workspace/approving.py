@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING
 from liftwright.agents import safety
 from liftwright.domain import SafetyDecision, utc_now
 from liftwright.errors import InputError
+from liftwright.handovers import Approval, Variants
 from liftwright.log import Log, logging_to
-from liftwright.pipeline import Approval, Variants
 from liftwright.settings import read_settings
-from liftwright.workspace.running import audit_log, overrides_again
+from liftwright.workspace.opening import audit_log
+from liftwright.workspace.requests import overrides_again
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -16,7 +16,8 @@ from liftwright.domain import AuditRange, Limits, Prompt, Segment
 from liftwright.errors import LiftwrightError
 from liftwright.runs import all_runs
 from liftwright.settings import read_settings
-from liftwright.workspace.running import RUNNING, audit_log, check_ledger, make_work
+from liftwright.workspace.opening import audit_log, check_ledger, make_work
+from liftwright.workspace.requests import RUNNING
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -26,7 +26,7 @@ from liftwright.workspace.evaluation_cases import (
     read_retrieval_cases,
     read_safety_cases,
 )
-from liftwright.workspace.running import make_work
+from liftwright.workspace.opening import make_work
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence

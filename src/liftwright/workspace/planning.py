@@ -13,7 +13,8 @@ from liftwright.domain import CONTROL, to_json
 from liftwright.log import Log, logging_to
 from liftwright.settings import read_settings
 from liftwright.stats import sample_size, smallest_detectable_effect
-from liftwright.workspace.running import make_work, overrides_of
+from liftwright.workspace.opening import make_work
+from liftwright.workspace.requests import overrides_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from liftwright.domain import Json, Segment
     from liftwright.settings import Settings
     from liftwright.stages import Work
-    from liftwright.workspace.running import RunRequest
+    from liftwright.workspace.requests import RunRequest
 
 NOTABLE_LIFT = 0.10
 OVERALL = "all"

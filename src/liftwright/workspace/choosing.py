@@ -1,0 +1,96 @@
+"""Which run a request means: its inputs, the settings that shape it, its folder."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from liftwright.domain import fingerprint
+from liftwright.errors import InputError
+from liftwright.pipeline import without_paths
+from liftwright.runs import RunFolder, digest_file
+from liftwright.workspace.opening import runs_folder
+from liftwright.workspace.requests import COMPLETE, NO_EXPERIMENT
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from liftwright.domain import Run
+    from liftwright.settings import Settings
+    from liftwright.stages import Work
+    from liftwright.workspace.requests import RunRequest
+
+
+def choose_folder(work: Work, request: RunRequest, base: str, prints: str) -> RunFolder:
+    """The folder of the run that this request means: a new one, or one to go on with."""
+    home = runs_folder(work.root)
+    if request.run_id is not None:
+        folder = RunFolder(home / request.run_id)
+        record = folder.record()
+        if _is_other(record, prints, refresh=request.refresh):
+            # What is wrong with the input is told before this.
+            work.need_customers()
+            raise InputError(
+                f"--run-id {request.run_id}: that run is finished, and its inputs, configuration "
+                "or code were others; a finished run is never rewritten. Choose another id"
+            )
+        return folder
+    for number in range(1, 10_000):
+        folder = RunFolder(home / (base if number == 1 else f"{base}-{number}"))
+        if not _is_other(folder.record(), prints, refresh=request.refresh):
+            return folder
+    raise InputError(f"{home}: too many runs of {base}; remove some")
+
+
+def _is_other(record: Run | None, prints: str, *, refresh: bool) -> bool:
+    if record is None or record.status not in (COMPLETE, NO_EXPERIMENT):
+        return False
+    return refresh or record.fingerprint != prints
+
+
+def input_digests(work: Work) -> dict[str, str]:
+    """Digests of the run's inputs; equal content gives equal digests wherever it lies."""
+    config, root = work.settings.customers, work.root
+    files = [config.path] if config.path else []
+    for orders in config.orders:
+        files += [orders.path, *([orders.id_map.path] if orders.id_map else [])]
+    for name in files:
+        if not (root / name).exists():
+            # The data plane says it best, with the key that names the file.
+            work.need_customers()
+    inputs = {
+        "customers": fingerprint([digest_file(root / name) for name in files]),
+        "content": work.corpus.fingerprint,
+    }
+    if work.engagement is not None:
+        inputs["engagement"] = digest_file(work.engagement)
+    return inputs
+
+
+def shaping_settings(settings: Settings) -> object:
+    """The configuration that shapes results: not where files lie, nor how calls are made."""
+    services = settings.services.model_dump(mode="json")
+    experiment = settings.experiment.model_dump(mode="json", exclude={"engagement": True})
+    experiment["content"].pop("path")
+    return (
+        {name: services[name] for name in ("adapters", "openai_compatible")},
+        experiment,
+        without_paths(settings.customers.model_dump(mode="json")),
+        settings.safety.model_dump(mode="json"),
+        settings.segments.model_dump(mode="json"),
+        settings.channel.model_dump(mode="json"),
+        dict(settings.prompts),
+        {tone: frames.model_dump(mode="json") for tone, frames in settings.frames.items()},
+    )
+
+
+def engagement_file(root: Path, settings: Settings, request: RunRequest) -> Path | None:
+    """The file of real outcomes that was named or configured; None simulates.
+
+    Raises:
+        InputError: where it is not there.
+    """
+    configured = settings.experiment.engagement.path
+    path = request.engagement or (root / configured if configured else None)
+    if path is not None and not path.exists():
+        raise InputError(f"{path}: no such file of engagement")
+    return path

@@ -1,0 +1,98 @@
+"""A workspace made ready: adapters, audit log, keys, and a ledger that is not missing."""
+
+from __future__ import annotations
+
+import secrets
+from typing import TYPE_CHECKING
+
+from liftwright.audit import AuditLog
+from liftwright.errors import ConfigurationError, IntegrityError
+from liftwright.runs import RunFolder, all_runs, write_whole
+from liftwright.settings import environment
+from liftwright.stages import Step, Work
+from liftwright.wiring import make_observer, make_ports
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from liftwright.ports import Ports
+    from liftwright.settings import Settings
+
+
+def make_work(
+    root: Path,
+    settings: Settings,
+    *,
+    engagement: Path | None = None,
+    refresh: bool = False,
+    notify: Callable[[Step], None] = lambda _: None,
+) -> Work:
+    """What the stages share, from a workspace's settings; its run and folder are set later."""
+    ports = make_ports(root, settings, environment(root))
+    _check_budget(settings, ports)
+    return Work(
+        root=root,
+        settings=settings,
+        ports=ports,
+        folder=RunFolder(root),
+        audit=audit_log(root),
+        observer=lambda tables: make_observer(tables, settings, engagement),
+        engagement=engagement,
+        refresh=refresh,
+        notify=notify,
+    )
+
+
+def _check_budget(settings: Settings, ports: Ports) -> None:
+    """A budget can only be kept where the paid model has a price."""
+    services = settings.services
+    model = services.openai_compatible.model if services.openai_compatible else ""
+    if services.budget_usd is not None and ports.complete.metered and model not in services.prices:
+        raise ConfigurationError(
+            f"config/azure_config.yaml: prices: {model!r} is missing; a budget of "
+            f"{services.budget_usd:g} USD cannot be kept without the model's price"
+        )
+
+
+def audit_log(root: Path) -> AuditLog:
+    """The workspace's audit log, keyed where LIFTWRIGHT_AUDIT_KEY is set."""
+    key = environment(root).get("LIFTWRIGHT_AUDIT_KEY", "").encode() or None
+    return AuditLog(root / "logs" / "safety_audit.log", key)
+
+
+def log_key(root: Path) -> bytes:
+    """The key under which customers appear in logs: LIFTWRIGHT_LOG_KEY, else the workspace's own.
+
+    The workspace's own is random, made at first use and readable by its owner alone.
+    """
+    given = environment(root).get("LIFTWRIGHT_LOG_KEY", "")
+    if given:
+        return given.encode()
+    path = root / "data" / "log.key"
+    if not path.is_file():
+        write_whole(path, secrets.token_hex(32).encode(), mode=0o600)
+    return path.read_bytes()
+
+
+def check_ledger(root: Path) -> None:
+    """Refuse a workspace whose runs paid for calls that no ledger remembers.
+
+    Raises:
+        IntegrityError: naming the run.
+    """
+    ledger = root / "data" / "ledger.sqlite"
+    if ledger.is_file():
+        return
+    for folder in all_runs(root):
+        record = folder.record()
+        if record is not None and record.metered_calls:
+            raise IntegrityError(
+                f"{ledger}: is missing, though run {record.run_id} counts "
+                f"{record.metered_calls} paid calls; restore it, or move the run away"
+            )
+
+
+def runs_folder(root: Path) -> Path:
+    """Where the runs of a workspace lie."""
+    return root / "data" / "runs"
