@@ -1,0 +1,176 @@
+"""Arms, engagement and metrics."""
+
+from __future__ import annotations
+
+import contextlib
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from liftwright.agents.experimentation import assign, count_engagement
+from liftwright.agents.experimentation import design_experiment as design_arms
+from liftwright.api.places import open_customers, open_work, place
+from liftwright.api.records import (
+    arm_aliases,
+    passed,
+    to_messages,
+)
+from liftwright.api.rows import Rows, open_tables, put_rows, read_customers, to_frame, to_rows
+from liftwright.domain import CUSTOMERS, ENGAGEMENT, Segment, utc_now
+from liftwright.settings import Uplift
+from liftwright.tables import identifier
+from liftwright.wiring import make_observer
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+    from pathlib import Path
+
+    import pandas as pd
+
+    from liftwright.agents.experimentation import Design
+    from liftwright.domain import Variant
+    from liftwright.stages import Work
+    from liftwright.tables import Tables
+
+    Row = Mapping[str, Any]
+    CustomersLike = pd.DataFrame | Sequence[Row] | str | Path
+    SegmentLike = Segment | Row | str
+
+
+def design_experiment(
+    customers: CustomersLike,
+    variants: Sequence[Row | Variant],
+    *,
+    workspace: str | Path | None = None,
+) -> dict[str, Any]:
+    """Which arm gets which variant in which segment, and the shares; the arms by alias."""
+    with _arms(customers, variants, workspace) as (_, design, aliases, _):
+        return {
+            "arms": [{"arm": aliases[arm.name], "share": arm.share} for arm in design.arms],
+            "segments": {
+                segment: {aliases[arm]: variant for arm, variant in cells.items()}
+                for segment, cells in design.cells.items()
+            },
+            "sizes": dict(design.sizes),
+        }
+
+
+def assign_customers_to_arms(
+    customers: CustomersLike,
+    variants: Sequence[Row | Variant],
+    *,
+    workspace: str | Path | None = None,
+) -> Rows:
+    """Every customer in one arm, stratified by segment and balanced exactly.
+
+    Args:
+        customers: as for `segment_customers`; a column `segment` is used where it is there.
+        variants: approved messages; one without `segment` serves every segment.
+        workspace: whose name, tones and shares hold.
+
+    Returns:
+        One row per customer: its columns, `segment`, `arm`, `variant_id`, `assigned_at`.
+    """
+    with _arms(customers, variants, workspace) as (tables, design, aliases, _):
+        assign(tables, design, utc_now())
+        frame = to_frame(
+            tables,
+            "(select * from customers inner join assignments using (customer_id))",
+        )
+    frame["arm"] = frame["arm"].map(aliases)
+    return Rows(to_rows(frame))
+
+
+def simulate_engagement(
+    assignments: Sequence[Row] | pd.DataFrame,
+    *,
+    uplift: float | None = None,
+    seed: int | None = None,
+    workspace: str | Path | None = None,
+) -> Rows:
+    """What might come of an assignment: SIMULATED, the same for the same seed.
+
+    Args:
+        assignments: as `assign_customers_to_arms` gives them.
+        uplift: the mean relative uplift of every treatment; the configured ones where it is None.
+        seed: the configured one where it is None.
+        workspace: whose simulation holds.
+    """
+    rows = to_rows(assignments)
+    with contextlib.closing(open_work(workspace)) as work, open_tables() as tables:
+        settings = work.settings
+        aliases = arm_aliases(settings.experiment.tones)
+        tones = {alias: tone for tone, alias in aliases.items()}
+        named = [{**row, "arm": tones.get(row["arm"], row["arm"])} for row in rows]
+        read_customers(tables, [{name: row.get(name) for name in CUSTOMERS.names} for row in named])
+        put_rows(
+            tables,
+            "assignments",
+            named,
+            ("customer_id", "segment", "arm", "variant_id", "assigned_at"),
+        )
+        simulation = settings.experiment.simulation
+        if uplift is not None:
+            each = dict.fromkeys(settings.experiment.tones, Uplift(mean=uplift))
+            simulation = simulation.model_copy(update={"uplift": each})
+        changes = {
+            "simulation": simulation,
+            "seed": settings.experiment.seed if seed is None else seed,
+        }
+        experiment = settings.experiment.model_copy(update=changes)
+        observe = make_observer(tables, replace(settings, experiment=experiment), None)
+        frame = to_frame(tables, identifier(observe("assignments")))
+    frame["arm"] = frame["arm"].map(lambda arm: aliases.get(arm, arm))
+    return Rows(to_rows(frame[list(ENGAGEMENT.names)]))
+
+
+def calculate_metrics(engagement: Sequence[Row] | pd.DataFrame) -> dict[str, dict[str, Any]]:
+    """Rates per arm, of delivered messages: `metrics['treatment_1']['open_rate']`, fractions."""
+    with open_tables() as tables:
+        columns = ("customer_id", "segment", "arm", "delivered", "opened", "clicked", "converted")
+        put_rows(tables, "engagement", to_rows(engagement), (*columns, "revenue"))
+        counts = count_engagement(tables)
+    found: dict[str, dict[str, Any]] = {}
+    for cell in counts:
+        arm = found.setdefault(
+            cell.arm, dict.fromkeys(("assigned", "delivered", "opened", "clicked", "converted"), 0)
+        )
+        for name in ("assigned", "delivered", "opened", "clicked", "converted"):
+            arm[name] += getattr(cell, name)
+        arm["revenue"] = arm.get("revenue", 0.0) + cell.revenue
+    for arm in found.values():
+        n = arm["delivered"]
+        for metric, name in (
+            ("open_rate", "opened"),
+            ("click_rate", "clicked"),
+            ("conversion_rate", "converted"),
+        ):
+            arm[metric] = arm[name] / n if n else None
+    return found
+
+
+@contextlib.contextmanager
+def _arms(
+    customers: CustomersLike, variants: Sequence[Row | Variant], workspace: str | Path | None
+) -> Iterator[tuple[Tables, Design, dict[str, str], Work]]:
+    with open_customers(customers, workspace) as (tables, work):
+        if "segment" in tables.columns("customers"):
+            tables.keep(
+                "segmented",
+                "select customer_id, segment, 1e0 as confidence, 'given' as reason from customers",
+            )
+            names = [n for n in tables.columns("customers") if n != "segment"]
+            tables.keep("features", "select * from customers")
+            tables.keep("customers", f"select {', '.join(map(identifier, names))} from features")  # noqa: S608 - quoted
+        else:
+            place(tables, work, None)
+        sizes = {
+            str(segment): int(str(size))
+            for segment, size in tables.rows(
+                "select segment, count(*) from segmented group by segment order by segment"
+            )
+        }
+        experiment = work.settings.experiment
+        messages = to_messages(variants, tuple(sizes), experiment.tones)
+        decisions = [passed(message) for message in messages]
+        design = design_arms(messages, decisions, experiment, sizes)
+        yield tables, design, arm_aliases(experiment.tones), work
