@@ -276,3 +276,31 @@ def test_bm25_scores_are_those_of_the_formula() -> None:
 
 def test_bm25_titles_count_by_their_weight() -> None:
     assert weighted_counts([("Wax", 2.0), ("wax boots", 1.0)]) == {"wax": 3.0, "boot": 1.0}
+
+
+class PlaceNoise(HashedWords):
+    """An embedder whose vectors differ in the last digits by their place, as products do."""
+
+    def __call__(self, request: tuple[str, ...], /) -> Vectors:
+        vectors = super().__call__(request)
+        noise = np.linspace(1, 0.9999998, len(vectors), dtype=np.float32)[::-1, None]
+        noisy: Vectors = vectors * noise
+        return noisy
+
+
+def test_search_equal_passages_with_rounding_noise_are_ordered_by_document_id(
+    tmp_path: Path,
+) -> None:
+    # One title in seven spellings: equal words, and a vector for each.
+    documents = tuple(
+        document(
+            f"d{i}", "Boots for rain.", title="boots"[:i] + "boots"[i:].upper() + "." * (i == 6)
+        )
+        for i in (3, 0, 6, 1, 5, 2, 4)
+    )
+    embed = PlaceNoise()
+    name = index(tmp_path, documents, embed).name
+
+    found = EmbeddedSearch(tmp_path, embed, name)(Query(text="boots", top_k=7))
+
+    assert ids(found) == [f"d{i}" for i in range(7)]
