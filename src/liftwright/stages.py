@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from liftwright.audit import AuditLog
     from liftwright.content import Corpus
     from liftwright.domain import Completion, Finding, Passage, Prompt, Query
-    from liftwright.ports import Observe, Ports
+    from liftwright.ports import Observe, Ports, Store
     from liftwright.settings import Settings
     from liftwright.tables import CustomersReport
 
@@ -111,6 +111,7 @@ class Work:
         self._refresh = refresh
         self._stage = ""
         self._ledger: Ledger | None = None
+        self._store: Store | None = None
         self._ledger_lock = threading.Lock()
 
     # ── The data plane ──
@@ -152,8 +153,9 @@ class Work:
         """The memory of paid calls; opened when a metered port is first asked."""
         with self._ledger_lock:
             if self._ledger is None:
+                self._store = self.ports.store()
                 self._ledger = Ledger(
-                    self.ports.store(),
+                    self._store,
                     run_id=self.run.run_id,
                     budget_usd=self.settings.services.budget_usd,
                     refresh=self._refresh,
@@ -203,9 +205,11 @@ class Work:
         self.folder.save(self.run)
 
     def close(self) -> None:
-        """Give back the engine."""
+        """Give back the engine and the ledger's file."""
         if "tables" in self.__dict__:
             self.tables.close()
+        if self._store is not None:
+            self._store.close()
 
 
 def stage_key(stage: Stage, work: Work) -> str:

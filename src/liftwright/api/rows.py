@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, overload
 
 from liftwright.domain import ASSIGNMENTS, CUSTOMERS, ENGAGEMENT, Kind
+from liftwright.errors import DataError
 from liftwright.settings import Customers
 from liftwright.tables import Tables, identifier, load_customers
 from liftwright.wiring import make_engine
@@ -58,7 +59,11 @@ def read_customers(tables: Tables, customers: RowsLike) -> None:
     with tempfile.TemporaryDirectory(prefix="liftwright-") as folder:
         file = Path(folder) / "customers.csv"
         _write_csv(file, rows, tuple(rows[0]) if rows else CUSTOMERS.names)
-        load_customers(tables, Customers(path=str(file)), Path(folder))
+        try:
+            load_customers(tables, Customers(path=str(file)), Path(folder))
+        except DataError as error:
+            # The caller knows nothing of the file that the rows went through.
+            raise DataError(str(error).replace(str(file), "customers")) from None
 
 
 def put_rows(tables: Tables, name: str, rows: Sequence[Row], columns: Sequence[str]) -> None:
