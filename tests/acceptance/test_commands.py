@@ -303,3 +303,47 @@ def test_analyze_of_rows_in_any_order_is_the_same(order: list[int], tmp_path: Pa
     head, *rows = (tmp_path / "r.csv").read_text().splitlines()
     (tmp_path / "r.csv").write_text("\n".join([head, *(rows[i] for i in order)]) + "\n")
     assert json.loads(ask(None, "analyze", *arguments, "--json").stdout) == expected
+
+
+@pytest.mark.parametrize(
+    ("file", "old", "new", "expected"),
+    [
+        ("decisions.json", '"status": "pass"', '"status": "block"', "the audit log does not"),
+        ("variants.json", '"subject": "', '"subject": "Changed: ', "holds other words"),
+        ("variants.json", "[", "{", "is not what was written"),
+    ],
+)
+def test_verify_finds_what_a_run_says_otherwise_than_the_audit_log(
+    done: Path, file: str, old: str, new: str, expected: str
+) -> None:
+    (path,) = (done / "data/runs").glob(f"*/{file}")
+    text = path.read_text(encoding="utf-8")
+    assert old in text
+    path.write_text(text.replace(old, new, 1), encoding="utf-8")
+
+    found = document(done, "verify", status=4)
+
+    assert not found["ok"]
+    assert expected in found["problems"][0]
+
+
+@pytest.mark.parametrize("command", ["screen", "ground"])
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [
+        ("", "found no line"),
+        ("\n \n", "found no line"),
+        ('{"id": 1, "text": "\\ud800"}\n', ":1: found half a surrogate pair"),
+        ('{"id": "\\udfff", "text": "a"}\n', ":1: found half a surrogate pair"),
+        ('{"id": 1, "text": "a"}\n[1]\n', ":2: found a list, allowed: an object"),
+    ],
+)
+def test_reading_commands_refuse_a_file_without_text(
+    done: Path, tmp_path: Path, command: str, content: str, expected: str
+) -> None:
+    file = tmp_path / "texts.jsonl"
+    file.write_text(content, encoding="utf-8")
+
+    result = ask(done, command, str(file), "--json", status=2)
+
+    assert expected in result.stderr

@@ -274,3 +274,22 @@ def test_screen_long_run_on_sentence_hides_nothing() -> None:
     calm = "and our shirts are soft and our socks are warm and our coats are dry "
     text = calm * 12 + "i will kill you and your family " + calm * 12
     assert _severities(SCREEN(text))["violence"] == 6
+
+
+@pytest.mark.parametrize(
+    ("disguised", "plain"),
+    [
+        ("kіll yоurself", "kill yourself"),  # noqa: RUF001 - that is the trick
+        ("ѕеху рісѕ", "sexy pics"),  # noqa: RUF001
+        ("ᴋɪʟʟ", "kill"),
+        ("ΗΑΤΕ", "HATE"),  # noqa: RUF001
+    ],
+)
+def test_make_visible_reads_look_alike_letters_as_the_latin_ones(
+    disguised: str, plain: str
+) -> None:
+    assert make_visible(disguised).text.casefold() == plain.casefold()
+
+
+def test_read_pieces_of_blank_stretches_are_none() -> None:
+    assert read_pieces(make_visible(" " * 200_000)) == ()

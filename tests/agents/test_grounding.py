@@ -442,3 +442,13 @@ def test_thresholds_of_the_configuration_decide_the_verdict() -> None:
 def test_claims_survive_json() -> None:
     found = ground(" ".join(FACTS))
     assert from_json(Grounded, json.loads(json.dumps(to_json(found)))) == found
+
+
+@pytest.mark.parametrize(
+    "text", ["Silver members have free express delivery.", "Platinum members earn 1.5 points."]
+)
+def test_ground_text_another_tier_than_the_source_names_is_unsupported(text: str) -> None:
+    found = ground_text(text, [GOLD], WordEmbed(), CONFIG)
+
+    assert [claim.verdict for claim in found.claims] == ["unsupported"]
+    assert "does not say this of" in found.claims[0].reason

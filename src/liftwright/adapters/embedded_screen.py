@@ -145,8 +145,8 @@ def read_pieces(visible: Visible) -> tuple[tuple[int, int], ...]:
     spans: Spans = {}
     for sentence in sentences(text):
         spans.update(dict.fromkeys(_windows(text, sentence.start, sentence.end)))
-    for line in re.finditer(r"[^\n]*\S[^\n]*", text):
-        if len(line[0].split()) <= LONG_WORDS:
+    for line in re.finditer(r"[^\n]+", text):
+        if len(line[0].split(maxsplit=LONG_WORDS)) <= LONG_WORDS:
             spans.update(dict.fromkeys(_windows(text, *line.span())))
     if spans:
         spans[0, len(text)] = None

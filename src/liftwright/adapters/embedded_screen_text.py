@@ -61,8 +61,10 @@ _SHOWN = re.compile(
 
 _LOOKALIKES = str.maketrans(
     # Cyrillic, then Greek, then other letters that look Latin.
-    "абвгԁеѕзіїјкӏмнорԛгстухһԝуАВЕЅІЈКМНОРСТУХԚԜαβγεικνορτυχωΑΒΕΖΗΙΚΜΝΟΡΤΥΧıɑɡɩʟɴʀʏøØłŁđĐħŧƒßæ",
-    "abbrdeszlijklmhopqrctyxhwyABESIJKMHOPCTYXQWabyeiknoptuxwABEZHIKMNOPTYXiagilnryoOlLdDhtfsa",
+    "абвгԁеѕзіїјкӏмнорԛгстухһԝуАВЕЅІЈКМНОРСТУХԚԜαβγεικνορτυχωΑΒΕΖΗΙΚΜΝΟΡΤΥΧıɑɡɩʟɴʀʏøØłŁđĐħŧƒßæᴀʙᴄᴅᴇɢʜᴊᴋᴍᴏᴘꜱᴛᴜᴠᴡᴢ"
+    "ɪ",  # noqa: RUF001 - that is what the map is for
+    "abbrdesziijklmhopqrctyxhwyABESIJKMHOPCTYXQWabyeiknoptuxwABEZHIKMNOPTYXiagilnryoOlLdDhtfsaabcdeghjkmopstuvwz"
+    "i",
 )
 _LETTER_BLOCKS = ((0x1F130, 26), (0x1F150, 26), (0x1F170, 26), (0x1F1E6, 26))
 

@@ -15,7 +15,8 @@ from liftwright.workspace.approving import approve_variant
 from liftwright.workspace.doctoring import Check, examine
 from liftwright.workspace.laying_down import init_workspace
 from liftwright.workspace.planning import Plan, plan_campaign
-from liftwright.workspace.requests import RUNNING, RunOutcome, RunRequest
+from liftwright.workspace.requests import RunOutcome, RunRequest
+from liftwright.workspace.verifying import verify_workspace
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -100,14 +101,10 @@ class Workspace:
         return write_report(folder.path, form=form)
 
     def verify(self, run_id: str | None = None) -> Verification:
-        """Recompute the audit log's chain, and compare it with what the runs recorded."""
+        """Whether the audit log, and what the runs hold of it, is what was written."""
         if run_id is not None:
             self.folder(run_id)
-        records = self.runs()
-        ranges = [run.audit for run in records if run.audit is not None]
-        open_runs = [run.run_id for run in records if run.status == RUNNING]
-        opening.check_ledger(self.root)
-        return opening.audit_log(self.root).verify(ranges, unfinished=open_runs)
+        return verify_workspace(self.root)
 
     def approve(self, run_id: str, variant_id: str, who: str) -> SafetyDecision:
         """A person's approval of a variant that waits for it."""

@@ -137,24 +137,35 @@ def read_lines(file: Path) -> Iterator[tuple[int, Mapping[str, Json]]]:
     """The objects of a JSONL file with their line numbers; blank lines are passed over.
 
     Raises:
-        DataError: naming file and line.
+        DataError: naming file and line; or where the file holds no object at all.
     """
+    found = False
     try:
         with file.open(encoding="utf-8-sig") as lines:
             for number, text in enumerate(lines, start=1):
-                if not text.strip():
-                    continue
-                try:
-                    line = json.loads(text)
-                except ValueError as error:
-                    raise DataError(f"{file}:{number}: not JSON ({error})") from None
-                if not isinstance(line, dict):
-                    raise DataError(f"{file}:{number}: found {_kind(line)}, allowed: an object")
-                yield number, line
+                if text.strip():
+                    found = True
+                    yield number, _object(file, number, text)
     except UnicodeDecodeError:
         raise DataError(f"{file}: not UTF-8") from None
     except OSError as error:
         raise DataError(f"{file}: cannot be read ({error.strerror})") from None
+    if not found:
+        raise DataError(f"{file}: found no line, allowed: a JSON object a line")
+
+
+def _object(file: Path, number: int, text: str) -> Mapping[str, Json]:
+    try:
+        line = json.loads(text)
+        # Half a surrogate pair is JSON, but no text: nothing that follows could read it.
+        json.dumps(line, ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        raise DataError(f"{file}:{number}: found half a surrogate pair, allowed: text") from None
+    except (ValueError, RecursionError) as error:
+        raise DataError(f"{file}:{number}: not JSON ({error})") from None
+    if not isinstance(line, dict):
+        raise DataError(f"{file}:{number}: found {_kind(line)}, allowed: an object")
+    return line
 
 
 def _documents(work: Work, content: Path | None) -> tuple[Document, ...]:

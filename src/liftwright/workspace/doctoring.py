@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING
 
 from liftwright.agents import safety
 from liftwright.content import invalid_on
-from liftwright.domain import AuditRange, Limits, Prompt, Segment
+from liftwright.domain import Limits, Prompt, Segment
 from liftwright.errors import LiftwrightError
 from liftwright.runs import all_runs
 from liftwright.settings import read_settings
-from liftwright.workspace.opening import audit_log, check_ledger, make_work
-from liftwright.workspace.requests import RUNNING
+from liftwright.workspace.opening import check_ledger, make_work
+from liftwright.workspace.verifying import verify_workspace
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -90,12 +90,9 @@ def _writable(root: Path) -> str:
 
 
 def _audit(root: Path) -> str:
-    records = [record for folder in all_runs(root) if (record := folder.record())]
-    ranges: list[AuditRange] = [record.audit for record in records if record.audit]
-    if not any(one.count for one in ranges):
+    if not any(run.audit and run.audit.count for f in all_runs(root) if (run := f.record())):
         return "nothing recorded yet"
-    unfinished = [record.run_id for record in records if record.status == RUNNING]
-    found = audit_log(root).verify(ranges, unfinished=unfinished)
+    found = verify_workspace(root)
     if not found.ok:
         raise LiftwrightError("; ".join(found.problems[:3]))
     return f"{found.lines} records, unchanged"

@@ -275,12 +275,24 @@ def _keep_units(
         return excluded
     tables.keep(
         "combined",
-        "select unit, min(arm) as arm, max(arm) as other, min(segment) as segment, "  # noqa: S608 - the same
-        f"1 as weight{combined} from events group by unit",
+        "select unit, min(arm) as arm, max(arm) as other_arm, min(segment) as segment, "  # noqa: S608 - the same
+        f"max(segment) as other_segment, 1 as weight{combined} from events group by unit",
     )
-    ((crossed,),) = tables.rows("select count(*) from combined where arm <> other")
-    tables.keep("units", "select * from combined where arm = other", stored=False)
-    return {**excluded, "units_in_two_arms": cast("int", crossed)}
+    one_arm, moved = "arm = other_arm", "coalesce(segment <> other_segment, false)"
+    ((crossed, split),) = tables.rows(
+        f"select count(*) filter (where not {one_arm}), "  # noqa: S608 - our own text
+        f"count(*) filter (where {one_arm} and {moved}) from combined"
+    )
+    tables.keep(
+        "units",
+        f"select * from combined where {one_arm} and not {moved}",  # noqa: S608 - the same
+        stored=False,
+    )
+    return {
+        **excluded,
+        "units_in_two_arms": cast("int", crossed),
+        "units_in_two_segments": cast("int", split),
+    }
 
 
 def _left_out(tables: Tables, table: str, usable: str) -> int:

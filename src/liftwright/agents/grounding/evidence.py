@@ -18,6 +18,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from liftwright.text import Span, normalise, sentences, value_in, values, words
+from liftwright.wording import COMMON_TIERS, tiers_named
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Sequence
@@ -109,6 +110,11 @@ class Piece:
         return values(self.text)
 
     @cached_property
+    def tiers(self) -> frozenset[str]:
+        """The tiers of membership that it names."""
+        return tiers_named(self.text, COMMON_TIERS)
+
+    @cached_property
     def denied(self) -> frozenset[str]:
         """What is denied: the first content word after each negation, stemmed."""
         found = set()
@@ -167,6 +173,7 @@ class Evidence:
             self.windows += _windows(text, spans, index, first)
         self._pieces = [w.piece for w in self.windows if w.size == 1]
         self._all_values = [value for piece in self._pieces for value in piece.values]
+        self._title_tiers = [tiers_named(title, COMMON_TIERS) for title, _ in sources]
         self._title_values = [value for title, _ in sources for value in values(title)]
         self._seen_in = Counter(word for piece in self._pieces for word in piece.content)
         self._names = {token for title, text in sources for token in tokens(f"{title} {text}")}
@@ -236,6 +243,10 @@ class Evidence:
         elif elsewhere is not None and not value_in(elsewhere, self._title_values):
             score = score * _OTHER_VALUE
             reason = f"{elsewhere.text!r} does not stand with the rest in the source"
+        tier = min(claim.tiers - piece.tiers - self._title_tiers[window.source], default=None)
+        if tier is not None:
+            score = score * _UNKNOWN_VALUE
+            reason = reason or f"the source does not say this of {tier}"
         return Support(
             score=score,
             window=window,
