@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from liftwright.content import invalid_on, paragraphs, read_documents
+from liftwright.content import invalid_on, read_documents
 from liftwright.errors import DataError
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ def refusal(path: Path) -> str:
 def test_read_documents_content_gives_sections_and_paragraph_indexes(tmp_path: Path) -> None:
     write(tmp_path, "boots.json", GOOD)
     (document,) = read_documents(tmp_path).documents
-    assert [(one.section, one.index, one.text) for one in paragraphs(document)] == [
+    assert [(one.section, one.index, one.text) for one in document.paragraphs()] == [
         ("Overview", 0, "Before."),
         ("Care", 1, "Wash them.\nDry them."),
         ("Care", 2, "Wax them."),

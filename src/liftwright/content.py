@@ -21,7 +21,7 @@ from liftwright.errors import DataError
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-__all__ = ["OVERVIEW", "Corpus", "Paragraph", "invalid_on", "paragraphs", "read_documents"]
+__all__ = ["OVERVIEW", "Corpus", "invalid_on", "read_documents"]
 
 OVERVIEW = "Overview"
 """The section of what stands before a document's first heading."""
@@ -53,15 +53,6 @@ class Corpus:
     documents: tuple[Document, ...]
     skipped: tuple[str, ...]
     fingerprint: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Paragraph:
-    """One paragraph of a document; `index` counts from 0 through the document, no headings."""
-
-    section: str
-    index: int
-    text: str
 
 
 def read_documents(path: Path, *, on_bad: Literal["refuse", "skip"] = "refuse") -> Corpus:
@@ -107,15 +98,6 @@ def read_documents(path: Path, *, on_bad: Literal["refuse", "skip"] = "refuse") 
 def invalid_on(documents: Sequence[Document], day: date) -> tuple[Document, ...]:
     """The documents that must not be used on `day`: expired, or not yet approved."""
     return tuple(document for document in documents if not document.is_valid(day))
-
-
-def paragraphs(document: Document) -> tuple[Paragraph, ...]:
-    """The paragraphs of a document, in order."""
-    texts = [(section.title, text) for section in document.sections for text in section.paragraphs]
-    return tuple(
-        Paragraph(section=section, index=index, text=text)
-        for index, (section, text) in enumerate(texts)
-    )
 
 
 def _fail(message: str) -> NoReturn:

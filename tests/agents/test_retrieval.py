@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from liftwright.agents.retrieval import CachedRetriever, build_query, retrieve
-from liftwright.content import paragraphs, read_documents
+from liftwright.content import read_documents
 from liftwright.domain import (
     DefiningFeature,
     Document,
@@ -253,7 +253,7 @@ def test_retrieve_planted_sample_document_gives_no_passage_with_the_instruction(
         *(
             replace(passage(one.document_id, 0.9, paragraph.text), paragraph_index=paragraph.index)
             for one in documents
-            for paragraph in paragraphs(one)
+            for paragraph in one.paragraphs()
             if "previous instructions" in paragraph.text
         )
     )

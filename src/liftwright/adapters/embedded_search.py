@@ -228,10 +228,6 @@ def _identity(embed: Embed, corpus: str) -> Identity:
 # ── Indexing ──────────────────────────────────────────────────────────────────────────────────
 
 
-def _paragraphs(document: Document) -> list[tuple[str, str]]:
-    return [(part.title, text) for part in document.sections for text in part.paragraphs]
-
-
 def _entries(document: Document) -> list[Entry]:
     return [
         Entry(
@@ -239,14 +235,14 @@ def _entries(document: Document) -> list[Entry]:
             version=document.version,
             title=document.title,
             category=document.category,
-            section=section,
-            paragraph_index=position,
-            text=text,
-            digest=_digest(document.title, section, text),
+            section=paragraph.section,
+            paragraph_index=paragraph.index,
+            text=paragraph.text,
+            digest=_digest(document.title, paragraph.section, paragraph.text),
             audience=document.audience,
             audience_only=document.audience_only,
         )
-        for position, (section, text) in enumerate(_paragraphs(document))
+        for paragraph in document.paragraphs()
     ]
 
 
@@ -262,12 +258,12 @@ def _counts(document: Document) -> list[dict[str, float]]:
         weighted_counts(
             (
                 (document.title, TITLE_WEIGHT),
-                (section, SECTION_WEIGHT),
+                (paragraph.section, SECTION_WEIGHT),
                 (keywords, KEYWORDS_WEIGHT),
-                (text, TEXT_WEIGHT),
+                (paragraph.text, TEXT_WEIGHT),
             )
         )
-        for section, text in _paragraphs(document)
+        for paragraph in document.paragraphs()
     ]
 
 

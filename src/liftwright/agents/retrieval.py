@@ -13,7 +13,6 @@ from dataclasses import replace
 from threading import Lock
 from typing import TYPE_CHECKING
 
-from liftwright.content import paragraphs
 from liftwright.domain import Passage, Query, fingerprint
 from liftwright.log import event
 from liftwright.text import normalise, phrase, sentences, snippet
@@ -166,7 +165,7 @@ def _for_staff(documents: Iterable[Document]) -> set[str]:
     """Documents that tell a brand's own people what to do: approved, but not for a message."""
     found = set()
     for document in documents:
-        texts = [paragraph.text for paragraph in paragraphs(document)]
+        texts = [paragraph.text for paragraph in document.paragraphs()]
         if sum(map(speaks_to_staff, texts)) >= STAFF_SHARE * len(texts):
             found.add(document.document_id)
     if found:
@@ -272,5 +271,5 @@ def _opening(document: Document) -> list[Passage]:
             score=0.0,
             category=document.category,
         )
-        for paragraph in paragraphs(document)
+        for paragraph in document.paragraphs()
     ]

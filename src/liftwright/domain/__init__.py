@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from liftwright.domain.content import (
     Document,
+    Paragraph,
     Passage,
     Query,
     Section,
@@ -85,6 +86,7 @@ __all__ = [
     "Kind",
     "Limits",
     "Mark",
+    "Paragraph",
     "Passage",
     "Prompt",
     "Query",

@@ -16,6 +16,15 @@ class Section:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Paragraph:
+    """One paragraph of a document; `index` counts from 0 through the document, no headings."""
+
+    section: str
+    index: int
+    text: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Document:
     """One approved document. Dates are inclusive: it may be used from approval to expiry.
 
@@ -36,6 +45,14 @@ class Document:
     version: str = "1"
     source_url: str | None = None
     metadata: Mapping[str, object] = field(default_factory=dict)
+
+    def paragraphs(self) -> tuple[Paragraph, ...]:
+        """The document's paragraphs, in order."""
+        texts = [(part.title, text) for part in self.sections for text in part.paragraphs]
+        return tuple(
+            Paragraph(section=section, index=index, text=text)
+            for index, (section, text) in enumerate(texts)
+        )
 
     def is_valid(self, day: date) -> bool:
         """Whether the document may be used on `day` (a UTC date)."""
