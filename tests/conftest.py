@@ -3,8 +3,13 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 ROOT = Path(__file__).parents[1]
+
+# How long an example takes says something of the machine, not of the code.
+settings.register_profile("liftwright", deadline=None)
+settings.load_profile("liftwright")
 
 
 @pytest.fixture(scope="session")

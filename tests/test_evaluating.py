@@ -292,7 +292,7 @@ BAD_LINES = {
     "no text": ({"hate": 1}, "text: found nothing, allowed: text"),
     "number": ({"text": 4}, "text: found 4, allowed: text"),
     "blank": ({"text": " \n"}, "text: found nothing but blanks, allowed: text that is not"),
-    "half": ({"text": "a\ud83d"}, "text: found half a character"),
+    "half": ({"text": "a\ud83d"}, "found half a surrogate pair"),
 }
 
 
@@ -460,7 +460,7 @@ def test_read_retrieval_cases_id_that_repeats_is_named(data: Path, name: str) ->
 
 def test_read_retrieval_cases_corpus_without_documents_is_refused(data: Path) -> None:
     write_lines(lay_down(data) / "corpus.jsonl", [])
-    with pytest.raises(DataError, match=r"corpus\.jsonl: found nothing, allowed: a document"):
+    with pytest.raises(DataError, match=r"corpus\.jsonl: found no line"):
         read_retrieval_cases(data)
 
 

@@ -112,6 +112,7 @@ def test_guarded_port_that_stays_unavailable_raises_after_all_retries() -> None:
 def priced() -> Services:
     return Services.model_validate(
         {
+            "adapters": {"complete": "openai_compatible"},
             "openai_compatible": {
                 "base_url": "http://127.0.0.1:9/v1",
                 "model": "m",

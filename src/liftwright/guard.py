@@ -93,7 +93,7 @@ class Guarded(Generic[Q, R]):
 
 def complete_terms(services: Services) -> Terms[Completion]:
     """A writer's terms: the most a draft can cost is its prompt and the longest reply."""
-    options = services.openai_compatible
+    options = services.writer
     price = services.prices.get(options.model) if options else None
     longest = options.max_output_tokens if options else 0
 

@@ -78,7 +78,7 @@ def segment(work: Work) -> str:
 
 def index(work: Work) -> str:
     """The approved content, searchable; documents that are not valid today are listed."""
-    report = work.ports.index(work.corpus.documents, progress=work.advance)
+    report = work.index(work.corpus.documents)
     excluded = invalid_on(work.corpus.documents, work.run.valid_on)
     if excluded:
         ids = [document.document_id for document in excluded]
@@ -100,7 +100,7 @@ def retrieve(work: Work) -> str:
     """For each segment the approved passages that fit it."""
     indexed = work.folder.read("index.json", Indexed)
     # The index may have been removed since; making it again costs nothing where it is whole.
-    work.ports.index(work.corpus.documents, progress=work.advance)
+    work.index(work.corpus.documents)
     search = retrieval.CachedRetriever(work.search(indexed.name))
     segments = work.folder.read("segments.json", Segmentation).segments
     passages = {

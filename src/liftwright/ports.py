@@ -100,7 +100,7 @@ class Screen(Port, Protocol):
     """Looks for harm in a text."""
 
     def __call__(self, request: str, /) -> tuple[Finding, ...]:
-        """One finding for each of the four categories."""
+        """One finding for each of the four categories; any of another check blocks."""
         ...
 
 

@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 
     from liftwright.audit import AuditLog
     from liftwright.content import Corpus
-    from liftwright.domain import Completion, Finding, Passage, Prompt, Query
-    from liftwright.ports import Observe, Ports, Store
+    from liftwright.domain import Completion, Document, Finding, Passage, Prompt, Query
+    from liftwright.ports import IndexReport, Observe, Ports, Store
     from liftwright.settings import Settings
     from liftwright.tables import CustomersReport
 
@@ -182,6 +182,10 @@ class Work:
     def screen(self) -> Guarded[str, tuple[Finding, ...]]:
         """The screener."""
         return Guarded(self.ports.screen, screen_terms(), self.calls, lambda: self.ledger)
+
+    def index(self, documents: tuple[Document, ...]) -> IndexReport:
+        """Make exactly these documents searchable; asked again, it goes on where it stopped."""
+        return self.calls.make("index", lambda: self.ports.index(documents, progress=self.advance))
 
     def search(self, index: str) -> Guarded[Query, tuple[Passage, ...]]:
         """The search of an index, by the index's name."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import importlib.metadata
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from liftwright.adapters.environment import EnvironmentSecrets
 from liftwright.errors import ConfigurationError
@@ -32,8 +32,10 @@ if TYPE_CHECKING:
         Telemetry,
         Track,
     )
-    from liftwright.settings import Settings
+    from liftwright.settings import AzureOpenAI, Settings
     from liftwright.tables import Tables
+
+B = TypeVar("B")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -176,6 +178,110 @@ def _openai_compatible(site: Site) -> Complete:
     )
 
 
+def _azure_openai(site: Site) -> Complete:
+    from liftwright.adapters.azure_openai import AzureOpenAIComplete
+
+    options = _options(site.settings.services.azure_openai, "complete", "azure_openai")
+    key, token = _openai_access(site, options)
+    return AzureOpenAIComplete(
+        options,
+        api_key=key,
+        token_provider=token,
+        price=site.settings.services.prices.get(options.model),
+        timeout_seconds=site.settings.services.calls.timeout_seconds.complete,
+    )
+
+
+def _azure_openai_embed(site: Site) -> Embed:
+    from liftwright.adapters.azure_openai import AzureOpenAIEmbed
+
+    options = _options(site.settings.services.azure_openai, "embed", "azure_openai")
+    key, token = _openai_access(site, options)
+    return AzureOpenAIEmbed(
+        options,
+        api_key=key,
+        token_provider=token,
+        timeout_seconds=site.settings.services.calls.timeout_seconds.embed,
+    )
+
+
+def _azure_search(site: Site) -> SearchAdapter:
+    from liftwright.adapters.azure_search import AzurePassageSearch
+    from liftwright.adapters.azure_search_index import AzureSearchIndex
+
+    options = _options(site.settings.services.azure_search, "search", "azure_search")
+    key, credential = _access(site, options.api_key_secret, "azure_search")
+    embed = site.need_embed() if options.vectors else None
+    return SearchAdapter(
+        index=AzureSearchIndex(options, embed, api_key=key, credential=credential),
+        search=lambda name: AzurePassageSearch(
+            options,
+            embed,
+            name,
+            api_key=key,
+            credential=credential,
+            timeout_seconds=site.settings.services.calls.timeout_seconds.search,
+        ),
+    )
+
+
+def _azure_content_safety(site: Site) -> Screen:
+    from liftwright.adapters.azure_content_safety import AzureContentSafetyScreen
+
+    options = _options(
+        site.settings.services.azure_content_safety, "screen", "azure_content_safety"
+    )
+    key, credential = _access(site, options.api_key_secret, "azure_content_safety")
+    return AzureContentSafetyScreen(
+        options,
+        api_key=key,
+        credential=credential,
+        timeout_seconds=site.settings.services.calls.timeout_seconds.screen,
+    )
+
+
+def _key_vault(site: Site) -> Secrets:
+    from liftwright.adapters.azure_identity import credential_for
+    from liftwright.adapters.azure_key_vault import KeyVaultSecrets
+
+    services = site.settings.services
+    options = _options(services.key_vault, "secrets", "key_vault")
+    return KeyVaultSecrets(options, credential_for(services.authentication), site.variables)
+
+
+def _options(block: B | None, port: str, name: str) -> B:
+    """A service's block of azure_config.yaml, which its adapter cannot do without."""
+    if block is None:
+        raise ConfigurationError(
+            f"config/azure_config.yaml: {name}: found null, allowed: its keys, as "
+            f"adapters.{port} is {name!r}"
+        )
+    return block
+
+
+def _access(site: Site, secret: str, name: str) -> tuple[str | None, Any]:
+    """A key or a credential for an Azure service, as `authentication.method` says."""
+    from liftwright.adapters.azure_identity import credential_for
+
+    authentication = site.settings.services.authentication
+    if authentication.method != "api_key":
+        return None, credential_for(authentication)
+    key = site.secrets(secret)
+    if key is None:
+        raise ConfigurationError(
+            f"config/azure_config.yaml: {name}.api_key_secret: the secret {secret} is not set; "
+            "put it into the environment or .env, or choose another authentication.method"
+        )
+    return key, None
+
+
+def _openai_access(site: Site, options: AzureOpenAI) -> tuple[str | None, Callable[[], str] | None]:
+    from liftwright.adapters.azure_identity import COGNITIVE_SERVICES, token_provider
+
+    key, credential = _access(site, options.api_key_secret, "azure_openai")
+    return key, None if credential is None else token_provider(credential, COGNITIVE_SERVICES)
+
+
 def _minilm(_: Site) -> Embed:
     from liftwright.adapters.embedded_embed import MiniLmEmbed
 
@@ -230,13 +336,20 @@ def _no_telemetry(_: Site) -> Telemetry:
 
 
 _ADAPTERS: dict[str, dict[str, Callable[..., Any]]] = {
-    "complete": {"embedded": _composer, "openai_compatible": _openai_compatible},
-    "embed": {"embedded": _minilm},
-    "search": {"embedded": _embedded_search},
-    "screen": {"embedded": _embedded_screen},
+    "complete": {
+        "embedded": _composer,
+        "openai_compatible": _openai_compatible,
+        "azure_openai": _azure_openai,
+    },
+    "embed": {"embedded": _minilm, "azure_openai": _azure_openai_embed},
+    "search": {"embedded": _embedded_search, "azure_search": _azure_search},
+    "screen": {
+        "embedded": _embedded_screen,
+        "azure_content_safety": _azure_content_safety,
+    },
     "engine": {"duckdb": _duckdb},
     "store": {"sqlite": _sqlite},
     "track": {"json": _json_track},
-    "secrets": {"environment": _environment},
+    "secrets": {"environment": _environment, "key_vault": _key_vault},
     "telemetry": {"off": _no_telemetry},
 }

@@ -6,12 +6,18 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from azure_server.faults import Fault as ServerFault
+from azure_server.safety import KEY, SafetyService
+from azure_server.server import AzureServer
+from azure_server.tls import certificates
 from contracts.promises import Fault, Rig, check_frozen, check_identity, check_meter, in_threads
 from liftwright import models
+from liftwright.adapters.azure_content_safety import AzureContentSafetyScreen
 from liftwright.adapters.embedded_embed import MiniLmEmbed
 from liftwright.adapters.embedded_screen import EmbeddedScreen
 from liftwright.domain import CATEGORIES, Finding
-from liftwright.errors import ModelBroken, ProviderError
+from liftwright.errors import ModelBroken, ProviderError, ProviderRefused, ProviderUnavailable
+from liftwright.settings.azure import AzureContentSafety
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -48,7 +54,51 @@ def embedded(folder: Path) -> Iterator[Rig]:
     )
 
 
-ADAPTERS = {"embedded": embedded}
+def azure(_: Path) -> Iterator[Rig]:
+    service = SafetyService(harms={"stab you": ("Violence", 6)})
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in certificates().environment.items():
+            patch.setenv(name, value)
+        with AzureServer([service]).running() as server:
+
+            def make(**changes: object) -> AzureContentSafetyScreen:
+                options = {"endpoint": server.url, **changes}
+                return AzureContentSafetyScreen(
+                    AzureContentSafety.model_validate(options), api_key=KEY, timeout_seconds=5
+                )
+
+            def failing(fault: ServerFault) -> AzureContentSafetyScreen:
+                server.script("/contentsafety/", [fault])
+                return make()
+
+            yield Rig(
+                make=make,
+                others={
+                    "scale": lambda: make(output_type="EightSeverityLevels"),
+                    "blocklists": lambda: make(blocklists=["rivals"]),
+                },
+                metered=True,
+                faults={
+                    "overload": Fault(
+                        arrange=lambda: failing(ServerFault(kind="status", status=503)),
+                        error=ProviderUnavailable,
+                    ),
+                    "wrong key": Fault(
+                        arrange=lambda: failing(ServerFault(kind="status", status=401)),
+                        error=ProviderRefused,
+                    ),
+                    "half an answer": Fault(
+                        arrange=lambda: failing(ServerFault(kind="wrong_schema")),
+                        error=ProviderRefused,
+                    ),
+                },
+                calls=lambda: len(server.requests),
+                secret=KEY,
+            )
+            assert server.invalid == []
+
+
+ADAPTERS = {"embedded": embedded, "azure": azure}
 
 
 @pytest.fixture(params=ADAPTERS.values(), ids=ADAPTERS)

@@ -14,11 +14,16 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from azure_server.search import KEY, SearchService
+from azure_server.server import AzureServer
+from azure_server.tls import certificates
 from contracts.promises import check_frozen, in_threads
+from liftwright.adapters.azure_search import AzurePassageSearch, AzureSearchIndex
 from liftwright.adapters.embedded_embed import MiniLmEmbed
 from liftwright.adapters.embedded_search import EmbeddedIndex, EmbeddedSearch
 from liftwright.domain import Document, Identity, Passage, Query, Section
 from liftwright.errors import ProviderError, ProviderRefused
+from liftwright.settings import AzureSearch
 from liftwright.wiring import SearchAdapter
 
 if TYPE_CHECKING:
@@ -86,7 +91,29 @@ def embedded(folder: Path) -> Iterator[SearchRig]:
     )
 
 
-ADAPTERS = {"embedded": embedded}
+def azure(_: Path) -> Iterator[SearchRig]:
+    service = SearchService()
+    with (
+        pytest.MonkeyPatch.context() as patch,
+        AzureServer([service]).running() as server,
+    ):
+        for name, value in certificates().environment.items():
+            patch.setenv(name, value)
+        config, embed = AzureSearch(endpoint=server.url), MiniLmEmbed()
+
+        def make() -> SearchAdapter:
+            return SearchAdapter(
+                index=AzureSearchIndex(config, embed, api_key=KEY),
+                search=lambda name: AzurePassageSearch(
+                    config, embed, name, api_key=KEY, timeout_seconds=5
+                ),
+            )
+
+        yield SearchRig(make=make, lose=service.indexes.clear, metered=True)
+        assert server.invalid == []
+
+
+ADAPTERS = {"embedded": embedded, "azure": azure}
 
 
 @pytest.fixture(params=ADAPTERS.values(), ids=ADAPTERS)

@@ -2,6 +2,13 @@
 
 from __future__ import annotations
 
+from liftwright.settings.azure import (
+    Authentication,
+    AzureContentSafety,
+    AzureOpenAI,
+    AzureSearch,
+    KeyVault,
+)
 from liftwright.settings.reading import Settings, environment, read_settings
 from liftwright.settings.shapes import (
     Adapters,
@@ -43,6 +50,10 @@ __all__ = [
     "Adapters",
     "Analysis",
     "Approval",
+    "Authentication",
+    "AzureContentSafety",
+    "AzureOpenAI",
+    "AzureSearch",
     "Brand",
     "Calls",
     "Channel",
@@ -61,6 +72,7 @@ __all__ = [
     "Grounding",
     "IdMap",
     "KMeans",
+    "KeyVault",
     "OpenAICompatible",
     "Orders",
     "Price",

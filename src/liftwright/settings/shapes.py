@@ -12,6 +12,13 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
+from liftwright.settings.azure import (
+    Authentication,
+    AzureContentSafety,
+    AzureOpenAI,
+    AzureSearch,
+    KeyVault,
+)
 from liftwright.settings.shape import Count, Name, NotNegative, Positive, Shape, Share, Slug
 
 # ── azure_config.yaml: which adapter serves each port ─────────────────────────────────────────
@@ -75,11 +82,25 @@ class Services(Shape):
 
     adapters: Adapters = Adapters()
     openai_compatible: OpenAICompatible | None = None
+    authentication: Authentication = Authentication()
+    azure_openai: AzureOpenAI | None = None
+    azure_search: AzureSearch | None = None
+    azure_content_safety: AzureContentSafety | None = None
+    key_vault: KeyVault | None = None
     calls: Calls = Calls()
     prices: Mapping[str, Price] = {}
     budget_usd: NotNegative | None = None
     engine_memory: Annotated[str, Field(pattern=r"^\d+(\.\d+)?\s?(MB|GB)$")] | None = None
     engine_threads: Count | None = None
+
+    @property
+    def writer(self) -> AzureOpenAI | OpenAICompatible | None:
+        """The options of the language model that writes; None where it is none of these."""
+        options: dict[str, AzureOpenAI | OpenAICompatible | None] = {
+            "azure_openai": self.azure_openai,
+            "openai_compatible": self.openai_compatible,
+        }
+        return options.get(self.adapters.complete)
 
 
 # ── experiment_config.yaml ────────────────────────────────────────────────────────────────────

@@ -79,7 +79,7 @@ class GroundedText:
 def index_content(work: Work, content: Path | None) -> IndexReport:
     """Make the approved content searchable."""
     with locked(work.root), logging_to(Log(work.root / "logs")):
-        return work.ports.index(_documents(work, content), progress=work.advance)
+        return work.index(_documents(work, content))
 
 
 def search_texts(
@@ -96,7 +96,7 @@ def search_texts(
         # What may not be used today is not found today, here as in a run.
         invalid = invalid_on(documents, datetime.now(UTC).date())
         excluded = tuple(document.document_id for document in invalid)
-        report = work.ports.index(documents, progress=work.advance)
+        report = work.index(documents)
         search = work.ports.search(report.name)
         for name, text in queries:
             query = Query(text=text, top_k=top_k, min_score=min_score, excluded=excluded)

@@ -19,6 +19,15 @@ if TYPE_CHECKING:
     from liftwright.stages import Work
     from liftwright.workspace.requests import RunRequest
 
+# Of azure_config.yaml; how calls are made and paid shapes no result.
+_SERVICES = (
+    "adapters",
+    "openai_compatible",
+    "azure_openai",
+    "azure_search",
+    "azure_content_safety",
+)
+
 
 def choose_folder(work: Work, request: RunRequest, base: str, prints: str) -> RunFolder:
     """The folder of the run that this request means: a new one, or one to go on with."""
@@ -72,7 +81,7 @@ def shaping_settings(settings: Settings) -> object:
     experiment = settings.experiment.model_dump(mode="json", exclude={"engagement": True})
     experiment["content"].pop("path")
     return (
-        {name: services[name] for name in ("adapters", "openai_compatible")},
+        {name: services[name] for name in _SERVICES},
         experiment,
         without_paths(settings.customers.model_dump(mode="json")),
         settings.safety.model_dump(mode="json"),

@@ -272,8 +272,6 @@ def _text(
         _wrong(file, number, field, _shown(value), "text")
     if not blank and not value.strip():
         _wrong(file, number, field, "nothing but blanks", "text that is not blank")
-    if not value.isascii() and re.search("[\ud800-\udfff]", value):
-        _wrong(file, number, field, "half a character (a lone surrogate)", "whole ones")
     return value
 
 

@@ -47,7 +47,7 @@ def make_work(
 def _check_budget(settings: Settings, ports: Ports) -> None:
     """A budget can only be kept where the paid model has a price."""
     services = settings.services
-    model = services.openai_compatible.model if services.openai_compatible else ""
+    model = services.writer.model if services.writer else ""
     if services.budget_usd is not None and ports.complete.metered and model not in services.prices:
         raise ConfigurationError(
             f"config/azure_config.yaml: prices: {model!r} is missing; a budget of "

@@ -133,7 +133,7 @@ def _calls(work: Work, segments: tuple[Segment, ...]) -> tuple[PlannedCalls, ...
     variants = len(segments) * len(tones)
     drafts = variants * (1 + settings.experiment.generation.max_redrafts)
     prompt, reply = _tokens(settings)
-    options = settings.services.openai_compatible
+    options = settings.services.writer
     price = settings.services.prices.get(options.model) if options else None
     each = most = 0.0
     if options and price and ports.complete.metered:
@@ -171,7 +171,7 @@ def _calls(work: Work, segments: tuple[Segment, ...]) -> tuple[PlannedCalls, ...
 
 
 def _unpriced(settings: Settings, calls: tuple[PlannedCalls, ...]) -> Iterator[str]:
-    options = settings.services.openai_compatible
+    options = settings.services.writer
     paid = any(one.port == "complete" and one.metered for one in calls)
     if paid and options and options.model not in settings.services.prices:
         yield f"the model {options.model!r} has no price: its calls count as 0 USD"

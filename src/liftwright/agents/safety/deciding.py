@@ -236,11 +236,15 @@ def is_unavailable(decision: SafetyDecision) -> bool:
 
 def _screen(parts: Sequence[Part], screen: Screen, policy: Safety) -> TextDecision:
     worst: dict[str, Harm] = {}
+    listed: dict[str, None] = {}
     fault = ""
     try:
         for part, reply in _replies(parts, screen):
             for category, finding in _by_category(reply).items():
                 _keep_worst(worst, category, finding, part)
+            listed.update(
+                dict.fromkeys(f"{f.check}: {f.reason} ({part.where})" for f in _further(reply))
+            )
     except _Unusable as error:
         fault = str(error)
         log.event("screening_failed", agent="safety", level="error", reason=fault)
@@ -262,7 +266,7 @@ def _screen(parts: Sequence[Part], screen: Screen, policy: Safety) -> TextDecisi
         f"{policy.threshold_of(harm.category)} ({harm.where})"
         for harm in above
     ]
-    reasons = (*((UNAVAILABLE + fault,) if fault else ()), *reasons_above)
+    reasons = (*((UNAVAILABLE + fault,) if fault else ()), *reasons_above, *listed)
     return TextDecision(
         status=BLOCK if reasons else PASS,
         findings=tuple(
@@ -313,6 +317,8 @@ def _by_category(reply: object) -> dict[str, Finding]:
         raise _Unusable("the reply is not a list of findings")
     found: dict[str, Finding] = {}
     for finding in reply:
+        if isinstance(finding, Finding) and finding.check != "safety":
+            continue
         if not isinstance(finding, Finding) or finding.category not in CATEGORIES:
             raise _Unusable("the reply holds an unknown category")
         if finding.category in found:
@@ -326,6 +332,13 @@ def _by_category(reply: object) -> dict[str, Finding]:
     if missing:
         raise _Unusable(f"the reply lacks {', '.join(missing)}")
     return found
+
+
+def _further(reply: object) -> Iterator[Finding]:
+    """Findings of other checks than `safety` (a blocklist): each blocks by being there."""
+    for finding in reply if isinstance(reply, Sequence) else ():
+        if isinstance(finding, Finding) and finding.check != "safety" and finding.severity > 0:
+            yield finding
 
 
 def _is_share(score: object) -> bool:

@@ -1,0 +1,64 @@
+"""The shapes of the Azure blocks of azure_config.yaml."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
+
+from liftwright.settings.shape import Count, Name, Shape
+
+
+class Authentication(Shape):
+    """Who Liftwright is to Azure."""
+
+    method: Literal["api_key", "managed_identity", "azure_cli", "default"] = "default"
+    client_id: str | None = None
+
+
+class AzureOpenAI(Shape):
+    """Azure OpenAI: the v1 endpoint, or a dated api-version of the older form."""
+
+    endpoint: Name
+    deployment: Name
+    model: Name
+    api_version: Annotated[str, Field(pattern=r"^\d{4}-\d{2}-\d{2}(-preview)?$")] | None = None
+    reasoning: bool = True
+    temperature: Annotated[float, Field(ge=0, le=2)] | None = None
+    max_output_tokens: Annotated[int, Field(ge=16)] = 2000
+    embedding_deployment: str | None = None
+    embedding_dimensions: Count | None = None
+    api_key_secret: Name = "AZURE_OPENAI_API_KEY"  # noqa: S105 - a name
+
+    @model_validator(mode="after")
+    def _reasoning_takes_no_temperature(self) -> AzureOpenAI:
+        if self.reasoning and self.temperature is not None:
+            raise ValueError("temperature must be null where reasoning is true: it is refused")
+        return self
+
+
+class AzureSearch(Shape):
+    """Azure AI Search."""
+
+    endpoint: Name
+    index: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,60}$")] = "approved-content"
+    api_version: str | None = None
+    semantic_configuration: str | None = "default"
+    vectors: bool = True
+    api_key_secret: Name = "AZURE_SEARCH_API_KEY"  # noqa: S105 - a name
+
+
+class AzureContentSafety(Shape):
+    """Azure AI Content Safety."""
+
+    endpoint: Name
+    api_version: Name = "2023-10-01"
+    output_type: Literal["FourSeverityLevels", "EightSeverityLevels"] = "FourSeverityLevels"
+    blocklists: tuple[str, ...] = ()
+    api_key_secret: Name = "AZURE_CONTENT_SAFETY_API_KEY"  # noqa: S105 - a name
+
+
+class KeyVault(Shape):
+    """Azure Key Vault, as the source of secrets."""
+
+    url: Name

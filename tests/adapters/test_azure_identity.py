@@ -1,0 +1,268 @@
+from __future__ import annotations
+
+import json
+import logging
+import stat
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+
+from azure_server.faults import Fault
+from azure_server.fixtures import azure_server  # noqa: F401 - a fixture
+from azure_server.identity import (
+    COGNITIVE,
+    PATH,
+    SECRET,
+    IdentityService,
+    environment,
+    served_plainly,
+    token_for,
+)
+from liftwright.adapters.azure_identity import COGNITIVE_SERVICES, credential_for, token_provider
+from liftwright.calls import Calls
+from liftwright.errors import (
+    ConfigurationError,
+    ProviderError,
+    ProviderRefused,
+    ProviderUnavailable,
+)
+from liftwright.settings import Calls as CallSettings
+from liftwright.settings.azure import Authentication
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from azure.core.credentials import TokenCredential
+
+    from azure_server.server import AzureServer
+
+CANARY = "CANARY"
+MANAGED = Authentication(method="managed_identity")
+CLI = Authentication(method="azure_cli")
+DEFAULT = Authentication(method="default")
+
+
+@pytest.fixture
+def identity() -> IdentityService:
+    return IdentityService()
+
+
+@pytest.fixture
+def azure_handlers(identity: IdentityService) -> list[IdentityService]:
+    return [identity]
+
+
+@pytest.fixture(autouse=True)
+def _no_identity_of_this_machine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    for name in (
+        "AZURE_CLIENT_ID",
+        "AZURE_TENANT_ID",
+        "AZURE_CLIENT_SECRET",
+        "AZURE_TOKEN_CREDENTIALS",
+        "AZURE_FEDERATED_TOKEN_FILE",
+        "IDENTITY_ENDPOINT",
+        "IDENTITY_HEADER",
+        "MSI_ENDPOINT",
+    ):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("PATH", str(tmp_path))
+
+
+@pytest.fixture
+def managed(azure_server: AzureServer, monkeypatch: pytest.MonkeyPatch) -> AzureServer:  # noqa: F811 - the fixture
+    for name, value in environment(azure_server.url).items():
+        monkeypatch.setenv(name, value)
+    return azure_server
+
+
+def fails(credential: TokenCredential) -> ProviderError:
+    with pytest.raises(ProviderError) as caught:
+        credential.get_token(COGNITIVE_SERVICES)
+    return caught.value
+
+
+def put_az(folder: Path, script: str) -> None:
+    """A command `az` that runs these lines of Python."""
+    az = folder / "az"
+    az.write_text(f"#!{sys.executable}\nimport sys\n{script}\n")
+    az.chmod(az.stat().st_mode | stat.S_IEXEC)
+
+
+# ── Managed identity ──────────────────────────────────────────────────────────────────────────
+
+
+def test_credential_for_managed_identity_gives_the_services_token(managed: AzureServer) -> None:
+    credential = credential_for(MANAGED)
+    assert credential.get_token(COGNITIVE_SERVICES).token == token_for(COGNITIVE)
+    assert managed.requests[0].headers["x-identity-header"] == SECRET
+
+
+def test_credential_for_managed_identity_works_over_plain_http(
+    identity: IdentityService, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    with served_plainly(identity) as url:
+        for name, value in environment(url).items():
+            monkeypatch.setenv(name, value)
+        token = credential_for(MANAGED).get_token(COGNITIVE_SERVICES)
+    assert token.token == token_for(COGNITIVE)
+    assert identity.asked == [COGNITIVE]
+
+
+def test_credential_for_default_takes_the_managed_identity(
+    managed: AzureServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AZURE_TOKEN_CREDENTIALS", "ManagedIdentityCredential")
+    credential = credential_for(DEFAULT)
+    assert credential.get_token_info(COGNITIVE_SERVICES).token == token_for(COGNITIVE)  # type: ignore[attr-defined]
+    assert len(managed.requests) == 1
+
+
+@pytest.mark.parametrize("method", ["managed_identity", "default"])
+def test_credential_for_a_client_id_asks_as_that_identity(
+    managed: AzureServer,
+    identity: IdentityService,
+    monkeypatch: pytest.MonkeyPatch,
+    method: str,
+) -> None:
+    monkeypatch.setenv("AZURE_TOKEN_CREDENTIALS", "ManagedIdentityCredential")
+    identity.client_id = "my-client"
+    config = Authentication.model_validate({"method": method, "client_id": "my-client"})
+    assert credential_for(config).get_token(COGNITIVE_SERVICES).token == token_for(COGNITIVE)
+    assert managed.requests[0].query["client_id"] == "my-client"
+
+
+def test_credential_for_managed_identity_elsewhere_names_the_mending(
+    managed: AzureServer,
+) -> None:
+    config = Authentication(method="managed_identity", client_id="none-such")
+    error = fails(credential_for(config))
+    assert isinstance(error, ProviderRefused)
+    assert "authentication.client_id" in str(error)
+    assert len(managed.requests) == 1
+
+
+@pytest.mark.parametrize("status", [400, 401, 403, 404])
+def test_get_token_on_a_lasting_status_is_refused(managed: AzureServer, status: int) -> None:
+    managed.script(PATH, [Fault(kind="status", status=status)])
+    error = fails(credential_for(MANAGED))
+    assert isinstance(error, ProviderRefused)
+    assert "SERVER WORDS" not in str(error)
+    assert len(managed.requests) == 1
+
+
+@pytest.mark.parametrize("status", [408, 410, 429, 500, 502, 503, 504])
+def test_get_token_on_a_passing_status_is_asked_again_and_no_more(
+    managed: AzureServer, status: int
+) -> None:
+    managed.script(PATH, [Fault(kind="status", status=status, headers={"Retry-After": "3"})] * 2)
+    credential, waits = credential_for(MANAGED), list[float]()
+    calls = Calls(CallSettings(), sleep=waits.append, jitter=lambda: 0.0)
+    token = calls.make("identity", lambda: credential.get_token(COGNITIVE_SERVICES))
+    assert token.token == token_for(COGNITIVE)
+    assert len(managed.requests) == 3
+    assert waits == [3.0, 3.0]
+
+
+@pytest.mark.parametrize("kind", ["reset", "cut"])
+def test_get_token_on_a_lost_connection_is_unavailable(managed: AzureServer, kind: str) -> None:
+    managed.script(PATH, [Fault(kind=kind)])  # type: ignore[arg-type]
+    assert isinstance(fails(credential_for(MANAGED)), ProviderUnavailable)
+    assert len(managed.requests) == 1
+
+
+@pytest.mark.parametrize("kind", ["malformed", "html", "wrong_schema", "empty"])
+def test_get_token_on_an_answer_that_is_none_is_a_provider_error(
+    managed: AzureServer, kind: str
+) -> None:
+    managed.script(PATH, [Fault(kind=kind)])  # type: ignore[arg-type]
+    assert "SERVER WORDS" not in str(fails(credential_for(MANAGED)))
+    assert len(managed.requests) == 1
+
+
+# ── The Azure CLI, and the chain ──────────────────────────────────────────────────────────────
+
+
+def test_credential_for_azure_cli_gives_its_token(tmp_path: Path) -> None:
+    answer = json.dumps({"accessToken": f"{CANARY}-cli", "expires_on": 4102444800})
+    put_az(tmp_path, f"print('''{answer}''')")
+    assert credential_for(CLI).get_token(COGNITIVE_SERVICES).token == f"{CANARY}-cli"
+
+
+@pytest.mark.parametrize(
+    ("script", "told"),
+    [
+        (None, "az login"),
+        ("sys.stderr.write('Please run az login'); sys.exit(1)", "az login"),
+        ("sys.stderr.write('AADSTS700082: CANARY expired'); sys.exit(1)", "(AADSTS700082)"),
+        ('print(\'{"accessToken": "CANARY"}\')', "az login"),
+    ],
+    ids=["absent", "logged out", "expired", "odd answer"],
+)
+def test_credential_for_azure_cli_without_a_token_says_what_to_run(
+    tmp_path: Path, script: str | None, told: str
+) -> None:
+    if script:
+        put_az(tmp_path, script)
+    error = fails(credential_for(CLI))
+    assert isinstance(error, ProviderRefused)
+    assert told in str(error)
+    assert CANARY not in str(error)
+
+
+def test_credential_for_default_without_any_identity_says_what_to_do(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("AZURE_TOKEN_CREDENTIALS", "AzureCliCredential")
+    error = fails(credential_for(DEFAULT))
+    assert isinstance(error, ProviderRefused)
+    assert "authentication.method default" in str(error)
+    assert "az login" in str(error)
+
+
+def test_credential_for_variables_that_do_not_fit_is_refused(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("AZURE_TOKEN_CREDENTIALS", "CANARY")
+    with pytest.raises(ConfigurationError, match="AZURE_TOKEN_CREDENTIALS") as caught:
+        credential_for(DEFAULT)
+    assert CANARY not in str(caught.value)
+
+
+def test_credential_for_api_key_is_refused() -> None:
+    with pytest.raises(ConfigurationError, match=r"authentication\.method: found 'api_key'"):
+        credential_for(Authentication(method="api_key"))
+
+
+# ── Providers and canaries ────────────────────────────────────────────────────────────────────
+
+
+def test_token_provider_asks_once_for_many_calls(managed: AzureServer) -> None:
+    provide = token_provider(credential_for(MANAGED), COGNITIVE_SERVICES)
+    assert {provide() for _ in range(5)} == {token_for(COGNITIVE)}
+    assert len(managed.requests) == 1
+
+
+def test_token_provider_tells_our_errors(managed: AzureServer) -> None:
+    managed.script(PATH, [Fault(kind="status", status=400)])
+    with pytest.raises(ProviderRefused):
+        token_provider(credential_for(MANAGED), COGNITIVE_SERVICES)()
+
+
+@pytest.mark.parametrize("fault", [None, Fault(kind="cut"), Fault(kind="status", status=500)])
+def test_credential_shows_neither_token_nor_header(
+    managed: AzureServer,
+    caplog: pytest.LogCaptureFixture,
+    fault: Fault | None,
+) -> None:
+    managed.script(PATH, [fault])
+    credential = credential_for(MANAGED)
+    shown = [repr(credential), str(credential)]
+    with caplog.at_level(logging.DEBUG):
+        try:
+            credential.get_token(COGNITIVE_SERVICES)
+        except ProviderError as error:
+            shown += [str(error), repr(error), repr(error.__cause__)]
+    credential.close()  # type: ignore[attr-defined]
+    assert not [text for text in [*shown, caplog.text] if CANARY in text]

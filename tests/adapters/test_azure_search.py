@@ -1,0 +1,988 @@
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import subprocess
+import sys
+from dataclasses import replace
+from datetime import date
+from importlib.metadata import version
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+
+from azure_server.faults import SERVER_WORDS, Fault
+from azure_server.fixtures import azure_server  # noqa: F401 - a fixture
+from azure_server.identity import IdentityService, environment
+from azure_server.search import KEY, SearchService
+from liftwright.adapters.azure_identity import credential_for
+from liftwright.adapters.azure_search import (
+    AzurePassageSearch,
+    AzureSearchIndex,
+    DocumentsRefused,
+    odata_filter,
+)
+from liftwright.agents.retrieval import build_query, retrieve
+from liftwright.calls import Calls
+from liftwright.domain import DefiningFeature, Document, Identity, Query, Section, Segment
+from liftwright.errors import (
+    ConfigurationError,
+    InputError,
+    ProviderError,
+    ProviderRefused,
+    ProviderUnavailable,
+)
+from liftwright.log import Log, logging_to
+from liftwright.settings import Calls as CallSettings
+from liftwright.settings import Retrieval
+from liftwright.settings.azure import Authentication, AzureSearch
+from liftwright.text import words
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from pathlib import Path
+
+    from azure_server.server import AzureServer, Handler, Recorded
+    from liftwright.ports import IndexReport
+
+DIMENSIONS = 32
+SUBJECTS = ("boots", "tents", "stoves", "maps", "ropes", "lamps", "skis", "kayaks")
+
+
+class Killed(BaseException):
+    """The process ends here."""
+
+
+class WordEmbed:
+    """Texts with the same words lie close; counts what it was asked for."""
+
+    metered = False
+
+    def __init__(self, version: str = "1") -> None:
+        self.identity = Identity(provider="test", model="words", version=version)
+        self.texts: list[str] = []
+
+    def __call__(self, request: tuple[str, ...], /) -> Any:
+        self.texts += request
+        rows = np.full((len(request), DIMENSIONS), 1e-3, dtype=np.float32)
+        for row, text in zip(rows, request, strict=True):
+            for word in words(text):
+                row[hashlib.sha256(word.encode()).digest()[0] % DIMENSIONS] += 1
+        return rows / np.linalg.norm(rows, axis=1, keepdims=True)
+
+
+def document(name: str, *paragraphs: str, **fields: Any) -> Document:
+    made = Document(
+        document_id=name,
+        title=f"About {name}",
+        category="Product",
+        sections=(Section(title="Overview", paragraphs=paragraphs),),
+        approval_date=date(2026, 1, 1),
+    )
+    return replace(made, **fields)
+
+
+def samples(count: int = 40, paragraphs: int = 3) -> tuple[Document, ...]:
+    """Documents as a brand has them: a few subjects, some for an audience, some that expire."""
+    return tuple(
+        document(
+            f"doc {number:02d}",
+            *(
+                f"Our {SUBJECTS[number % 8]} number {number} last long, as part {part} explains."
+                for part in range(paragraphs)
+            ),
+            category=("Product", "Guide")[number % 2],
+            audience=("Loyal Customers",) if number % 5 == 0 else (),
+            audience_only=number % 10 == 0,
+            keywords=(SUBJECTS[number % 8], "outdoor"),
+            expires_on=date(2027, 1, 1) if number % 3 == 0 else None,
+            source_url=f"https://example.com/{number}",
+        )
+        for number in range(count)
+    )
+
+
+BOOTS = document("boots", "Boots for winter walks.", "Wax keeps leather boots soft.")
+TENT = document("tent", "A tent for two.", "It stands in the rain.")
+CLUB = document("club", "Boots are waxed free.", audience=("Members",), audience_only=True)
+
+
+@pytest.fixture
+def service() -> SearchService:
+    return SearchService()
+
+
+@pytest.fixture
+def azure_handlers(service: SearchService) -> list[Handler]:
+    return [service, IdentityService()]
+
+
+@pytest.fixture
+def embed() -> WordEmbed:
+    return WordEmbed()
+
+
+@pytest.fixture
+def server(azure_server: AzureServer) -> AzureServer:  # noqa: F811 - the fixture's name
+    return azure_server
+
+
+@pytest.fixture
+def config(server: AzureServer) -> AzureSearch:
+    return AzureSearch(endpoint=server.url)
+
+
+@pytest.fixture
+def indexing(config: AzureSearch, embed: WordEmbed) -> AzureSearchIndex:
+    return indexer(config, embed)
+
+
+def indexer(config: AzureSearch, embed: WordEmbed | None, **options: Any) -> AzureSearchIndex:
+    given = {"api_key": KEY, "timeout_seconds": 5.0, "wait": lambda _: None, **options}
+    return AzureSearchIndex(config, embed, **given)
+
+
+def searcher(
+    config: AzureSearch, embed: WordEmbed | None, name: str, **options: Any
+) -> AzurePassageSearch:
+    return AzurePassageSearch(
+        config, embed, name, **{"api_key": KEY, "timeout_seconds": 5.0, **options}
+    )
+
+
+def quietly(done: int, of: int) -> None:
+    del done, of
+
+
+def put(indexing: AzureSearchIndex, *documents: Document) -> IndexReport:
+    return indexing(documents, progress=quietly)
+
+
+def calls() -> tuple[Calls, list[float]]:
+    waits: list[float] = []
+    settings = CallSettings.model_validate({"retries": 3, "backoff_seconds": 2})
+    return Calls(settings, sleep=waits.append, jitter=lambda: 0.0), waits
+
+
+def uploads(server: AzureServer) -> list[list[dict[str, Any]]]:
+    return [r.json["value"] for r in server.requests if r.path.endswith("/docs/search.index")]
+
+
+def queries(server: AzureServer, name: str) -> list[Recorded]:
+    return [r for r in server.under(f"/indexes('{name}')") if "post.search" in r.path]
+
+
+def logged(folder: Path, action: str) -> list[dict[str, Any]]:
+    lines = (folder / "system.log").read_text().splitlines()
+    return [one["context"] for one in map(json.loads, lines) if one["action"] == action]
+
+
+# ── Indexing ──────────────────────────────────────────────────────────────────────────────────
+
+
+def test_index_makes_an_index_with_fields_vectors_and_semantic_configuration(
+    indexing: AzureSearchIndex, server: AzureServer, service: SearchService
+) -> None:
+    report = put(indexing, *samples())
+    (created,) = [r for r in server.requests if r.method == "PUT" and "/indexes" in r.path]
+    fields = {one["name"]: one for one in created.json["fields"]}
+    assert {"document_id", "version", "title", "section", "category", "audience", "keywords"} < (
+        set(fields)
+    )
+    assert {"text", "paragraph_index", "approval_date", "expires_on"} < set(fields)
+    assert {name for name, one in fields.items() if one.get("searchable")} == {
+        "title", "section", "category", "keywords", "text", "content_vector",
+    }  # fmt: skip
+    assert {"document_id", "category", "audience", "keywords"} <= {
+        name for name, one in fields.items() if one.get("facetable")
+    }
+    assert fields["audience"]["type"] == "Collection(Edm.String)"
+    assert fields["content_vector"]["dimensions"] == DIMENSIONS
+    assert created.json["vectorSearch"]["algorithms"][0]["kind"] == "hnsw"
+    assert created.json["semantic"]["configurations"][0]["name"] == "default"
+    assert (report.documents, report.paragraphs, report.added) == (40, 120, 40)
+    assert service.aliases == {"approved-content": report.name}
+    assert report.name.startswith("approved-content-")
+
+
+def test_index_keeps_a_document_as_it_is(
+    indexing: AzureSearchIndex, service: SearchService
+) -> None:
+    report = put(indexing, samples(7)[6])
+    row = next(iter(service.indexes[report.name].documents.values()))
+    assert row["document_id"] == "doc 06"
+    assert row["text"] == "Our skis number 6 last long, as part 0 explains."
+    assert row["approval_date"] == "2026-01-01T00:00:00Z"
+    assert row["expires_on"] == "2027-01-01T00:00:00Z"
+    assert (row["keywords"], row["category"]) == (["skis", "outdoor"], "Product")
+    assert len(row["content_vector"]) == DIMENSIONS
+
+
+def test_index_sends_batches_of_a_hundred(
+    indexing: AzureSearchIndex, server: AzureServer, service: SearchService
+) -> None:
+    told: list[tuple[int, int]] = []
+    report = indexing(samples(25, 10), progress=lambda *now: told.append(now))
+    assert [len(batch) for batch in uploads(server)] == [100, 100, 50]
+    assert (report.paragraphs, report.embedded) == (250, 250)
+    assert len(service.indexes[report.name].documents) == 250
+    assert told == [(0, 250), (100, 250), (200, 250), (250, 250)]
+
+
+def test_index_again_sends_and_embeds_nothing(
+    indexing: AzureSearchIndex, server: AzureServer, embed: WordEmbed
+) -> None:
+    first = put(indexing, *samples())
+    before, embedded = len(server.requests), len(embed.texts)
+    second = put(indexing, *samples())
+    assert [r.method for r in server.requests[before:]] == ["GET", "GET"]
+    assert len(embed.texts) == embedded
+    assert (second.name, second.unchanged, second.embedded) == (first.name, 40, 0)
+
+
+def test_index_of_a_changed_corpus_makes_another_and_moves_the_alias(
+    indexing: AzureSearchIndex, service: SearchService
+) -> None:
+    first = put(indexing, BOOTS, TENT)
+    second = put(indexing, BOOTS, replace(TENT, version="2"), CLUB)
+    assert second.name != first.name
+    assert service.aliases == {"approved-content": second.name}
+    assert (second.added, second.changed, second.unchanged, second.removed) == (1, 1, 1, 0)
+    assert second.embedded == 1, "a new version of the same words has the same vectors"
+    assert set(service.indexes) == {first.name, second.name}
+
+
+def test_index_of_an_earlier_corpus_moves_the_alias_back_and_sends_nothing(
+    indexing: AzureSearchIndex, server: AzureServer, service: SearchService
+) -> None:
+    first = put(indexing, BOOTS)
+    put(indexing, TENT)
+    sent = len(uploads(server))
+    assert put(indexing, BOOTS).name == first.name
+    assert service.aliases == {"approved-content": first.name}
+    assert len(uploads(server)) == sent
+
+
+def test_index_with_another_embedder_takes_no_vectors_over(
+    config: AzureSearch, service: SearchService
+) -> None:
+    first = put(indexer(config, WordEmbed("1")), BOOTS)
+    other = WordEmbed("2")
+    second = put(indexer(config, other), BOOTS)
+    assert second.name != first.name
+    assert (second.embedded, second.unchanged) == (2, 1)
+    assert service.aliases["approved-content"] == second.name
+
+
+def test_index_killed_in_mid_upload_leaves_the_alias_and_goes_on_later(
+    indexing: AzureSearchIndex, server: AzureServer, service: SearchService, config: Any
+) -> None:
+    first = put(indexing, BOOTS)
+
+    def killing(done: int, of: int) -> None:
+        del of
+        if done == 200:
+            raise Killed
+
+    with pytest.raises(Killed):
+        indexing(samples(25, 10), progress=killing)
+    assert service.aliases == {"approved-content": first.name}
+    (half,) = [index for name, index in service.indexes.items() if name != first.name]
+    assert len(half.documents) == 200
+    sent = len(uploads(server))
+    fresh = WordEmbed()
+    report = put(indexer(config, fresh), *samples(25, 10))
+    assert [len(batch) for batch in uploads(server)[sent:]] == [50]
+    assert report.embedded == 50
+    assert service.aliases == {"approved-content": report.name}
+    assert len(half.documents) == 250
+
+
+def test_index_with_lost_documents_puts_them_back(
+    indexing: AzureSearchIndex, server: AzureServer, service: SearchService
+) -> None:
+    report = put(indexing, *samples(10))
+    documents = service.indexes[report.name].documents
+    del documents[min(documents)]
+    put(indexing, *samples(10))
+    assert len(documents) == 30
+    assert len(uploads(server)[-1]) == 1
+
+
+def test_index_where_documents_are_refused_tells_which_and_stays_with_the_old(
+    indexing: AzureSearchIndex, service: SearchService
+) -> None:
+    first = put(indexing, BOOTS)
+    service.refused = {"number 3 last": [400] * 2, "number 24 last": [404]}
+    with pytest.raises(DocumentsRefused) as caught:
+        put(indexing, *samples(25, 10))
+    report = caught.value.report
+    assert report.errors == (
+        "doc 03, paragraph 0: answered 400",
+        "doc 03, paragraph 1: answered 400",
+        "doc 24, paragraph 0: answered 404",
+    )
+    assert "3 of 250" in str(caught.value)
+    assert "service's words" not in str(caught.value)
+    assert service.aliases == {"approved-content": first.name}
+
+
+def test_index_sends_what_met_a_busy_index_again_and_only_that(
+    config: AzureSearch, embed: WordEmbed, server: AzureServer, service: SearchService
+) -> None:
+    service.refused = {"part 1": [503, 422, 409], "part 2": [429]}
+    patient, waits = calls()
+    indexing = indexer(config, embed, attempt=lambda ask: patient.make("index", ask))
+    report = put(indexing, *samples(4))
+    assert [len(batch) for batch in uploads(server)] == [12, 4]
+    assert waits == [2.0]
+    assert len(service.indexes[report.name].documents) == 12
+
+
+def test_index_too_busy_for_a_document_is_unavailable(
+    indexing: AzureSearchIndex, service: SearchService
+) -> None:
+    service.refused = {"Wax": [503]}
+    with pytest.raises(ProviderUnavailable, match="busy"):
+        put(indexing, BOOTS)
+    assert service.aliases == {}
+    assert put(indexing, BOOTS).documents == 1
+
+
+@pytest.mark.skipif(
+    int(version("azure-search-documents").split(".")[0]) < 12,
+    reason="11.6 trips over its own argument when it splits a second time",
+)
+def test_index_with_batches_too_large_is_split_by_the_package(
+    indexing: AzureSearchIndex, server: AzureServer, service: SearchService
+) -> None:
+    service.largest = 30
+    report = put(indexing, *samples(25, 4))
+    assert [len(batch) for batch in uploads(server)] == [100, 50, 25, 25, 50, 25, 25]
+    assert len(service.indexes[report.name].documents) == 100
+
+
+def test_index_waits_until_the_service_counts_all(
+    config: AzureSearch, embed: WordEmbed, service: SearchService
+) -> None:
+    waits: list[float] = []
+    service.hidden = [2, 1]
+    report = put(indexer(config, embed, wait=waits.append), BOOTS)
+    assert len(waits) == 2
+    assert service.aliases["approved-content"] == report.name
+
+
+def test_index_that_never_counts_all_is_unavailable_and_not_used(
+    indexing: AzureSearchIndex, service: SearchService
+) -> None:
+    service.hidden = [1] * 99
+    with pytest.raises(ProviderUnavailable, match="1 of 2 passages"):
+        put(indexing, BOOTS)
+    assert service.aliases == {}
+
+
+def test_index_that_holds_more_than_was_put_is_refused(
+    indexing: AzureSearchIndex, service: SearchService
+) -> None:
+    report = put(indexing, BOOTS)
+    documents = service.indexes[report.name].documents
+    documents["strange"] = {**next(iter(documents.values())), "passage_id": "strange"}
+    with pytest.raises(ProviderRefused, match="holds 3 passages, where 2"):
+        put(indexing, BOOTS)
+
+
+def test_index_before_that_cannot_be_read_is_left_and_told(
+    indexing: AzureSearchIndex, service: SearchService, server: AzureServer, tmp_path: Path
+) -> None:
+    first = put(indexing, BOOTS)
+    fields = service.indexes[first.name].definition["fields"]
+    fields[:] = [one for one in fields if one["name"] != "digest"]
+    with logging_to(Log(tmp_path)):
+        report = put(indexing, TENT)
+    assert report.added == 1
+    assert logged(tmp_path, "index_before_not_read")[0]["status"] == 400
+    assert "digest" in server.invalid[0]
+    server.invalid.clear()
+
+
+def test_index_without_vectors_and_ranker_has_neither(
+    server: AzureServer, service: SearchService
+) -> None:
+    bare = AzureSearch(endpoint=server.url, vectors=False, semantic_configuration=None)
+    first = put(indexer(bare, None), BOOTS)
+    assert put(indexer(bare, None), BOOTS, TENT).unchanged == 1
+    definition = service.indexes[first.name].definition
+    assert not {"semantic", "vectorSearch"} & set(definition)
+    passages = searcher(bare, None, first.name)(Query(text="soft leather", top_k=3))
+    assert [(p.document_id, p.paragraph_index) for p in passages] == [("boots", 1)]
+    assert 0 < passages[0].score < 1
+    asked = queries(server, first.name)[-1].json
+    assert not {"queryType", "vectorQueries", "semanticConfiguration"} & set(asked)
+
+
+def test_index_on_a_version_without_aliases_does_without(
+    server: AzureServer, service: SearchService, embed: WordEmbed, tmp_path: Path
+) -> None:
+    older = AzureSearch(endpoint=server.url, api_version="2025-09-01")
+    with logging_to(Log(tmp_path)):
+        report = put(indexer(older, embed), BOOTS)
+    assert put(indexer(older, embed), BOOTS).name == report.name
+    assert len(uploads(server)) == 1
+    assert service.aliases == {}
+    assert logged(tmp_path, "aliases_not_supported")
+    assert searcher(older, embed, report.name)(Query(text="boots", top_k=1))
+    assert {r.query["api-version"] for r in server.requests} == {"2025-09-01"}
+    with pytest.raises(InputError, match="keep"):
+        indexer(older, embed).remove_old()
+
+
+def test_remove_old_deletes_what_is_neither_used_nor_kept_nor_foreign(
+    indexing: AzureSearchIndex, service: SearchService
+) -> None:
+    names = [put(indexing, replace(BOOTS, version=str(v))).name for v in range(4)]
+    foreign = "approved-content-of-others"
+    service.indexes[foreign] = service.indexes[names[0]]
+    assert set(indexing.remove_old(keep=[names[1]])) == {names[0], names[2]}
+    assert set(service.indexes) == {names[1], names[3], foreign}
+    assert indexing.remove_old(keep=[names[1]]) == ()
+
+
+# ── Searching ─────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.fixture
+def search(
+    indexing: AzureSearchIndex, config: AzureSearch, embed: WordEmbed
+) -> Callable[..., AzurePassageSearch]:
+    def make(*documents: Document, **options: Any) -> AzurePassageSearch:
+        report = put(indexing, *documents or samples())
+        return searcher(config, embed, report.name, **options)
+
+    return make
+
+
+def test_search_asks_for_words_vectors_and_ranking(
+    search: Any, server: AzureServer, embed: WordEmbed
+) -> None:
+    query = Query(
+        text='boots - for "winter"?',
+        top_k=5,
+        audience=("Loyal Customers",),
+        categories=("Product",),
+        excluded=("doc 08", "o'neil"),
+    )
+    asked = search()
+    asked(query)
+    (request, *_) = queries(server, asked.identity.corpus)
+    assert request.query["api-version"] >= "2025-09-01", "the package's own"
+    body = request.json
+    (vector_query,) = body.pop("vectorQueries")
+    vector = vector_query.pop("vector")
+    assert vector == pytest.approx(embed((query.text,))[0].tolist())
+    assert vector_query == {"kind": "vector", "k": 50, "fields": "content_vector"}
+    assert "audience_folded" in body.pop("select").split(",")
+    assert body == {
+        "search": "boots for winter",
+        "filter": (
+            "search.in(category_folded, 'product', '|') and (audience_only eq false or "
+            "audience_folded/any(a: search.in(a, 'loyal custom', '|'))) and not "
+            "search.in(document_id, 'doc 08|o''neil', '|')"
+        ),
+        "queryType": "semantic",
+        "semanticConfiguration": "default",
+        "semanticErrorHandling": "partial",
+        "semanticMaxWaitInMilliseconds": 4000,
+        "top": 50,
+        "vectorFilterMode": "preFilter",
+    }
+
+
+@pytest.mark.parametrize("top_k", [3, 4, 5])
+def test_retrieve_for_a_segment_searches_its_features_and_gives_top_k(
+    search: Any, server: AzureServer, top_k: int
+) -> None:
+    segment = Segment(
+        label="Loyal",
+        size=10,
+        share=0.1,
+        definition="frequency > 10",
+        description="They come back.",
+        audience=("loyal customers",),
+        interests=("boots", "outdoor"),
+        defining_features=(
+            DefiningFeature(
+                feature="purchase_frequency",
+                segment_median=12.0,
+                overall_median=3.0,
+                effect=2.0,
+                words="orders often",
+            ),
+        ),
+    )
+    config = Retrieval.model_validate({"top_k": top_k, "min_score": 0.3, "max_snippet_words": 200})
+    asked = search()
+    passages = retrieve(segment, asked, documents=samples(), config=config, excluded=("doc 08",))
+    assert len(passages) == top_k
+    assert 3 <= len(passages) <= 5
+    assert "doc 08" not in {passage.document_id for passage in passages}
+    assert all(passage.score >= 0.3 or passage.fallback for passage in passages)
+    text = queries(server, asked.identity.corpus)[0].json["search"]
+    assert text == "boots, outdoor. loyal customers. orders often"
+    assert text == build_query(segment, config).text
+
+
+def test_search_gives_a_quarter_of_the_rankers_score(search: Any, tmp_path: Path) -> None:
+    with logging_to(Log(tmp_path)):
+        passages = search(BOOTS, TENT)(Query(text="soft leather boots", top_k=5))
+    (scored,) = logged(tmp_path, "passages_scored")
+    assert scored["scale"] == "reranker"
+    by_place = {(r["document_id"], r["paragraph_index"]): r for r in scored["results"]}
+    for passage in passages:
+        raw = by_place[passage.document_id, passage.paragraph_index]["raw"]
+        assert 0 <= raw <= 4
+        assert passage.score == pytest.approx(raw / 4, abs=1e-6)
+    assert not logged(tmp_path, "semantic_ranking_degraded")
+
+
+def test_search_applies_the_floor_to_the_rankers_score(search: Any) -> None:
+    asked = search(BOOTS, TENT)
+    everything = asked(Query(text="soft leather boots", top_k=5))
+    floor = everything[0].score
+    kept = asked(Query(text="soft leather boots", top_k=5, min_score=floor))
+    assert len(everything) == 2
+    assert kept == everything[:1]
+
+
+def test_search_reaches_further_where_one_document_fills_the_first_answer(
+    search: Any, server: AzureServer
+) -> None:
+    thick = document("thick", *(f"Leather boots, chapter {n}." for n in range(60)))
+    thin = [document(f"thin {n}", "Boots.") for n in range(3)]
+    asked = search(thick, *thin)
+    found = asked(Query(text="leather boots chapter", top_k=4))
+    assert [p.document_id for p in found] == ["thick", "thin 0", "thin 1", "thin 2"]
+    filters = [r.json.get("filter") for r in queries(server, asked.identity.corpus)]
+    assert filters == [None, "not search.in(document_id, 'thick', '|')"]
+    assert all(before.score >= after.score for before, after in pairwise(found))
+
+
+def test_search_without_a_word_asks_nothing(search: Any, server: AzureServer) -> None:
+    asked = search(BOOTS)
+    before = len(server.requests)
+    assert [asked(Query(text=text, top_k=3)) for text in ("", " ", "?!", '"(*')] == [()] * 4
+    assert asked(Query(text="boots", top_k=0)) == ()
+    assert len(server.requests) == before
+
+
+def test_search_keeps_and_raises_by_audience(search: Any) -> None:
+    asked = search(BOOTS, CLUB, TENT)
+    others = asked(Query(text="waxed boots", top_k=5, audience=("bargain hunters",)))
+    assert "club" not in {p.document_id for p in others}
+    own = {
+        p.document_id: p for p in asked(Query(text="waxed boots", top_k=5, audience=("member",)))
+    }
+    plain = {p.document_id: p for p in asked(Query(text="waxed boots", top_k=5))}
+    assert own["club"].score > plain["club"].score
+    assert own["boots"].score == plain["boots"].score
+
+
+@pytest.mark.parametrize("degraded", ["base", "reranked"])
+def test_search_with_a_ranker_that_gives_up_goes_on_and_says_so(
+    search: Any, service: SearchService, tmp_path: Path, degraded: str
+) -> None:
+    asked = search()
+    service.degraded = degraded
+    with logging_to(Log(tmp_path)):
+        passages = asked(Query(text="boots number 8", top_k=5, min_score=0.99))
+    (told, *_) = logged(tmp_path, "semantic_ranking_degraded")
+    assert (told["status"], told["reason"]) == (206, "capacityOverloaded")
+    scales = {one["scale"] for one in logged(tmp_path, "passages_scored")}
+    if degraded == "base":
+        assert len(passages) == 5, "no floor on what is no judgement"
+        assert scales == {"reciprocal_rank"}
+    else:
+        assert scales == {"reranker"}
+        assert all(passage.score >= 0.99 for passage in passages)
+    assert all(0 <= passage.score <= 1 for passage in passages)
+
+
+def test_search_by_words_alone_scores_by_what_each_word_counts(
+    server: AzureServer, service: SearchService, tmp_path: Path
+) -> None:
+    config = AzureSearch(endpoint=server.url, vectors=False)
+    report = put(indexer(config, None), *samples())
+    service.degraded = "base"
+    with logging_to(Log(tmp_path)):
+        found = searcher(config, None, report.name)(Query(text="boots number", top_k=5))
+    raw = [one["raw"] for one in logged(tmp_path, "passages_scored")[0]["results"]]
+    assert found[0].score == pytest.approx(raw[0] / (raw[0] + 2.5 * 2), abs=1e-6)
+
+
+def test_search_in_an_index_that_is_gone_is_refused_with_what_to_do(
+    search: Any, service: SearchService
+) -> None:
+    asked = search(BOOTS)
+    service.indexes.clear()
+    with pytest.raises(ProviderRefused, match="liftwright index") as caught:
+        asked(Query(text="CANARY", top_k=1))
+    assert "CANARY" not in str(caught.value)
+    assert SERVER_WORDS not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("query", "expected"),
+    [
+        (Query(text="x", top_k=1), None),
+        (
+            Query(text="x", top_k=1, excluded=("a", "b", "a")),
+            "not search.in(document_id, 'a|b', '|')",
+        ),
+        (Query(text="x", top_k=1, excluded=("a|b",)), "not search.in(document_id, 'a|b', ';')"),
+        (
+            Query(text="x", top_k=1, excluded=("|;~^", "o'x' or true")),
+            "not (document_id eq 'o''x'' or true' or document_id eq '|;~^')",
+        ),
+        (Query(text="x", top_k=1, categories=(" A b ",)), "search.in(category_folded, 'a b', '|')"),
+        (Query(text="x", top_k=1, categories=("",)), "(category_folded eq '')"),
+    ],
+)
+def test_odata_filter_quotes_what_people_write(query: Query, expected: str | None) -> None:
+    assert odata_filter(query) == expected
+
+
+@pytest.mark.parametrize("name", ["o'neil", "a, b", "a|b", "|;~^'", "x' or document_id ne 'x"])
+def test_search_excludes_documents_of_any_name(search: Any, name: str) -> None:
+    asked = search(document(name, "Boots."), TENT)
+    everything = {p.document_id for p in asked(Query(text="boots", top_k=5))}
+    rest = {p.document_id for p in asked(Query(text="boots", top_k=5, excluded=(name,)))}
+    assert (everything, rest) == ({name, "tent"}, {"tent"})
+
+
+# ── Faults ────────────────────────────────────────────────────────────────────────────────────
+
+PASSING = (
+    *(Fault(kind="status", status=status) for status in (408, 409, 429, 500, 502, 503, 504)),
+    Fault(kind="reset"),
+    Fault(kind="cut"),
+    Fault(kind="malformed"),
+    Fault(kind="html"),
+    Fault(kind="wrong_schema"),
+    Fault(kind="empty"),
+    Fault(kind="slow", seconds=0.6),
+)
+LASTING = tuple(Fault(kind="status", status=status) for status in (400, 401, 403, 404, 410, 413))
+
+
+def named(fault: Fault) -> str:
+    return f"{fault.kind}{fault.status or ''}"
+
+
+@pytest.mark.parametrize("fault", PASSING, ids=named)
+def test_search_on_a_passing_fault_is_asked_again(
+    search: Any, server: AzureServer, fault: Fault
+) -> None:
+    asked = search(BOOTS, timeout_seconds=0.3)
+    query = Query(text="boots", top_k=1)
+    expected = asked(query)
+    before = len(server.requests)
+    server.script("/indexes", [fault, fault])
+    patient, waits = calls()
+    assert patient.make("search", lambda: asked(query)) == expected
+    assert len(server.requests) - before == 3
+    assert waits == [2.0, 4.0]
+
+
+@pytest.mark.parametrize("fault", PASSING, ids=named)
+def test_search_on_a_fault_that_stays_is_given_up_after_four_attempts(
+    search: Any, server: AzureServer, fault: Fault
+) -> None:
+    asked = search(BOOTS, timeout_seconds=0.3)
+    before = len(server.requests)
+    server.script("/indexes", [fault] * 9)
+    patient, waits = calls()
+    with pytest.raises(ProviderUnavailable) as caught:
+        patient.make("search", lambda: asked(Query(text="CANARY boots", top_k=1)))
+    assert len(server.requests) - before == 4
+    assert waits == [2.0, 4.0, 8.0]
+    for hidden in ("CANARY", KEY, SERVER_WORDS):
+        assert hidden not in str(caught.value)
+
+
+ROW = {
+    "document_id": "boots",
+    "version": "1",
+    "title": "About boots",
+    "section": "Overview",
+    "paragraph_index": 0,
+    "text": "Boots.",
+    "category": "Product",
+    "audience_folded": [],
+    "@search.score": 0.03,
+    "@search.rerankerScore": 2.0,
+}
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"text": None},
+        {"document_id": 7},
+        {"paragraph_index": "0"},
+        {"audience_folded": None},
+        {"@search.rerankerScore": -1.0},
+        {"@search.rerankerScore": "high"},
+        {"@search.score": None, "@search.rerankerScore": None},
+    ],
+)
+def test_search_with_a_row_that_is_none_is_unavailable(
+    search: Any, server: AzureServer, change: dict[str, Any]
+) -> None:
+    asked = search(BOOTS)
+    whole = Fault(kind="status", status=200, body={"value": [ROW]})
+    broken = Fault(kind="status", status=200, body={"value": [{**ROW, **change}]})
+    server.script("/indexes", [whole, broken])
+    assert asked(Query(text="boots", top_k=1))[0].score == 0.5
+    with pytest.raises(ProviderUnavailable, match="malformed"):
+        asked(Query(text="boots", top_k=1))
+
+
+def test_search_with_a_partial_answer_that_says_no_reason_tells_none(
+    search: Any, server: AzureServer, tmp_path: Path
+) -> None:
+    asked = search(BOOTS)
+    strange = {"@search.semanticPartialResponseReason": "two words", "value": [ROW]}
+    server.script("/indexes", [Fault(kind="status", status=206, body=strange)])
+    with logging_to(Log(tmp_path)):
+        assert asked(Query(text="boots", top_k=1))
+    assert logged(tmp_path, "semantic_ranking_degraded")[0]["reason"] == ""
+
+
+def test_search_gives_up_on_a_corpus_of_one_thick_document_after_a_few_answers(
+    search: Any, server: AzureServer
+) -> None:
+    thick = [document(f"thick {n}", *["Leather boots."] * 50) for n in range(6)]
+    asked = search(*thick)
+    assert len(asked(Query(text="leather boots", top_k=6))) == 4
+    assert len(queries(server, asked.identity.corpus)) == 4
+
+
+def test_search_reaches_no_further_where_all_that_follows_is_below_the_floor(
+    search: Any, server: AzureServer
+) -> None:
+    asked = search(document("thick", *["Leather boots."] * 60), TENT)
+    query = Query(text="leather shoes", top_k=2, min_score=0.999)
+    assert asked(query) == ()
+    assert len(queries(server, asked.identity.corpus)) == 1
+
+
+@pytest.mark.parametrize("fault", LASTING, ids=named)
+def test_search_on_a_lasting_fault_is_refused_at_once(
+    search: Any, server: AzureServer, fault: Fault
+) -> None:
+    asked = search(BOOTS)
+    before = len(server.requests)
+    server.script("/indexes", [fault] * 9)
+    patient, waits = calls()
+    with pytest.raises(ProviderRefused, match=str(fault.status)):
+        patient.make("search", lambda: asked(Query(text="boots", top_k=1)))
+    assert (len(server.requests) - before, waits) == (1, [])
+
+
+@pytest.mark.parametrize("status", [403, 429, 503])
+@pytest.mark.parametrize(
+    ("headers", "seconds"),
+    [({"retry-after": "7"}, 7.0), ({"retry-after-ms": "1500"}, 1.5), ({"retry-after": "x"}, None)],
+)
+def test_search_tells_how_long_to_wait_and_never_waits_itself(
+    search: Any,
+    server: AzureServer,
+    status: int,
+    headers: dict[str, str],
+    seconds: float | None,
+) -> None:
+    asked = search(BOOTS)
+    before = len(server.requests)
+    server.script("/indexes", [Fault(kind="status", status=status, headers=headers)] * 5)
+    with pytest.raises(ProviderError) as caught:
+        asked(Query(text="boots", top_k=1))
+    assert len(server.requests) - before == 1
+    assert caught.value.retry_after_seconds == (None if status == 403 else seconds)
+
+
+@pytest.mark.parametrize("fault", PASSING, ids=named)
+@pytest.mark.parametrize("route", ["alias", "count", "index", "upload", "switch"])
+def test_index_on_a_passing_fault_in_any_request_ends_whole(  # noqa: PLR0913, PLR0917 - its parts
+    config: AzureSearch,
+    embed: WordEmbed,
+    server: AzureServer,
+    service: SearchService,
+    fault: Fault,
+    route: str,
+) -> None:
+    patient, waits = calls()
+    indexing = indexer(
+        config, embed, timeout_seconds=0.3, attempt=lambda ask: patient.make("index", ask)
+    )
+    # Requests to a new index: alias, count, its making, the upload, the count, the alias' move.
+    script: dict[str, tuple[str, Sequence[Fault | None]]] = {
+        "alias": ("/aliases", [fault]),
+        "count": ("/indexes", [fault]),
+        "index": ("/indexes", [None, fault]),
+        "upload": ("/indexes", [None, None, fault]),
+        "switch": ("/aliases", [None, fault]),
+    }
+    server.script(*script[route])
+    report = put(indexing, BOOTS, TENT)
+    assert len(waits) == 1
+    assert service.aliases == {"approved-content": report.name}
+    assert len(service.indexes[report.name].documents) == report.paragraphs == 4
+
+
+@pytest.mark.parametrize("fault", LASTING[:3], ids=named)
+@pytest.mark.parametrize("skipped", [0, 1, 2])
+def test_index_on_a_lasting_fault_is_refused_and_not_used(
+    indexing: AzureSearchIndex,
+    server: AzureServer,
+    service: SearchService,
+    fault: Fault,
+    skipped: int,
+) -> None:
+    server.script("/indexes", [*[None] * skipped, fault])
+    with pytest.raises(ProviderRefused, match=str(fault.status)):
+        put(indexing, BOOTS)
+    assert service.aliases == {}
+
+
+@pytest.mark.parametrize(
+    ("skipped", "body"),
+    [
+        (2, {"value": []}),
+        (2, {"value": [{"key": "strange", "status": True, "statusCode": 201}]}),
+        (4, {"name": "approved-content", "indexes": ["another"]}),
+    ],
+)
+def test_index_with_an_answer_to_something_else_is_unavailable(
+    indexing: AzureSearchIndex,
+    server: AzureServer,
+    service: SearchService,
+    skipped: int,
+    body: object,
+) -> None:
+    route = "/indexes" if skipped == 2 else "/aliases"
+    odd = Fault(kind="status", status=200, body=body)
+    server.script(route, [*[None] * (2 if skipped == 2 else 1), odd])
+    with pytest.raises(ProviderUnavailable, match="malformed"):
+        put(indexing, BOOTS)
+    assert service.aliases == {}
+
+
+def test_index_before_with_rows_that_are_none_is_unavailable(
+    indexing: AzureSearchIndex, server: AzureServer, service: SearchService
+) -> None:
+    first = put(indexing, BOOTS)
+    odd = Fault(kind="status", status=200, body={"value": [{"passage_id": "x"}]})
+    server.script(f"/indexes('{first.name}')", [odd])
+    with pytest.raises(ProviderUnavailable, match="malformed"):
+        put(indexing, TENT)
+    assert service.aliases == {"approved-content": first.name}
+
+
+def test_index_where_rights_are_lost_on_the_way_is_refused(
+    indexing: AzureSearchIndex, server: AzureServer
+) -> None:
+    server.script("/aliases", [Fault(kind="status", status=403)])
+    with pytest.raises(ProviderRefused, match="may not do this"):
+        put(indexing, BOOTS)
+
+
+# ── Who asks ──────────────────────────────────────────────────────────────────────────────────
+
+
+def test_key_goes_in_its_header_and_shows_nowhere_else(
+    indexing: AzureSearchIndex, search: Any, server: AzureServer, tmp_path: Path
+) -> None:
+    with logging_to(Log(tmp_path, level="debug")):
+        asked = search(BOOTS)
+        asked(Query(text="boots", top_k=1))
+        server.script("/indexes", [Fault(kind="status", status=401)])
+        patient, _ = calls()
+        with pytest.raises(ProviderRefused) as caught:
+            patient.make("search", lambda: asked(Query(text="boots", top_k=1)))
+    assert {r.headers.get("api-key") for r in server.requests} == {KEY}
+    assert "authorization" not in server.requests[0].headers
+    shown = [repr(asked), repr(indexing), repr(asked.identity), repr(caught.value)]
+    shown += [repr(vars(asked)), repr(vars(indexing)), (tmp_path / "system.log").read_text()]
+    assert not [text for text in shown if KEY in text]
+
+
+def test_token_of_an_identity_is_sent_instead_of_a_key(
+    config: AzureSearch, embed: WordEmbed, server: AzureServer, monkeypatch: Any
+) -> None:
+    for name, value in environment(server.url).items():
+        monkeypatch.setenv(name, value)
+    credential = credential_for(Authentication(method="managed_identity"))
+    report = put(indexer(config, embed, api_key=None, credential=credential), BOOTS)
+    asked = searcher(config, embed, report.name, api_key=None, credential=credential)
+    assert asked(Query(text="boots", top_k=1))
+    sent = [r for r in server.requests if r.path.startswith(("/indexes", "/aliases"))]
+    assert all(r.headers["authorization"].startswith("Bearer CANARY-token") for r in sent)
+    assert not [r for r in sent if "api-key" in r.headers]
+
+
+def test_wrong_key_is_refused_with_what_to_do(config: AzureSearch, embed: WordEmbed) -> None:
+    with pytest.raises(ProviderRefused, match=r"401.*key or token"):
+        put(indexer(config, embed, api_key="another"), BOOTS)
+
+
+@pytest.mark.parametrize("key", [None, "", "with space", "line\n", "schlüssel"])
+def test_key_that_cannot_be_one_is_refused_unseen(config: AzureSearch, key: str | None) -> None:
+    with pytest.raises(ConfigurationError, match="AZURE_SEARCH_API_KEY") as caught:
+        indexer(config, WordEmbed(), api_key=key)
+    assert not key or key not in str(caught.value)
+
+
+@pytest.mark.parametrize("endpoint", ["http://localhost:1", "localhost", "https://"])
+def test_address_that_is_not_https_is_refused(endpoint: str) -> None:
+    with pytest.raises(ConfigurationError, match=r"azure_search\.endpoint"):
+        searcher(AzureSearch(endpoint=endpoint), WordEmbed(), "x")
+
+
+def test_vectors_without_an_embedder_are_refused() -> None:
+    with pytest.raises(ConfigurationError, match=r"azure_search\.vectors"):
+        searcher(AzureSearch(endpoint="https://localhost"), None, "x")
+
+
+def test_identity_names_the_corpus_and_what_changes_a_reply(config: AzureSearch) -> None:
+    plain = searcher(config, WordEmbed(), "one").identity
+    assert plain == searcher(config, WordEmbed(), "one", api_key="other").identity
+    assert plain.corpus == "one"
+    changes = (
+        {"semantic_configuration": None},
+        {"semantic_configuration": "other"},
+        {"endpoint": "https://elsewhere.search.windows.net"},
+        {"api_version": "2025-09-01"},
+        {"vectors": False},
+    )
+    others = {
+        searcher(config.model_copy(update=change), WordEmbed(), "one").identity
+        for change in changes
+    }
+    others.add(searcher(config, WordEmbed("2"), "one").identity)
+    others.add(dataclasses.replace(plain, corpus="two"))
+    assert len({plain, *others}) == 8
+    assert searcher(config, WordEmbed(), "one").metered
+
+
+def test_adapter_that_is_made_imports_no_vendor() -> None:
+    code = (
+        "import sys\n"
+        "from liftwright.adapters.azure_search import AzureSearchIndex\n"
+        "from liftwright.settings.azure import AzureSearch\n"
+        "config = AzureSearch(endpoint='https://x.search.windows.net', vectors=False)\n"
+        "AzureSearchIndex(config, None, api_key='k')\n"
+        "sys.exit(any(name.startswith('azure') for name in sys.modules))"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -1,0 +1,118 @@
+"""Managed identity as App Service offers it: a token for whoever shows the secret header."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import threading
+import time
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import TYPE_CHECKING
+from urllib.parse import parse_qsl, urlsplit
+
+from azure_server.server import InvalidRequest, Recorded, Reply
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+PATH = "/msi/token"
+SECRET = "CANARY-identity-header"  # noqa: S105 - of a test
+COGNITIVE = "https://cognitiveservices.azure.com"
+SEARCH = "https://search.azure.com"
+VAULT = "https://vault.azure.net"
+_LIFETIME_SECONDS = 3600
+
+
+def token_for(resource: str) -> str:
+    """The token that this identity gets for a resource, and that its service takes."""
+    return f"CANARY-token-{hashlib.sha256(resource.rstrip('/').encode()).hexdigest()[:16]}"
+
+
+class IdentityService:
+    """The managed identity endpoint.
+
+    Attributes:
+        client_id: of the user-assigned identity; None where it is the system's.
+        asked: the resources that tokens were asked for, in order.
+    """
+
+    prefix = PATH
+
+    def __init__(self, client_id: str | None = None) -> None:
+        self.client_id = client_id
+        self.asked: list[str] = []
+
+    def handle(self, request: Recorded) -> Reply:
+        """A token, or what the real endpoint says instead of one."""
+        if request.method != "GET" or request.path != PATH:
+            raise InvalidRequest("only GET of the token is served")
+        if request.query.get("api-version") != "2019-08-01":
+            raise InvalidRequest("api-version must be 2019-08-01")
+        if request.headers.get("x-identity-header") != SECRET:
+            return Reply(status=401, json={"statusCode": 401, "message": "SERVER WORDS"})
+        resource = request.query.get("resource", "")
+        if not resource.startswith("https://") or resource.endswith("/.default"):
+            raise InvalidRequest("resource must be an https address, not a scope")
+        if request.query.get("client_id") != self.client_id:
+            return Reply(status=400, json={"statusCode": 400, "message": "SERVER WORDS"})
+        self.asked.append(resource)
+        return Reply(
+            json={
+                "access_token": token_for(resource),
+                "expires_on": str(int(time.time()) + _LIFETIME_SECONDS),
+                "resource": resource,
+                "token_type": "Bearer",
+                "client_id": self.client_id or "system",
+            }
+        )
+
+
+def environment(url: str) -> dict[str, str]:
+    """What App Service puts into the environment of its programs.
+
+    Args:
+        url: of the server.
+    """
+    return {"IDENTITY_ENDPOINT": url + PATH, "IDENTITY_HEADER": SECRET}
+
+
+@contextlib.contextmanager
+def served_plainly(service: IdentityService) -> Iterator[str]:
+    """Within the block, the service answers over plain http, as the real one does; its URL."""
+
+    class Exchange(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            parts = urlsplit(self.path)
+            request = Recorded(
+                method="GET",
+                path=parts.path,
+                query=dict(parse_qsl(parts.query)),
+                headers={name.lower(): value for name, value in self.headers.items()},
+                body=b"",
+                json=None,
+            )
+            try:
+                reply = service.handle(request)
+            except InvalidRequest as wrong:
+                reply = Reply(status=400, json={"statusCode": 400, "message": str(wrong)})
+            raw = json.dumps(reply.json).encode()
+            self.send_response(reply.status)
+            self.send_header("content-type", "application/json")
+            self.send_header("content-length", str(len(raw)))
+            self.end_headers()
+            self.wfile.write(raw)
+
+        def log_message(self, *_: object) -> None:
+            """Say nothing: what was asked is kept instead."""
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Exchange)
+    server.daemon_threads = True
+    thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_address[1]}"
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join(timeout=5)

@@ -1,0 +1,365 @@
+"""Azure OpenAI: responses and embeddings, at the v1 endpoint and in the dated form.
+
+Requests are validated by the types of the vendor's own package, and by the rules that no type has.
+"""
+
+from __future__ import annotations
+
+import base64
+import functools
+import hashlib
+import json
+import re
+import struct
+from collections import deque
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pydantic import TypeAdapter, ValidationError
+
+from azure_server.faults import SERVER_WORDS
+from azure_server.server import InvalidRequest, Recorded, Reply
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+MESSAGE = {"subject": "Hello", "body": "Visit us."}
+KEY = "key-canary-77e1"
+TOKEN = "token-canary-90ab"  # noqa: S105 - no secret: it is to be looked for
+
+_DATED = re.compile(r"\d{4}-\d{2}-\d{2}(-preview)?")
+_SCHEMA_NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
+_WORD = re.compile(r"\w+")
+_FIRST_WITH_RESPONSES = "2025-03-01-preview"
+_LEAST_OUTPUT_TOKENS = 16
+_MOST_TEXTS = 2048
+_MOST_TEXT_TOKENS = 8192
+_MOST_BATCH_TOKENS = 300_000
+_PUBLISHED = Path(__file__).parents[2] / "../shared/azure-specs/AIFoundryOpenAIV1.json"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Deployment:
+    """A model under a name.
+
+    Attributes:
+        reasoning: it refuses temperature and top_p.
+        dimensions: of an embedding model; None for one that writes.
+        shortens: whether an embedding model takes the parameter `dimensions`.
+    """
+
+    model: str
+    reasoning: bool = False
+    dimensions: int | None = None
+    shortens: bool = True
+
+
+def _deployments() -> dict[str, Deployment]:
+    return {
+        "writer": Deployment(model="gpt-4.1-mini-2025-04-14"),
+        "thinker": Deployment(model="gpt-5-mini-2025-08-07", reasoning=True),
+        "vectors": Deployment(model="text-embedding-3-small", dimensions=1536),
+        "old-vectors": Deployment(model="text-embedding-ada-002", dimensions=1536, shortens=False),
+    }
+
+
+@dataclass(kw_only=True)
+class OpenAIService:
+    """One Azure OpenAI resource.
+
+    Attributes:
+        deployments: by name.
+        key: what it admits as a key.
+        token: what it admits as a token.
+        write: makes the text of a response from the prompt.
+        embed: makes a vector of so many dimensions from a text.
+        usage: of each response; a null usage is told as such.
+        outcomes: changes to the coming responses (`{"status": "incomplete", …}`), one each; then
+            all is well again.
+        served: the prompts and texts that were paid for, in order.
+    """
+
+    prefix: str = "/openai/"
+    deployments: dict[str, Deployment] = field(default_factory=_deployments)
+    key: str = KEY
+    token: str = TOKEN
+    write: Callable[[str], str] = lambda _: json.dumps(MESSAGE)
+    embed: Callable[[str, int], Sequence[float]] = field(default_factory=lambda: bag_of_words)
+    usage: Mapping[str, object] | None = field(
+        default_factory=lambda: usage(given=1000, cached=400, written=200)
+    )
+    outcomes: deque[Mapping[str, object]] = field(default_factory=deque)
+    served: list[str] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        # Made once a process, and not while a client's time-out runs.
+        _response_type()
+        _embedding_type()
+
+    def handle(self, request: Recorded) -> Reply:
+        """A response or vectors; 401 and 404 as the service gives them.
+
+        Raises:
+            InvalidRequest: where the request is not what the service's documentation admits.
+        """
+        if request.method != "POST" or not isinstance(request.json, dict):
+            raise InvalidRequest("POST with a JSON object expected")
+        if not request.headers.get("content-type", "").startswith("application/json"):
+            raise InvalidRequest("content-type must be application/json")
+        kind, name = _route(request)
+        if not self._admits(request):
+            return error(401, "401", "Access denied due to invalid subscription key or token")
+        deployment = self.deployments.get(name)
+        if deployment is None or (deployment.dimensions is None) is not (kind == "responses"):
+            return error(404, "DeploymentNotFound", f"{SERVER_WORDS}: {name}")
+        if kind == "responses":
+            return self._respond(request.json, deployment)
+        return self._embed(request.json, deployment)
+
+    def _admits(self, request: Recorded) -> bool:
+        bearer, key = request.headers.get("authorization"), request.headers.get("api-key")
+        # Older clients send a key in both headers, which the service takes.
+        if bearer is not None and key is not None and bearer != f"Bearer {key}":
+            raise InvalidRequest("key and token at once")
+        known = {f"Bearer {self.token}"}
+        if request.path.startswith("/openai/v1/"):
+            known.add(f"Bearer {self.key}")
+        return key == self.key or bearer in known
+
+    def _respond(self, body: dict[str, Any], deployment: Deployment) -> Reply:
+        _check_response(body, deployment)
+        prompt = body["input"]
+        self.served.append(prompt)
+        reply = {
+            **response(self.write(prompt), model=deployment.model, usage=self.usage),
+            "max_output_tokens": body["max_output_tokens"],
+            "store": body.get("store", True),
+            "text": body["text"],
+        }
+        changes = self.outcomes.popleft() if self.outcomes else {}
+        return Reply(json={**reply, **changes})
+
+    def _embed(self, body: dict[str, Any], deployment: Deployment) -> Reply:
+        texts = _check_embedding(body, deployment)
+        size = body.get("dimensions") or deployment.dimensions
+        self.served += texts
+        data = [
+            {"object": "embedding", "index": index, "embedding": self.embed(text, size)}
+            for index, text in enumerate(texts)
+        ]
+        if body.get("encoding_format") == "base64":
+            for item in data:
+                item["embedding"] = as_base64(item["embedding"])
+        tokens = sum(len(_WORD.findall(text)) for text in texts)
+        # The order of the rows is not promised: each says which text it belongs to.
+        return Reply(
+            json={
+                "object": "list",
+                "model": deployment.model,
+                "data": data[::-1],
+                "usage": {"prompt_tokens": tokens, "total_tokens": tokens},
+            }
+        )
+
+
+# ── What it answers ───────────────────────────────────────────────────────────────────────────
+
+
+def response(text: str, *, model: str, usage: Mapping[str, object] | None) -> dict[str, object]:
+    """The body of a good response, with a reasoning item before the message."""
+    return {
+        "id": "resp_1",
+        "object": "response",
+        "created_at": 1.0,
+        "status": "completed",
+        "error": None,
+        "incomplete_details": None,
+        "instructions": None,
+        "metadata": {},
+        "model": model,
+        "output": [{"type": "reasoning", "id": "rs_1", "summary": []}, message(text)],
+        "parallel_tool_calls": True,
+        "temperature": 1.0,
+        "tool_choice": "auto",
+        "tools": [],
+        "top_p": 1.0,
+        "usage": usage,
+    }
+
+
+def message(text: str) -> dict[str, object]:
+    """An output item that says `text`."""
+    part = {"type": "output_text", "text": text, "annotations": [], "logprobs": []}
+    return _item(part)
+
+
+def refusal(words: str) -> dict[str, object]:
+    """An output item by which the model declines."""
+    return _item({"type": "refusal", "refusal": words})
+
+
+def _item(part: Mapping[str, object]) -> dict[str, object]:
+    return {
+        "type": "message",
+        "id": "msg_1",
+        "role": "assistant",
+        "status": "completed",
+        "content": [part],
+    }
+
+
+def usage(*, given: int, cached: int, written: int) -> dict[str, object]:
+    """The usage of a response."""
+    return {
+        "input_tokens": given,
+        "input_tokens_details": {"cached_tokens": cached, "cache_write_tokens": 0},
+        "output_tokens": written,
+        "output_tokens_details": {"reasoning_tokens": 0},
+        "total_tokens": given + written,
+    }
+
+
+def error(status: int, code: str, words: str, **more: object) -> Reply:
+    """An error as the service words it."""
+    return Reply(status=status, json=error_body(code, words, **more))
+
+
+def error_body(code: str, words: str = SERVER_WORDS, **more: object) -> dict[str, object]:
+    """The body of an error; `innererror` and the like go beside the code."""
+    return {"error": {"code": code, "message": words, "param": None, "type": None, **more}}
+
+
+def as_base64(vector: Sequence[float]) -> str:
+    """A vector as the service packs it: little-endian 32-bit floats."""
+    return base64.b64encode(struct.pack(f"<{len(vector)}f", *vector)).decode()
+
+
+def bag_of_words(text: str, size: int) -> list[float]:
+    """A vector that texts with the same words share; its length is not 1."""
+    vector = [0.001] * size
+    for word in _WORD.findall(text.lower()):
+        place = int.from_bytes(hashlib.sha256(word.encode()).digest()[:4], "big") % size
+        vector[place] += 1.0
+    return vector
+
+
+# ── What it refuses ───────────────────────────────────────────────────────────────────────────
+
+
+def _route(request: Recorded) -> tuple[str, str]:
+    """Which operation is asked for, and of which deployment."""
+    path, version = request.path, request.query.get("api-version")
+    model = str(request.json.get("model", ""))
+    if path.startswith("/openai/v1/"):
+        if version not in {None, "v1", "preview"}:
+            raise InvalidRequest("the v1 endpoint takes no dated api-version")
+        kind = path.removeprefix("/openai/v1/")
+    else:
+        if version is None or not _DATED.fullmatch(version):
+            raise InvalidRequest(f"api-version: found {version!r}, allowed: a date")
+        found = re.fullmatch(r"/openai/(?:deployments/([^/]+)/)?(\w+)", path)
+        if found is None:
+            raise InvalidRequest("unknown path")
+        kind, inside = found[2], found[1]
+        if (kind == "embeddings") is not bool(inside):
+            raise InvalidRequest("the deployment belongs into the path of embeddings alone")
+        if kind == "responses" and version < _FIRST_WITH_RESPONSES:
+            raise InvalidRequest(f"api-version {version} has no responses")
+        model = inside or model
+    if kind not in {"responses", "embeddings"}:
+        raise InvalidRequest(f"unknown operation {kind!r}")
+    return kind, model
+
+
+def _check_response(body: dict[str, Any], deployment: Deployment) -> None:
+    _check_type(_response_type(), body)
+    published = _published()
+    if published is not None:
+        wrong = sorted(set(body) - published)
+        if wrong:
+            raise InvalidRequest(f"the published description has no {wrong}")
+    if not isinstance(body.get("input"), str) or not body["input"]:
+        raise InvalidRequest("input: a text expected")
+    if body.get("max_output_tokens", 0) < _LEAST_OUTPUT_TOKENS:
+        raise InvalidRequest(f"max_output_tokens: {_LEAST_OUTPUT_TOKENS} at least")
+    if deployment.reasoning and {"temperature", "top_p"} & set(body):
+        raise InvalidRequest("unsupported parameter of a reasoning model: temperature or top_p")
+    form = body.get("text", {}).get("format", {})
+    if form.get("type") != "json_schema" or not _SCHEMA_NAME.fullmatch(form.get("name", "")):
+        raise InvalidRequest("text.format: a named JSON schema expected")
+    schema = form.get("schema", {})
+    strict = schema.get("additionalProperties") is False
+    if form.get("strict") is not True or not strict:
+        raise InvalidRequest("text.format: strict, and without further properties, expected")
+    if sorted(schema.get("required", ())) != sorted(schema.get("properties", {"": None})):
+        raise InvalidRequest("text.format: a strict schema requires all its properties")
+
+
+def _check_embedding(body: dict[str, Any], deployment: Deployment) -> list[str]:
+    _check_type(_embedding_type(), body)
+    given = body["input"]
+    texts = [given] if isinstance(given, str) else given
+    if not isinstance(texts, list) or not 0 < len(texts) <= _MOST_TEXTS:
+        raise InvalidRequest(f"input: 1 to {_MOST_TEXTS} texts expected")
+    if not all(isinstance(text, str) and text for text in texts):
+        raise InvalidRequest("input: texts, none of them empty, expected")
+    # A word has a token at least.
+    sizes = [len(text.split()) for text in texts]
+    if max(sizes) > _MOST_TEXT_TOKENS or sum(sizes) > _MOST_BATCH_TOKENS:
+        raise InvalidRequest("input: too many tokens")
+    size = body.get("dimensions")
+    if size is not None and not deployment.shortens:
+        raise InvalidRequest("dimensions: not known to this model")
+    if size is not None and not 0 < size <= (deployment.dimensions or 0):
+        raise InvalidRequest(f"dimensions: {deployment.dimensions} at most")
+    return texts
+
+
+def _check_type(kind: TypeAdapter[Any], body: dict[str, Any]) -> None:
+    try:
+        understood = _plain(kind.validate_python(body))
+    except ValidationError as wrong:
+        raise InvalidRequest(str(wrong)) from wrong
+    # The types pass over keys that they do not know: what is lost was one of those.
+    if understood != body:
+        raise InvalidRequest(f"unknown keys: understood is only {json.dumps(understood)[:500]}")
+
+
+def _plain(value: object) -> object:
+    if isinstance(value, Mapping):
+        return {name: _plain(item) for name, item in value.items()}
+    if isinstance(value, Iterable) and not isinstance(value, str | bytes):
+        return [_plain(item) for item in value]
+    return value
+
+
+@functools.cache
+def _response_type() -> TypeAdapter[Any]:
+    from openai.types.responses.response_create_params import ResponseCreateParamsNonStreaming
+
+    return TypeAdapter(ResponseCreateParamsNonStreaming)
+
+
+@functools.cache
+def _embedding_type() -> TypeAdapter[Any]:
+    from openai.types import EmbeddingCreateParams
+
+    return TypeAdapter(EmbeddingCreateParams)
+
+
+@functools.cache
+def _published() -> frozenset[str] | None:
+    """The keys that the published description of the v1 endpoint has for a response."""
+    if not _PUBLISHED.is_file():
+        return None
+    schemas = json.loads(_PUBLISHED.read_text())["components"]["schemas"]
+
+    def keys(schema: Mapping[str, Any]) -> set[str]:
+        if "$ref" in schema:
+            return keys(schemas[schema["$ref"].rsplit("/", 1)[-1]])
+        found = set(schema.get("properties", ()))
+        return found.union(*(keys(part) for part in schema.get("allOf", ())))
+
+    return frozenset(keys(schemas["AzureCreateResponse"]))
