@@ -10,6 +10,7 @@ Each stage reads what the earlier ones wrote, calls one agent, and writes its ow
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, replace
 from functools import partial
 from typing import TYPE_CHECKING
@@ -128,21 +129,25 @@ def generate(work: Work) -> str:
         brand=settings.experiment.brand,
         limits=control_limits,
     )
-    variants, failures = generation.generate_variants(
-        segments,
-        passages,
-        writing=generation.Writing(
-            brand=settings.experiment.brand,
-            tones=settings.experiment.tones,
-            limits=limits,
-            templates=settings.prompts,
-            max_redrafts=settings.experiment.generation.max_redrafts,
-            concurrency=settings.services.calls.concurrency,
-        ),
-        complete=work.complete,
-        check=lambda draft: _claims_against(work, draft),
-        known_tiers={tier for one in segments for tier in one.tiers},
-    )
+    found = [passage for of_segment in passages.values() for passage in of_segment]
+    with ThreadPoolExecutor(max_workers=1) as ahead:
+        # While the writer is at work, the sources are made ready to judge its drafts by.
+        ahead.submit(grounding.prepare, found, work.ports.embed)
+        variants, failures = generation.generate_variants(
+            segments,
+            passages,
+            writing=generation.Writing(
+                brand=settings.experiment.brand,
+                tones=settings.experiment.tones,
+                limits=limits,
+                templates=settings.prompts,
+                max_redrafts=settings.experiment.generation.max_redrafts,
+                concurrency=settings.services.calls.concurrency,
+            ),
+            complete=work.complete,
+            check=lambda draft: _claims_against(work, draft),
+            known_tiers={tier for one in segments for tier in one.tiers},
+        )
     sent = Sending(channel=settings.experiment.channel, footer=_footer(settings))
     work.folder.write("channel.json", sent)
     work.folder.write("variants.json", Variants(control=control, variants=variants))

@@ -12,8 +12,10 @@ from hypothesis import strategies as st
 from liftwright.agents.grounding import (
     Grounded,
     ground_many,
+    ground_message,
     ground_text,
     ground_variant,
+    prepare,
     reasons_against,
 )
 from liftwright.domain import Claim, Passage, Tokens, Variant, from_json, to_json
@@ -452,3 +454,27 @@ def test_ground_text_another_tier_than_the_source_names_is_unsupported(text: str
 
     assert [claim.verdict for claim in found.claims] == ["unsupported"]
     assert "does not say this of" in found.claims[0].reason
+
+
+def test_prepare_embeds_the_sources_that_a_message_is_held_against() -> None:
+    passages = tuple(
+        Passage(
+            document_id="d",
+            version="1",
+            title=title,
+            section="S",
+            paragraph_index=0,
+            text=text,
+            score=1.0,
+        )
+        for title, text in (GOLD, RETURNS)
+    )
+    ahead, embed = WordEmbed(), WordEmbed()
+    body = "Gold members have free express delivery."
+
+    prepare(passages, ahead)
+    ground_message(body, passages, embed, CONFIG)
+
+    known = {text for call in ahead.calls for text in call}
+    wanted = {text for call in embed.calls for text in call}
+    assert wanted - known == {body}

@@ -11,6 +11,7 @@ from liftwright.agents.grounding.claims import (
     ground_message,
     ground_text,
     ground_variant,
+    prepare,
     reasons_against,
 )
 
@@ -20,5 +21,6 @@ __all__ = [
     "ground_message",
     "ground_text",
     "ground_variant",
+    "prepare",
     "reasons_against",
 ]

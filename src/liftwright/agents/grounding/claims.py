@@ -12,7 +12,7 @@ from liftwright.domain import Claim, SourceSpan
 from liftwright.text import references
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 
     from liftwright.domain import Passage, Variant
     from liftwright.ports import Vectors
@@ -121,6 +121,19 @@ def ground_message(
         if sources:
             cited[number] = frozenset(sources)
     return _ground(task, _embed_all([task], embed), config, cited)
+
+
+def prepare(passages: Iterable[Passage], embed: Embedding) -> None:
+    """Embed the sentences of passages ahead, so that an embedder that remembers has them by then.
+
+    Drafts are judged the moment they come; what is known before need not be waited for after.
+    """
+    sources = dict.fromkeys(
+        (f"{passage.title} {passage.section}", passage.text) for passage in passages
+    )
+    texts = tuple(dict.fromkeys(text for s in sources for text in Evidence([s]).sentences))
+    if texts:
+        embed(texts)
 
 
 def reasons_against(grounded: Grounded, config: Grounding) -> tuple[str, ...]:
