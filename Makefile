@@ -50,7 +50,7 @@ LOCK = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generat
 	--no-header --no-annotate --no-emit-index-url pyproject.toml
 
 lock: setup
-	$(LOCK) --extra azure --extra monitor --extra mlops --extra spark --output-file requirements-extras.lock
+	$(LOCK) --extra azure --extra monitor --extra mlops --extra spark --extra explain --output-file requirements-extras.lock
 	$(LOCK) --extra openai --extra test --extra dev --constraint requirements-extras.lock --output-file requirements.lock
 
 clean:
