@@ -9,41 +9,43 @@ from liftwright.settings.azure import (
     AzureSearch,
     KeyVault,
 )
-from liftwright.settings.reading import Settings, environment, read_settings
-from liftwright.settings.shapes import (
-    Adapters,
+from liftwright.settings.experiment import (
     Analysis,
     Approval,
     Brand,
+    Content,
+    Engagement,
+    Experiment,
+    Generation,
+    Grounding,
+    Retrieval,
+    Simulation,
+    Uplift,
+)
+from liftwright.settings.reading import Settings, environment, read_settings
+from liftwright.settings.shapes import (
+    Adapters,
     Calls,
     Channel,
     Columns,
     Condition,
-    Content,
     Conversion,
     Customers,
-    Engagement,
-    Experiment,
     FeatureEnds,
     FeatureWords,
     Form,
     Frames,
-    Generation,
-    Grounding,
     IdMap,
     KMeans,
     OpenAICompatible,
     Orders,
     Price,
-    Retrieval,
     RfmBand,
     Safety,
     SegmentRule,
     Segments,
     Services,
-    Simulation,
     Timeouts,
-    Uplift,
 )
 
 __all__ = [

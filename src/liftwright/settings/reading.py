@@ -15,12 +15,12 @@ from typing import TYPE_CHECKING, TypeVar
 from pydantic import RootModel, ValidationError
 
 from liftwright.errors import ConfigurationError
+from liftwright.settings.experiment import Experiment
 from liftwright.settings.faults import describe
 from liftwright.settings.overrides import Override, applied, resolve
 from liftwright.settings.shapes import (
     Channel,
     Customers,
-    Experiment,
     Frames,
     Safety,
     Segments,

@@ -19,7 +19,7 @@ from liftwright.settings.azure import (
     AzureSearch,
     KeyVault,
 )
-from liftwright.settings.shape import Count, Name, NotNegative, Positive, Shape, Share, Slug
+from liftwright.settings.shape import Count, Name, NotNegative, Positive, Shape, Share
 
 # ── azure_config.yaml: which adapter serves each port ─────────────────────────────────────────
 
@@ -101,136 +101,6 @@ class Services(Shape):
             "openai_compatible": self.openai_compatible,
         }
         return options.get(self.adapters.complete)
-
-
-# ── experiment_config.yaml ────────────────────────────────────────────────────────────────────
-
-
-class Brand(Shape):
-    """Who is speaking."""
-
-    name: Name
-    postal_address: Name
-    unsubscribe_url: Name
-    link_hosts: tuple[str, ...] = ()
-
-
-class Content(Shape):
-    """Where the approved content lies."""
-
-    path: Name = "data/content/approved_content"
-    on_bad_documents: Literal["refuse", "skip"] = "refuse"
-
-
-class Retrieval(Shape):
-    """How passages are chosen for a segment."""
-
-    top_k: Annotated[int, Field(ge=3, le=5)] = 4
-    min_score: Share = 0.5
-    max_snippet_words: Annotated[int, Field(ge=20, le=200)] = 200
-    categories: tuple[str, ...] = ()
-    fallback_documents: tuple[str, ...] = ()
-
-
-class Generation(Shape):
-    """How drafts are asked for."""
-
-    max_redrafts: Annotated[int, Field(ge=0, le=10)] = 3
-
-
-class Grounding(Shape):
-    """From which score a claim counts as supported or weak; what a draft may hold."""
-
-    supported_score: Share = 0.7
-    weak_score: Share = 0.5
-    allow_weak: bool = True
-
-
-class Approval(Shape):
-    """Whether a person must approve each variant before anyone is assigned to it."""
-
-    required: bool = False
-
-
-class Engagement(Shape):
-    """Real engagement; null simulates it, marked SIMULATED everywhere."""
-
-    path: str | None = None
-
-
-class Uplift(Shape):
-    """A relative uplift of every engagement rate: its mean and spread over customers."""
-
-    mean: Annotated[float, Field(ge=-1, le=10)] = 0.0
-    sd: NotNegative = 0.0
-
-
-class Simulation(Shape):
-    """The seeded simulator of engagement."""
-
-    delivery_rate: Share = 0.98
-    uplift: Mapping[str, Uplift] = {}
-    click_without_open_share: Share = 0.005
-    conversion_rate_of_clicks: Share = 0.12
-    default_open_rate: Share = 0.22
-    default_click_rate: Share = 0.06
-
-
-class Analysis(Shape):
-    """How the results are tested."""
-
-    alpha: Annotated[float, Field(gt=0, lt=1)] = 0.05
-    power: Annotated[float, Field(gt=0, lt=1)] = 0.8
-    correction: Literal["holm", "bh", "none"] = "holm"
-    test_type: Literal["auto", "chi_square", "z_test", "fisher_exact", "t_test"] = "auto"
-    primary_metric: Literal["open_rate", "click_rate", "conversion_rate", "revenue"] = "click_rate"
-
-
-class Experiment(Shape):
-    """experiment_config.yaml."""
-
-    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9 ._-]{0,79}$")]
-    seed: Annotated[int, Field(ge=0, le=2**31 - 1)] = 20261
-    brand: Brand
-    channel: Name = "email"
-    tones: Annotated[tuple[Slug, ...], Field(min_length=3, max_length=4)]
-    shares: Mapping[str, Share] = {}
-    content: Content = Content()
-    retrieval: Retrieval = Retrieval()
-    generation: Generation = Generation()
-    grounding: Grounding = Grounding()
-    approval: Approval = Approval()
-    engagement: Engagement = Engagement()
-    simulation: Simulation = Simulation()
-    analysis: Analysis = Analysis()
-
-    @property
-    def arms(self) -> tuple[str, ...]:
-        """Control first, then one arm per tone in configured order."""
-        return ("control", *self.tones)
-
-    def arm_shares(self) -> dict[str, float]:
-        """Each arm's share of a segment; equal where none is configured."""
-        if not self.shares:
-            return {arm: 1 / len(self.arms) for arm in self.arms}
-        return {arm: self.shares[arm] for arm in self.arms}
-
-    @model_validator(mode="after")
-    def _arms_agree(self) -> Experiment:
-        if len(set(self.tones)) != len(self.tones) or "control" in self.tones:
-            raise ValueError("tones must differ from each other and from 'control'")
-        if self.shares and set(self.shares) != set(self.arms):
-            raise ValueError(f"shares must name exactly these arms: {', '.join(self.arms)}")
-        if self.shares and abs(sum(self.shares.values()) - 1) > 1e-9:  # noqa: PLR2004 - rounding
-            raise ValueError(f"shares must sum to 1, not {sum(self.shares.values()):g}")
-        if self.shares and not all(self.shares.values()):
-            raise ValueError("shares must be above 0")
-        unknown = set(self.simulation.uplift) - set(self.tones)
-        if unknown:
-            raise ValueError(f"simulation.uplift names {min(unknown)!r}, which is not a tone")
-        if self.grounding.weak_score > self.grounding.supported_score:
-            raise ValueError("grounding.weak_score must not exceed grounding.supported_score")
-        return self
 
 
 # ── customers.yaml ────────────────────────────────────────────────────────────────────────────
