@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import re
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING
 
+from liftwright.adapters.retry_after import retry_after
 from liftwright.errors import ConfigurationError, ProviderRefused, ProviderUnavailable
 
 if TYPE_CHECKING:
@@ -68,23 +67,6 @@ def transport_fault(
 def timed_out(service: str, timeout_seconds: float) -> ProviderUnavailable:
     """What an answer that takes too long amounts to."""
     return ProviderUnavailable(f"{service} gave no whole answer within {timeout_seconds:g} s")
-
-
-def retry_after(headers: Mapping[str, str]) -> float | None:
-    """How many seconds the service asks to wait: milliseconds, seconds or a date."""
-    for name, unit in (("retry-after-ms", 1e3), ("x-ms-retry-after-ms", 1e3), ("retry-after", 1.0)):
-        try:
-            seconds = float(headers.get(name, "")) / unit
-        except ValueError:
-            continue
-        return seconds if 0 <= seconds < float("inf") else None
-    try:
-        moment = parsedate_to_datetime(headers.get("retry-after", ""))
-    except ValueError:
-        return None
-    if moment.tzinfo is None:
-        moment = moment.replace(tzinfo=UTC)
-    return max((moment - datetime.now(UTC)).total_seconds(), 0.0)
 
 
 def https_address(key: str, address: str) -> str:

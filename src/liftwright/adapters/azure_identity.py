@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
-from liftwright.adapters.azure_faults import not_installed, retry_after
+from liftwright.adapters.azure_faults import not_installed
+from liftwright.adapters.retry_after import retry_after
 from liftwright.errors import ConfigurationError, ProviderRefused, ProviderUnavailable
 
 if TYPE_CHECKING:

@@ -10,7 +10,6 @@ from __future__ import annotations
 import hashlib
 import importlib.util
 import os
-from collections import OrderedDict
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import lru_cache
@@ -19,6 +18,7 @@ from threading import Lock
 from typing import TYPE_CHECKING
 
 from liftwright import models
+from liftwright.adapters.vector_memory import VectorMemory
 from liftwright.domain import Identity
 from liftwright.errors import ModelBroken
 
@@ -81,7 +81,7 @@ class MiniLmEmbed:
         )
         self._model = model
         self._tokenizer = tokenizer or models.FOLDER / "tokenizer.json"
-        self._memory = _Memory(remembered)
+        self._memory = VectorMemory(remembered, longest=LONGEST_REMEMBERED)
 
     def __call__(self, request: tuple[str, ...], /) -> Vectors:
         """Vectors of the texts, in their order.
@@ -125,35 +125,6 @@ class MiniLmEmbed:
             for rows in batches:
                 fill(rows)
         return vectors
-
-
-class _Memory:
-    """The vectors of the texts that were asked for last; safe for threads."""
-
-    def __init__(self, size: int) -> None:
-        self._size = size
-        self._vectors: OrderedDict[str, Vectors] = OrderedDict()
-        self._lock = Lock()
-
-    def recall(self, texts: Sequence[str]) -> dict[str, Vectors]:
-        """The vectors of those texts that are remembered."""
-        found = {}
-        with self._lock:
-            for text in texts:
-                if text in self._vectors:
-                    self._vectors.move_to_end(text)
-                    found[text] = self._vectors[text]
-        return found
-
-    def keep(self, vectors: dict[str, Vectors]) -> None:
-        """Remember these, and forget what was asked for longest ago."""
-        with self._lock:
-            for text, vector in vectors.items():
-                if len(text) <= LONGEST_REMEMBERED:
-                    # A row of its own: a view would hold the vectors of its whole request.
-                    self._vectors[text] = vector.copy()
-            while len(self._vectors) > self._size:
-                self._vectors.popitem(last=False)
 
 
 def cut_batches(lengths: Sequence[int]) -> Iterator[list[int]]:

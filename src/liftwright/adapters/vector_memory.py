@@ -17,10 +17,11 @@ class VectorMemory:
 
     Args:
         size: how many texts' vectors are kept at most.
+        longest: of more characters than this, a text is not remembered; None remembers any.
     """
 
-    def __init__(self, size: int) -> None:
-        self._size = size
+    def __init__(self, size: int, *, longest: int | None = None) -> None:
+        self._size, self._longest = size, longest
         self._vectors: OrderedDict[str, Vectors] = OrderedDict()
         self._lock = Lock()
 
@@ -38,6 +39,8 @@ class VectorMemory:
         """Remember these, and forget what was asked for longest ago."""
         with self._lock:
             for text, vector in vectors.items():
+                if self._longest is not None and len(text) > self._longest:
+                    continue
                 # A row of its own: a view would hold the vectors of its whole request.
                 self._vectors[text] = vector.copy()
             while len(self._vectors) > self._size:
