@@ -177,19 +177,67 @@ class Secrets(Protocol):
         ...
 
 
-class Telemetry(Protocol):
-    """Receives one span per stage and external call."""
+SpanField = str | int | float | bool | None
 
-    def __call__(self, name: str, fields: Mapping[str, object], /) -> None:
-        """Take one finished span."""
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Moment:
+    """Something that happened within a span, at `at_ns` nanoseconds since 1970."""
+
+    name: str
+    at_ns: int
+    fields: Mapping[str, SpanField]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Span:
+    """A piece of a run that has ended; times are nanoseconds since 1970.
+
+    Attributes:
+        name: what was done: `run`, `stage` or `call`.
+        trace_id: the same for all spans of one run, 128 bits.
+        span_id: this span's own, 64 bits; `parent_id` is that of the span around it.
+        fields: names, counts and durations; never a text, a person or a secret.
+        error: the type of what ended it; None where it ended well.
+    """
+
+    name: str
+    trace_id: int
+    span_id: int
+    parent_id: int | None
+    started_ns: int
+    ended_ns: int
+    fields: Mapping[str, SpanField]
+    moments: tuple[Moment, ...] = ()
+    error: str | None = None
+
+
+class Telemetry(Protocol):
+    """Receives one span per run, stage and external call; from threads, too."""
+
+    @property
+    def on(self) -> bool:
+        """Whether spans are wanted at all."""
+        ...
+
+    def __call__(self, span: Span, /) -> None:
+        """Take one finished span; returns at once."""
+        ...
+
+    def close(self) -> None:
+        """Send what is left, within a bounded time; what cannot be sent is told in the log."""
         ...
 
 
 class Track(Protocol):
-    """Records a finished run with an experiment tracker."""
+    """Records a run with an experiment tracker."""
 
     def __call__(self, run: Mapping[str, object], folder: Path, /) -> None:
-        """Take the run's record and its folder."""
+        """Take the run's record, as in run.json, and its folder; told twice, recorded once.
+
+        Raises:
+            ProviderError: where the tracker cannot be reached; the run is not the worse for it.
+        """
         ...
 
 

@@ -19,6 +19,7 @@ from liftwright.guard import Guarded, complete_terms, screen_terms, search_terms
 from liftwright.ledger import Ledger
 from liftwright.log import event, within
 from liftwright.runs import RunFolder, code_fingerprint, digest_file
+from liftwright.spans import span
 from liftwright.tables import Tables, load_customers
 
 if TYPE_CHECKING:
@@ -244,8 +245,9 @@ def carry_out(stages: Sequence[Stage], work: Work) -> None:
     """Run the stages in order, keeping those whose outcome is there already."""
     for stage in stages:
         key = stage_key(stage, work)
-        with within(stage=stage.name):
+        with within(stage=stage.name), span("stage", stage=stage.name) as one:
             if is_kept(stage, work, key):
+                one.set(outcome="kept")
                 work.notify(Step(stage=stage.name, state="kept"))
                 event("stage_kept", agent="pipeline")
                 continue
@@ -275,7 +277,6 @@ def _carry_out(stage: Stage, work: Work, key: str) -> None:
     calls = work.paid.calls if work.paid else 0
     work.save(stages=(*others, record), metered_calls=calls)
     event("stage_finished", agent="pipeline", seconds=seconds)
-    work.ports.telemetry("stage", {"stage": stage.name, "seconds": seconds})
     work.notify(Step(stage=stage.name, state="done", note=note))
 
 

@@ -8,12 +8,19 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
+    from liftwright.ports import Span
+
 
 class NoTelemetry:
     """The port `telemetry`, off."""
 
-    def __call__(self, name: str, fields: Mapping[str, object], /) -> None:
+    on = False
+
+    def __call__(self, span: Span, /) -> None:
         """Take the span and drop it."""
+
+    def close(self) -> None:
+        """Nothing is left to send."""
 
 
 class JsonTrack:

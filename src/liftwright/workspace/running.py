@@ -33,6 +33,7 @@ from liftwright.runs import (
     versions,
 )
 from liftwright.settings import read_settings
+from liftwright.spans import span, tracing
 from liftwright.stages import DONE, Stage, Step, Work, carry_out, is_kept, stage_key, unfinish
 from liftwright.workspace.choosing import (
     choose_folder,
@@ -57,6 +58,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+    from liftwright.ports import SpanField
     from liftwright.settings import Settings
 
 MEASURED_FILES = ("engagement.parquet", "engagement.json", "metrics.json", "report")
@@ -86,15 +88,28 @@ def run_campaign(root: Path, request: RunRequest, notify: Callable[[Step], None]
             refresh=request.refresh,
             notify=notify,
         )
-        with contextlib.closing(work):
+        with contextlib.closing(work), tracing(work.ports.telemetry), span("run") as one:
             try:
-                return _run(work, request)
+                outcome = _run(work, request)
+                one.set(**_told(outcome))
+                return outcome  # noqa: TRY300 - its fields belong to the span that ends here
             except LiftwrightError as error:
                 fault("run_stopped", error, agent="pipeline")
                 raise
             except Exception as error:
                 fault("run_crashed", error, agent="pipeline")
                 raise
+
+
+def _told(outcome: RunOutcome) -> dict[str, SpanField]:
+    run = outcome.run
+    return {
+        "run_id": run.run_id,
+        "outcome": run.status,
+        "exit_status": outcome.exit_status,
+        "simulated": run.simulated,
+        "metered_calls": run.metered_calls,
+    }
 
 
 # ── Which run it is ───────────────────────────────────────────────────────────────────────────
