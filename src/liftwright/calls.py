@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from liftwright.errors import LiftwrightError, ProviderUnavailable
 from liftwright.log import event, fault
+from liftwright.spans import current
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -87,6 +88,12 @@ class Calls:
                     self._failed(service, error, started, attempt)
                     raise
                 wait = self._wait(attempt, error.retry_after_seconds)
+                current().tell(
+                    "attempt_failed",
+                    attempt=attempt,
+                    error=type(error).__name__,
+                    wait_seconds=round(wait, 3),
+                )
                 event(
                     "call_retried",
                     agent="calls",
@@ -138,6 +145,7 @@ class Calls:
 
     def _count(self, service: str, started: float, attempts: int, *, failed: bool) -> float:
         latency_ms = (time.perf_counter() - started) * 1000
+        current().set(attempts=attempts)
         with self._lock:
             entry = self._services[service]
             entry.latencies_ms.append(latency_ms)

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 
 from liftwright.domain import Completion, Finding, Passage, Prompt, from_json, to_json
+from liftwright.errors import BudgetSpent, ProviderError, ProviderRefused
 from liftwright.ledger import Terms
+from liftwright.spans import span
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from liftwright.calls import Calls
     from liftwright.domain import Identity
     from liftwright.ledger import Ledger
+    from liftwright.ports import Port, SpanField
     from liftwright.settings import Services
+    from liftwright.spans import OpenSpan
 
 T = TypeVar("T")
 _LEAST_BYTES_PER_TOKEN = 2
@@ -74,13 +79,20 @@ class Guarded(Generic[Q, R]):
 
     def __call__(self, request: Q, /) -> R:
         """The port's reply, remembered or asked for."""
+        with call_span(self._terms.port, self._port) as one:
 
-        def ask() -> R:
-            return self._calls.make(self._terms.port, lambda: self._port(request))
+            def ask() -> R:
+                one.set(outcome="ok")
+                reply = self._calls.make(self._terms.port, lambda: self._port(request))
+                if isinstance(reply, Completion):
+                    one.set(**_paid(reply))
+                return reply
 
-        if not self._port.metered:
-            return ask()
-        return self._ledger().remember(self._terms, self._port.identity, request, ask)
+            if not self._port.metered:
+                return ask()
+            # Stands where nothing is asked: the reply was remembered, or a like call is under way.
+            one.set(outcome="replayed")
+            return self._ledger().remember(self._terms, self._port.identity, request, ask)
 
     @property
     def many(self) -> Callable[[tuple[Q, ...]], tuple[R, ...]] | None:
@@ -88,7 +100,52 @@ class Guarded(Generic[Q, R]):
         ask: Callable[[tuple[Q, ...]], tuple[R, ...]] | None = getattr(self._port, "many", None)
         if ask is None or self._port.metered:
             return None
-        return lambda requests: self._calls.make(self._terms.port, lambda: ask(requests))
+
+        def ask_many(requests: tuple[Q, ...]) -> tuple[R, ...]:
+            with call_span(self._terms.port, self._port, requests=len(requests)):
+                return self._calls.make(self._terms.port, lambda: ask(requests))
+
+        return ask_many
+
+
+@contextlib.contextmanager
+def call_span(service: str, port: Port, /, **fields: SpanField) -> Iterator[OpenSpan]:
+    """A span for one call to a port: which adapter was asked, and the call's outcome.
+
+    The outcome is `ok` unless it is set to another, or an error leaves the block.
+    """
+    identity = port.identity
+    with span(
+        "call",
+        service=service,
+        provider=identity.provider,
+        model=identity.model or None,
+        metered=port.metered,
+        outcome="ok",
+        **fields,
+    ) as one:
+        try:
+            yield one
+        except Exception as error:
+            one.set(outcome=_outcome(error))
+            raise
+
+
+def _outcome(error: Exception) -> str:
+    if isinstance(error, BudgetSpent):
+        return "budget_spent"
+    if isinstance(error, ProviderRefused):
+        return "refused"
+    return "unavailable" if isinstance(error, ProviderError) else "failed"
+
+
+def _paid(reply: Completion) -> dict[str, SpanField]:
+    return {
+        "tokens_input": reply.tokens.input,
+        "tokens_cached_input": reply.tokens.cached_input,
+        "tokens_output": reply.tokens.output,
+        "cost_usd": reply.cost_usd,
+    }
 
 
 def complete_terms(services: Services) -> Terms[Completion]:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from liftwright import content as contents
 from liftwright.calls import Calls
 from liftwright.domain import Identity, Run, StageRun, fingerprint, utc_now
-from liftwright.guard import Guarded, complete_terms, screen_terms, search_terms
+from liftwright.guard import Guarded, call_span, complete_terms, screen_terms, search_terms
 from liftwright.ledger import Ledger
 from liftwright.log import event, within
 from liftwright.runs import RunFolder, code_fingerprint, digest_file
@@ -186,7 +186,10 @@ class Work:
 
     def index(self, documents: tuple[Document, ...]) -> IndexReport:
         """Make exactly these documents searchable; asked again, it goes on where it stopped."""
-        return self.calls.make("index", lambda: self.ports.index(documents, progress=self.advance))
+        with call_span("index", self.ports.index):
+            return self.calls.make(
+                "index", lambda: self.ports.index(documents, progress=self.advance)
+            )
 
     def search(self, index: str) -> Guarded[Query, tuple[Passage, ...]]:
         """The search of an index, by the index's name."""

@@ -1,0 +1,165 @@
+"""The span of a call: who was asked, what came of it, what it cost; and no text of it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from liftwright.calls import Calls
+from liftwright.domain import Completion, Identity, Limits, Prompt, Segment, Tokens
+from liftwright.errors import BudgetSpent, ModelBroken, ProviderRefused, ProviderUnavailable
+from liftwright.guard import Guarded, call_span, complete_terms
+from liftwright.ledger import Ledger, Terms
+from liftwright.settings import Calls as CallSettings
+from liftwright.settings import Services
+from liftwright.spans import tracing
+from span_catcher import SpanCatcher
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from liftwright.ports import Span
+
+PROMPT = Prompt(
+    text="canary-prompt 5512",
+    brand="Larkspur",
+    segment=Segment(label="s", size=1, share=1.0, definition="d", description=""),
+    tone="urgent",
+    passages=(),
+    limits=Limits(subject_max_characters=60, body_min_words=1, body_max_words=9),
+)
+REPLY = Completion(
+    text="canary-reply 5513",
+    model="m",
+    tokens=Tokens(input=400, cached_input=300, output=50),
+    cost_usd=0.25,
+)
+
+
+class Memory:
+    def __init__(self) -> None:
+        self.kept: dict[str, Mapping[str, object]] = {}
+
+    def get(self, key: str) -> Mapping[str, object] | None:
+        return self.kept.get(key)
+
+    def put(self, key: str, row: Mapping[str, object]) -> None:
+        self.kept[key] = {**row, "key": key}
+
+    def rows(self, **equals: object) -> Iterable[Mapping[str, object]]:
+        found = self.kept.values()
+        return [r for r in found if all(r.get(name) == value for name, value in equals.items())]
+
+    def close(self) -> None:
+        """Nothing to give back."""
+
+
+class Writer:
+    """A writer that meets these errors first."""
+
+    identity = Identity(provider="azure_openai", model="gpt-5-mini")
+
+    def __init__(self, *errors: Exception, metered: bool = True) -> None:
+        self.metered = metered
+        self._errors = list(errors)
+
+    def __call__(self, _: Prompt, /) -> Completion:
+        if self._errors:
+            raise self._errors.pop(0)
+        return REPLY
+
+
+def spans_of(
+    writer: Writer, *, times: int = 1, fails: type[Exception] | None = None, budget: float = 9.0
+) -> list[Span]:
+    """The spans of as many like calls, the last of which may be bound to fail."""
+    catcher = SpanCatcher()
+    calls = Calls(CallSettings(retries=1), sleep=lambda _: None)
+    ledger = Ledger(Memory(), run_id="r", budget_usd=budget)
+    free = complete_terms(Services())
+    terms = Terms(
+        port="complete",
+        reserve_usd=lambda _: 1.0,
+        cost_usd=free.cost_usd,
+        encode=free.encode,
+        decode=free.decode,
+    )
+    guarded = Guarded(writer, terms, calls, lambda: ledger)
+    with tracing(catcher):
+        for _ in range(times):
+            if fails is None:
+                guarded(PROMPT)
+            else:
+                with pytest.raises(fails):
+                    guarded(PROMPT)
+    assert "canary" not in repr(catcher.spans)
+    return catcher.spans
+
+
+def test_call_that_replies_tells_adapter_tokens_and_cost() -> None:
+    (found,) = spans_of(Writer())
+    assert found.name == "call"
+    assert found.fields == {
+        "service": "complete",
+        "provider": "azure_openai",
+        "model": "gpt-5-mini",
+        "metered": True,
+        "outcome": "ok",
+        "attempts": 1,
+        "tokens_input": 400,
+        "tokens_cached_input": 300,
+        "tokens_output": 50,
+        "cost_usd": 0.25,
+    }
+    assert found.error is None
+
+
+def test_call_answered_from_memory_is_replayed_and_costs_nothing() -> None:
+    paid, replayed = spans_of(Writer(), times=2)
+    assert paid.fields["outcome"] == "ok"
+    assert replayed.fields["outcome"] == "replayed"
+    assert {"attempts", "cost_usd", "tokens_input"}.isdisjoint(replayed.fields)
+
+
+def test_call_of_a_port_on_this_machine_is_never_replayed() -> None:
+    found = spans_of(Writer(metered=False), times=2)
+    assert [one.fields["outcome"] for one in found] == ["ok", "ok"]
+    assert [one.fields["metered"] for one in found] == [False, False]
+
+
+def test_call_that_is_made_again_tells_the_attempt_that_failed() -> None:
+    (found,) = spans_of(Writer(ProviderUnavailable("canary 503", retry_after_seconds=2)))
+    assert (found.fields["outcome"], found.fields["attempts"]) == ("ok", 2)
+    (moment,) = found.moments
+    assert moment.name == "attempt_failed"
+    assert moment.fields == {"attempt": 1, "error": "ProviderUnavailable", "wait_seconds": 2.0}
+
+
+@pytest.mark.parametrize(
+    ("errors", "outcome", "attempts"),
+    [
+        ([ProviderUnavailable("canary")] * 2, "unavailable", 2),
+        ([ProviderRefused("canary")], "refused", 1),
+        ([ModelBroken("canary")], "unavailable", 1),
+        ([RuntimeError("canary")], "failed", 1),
+    ],
+)
+def test_call_that_fails_tells_how_by_the_type_of_its_error(
+    errors: list[Exception], outcome: str, attempts: int
+) -> None:
+    (found,) = spans_of(Writer(*errors), fails=type(errors[0]))
+    assert (found.fields["outcome"], found.fields["attempts"]) == (outcome, attempts)
+    assert found.error == type(errors[0]).__name__
+    assert "cost_usd" not in found.fields
+
+
+def test_call_beyond_the_budget_is_not_made_and_says_so() -> None:
+    (found,) = spans_of(Writer(), fails=BudgetSpent, budget=0.5)
+    assert found.fields["outcome"] == "budget_spent"
+    assert "attempts" not in found.fields
+
+
+def test_call_span_where_telemetry_is_off_lets_errors_through() -> None:
+    with pytest.raises(ProviderRefused), call_span("complete", Writer()):
+        raise ProviderRefused("no")
