@@ -9,6 +9,7 @@ def azure_handlers() -> list[Handler]:
 
 from __future__ import annotations
 
+import contextlib
 from typing import TYPE_CHECKING
 
 import pytest
@@ -22,17 +23,27 @@ if TYPE_CHECKING:
     from azure_server.server import Handler
 
 
+@contextlib.contextmanager
+def served(*handlers: Handler) -> Iterator[AzureServer]:
+    """Within the block these services run, and the vendors' clients trust them.
+
+    Raises:
+        AssertionError: at the end, where a service was sent what it would refuse; who means to do
+            so clears `invalid`.
+    """
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in certificates().environment.items():
+            patch.setenv(name, value)
+        with AzureServer(handlers).running() as server:
+            yield server
+            assert server.invalid == []
+
+
 @pytest.fixture
-def azure_server(
-    azure_handlers: Sequence[Handler], monkeypatch: pytest.MonkeyPatch
-) -> Iterator[AzureServer]:
+def azure_server(azure_handlers: Sequence[Handler]) -> Iterator[AzureServer]:
     """A running server with the module's handlers, which the vendors' clients trust.
 
-    The test fails where a service was sent what it would refuse; one that means to do so clears
-    `azure_server.invalid`.
+    The test fails where a service was sent what it would refuse.
     """
-    for name, value in certificates().environment.items():
-        monkeypatch.setenv(name, value)
-    with AzureServer(azure_handlers).running() as server:
+    with served(*azure_handlers) as server:
         yield server
-        assert server.invalid == []

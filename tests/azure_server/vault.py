@@ -38,7 +38,9 @@ class VaultService:
         disabled: frozenset[str] = frozenset(),
         resource: str = VAULT,
     ) -> None:
-        self._secrets, self._disabled, self._resource = dict(secrets), disabled, resource
+        # A vault knows names without their case.
+        self._secrets = {name.lower(): value for name, value in secrets.items()}
+        self._disabled, self._resource = {name.lower() for name in disabled}, resource
         self.challenges = 0
 
     def handle(self, request: Recorded) -> Reply:
@@ -52,7 +54,7 @@ class VaultService:
             raise InvalidRequest(f"unknown parameters in {sorted(request.query)}")
         if request.headers.get("authorization") != f"Bearer {token_for(VAULT)}":
             return self._challenge()
-        name = path[1]
+        name = path[1].lower()
         if name in self._disabled:
             return _error(403, "Forbidden", {"code": "SecretDisabled"})
         if name not in self._secrets:

@@ -3,18 +3,51 @@
 from __future__ import annotations
 
 import dataclasses
+import traceback
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from azure_server.faults import SERVER_WORDS
+from azure_server.faults import Fault as ServerFault
 from liftwright.domain import Identity, fingerprint
+from liftwright.errors import ModelBroken, ProviderError, ProviderRefused, ProviderUnavailable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from azure_server.server import AzureServer
+
 THREADS = 8
+
+# What people and programs write, and no adapter may stumble over.
+ODD_TEXTS = {
+    "empty": "",
+    "blank": "  \n\t ",
+    "emoji": "Zelte ⛺ für 👩‍👩‍👧 und 🏔️",
+    "right to left": "مرحبا بكم في متجرنا, שלום",
+    "control": "a\x00b\x1b[31m",
+    "half a character": "half an emoji \ud83d here",
+    "100 kB": "A jacket that keeps the rain out. " * 3000,
+}
+
+# How a service over the wire goes wrong, and what that amounts to: None is either of the two.
+WIRE_FAULTS: dict[str, tuple[ServerFault, type[ProviderError] | None]] = {
+    "stranger": (ServerFault(kind="status", status=401), ProviderRefused),
+    "forbidden": (ServerFault(kind="status", status=403), ProviderRefused),
+    "not there": (ServerFault(kind="status", status=404), ProviderRefused),
+    "overload": (ServerFault(kind="status", status=429), ProviderUnavailable),
+    "server fault": (ServerFault(kind="status", status=500), ProviderUnavailable),
+    "out of service": (ServerFault(kind="status", status=503), ProviderUnavailable),
+    "lost connection": (ServerFault(kind="reset"), ProviderUnavailable),
+    "cut answer": (ServerFault(kind="cut"), ProviderUnavailable),
+    "broken JSON": (ServerFault(kind="malformed"), None),
+    "page": (ServerFault(kind="html"), None),
+    "other answer": (ServerFault(kind="wrong_schema"), None),
+    "no answer": (ServerFault(kind="empty"), None),
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,6 +107,48 @@ def check_frozen(reply: object) -> None:
     name = dataclasses.fields(reply)[0].name
     with pytest.raises(dataclasses.FrozenInstanceError):
         setattr(reply, name, getattr(reply, name))
+
+
+def wire_faults(
+    server: AzureServer, route_prefix: str, make: Callable[[], Any]
+) -> dict[str, Fault]:
+    """The faults of a service under a route, for the rig of its adapter."""
+
+    def arranging(fault: ServerFault) -> Callable[[], Any]:
+        def arrange() -> Any:
+            server.script(route_prefix, [fault])
+            return make()
+
+        return arrange
+
+    return {
+        name: Fault(arrange=arranging(fault), error=error or ProviderError)
+        for name, (fault, error) in WIRE_FAULTS.items()
+    }
+
+
+def check_faults(rig: Rig, request: Any, *canaries: str) -> None:
+    """Whatever fails leaves as one of two errors, in our words, after one attempt.
+
+    Args:
+        rig: whose faults are tried, one after the other.
+        request: what is asked for.
+        canaries: parts of the request, which no error may repeat.
+    """
+    hidden = (SERVER_WORDS, *canaries, *((rig.secret,) if rig.secret else ()))
+    for name, fault in rig.faults.items():
+        port = fault.arrange()
+        before = rig.calls() if rig.calls else 0
+        with pytest.raises(fault.error) as caught:
+            port(request)
+        assert isinstance(caught.value, ProviderUnavailable | ProviderRefused | ModelBroken), name
+        told = str(caught.value)
+        assert told.strip(), name
+        assert not [canary for canary in hidden if canary in told], name
+        assert not rig.secret or rig.secret not in "".join(
+            traceback.format_exception(caught.value)
+        ), name
+        assert rig.calls is None or rig.calls() - before == 1, f"{name}: asked again by itself"
 
 
 def in_threads(call: Callable[[Any], Any], requests: Sequence[Any]) -> list[Any]:

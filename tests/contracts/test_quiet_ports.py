@@ -1,4 +1,4 @@
-"""The contracts of `secrets`, `telemetry` and `track`: ports that a run may not notice."""
+"""The contracts of `telemetry` and `track`: ports that a run may not notice."""
 
 from __future__ import annotations
 
@@ -8,27 +8,16 @@ from typing import TYPE_CHECKING
 import pytest
 
 from contracts.promises import in_threads
-from liftwright.adapters.environment import EnvironmentSecrets
 from liftwright.adapters.silent import JsonTrack, NoTelemetry
 from liftwright.ports import Span
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from liftwright.ports import Secrets, SpanField, Telemetry, Track
+    from liftwright.ports import SpanField, Telemetry, Track
 
-VALUE = "canary-secret-91ac"
-KNOWN = {"SOME_KEY": VALUE, "EMPTY": ""}
-
-SECRETS = {"environment": lambda: EnvironmentSecrets(KNOWN)}
 TELEMETRY = {"off": NoTelemetry}
 TRACKERS = {"json": JsonTrack}
-
-
-@pytest.fixture(params=SECRETS.values(), ids=SECRETS)
-def secrets(request: pytest.FixtureRequest) -> Secrets:
-    made: Secrets = request.param()
-    return made
 
 
 @pytest.fixture(params=TELEMETRY.values(), ids=TELEMETRY)
@@ -41,23 +30,6 @@ def telemetry(request: pytest.FixtureRequest) -> Telemetry:
 def track(request: pytest.FixtureRequest) -> Track:
     made: Track = request.param()
     return made
-
-
-def test_secrets_gives_the_value_of_a_name(secrets: Secrets) -> None:
-    assert secrets("SOME_KEY") == VALUE
-
-
-@pytest.mark.parametrize("name", ["EMPTY", "UNKNOWN", "", "some_key"])
-def test_secrets_without_a_value_gives_none(secrets: Secrets, name: str) -> None:
-    assert secrets(name) is None
-
-
-def test_secrets_shows_no_value_in_its_representation(secrets: Secrets) -> None:
-    assert VALUE not in f"{secrets} {secrets!r}"
-
-
-def test_secrets_answers_from_threads(secrets: Secrets) -> None:
-    assert in_threads(secrets, ["SOME_KEY", "UNKNOWN"] * 20) == [VALUE, None] * 20
 
 
 def finished(**fields: SpanField) -> Span:

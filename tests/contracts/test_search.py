@@ -14,15 +14,15 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from azure_server.faults import SERVER_WORDS
+from azure_server.fixtures import served
 from azure_server.search import KEY, SearchService
-from azure_server.server import AzureServer
-from azure_server.tls import certificates
-from contracts.promises import check_frozen, in_threads
+from contracts.promises import ODD_TEXTS, WIRE_FAULTS, check_frozen, in_threads
 from liftwright.adapters.azure_search import AzurePassageSearch, AzureSearchIndex
 from liftwright.adapters.embedded_embed import MiniLmEmbed
 from liftwright.adapters.embedded_search import EmbeddedIndex, EmbeddedSearch
 from liftwright.domain import Document, Identity, Passage, Query, Section
-from liftwright.errors import ProviderError, ProviderRefused
+from liftwright.errors import ProviderError, ProviderRefused, ProviderUnavailable
 from liftwright.settings import AzureSearch
 from liftwright.wiring import SearchAdapter
 
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
+    from azure_server.server import AzureServer
     from liftwright.ports import IndexReport, Search
 
 
@@ -41,11 +42,13 @@ class SearchRig:
         make: the same service each time, and the same index behind it.
         lose: makes the service's index unreadable.
         metered: whether its calls cost money or leave the machine.
+        server: where it is reached over the wire.
     """
 
     make: Callable[[], SearchAdapter]
     lose: Callable[[], None]
     metered: bool = False
+    server: AzureServer | None = None
 
 
 def document(name: str, *paragraphs: str, **fields: object) -> Document:
@@ -93,12 +96,7 @@ def embedded(folder: Path) -> Iterator[SearchRig]:
 
 def azure(_: Path) -> Iterator[SearchRig]:
     service = SearchService()
-    with (
-        pytest.MonkeyPatch.context() as patch,
-        AzureServer([service]).running() as server,
-    ):
-        for name, value in certificates().environment.items():
-            patch.setenv(name, value)
+    with served(service) as server:
         config, embed = AzureSearch(endpoint=server.url), MiniLmEmbed()
 
         def make() -> SearchAdapter:
@@ -109,8 +107,7 @@ def azure(_: Path) -> Iterator[SearchRig]:
                 ),
             )
 
-        yield SearchRig(make=make, lose=service.indexes.clear, metered=True)
-        assert server.invalid == []
+        yield SearchRig(make=make, lose=service.indexes.clear, metered=True, server=server)
 
 
 ADAPTERS = {"embedded": embedded, "azure": azure}
@@ -257,7 +254,9 @@ def test_search_raises_what_is_for_the_audience_and_drops_nobody(rig: SearchRig)
     assert next(p.score for p in raised if p.document_id == "sale") > scores["sale"]
 
 
-@pytest.mark.parametrize("text", ["", "?!", "ÄÖÜ ⛺", "x" * 5000, 'title:"boots" OR *:* +-&&'])
+@pytest.mark.parametrize(
+    "text", [*ODD_TEXTS.values(), "?!", "x" * 5000, 'title:"boots" OR *:* +-&&']
+)
 def test_search_with_odd_text_is_answered(rig: SearchRig, text: str) -> None:
     assert len(search(rig)(Query(text=text, top_k=2))) <= 2
 
@@ -278,6 +277,27 @@ def test_search_in_an_index_that_is_lost_raises_a_provider_error(rig: SearchRig)
         rig.make().search(name)(Query(text="CANARY", top_k=3))
     assert isinstance(caught.value, ProviderError)
     assert "CANARY" not in str(caught.value)
+
+
+@pytest.mark.parametrize("rig", [azure], ids=["azure"], indirect=True)
+@pytest.mark.parametrize("fault", WIRE_FAULTS)
+def test_search_that_fails_raises_a_provider_error_in_our_words(rig: SearchRig, fault: str) -> None:
+    asked = search(rig)
+    kind, error = WIRE_FAULTS[fault]
+    assert rig.server is not None
+    before = len(rig.server.requests)
+    rig.server.script("/indexes", [kind])
+    with pytest.raises(error or ProviderError) as caught:
+        asked(Query(text="CANARY boots", top_k=3))
+    assert isinstance(caught.value, ProviderUnavailable | ProviderRefused)
+    assert not [word for word in ("CANARY", SERVER_WORDS, KEY) if word in str(caught.value)]
+    assert len(rig.server.requests) == before + 1, "asked again by itself"
+    assert asked(Query(text="boots", top_k=3))
+
+
+def test_repr_shows_no_secret(rig: SearchRig) -> None:
+    asked, service = search(rig), rig.make()
+    assert KEY not in f"{asked!r} {vars(asked)!r} {asked.identity!r} {service!r}"
 
 
 # ── Both ──────────────────────────────────────────────────────────────────────────────────────

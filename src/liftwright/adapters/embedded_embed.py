@@ -109,7 +109,8 @@ class MiniLmEmbed:
 
         with _loading:
             model = _load(self._model or find_model(), self._tokenizer)
-        encodings = model.tokenizer.encode_batch(list(texts))
+        # The tokenizer takes no half of a broken emoji.
+        encodings = model.tokenizer.encode_batch([_readable(text) for text in texts])
         vectors = np.zeros((len(texts), DIMENSIONS), dtype=np.float32)
 
         def fill(rows: list[int]) -> None:
@@ -125,6 +126,10 @@ class MiniLmEmbed:
             for rows in batches:
                 fill(rows)
         return vectors
+
+
+def _readable(text: str) -> str:
+    return text.encode("utf-8", "replace").decode()
 
 
 def cut_batches(lengths: Sequence[int]) -> Iterator[list[int]]:
