@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 
-from liftwright.domain import Completion, Finding, Passage, Prompt, from_json, to_json
+from liftwright.domain import Completion, Finding, Opinion, Passage, Prompt, from_json, to_json
 from liftwright.errors import BudgetSpent, ProviderError, ProviderRefused
 from liftwright.ledger import Terms
 from liftwright.spans import span
@@ -191,6 +191,28 @@ def search_terms() -> Terms[tuple[Passage, ...]]:
         encode=to_json,
         decode=lambda value: _records(Passage, value),
     )
+
+
+def shield_terms() -> Terms[bool]:
+    """The terms of who looks for attacks in documents."""
+    return Terms(port="shield", reserve_usd=_free, cost_usd=_free, encode=to_json, decode=_flag)
+
+
+def judge_terms() -> Terms[Opinion]:
+    """The terms of who gives a second opinion."""
+    return Terms(
+        port="judge",
+        reserve_usd=_free,
+        cost_usd=_free,
+        encode=to_json,
+        decode=lambda value: from_json(Opinion, value),
+    )
+
+
+def _flag(value: object) -> bool:
+    if not isinstance(value, bool):
+        raise ValueError(f"true or false expected, found {type(value).__name__}")  # noqa: TRY004 - as `from_json`
+    return value
 
 
 def _free(_: object) -> float:

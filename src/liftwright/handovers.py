@@ -10,13 +10,20 @@ from liftwright.domain import Claim, Variant  # noqa: TC001 - the same
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Indexed:
-    """index.json: the index, and the documents that may not be used on the run's day."""
+    """index.json: the index, and the documents that are not in use.
+
+    Attributes:
+        excluded: those that may not be used on the run's day.
+        skipped: what could not be read, a message for each.
+        blocked: those that the shield takes for attacks on a language model; not indexed.
+    """
 
     name: str
     documents: int
     paragraphs: int
     excluded: tuple[str, ...]
     skipped: tuple[str, ...] = ()
+    blocked: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,6 +54,21 @@ class VariantClaims:
     variant_id: str
     score: float
     claims: tuple[Claim, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VariantOpinion:
+    """opinions.json, one entry: what a second judge says of a variant's claims.
+
+    Attributes:
+        judge: who it is, in one word.
+        grounded, ungrounded_share: as `Opinion`; None where there was no usable answer.
+    """
+
+    variant_id: str
+    judge: str
+    grounded: bool | None
+    ungrounded_share: float | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -15,7 +15,7 @@ from dataclasses import asdict, replace
 from functools import partial
 from typing import TYPE_CHECKING
 
-from liftwright.agents import generation, grounding, reporting, retrieval, safety
+from liftwright.agents import generation, grounding, reporting, retrieval, safety, shielding
 from liftwright.agents.experimentation import Assignment, assign, design_experiment, measure
 from liftwright.agents.segmentation import Segmentation, segment_customers
 from liftwright.calls import at_once
@@ -37,6 +37,7 @@ from liftwright.handovers import (
     Observed,
     Sending,
     VariantClaims,
+    VariantOpinion,
     Variants,
 )
 from liftwright.log import event
@@ -45,6 +46,7 @@ from liftwright.tables import REJECTED
 
 if TYPE_CHECKING:
     from liftwright.agents.generation import Draft
+    from liftwright.domain import Document
     from liftwright.settings import Settings
 
 
@@ -79,8 +81,9 @@ def segment(work: Work) -> str:
 
 def index(work: Work) -> str:
     """The approved content, searchable; documents that are not valid today are listed."""
-    report = work.index(work.corpus.documents)
-    excluded = invalid_on(work.corpus.documents, work.run.valid_on)
+    documents, blocked = shielded(work, work.corpus.documents)
+    report = work.index(documents)
+    excluded = invalid_on(documents, work.run.valid_on)
     if excluded:
         ids = [document.document_id for document in excluded]
         event("documents_excluded", agent="retrieval", level="warning", documents=ids)
@@ -92,6 +95,7 @@ def index(work: Work) -> str:
             paragraphs=report.paragraphs,
             excluded=tuple(document.document_id for document in excluded),
             skipped=work.corpus.skipped,
+            blocked=blocked,
         ),
     )
     return f"Indexed {report.documents} documents successfully. {len(report.errors)} errors."
@@ -100,15 +104,20 @@ def index(work: Work) -> str:
 def retrieve(work: Work) -> str:
     """For each segment the approved passages that fit it."""
     indexed = work.folder.read("index.json", Indexed)
+    documents = tuple(
+        document
+        for document in work.corpus.documents
+        if document.document_id not in indexed.blocked
+    )
     # The index may have been removed since; making it again costs nothing where it is whole.
-    work.index(work.corpus.documents)
+    work.index(documents)
     search = retrieval.CachedRetriever(work.search(indexed.name))
     segments = work.folder.read("segments.json", Segmentation).segments
     passages = {
         one.label: retrieval.retrieve(
             one,
             search,
-            documents=work.corpus.documents,
+            documents=documents,
             config=work.settings.experiment.retrieval,
             excluded=indexed.excluded,
         )
@@ -181,20 +190,35 @@ def screen(work: Work) -> str:
     variants = work.folder.read("variants.json", Variants).all
     approvals = {approval.variant_id: approval for approval in read_approvals(work)}
     policy, decisions, records = work.settings.safety, [], []
+    claims = {
+        entry.variant_id: entry.claims
+        for entry in work.folder.read_list("claims.json", VariantClaims)
+    }
+    judge = work.judge
 
-    def decide(variant: Variant) -> SafetyDecision:
-        return safety.screen_variant(
+    def decide(variant: Variant) -> tuple[SafetyDecision, VariantOpinion | None]:
+        decision = safety.screen_variant(
             variant,
             work.screen,
             policy,
             decided_at=utc_now(),
             approval_required=work.settings.experiment.approval.required,
         )
+        # The control claims nothing, and has no sources.
+        if judge is None or variant.variant_id not in claims:
+            return decision, None
+        return safety.second_opinion(decision, variant, claims[variant.variant_id], judge)
 
     # What screens on this machine has all its processors already.
-    workers = work.settings.services.calls.concurrency if work.screen.metered else 1
+    asks_outside = work.screen.metered or (judge is not None and judge.metered)
+    workers = work.settings.services.calls.concurrency if asks_outside else 1
     screened = at_once([partial(decide, variant) for variant in variants], workers)
-    for variant, decision in zip(variants, screened, strict=True):
+    if judge is not None:
+        work.folder.write("opinions.json", [opinion for _, opinion in screened if opinion])
+    else:
+        # Of an earlier process, before the switch was set back.
+        work.folder.file("opinions.json").unlink(missing_ok=True)
+    for variant, (decision, _) in zip(variants, screened, strict=True):
         taken = [decision]
         approval = approvals.get(variant.variant_id)
         if (
@@ -292,7 +316,11 @@ STAGES = (
         inputs=("content", "valid_documents"),
         writes=("index.json",),
         settings=lambda w: without_paths(_of(w.settings.experiment.content)),
-        ports=lambda w: (w.ports.index.identity, w.ports.embed.identity),
+        ports=lambda w: (
+            w.ports.index.identity,
+            w.ports.embed.identity,
+            *((w.ports.shield.identity,) if w.ports.shield else ()),
+        ),
     ),
     Stage(
         name="retrieve",
@@ -329,10 +357,13 @@ STAGES = (
     Stage(
         name="screen",
         run=screen,
-        reads=("variants.json", "approvals.json"),
-        writes=("decisions.json",),
+        reads=("variants.json", "claims.json", "approvals.json"),
+        writes=("decisions.json", "opinions.json"),
         settings=lambda w: (_of(w.settings.safety), _of(w.settings.experiment.approval)),
-        ports=lambda w: (w.ports.screen.identity,),
+        ports=lambda w: (
+            w.ports.screen.identity,
+            *((w.ports.judge.identity,) if w.ports.judge else ()),
+        ),
     ),
     Stage(
         name="assign",
@@ -375,6 +406,21 @@ STAGES = (
     ),
 )
 MEASURING = tuple(stage for stage in STAGES if stage.name in ("observe", "measure", "report"))
+
+
+def shielded(
+    work: Work, documents: tuple[Document, ...]
+) -> tuple[tuple[Document, ...], tuple[str, ...]]:
+    """The documents that may be indexed, and the ids of those that the shield keeps out."""
+    shield = work.shield
+    if shield is None:
+        return documents, ()
+    return shielding.shield_documents(
+        documents,
+        shield,
+        skip=work.settings.experiment.content.on_bad_documents == "skip",
+        workers=work.settings.services.calls.concurrency,
+    )
 
 
 def read_approvals(work: Work) -> tuple[Approval, ...]:

@@ -23,9 +23,11 @@ if TYPE_CHECKING:
         Document,
         Finding,
         Identity,
+        Opinion,
         Passage,
         Prompt,
         Query,
+        Sourced,
         Table,
     )
 
@@ -101,6 +103,22 @@ class Screen(Port, Protocol):
 
     def __call__(self, request: str, /) -> tuple[Finding, ...]:
         """One finding for each of the four categories; any of another check blocks."""
+        ...
+
+
+class Shield(Port, Protocol):
+    """Looks in a document for orders to the language model that reads it."""
+
+    def __call__(self, request: str, /) -> bool:
+        """Whether the text holds an attack."""
+        ...
+
+
+class Judge(Port, Protocol):
+    """Gives a second opinion on whether a text is borne out by its sources."""
+
+    def __call__(self, request: Sourced, /) -> Opinion:
+        """The opinion."""
         ...
 
 
@@ -249,6 +267,8 @@ class Ports:
         search: makes the port for an index by the index's name.
         engine: opens an engine; who opens it closes it.
         store: opens the store of the ledger; who opens it closes it.
+        shield: looks for attacks in the approved content; None where it is switched off.
+        judge: gives a second opinion on variants; None where it is switched off.
     """
 
     complete: Complete
@@ -261,3 +281,5 @@ class Ports:
     secrets: Secrets
     telemetry: Telemetry
     track: Track
+    shield: Shield | None = None
+    judge: Judge | None = None

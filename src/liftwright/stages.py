@@ -15,7 +15,15 @@ from typing import TYPE_CHECKING
 from liftwright import content as contents
 from liftwright.calls import Calls
 from liftwright.domain import Identity, Run, StageRun, fingerprint, utc_now
-from liftwright.guard import Guarded, call_span, complete_terms, screen_terms, search_terms
+from liftwright.guard import (
+    Guarded,
+    call_span,
+    complete_terms,
+    judge_terms,
+    screen_terms,
+    search_terms,
+    shield_terms,
+)
 from liftwright.ledger import Ledger
 from liftwright.log import event, within
 from liftwright.runs import RunFolder, code_fingerprint, digest_file
@@ -28,12 +36,23 @@ if TYPE_CHECKING:
 
     from liftwright.audit import AuditLog
     from liftwright.content import Corpus
-    from liftwright.domain import Completion, Document, Finding, Passage, Prompt, Query
+    from liftwright.domain import (
+        Completion,
+        Document,
+        Finding,
+        Opinion,
+        Passage,
+        Prompt,
+        Query,
+        Sourced,
+    )
     from liftwright.ports import IndexReport, Observe, Ports, Store
     from liftwright.settings import Settings
     from liftwright.tables import CustomersReport
 
 DONE, UNFINISHED = "done", "unfinished"
+NO_RUN = "no-run"
+"""Who pays, in the ledger, for what is asked outside of a run."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -155,10 +174,12 @@ class Work:
         with self._ledger_lock:
             if self._ledger is None:
                 self._store = self.ports.store()
+                is_run = "run" in self.__dict__
                 self._ledger = Ledger(
                     self._store,
-                    run_id=self.run.run_id,
-                    budget_usd=self.settings.services.budget_usd,
+                    run_id=self.run.run_id if is_run else NO_RUN,
+                    # A budget is a run's.
+                    budget_usd=self.settings.services.budget_usd if is_run else None,
                     refresh=self._refresh,
                 )
             return self._ledger
@@ -183,6 +204,20 @@ class Work:
     def screen(self) -> Guarded[str, tuple[Finding, ...]]:
         """The screener."""
         return Guarded(self.ports.screen, screen_terms(), self.calls, lambda: self.ledger)
+
+    @property
+    def shield(self) -> Guarded[str, bool] | None:
+        """Who looks for attacks in documents; None where that is switched off."""
+        if self.ports.shield is None:
+            return None
+        return Guarded(self.ports.shield, shield_terms(), self.calls, lambda: self.ledger)
+
+    @property
+    def judge(self) -> Guarded[Sourced, Opinion] | None:
+        """Who gives a second opinion; None where that is switched off."""
+        if self.ports.judge is None:
+            return None
+        return Guarded(self.ports.judge, judge_terms(), self.calls, lambda: self.ledger)
 
     def index(self, documents: tuple[Document, ...]) -> IndexReport:
         """Make exactly these documents searchable; asked again, it goes on where it stopped."""

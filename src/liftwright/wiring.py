@@ -19,20 +19,24 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from pathlib import Path
 
+    from liftwright.adapters.azure_content_safety_service import Service
     from liftwright.ports import (
         Complete,
         Embed,
         Engine,
         Index,
+        Judge,
         Observe,
         Screen,
         Search,
         Secrets,
+        Shield,
         Store,
         Telemetry,
         Track,
     )
     from liftwright.settings import AzureOpenAI, Settings
+    from liftwright.settings.azure import AzureContentSafety
     from liftwright.tables import Tables
 
 B = TypeVar("B")
@@ -102,6 +106,8 @@ def make_ports(root: Path, settings: Settings, variables: Mapping[str, str]) -> 
         secrets=secrets,
         telemetry=_pick("telemetry", names.telemetry)(site),
         track=_pick("track", names.track)(site),
+        shield=_prompt_shields(site),
+        judge=_groundedness(site),
     )
 
 
@@ -238,6 +244,31 @@ def _azure_content_safety(site: Site) -> Screen:
         credential=credential,
         timeout_seconds=site.settings.services.calls.timeout_seconds.screen,
     )
+
+
+def _prompt_shields(site: Site) -> Shield | None:
+    options = site.settings.services.azure_content_safety
+    if options is None or not options.prompt_shields:
+        return None
+    from liftwright.adapters.azure_content_safety import AzurePromptShields
+
+    return AzurePromptShields(_content_safety(site, options))
+
+
+def _groundedness(site: Site) -> Judge | None:
+    options = site.settings.services.azure_content_safety
+    if options is None or not options.groundedness:
+        return None
+    from liftwright.adapters.azure_content_safety import AzureGroundedness
+
+    return AzureGroundedness(_content_safety(site, options))
+
+
+def _content_safety(site: Site, options: AzureContentSafety) -> Service:
+    from liftwright.adapters.azure_content_safety_service import Service
+
+    key, credential = _access(site, options.api_key_secret, "azure_content_safety")
+    return Service(options, key, credential, site.settings.services.calls.timeout_seconds.screen)
 
 
 def _key_vault(site: Site) -> Secrets:

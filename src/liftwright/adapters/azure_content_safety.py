@@ -5,11 +5,10 @@ What an answer leaves open is refused, never taken for harmless.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from liftwright.adapters.azure_content_safety_service import NAME, Service, pieces
-from liftwright.domain import CATEGORIES, Finding, Identity, fingerprint
+from liftwright.domain import CATEGORIES, Finding, Opinion, fingerprint
 from liftwright.errors import ProviderRefused
 
 if TYPE_CHECKING:
@@ -17,11 +16,11 @@ if TYPE_CHECKING:
 
     from azure.core.credentials import TokenCredential
 
+    from liftwright.domain import Sourced
     from liftwright.settings.azure import AzureContentSafety
 
 BLOCKLIST = "blocklist"
 
-_PROVIDER = "azure_content_safety"
 _CODE_VERSION = "1"
 # Limits of the service, in code points; the vendor's client does not check them.
 _MOST_ANALYSED, _MOST_SHIELDED, _MOST_GROUNDED, _MOST_SOURCES = 10_000, 10_000, 7_500, 55_000
@@ -69,11 +68,7 @@ class AzureContentSafetyScreen:
         self._levels = _LEVELS[config.output_type]
         self._service = Service(config, api_key, credential, timeout_seconds)
         rest = fingerprint(_CODE_VERSION, config.output_type, sorted(config.blocklists))[:12]
-        self.identity = Identity(
-            provider=_PROVIDER,
-            model=self._service.host,
-            version=f"{config.api_version}-{rest}",
-        )
+        self.identity = self._service.identity(f"{config.api_version}-{rest}")
 
     def __call__(self, request: str, /) -> tuple[Finding, ...]:
         """The findings of a text of any length; of one that is cut, the worst of each category.
@@ -129,42 +124,26 @@ class AzureContentSafetyScreen:
 
 
 class AzurePromptShields:
-    """Looks for instructions to a language model in a document; behind a switch, off by default.
+    """The port `shield`: looks for orders to a language model in a document of any length.
 
     Args:
-        config: the resource.
-        api_key: None where a credential is given.
-        credential: None where a key is given.
-        timeout_seconds: how long one request may take.
+        service: the resource.
     """
 
     metered = True
 
-    def __init__(
-        self,
-        config: AzureContentSafety,
-        *,
-        api_key: str | None = None,
-        credential: TokenCredential | None = None,
-        timeout_seconds: float,
-    ) -> None:
-        self._service = Service(config, api_key, credential, timeout_seconds)
-        self.identity = Identity(
-            provider=_PROVIDER,
-            model=self._service.host,
-            version=f"shieldPrompt-{_SHIELD_VERSION}-{_CODE_VERSION}",
-        )
+    def __init__(self, service: Service) -> None:
+        self._service = service
+        self.identity = service.identity(f"shieldPrompt-{_SHIELD_VERSION}-{_CODE_VERSION}")
 
-    def shield(self, text: str) -> bool:
+    def __call__(self, request: str, /) -> bool:
         """Whether a document holds an attack.
 
         Raises:
             ProviderUnavailable: on a time-out, an overload, a lost connection or a broken answer.
             ProviderRefused: on credentials, a bad request, or an answer that does not say.
         """
-        return any(self._attacks(text[a:b]) for a, b in pieces(text, _MOST_SHIELDED))
-
-    __call__ = shield
+        return any(self._attacks(request[a:b]) for a, b in pieces(request, _MOST_SHIELDED))
 
     def _attacks(self, document: str) -> bool:
         body = {"userPrompt": "", "documents": [document]}
@@ -177,47 +156,22 @@ class AzurePromptShields:
         return attack
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SecondOpinion:
-    """What groundedness detection says of a text.
-
-    Attributes:
-        grounded: whether every part of the text is borne out by the sources.
-        ungrounded_share: the part of the text, by length, that is not; in [0, 1].
-    """
-
-    grounded: bool
-    ungrounded_share: float
-
-
 class AzureGroundedness:
-    """A second opinion on whether a text is borne out by its sources; a switch, off by default.
+    """The port `judge`: a second opinion on whether a text is borne out by its sources.
 
     Args:
-        config: the resource.
-        api_key: None where a credential is given.
-        credential: None where a key is given.
-        timeout_seconds: how long one request may take.
+        service: the resource.
     """
 
     metered = True
 
-    def __init__(
-        self,
-        config: AzureContentSafety,
-        *,
-        api_key: str | None = None,
-        credential: TokenCredential | None = None,
-        timeout_seconds: float,
-    ) -> None:
-        self._service = Service(config, api_key, credential, timeout_seconds)
-        self.identity = Identity(
-            provider=_PROVIDER,
-            model=self._service.host,
-            version=f"detectGroundedness-{_GROUNDEDNESS_VERSION}-{_CODE_VERSION}",
+    def __init__(self, service: Service) -> None:
+        self._service = service
+        self.identity = service.identity(
+            f"detectGroundedness-{_GROUNDEDNESS_VERSION}-{_CODE_VERSION}"
         )
 
-    def __call__(self, text: str, sources: Sequence[str], /) -> SecondOpinion:
+    def __call__(self, request: Sourced, /) -> Opinion:
         """The service's opinion; a text without sources is ungrounded and is not sent.
 
         Raises:
@@ -225,25 +179,25 @@ class AzureGroundedness:
             ProviderRefused: on credentials, a bad request, sources that are longer than the
                 service takes, or an answer that does not say.
         """
-        given = [source for source in sources if source.strip()]
+        given = [source for source in request.sources if source.strip()]
         length = sum(map(len, given))
         if length > _MOST_SOURCES:
             raise ProviderRefused(
                 f"{NAME}: groundedness: found sources of {length} characters, "
                 f"allowed: {_MOST_SOURCES}"
             )
-        spans = list(pieces(text, _MOST_GROUNDED))
+        spans = list(pieces(request.text, _MOST_GROUNDED))
         if not given or not spans:
             empty = not spans
-            return SecondOpinion(grounded=empty, ungrounded_share=0.0 if empty else 1.0)
-        opinions = [(b - a, self._opinion(text[a:b], given)) for a, b in spans]
+            return Opinion(grounded=empty, ungrounded_share=0.0 if empty else 1.0)
+        opinions = [(b - a, self._opinion(request.text[a:b], given)) for a, b in spans]
         whole = sum(size for size, _ in opinions)
-        return SecondOpinion(
+        return Opinion(
             grounded=all(opinion.grounded for _, opinion in opinions),
             ungrounded_share=sum(s * opinion.ungrounded_share for s, opinion in opinions) / whole,
         )
 
-    def _opinion(self, text: str, sources: list[str]) -> SecondOpinion:
+    def _opinion(self, text: str, sources: list[str]) -> Opinion:
         body = {
             "domain": "Generic",
             "task": "Summarization",
@@ -260,7 +214,7 @@ class AzureGroundedness:
             or not 0 <= share <= 1
         ):
             raise ProviderRefused(f"{NAME}: the answer does not say if the text is grounded")
-        return SecondOpinion(grounded=not ungrounded, ungrounded_share=float(share))
+        return Opinion(grounded=not ungrounded, ungrounded_share=float(share))
 
 
 # ── The answer ────────────────────────────────────────────────────────────────────────────────

@@ -21,6 +21,7 @@ from liftwright.adapters.azure_faults import (
     timed_out,
     transport_fault,
 )
+from liftwright.domain import Identity
 from liftwright.errors import ConfigurationError, ProviderUnavailable
 from liftwright.text import sentences
 
@@ -66,6 +67,10 @@ class Service:
         endpoint = https_address("azure_content_safety.endpoint", config.endpoint)
         self.host = urlsplit(endpoint).netloc.lower()
         self._client = _open_client(endpoint, api_key, credential, timeout_seconds)
+
+    def identity(self, version: str) -> Identity:
+        """What is asked here: the resource, and in `version` the operation and its options."""
+        return Identity(provider="azure_content_safety", model=self.host, version=version)
 
     def post(self, route: str, api_version: str, body: Mapping[str, object]) -> dict[str, object]:
         """The answer's JSON object.

@@ -144,6 +144,27 @@ class Claim:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Sourced:
+    """A text, and the sources that are to bear it out."""
+
+    text: str
+    sources: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Opinion:
+    """What a second judge says of a text and its sources.
+
+    Attributes:
+        grounded: whether every part of the text is borne out by the sources.
+        ungrounded_share: the part of the text, by length, that is not; in [0, 1].
+    """
+
+    grounded: bool
+    ungrounded_share: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Finding:
     """What one check found in a text.
 

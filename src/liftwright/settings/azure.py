@@ -55,6 +55,8 @@ class AzureContentSafety(Shape):
     api_version: Name = "2023-10-01"
     output_type: Literal["FourSeverityLevels", "EightSeverityLevels"] = "FourSeverityLevels"
     blocklists: tuple[str, ...] = ()
+    prompt_shields: bool = False
+    groundedness: bool = False
     api_key_secret: Name = "AZURE_CONTENT_SAFETY_API_KEY"  # noqa: S105 - a name
 
 

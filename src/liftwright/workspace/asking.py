@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -14,6 +15,7 @@ from liftwright.content import invalid_on, read_documents
 from liftwright.domain import Query, to_json
 from liftwright.errors import DataError
 from liftwright.log import Log, logging_to
+from liftwright.pipeline import shielded
 from liftwright.runs import locked
 
 if TYPE_CHECKING:
@@ -78,8 +80,13 @@ class GroundedText:
 
 def index_content(work: Work, content: Path | None) -> IndexReport:
     """Make the approved content searchable."""
-    with locked(work.root), logging_to(Log(work.root / "logs")):
-        return work.index(_documents(work, content))
+    with (
+        locked(work.root),
+        logging_to(Log(work.root / "logs")),
+        contextlib.closing(work),
+    ):
+        documents, _ = shielded(work, _documents(work, content))
+        return work.index(documents)
 
 
 def search_texts(
@@ -91,8 +98,12 @@ def search_texts(
     content: Path | None,
 ) -> Iterator[tuple[Json, tuple[Passage, ...]]]:
     """For each query its id and the best passage of each document, best first."""
-    with logging_to(Log(work.root / "logs")):
+    with logging_to(Log(work.root / "logs")), contextlib.closing(work):
         documents = _documents(work, content)
+        if work.ports.shield is not None:
+            # The ledger, which remembers what was looked at, admits one process.
+            with locked(work.root):
+                documents, _ = shielded(work, documents)
         # What may not be used today is not found today, here as in a run.
         invalid = invalid_on(documents, datetime.now(UTC).date())
         excluded = tuple(document.document_id for document in invalid)

@@ -21,6 +21,7 @@ from liftwright.agents.safety.deciding import (
     screener_name,
     summarise_safety,
 )
+from liftwright.agents.safety.second_opinion import second_opinion
 
 __all__ = [
     "Harm",
@@ -34,5 +35,6 @@ __all__ = [
     "screen_text",
     "screen_variant",
     "screener_name",
+    "second_opinion",
     "summarise_safety",
 ]
