@@ -229,3 +229,14 @@ def test_lift_interval_of_sparse_revenue_keeps_its_level_where_given(lift: float
     intervals = [e.lift_ci for e in found if e.lift_ci is not None]
     assert 300 < len(intervals) < 2000
     assert np.mean([low <= lift <= high for low, high in intervals]) >= 0.93
+
+
+@pytest.mark.parametrize("buyers", [3, 12])
+def test_lift_interval_where_one_arm_has_no_buyer_is_refused(buyers: int) -> None:
+    nobody = Moments(n=100, total=0.0, total_sq=0.0)
+    some = Moments(n=100, total=10.0 * buyers, total_sq=100.0 * buyers)
+    found = compare_means(nobody, some)
+    assert found.lift == -1.0
+    assert found.lift_ci is None
+    assert found.difference_ci is not None
+    assert any("lift interval not estimable" in warning for warning in found.warnings)
