@@ -191,8 +191,8 @@ def test_plan_makes_no_call_and_leaves_no_run(workspace: Path) -> None:
 def test_plan_states_the_smallest_lift_that_the_power_formula_gives(workspace: Path) -> None:
     made = plan(workspace)
     row = next(r for r in made.detectable if (r.segment, r.metric) == ("all", "open_rate"))
-    assert (row.per_arm, row.control) == (250, 250)
-    effect = smallest_detectable_effect(row.base_rate, 250, 250, alpha=0.05, power=0.8)
+    assert (row.per_arm, row.control) == (245, 245)
+    effect = smallest_detectable_effect(row.base_rate, 245, 245, alpha=0.05 / 12, power=0.8)
     assert effect is not None
     assert row.smallest_lift == pytest.approx(effect / row.base_rate, rel=1e-3)
     assert row.customers_needed is not None
@@ -206,7 +206,7 @@ def test_plan_with_other_shares_and_power_states_other_lifts(workspace: Path) ->
     unequal = plan(workspace, f"experiment_config.shares={shares}")
     stricter = plan(workspace, "experiment_config.analysis.power=0.95").detectable[0]
     assert equal is not None
-    assert (unequal.detectable[0].per_arm, unequal.detectable[0].control) == (100, 700)
+    assert (unequal.detectable[0].per_arm, unequal.detectable[0].control) == (98, 686)
     assert unequal.detectable[0].smallest_lift is not None
     assert unequal.detectable[0].smallest_lift > equal
     assert stricter.smallest_lift is not None

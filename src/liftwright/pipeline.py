@@ -12,11 +12,23 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, replace
+from datetime import datetime, timedelta
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from liftwright.agents import generation, grounding, reporting, retrieval, safety, shielding
-from liftwright.agents.experimentation import Assignment, assign, design_experiment, measure
+from liftwright.agents.experimentation import (
+    AnalysisPlan,
+    Assignment,
+    assign,
+    check_plan,
+    choose_eligible,
+    design_experiment,
+    expected_outcomes,
+    lay_down_plan,
+    least_per_arm,
+    measure,
+)
 from liftwright.agents.segmentation import Segmentation, segment_customers
 from liftwright.calls import at_once
 from liftwright.content import invalid_on
@@ -24,6 +36,7 @@ from liftwright.domain import (
     ASSIGNMENTS,
     ENGAGEMENT,
     SEGMENTED,
+    UNASSIGNED,
     Failure,
     Passage,
     SafetyDecision,
@@ -41,12 +54,15 @@ from liftwright.handovers import (
     Variants,
 )
 from liftwright.log import event
+from liftwright.runs import all_runs
 from liftwright.stages import Stage, Work
 from liftwright.tables import REJECTED
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from liftwright.agents.generation import Draft
-    from liftwright.domain import Document
+    from liftwright.domain import Document, Json
     from liftwright.settings import Settings
 
 
@@ -251,14 +267,48 @@ def assign_arms(work: Work) -> str:
             f"{len(waiting)} messages wait for approval ({', '.join(waiting)}): "
             f"`liftwright approve {work.run.run_id} VARIANT` each, then run again"
         )
-    sizes = work.folder.read("segments.json", Segmentation).sizes
-    design = design_experiment(variants, decisions, work.settings.experiment, sizes)
+    experiment = work.settings.experiment
     work.tables.read("segmented", work.folder.file("segmented.parquet"), SEGMENTED)
     work.need_customers()
-    assignment = assign(work.tables, design, utc_now())
+    eligible = choose_eligible(
+        work.tables, experiment, suppressed=work.suppressed, earlier=_earlier_runs(work)
+    )
+    design = design_experiment(variants, decisions, experiment, eligible.sizes)
+    assignment = replace(
+        assign(work.tables, design, utc_now(), among="eligible"), left_out=eligible.left_out
+    )
     work.tables.write("assignments", work.folder.file("assignments.parquet"), ASSIGNMENTS)
+    work.tables.write("unassigned", work.folder.file("unassigned.parquet"), UNASSIGNED)
     work.folder.write("arms.json", assignment)
-    return f"{sum(sizes.values()):,} customers in {len(design.arms)} arms"
+    expected = expected_outcomes(work.tables, experiment, among="eligible")
+    plan = lay_down_plan(
+        assignment,
+        experiment,
+        minimum_sample=least_per_arm(expected, experiment),
+        planned_at=utc_now(),
+    )
+    work.folder.write("plan.json", plan)
+    event("analysis_planned", agent="experimentation", sha256=plan.sha256)
+    left_out = sum(eligible.left_out.values())
+    note = f"{sum(eligible.sizes.values()):,} customers in {len(design.arms)} arms"
+    return f"{note}, {left_out:,} left out" if left_out else note
+
+
+def _earlier_runs(work: Work) -> dict[str, Path]:
+    """The assignments of the runs that make a customer rest, where the campaign asks for it."""
+    days = work.settings.experiment.exclusions.assigned_within_days
+    if days is None:
+        return {}
+    started = datetime.fromisoformat(work.run.started_at)
+    found = {}
+    for folder in all_runs(work.root):
+        record = folder.record()
+        if record is None or record.status != "complete" or record.run_id == work.run.run_id:
+            continue
+        assigned = datetime.fromisoformat(folder.read("arms.json", Assignment).assigned_at)
+        if timedelta() <= started - assigned <= timedelta(days=days):
+            found[record.run_id] = folder.file("assignments.parquet")
+    return found
 
 
 def observe(work: Work) -> str:
@@ -281,14 +331,23 @@ def check_engagement(work: Work) -> None:
 def measure_lift(work: Work) -> str:
     """Rates, lift, intervals and tests, per arm and segment."""
     work.tables.read("engagement", work.folder.file("engagement.parquet"), ENGAGEMENT)
+    assignment = work.folder.read("arms.json", Assignment)
+    experiment = work.settings.experiment
+    plan = work.folder.read("plan.json", AnalysisPlan)
+    deviations = check_plan(plan, assignment, experiment)
     metrics = measure(
         work.tables,
-        work.folder.read("arms.json", Assignment),
-        work.settings.experiment,
+        assignment,
+        experiment,
         simulated=work.run.simulated,
         absent=work.folder.read("engagement.json", Observed).absent,
     )
+    metrics["plan"] = {"sha256": plan.sha256, "deviations": list(deviations)}
+    metrics["warnings"] = [*deviations, *cast("list[Json]", metrics["warnings"])]
+    for deviation in deviations:
+        event("plan_deviated", agent="experimentation", level="warning", deviation=deviation)
     work.folder.write("metrics.json", metrics)
+    work.save(deviations=deviations)
     return "measured"
 
 
@@ -369,11 +428,16 @@ STAGES = (
         name="assign",
         run=assign_arms,
         reads=("segmented.parquet", "segments.json", "variants.json", "decisions.json"),
-        writes=("arms.json", "assignments.parquet"),
+        inputs=("customers",),
+        writes=("arms.json", "assignments.parquet", "unassigned.parquet", "plan.json"),
         settings=lambda w: (
             w.settings.experiment.name,
             w.settings.experiment.tones,
             w.settings.experiment.arm_shares(),
+            _of(w.settings.experiment.holdout),
+            _of(w.settings.experiment.exclusions),
+            _of(w.settings.experiment.analysis),
+            _of(w.settings.experiment.simulation),
         ),
     ),
     Stage(
@@ -391,7 +455,7 @@ STAGES = (
     Stage(
         name="measure",
         run=measure_lift,
-        reads=("engagement.parquet", "engagement.json", "arms.json"),
+        reads=("engagement.parquet", "engagement.json", "arms.json", "plan.json"),
         writes=("metrics.json",),
         settings=lambda w: _of(w.settings.experiment.analysis),
     ),

@@ -161,6 +161,12 @@ class Work:
         config = self.settings.experiment.content
         return contents.read_documents(self.root / config.path, on_bad=config.on_bad_documents)
 
+    @property
+    def suppressed(self) -> Path | None:
+        """The file of customers who must not be mailed; None where none is configured."""
+        path = self.settings.experiment.exclusions.suppressed
+        return None if path is None else self.root / path
+
     @cached_property
     def observer(self) -> Observe:
         """Who tells what came of the assignment."""

@@ -52,6 +52,8 @@ STAGE_OF = {
     "decisions.json": "screen",
     "arms.json": "assign",
     "assignments.parquet": "assign",
+    "unassigned.parquet": "assign",
+    "plan.json": "assign",
     "engagement.json": "observe",
     "engagement.parquet": "observe",
     "metrics.json": "measure",
@@ -171,6 +173,17 @@ CHANGES: dict[str, Change] = {
     "experiment_config.analysis.correction": Change(to="none", file="metrics.json"),
     "experiment_config.analysis.test_type": Change(to="fisher_exact", file="metrics.json"),
     "experiment_config.analysis.primary_metric": Change(to="open_rate", file="metrics.json"),
+    "experiment_config.analysis.guardrail_metrics": Change(to=["open_rate"], file="plan.json"),
+    "experiment_config.analysis.minimum_lift": Change(to=0.5, file="plan.json"),
+    "experiment_config.analysis.stopping": Change(to="anytime", file="plan.json"),
+    "experiment_config.holdout.share": Change(to=0.2, file="assignments.parquet"),
+    "experiment_config.holdout.salt": Change(
+        to="another", file="unassigned.parquet", given={"experiment_config.holdout.share": 0.2}
+    ),
+    "experiment_config.exclusions.rules": Change(to=["age > 50"], file="assignments.parquet"),
+    "experiment_config.exclusions.suppressed": Change(
+        to="data/never.csv", file="assignments.parquet"
+    ),
     # ── safety_thresholds.yaml ──
     "safety_thresholds.threshold": Change(to=3, file="decisions.json", given=HARMFUL),
     **{
@@ -252,6 +265,8 @@ EXCLUDED = {
         for name in GROUNDING
     },
     "experiment_config.brand.link_hosts": "the composer writes no links; checks of drafts prove it",
+    "experiment_config.exclusions.assigned_within_days": "needs another finished run: shown by the "
+    "tests of who takes part",
     "experiment_config.content.on_bad_documents": "bad documents end a run, or are listed: both "
     "are shown by the tests of bad and of odd input",
     "customers.on_bad_rows": "bad rows end a run, or are set aside: the same",
@@ -314,6 +329,8 @@ def base(template: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     (root / "data/outcomes.csv").write_text(
         "\n".join(["customer_id,opened,clicked", *outcomes]) + "\n", "utf-8"
     )
+    never = ["customer_id", *(row["customer_id"] for row in rows[:9])]
+    (root / "data/never.csv").write_text("\n".join(never) + "\n", "utf-8")
     fewer = root / "data/content/fewer"
     shutil.copytree(root / CONTENT, fewer)
     (fewer / "boot-care.json").unlink()

@@ -76,6 +76,7 @@ class Run:
         inputs: digests of customers, content and engagement.
         measurements: how many earlier measurements lie in measurements/.
         metered_calls: calls paid for, that the ledger must know of.
+        deviations: how the present measurement deviates from the analysis plan, in words.
         campaign: what its readers need to know of the configuration: `brand`, and the safety
             `thresholds` by category.
     """
@@ -96,6 +97,7 @@ class Run:
     extends: str | None = None
     measurements: int = 0
     metered_calls: int = 0
+    deviations: tuple[str, ...] = ()
     campaign: Mapping[str, object] = field(default_factory=dict)
     totals: Mapping[str, object] = field(default_factory=dict)
     audit: AuditRange | None = None

@@ -87,6 +87,16 @@ ASSIGNMENTS = Table(
 )
 """One row per customer: the arm and the variant it is to be sent. Every variant is approved."""
 
+UNASSIGNED = Table(
+    name="unassigned",
+    columns=(
+        _column("customer_id", Kind.TEXT),
+        _column("segment", Kind.TEXT),
+        _column("reason", Kind.TEXT),
+    ),
+)
+"""One row per customer who is sent nothing: of the holdout, or excluded, and why."""
+
 ENGAGEMENT = Table(
     name="engagement",
     columns=(

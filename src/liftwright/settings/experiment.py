@@ -56,6 +56,21 @@ class Approval(Shape):
     required: bool = False
 
 
+class Holdout(Shape):
+    """Customers whom no campaign mails, drawn by a salt of their own."""
+
+    share: Annotated[float, Field(ge=0, le=0.5)] = 0.0
+    salt: Name = "holdout"
+
+
+class Exclusions(Shape):
+    """Customers whom this campaign must not mail."""
+
+    rules: tuple[Name, ...] = ()
+    suppressed: str | None = None
+    assigned_within_days: Annotated[int, Field(ge=1, le=3650)] | None = None
+
+
 class Engagement(Shape):
     """Real engagement; null simulates it, marked SIMULATED everywhere."""
 
@@ -80,6 +95,9 @@ class Simulation(Shape):
     default_click_rate: Share = 0.06
 
 
+Metric = Literal["open_rate", "click_rate", "conversion_rate", "revenue"]
+
+
 class Analysis(Shape):
     """How the results are tested."""
 
@@ -87,7 +105,18 @@ class Analysis(Shape):
     power: Annotated[float, Field(gt=0, lt=1)] = 0.8
     correction: Literal["holm", "bh", "none"] = "holm"
     test_type: Literal["auto", "chi_square", "z_test", "fisher_exact", "t_test"] = "auto"
-    primary_metric: Literal["open_rate", "click_rate", "conversion_rate", "revenue"] = "click_rate"
+    primary_metric: Metric = "click_rate"
+    guardrail_metrics: tuple[Metric, ...] = ()
+    minimum_lift: Annotated[float, Field(gt=0, le=10)] = 0.1
+    stopping: Literal["fixed", "anytime"] = "fixed"
+
+    @model_validator(mode="after")
+    def _guardrails_are_others(self) -> Analysis:
+        if self.primary_metric in self.guardrail_metrics:
+            raise ValueError(
+                f"guardrail_metrics must not name the primary metric {self.primary_metric!r}"
+            )
+        return self
 
 
 class Experiment(Shape):
@@ -104,6 +133,8 @@ class Experiment(Shape):
     generation: Generation = Generation()
     grounding: Grounding = Grounding()
     approval: Approval = Approval()
+    holdout: Holdout = Holdout()
+    exclusions: Exclusions = Exclusions()
     engagement: Engagement = Engagement()
     simulation: Simulation = Simulation()
     analysis: Analysis = Analysis()

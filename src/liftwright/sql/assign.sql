@@ -1,7 +1,7 @@
 -- One row per customer: the arm whose slice of the hashes it falls into, and that arm's variant.
 with hashed as (
     select customer_id, segment, md5(${salt} || customer_id) as hash
-    from segmented
+    from ${among}
 ),
 placed as (
     select customer_id, segment, ${arm} as arm

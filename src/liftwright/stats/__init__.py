@@ -11,7 +11,13 @@ from liftwright.stats.means import (
 )
 from liftwright.stats.moments import Counts, Moments, RatioMoments, calculate_lift
 from liftwright.stats.multiplicity import Correction, adjust_p_values
-from liftwright.stats.power import power_of, sample_size, smallest_detectable_effect
+from liftwright.stats.power import (
+    power_of,
+    sample_size,
+    sample_size_of_means,
+    smallest_detectable_difference,
+    smallest_detectable_effect,
+)
 from liftwright.stats.proportions import (
     TestType,
     compare_proportions,
@@ -41,5 +47,7 @@ __all__ = [
     "estimate_proportions",
     "power_of",
     "sample_size",
+    "sample_size_of_means",
+    "smallest_detectable_difference",
     "smallest_detectable_effect",
 ]

@@ -1,7 +1,8 @@
-"""Power of a two-sided test of two proportions, and what follows from it.
+"""Power of a two-sided test of two proportions or two means, and what follows from it.
 
-All three functions use the arcsine transformation, under which the variance of a rate does not
-depend on the rate. Source: Cohen (1988), Statistical Power Analysis, chapter 6.
+The functions for proportions use the arcsine transformation, under which the variance of a rate
+does not depend on the rate; those for means take equal standard deviations and the normal limit.
+Source: Cohen (1988), Statistical Power Analysis, chapters 2 and 6.
 """
 
 from __future__ import annotations
@@ -96,6 +97,56 @@ def sample_size(
     return math.ceil(control * treatment_per_control), math.ceil(control)
 
 
+def smallest_detectable_difference(
+    sd: float, n_treatment: float, n_control: float, *, alpha: float = 0.05, power: float = 0.8
+) -> float:
+    """Smallest absolute difference of means that is found with the given power.
+
+    Args:
+        sd: Standard deviation of one unit, above 0.
+        n_treatment: Units of the treatment.
+        n_control: Units of the control.
+        alpha: Level of the two-sided test; divide it for a family of tests.
+        power: Probability to find it, above alpha and below 1.
+
+    Raises:
+        InputError: An argument outside its range.
+    """
+    _check_means(sd=sd, alpha=alpha, power=power, units=min(n_treatment, n_control))
+    return _signal(alpha, power) * sd * math.sqrt(1.0 / n_treatment + 1.0 / n_control)
+
+
+def sample_size_of_means(
+    sd: float,
+    difference: float,
+    *,
+    alpha: float = 0.05,
+    power: float = 0.8,
+    treatment_per_control: float = 1.0,
+) -> tuple[int, int]:
+    """Units that are needed to find a difference of means.
+
+    Args:
+        sd: Standard deviation of one unit, above 0.
+        difference: Absolute difference other than 0.
+        alpha: Level of the two-sided test; divide it for a family of tests.
+        power: Probability to find it, above alpha and below 1.
+        treatment_per_control: Units of the treatment for each of the control.
+
+    Returns:
+        Units of treatment and of control, rounded up.
+
+    Raises:
+        InputError: An argument outside its range.
+    """
+    _check_means(sd=sd, alpha=alpha, power=power, units=treatment_per_control)
+    if not difference:
+        raise InputError("power: difference 0; a sample size needs a difference other than 0")
+    ratio = _signal(alpha, power) * sd / difference
+    control = (1.0 + 1.0 / treatment_per_control) * ratio**2
+    return math.ceil(control * treatment_per_control), math.ceil(control)
+
+
 def _distance(base: float, difference: float) -> float:
     rate = base + difference
     if not 0.0 <= rate <= 1.0:
@@ -126,3 +177,9 @@ def _check(*, base: float, alpha: float, units: float, power: float | None = Non
     else:
         return
     raise InputError(message)
+
+
+def _check_means(*, sd: float, alpha: float, units: float, power: float) -> None:
+    if not sd > 0.0:
+        raise InputError(f"power: standard deviation {sd}; allowed is above 0")
+    _check(base=0.5, alpha=alpha, units=units, power=power)

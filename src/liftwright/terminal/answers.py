@@ -52,22 +52,27 @@ def show_plan(plan: Plan, *, json: bool) -> None:
     table = Table(
         "segment",
         "metric",
-        title=f"Smallest detectable lift (alpha {plan.alpha:g}, power {plan.power:.0%})",
+        title=f"Smallest detectable lift (alpha {plan.alpha:g} in all, power {plan.power:.0%})",
         title_justify="left",
+        caption="alpha: what the correction leaves to one test; needed: customers in all arms "
+        f"for a lift of {plan.minimum_lift:+.0%}",
     )
-    for name in ("base rate", "per arm", "control", "smallest lift", "customers for +10 %"):
+    for name in ("base", "per arm", "control", "alpha", "smallest lift", "needed"):
         table.add_column(name, justify="right")
     for row in plan.detectable:
         table.add_row(
             escape(row.segment),
             row.metric,
-            f"{row.base_rate:.1%}",
+            numbers.value(row.base_rate, "mean" if row.metric == "revenue" else "binary"),
             f"{row.per_arm:,}",
             f"{row.control:,}",
+            f"{row.alpha:.2g}",
             numbers.percent(row.smallest_lift),
             "–" if row.customers_needed is None else f"{row.customers_needed:,}",
         )
     out.print(table)
+    for reason, customers in plan.left_out.items():
+        out.print(f"left out: {customers:,} {escape(reason)}")
     for sentence in plan.answers:
         out.print(escape(sentence))
     for warning in plan.warnings:

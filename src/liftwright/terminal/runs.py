@@ -169,6 +169,8 @@ def show_status(run: Run, *, json: bool) -> None:
         else:
             table.add_row(stage.name, record.status, f"{record.seconds:.2f}", record.finished_at)
     out.print(table)
+    for deviation in run.deviations:
+        out.print(f"[yellow]![/] {escape(deviation)}")
 
 
 def show_runs(runs: Sequence[Run], *, json: bool) -> None:

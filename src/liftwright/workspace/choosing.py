@@ -66,6 +66,8 @@ def input_digests(work: Work) -> dict[str, str]:
         if not (root / name).exists():
             # The data plane says it best, with the key that names the file.
             work.need_customers()
+    suppressed = work.settings.experiment.exclusions.suppressed
+    files += [suppressed] if suppressed and (root / suppressed).exists() else []
     inputs = {
         "customers": fingerprint([digest_file(root / name) for name in files]),
         "content": work.corpus.fingerprint,

@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import contextlib
-import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 from liftwright.agents import generation
+from liftwright.agents.experimentation import (
+    OVERALL,
+    PlannedPower,
+    choose_eligible,
+    expected_outcomes,
+    plan_power,
+    sentences,
+)
 from liftwright.agents.segmentation import segment_customers
-from liftwright.domain import CONTROL, to_json
+from liftwright.domain import to_json
 from liftwright.log import Log, logging_to
 from liftwright.settings import read_settings
-from liftwright.stats import sample_size, smallest_detectable_effect
 from liftwright.workspace.opening import make_work
 from liftwright.workspace.requests import overrides_of
 
@@ -25,8 +31,6 @@ if TYPE_CHECKING:
     from liftwright.stages import Work
     from liftwright.workspace.requests import RunRequest
 
-NOTABLE_LIFT = 0.10
-OVERALL = "all"
 _CHARACTERS_PER_TOKEN = 4
 _CHARACTERS_PER_WORD = 6
 _PASSAGE_WORDS = 120
@@ -50,31 +54,13 @@ class PlannedCalls:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class PlannedPower:
-    """What one metric could show in one segment, or over all of them.
-
-    Attributes:
-        base_rate: the control's rate, from the customers' history.
-        per_arm: customers of the smallest treatment arm; `control` those of the control.
-        smallest_lift: relative, detected with the configured power; None where none is.
-        customers_needed: in all arms together, to detect a lift of +10 %; None where unknown.
-    """
-
-    segment: str
-    metric: str
-    base_rate: float
-    per_arm: int
-    control: int
-    smallest_lift: float | None
-    customers_needed: int | None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
     """What `liftwright plan` says.
 
     Attributes:
         answers: per metric a sentence on whether the campaign can answer its question.
+        left_out: customers who would be sent nothing, by reason; those whom an earlier run
+            assigned are told by the run alone.
     """
 
     customers: int
@@ -86,8 +72,10 @@ class Plan:
     budget_usd: float | None
     alpha: float
     power: float
+    minimum_lift: float
     detectable: tuple[PlannedPower, ...]
     answers: tuple[str, ...]
+    left_out: Mapping[str, int]
     warnings: tuple[str, ...] = ()
 
     def to_json(self) -> Json:
@@ -109,7 +97,13 @@ def plan_campaign(root: Path, request: RunRequest) -> Plan:
             seed=settings.experiment.seed,
             absent=report.features_absent,
         )
-        detectable = _detectable(work, found.sizes)
+        experiment = settings.experiment
+        eligible = choose_eligible(work.tables, experiment, suppressed=work.suppressed)
+        expected = expected_outcomes(work.tables, experiment, among="eligible")
+        detectable = plan_power(expected, experiment)
+        overall = {row.metric: row for row in detectable if row.segment == OVERALL}
+        customers = sum(eligible.sizes.values())
+        answers = sentences(overall, customers, experiment.analysis)
         calls = _calls(work, found.segments)
     return Plan(
         customers=found.customers,
@@ -121,8 +115,10 @@ def plan_campaign(root: Path, request: RunRequest) -> Plan:
         budget_usd=settings.services.budget_usd,
         alpha=settings.experiment.analysis.alpha,
         power=settings.experiment.analysis.power,
+        minimum_lift=settings.experiment.analysis.minimum_lift,
         detectable=detectable,
-        answers=_answers(detectable, found.customers, settings),
+        answers=tuple(answers),
+        left_out=eligible.left_out,
         warnings=(*report.warnings, *found.warnings, *_unpriced(settings, calls)),
     )
 
@@ -185,93 +181,3 @@ def _tokens(settings: Settings) -> tuple[int, int]:
     prompt = len(settings.prompts["base_template"]) + tone + passages + _READERS_CHARACTERS
     reply = limits.body_max_words * _CHARACTERS_PER_WORD
     return prompt // _CHARACTERS_PER_TOKEN, reply // _CHARACTERS_PER_TOKEN
-
-
-def _detectable(work: Work, sizes: Mapping[str, int]) -> tuple[PlannedPower, ...]:
-    simulation = work.settings.experiment.simulation
-    rows = work.tables.rows(
-        "select segment, avg(historical_open_rate), avg(historical_click_rate) "
-        "from segmented inner join customers using (customer_id) group by segment order by segment"
-    )
-    rates: dict[str, dict[str, float]] = {}
-    for segment, opened, clicked in rows:
-        click = cast("float | None", clicked)
-        click = simulation.default_click_rate if click is None else click
-        open_rate = cast("float | None", opened)
-        rates[str(segment)] = {
-            "open_rate": simulation.default_open_rate if open_rate is None else open_rate,
-            "click_rate": click,
-            "conversion_rate": click * simulation.conversion_rate_of_clicks,
-        }
-    whole = sum(sizes.values())
-    rates = {
-        OVERALL: {
-            metric: sum(rates[s][metric] * sizes[s] for s in rates) / whole
-            for metric in ("open_rate", "click_rate", "conversion_rate")
-        },
-        **rates,
-    }
-    return tuple(
-        _power(
-            segment, metric, base, whole if segment == OVERALL else sizes[segment], work.settings
-        )
-        for segment, of_metric in rates.items()
-        for metric, base in of_metric.items()
-    )
-
-
-def _power(
-    segment: str, metric: str, base: float, customers: int, settings: Settings
-) -> PlannedPower:
-    shares, analysis = settings.experiment.arm_shares(), settings.experiment.analysis
-    smallest = min(share for arm, share in shares.items() if arm != CONTROL)
-    per_arm, control = int(customers * smallest), int(customers * shares[CONTROL])
-    lift = needed = None
-    if 0 < base < 1 and per_arm and control:
-        effect = smallest_detectable_effect(
-            base, per_arm, control, alpha=analysis.alpha, power=analysis.power
-        )
-        lift = None if effect is None else effect / base
-        if base * (1 + NOTABLE_LIFT) < 1:
-            treated, _ = sample_size(
-                base,
-                base * NOTABLE_LIFT,
-                alpha=analysis.alpha,
-                power=analysis.power,
-                treatment_per_control=smallest / shares[CONTROL],
-            )
-            needed = math.ceil(treated / smallest)
-    return PlannedPower(
-        segment=segment,
-        metric=metric,
-        base_rate=round(base, 6),
-        per_arm=per_arm,
-        control=control,
-        smallest_lift=None if lift is None else round(lift, 6),
-        customers_needed=needed,
-    )
-
-
-def _answers(
-    detectable: tuple[PlannedPower, ...], customers: int, settings: Settings
-) -> tuple[str, ...]:
-    power = settings.experiment.analysis.power
-    sentences = []
-    for row in detectable:
-        if row.segment != OVERALL:
-            continue
-        name = row.metric.replace("_", " ")
-        if row.smallest_lift is None or row.customers_needed is None:
-            sentences.append(f"{name}: no lift can be detected with {customers:,} customers.")
-        elif row.smallest_lift <= NOTABLE_LIFT:
-            sentences.append(
-                f"{name}: {customers:,} customers detect a lift of {row.smallest_lift:+.1%} "
-                f"or more with {power:.0%} power."
-            )
-        else:
-            sentences.append(
-                f"{name}: underpowered. {customers:,} customers detect only a lift of "
-                f"{row.smallest_lift:+.0%} or more with {power:.0%} power; a lift of +10 % needs "
-                f"about {row.customers_needed:,} customers."
-            )
-    return tuple(sentences)

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+from liftwright.agents.experimentation.analysis_plan import (
+    AnalysisPlan,
+    check_plan,
+    lay_down_plan,
+)
 from liftwright.agents.experimentation.arms import (
     Assignment,
     Design,
@@ -11,6 +16,16 @@ from liftwright.agents.experimentation.arms import (
     exact_counts,
 )
 from liftwright.agents.experimentation.balance import Balance, check_balance
+from liftwright.agents.experimentation.eligibility import Eligible, choose_eligible
+from liftwright.agents.experimentation.expecting import (
+    OVERALL,
+    Expected,
+    PlannedPower,
+    expected_outcomes,
+    least_per_arm,
+    plan_power,
+    sentences,
+)
 from liftwright.agents.experimentation.measuring import (
     CellCounts,
     LiftRow,
@@ -20,17 +35,29 @@ from liftwright.agents.experimentation.measuring import (
 )
 
 __all__ = [
+    "OVERALL",
+    "AnalysisPlan",
     "Assignment",
     "Balance",
     "CellCounts",
     "Design",
+    "Eligible",
+    "Expected",
     "LiftRow",
+    "PlannedPower",
     "Slice",
     "assign",
     "check_balance",
+    "check_plan",
+    "choose_eligible",
     "count_engagement",
     "design_experiment",
     "exact_counts",
+    "expected_outcomes",
+    "lay_down_plan",
+    "least_per_arm",
     "lift_rows",
     "measure",
+    "plan_power",
+    "sentences",
 ]

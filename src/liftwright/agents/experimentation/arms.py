@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 from collections import defaultdict
 from collections.abc import Mapping  # noqa: TC003 - read at run time when arms.json is read back
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import TYPE_CHECKING, cast
 
@@ -19,7 +19,7 @@ from liftwright import log
 from liftwright.agents.experimentation.balance import Balance, check_balance
 from liftwright.domain import CONTROL, Arm
 from liftwright.errors import IntegrityError, NoExperiment
-from liftwright.tables import literal
+from liftwright.tables import identifier, literal
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Sequence
@@ -77,6 +77,7 @@ class Assignment:
         counts: customers per segment and arm.
         balance: how alike the arms' customers are.
         assigned_at: when, ISO-8601 in UTC.
+        left_out: customers without an arm, by reason.
     """
 
     design: Design
@@ -84,6 +85,7 @@ class Assignment:
     counts: Mapping[str, Mapping[str, int]]
     balance: tuple[Balance, ...]
     assigned_at: str
+    left_out: Mapping[str, int] = field(default_factory=dict)
 
 
 def design_experiment(
@@ -142,24 +144,31 @@ def design_experiment(
 
 
 def assign(
-    tables: Tables, design: Design, assigned_at: str, *, earlier: Assignment | None = None
+    tables: Tables,
+    design: Design,
+    assigned_at: str,
+    *,
+    among: str = "segmented",
+    earlier: Assignment | None = None,
 ) -> Assignment:
-    """Make the table `assignments` from `segmented`: every customer one arm and one variant.
+    """Make the table `assignments`: every customer of `among` one arm and one variant.
 
     Args:
-        tables: holds `segmented` and `customers`.
+        tables: holds `among` and `customers`.
         design: of this experiment.
         assigned_at: the time to record, ISO-8601 in UTC.
+        among: a table with one row per customer: `customer_id`, `segment`.
         earlier: where given, its slices hold: late arrivals are placed as if they had been there.
 
     Raises:
         IntegrityError: a customer would be sent what is not approved, or has no arm.
     """
-    slices = earlier.slices if earlier else _slice_segments(tables, design)
+    slices = earlier.slices if earlier else _slice_segments(tables, design, among)
     tables.keep(
         "assignments",
         tables.sql(
             "assign",
+            among=identifier(among),
             salt=literal(design.salt),
             arm=_arm_case(slices),
             variant=_variant_case(design),
@@ -228,11 +237,12 @@ def _rotated(design: Design, segment: str) -> dict[str, float]:
     return dict(arms[start:] + arms[:start])
 
 
-def _slice_segments(tables: Tables, design: Design) -> dict[str, tuple[Slice, ...]]:
+def _slice_segments(tables: Tables, design: Design, among: str) -> dict[str, tuple[Slice, ...]]:
+    among = identifier(among)
     salt, width = literal(design.salt), _cell_digits(design)
     cells: dict[str, list[tuple[str, int]]] = defaultdict(list)
     for segment, cell, customers in tables.rows(
-        tables.sql("hash_cells", salt=salt, width=str(width))
+        tables.sql("hash_cells", among=among, salt=salt, width=str(width))
     ):
         cells[str(segment)].append((str(cell), cast("int", customers)))
     sizes = {segment: sum(customers for _, customers in found) for segment, found in cells.items()}
@@ -247,7 +257,7 @@ def _slice_segments(tables: Tables, design: Design) -> dict[str, tuple[Slice, ..
         for segment, found in cells.items()
     }
     wanted = sorted({cell for found in places.values() for cell, _ in found if cell})
-    hashes = _hashes_in(tables, salt, width, wanted)
+    hashes = _hashes_in(tables, among, salt, width, wanted)
     return {
         segment: tuple(
             Slice(arm=arm, start=_start(hashes, segment, place))
@@ -289,13 +299,14 @@ def _locate(cells: Sequence[tuple[str, int]], ranks: Sequence[int]) -> list[tupl
 
 
 def _hashes_in(
-    tables: Tables, salt: str, width: int, cells: Sequence[str]
+    tables: Tables, among: str, salt: str, width: int, cells: Sequence[str]
 ) -> dict[tuple[str, str], list[str]]:
     hashes: dict[tuple[str, str], list[str]] = defaultdict(list)
     if not cells:
         return hashes
     statement = tables.sql(
         "hashes_in_cells",
+        among=among,
         salt=salt,
         width=str(width),
         cells=", ".join(literal(cell) for cell in cells),

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING
 
-from liftwright.stats import smallest_detectable_effect
+from liftwright.stats import smallest_detectable_difference, smallest_detectable_effect
 
 if TYPE_CHECKING:
     from liftwright.stats import Estimate
@@ -39,10 +38,7 @@ def detectable(
         return smallest_detectable_effect(base, n_treatment, n_control, alpha=alpha, power=power)
     if not sd:
         return None
-    from scipy.special import ndtri
-
-    signal = float(ndtri(1.0 - alpha / 2.0) + ndtri(power))
-    return signal * sd * math.sqrt(1.0 / n_treatment + 1.0 / n_control)
+    return smallest_detectable_difference(sd, n_treatment, n_control, alpha=alpha, power=power)
 
 
 def power_warning(

@@ -1,0 +1,120 @@
+"""Who takes part: the holdout and the exclusions, before anyone is given an arm.
+
+The holdout is drawn from all customers by a salt of its own, which campaigns share: who is in it
+is the same whatever is sent. Exclusions are the campaign's own. Whoever is left out is written to
+`unassigned.parquet` with the reason.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, cast
+
+from liftwright import log
+from liftwright.domain import ASSIGNMENTS
+from liftwright.errors import ConfigurationError, DataError
+from liftwright.rules import compile_rule, nearest
+from liftwright.tables import identifier, literal
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from pathlib import Path
+
+    from liftwright.settings import Experiment
+    from liftwright.tables import Tables
+
+_AGENT = "experimentation"
+_NOBODY = "select customer_id, segment, '' as reason from segmented where 1 = 0"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Eligible:
+    """Who takes part, in numbers.
+
+    Attributes:
+        sizes: customers per segment who may be sent something; 0 where a segment has none.
+        left_out: the others, by reason.
+    """
+
+    sizes: Mapping[str, int]
+    left_out: Mapping[str, int] = field(default_factory=dict)
+
+
+def choose_eligible(
+    tables: Tables,
+    experiment: Experiment,
+    *,
+    suppressed: Path | None = None,
+    earlier: Mapping[str, Path] | None = None,
+) -> Eligible:
+    """Make the tables `eligible` and `unassigned` from `segmented` and `customers`.
+
+    Args:
+        tables: hold `segmented` and `customers`.
+        experiment: its holdout and exclusions.
+        suppressed: a CSV or Parquet file whose column `customer_id` names who must not be mailed.
+        earlier: assignments of earlier runs whose customers are left out, by the run's id.
+
+    Raises:
+        ConfigurationError: a rule is not one.
+        DataError: the file of suppressed customers cannot be read.
+    """
+    reasons = " ".join(
+        f"when {condition} then {literal(reason)}"
+        for reason, condition in _reasons(tables, experiment, suppressed, earlier or {})
+    )
+    tables.keep("unassigned", tables.sql("unassigned", reasons=reasons) if reasons else _NOBODY)
+    tables.keep("eligible", tables.sql("eligible"), stored=False)
+    found = tables.rows("select segment, count(*) from segmented group by segment")
+    sizes = dict.fromkeys(sorted(str(segment) for segment, _ in found), 0)
+    for segment, customers in tables.rows(
+        "select segment, count(*) from eligible group by segment"
+    ):
+        sizes[str(segment)] = cast("int", customers)
+    left_out = {
+        str(reason): cast("int", customers)
+        for reason, customers in tables.rows(
+            "select reason, count(*) from unassigned group by reason order by reason"
+        )
+    }
+    if left_out:
+        log.event("customers_left_out", agent=_AGENT, reasons=left_out)
+    return Eligible(sizes=sizes, left_out=left_out)
+
+
+def _reasons(
+    tables: Tables,
+    experiment: Experiment,
+    suppressed: Path | None,
+    earlier: Mapping[str, Path],
+) -> Iterator[tuple[str, str]]:
+    holdout, exclusions = experiment.holdout, experiment.exclusions
+    if holdout.share:
+        # Drawn before any exclusion, so that the holdout stands for all customers.
+        hashed = f"md5({literal(f'{holdout.salt}:')} || customer_id)"
+        yield "holdout", f"u32({hashed}, 0) < floor({literal(holdout.share)} * 4294967296e0)"
+    if suppressed is not None:
+        yield "suppressed", f"customer_id in ({_suppressed(tables, suppressed)})"
+    for index, rule in enumerate(exclusions.rules):
+        where = f"experiment_config.yaml: exclusions.rules[{index}]"
+        checked = compile_rule(rule, tables.columns("customers"), where)
+        yield f"excluded: {rule}", checked.sql
+    for index, (run_id, path) in enumerate(earlier.items()):
+        name = f"earlier_{index}"
+        tables.read(name, path, ASSIGNMENTS)
+        yield f"assigned by run {run_id}", f"customer_id in (select customer_id from {name})"  # noqa: S608 - our names
+
+
+def _suppressed(tables: Tables, path: Path) -> str:
+    if not path.exists():
+        raise ConfigurationError(
+            f"experiment_config.yaml: exclusions.suppressed: found {path}, allowed: a CSV or "
+            "Parquet file that is there, or null"
+        )
+    columns = tables.open("suppressed", path)
+    if "customer_id" not in columns:
+        raise DataError(
+            f"{path}: no column 'customer_id'; found {', '.join(columns) or 'none'}"
+            f"{nearest('customer_id', columns)}"
+        )
+    return f"select {identifier('customer_id')} from suppressed"  # noqa: S608 - our names

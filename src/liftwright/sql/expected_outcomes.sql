@@ -1,0 +1,20 @@
+-- Per segment what the control is expected to come to: sums over customers of their own rates, and
+-- of their clicks' value and its square. A customer without a history has the default rates.
+with known as (
+    select
+        a.segment,
+        coalesce(c.historical_open_rate, ${open_rate}) as open_rate,
+        coalesce(c.historical_click_rate, ${click_rate}) as click_rate,
+        coalesce(c.avg_order_value, 0e0) as order_value
+    from ${among} as a
+    inner join customers as c on a.customer_id = c.customer_id
+)
+select
+    segment,
+    count(*) as customers,
+    sum(open_rate) as opened,
+    sum(click_rate) as clicked,
+    sum(click_rate * order_value) as clicked_value,
+    sum(click_rate * order_value * order_value) as clicked_value_sq
+from known
+group by segment

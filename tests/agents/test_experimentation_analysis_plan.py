@@ -1,0 +1,120 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import pytest
+
+from liftwright.agents.experimentation import (
+    AnalysisPlan,
+    Assignment,
+    assign,
+    check_plan,
+    design_experiment,
+    lay_down_plan,
+)
+from liftwright.domain import from_json, to_json
+from liftwright.errors import IntegrityError
+from plane_samples import (
+    customer,
+    decide,
+    experiment_config,
+    keep_customers,
+    keep_segmented,
+    open_tables,
+    variants_for,
+)
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from liftwright.settings import Experiment
+
+AT = "2026-01-02T03:04:05.678Z"
+
+
+@pytest.fixture
+def assignment(tmp_path: Path) -> Assignment:
+    tables = open_tables(tmp_path)
+    rows = [(f"A-{index}", "A") for index in range(40)]
+    keep_segmented(tables, rows)
+    keep_customers(tables, [customer(0, customer_id=customer_id) for customer_id, _ in rows])
+    variants = variants_for({"A": 40})
+    design = design_experiment(variants, decide(variants), experiment_config(), {"A": 40})
+    found = assign(tables, design, AT)
+    tables.close()
+    return found
+
+
+def laid_down(assignment: Assignment, experiment: Experiment) -> AnalysisPlan:
+    return lay_down_plan(assignment, experiment, minimum_sample=1200, planned_at=AT)
+
+
+def test_lay_down_plan_holds_all_that_decides(assignment: Assignment) -> None:
+    config = experiment_config(analysis={"guardrail_metrics": ["revenue"], "alpha": 0.01})
+
+    plan = laid_down(assignment, config)
+
+    assert plan.primary_metric == "click_rate"
+    assert plan.guardrail_metrics == ("revenue",)
+    assert plan.secondary_metrics == ("open_rate", "conversion_rate")
+    assert plan.alpha == 0.01
+    assert plan.salt == assignment.design.salt
+    assert plan.slices == assignment.slices
+    assert len(plan.hypotheses) == 3
+    assert len(plan.sha256) == 64
+
+
+def test_lay_down_plan_read_back_from_json_is_the_same_and_checks(assignment: Assignment) -> None:
+    config = experiment_config()
+    plan = laid_down(assignment, config)
+
+    again = from_json(AnalysisPlan, to_json(plan))
+
+    assert again == plan
+    assert check_plan(again, assignment, config) == ()
+
+
+def test_lay_down_plan_hash_does_not_hang_on_the_time(assignment: Assignment) -> None:
+    config = experiment_config()
+    later = lay_down_plan(assignment, config, minimum_sample=1200, planned_at="2027-01-01T00:00Z")
+
+    assert later.sha256 == laid_down(assignment, config).sha256
+
+
+@pytest.mark.parametrize(
+    ("changed", "name"),
+    [
+        ({"alpha": 0.1}, "alpha was planned as 0.05 and is 0.1"),
+        ({"primary_metric": "open_rate"}, "primary metric was planned as 'click_rate'"),
+        ({"correction": "none"}, "correction was planned as 'holm' and is 'none'"),
+        ({"guardrail_metrics": ["open_rate"]}, "guardrail metrics was planned as none"),
+        ({"stopping": "anytime"}, "stopping was planned as 'fixed'"),
+        ({"minimum_lift": 0.2}, "minimum lift was planned as 0.1 and is 0.2"),
+    ],
+)
+def test_check_plan_names_what_was_decided_otherwise(
+    assignment: Assignment, changed: dict[str, object], name: str
+) -> None:
+    plan = laid_down(assignment, experiment_config())
+
+    deviations = check_plan(plan, assignment, experiment_config(analysis=changed))
+
+    assert any(name in deviation for deviation in deviations)
+    assert all(deviation.startswith("deviates from plan: ") for deviation in deviations)
+
+
+def test_check_plan_of_other_cut_points_names_them(assignment: Assignment) -> None:
+    plan = laid_down(assignment, experiment_config())
+    other = replace(assignment, slices={"A": assignment.slices["A"][:-1]})
+
+    (deviation,) = check_plan(plan, other, experiment_config())
+
+    assert "slices" in deviation
+
+
+def test_check_plan_that_was_rewritten_is_refused(assignment: Assignment) -> None:
+    forged = replace(laid_down(assignment, experiment_config()), primary_metric="open_rate")
+
+    with pytest.raises(IntegrityError, match=r"plan\.json"):
+        check_plan(forged, assignment, experiment_config())

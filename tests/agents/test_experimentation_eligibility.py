@@ -1,0 +1,171 @@
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from liftwright.agents.experimentation import assign, choose_eligible, design_experiment
+from liftwright.domain import ASSIGNMENTS
+from liftwright.errors import ConfigurationError, DataError
+from plane_samples import (
+    customer,
+    decide,
+    experiment_config,
+    keep_customers,
+    keep_segmented,
+    open_tables,
+    variants_for,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from liftwright.tables import Tables
+
+SIZES = {"A": 600, "B": 400}
+
+
+@pytest.fixture
+def tables(tmp_path: Path) -> Iterator[Tables]:
+    opened = open_tables(tmp_path)
+    rows = [(f"{s}-{index}", s) for s, size in SIZES.items() for index in range(size)]
+    keep_segmented(opened, rows)
+    keep_customers(
+        opened,
+        [
+            customer(0, customer_id=customer_id, tier="Gold" if number % 10 == 0 else "Silver")
+            for number, (customer_id, _) in enumerate(rows)
+        ],
+    )
+    yield opened
+    opened.close()
+
+
+def ids(tables: Tables, statement: str) -> set[str]:
+    return {str(row[0]) for row in tables.rows(statement)}
+
+
+def held(tables: Tables) -> set[str]:
+    return ids(tables, "select customer_id from unassigned where reason = 'holdout'")
+
+
+def test_choose_eligible_by_default_leaves_nobody_out(tables: Tables) -> None:
+    found = choose_eligible(tables, experiment_config())
+
+    assert found.sizes == SIZES
+    assert found.left_out == {}
+    assert len(ids(tables, "select customer_id from eligible")) == 1000
+
+
+def test_choose_eligible_holdout_has_its_share_and_is_the_same_for_every_campaign(
+    tables: Tables,
+) -> None:
+    holdout = {"share": 0.2, "salt": "yardstick"}
+    found = choose_eligible(tables, experiment_config(name="autumn", holdout=holdout))
+    first = held(tables)
+    choose_eligible(tables, experiment_config(name="winter", holdout=holdout))
+    second = held(tables)
+    choose_eligible(tables, experiment_config(holdout={"share": 0.2, "salt": "another"}))
+
+    assert found.left_out == {"holdout": len(first)}
+    # 200 expected with a standard deviation of 12.6.
+    assert abs(len(first) - 200) < 4 * 12.6
+    assert first == second
+    assert held(tables) != first
+
+
+def test_choose_eligible_larger_holdout_holds_the_smaller_one(tables: Tables) -> None:
+    choose_eligible(tables, experiment_config(holdout={"share": 0.1}))
+    small = held(tables)
+    choose_eligible(tables, experiment_config(holdout={"share": 0.3}))
+
+    assert small < held(tables)
+
+
+def test_choose_eligible_rule_leaves_out_whom_it_fits(tables: Tables) -> None:
+    config = experiment_config(exclusions={"rules": ["tier = 'Gold'"]})
+
+    found = choose_eligible(tables, config)
+
+    assert found.left_out == {"excluded: tier = 'Gold'": 100}
+    assert found.sizes == {"A": 540, "B": 360}
+    gold = ids(tables, "select customer_id from customers where tier = 'Gold'")
+    assert not gold & ids(tables, "select customer_id from eligible")
+
+
+def test_choose_eligible_rule_that_is_none_is_refused_by_its_key(tables: Tables) -> None:
+    config = experiment_config(exclusions={"rules": ["tier = 'Gold'", "teir = 'Gold'"]})
+
+    with pytest.raises(ConfigurationError, match=r"exclusions\.rules\[1\].*teir"):
+        choose_eligible(tables, config)
+
+
+def test_choose_eligible_suppressed_customers_are_left_out_and_strangers_ignored(
+    tables: Tables, tmp_path: Path
+) -> None:
+    file = tmp_path / "never.csv"
+    file.write_text("customer_id,since\nA-1,2025\nB-7,2024\nstranger,2020\n", encoding="utf-8")
+
+    found = choose_eligible(tables, experiment_config(), suppressed=file)
+
+    assert found.left_out == {"suppressed": 2}
+    assert ids(tables, "select customer_id from unassigned") == {"A-1", "B-7"}
+
+
+def test_choose_eligible_suppressed_file_that_cannot_serve_is_refused(
+    tables: Tables, tmp_path: Path
+) -> None:
+    file = tmp_path / "never.csv"
+    file.write_text("customerid\nA-1\n", encoding="utf-8")
+
+    with pytest.raises(DataError, match=r"no column 'customer_id'.*customerid"):
+        choose_eligible(tables, experiment_config(), suppressed=file)
+    with pytest.raises(ConfigurationError, match=r"exclusions\.suppressed.*gone\.csv"):
+        choose_eligible(tables, experiment_config(), suppressed=tmp_path / "gone.csv")
+
+
+def test_choose_eligible_first_reason_stands_and_the_holdout_comes_first(
+    tables: Tables, tmp_path: Path
+) -> None:
+    file = tmp_path / "never.csv"
+    file.write_text("customer_id\n" + "\n".join(f"A-{n}" for n in range(600)), encoding="utf-8")
+    config = experiment_config(holdout={"share": 0.5}, exclusions={"rules": ["age >= 0"]})
+
+    found = choose_eligible(tables, config, suppressed=file)
+
+    assert sum(found.left_out.values()) == 1000
+    assert found.left_out["holdout"] > 400
+    assert found.left_out["suppressed"] < 400
+    assert found.sizes == {"A": 0, "B": 0}
+
+
+def test_choose_eligible_customers_of_an_earlier_run_rest(tables: Tables, tmp_path: Path) -> None:
+    config = experiment_config()
+    keep_segmented(tables, [("A-1", "A"), ("A-2", "A"), ("A-3", "A"), ("A-4", "A")])
+    variants = variants_for({"A": 4})
+    design = design_experiment(variants, decide(variants), config, {"A": 4})
+    assign(tables, design, "2026-01-02T03:04:05.678Z")
+    path = tmp_path / "assignments.parquet"
+    tables.write("assignments", path, ASSIGNMENTS)
+    keep_segmented(tables, [("A-3", "A"), ("A-4", "A"), ("A-5", "A")])
+
+    found = choose_eligible(tables, config, earlier={"run-1": path})
+
+    assert found.left_out == {"assigned by run run-1": 2}
+    assert ids(tables, "select customer_id from eligible") == {"A-5"}
+
+
+def test_assign_among_the_eligible_gives_arms_to_them_alone(tables: Tables) -> None:
+    config = experiment_config(holdout={"share": 0.3})
+    found = choose_eligible(tables, config)
+    variants = variants_for(SIZES)
+    design = design_experiment(variants, decide(variants), config, found.sizes)
+
+    assignment = assign(tables, design, "2026-01-02T03:04:05.678Z", among="eligible")
+
+    assigned = ids(tables, "select customer_id from assignments")
+    assert assigned == ids(tables, "select customer_id from eligible")
+    for segment, counts in assignment.counts.items():
+        assert sum(counts.values()) == found.sizes[segment]
+        assert max(counts.values()) - min(counts.values()) <= 1
