@@ -789,8 +789,10 @@ def test_embed_remembers_the_texts_of_before(server: AzureServer) -> None:
 def test_embed_logs_counts_and_no_texts(server: AzureServer, tmp_path: Path) -> None:
     with logging_to(Log(tmp_path)):
         embedder(server)((WORDS, "two words"))
-    (line,) = (tmp_path / "system.log").read_text().splitlines()
-    record = json.loads(line)
+    lines = (tmp_path / "system.log").read_text().splitlines()
+    call, record = map(json.loads, lines)
+    assert call["action"] == "azure_call"
+    assert WORDS not in lines[0]
     assert record["action"] == "texts_embedded"
     assert record["context"] == {"model": "vectors", "texts": 2, "tokens": 6}
 

@@ -14,6 +14,7 @@ from bisect import bisect_right
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
+from liftwright.adapters.azure_calls import recording_transport
 from liftwright.adapters.azure_faults import (
     https_address,
     not_installed,
@@ -138,10 +139,13 @@ def _open_client(
         retry_total=0,
         # Another host would be sent the key too.
         permit_redirects=False,
-        connection_timeout=timeout_seconds,
-        read_timeout=timeout_seconds,
-        # A larger block would be waited for, though each byte of it comes in time.
-        connection_data_block_size=1,
+        transport=recording_transport(
+            "content_safety",
+            connection_timeout=timeout_seconds,
+            read_timeout=timeout_seconds,
+            # A larger block would be waited for, though each byte of it comes in time.
+            connection_data_block_size=1,
+        ),
     )
 
 

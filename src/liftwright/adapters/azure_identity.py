@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
+from liftwright.adapters.azure_calls import IDENTITY, recording_transport
 from liftwright.adapters.azure_faults import not_installed
 from liftwright.adapters.retry_after import retry_after
 from liftwright.errors import ConfigurationError, ProviderRefused, ProviderUnavailable
@@ -141,8 +142,9 @@ def credential_for(config: Authentication) -> TokenCredential:
     # Asking again is the business of one layer alone, and that is not this one.
     options: dict[str, Any] = {
         "retry_total": 0,
-        "connection_timeout": _TIMEOUT_SECONDS,
-        "read_timeout": _TIMEOUT_SECONDS,
+        "transport": recording_transport(
+            IDENTITY, connection_timeout=_TIMEOUT_SECONDS, read_timeout=_TIMEOUT_SECONDS
+        ),
     }
     try:
         if config.method == "managed_identity":

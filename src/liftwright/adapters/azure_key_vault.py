@@ -7,6 +7,7 @@ import re
 import threading
 from typing import TYPE_CHECKING
 
+from liftwright.adapters.azure_calls import recording_transport
 from liftwright.adapters.azure_faults import (
     https_address,
     not_installed,
@@ -79,8 +80,9 @@ class KeyVaultSecrets:
             verify_challenge_resource=verify_challenge_resource,
             retry_total=0,
             permit_redirects=False,
-            connection_timeout=timeout_seconds,
-            read_timeout=timeout_seconds,
+            transport=recording_transport(
+                "key_vault", connection_timeout=timeout_seconds, read_timeout=timeout_seconds
+            ),
         )
 
     def __call__(self, name: str, /) -> str | None:

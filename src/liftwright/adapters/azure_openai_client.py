@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
+from liftwright.adapters.azure_calls import openai_http_client
 from liftwright.adapters.azure_faults import https_address, not_installed
 from liftwright.errors import ConfigurationError, ProviderError, ProviderUnavailable
 
@@ -55,12 +56,14 @@ def open_client(
             azure_ad_token_provider=token_provider and _safe(token_provider),
             max_retries=0,
             timeout=timeout_seconds,
+            http_client=openai_http_client(),
         )
     return openai.OpenAI(
         base_url=f"{endpoint}/openai/v1/",
         api_key=_safe(token_provider) if token_provider else api_key,
         max_retries=0,
         timeout=timeout_seconds,
+        http_client=openai_http_client(),
     )
 
 

@@ -6,6 +6,7 @@ import contextlib
 import threading
 from typing import TYPE_CHECKING, Any
 
+from liftwright.adapters.azure_calls import recording_transport
 from liftwright.adapters.azure_faults import (
     https_address,
     not_installed,
@@ -180,8 +181,11 @@ class SearchService:
         # Retries are the retry layer's; its waits and counts must be the only ones.
         options: dict[str, Any] = {
             "retry_total": 0,
-            "connection_timeout": self._timeout_seconds,
-            "read_timeout": self._timeout_seconds,
+            "transport": recording_transport(
+                "search",
+                connection_timeout=self._timeout_seconds,
+                read_timeout=self._timeout_seconds,
+            ),
         }
         if self._config.api_version:
             options["api_version"] = self._config.api_version

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
+from urllib.parse import urlsplit, urlunsplit
 
 from pydantic import Field, model_validator
 
 from liftwright.settings.shape import Count, Name, Shape
+
+if TYPE_CHECKING:
+    from liftwright.settings import Services
 
 
 class Authentication(Shape):
@@ -64,3 +68,22 @@ class KeyVault(Shape):
     """Azure Key Vault, as the source of secrets."""
 
     url: Name
+
+
+def endpoints(services: Services) -> dict[str, str]:
+    """The addresses of the services that are configured, by block; without anything secret."""
+    found = {
+        "openai_compatible": getattr(services.openai_compatible, "base_url", None),
+        "azure_openai": getattr(services.azure_openai, "endpoint", None),
+        "azure_search": getattr(services.azure_search, "endpoint", None),
+        "azure_content_safety": getattr(services.azure_content_safety, "endpoint", None),
+        "key_vault": getattr(services.key_vault, "url", None),
+    }
+    return {name: _bare(address) for name, address in found.items() if address}
+
+
+def _bare(address: str) -> str:
+    """The address without a user, a password and parameters."""
+    parts = urlsplit(address)
+    host = parts.netloc.rpartition("@")[2]
+    return urlunsplit((parts.scheme, host, parts.path, "", ""))

@@ -10,6 +10,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+from liftwright.agents.segmentation import Segmentation
 from liftwright.domain import CATEGORIES, AuditRange, Run, StageRun, fingerprint, utc_now
 from liftwright.errors import (
     AwaitingApproval,
@@ -33,6 +34,7 @@ from liftwright.runs import (
     versions,
 )
 from liftwright.settings import read_settings
+from liftwright.settings.azure import endpoints
 from liftwright.spans import span, tracing
 from liftwright.stages import DONE, Stage, Step, Work, carry_out, is_kept, stage_key, unfinish
 from liftwright.workspace.choosing import (
@@ -315,7 +317,22 @@ def _tell_start(work: Work) -> None:
         experiment=settings.experiment.name,
         arms=settings.experiment.arm_shares(),
         adapters=settings.services.adapters.model_dump(),
-        customers=work.customers.rows_kept if work.customers_read else None,
+        customers=_customers(work),
+        documents=_documents(work),
         inputs=work.inputs,
         overrides=sorted(settings.overrides),
+        configuration=settings.experiment.model_dump(mode="json"),
+        endpoints=endpoints(settings.services),
     )
+
+
+def _customers(work: Work) -> int | None:
+    """How many customers the run is about; None where that is not known yet."""
+    if work.customers_read:
+        return work.customers.rows_kept
+    file = work.folder.file("segments.json")
+    return work.folder.read("segments.json", Segmentation).customers if file.is_file() else None
+
+
+def _documents(work: Work) -> int | None:
+    return len(work.corpus.documents) if "corpus" in work.__dict__ else None

@@ -1,0 +1,208 @@
+"""A whole run on Azure's adapters: what the logs tell of it, and what nobody may ever read."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections import Counter
+from typing import TYPE_CHECKING
+
+import pytest
+
+import metered_writer
+from acceptance_samples import (
+    configure,
+    draft_for,
+    liftwright,
+    log_lines,
+    read_json,
+    run_until,
+)
+from azure_server.faults import Fault
+from azure_server.fixtures import azure_server  # noqa: F401 - a fixture
+from azure_server.identity import COGNITIVE, PATH, SEARCH, IdentityService, environment, token_for
+from azure_server.identity import SECRET as IDENTITY_HEADER
+from azure_server.openai import KEY, OpenAIService
+from azure_server.safety import KEY as SAFETY_KEY
+from azure_server.safety import SafetyService
+from azure_server.search import KEY as SEARCH_KEY
+from azure_server.search import SearchService
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from azure_server.server import AzureServer, Handler
+
+KEYS = {
+    "AZURE_OPENAI_API_KEY": KEY,
+    "AZURE_SEARCH_API_KEY": SEARCH_KEY,
+    "AZURE_CONTENT_SAFETY_API_KEY": SAFETY_KEY,
+}
+CANARIES = (*KEYS.values(), token_for(COGNITIVE), token_for(SEARCH), IDENTITY_HEADER)
+
+
+@pytest.fixture
+def openai() -> OpenAIService:
+    return OpenAIService(token=token_for(COGNITIVE))
+
+
+@pytest.fixture
+def safety() -> SafetyService:
+    service = SafetyService()
+    service.spoil = lambda answer: (
+        {**answer, "ungroundedDetected": False} if "ungroundedDetected" in answer else answer
+    )
+    return service
+
+
+@pytest.fixture
+def azure_handlers(openai: OpenAIService, safety: SafetyService) -> list[Handler]:
+    return [openai, SearchService(), safety, IdentityService()]
+
+
+@pytest.fixture
+def site(
+    root: Path,
+    azure_server: AzureServer,  # noqa: F811 - the fixture
+    monkeypatch: pytest.MonkeyPatch,
+) -> Path:
+    """A workspace whose every service is Azure's, with both switches on."""
+    for name, value in {**KEYS, **environment(azure_server.url)}.items():
+        monkeypatch.setenv(name, value)
+    configure(root, "azure_config.authentication", {"method": "api_key"})
+    configure(root, "azure_config.calls.timeout_seconds.screen", 10)
+    configure(root, "azure_config.calls.timeout_seconds.search", 10)
+    url = azure_server.url
+    configure(
+        root,
+        "azure_config.azure_openai",
+        {
+            "endpoint": url,
+            "deployment": "thinker",
+            "model": "gpt-5-mini",
+            "embedding_deployment": "vectors",
+        },
+    )
+    configure(root, "azure_config.azure_search", {"endpoint": url, "vectors": False})
+    configure(
+        root,
+        "azure_config.azure_content_safety",
+        {"endpoint": url, "prompt_shields": True, "groundedness": True},
+    )
+    for port, adapter in (
+        ("complete", "azure_openai"),
+        ("search", "azure_search"),
+        ("screen", "azure_content_safety"),
+    ):
+        configure(root, f"azure_config.adapters.{port}", adapter)
+    return root
+
+
+def write_as_the_composer(site: Path, openai: OpenAIService) -> None:
+    """Let the deployment say what the embedded writer says to the same passages."""
+    configure(site, "azure_config.adapters.complete", "embedded")
+    drafts = metered_writer.drafts_of(run_until(site, "ground", run_id="composed"))
+    configure(site, "azure_config.adapters.complete", "azure_openai")
+
+    def write(prompt: str) -> str:
+        subject, body = draft_for(prompt, drafts) or ("", "")
+        return json.dumps({"subject": subject, "body": body})
+
+    openai.write = write
+
+
+def said_by(root: Path) -> str:
+    """All that the workspace's files hold, the ledger and the reports among them."""
+    return "".join(
+        path.read_bytes().decode("utf-8", "replace") for path in root.rglob("*") if path.is_file()
+    )
+
+
+# ── What the logs tell ────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize("method", ["api_key", "managed_identity"])
+def test_run_tells_of_each_request_that_was_received_and_shows_no_secret(
+    site: Path,
+    azure_server: AzureServer,  # noqa: F811 - the fixture
+    openai: OpenAIService,
+    method: str,
+) -> None:
+    configure(site, "azure_config.authentication.method", method)
+    write_as_the_composer(site, openai)
+    azure_server.script("/openai/", [None, Fault(kind="reset"), Fault(kind="status", status=429)])
+    azure_server.script("/contentsafety/", [None, Fault(kind="status", status=503)])
+
+    shown = ""
+    if method == "api_key":
+        answer = liftwright(site, "run", "--run-id", "azure")
+        assert answer.status == 0, answer.err
+        shown = answer.out + answer.err
+    else:
+        run_until(site, "screen", run_id="azure")
+
+    calls = [e for e in log_lines(site) if e["action"] == "azure_call"]
+    told = Counter((e["context"]["method"], e["context"]["route"]) for e in calls)
+    received = Counter((r.method, r.path) for r in azure_server.requests)
+    assert told == received
+    assert {e["context"]["service"] for e in calls} == {
+        *("openai", "search", "content_safety"),
+        *(("identity",) if method == "managed_identity" else ()),
+    }
+    hashes = Counter(e["context"]["request_sha256"] for e in calls if e["context"]["request_bytes"])
+    sent = Counter(hashlib.sha256(r.body).hexdigest() for r in azure_server.requests if r.body)
+    assert hashes == sent
+    failed = [
+        e["context"] for e in calls if e["level"] == "warning" and e["context"]["route"] != PATH
+    ]
+    statuses = Counter(one["status"] for one in failed)
+    assert (statuses[429], statuses[503]) == (1, 1)
+    assert [one["error"] for one in failed if one["status"] is None] != [], "the reset connection"
+    said = said_by(site) + shown
+    assert [secret for secret in CANARIES if secret in said] == []
+
+
+def test_run_begins_with_sizes_configuration_and_endpoints(
+    site: Path,
+    azure_server: AzureServer,  # noqa: F811 - the fixture
+) -> None:
+    run_until(site, "segment", run_id="azure")
+
+    first, *_ = log_lines(site)
+    assert first["action"] == "run_started"
+    context = first["context"]
+    assert (context["customers"], context["documents"]) == (60, 10)
+    assert context["configuration"]["seed"] == 7
+    assert context["endpoints"] == dict.fromkeys(
+        ("azure_openai", "azure_search", "azure_content_safety"), azure_server.url
+    )
+    run_until(site, "segment", run_id="azure")
+    again = [e["context"] for e in log_lines(site) if e["action"] == "run_started"]
+    assert [one["customers"] for one in again[:2]] == [60, 60]
+
+
+# ── What nobody may read ──────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize("route", ["/openai/", "/indexes", "/contentsafety/"])
+@pytest.mark.parametrize(("status", "method"), [(401, "api_key"), (403, "managed_identity")])
+def test_run_refused_by_a_service_that_repeats_the_key_shows_it_nowhere(
+    site: Path,
+    azure_server: AzureServer,  # noqa: F811 - the fixture
+    route: str,
+    status: int,
+    method: str,
+) -> None:
+    configure(site, "azure_config.authentication.method", method)
+    echo = f"Access denied due to invalid subscription key: {' '.join(CANARIES)}"
+    error = {"error": {"code": str(status), "message": echo, "innererror": {"message": echo}}}
+    azure_server.script(route, [Fault(kind="status", status=status, body=error)] * 200)
+
+    answer = liftwright(site, "run", "--run-id", "azure")
+
+    assert answer.status == 3
+    said = said_by(site) + answer.out + answer.err
+    assert [secret for secret in CANARIES if secret in said] == []
+    faults = [e for e in log_lines(site) if e["context"].get("stack")]
+    assert faults, "the traceback was told, without the secret"
+    assert read_json(site / "data/runs/azure/run.json")["status"] == "unfinished"

@@ -1,0 +1,70 @@
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from liftwright.adapters.azure_calls import IDENTITY, recording
+from liftwright.log import Log, logging_to
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+URL = "https://name.search.windows.net/indexes('a')/docs?api-version=2026-04-01&sig=CANARY"
+
+
+def told(folder: Path) -> dict[str, Any]:
+    (line,) = (folder / "system.log").read_text().splitlines()
+    assert "CANARY" not in line
+    record: dict[str, Any] = json.loads(line)
+    assert record["action"] == "azure_call"
+    return record
+
+
+def test_recording_tells_route_hash_size_and_status_and_no_text(tmp_path: Path) -> None:
+    body = "CANARY ümlaut"
+    with logging_to(Log(tmp_path)), recording("search", "POST", URL, body) as sent:
+        sent.status = 200
+    record = told(tmp_path)
+    found = record["context"]
+    assert record["level"] == "info"
+    assert found.pop("latency_ms") >= 0
+    assert found == {
+        "service": "search",
+        "method": "POST",
+        "host": "name.search.windows.net",
+        "route": "/indexes('a')/docs",
+        "api_version": "2026-04-01",
+        "request_sha256": hashlib.sha256(body.encode()).hexdigest(),
+        "request_bytes": len(body.encode()),
+        "status": 200,
+        "error": None,
+    }
+
+
+def test_recording_of_an_error_tells_its_type_alone(tmp_path: Path) -> None:
+    with (
+        logging_to(Log(tmp_path)),
+        pytest.raises(ValueError, match="CANARY"),
+        recording("search", "GET", URL, None),
+    ):
+        raise ValueError("CANARY")
+    record = told(tmp_path)
+    assert record["level"] == "warning"
+    assert record["context"]["error"] == "ValueError"
+    assert record["context"]["status"] is None
+    assert record["context"]["request_sha256"] is None
+
+
+def test_recording_of_a_refusal_is_a_warning(tmp_path: Path) -> None:
+    with logging_to(Log(tmp_path)), recording("search", "GET", URL, b"x") as sent:
+        sent.status = 401
+    assert told(tmp_path)["level"] == "warning"
+
+
+def test_recording_of_who_asks_for_tokens_hashes_nothing(tmp_path: Path) -> None:
+    with logging_to(Log(tmp_path)), recording(IDENTITY, "POST", URL, "client_secret=CANARY"):
+        pass
+    assert told(tmp_path)["context"]["request_sha256"] is None
