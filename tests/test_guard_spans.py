@@ -9,11 +9,12 @@ import pytest
 from liftwright.calls import Calls
 from liftwright.domain import Completion, Identity, Limits, Prompt, Segment, Tokens
 from liftwright.errors import BudgetSpent, ModelBroken, ProviderRefused, ProviderUnavailable
-from liftwright.guard import Guarded, call_span, complete_terms
+from liftwright.guard import Guarded, call_span
 from liftwright.ledger import Ledger, Terms
 from liftwright.settings import Calls as CallSettings
 from liftwright.settings import Services
 from liftwright.spans import tracing
+from liftwright.terms import complete_terms
 from span_catcher import SpanCatcher
 
 if TYPE_CHECKING:
@@ -77,7 +78,7 @@ def spans_of(
     catcher = SpanCatcher()
     calls = Calls(CallSettings(retries=1), sleep=lambda _: None)
     ledger = Ledger(Memory(), run_id="r", budget_usd=budget)
-    free = complete_terms(Services())
+    free = complete_terms(Services(), Writer())
     terms = Terms(
         port="complete",
         reserve_usd=lambda _: 1.0,

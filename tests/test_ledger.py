@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import subprocess
 import sys
@@ -7,6 +8,7 @@ import threading
 import typing
 from concurrent.futures import ThreadPoolExecutor
 from datetime import date
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -14,12 +16,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from liftwright.adapters.sqlite import SqliteStore
-from liftwright.domain import Identity, Prompt, Query
-from liftwright.errors import BudgetSpent, IntegrityError, ProviderUnavailable
+from liftwright.domain import Identity, Prompt, Query, Tokens, Usage
+from liftwright.errors import (
+    BudgetSpent,
+    IntegrityError,
+    ProviderRefused,
+    ProviderUnavailable,
+)
 from liftwright.ledger import Ledger, Terms, counted_calls
+from liftwright.metering import report_usage
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
 WRITER = Identity(provider="test", model="m", version="1", corpus="c")
@@ -328,8 +336,9 @@ def test_remember_concurrent_calls_never_exceed_the_budget(
         for done in [pool.submit(work, n) for n in range(len(calls))]:
             done.result(timeout=WAIT)
     assert most[0] <= budget + 1e-6
-    assert book.spent_usd == pytest.approx(paid[0])
-    assert ledger(store).spent_usd == pytest.approx(paid[0])
+    # Each call's cost is kept to the billionth of a dollar.
+    assert book.spent_usd == pytest.approx(paid[0], abs=len(calls) * 1e-9)
+    assert ledger(store).spent_usd == book.spent_usd
 
 
 def test_ledger_pending_row_of_a_dead_process_stays_spent_and_is_asked_again() -> None:
@@ -398,6 +407,317 @@ def test_remember_kept_reply_of_another_form_is_an_integrity_error(
     with pytest.raises(IntegrityError, match="the reply kept for a complete call") as caught:
         ledger(store).remember(terms(), WRITER, "q", service)
     assert (caught.value.exit_status, service.asked) == (4, 1)
+
+
+# ── What replies of no use cost ───────────────────────────────────────────────────────────────
+
+
+UNIT_USD = 0.04
+
+
+def units(count: int) -> Usage:
+    return Usage(units=count)
+
+
+def priced(most: int = 3, port: str = "complete") -> Terms[str]:
+    """Terms of a service that charges by units, and tells of them while it is asked."""
+    return dataclasses.replace(
+        terms(most * UNIT_USD, 0.0, port), price_usd=lambda usage: usage.units * UNIT_USD
+    )
+
+
+def charging(*units_each: int, fails: bool) -> Callable[[], str]:
+    def ask() -> str:
+        for one in units_each:
+            report_usage(units(one))
+        if fails:
+            raise ProviderRefused("cut off")
+        return "reply"
+
+    return ask
+
+
+def test_remember_refused_reply_that_was_charged_is_paid_and_asked_anew() -> None:
+    store = Memory()
+    book = ledger(store)
+    with pytest.raises(ProviderRefused):
+        book.remember(priced(), WRITER, "q", charging(2, fails=True))
+    assert (book.spent_usd, book.calls) == (0.08, 1)
+    again = ledger(store)
+    assert (again.spent_usd, again.calls) == (0.08, 1)
+    assert again.remember(priced(), WRITER, "q", charging(1, fails=False)) == "reply"
+    assert (again.spent_usd, again.calls, again.replayed) == (0.12, 2, 0)
+    assert ledger(store).paid()["complete"].usage == units(3)
+    # The failure stays that of the run that paid for it, though another one got the reply.
+    assert ledger(store, "r2").paid() == {}
+
+
+def test_remember_failures_that_were_charged_spend_the_budget() -> None:
+    book = ledger(Memory(), budget_usd=0.2)
+    for number in range(2):
+        with pytest.raises(ProviderRefused):
+            book.remember(priced(2), WRITER, number, charging(2, fails=True))
+    with pytest.raises(BudgetSpent):
+        book.remember(priced(2), WRITER, 2, charging(2, fails=True))
+    assert book.spent_usd == 0.16
+
+
+def test_before_attempt_reserves_for_a_further_attempt_where_the_first_was_charged() -> None:
+    store = Memory()
+    book = ledger(store, budget_usd=0.11)
+
+    def ask() -> str:
+        book.before_attempt()
+        report_usage(units(2))
+        (row,) = store.rows(status="pending")
+        assert row["cost_usd"] == 0.08
+        book.before_attempt()
+        pytest.fail("the second attempt did not fit the budget")
+
+    with pytest.raises(BudgetSpent):
+        book.remember(priced(2), WRITER, "q", ask)
+    assert book.spent_usd == 0.08
+
+
+def test_before_attempt_that_fits_is_reserved_in_the_row_and_settled() -> None:
+    store = Memory()
+    book = ledger(store, budget_usd=0.16)
+
+    def ask() -> str:
+        book.before_attempt()
+        assert book.spent_usd == 0.08
+        report_usage(units(2))
+        book.before_attempt()
+        (row,) = store.rows(status="pending")
+        assert (row["cost_usd"], book.spent_usd) == (0.16, 0.16)
+        report_usage(units(1))
+        return "reply"
+
+    book.remember(priced(2), WRITER, "q", ask)
+    assert book.spent_usd == ledger(store).spent_usd == 0.12
+
+
+def test_before_attempt_outside_a_call_reserves_nothing() -> None:
+    book = ledger(Memory(), budget_usd=0.0)
+    book.before_attempt()
+    assert book.spent_usd == 0.0
+
+
+def test_remember_call_within_a_call_pays_each_for_itself() -> None:
+    store = Memory()
+    book = ledger(store)
+
+    def search() -> str:
+        report_usage(units(1))
+        book.remember(priced(port="embed"), WRITER, "q", charging(2, fails=False))
+        report_usage(units(3))
+        return "passages"
+
+    book.remember(priced(port="search"), WRITER, "q", search)
+    paid = book.paid()
+    assert {port: one.usage.units for port, one in paid.items()} == {"embed": 2, "search": 4}
+
+
+def test_paid_sums_tokens_and_units_of_a_port() -> None:
+    book = ledger(Memory())
+    told = [Usage(tokens=Tokens(input=5, cached_input=2, output=3)), Usage(tokens=Tokens(input=7))]
+
+    def ask(usage: Usage) -> str:
+        report_usage(usage)
+        return "reply"
+
+    for number, usage in enumerate(told):
+        book.remember(priced(), WRITER, number, lambda usage=usage: ask(usage))  # type: ignore[misc] # bound now
+    (one,) = book.paid().values()
+    assert one.calls == 2
+    assert one.usage == Usage(tokens=Tokens(input=12, cached_input=2, output=3))
+
+
+CALLS = st.lists(
+    st.tuples(
+        st.integers(0, 6),  # which request
+        st.integers(1, 3),  # the most that an attempt reserves
+        st.lists(st.integers(0, 3), max_size=3),  # what its attempts use
+        st.sampled_from(["reply", "refused", "died"]),
+        st.sampled_from(["complete", "embed", "screen"]),
+    ),
+    max_size=25,
+)
+
+
+@settings(deadline=None, max_examples=60)
+@given(calls=CALLS, budget=st.one_of(st.none(), st.integers(0, 30)), resume=st.integers(1, 9))
+def test_ledger_spent_is_the_sum_of_its_rows_whatever_fails(
+    calls: list[tuple[int, int, list[int], str, str]], budget: int | None, resume: int
+) -> None:
+    store = Memory()
+    limit = None if budget is None else budget * UNIT_USD
+    book = ledger(store, budget_usd=limit)
+    for place, (request, most, used, end, port) in enumerate(calls):
+        if place % resume == 0:
+            book = ledger(store, budget_usd=limit)
+
+        def ask(
+            book: Ledger = book, used: list[int] = used, most: int = most, end: str = end
+        ) -> str:
+            for each in used:
+                book.before_attempt()
+                report_usage(units(min(each, most)))
+            if end == "refused":
+                raise ProviderRefused("cut off")
+            if end == "died":
+                raise KeyboardInterrupt
+            return "reply"
+
+        with contextlib.suppress(BudgetSpent, ProviderRefused, KeyboardInterrupt):
+            book.remember(priced(most, port), WRITER, request, ask)
+        if limit is not None:
+            assert book.spent_usd <= limit + 1e-9
+    for reader in (book, ledger(store)):
+        rows = [row for row in store.kept.values() if row.get("run_id") == "r1"]
+        whole = sum(Decimal(str(row["cost_usd"])) for row in rows)
+        assert Decimal(str(reader.spent_usd)) == whole
+    paid = ledger(store).paid()
+    assert sum(Decimal(str(one.cost_usd)) for one in paid.values()) == whole
+    assert sum(one.calls for one in paid.values()) == ledger(store).calls
+
+
+# ── Requests that are paid for together ───────────────────────────────────────────────────────
+
+
+class Batches:
+    """A service that takes many texts at once, at a unit each, and notes what it was asked."""
+
+    def __init__(self) -> None:
+        self.asked: list[list[object]] = []
+
+    def __call__(self, requests: Sequence[object]) -> list[str]:
+        self.asked.append(list(requests))
+        report_usage(units(len(requests)))
+        return [f"v{request}" for request in requests]
+
+
+def test_remember_each_asks_once_for_what_is_not_remembered() -> None:
+    store, service = Memory(), Batches()
+    book = ledger(store)
+    assert book.remember_each(priced(1), WRITER, ["a", "b", "a"], service) == ("va", "vb", "va")
+    assert book.remember_each(priced(1), WRITER, ["b", "c"], service) == ("vb", "vc")
+    resumed = ledger(store)
+    assert resumed.remember_each(priced(1), WRITER, ["c", "a"], service) == ("vc", "va")
+    assert service.asked == [["a", "b"], ["c"]]
+    assert (resumed.spent_usd, resumed.calls, resumed.replayed) == (0.12, 2, 1)
+    assert ledger(store, "r2").spent_usd == 0.0
+
+
+def test_remember_each_asks_again_for_all_that_a_dead_process_had_not_kept() -> None:
+    store, service = Memory(), Batches()
+
+    def die(_: Sequence[object]) -> list[str]:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        ledger(store).remember_each(priced(1), WRITER, ["a", "b"], die)
+    resumed = ledger(store)
+    assert (resumed.spent_usd, resumed.calls) == (0.08, 1)
+    resumed.remember_each(priced(1), WRITER, ["a", "b"], service)
+    assert service.asked == [["a", "b"]]
+    assert (resumed.spent_usd, resumed.calls) == (0.16, 2)
+    assert ledger(store).spent_usd == 0.16
+
+
+def test_remember_each_interrupted_and_asked_again_by_the_same_ledger_counts_both() -> None:
+    store = Memory()
+    book = ledger(store)
+
+    def die(_: Sequence[object]) -> list[str]:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        book.remember_each(priced(1), WRITER, ["a"], die)
+    book.remember_each(priced(1), WRITER, ["a"], Batches())
+    assert book.spent_usd == ledger(store).spent_usd == 0.08
+    assert book.calls == ledger(store).calls == 2
+
+
+def test_remember_each_text_under_way_in_another_thread_is_waited_for() -> None:
+    book, service = ledger(Memory()), Batches()
+    entered, release = threading.Event(), threading.Event()
+
+    def slow(requests: Sequence[object]) -> list[str]:
+        entered.set()
+        assert release.wait(WAIT)
+        return service(requests)
+
+    with ThreadPoolExecutor(2) as pool:
+        first = pool.submit(book.remember_each, priced(1), WRITER, ["a", "b"], slow)
+        assert entered.wait(WAIT)
+        second = pool.submit(book.remember_each, priced(1), WRITER, ["b", "c"], service)
+        while len(service.asked) < 1:
+            assert not second.done()
+        release.set()
+        assert first.result(timeout=WAIT) == ("va", "vb")
+        assert second.result(timeout=WAIT) == ("vb", "vc")
+    assert service.asked == [["c"], ["a", "b"]]
+    assert book.spent_usd == 0.12
+
+
+def test_remember_each_failure_reaches_everyone_who_waits_and_is_not_remembered() -> None:
+    store, service = Memory(), Batches()
+    book = ledger(store)
+
+    def refuse(_: Sequence[object]) -> list[str]:
+        report_usage(units(1))
+        raise ProviderRefused("no")
+
+    with pytest.raises(ProviderRefused):
+        book.remember_each(priced(1), WRITER, ["a", "b"], refuse)
+    assert book.remember_each(priced(1), WRITER, ["a", "b"], service) == ("va", "vb")
+    assert (book.spent_usd, ledger(store).spent_usd) == (0.12, 0.12)
+
+
+def test_remember_each_beyond_the_budget_is_refused_unasked() -> None:
+    service = Batches()
+    book = ledger(Memory(), budget_usd=0.05)
+    with pytest.raises(BudgetSpent):
+        book.remember_each(priced(1), WRITER, ["a", "b"], service)
+    assert service.asked == []
+
+
+def test_remember_each_kept_reply_of_another_form_is_an_integrity_error() -> None:
+    store = Memory()
+    ledger(store).remember_each(priced(1), WRITER, ["a"], Batches())
+    (row,) = store.rows(status="part")
+    store.kept[str(row["key"])]["reply"] = 7
+    with pytest.raises(IntegrityError):
+        ledger(store).remember_each(priced(1), WRITER, ["a"], Batches())
+
+
+# ── Beside another run ────────────────────────────────────────────────────────────────────────
+
+
+def test_ledger_of_another_run_leaves_the_pending_row_of_a_live_call_alone() -> None:
+    store = Memory()
+    book = ledger(store)
+
+    def ask() -> str:
+        # As another process does, while this call is under way.
+        assert ledger(store, "r2").spent_usd == 0.0
+        (row,) = store.rows(status="pending")
+        assert row["run_id"] == "r1"
+        return "reply"
+
+    assert book.remember(terms(), WRITER, "q", ask) == "reply"
+    assert (ledger(store).calls, ledger(store).spent_usd) == (1, 0.04)
+
+
+def test_remember_request_that_a_dead_run_left_pending_is_asked_and_stays_that_runs_loss() -> None:
+    store = Memory()
+    with pytest.raises(KeyboardInterrupt):
+        ledger(store).remember(terms(), WRITER, "q", Service(KeyboardInterrupt()))
+    other = ledger(store, "r2")
+    other.remember(terms(), WRITER, "q", Service())
+    assert (other.calls, other.spent_usd) == (ledger(store, "r2").calls, 0.04) == (1, 0.04)
+    assert (ledger(store).calls, ledger(store).spent_usd) == (1, 0.10)
 
 
 CHILD = """

@@ -3,28 +3,28 @@
 from __future__ import annotations
 
 import contextlib
+from contextvars import ContextVar
 from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 
-from liftwright.domain import Completion, Finding, Opinion, Passage, Prompt, from_json, to_json
-from liftwright.errors import BudgetSpent, ProviderError, ProviderRefused
-from liftwright.ledger import Terms
+from liftwright.domain import Completion
+from liftwright.errors import BudgetSpent, ProviderError, ProviderRefused, ProviderUnavailable
 from liftwright.spans import span
+from liftwright.terms import embed_terms
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from liftwright.calls import Calls
     from liftwright.domain import Identity
-    from liftwright.ledger import Ledger
-    from liftwright.ports import Port, SpanField
+    from liftwright.ledger import Ledger, Terms
+    from liftwright.ports import Embed, Port, SpanField, Vectors
     from liftwright.settings import Services
     from liftwright.spans import OpenSpan
 
-T = TypeVar("T")
-_LEAST_BYTES_PER_TOKEN = 2
-
 Q = TypeVar("Q", contravariant=True)  # noqa: PLC0105 - the request
 R = TypeVar("R", covariant=True)  # noqa: PLC0105 - the reply
+
+_WITHIN: ContextVar[bool] = ContextVar("liftwright_within_a_call", default=False)
 
 
 class Asked(Protocol[Q, R]):
@@ -45,6 +45,16 @@ class Asked(Protocol[Q, R]):
         ...
 
 
+@contextlib.contextmanager
+def within_a_call() -> Iterator[None]:
+    """Within the block, an adapter is at work: what it asks for in turn is a call within a call."""
+    outer = _WITHIN.set(True)
+    try:
+        yield
+    finally:
+        _WITHIN.reset(outer)
+
+
 class Guarded(Generic[Q, R]):
     """Asks a port through `calls` and, where it is metered, through the ledger.
 
@@ -52,7 +62,7 @@ class Guarded(Generic[Q, R]):
         port: the adapter.
         terms: the port's name, and how its replies are kept and paid.
         calls: the retry layer.
-        ledger: the memory of paid calls, made when the first one is asked for.
+        ledger: the memory of paid calls, made when the first one is asked for; None outside a run.
     """
 
     def __init__(
@@ -60,7 +70,7 @@ class Guarded(Generic[Q, R]):
         port: Asked[Q, R],
         terms: Terms[R],
         calls: Calls,
-        ledger: Callable[[], Ledger],
+        ledger: Callable[[], Ledger | None],
     ) -> None:
         self._port = port
         self._terms = terms
@@ -79,20 +89,27 @@ class Guarded(Generic[Q, R]):
 
     def __call__(self, request: Q, /) -> R:
         """The port's reply, remembered or asked for."""
+        ledger = self._ledger() if self._port.metered else None
         with call_span(self._terms.port, self._port) as one:
+
+            def attempt() -> R:
+                if ledger is not None:
+                    ledger.before_attempt()
+                with within_a_call():
+                    return self._port(request)
 
             def ask() -> R:
                 one.set(outcome="ok")
-                reply = self._calls.make(self._terms.port, lambda: self._port(request))
+                reply = self._calls.make(self._terms.port, attempt)
                 if isinstance(reply, Completion):
                     one.set(**_paid(reply))
                 return reply
 
-            if not self._port.metered:
+            if ledger is None:
                 return ask()
             # Stands where nothing is asked: the reply was remembered, or a like call is under way.
             one.set(outcome="replayed")
-            return self._ledger().remember(self._terms, self._port.identity, request, ask)
+            return ledger.remember(self._terms, self._port.identity, request, ask)
 
     @property
     def many(self) -> Callable[[tuple[Q, ...]], tuple[R, ...]] | None:
@@ -148,78 +165,69 @@ def _paid(reply: Completion) -> dict[str, SpanField]:
     }
 
 
-def complete_terms(services: Services) -> Terms[Completion]:
-    """A writer's terms: the most a draft can cost is its prompt and the longest reply."""
-    options = services.writer
-    price = services.prices.get(options.model) if options else None
-    longest = options.max_output_tokens if options else 0
+class PaidEmbed:
+    """An embedder that is paid for, as agents and other adapters get it: no text is paid twice.
 
-    def reserve_usd(request: object) -> float:
-        if price is None or not isinstance(request, Prompt):
-            return 0.0
-        # Four bytes to a token are usual; what is reserved too much comes back with the reply.
-        most_input = len(request.text.encode()) / _LEAST_BYTES_PER_TOKEN
-        usd = most_input * price.input_usd_per_million + longest * price.output_usd_per_million
-        return usd / 1e6
+    Adapters are made before there is a run, so the ledger is named later, by `attach`. Until then,
+    and outside a run, the embedder is asked directly.
 
-    return Terms(
-        port="complete",
-        reserve_usd=reserve_usd,
-        cost_usd=lambda reply: reply.cost_usd,
-        encode=to_json,
-        decode=lambda value: from_json(Completion, value),
-    )
+    Args:
+        port: the adapter.
+        services: the prices.
+    """
 
+    metered = True
 
-def screen_terms() -> Terms[tuple[Finding, ...]]:
-    """A screener's terms."""
-    return Terms(
-        port="screen",
-        reserve_usd=_free,
-        cost_usd=_free,
-        encode=to_json,
-        decode=lambda value: _records(Finding, value),
-    )
+    def __init__(self, port: Embed, services: Services) -> None:
+        self._port = port
+        self._terms = embed_terms(services, port.identity)
+        self._calls: Calls | None = None
+        self._ledger: Callable[[], Ledger | None] = lambda: None
 
+    @property
+    def identity(self) -> Identity:
+        """The port's own."""
+        return self._port.identity
 
-def search_terms() -> Terms[tuple[Passage, ...]]:
-    """A search's terms."""
-    return Terms(
-        port="search",
-        reserve_usd=_free,
-        cost_usd=_free,
-        encode=to_json,
-        decode=lambda value: _records(Passage, value),
-    )
+    def attach(self, calls: Calls, ledger: Callable[[], Ledger | None]) -> None:
+        """Name the retry layer, and what gives the ledger of the run; None outside a run."""
+        self._calls, self._ledger = calls, ledger
 
+    def __call__(self, request: tuple[str, ...], /) -> Vectors:
+        """The texts' vectors, remembered or asked for; as the port's own.
 
-def shield_terms() -> Terms[bool]:
-    """The terms of who looks for attacks in documents."""
-    return Terms(port="shield", reserve_usd=_free, cost_usd=_free, encode=to_json, decode=_flag)
+        Raises:
+            ProviderRefused: within another adapter's call also where the service stayed
+                unavailable: this call was retried, and the one around it must not be for that.
+        """
+        import numpy as np
 
+        ledger = self._ledger()
+        if ledger is None:
+            return self._ask(request, None)
+        if not request:
+            return self(("",))[:0]
+        rows = ledger.remember_each(
+            self._terms,
+            self.identity,
+            request,
+            lambda texts: list(self._ask(tuple(map(str, texts)), ledger)),
+        )
+        return np.stack(rows)
 
-def judge_terms() -> Terms[Opinion]:
-    """The terms of who gives a second opinion."""
-    return Terms(
-        port="judge",
-        reserve_usd=_free,
-        cost_usd=_free,
-        encode=to_json,
-        decode=lambda value: from_json(Opinion, value),
-    )
+    def _ask(self, texts: tuple[str, ...], ledger: Ledger | None) -> Vectors:
+        if self._calls is None:
+            return self._port(texts)
 
+        def attempt() -> Vectors:
+            if ledger is not None:
+                ledger.before_attempt()
+            return self._port(texts)
 
-def _flag(value: object) -> bool:
-    if not isinstance(value, bool):
-        raise ValueError(f"true or false expected, found {type(value).__name__}")  # noqa: TRY004 - as `from_json`
-    return value
-
-
-def _free(_: object) -> float:
-    return 0.0
-
-
-def _records(kind: type[T], value: object) -> tuple[T, ...]:
-    if not isinstance(value, list):
-        raise ValueError(f"a list expected, found {type(value).__name__}")  # noqa: TRY004 - as `from_json`
-    return tuple(from_json(kind, item) for item in value)
+        try:
+            with call_span(self._terms.port, self._port, requests=len(texts)):
+                return self._calls.make(self._terms.port, attempt)
+        except ProviderUnavailable as error:
+            if not _WITHIN.get() or type(error) is not ProviderUnavailable:
+                raise
+            raise ProviderRefused(f"{error}, however often it was asked") from error

@@ -1,29 +1,38 @@
 """Paid calls, remembered; and the budget.
 
 A row is written `pending` before a call, with its cost reserved, and `done` with the reply. A
-done reply is replayed for ever. A call that failed is not remembered. A `pending` row found at
-start is a call whose reply was lost: its reservation counts as spent, and it is asked again.
+done reply is replayed for ever. A call that failed is not remembered, but what its attempts were
+charged for is. A `pending` row of the run's own that is found at start is a call whose reply was
+lost: its reservation counts as spent, and it is asked again.
 """
 
 from __future__ import annotations
 
+import math
+import secrets
 import threading
+from collections import defaultdict
 from concurrent.futures import Future
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Generic, TypeVar
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from functools import reduce
+from operator import add
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-from liftwright.domain import Identity, fingerprint, utc_now
-from liftwright.errors import BudgetSpent, IntegrityError
+from liftwright.budget import Budget, usd
+from liftwright.domain import Identity, Usage, fingerprint, from_json, to_json, utc_now
+from liftwright.errors import IntegrityError
 from liftwright.log import event
+from liftwright.metering import metering
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from liftwright.ports import Store
 
 R = TypeVar("R")
 _EPOCH = "epoch"
-_ROUNDING_USD = 1e-9  # what sums of prices as floats may be off by
+_PAID = ("done", "lost", "failed")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,9 +41,12 @@ class Terms(Generic[R]):
 
     Attributes:
         port: the port's name.
-        reserve_usd: the most that a request can cost.
-        cost_usd: what a reply did cost.
+        reserve_usd: the most that one attempt at a request can cost.
+        cost_usd: what a reply says that it cost, where the adapter told nothing of what it used;
+            where both say nothing, the price of `used` counts.
         encode: a reply as JSON values; `decode` turns them back.
+        used: what a request and its reply used, where the adapter told nothing.
+        price_usd: what the usage that an adapter tells of costs.
     """
 
     port: str
@@ -42,6 +54,43 @@ class Terms(Generic[R]):
     cost_usd: Callable[[R], float]
     encode: Callable[[R], object]
     decode: Callable[[object], R]
+    used: Callable[[object, R], Usage] = lambda _, __: Usage()
+    price_usd: Callable[[Usage], float] = lambda _: 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Paid:
+    """What a run paid to one service.
+
+    Attributes:
+        calls: those that were charged for: replies, lost replies, and charged failures.
+        usage: what the service counted; that of lost replies is not known.
+        cost_usd: reservations of lost replies included.
+    """
+
+    calls: int
+    usage: Usage
+    cost_usd: float
+
+
+@dataclass(slots=True, kw_only=True)
+class _Call:
+    """A call under way: what one attempt reserves, what is reserved so far, what was used."""
+
+    key: str
+    row: dict[str, object]
+    each_usd: float
+    reserved_usd: float
+    price_usd: Callable[[Usage], float]
+    used: list[Usage] = field(default_factory=list)
+
+    @property
+    def cost_usd(self) -> float:
+        """What the attempts so far were charged."""
+        return usd(math.fsum(map(self.price_usd, self.used)))
+
+
+_UNDER_WAY: ContextVar[_Call | None] = ContextVar("liftwright_call", default=None)
 
 
 class Ledger:
@@ -60,36 +109,52 @@ class Ledger:
     ) -> None:
         self._store = store
         self._run_id = run_id
-        self._budget_usd = budget_usd
+        self._budget = Budget(budget_usd)
         self._lock = threading.Lock()
         self._in_flight: dict[str, Future[object]] = {}
+        self._joined: dict[str, Future[Any]] = {}
         self._replayed = 0
-        self._refused: BudgetSpent | None = None
         begun = store.get(_EPOCH) or {}
         self._epoch = _number(begun.get("epoch"))
         if refresh and begun.get("begun_by") != run_id:
             self._epoch += 1
             store.put(_EPOCH, {"status": _EPOCH, "epoch": self._epoch, "begun_by": run_id})
-        self._close_lost()
-        mine = list(store.rows(run_id=run_id))
-        self._spent_usd = sum(_number(row["cost_usd"]) for row in mine)
-        self._calls = sum(row["status"] in ("done", "lost") for row in mine)
+        # Only this run's own: rows of another run may be those of a process that still lives.
+        for row in list(store.rows(status="pending", run_id=run_id)):
+            self._lose(str(row["key"]), row)
+        paid = self.paid().values()
+        self._budget.settle(math.fsum(one.cost_usd for one in paid))
+        self._calls = sum(one.calls for one in paid)
 
     @property
     def spent_usd(self) -> float:
         """What the run has paid or lost, reservations of calls under way included."""
-        with self._lock:
-            return self._spent_usd
+        return self._budget.spent_usd
 
     @property
     def calls(self) -> int:
-        """Calls that the run paid for, lost ones included."""
+        """Calls that the run paid for, lost ones and charged failures included."""
         return self._calls
 
     @property
     def replayed(self) -> int:
         """Calls that were answered from memory."""
         return self._replayed
+
+    def paid(self) -> Mapping[str, Paid]:
+        """What the run paid so far, by port; what was answered from memory cost nothing."""
+        rows = defaultdict(list)
+        for row in self._store.rows(run_id=self._run_id):
+            if row["status"] in _PAID and (row["status"] != "failed" or "usage" in row):
+                rows[str(row["port"])].append(row)
+        return {
+            port: Paid(
+                calls=len(found),
+                usage=reduce(add, (_usage(row) for row in found), Usage()),
+                cost_usd=usd(math.fsum(_number(row["cost_usd"]) for row in found)),
+            )
+            for port, found in sorted(rows.items())
+        }
 
     def remember(
         self, terms: Terms[R], identity: Identity, request: object, ask: Callable[[], R]
@@ -120,10 +185,7 @@ class Ledger:
         if under_way is not mine:
             return terms.decode(under_way.result())
         try:
-            if row is not None and row["status"] == "pending":
-                self._lose(key, row)
-                self._calls += 1
-            encoded = self._pay(key, terms, ask, terms.reserve_usd(request))
+            encoded = self._pay(key, row, terms, request, ask)
             mine.set_result(encoded)
         except BaseException as error:
             mine.set_exception(error)
@@ -133,38 +195,70 @@ class Ledger:
                 del self._in_flight[key]
         return terms.decode(encoded)
 
-    def _pay(self, key: str, terms: Terms[R], ask: Callable[[], R], reserve_usd: float) -> object:
-        self._reserve(reserve_usd)
-        row: dict[str, object] = {
-            "status": "pending",
-            "run_id": self._run_id,
-            "port": terms.port,
-            "cost_usd": reserve_usd,
-            "started_at": utc_now(),
-        }
-        self._store.put(key, row)
-        try:
-            reply = ask()
-        except Exception:
-            self._store.put(
-                key, {**row, "status": "failed", "cost_usd": 0.0, "ended_at": utc_now()}
-            )
-            self._settle(-reserve_usd)
-            raise
-        # An interruption of `ask` leaves the row pending: the reply may have been paid for.
-        encoded, cost = terms.encode(reply), terms.cost_usd(reply)
-        done = {"status": "done", "cost_usd": cost, "reply": encoded, "ended_at": utc_now()}
-        self._store.put(key, {**row, **done})
-        self._settle(cost - reserve_usd)
-        with self._lock:
-            self._calls += 1
-        return encoded
+    def remember_each(
+        self,
+        terms: Terms[R],
+        identity: Identity,
+        requests: Sequence[object],
+        ask: Callable[[Sequence[object]], Sequence[R]],
+    ) -> tuple[R, ...]:
+        """The replies to requests that are paid for together; each is remembered by itself.
 
-    def replies(self, terms: Terms[R]) -> Iterator[R]:
-        """The replies of one port that the run paid for; those from memory are not among them."""
-        for row in self._store.rows(run_id=self._run_id, status="done"):
-            if row["port"] == terms.port:
-                yield _decoded(terms, str(row["key"]), row)
+        Args:
+            terms: as for one request.
+            identity: as for one request.
+            requests: what is asked; the same may stand there twice.
+            ask: makes one call for those that are neither remembered nor under way.
+
+        Raises:
+            BudgetSpent: where their reservations together do not fit the budget.
+            IntegrityError: as for one request.
+        """
+        keys = [fingerprint(self._epoch, terms.port, identity, request) for request in requests]
+        found: dict[str, R] = {}
+        mine: dict[str, Future[R]] = {}
+        others: dict[str, Future[R]] = {}
+        with self._lock:
+            for key in dict.fromkeys(keys):
+                row = self._store.get(key)
+                if row is not None:
+                    found[key] = _decoded(terms, key, row)
+                    continue
+                own: Future[R] = Future()
+                under_way = self._joined.setdefault(key, own)
+                (mine if under_way is own else others)[key] = under_way
+            self._replayed += not mine and not others
+        if mine:
+            wanted = dict(zip(keys, requests, strict=True))
+            try:
+                self._pay_together({key: wanted[key] for key in mine}, terms, ask, found)
+                for key, future in mine.items():
+                    future.set_result(found[key])
+            except BaseException as error:
+                for future in mine.values():
+                    future.set_exception(error)
+                raise
+            finally:
+                with self._lock:
+                    for key in mine:
+                        del self._joined[key]
+        found |= {key: future.result() for key, future in others.items()}
+        return tuple(found[key] for key in keys)
+
+    def before_attempt(self) -> None:
+        """Reserve for a further attempt at the call under way, where earlier ones were charged.
+
+        Raises:
+            BudgetSpent: where it does not fit the budget.
+        """
+        call = _UNDER_WAY.get()
+        if call is None or not call.used:
+            return
+        more = usd(call.cost_usd + call.each_usd - call.reserved_usd)
+        if more > 0:
+            self._budget.reserve(more)
+            call.reserved_usd = usd(call.reserved_usd + more)
+            self._store.put(call.key, {**call.row, "cost_usd": call.reserved_usd})
 
     def check_budget(self) -> None:
         """Raise again what a call was refused for, where an agent went on without its reply.
@@ -172,36 +266,118 @@ class Ledger:
         Raises:
             BudgetSpent: where any call of this run was refused for the budget.
         """
-        if self._refused is not None:
-            raise self._refused
+        self._budget.check()
 
-    def _reserve(self, usd: float) -> None:
+    # ── Paying ──
+
+    def _pay(
+        self,
+        key: str,
+        before: Mapping[str, object] | None,
+        terms: Terms[R],
+        request: object,
+        ask: Callable[[], R],
+    ) -> object:
+        """Make a call, and keep its reply in JSON values; `before` is the row that it replaces."""
+        if before is not None and before["status"] == "pending":
+            self._lose(key, before)
+            if before.get("run_id") == self._run_id:
+                self._count()
+        call = self._begin(key, terms, request)
+        with metering() as call.used:
+            outer = _UNDER_WAY.set(call)
+            try:
+                reply = ask()
+            except Exception:
+                self._fail(call)
+                raise
+            finally:
+                _UNDER_WAY.reset(outer)
+        # An interruption of `ask` leaves the row pending: the reply may have been paid for.
+        encoded = terms.encode(reply)
+        usage, cost = terms.used(request, reply), terms.cost_usd(reply)
+        if call.used:
+            usage, cost = reduce(add, call.used), call.cost_usd
+        cost = usd(cost or terms.price_usd(usage))
+        done = {"status": "done", "cost_usd": cost, "usage": to_json(usage), "reply": encoded}
+        self._store.put(key, {**call.row, **done, "ended_at": utc_now()})
+        self._budget.settle(cost - call.reserved_usd)
+        self._count()
+        return encoded
+
+    def _pay_together(
+        self,
+        wanted: Mapping[str, object],
+        terms: Terms[R],
+        ask: Callable[[Sequence[object]], Sequence[R]],
+        found: dict[str, R],
+    ) -> None:
+        """Pay for several requests in one call; each reply gets a row without a cost of its own."""
+
+        def keep(replies: Sequence[R]) -> object:
+            for key, reply in zip(wanted, replies, strict=True):
+                row = {"status": "part", "port": terms.port, "reply": terms.encode(reply)}
+                self._store.put(key, row)
+                found[key] = reply
+            return len(wanted)
+
+        together: Terms[Sequence[R]] = Terms(
+            port=terms.port,
+            reserve_usd=lambda _: math.fsum(map(terms.reserve_usd, wanted.values())),
+            cost_usd=lambda replies: math.fsum(map(terms.cost_usd, replies)),
+            encode=keep,
+            decode=lambda _: (),
+            price_usd=terms.price_usd,
+        )
+        key = fingerprint(terms.port, tuple(wanted))
+        self._pay(key, self._store.get(key), together, None, lambda: ask(tuple(wanted.values())))
+
+    def _begin(self, key: str, terms: Terms[R], request: object) -> _Call:
+        reserve_usd = usd(terms.reserve_usd(request))
+        self._budget.reserve(reserve_usd)
+        row: dict[str, object] = {
+            "status": "pending",
+            "run_id": self._run_id,
+            "port": terms.port,
+            "cost_usd": reserve_usd,
+            "started_at": utc_now(),
+            "call": secrets.token_hex(8),
+        }
+        self._store.put(key, row)
+        return _Call(
+            key=key,
+            row=row,
+            each_usd=reserve_usd,
+            reserved_usd=reserve_usd,
+            price_usd=terms.price_usd,
+        )
+
+    def _fail(self, call: _Call) -> None:
+        failed = {**call.row, "status": "failed", "ended_at": utc_now()}
+        if call.used:
+            usage = to_json(reduce(add, call.used))
+            charged = {**failed, "cost_usd": call.cost_usd, "usage": usage}
+            self._store.put(_aside(call.key, call.row), charged)
+            self._count()
+        self._store.put(call.key, {**failed, "cost_usd": 0.0})
+        self._budget.settle(call.cost_usd - call.reserved_usd)
+
+    def _count(self) -> None:
         with self._lock:
-            if self._budget_usd is not None and not (
-                self._spent_usd + usd <= self._budget_usd + _ROUNDING_USD
-            ):
-                self._refused = BudgetSpent(
-                    f"budget: the next call may cost {usd:.4f} USD; {self._spent_usd:.4f} of "
-                    f"{self._budget_usd:.4f} USD are spent. Raise --budget and run again to go on"
-                )
-                raise self._refused
-            self._spent_usd += usd
-
-    def _settle(self, usd: float) -> None:
-        with self._lock:
-            self._spent_usd += usd
-
-    def _close_lost(self) -> None:
-        """Calls that a dead process left behind: paid for, reply unknown."""
-        for row in list(self._store.rows(status="pending")):
-            self._lose(str(row["key"]), row)
+            self._calls += 1
 
     def _lose(self, key: str, row: Mapping[str, object]) -> None:
+        """Close a call whose reply was lost: paid for, reply unknown."""
         lost = {name: value for name, value in row.items() if name != "key"}
-        # Named by its start: closing that is itself cut short counts no call twice.
-        self._store.put(f"{key}:lost:{row.get('started_at')}", {**lost, "status": "lost"})
+        # Named by the call: closing that is itself cut short counts no call twice.
+        self._store.put(_aside(key, row), {**lost, "status": "lost"})
         self._store.put(key, {**lost, "status": "superseded", "cost_usd": 0.0})
         event("paid_call_lost", agent="ledger", level="warning", port=row.get("port"))
+
+
+def _aside(key: str, row: Mapping[str, object]) -> str:
+    """Where a row stands that its key is needed for again."""
+    return f"{key}:{row.get('call') or row.get('started_at')}"
 
 
 def _decoded(terms: Terms[R], key: str, row: Mapping[str, object]) -> R:
@@ -217,6 +393,11 @@ def _decoded(terms: Terms[R], key: str, row: Mapping[str, object]) -> R:
 def counted_calls(run: Mapping[str, object]) -> int:
     """How many metered calls a run's record says it paid for."""
     return int(_number(run.get("metered_calls")))
+
+
+def _usage(row: Mapping[str, object]) -> Usage:
+    found = row.get("usage")
+    return from_json(Usage, found) if found is not None else Usage()
 
 
 def _number(value: object) -> float:

@@ -32,6 +32,7 @@ from liftwright.agents.experimentation import (
 from liftwright.agents.segmentation import Segmentation, segment_customers
 from liftwright.calls import at_once
 from liftwright.content import invalid_on
+from liftwright.costs import costs_of
 from liftwright.domain import (
     ASSIGNMENTS,
     ENGAGEMENT,
@@ -353,6 +354,9 @@ def measure_lift(work: Work) -> str:
 
 def report(work: Work) -> str:
     """The notebook and the PDF, made of the run's JSON files alone."""
+    if work.paid:
+        # The report says what the run has cost; it calls no service itself.
+        work.save(totals={**work.run.totals, **costs_of(work.paid, work.folder)})
     reporting.write_report(work.folder.path)
     return "experiment_report.ipynb, experiment_report.pdf"
 

@@ -17,18 +17,22 @@ from liftwright.calls import Calls
 from liftwright.domain import Identity, Run, StageRun, fingerprint, utc_now
 from liftwright.guard import (
     Guarded,
+    PaidEmbed,
     call_span,
-    complete_terms,
-    judge_terms,
-    screen_terms,
-    search_terms,
-    shield_terms,
+    within_a_call,
 )
 from liftwright.ledger import Ledger
 from liftwright.log import event, within
 from liftwright.runs import RunFolder, code_fingerprint, digest_file
 from liftwright.spans import span
 from liftwright.tables import Tables, load_customers
+from liftwright.terms import (
+    complete_terms,
+    judge_terms,
+    screen_terms,
+    search_terms,
+    shield_terms,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -133,6 +137,8 @@ class Work:
         self._ledger: Ledger | None = None
         self._store: Store | None = None
         self._ledger_lock = threading.Lock()
+        if isinstance(ports.embed, PaidEmbed):
+            ports.embed.attach(self.calls, lambda: self.run_ledger)
 
     # ── The data plane ──
 
@@ -191,6 +197,11 @@ class Work:
             return self._ledger
 
     @property
+    def run_ledger(self) -> Ledger | None:
+        """The memory of paid calls, in a run; a question beside a run is asked past it."""
+        return self.ledger if hasattr(self, "run") else None
+
+    @property
     def ledger_used(self) -> bool:
         """Whether this process has asked the ledger for anything."""
         return self._ledger is not None
@@ -203,39 +214,46 @@ class Work:
     @property
     def complete(self) -> Guarded[Prompt, Completion]:
         """The writer."""
-        terms = complete_terms(self.settings.services)
-        return Guarded(self.ports.complete, terms, self.calls, lambda: self.ledger)
+        terms = complete_terms(self.settings.services, self.ports.complete)
+        return Guarded(self.ports.complete, terms, self.calls, lambda: self.run_ledger)
 
     @property
     def screen(self) -> Guarded[str, tuple[Finding, ...]]:
         """The screener."""
-        return Guarded(self.ports.screen, screen_terms(), self.calls, lambda: self.ledger)
+        terms = screen_terms(self.settings.services, self.ports.screen.identity)
+        return Guarded(self.ports.screen, terms, self.calls, lambda: self.run_ledger)
 
     @property
     def shield(self) -> Guarded[str, bool] | None:
         """Who looks for attacks in documents; None where that is switched off."""
         if self.ports.shield is None:
             return None
-        return Guarded(self.ports.shield, shield_terms(), self.calls, lambda: self.ledger)
+        terms = shield_terms(self.settings.services, self.ports.shield.identity)
+        return Guarded(self.ports.shield, terms, self.calls, lambda: self.run_ledger)
 
     @property
     def judge(self) -> Guarded[Sourced, Opinion] | None:
         """Who gives a second opinion; None where that is switched off."""
         if self.ports.judge is None:
             return None
-        return Guarded(self.ports.judge, judge_terms(), self.calls, lambda: self.ledger)
+        terms = judge_terms(self.settings.services, self.ports.judge.identity)
+        return Guarded(self.ports.judge, terms, self.calls, lambda: self.run_ledger)
 
     def index(self, documents: tuple[Document, ...]) -> IndexReport:
         """Make exactly these documents searchable; asked again, it goes on where it stopped."""
+
+        def ask() -> IndexReport:
+            with within_a_call():
+                return self.ports.index(documents, progress=self.advance)
+
         with call_span("index", self.ports.index):
-            return self.calls.make(
-                "index", lambda: self.ports.index(documents, progress=self.advance)
-            )
+            return self.calls.make("index", ask)
 
     def search(self, index: str) -> Guarded[Query, tuple[Passage, ...]]:
         """The search of an index, by the index's name."""
         port = self.ports.search(index)
-        return Guarded(port, search_terms(), self.calls, lambda: self.ledger)
+        terms = search_terms(self.settings.services, port)
+        return Guarded(port, terms, self.calls, lambda: self.run_ledger)
 
     # ── Telling ──
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from liftwright.adapters.environment import EnvironmentSecrets
 from liftwright.errors import ConfigurationError
+from liftwright.guard import PaidEmbed
 from liftwright.ports import Ports
 from liftwright.settings.faults import nearest
 
@@ -92,6 +93,9 @@ def make_ports(root: Path, settings: Settings, variables: Mapping[str, str]) -> 
     secrets: Secrets = _pick("secrets", names.secrets)(bare)
     known = replace(bare, secrets=secrets)
     embed: Embed = _pick("embed", names.embed)(known)
+    if embed.metered:
+        # Before other adapters get it: what they embed is paid for as well.
+        embed = PaidEmbed(embed, settings.services)
     site = replace(known, embed=embed)
     found: SearchAdapter = _pick("search", names.search)(site)
     engine, store = _pick("engine", names.engine), _pick("store", names.store)

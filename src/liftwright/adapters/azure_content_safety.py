@@ -8,8 +8,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from liftwright.adapters.azure_content_safety_service import NAME, Service, pieces
-from liftwright.domain import CATEGORIES, Finding, Opinion, fingerprint
+from liftwright.domain import CATEGORIES, Finding, Opinion, Usage, fingerprint
 from liftwright.errors import ProviderRefused
+from liftwright.metering import report_usage, text_records
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -103,7 +104,10 @@ class AzureContentSafetyScreen:
         if self._config.blocklists:
             # The categories are wanted all the same: a hit alone is no finding for each of them.
             body |= {"blocklistNames": list(self._config.blocklists), "haltOnBlocklistHit": False}
-        return self._service.post("/text:analyze", self._config.api_version, body)
+        answer = self._service.post("/text:analyze", self._config.api_version, body)
+        # Before the answer is judged: it is charged whatever it holds.
+        report_usage(Usage(units=text_records(text)))
+        return answer
 
     def _finding(self, category: str, severity: int, where: tuple[int, int] | None) -> Finding:
         return Finding(
@@ -148,6 +152,7 @@ class AzurePromptShields:
     def _attacks(self, document: str) -> bool:
         body = {"userPrompt": "", "documents": [document]}
         answer = self._service.post("/text:shieldPrompt", _SHIELD_VERSION, body)
+        report_usage(Usage(units=text_records(document)))
         found = answer.get("documentsAnalysis")
         first = found[0] if isinstance(found, list) and len(found) == 1 else None
         attack = first.get("attackDetected") if isinstance(first, dict) else None
@@ -206,6 +211,7 @@ class AzureGroundedness:
             "reasoning": False,
         }
         answer = self._service.post("/text:detectGroundedness", _GROUNDEDNESS_VERSION, body)
+        report_usage(Usage(units=text_records("".join([text, *sources]))))
         ungrounded, share = answer.get("ungroundedDetected"), answer.get("ungroundedPercentage")
         if (
             not isinstance(ungrounded, bool)

@@ -22,7 +22,7 @@ from liftwright.adapters.openai_wire import (
     tokens_of,
 )
 from liftwright.adapters.vector_memory import VectorMemory
-from liftwright.domain import Completion, Identity, Tokens, fingerprint
+from liftwright.domain import Completion, Identity, Tokens, Usage, fingerprint
 from liftwright.errors import (
     ConfigurationError,
     ProviderError,
@@ -30,6 +30,7 @@ from liftwright.errors import (
     ProviderUnavailable,
 )
 from liftwright.log import event
+from liftwright.metering import report_usage
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -90,6 +91,7 @@ class AzureOpenAIComplete:
         timeout_seconds: float,
     ) -> None:
         self._config, self._price = config, price
+        self.max_output_tokens = config.max_output_tokens
         self._timeout_seconds = timeout_seconds
         self._client = open_client(config, api_key, token_provider, timeout_seconds)
         self._mend = mend_by_status(config, "deployment", config.deployment)
@@ -127,10 +129,13 @@ class AzureOpenAIComplete:
             ),
             lambda error: status_fault(SERVICE, error, self._mend),
         )
-        text = self._text_of(reply)
         tokens = tokens_of(reply, "input_tokens", "output_tokens")
         if tokens is None:
             event("usage_not_reported", agent=_PROVIDER, level="warning", model=self._config.model)
+        else:
+            # Before the reply is judged: one that was cut off or declined is charged all the same.
+            report_usage(Usage(tokens=tokens))
+        text = self._text_of(reply)
         model = reply.get("model")
         return Completion(
             text=text,
@@ -257,8 +262,12 @@ class AzureOpenAIEmbed:
             ),
             lambda error: status_fault(SERVICE, error, self._mend),
         )
-        vectors = _vectors_of(reply, len(batch), self._dimensions)
         tokens = tokens_of(reply, "prompt_tokens", "total_tokens")
+        if tokens is None:
+            event("usage_not_reported", agent=_PROVIDER, level="warning", model=self._deployment)
+        else:
+            report_usage(Usage(tokens=Tokens(input=tokens.input)))
+        vectors = _vectors_of(reply, len(batch), self._dimensions)
         event(
             "texts_embedded",
             agent=_PROVIDER,

@@ -33,8 +33,9 @@ from liftwright.adapters.azure_search_client import (
 )
 from liftwright.adapters.azure_search_fields import VECTOR, folded_audience, folded_category
 from liftwright.adapters.azure_search_index import AzureSearchIndex, DocumentsRefused
-from liftwright.domain import Passage
+from liftwright.domain import Passage, Usage
 from liftwright.log import event
+from liftwright.metering import report_usage
 from liftwright.text import words
 
 if TYPE_CHECKING:
@@ -108,6 +109,7 @@ class AzurePassageSearch:
     """
 
     metered = True
+    most_queries = ROUNDS
 
     def __init__(  # noqa: PLR0913 - what the service and its index depend on
         self,
@@ -174,6 +176,8 @@ class AzurePassageSearch:
             )
             # One page holds them all; what the service cuts short is not asked on for.
             rows = list(next(answer.by_page(), ()))
+            if self._config.semantic_configuration:
+                report_usage(Usage(units=1))
             hits = self._hits(rows, request, text, fused=vector is not None)
         status, reason = replies[-1]
         ranked = all(hit.scale == RERANKER for hit in hits)

@@ -21,9 +21,10 @@ from liftwright.adapters.openai_wire import (
     status_fault,
     tokens_of,
 )
-from liftwright.domain import Completion, Identity, Tokens, fingerprint
+from liftwright.domain import Completion, Identity, Tokens, Usage, fingerprint
 from liftwright.errors import ConfigurationError, ProviderRefused, ProviderUnavailable
 from liftwright.log import event
+from liftwright.metering import report_usage
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -70,6 +71,7 @@ class CompatibleWriter:
         price: Price | None = None,
     ) -> None:
         self._config, self._price = config, price
+        self.max_output_tokens = config.max_output_tokens
         self._timeout_seconds = timeout_seconds
         self._client = _open_client(config.base_url, api_key, timeout_seconds)
         self._structured = config.structured_output
@@ -93,10 +95,13 @@ class CompatibleWriter:
             ProviderRefused: on credentials, a bad request, a filter, a refusal or a cut-off text.
         """
         reply = self._ask_in_any_form(request.text)
-        text = _message_of(reply, self._config.max_output_tokens)
         tokens = tokens_of(reply, "prompt_tokens", "completion_tokens")
         if tokens is None:
             event("usage_not_reported", agent=_PROVIDER, level="warning", model=self._config.model)
+        else:
+            # Before the reply is judged: one that was cut off or declined is charged all the same.
+            report_usage(Usage(tokens=tokens))
+        text = _message_of(reply, self._config.max_output_tokens)
         model = reply.get("model")
         return Completion(
             text=_THOUGHTS.sub("", text),

@@ -9,7 +9,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from liftwright.adapters.retry_after import retry_after
-from liftwright.domain import Tokens
+from liftwright.domain import Tokens, Usage
 from liftwright.errors import ProviderRefused, ProviderUnavailable
 
 if TYPE_CHECKING:
@@ -195,14 +195,7 @@ def tokens_of(reply: Reply, given_key: str, written_key: str) -> Tokens | None:
 
 def cost_usd(tokens: Tokens, price: Price | None) -> float:
     """What the tokens cost; nothing where there is no price."""
-    if price is None:
-        return 0.0
-    millionths = (
-        (tokens.input - tokens.cached_input) * price.input_usd_per_million
-        + tokens.cached_input * price.cached_input_usd_per_million
-        + tokens.output * price.output_usd_per_million
-    )
-    return millionths / 1_000_000
+    return 0.0 if price is None else price.usd(Usage(tokens=tokens))
 
 
 def _count(value: object) -> int | None:

@@ -34,6 +34,7 @@ from liftwright.domain.messages import (
     Sourced,
     SourceSpan,
     Tokens,
+    Usage,
     Variant,
 )
 from liftwright.domain.runs import (
@@ -104,6 +105,7 @@ __all__ = [
     "StageRun",
     "Table",
     "Tokens",
+    "Usage",
     "Variant",
     "fingerprint",
     "from_json",

@@ -48,6 +48,30 @@ class Tokens:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Usage:
+    """What calls used of a service, as it is charged for.
+
+    Attributes:
+        units: text records of a screener, queries of a search; 0 where tokens are counted.
+    """
+
+    tokens: Tokens = Tokens()
+    units: int = 0
+
+    def __add__(self, other: Usage) -> Usage:
+        """Both together."""
+        one, two = self.tokens, other.tokens
+        return Usage(
+            tokens=Tokens(
+                input=one.input + two.input,
+                cached_input=one.cached_input + two.cached_input,
+                output=one.output + two.output,
+            ),
+            units=self.units + other.units,
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Completion:
     """A writer's reply: text that should be JSON with `subject` and `body`, and what it cost."""
 

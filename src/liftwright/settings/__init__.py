@@ -24,6 +24,7 @@ from liftwright.settings.experiment import (
     Simulation,
     Uplift,
 )
+from liftwright.settings.prices import EmbeddingPrice, Price, ServicePrice
 from liftwright.settings.reading import Settings, environment, read_settings
 from liftwright.settings.shapes import (
     Adapters,
@@ -41,7 +42,6 @@ from liftwright.settings.shapes import (
     KMeans,
     OpenAICompatible,
     Orders,
-    Price,
     RfmBand,
     Safety,
     SegmentRule,
@@ -66,6 +66,7 @@ __all__ = [
     "Content",
     "Conversion",
     "Customers",
+    "EmbeddingPrice",
     "Engagement",
     "Exclusions",
     "Experiment",
@@ -87,6 +88,7 @@ __all__ = [
     "Safety",
     "SegmentRule",
     "Segments",
+    "ServicePrice",
     "Services",
     "Settings",
     "Simulation",

@@ -31,6 +31,7 @@ class AzureOpenAI(Shape):
     temperature: Annotated[float, Field(ge=0, le=2)] | None = None
     max_output_tokens: Annotated[int, Field(ge=16)] = 2000
     embedding_deployment: str | None = None
+    embedding_model: str | None = None
     embedding_dimensions: Count | None = None
     api_key_secret: Name = "AZURE_OPENAI_API_KEY"  # noqa: S105 - a name
 

@@ -19,6 +19,11 @@ from liftwright.settings.azure import (
     AzureSearch,
     KeyVault,
 )
+from liftwright.settings.prices import (  # noqa: TC001 - pydantic reads them at run time
+    EmbeddingPrice,
+    Price,
+    ServicePrice,
+)
 from liftwright.settings.shape import Count, Name, NotNegative, Positive, Shape, Share
 
 # ── azure_config.yaml: which adapter serves each port ─────────────────────────────────────────
@@ -47,15 +52,6 @@ class OpenAICompatible(Shape):
     temperature: Annotated[float, Field(ge=0, le=2)] | None = 0.7
     max_output_tokens: Annotated[int, Field(ge=16)] = 800
     structured_output: bool = True
-
-
-class Price(Shape):
-    """What a model's tokens cost, in US dollars per million, as of a day."""
-
-    input_usd_per_million: NotNegative
-    cached_input_usd_per_million: NotNegative
-    output_usd_per_million: NotNegative
-    as_of: date
 
 
 class Timeouts(Shape):
@@ -89,6 +85,8 @@ class Services(Shape):
     key_vault: KeyVault | None = None
     calls: Calls = Calls()
     prices: Mapping[str, Price] = {}
+    embedding_prices: Mapping[str, EmbeddingPrice] = {}
+    service_prices: Mapping[str, ServicePrice] = {}
     budget_usd: NotNegative | None = None
     engine_memory: Annotated[str, Field(pattern=r"^\d+(\.\d+)?\s?(MB|GB)$")] | None = None
     engine_threads: Count | None = None

@@ -6,7 +6,6 @@ import contextlib
 import json
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -108,10 +107,10 @@ def search_texts(
         invalid = invalid_on(documents, datetime.now(UTC).date())
         excluded = tuple(document.document_id for document in invalid)
         report = work.index(documents)
-        search = work.ports.search(report.name)
+        search = work.search(report.name)
         for name, text in queries:
             query = Query(text=text, top_k=top_k, min_score=min_score, excluded=excluded)
-            yield name, work.calls.make("search", partial(search, query))
+            yield name, search(query)
 
 
 def screen_texts(work: Work, source: str) -> Iterator[Screened]:

@@ -10,6 +10,8 @@ from liftwright.errors import ConfigurationError, IntegrityError
 from liftwright.runs import RunFolder, all_runs, write_whole
 from liftwright.settings import environment
 from liftwright.stages import Step, Work
+from liftwright.tariffs import tariffs
+from liftwright.terms import longest_reply
 from liftwright.wiring import make_observer, make_ports
 
 if TYPE_CHECKING:
@@ -45,13 +47,21 @@ def make_work(
 
 
 def _check_budget(settings: Settings, ports: Ports) -> None:
-    """A budget can only be kept where the paid model has a price."""
+    """A budget can only be kept where it is known what each call can cost at most."""
     services = settings.services
-    model = services.writer.model if services.writer else ""
-    if services.budget_usd is not None and ports.complete.metered and model not in services.prices:
+    if services.budget_usd is None:
+        return
+    for tariff in tariffs(ports, services).values():
+        if tariff.missing:
+            raise ConfigurationError(
+                f"config/azure_config.yaml: {tariff.key}: found no price; a budget of "
+                f"{services.budget_usd:g} USD cannot be kept without it"
+            )
+    if ports.complete.metered and longest_reply(ports.complete) is None:
         raise ConfigurationError(
-            f"config/azure_config.yaml: prices: {model!r} is missing; a budget of "
-            f"{services.budget_usd:g} USD cannot be kept without the model's price"
+            f"config/azure_config.yaml: adapters.complete: {services.adapters.complete!r} does not "
+            "say how long a reply can be (its attribute max_output_tokens); a budget of "
+            f"{services.budget_usd:g} USD cannot be kept without it"
         )
 
 

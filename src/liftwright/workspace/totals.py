@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from liftwright.agents.segmentation import Segmentation
+from liftwright.costs import costs_of
 from liftwright.domain import to_json
-from liftwright.guard import complete_terms
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -17,7 +17,6 @@ if TYPE_CHECKING:
 def totals_of(work: Work, seconds: float) -> Mapping[str, object]:
     """The totals of run.json: calls, tokens and cost are those that this run paid for."""
     folder, paid = work.folder, work.paid
-    replies = tuple(paid.replies(complete_terms(work.settings.services))) if paid else ()
     customers = (
         folder.read("segments.json", Segmentation).customers
         if folder.file("segments.json").is_file()
@@ -31,10 +30,6 @@ def totals_of(work: Work, seconds: float) -> Mapping[str, object]:
         },
         "metered_calls": paid.calls if paid else 0,
         "replayed_calls": paid.replayed if paid else 0,
-        "tokens": {
-            name: sum(getattr(reply.tokens, name) for reply in replies)
-            for name in ("input", "cached_input", "output")
-        },
-        "cost_usd": round(paid.spent_usd, 6) if paid else 0.0,
+        **costs_of(paid, folder),
         "services": to_json(work.calls.totals()),
     }
