@@ -30,6 +30,7 @@ calls:
   retries: 1
   backoff_seconds: 0.01
   concurrency: 3
+  breaker: {{failures: 3, cool_down_seconds: 0.05, probes: 2}}
 prices:
   served-model:
     input_usd_per_million: 2.0

@@ -1,7 +1,8 @@
 """A call to the outside: the one retry layer, its log line, and what all calls came to.
 
 Adapters switch their vendor's own retries off, say what is worth asking again by raising
-`ProviderUnavailable`, and bound each attempt in time. Everything else about calling stands here.
+`ProviderUnavailable`, and bound each attempt in time. Everything else about calling stands here
+and, for when an attempt may leave, in `turns`. Between two attempts a call holds no turn.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import threading
 import time
 from collections import defaultdict
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from contextvars import copy_context
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeVar
@@ -19,6 +21,7 @@ from typing import TYPE_CHECKING, TypeVar
 from liftwright.errors import LiftwrightError, ProviderUnavailable
 from liftwright.log import event, fault
 from liftwright.spans import current
+from liftwright.turns import Caller, Turns
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -52,9 +55,10 @@ class Calls:
     """Makes calls with retries, and keeps count of them; safe for threads.
 
     Args:
-        settings: how often and how long.
+        settings: how often, how long, how many at once, how fast.
         sleep: waits for seconds; tests hand in one that does not.
         jitter: gives a number in [0, 1) to spread waits by.
+        clock: the time in seconds.
     """
 
     def __init__(
@@ -63,59 +67,57 @@ class Calls:
         *,
         sleep: Callable[[float], object] = time.sleep,
         jitter: Callable[[], float] = random.random,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._settings = settings
-        self._sleep = sleep
         self._jitter = jitter
+        self._turns = Turns(settings, sleep=sleep, clock=clock)
         self._lock = threading.Lock()
         self._services: defaultdict[str, _Service] = defaultdict(_Service)
 
-    def make(self, service: str, ask: Callable[[], R]) -> R:
+    def make(
+        self, service: str, ask: Callable[[], R], *, tokens: int = 0, local: bool = False
+    ) -> R:
         """Call `ask` until it replies, 1 + retries times at most.
+
+        Args:
+            service: the port that is asked.
+            ask: makes one attempt.
+            tokens: how many an attempt may come to, for the rate a minute; an estimate.
+            local: whether it stays in this process: then it waits for no turn.
 
         Raises:
             ProviderUnavailable: the last attempt's, when every attempt failed.
             ProviderRefused: at once, as asking again cannot help.
+            ServiceDown: where the service is down and stays so; it was not asked then.
         """
         started = time.perf_counter()
-        attempt = 0
+        caller = Caller(service=service, tokens=tokens, now=self._turns.now())
+        attempts = 0
         while True:
-            attempt += 1
             try:
-                reply = ask()
+                with nullcontext() if local else self._turns.turn(caller):
+                    attempts += 1
+                    reply = ask()
             except ProviderUnavailable as error:
-                if attempt > self._settings.retries:
-                    self._failed(service, error, started, attempt)
+                if attempts > self._settings.retries:
+                    if not local:
+                        self._turns.exhausted(caller, error)
+                    self._failed(service, error, started, attempts)
                     raise
-                wait = self._wait(attempt, error.retry_after_seconds)
-                current().tell(
-                    "attempt_failed",
-                    attempt=attempt,
-                    error=type(error).__name__,
-                    wait_seconds=round(wait, 3),
-                )
-                event(
-                    "call_retried",
-                    agent="calls",
-                    level="warning",
-                    service=service,
-                    status=type(error).__name__,
-                    attempt=attempt,
-                    wait_seconds=round(wait, 3),
-                )
-                self._sleep(wait)
+                self._wait_to_retry(caller, error, attempts)
             except Exception as error:
-                self._failed(service, error, started, attempt)
+                self._failed(service, error, started, attempts)
                 raise
             else:
-                latency_ms = self._count(service, started, attempt, failed=False)
+                latency_ms = self._count(service, started, attempts, failed=False)
                 event(
                     "call_made",
                     agent="calls",
                     service=service,
                     status="ok",
                     latency_ms=round(latency_ms, 1),
-                    attempts=attempt,
+                    attempts=attempts,
                 )
                 return reply
 
@@ -124,7 +126,34 @@ class Calls:
         with self._lock:
             return {name: _totals(service) for name, service in sorted(self._services.items())}
 
-    def _wait(self, attempt: int, asked_seconds: float | None) -> float:
+    def check_services(self) -> None:
+        """Raise again what calls were refused with, where an agent went on without their replies.
+
+        Raises:
+            ServiceDown: where a service was given up.
+        """
+        self._turns.check()
+
+    def _wait_to_retry(self, caller: Caller, error: ProviderUnavailable, attempt: int) -> None:
+        wait = self._gap(attempt, error.retry_after_seconds)
+        current().tell(
+            "attempt_failed",
+            attempt=attempt,
+            error=type(error).__name__,
+            wait_seconds=round(wait, 3),
+        )
+        event(
+            "call_retried",
+            agent="calls",
+            level="warning",
+            service=caller.service,
+            status=type(error).__name__,
+            attempt=attempt,
+            wait_seconds=round(wait, 3),
+        )
+        self._turns.wait(caller, wait)
+
+    def _gap(self, attempt: int, asked_seconds: float | None) -> float:
         if asked_seconds is not None and not math.isnan(asked_seconds):
             return min(max(asked_seconds, 0.0), self._settings.max_wait_seconds)
         # Waits of 2, 4, 8 … seconds, spread downwards so that callers do not come back as one.

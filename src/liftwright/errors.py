@@ -10,6 +10,7 @@ LiftwrightError                 1
 ├── ProviderError               3  a service or a model did not give a usable reply
 │   ├── ProviderUnavailable        a passing fault: asked again
 │   ├── ProviderRefused            a lasting one: not asked again
+│   ├── ServiceDown                a service failed call after call: it is asked no more
 │   ├── ModelBroken                a model file is missing or not the one that was shipped
 │   └── BudgetSpent                the run's budget does not cover the next call
 └── IntegrityError              4  the audit log or the ledger is not what was written
@@ -65,11 +66,25 @@ class ProviderError(LiftwrightError):
 
 
 class ProviderUnavailable(ProviderError):  # noqa: N818 - reads as the state it reports
-    """A passing fault (time-out, overload, connection): worth asking again."""
+    """A passing fault (time-out, overload, connection): worth asking again.
+
+    Attributes:
+        throttled: whether the service said that it is asked too fast (429).
+    """
+
+    def __init__(
+        self, message: str, *, retry_after_seconds: float | None = None, throttled: bool = False
+    ) -> None:
+        super().__init__(message, retry_after_seconds=retry_after_seconds)
+        self.throttled = throttled
 
 
 class ProviderRefused(ProviderError):  # noqa: N818 - reads as the state it reports
     """A lasting fault (credentials, bad request, content filter): asking again cannot help."""
+
+
+class ServiceDown(ProviderError):  # noqa: N818 - reads as the state it reports
+    """A service failed call after call and did not recover; nothing was asked of it."""
 
 
 class ModelBroken(ProviderError):  # noqa: N818 - reads as the state it reports

@@ -100,7 +100,12 @@ class Guarded(Generic[Q, R]):
 
             def ask() -> R:
                 one.set(outcome="ok")
-                reply = self._calls.make(self._terms.port, attempt)
+                reply = self._calls.make(
+                    self._terms.port,
+                    attempt,
+                    tokens=self._terms.tokens(request),
+                    local=not self._port.metered,
+                )
                 if isinstance(reply, Completion):
                     one.set(**_paid(reply))
                 return reply
@@ -120,7 +125,7 @@ class Guarded(Generic[Q, R]):
 
         def ask_many(requests: tuple[Q, ...]) -> tuple[R, ...]:
             with call_span(self._terms.port, self._port, requests=len(requests)):
-                return self._calls.make(self._terms.port, lambda: ask(requests))
+                return self._calls.make(self._terms.port, lambda: ask(requests), local=True)
 
         return ask_many
 
@@ -226,7 +231,8 @@ class PaidEmbed:
 
         try:
             with call_span(self._terms.port, self._port, requests=len(texts)):
-                return self._calls.make(self._terms.port, attempt)
+                tokens = sum(map(self._terms.tokens, texts))
+                return self._calls.make(self._terms.port, attempt, tokens=tokens)
         except ProviderUnavailable as error:
             if not _WITHIN.get() or type(error) is not ProviderUnavailable:
                 raise

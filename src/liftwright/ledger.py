@@ -47,6 +47,7 @@ class Terms(Generic[R]):
         encode: a reply as JSON values; `decode` turns them back.
         used: what a request and its reply used, where the adapter told nothing.
         price_usd: what the usage that an adapter tells of costs.
+        tokens: how many an attempt may come to, reply included; an estimate, for rates a minute.
     """
 
     port: str
@@ -56,6 +57,7 @@ class Terms(Generic[R]):
     decode: Callable[[object], R]
     used: Callable[[object, R], Usage] = lambda _, __: Usage()
     price_usd: Callable[[Usage], float] = lambda _: 0.0
+    tokens: Callable[[object], int] = lambda _: 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

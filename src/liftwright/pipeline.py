@@ -41,7 +41,6 @@ from liftwright.domain import (
     Failure,
     Passage,
     SafetyDecision,
-    Variant,
     utc_now,
 )
 from liftwright.errors import AwaitingApproval, InputError
@@ -63,7 +62,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from liftwright.agents.generation import Draft
-    from liftwright.domain import Document, Json
+    from liftwright.domain import Document, Json, Segment, Variant
     from liftwright.settings import Settings
 
 
@@ -130,16 +129,20 @@ def retrieve(work: Work) -> str:
     work.index(documents)
     search = retrieval.CachedRetriever(work.search(indexed.name))
     segments = work.folder.read("segments.json", Segmentation).segments
-    passages = {
-        one.label: retrieval.retrieve(
-            one,
+
+    def find(segment: Segment) -> tuple[Passage, ...]:
+        return retrieval.retrieve(
+            segment,
             search,
             documents=documents,
             config=work.settings.experiment.retrieval,
             excluded=indexed.excluded,
         )
-        for one in segments
-    }
+
+    # What searches on this machine has all its processors already.
+    workers = work.concurrency if search.metered else 1
+    found = at_once([partial(find, one) for one in segments], workers)
+    passages = {one.label: of_one for one, of_one in zip(segments, found, strict=True)}
     work.folder.write("passages.json", passages)
     return f"{sum(map(len, passages.values()))} passages for {len(segments)} segments"
 
@@ -168,7 +171,7 @@ def generate(work: Work) -> str:
                 limits=limits,
                 templates=settings.prompts,
                 max_redrafts=settings.experiment.generation.max_redrafts,
-                concurrency=settings.services.calls.concurrency,
+                concurrency=work.concurrency,
             ),
             complete=work.complete,
             check=lambda draft: _claims_against(work, draft),
@@ -213,10 +216,14 @@ def screen(work: Work) -> str:
     }
     judge = work.judge
 
+    # What is far away is asked for all parts of all messages at once, and before any is decided on.
+    parts = [part for variant in variants for part in safety.message_parts(variant)]
+    screener = safety.asked_ahead(parts, work.screen, work.concurrency)
+
     def decide(variant: Variant) -> tuple[SafetyDecision, VariantOpinion | None]:
         decision = safety.screen_variant(
             variant,
-            work.screen,
+            screener,
             policy,
             decided_at=utc_now(),
             approval_required=work.settings.experiment.approval.required,
@@ -226,9 +233,7 @@ def screen(work: Work) -> str:
             return decision, None
         return safety.second_opinion(decision, variant, claims[variant.variant_id], judge)
 
-    # What screens on this machine has all its processors already.
-    asks_outside = work.screen.metered or (judge is not None and judge.metered)
-    workers = work.settings.services.calls.concurrency if asks_outside else 1
+    workers = work.concurrency if judge is not None and judge.metered else 1
     screened = at_once([partial(decide, variant) for variant in variants], workers)
     if judge is not None:
         work.folder.write("opinions.json", [opinion for _, opinion in screened if opinion])

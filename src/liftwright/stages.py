@@ -181,6 +181,11 @@ class Work:
     # ── Ports, with retries and memory ──
 
     @property
+    def concurrency(self) -> int:
+        """How many calls may be under way at once."""
+        return self.settings.services.calls.concurrency
+
+    @property
     def ledger(self) -> Ledger:
         """The memory of paid calls; opened when a metered port is first asked."""
         with self._ledger_lock:
@@ -247,7 +252,7 @@ class Work:
                 return self.ports.index(documents, progress=self.advance)
 
         with call_span("index", self.ports.index):
-            return self.calls.make("index", ask)
+            return self.calls.make("index", ask, local=not self.ports.index.metered)
 
     def search(self, index: str) -> Guarded[Query, tuple[Passage, ...]]:
         """The search of an index, by the index's name."""
@@ -323,6 +328,7 @@ def _carry_out(stage: Stage, work: Work, key: str) -> None:
     note = stage.run(work)
     if work.ledger_used:
         work.ledger.check_budget()
+    work.calls.check_services()
     seconds = round(time.perf_counter() - started, 3)
     record = StageRun(
         name=stage.name,

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from liftwright.settings import Services
 
 T = TypeVar("T")
-_LEAST_BYTES_PER_TOKEN = 2
+_LEAST_BYTES_PER_TOKEN, _USUAL_BYTES_PER_TOKEN = 2, 4
 _LONGEST_PIECE = 10_000  # characters that a screener takes at once
 
 
@@ -50,6 +50,7 @@ def complete_terms(services: Services, port: Complete) -> Terms[Completion]:
     return Terms(
         port="complete",
         reserve_usd=reserve_usd,
+        tokens=lambda request: longest + _usual_tokens(request),
         cost_usd=lambda reply: reply.cost_usd,
         encode=to_json,
         decode=lambda value: from_json(Completion, value),
@@ -76,6 +77,7 @@ def embed_terms(services: Services, identity: Identity) -> Terms[Vectors]:
         encode=lambda vector: base64.b64encode(vector.astype("<f4").tobytes()).decode(),
         decode=_vector,
         price_usd=tariff.usd,
+        tokens=_usual_tokens,
     )
 
 
@@ -162,6 +164,11 @@ def _flag(value: object) -> bool:
     if not isinstance(value, bool):
         raise ValueError(f"true or false expected, found {type(value).__name__}")  # noqa: TRY004 - as `from_json`
     return value
+
+
+def _usual_tokens(request: object) -> int:
+    text = request.text if isinstance(request, Prompt) else str(request)
+    return len(text.encode("utf-8", "replace")) // _USUAL_BYTES_PER_TOKEN
 
 
 def _free(_: object) -> float:

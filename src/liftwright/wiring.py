@@ -223,7 +223,13 @@ def _azure_search(site: Site) -> SearchAdapter:
     key, credential = _access(site, options.api_key_secret, "azure_search")
     embed = site.need_embed() if options.vectors else None
     return SearchAdapter(
-        index=AzureSearchIndex(options, embed, api_key=key, credential=credential),
+        index=AzureSearchIndex(
+            options,
+            embed,
+            api_key=key,
+            credential=credential,
+            timeout_seconds=site.settings.services.calls.timeout_seconds.index,
+        ),
         search=lambda name: AzurePassageSearch(
             options,
             embed,

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from azure.core.exceptions import AzureError
 
 _PASSING = frozenset({408, 409, 425, 429})
-_SERVER_FAULT = 500
+_SERVER_FAULT, _TOO_FAST = 500, 429
 _ADDRESS = re.compile(r"https://(?P<host>[A-Za-z0-9.-]+(:\d{1,5})?)/*")
 _SLUG = re.compile(r"[A-Za-z0-9_.-]{1,60}")
 
@@ -39,7 +39,9 @@ def status_fault(
     named = f" ({code})" if isinstance(code, str) and _SLUG.fullmatch(code) else ""
     told = f"{service} answered {status}{named}"
     if status in _PASSING or status >= _SERVER_FAULT:
-        return ProviderUnavailable(told, retry_after_seconds=retry_after(headers))
+        return ProviderUnavailable(
+            told, retry_after_seconds=retry_after(headers), throttled=status == _TOO_FAST
+        )
     hint = (mend or {}).get(status)
     return ProviderRefused(f"{told}: {hint}" if hint else told)
 

@@ -43,7 +43,7 @@ MESSAGE_SCHEMA: Mapping[str, object] = {
 }
 
 _PASSING = frozenset({408, 409, 425, 429})
-_SERVER_FAULT = 500
+_SERVER_FAULT, _TOO_FAST = 500, 429
 _LASTING_CODES = frozenset({"insufficient_quota", "billing_hard_limit_reached"})
 _FILTER_CODES = frozenset({"content_filter", "content_policy_violation", "responsible_ai_policy"})
 _SLUG = re.compile(r"[A-Za-z0-9_.-]{1,60}")
@@ -139,7 +139,11 @@ def status_fault(
         return ProviderRefused(f"{service}'s content filter refused the prompt{told}")
     words = f"{service} answered {status}" + (f" ({code})" if code else "")
     if (status in _PASSING or status >= _SERVER_FAULT) and code not in _LASTING_CODES:
-        return ProviderUnavailable(words, retry_after_seconds=retry_after(error.response.headers))
+        return ProviderUnavailable(
+            words,
+            retry_after_seconds=retry_after(error.response.headers),
+            throttled=status == _TOO_FAST,
+        )
     hint = (mend or {}).get(status)
     return ProviderRefused(f"{words}; {hint}" if hint else words)
 

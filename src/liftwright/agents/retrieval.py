@@ -9,6 +9,7 @@ configured fallback documents fill up, and say so.
 from __future__ import annotations
 
 import time
+from concurrent.futures import Future
 from dataclasses import replace
 from threading import Lock
 from typing import TYPE_CHECKING
@@ -52,7 +53,7 @@ class CachedRetriever:
 
     def __init__(self, search: Search) -> None:
         self._search = search
-        self._found: dict[str, tuple[Passage, ...]] = {}
+        self._found: dict[str, Future[tuple[Passage, ...]]] = {}
         self._lock = Lock()
 
     @property
@@ -68,10 +69,19 @@ class CachedRetriever:
     def __call__(self, request: Query, /) -> tuple[Passage, ...]:
         """The passages for a query, remembered or searched."""
         key = fingerprint("retrieval", self._search.identity, request)
+        mine: Future[tuple[Passage, ...]] = Future()
         with self._lock:
-            if key not in self._found:
-                self._found[key] = self._search(request)
-            return self._found[key]
+            found = self._found.setdefault(key, mine)
+        if found is mine:
+            try:
+                mine.set_result(self._search(request))
+            except BaseException as error:
+                # Whoever waits for it gets the error; a later query is asked anew.
+                with self._lock:
+                    del self._found[key]
+                mine.set_exception(error)
+                raise
+        return found.result()
 
 
 def build_query(segment: Segment, config: Retrieval, excluded: Collection[str] = ()) -> Query:

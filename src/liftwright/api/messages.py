@@ -56,14 +56,14 @@ def extract_snippet(text: str, max_length: int = 200) -> str:
 
 
 def _passages(work: Work, segment: Segment, top_k: int | None = None) -> tuple[Passage, ...]:
-    report = work.ports.index(work.corpus.documents, progress=work.advance)
+    report = work.index(work.corpus.documents)
     config = work.settings.experiment.retrieval
     if top_k is not None:
         config = config.model_copy(update={"top_k": top_k})
     excluded = invalid_on(work.corpus.documents, datetime.now(UTC).date())
     return retrieval.retrieve(
         segment,
-        work.ports.search(report.name),
+        work.search(report.name),
         documents=work.corpus.documents,
         config=config,
         excluded=tuple(document.document_id for document in excluded),
@@ -107,7 +107,7 @@ def generate_variant(
                 templates=settings.prompts,
                 max_redrafts=settings.experiment.generation.max_redrafts,
             ),
-            complete=work.ports.complete,
+            complete=work.complete,
             known_tiers=tuple(one.tiers),
         )
     if failures:
@@ -149,9 +149,10 @@ def check_safety(variant: Row | Variant, *, workspace: str | Path | None = None)
     subject, body = str(given.get("subject", "")), str(given.get("body", ""))
     name = str(given.get("variant_id") or generation.variant_id("", None, subject, body))
     with contextlib.closing(open_work(workspace)) as work:
+        message = to_message(name, subject=subject, body=body)
         decision = safety.screen_variant(
-            to_message(name, subject=subject, body=body),
-            work.ports.screen,
+            message,
+            safety.asked_ahead(safety.message_parts(message), work.screen, work.concurrency),
             work.settings.safety,
             decided_at=utc_now(),
         )

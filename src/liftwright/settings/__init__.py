@@ -28,6 +28,7 @@ from liftwright.settings.prices import EmbeddingPrice, Price, ServicePrice
 from liftwright.settings.reading import Settings, environment, read_settings
 from liftwright.settings.shapes import (
     Adapters,
+    Breaker,
     Calls,
     Channel,
     Columns,
@@ -59,6 +60,7 @@ __all__ = [
     "AzureOpenAI",
     "AzureSearch",
     "Brand",
+    "Breaker",
     "Calls",
     "Channel",
     "Columns",

@@ -59,8 +59,36 @@ class Timeouts(Shape):
 
     complete: Positive = 10.0
     embed: Positive = 10.0
+    index: Positive = 30.0
     search: Positive = 1.0
     screen: Positive = 2.0
+
+
+class RequestRates(Shape):
+    """Requests that may begin in any 60 seconds, per port; null is no limit."""
+
+    complete: Count | None = None
+    embed: Count | None = None
+    index: Count | None = None
+    search: Count | None = None
+    screen: Count | None = None
+    shield: Count | None = None
+    judge: Count | None = None
+
+
+class TokenRates(Shape):
+    """Tokens that may be sent in any 60 seconds, per port; null is no limit."""
+
+    complete: Count | None = None
+    embed: Count | None = None
+
+
+class Breaker(Shape):
+    """When a service that fails call after call is no longer asked."""
+
+    failures: Annotated[int, Field(ge=1, le=100)] = 3
+    cool_down_seconds: Positive = 30.0
+    probes: Annotated[int, Field(ge=1, le=20)] = 2
 
 
 class Calls(Shape):
@@ -70,6 +98,9 @@ class Calls(Shape):
     backoff_seconds: NotNegative = 2.0
     max_wait_seconds: Positive = 60.0
     concurrency: Annotated[int, Field(ge=1, le=64)] = 4
+    requests_per_minute: RequestRates = RequestRates()
+    tokens_per_minute: TokenRates = TokenRates()
+    breaker: Breaker = Breaker()
     timeout_seconds: Timeouts = Timeouts()
 
 

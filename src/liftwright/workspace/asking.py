@@ -117,7 +117,9 @@ def screen_texts(work: Work, source: str) -> Iterator[Screened]:
     """Screen one text, or each line of a JSONL file."""
     with logging_to(Log(work.root / "logs")):
         for name, text in _texts(source):
-            decision = safety.screen_text(text, work.ports.screen, work.settings.safety)
+            parts = safety.parts_of(text, "text")
+            screen = safety.asked_ahead(parts, work.screen, work.concurrency)
+            decision = safety.screen_text(text, screen, work.settings.safety)
             yield Screened(id=name, decision=decision)
 
 

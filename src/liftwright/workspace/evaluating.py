@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, TypeVar
 from liftwright.agents.grounding import ground_many
 from liftwright.agents.safety import screen_text
 from liftwright.agents.safety.parts import parts_of
+from liftwright.calls import at_once
 from liftwright.domain import CATEGORIES, Query
 from liftwright.errors import ConfigurationError, DataError, InputError, ProviderRefused
 from liftwright.log import Log, logging_to
@@ -185,17 +186,17 @@ def _measure_category(
 
 def _screen_all(work: Work, cases: Sequence[SafetyCase]) -> Iterator[TextDecision]:
     """Each text's decision, from as few calls as the screener allows."""
-    port = work.ports.screen
+    port = work.screen
     for batch in _batches(work, cases):
         # Texts are asked about in the very parts that `screen_text` will look at.
         texts = tuple(
             dict.fromkeys(part.text for case in batch for part in parts_of(case.text, "text"))
         )
-        many = work.screen.many
+        workers = work.concurrency if port.metered else 1
         replies = (
-            many(texts)
-            if many is not None
-            else tuple(work.calls.make("screen", partial(port, text)) for text in texts)
+            port.many(texts)
+            if port.many is not None
+            else tuple(at_once([partial(port, text) for text in texts], workers))
         )
         if len(replies) != len(texts):
             raise ProviderRefused(f"the screener gave {len(replies)} replies to {len(texts)} texts")
@@ -243,12 +244,14 @@ def _measure_retrieval(work: Work, folder: Path) -> tuple[int, Mapping[str, Json
         logging_to(Log(work.root / "logs")),
     ):
         ports = make_ports(Path(temporary), work.settings, environment(work.root))
-        report = ports.index(cases.documents, progress=work.advance)
+        report = work.calls.make(
+            "index", lambda: ports.index(cases.documents, progress=work.advance), local=True
+        )
         search = ports.search(report.name)
         for batch in _batches(work, cases.queries):
             for name, text in batch:
                 query = Query(text=text, top_k=_CUTOFF)
-                passages = work.calls.make("search", partial(search, query))
+                passages = work.calls.make("search", partial(search, query), local=True)
                 found, gains = [passage.document_id for passage in passages], cases.gains[name]
                 gained.append(ndcg_at(_CUTOFF, found, gains))
                 recalled.append(recall_at(_CUTOFF, found, gains))

@@ -280,6 +280,9 @@ def _to_the_end(work: Work, stages: tuple[Stage, ...]) -> RunOutcome:
     except AwaitingApproval as error:
         return _stop(work, WAITING, started, error.exit_status, str(error))
     except ProviderError as error:
+        if stages is STAGES:
+            # What an earlier stage went without is asked for again, too.
+            unfinish(work, provider_stages(work))
         return _stop(work, UNFINISHED, started, error.exit_status, str(error))
     return _stop(work, COMPLETE, started, 0)
 

@@ -7,6 +7,7 @@ takes the worst of the parts. Screening fails closed: what cannot be screened is
 
 from __future__ import annotations
 
+from liftwright.agents.safety.ahead import asked_ahead
 from liftwright.agents.safety.deciding import (
     Harm,
     SafetySummary,
@@ -15,12 +16,14 @@ from liftwright.agents.safety.deciding import (
     audit_record,
     content_sha256,
     is_unavailable,
+    message_parts,
     policy_sha256,
     screen_text,
     screen_variant,
     screener_name,
     summarise_safety,
 )
+from liftwright.agents.safety.parts import parts_of
 from liftwright.agents.safety.second_opinion import second_opinion
 
 __all__ = [
@@ -28,9 +31,12 @@ __all__ = [
     "SafetySummary",
     "TextDecision",
     "approve",
+    "asked_ahead",
     "audit_record",
     "content_sha256",
     "is_unavailable",
+    "message_parts",
+    "parts_of",
     "policy_sha256",
     "screen_text",
     "screen_variant",

@@ -108,8 +108,7 @@ def screen_variant(
         decided_at: the time of the decision, ISO-8601 in UTC.
         approval_required: whether a message that passes must wait for a person.
     """
-    parts = [Part(variant.subject, "subject"), *parts_of(variant.body, "body")]
-    found = _screen(parts, screen, policy)
+    found = _screen(message_parts(variant), screen, policy)
     status = WAITING if approval_required and found.status == PASS else found.status
     decision = SafetyDecision(
         variant_id=variant.variant_id,
@@ -122,6 +121,11 @@ def screen_variant(
     )
     _report(decision, variant.segment)
     return decision
+
+
+def message_parts(variant: Variant) -> list[Part]:
+    """The parts of a message that are screened: its subject, and those of its body."""
+    return [Part(variant.subject, "subject"), *parts_of(variant.body, "body")]
 
 
 def _report(decision: SafetyDecision, segment: str | None) -> None:

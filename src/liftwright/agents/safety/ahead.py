@@ -1,0 +1,63 @@
+"""Asking a screener that is far away for all parts at once, before the messages are decided on."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING
+
+from liftwright.calls import at_once
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from liftwright.agents.safety.parts import Part
+    from liftwright.domain import Finding, Identity
+    from liftwright.ports import Screen
+
+    Reply = tuple[Finding, ...] | Exception
+
+
+def asked_ahead(parts: Iterable[Part], screen: Screen, workers: int) -> Screen:
+    """A screener that has looked at the parts already, each text once, so many at a time.
+
+    One on this machine is given back as it is: it has all processors already, or takes many
+    texts in one call.
+
+    Args:
+        parts: those of one message or of many.
+        screen: the screener. What it raises for a part is raised when that part is asked for.
+        workers: parts under way at a time, at most.
+    """
+    if not screen.metered:
+        return screen
+    texts = list(dict.fromkeys(part.text for part in parts))
+    replies = at_once([partial(_reply, screen, text) for text in texts], workers)
+    return _Asked(screen, dict(zip(texts, replies, strict=True)))
+
+
+def _reply(screen: Screen, text: str) -> Reply:
+    try:
+        return screen(text)
+    except Exception as error:  # noqa: BLE001 - it blocks the messages with this part, and no other
+        return error
+
+
+class _Asked:
+    """A screener whose replies are there."""
+
+    def __init__(self, screen: Screen, replies: Mapping[str, Reply]) -> None:
+        self._screen, self._replies = screen, replies
+
+    @property
+    def identity(self) -> Identity:
+        return self._screen.identity
+
+    @property
+    def metered(self) -> bool:
+        return self._screen.metered
+
+    def __call__(self, request: str, /) -> tuple[Finding, ...]:
+        reply = self._replies[request]
+        if isinstance(reply, Exception):
+            raise reply
+        return reply
