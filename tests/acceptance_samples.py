@@ -40,6 +40,7 @@ DOCUMENTS = (
 SETTINGS: Mapping[str, object] = {
     "azure_config.adapters.complete": "embedded",
     "azure_config.calls.backoff_seconds": 0,
+    "azure_config.calls.breaker.cool_down_seconds": 0.01,
     "experiment_config.name": "small-campaign",
     "experiment_config.seed": 7,
     "experiment_config.tones": [*TONES],

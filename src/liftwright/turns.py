@@ -214,10 +214,9 @@ class Turns:
     def _down(self, service: str, breaker: Breaker) -> ServiceDown:
         settings = self._settings.breaker
         return ServiceDown(
-            f"{service}: the service gave no reply to {settings.failures} calls in a row, nor "
-            f"when tried again {settings.probes} times after {settings.cool_down_seconds:g} s "
-            f"each; it is not asked any more. The last it came to: {breaker.told}. "
-            "Run again to go on, once it works"
+            f"{service}: {settings.failures} calls in a row got no reply, nor did "
+            f"{settings.probes} more tries, each {settings.cool_down_seconds:g} s later; the "
+            f"service is asked no more (last: {breaker.told}). Once it answers, run again to resume"
         )
 
     def _gate(self, service: str) -> _Gate:
