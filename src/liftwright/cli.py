@@ -79,6 +79,9 @@ def run(  # noqa: PLR0913 - one parameter per option
         float | None, typer.Option(metavar="USD", min=0, help="The most the run may cost.")
     ] = None,
     refresh: Annotated[bool, typer.Option("--refresh", help="Ask paid services anew.")] = False,
+    extend: Annotated[
+        str | None, typer.Option(metavar="RUN", help="Take late arrivals into a finished run.")
+    ] = None,
     overrides: Overrides = None,
     workspace: Folder = HERE,
     json: AsJson = False,
@@ -97,6 +100,7 @@ def run(  # noqa: PLR0913 - one parameter per option
             as_of=as_of,
             budget_usd=budget,
             refresh=refresh,
+            extend=extend,
             overrides=tuple(overrides or ()),
         )
         with Progress(quiet=json) as progress:

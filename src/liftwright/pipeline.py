@@ -340,7 +340,7 @@ def measure_lift(work: Work) -> str:
     assignment = work.folder.read("arms.json", Assignment)
     experiment = work.settings.experiment
     plan = work.folder.read("plan.json", AnalysisPlan)
-    deviations = check_plan(plan, assignment, experiment)
+    deviations = check_plan(plan, assignment, experiment, extended=work.run.extends is not None)
     metrics = measure(
         work.tables,
         assignment,

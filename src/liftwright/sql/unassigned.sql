@@ -1,9 +1,16 @@
 -- One row per customer who is sent nothing, and why: the first reason that holds.
 with judged as (
-    select customer_id as id, case ${reasons} end as held
+    select customer_id as id, ${held} as held
     from customers
+),
+reasoned as (
+    select
+        s.customer_id,
+        s.segment,
+        coalesce(j.held, case when ${without} then 'no message for the segment' end) as reason
+    from ${among} as s
+    inner join judged as j on s.customer_id = j.id
 )
-select s.customer_id, s.segment, j.held as reason
-from segmented as s
-inner join judged as j on s.customer_id = j.id
-where j.held is not null
+select customer_id, segment, reason
+from reasoned
+where reason is not null

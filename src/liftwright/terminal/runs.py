@@ -160,6 +160,8 @@ def show_status(run: Run, *, json: bool) -> None:
     out.print(
         f"[bold]{run.run_id}[/] {run.status}" + (f": {escape(run.reason)}" if run.reason else "")
     )
+    if run.extends:
+        out.print(f"extends {escape(run.extends)}: messages and early arms are that run's")
     table = Table("stage", "state", "seconds", "finished")
     by_name = {stage.name: stage for stage in run.stages}
     for stage in STAGES:

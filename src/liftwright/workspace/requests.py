@@ -17,7 +17,11 @@ NO_EXPERIMENT, RUNNING = "no_experiment", "running"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunRequest:
-    """What `liftwright run` was asked; paths are relative to the caller's folder."""
+    """What `liftwright run` was asked; paths are relative to the caller's folder.
+
+    Attributes:
+        extend: the finished run whose experiment takes in late arrivals; None begins one.
+    """
 
     customers: Path | None = None
     content: Path | None = None
@@ -26,6 +30,7 @@ class RunRequest:
     as_of: str | None = None
     budget_usd: float | None = None
     refresh: bool = False
+    extend: str | None = None
     overrides: tuple[str, ...] = ()
 
 

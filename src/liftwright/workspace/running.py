@@ -19,6 +19,7 @@ from liftwright.errors import (
     NoExperiment,
     ProviderError,
 )
+from liftwright.late_arrivals import EXTENDING, inherit
 from liftwright.log import Log, event, fault, logging_to, within
 from liftwright.pipeline import (
     MEASURING,
@@ -26,8 +27,10 @@ from liftwright.pipeline import (
     check_engagement,
     provider_stages,
 )
+from liftwright.rules import nearest
 from liftwright.runs import (
     RunFolder,
+    all_runs,
     code_fingerprint,
     digest_file,
     locked,
@@ -118,6 +121,8 @@ def _told(outcome: RunOutcome) -> dict[str, SpanField]:
 
 
 def _run(work: Work, request: RunRequest) -> RunOutcome:
+    if request.extend is not None:
+        return _extend(work, request, request.extend)
     if request.run_id is not None and work.engagement is not None:
         folder = RunFolder(runs_folder(work.root) / request.run_id)
         record = folder.record()
@@ -138,21 +143,44 @@ def _run(work: Work, request: RunRequest) -> RunOutcome:
     return _carry_out(work, folder, record, prints)
 
 
+def _extend(work: Work, request: RunRequest, run_id: str) -> RunOutcome:
+    """The experiment of a finished run with its late arrivals, as a run of its own."""
+    before = RunFolder(runs_folder(work.root) / run_id)
+    record = before.record()
+    if record is None or record.status != COMPLETE:
+        known = [f.path.name for f in all_runs(work.root)]
+        found = "is not finished" if record else f"no such run{nearest(run_id, known)}"
+        raise InputError(f"--extend {run_id}: {found}; allowed: a finished run")
+    arms = digest_file(before.file("arms.json"))
+    work.inputs = {**input_digests(work), "extends": arms}
+    base = fingerprint(arms, work.inputs["customers"], shaping_settings(work.settings))
+    prints = fingerprint(base, code_fingerprint())
+    folder = choose_folder(work, request, base[:_ID_HEX], prints)
+    present = folder.record()
+    if present is not None and present.status == COMPLETE:
+        return _keep(work, folder, present)
+    return _carry_out(work, folder, present, prints, extends=run_id)
+
+
 # ── Carrying it out ───────────────────────────────────────────────────────────────────────────
 
 
-def _carry_out(work: Work, folder: RunFolder, before: Run | None, prints: str) -> RunOutcome:
+def _carry_out(
+    work: Work, folder: RunFolder, before: Run | None, prints: str, *, extends: str | None = None
+) -> RunOutcome:
     """A new run, or one that stopped on its way."""
     work.folder = folder
     if before is None:
         # What is wrong with the customers is told before a folder is made.
         work.need_customers()
-    work.run = _begun(work, before, prints)
+    work.run = replace(_begun(work, before, prints), extends=extends)
     folder.clear_torn()
     with within(run=work.run.run_id):
         try:
             folder.save(work.run)
-            return _to_the_end(work, STAGES)
+            if extends is not None:
+                inherit(work)
+            return _to_the_end(work, stages_of(work.run))
         except InputError:
             if before is None and not work.run.stages:
                 shutil.rmtree(folder.path, ignore_errors=True)
@@ -207,11 +235,11 @@ def _keep(work: Work, folder: RunFolder, record: Run) -> RunOutcome:
                 f"run {record.run_id}: measuring it by a file of real outcomes was broken off; "
                 f"`liftwright run --run-id {record.run_id} --engagement FILE` goes on"
             )
-        for stage in STAGES:
+        for stage in stages_of(record):
             work.notify(Step(stage=stage.name, state="kept"))
         return RunOutcome(run=record, folder=folder.path, exit_status=0)
     with within(run=record.run_id):
-        carry_out(STAGES, work)
+        carry_out(stages_of(record), work)
         event("run_kept", agent="pipeline")
     return RunOutcome(run=work.run, folder=folder.path, exit_status=0)
 
@@ -245,6 +273,11 @@ def _unmeasured(record: Run) -> tuple[StageRun, ...]:
         replace(stage, status=UNFINISHED) if stage.name in measuring else stage
         for stage in record.stages
     )
+
+
+def stages_of(record: Run) -> tuple[Stage, ...]:
+    """The stages that a run goes through: one of late arrivals takes over what was said."""
+    return EXTENDING if record.extends else STAGES
 
 
 def _copy_aside(folder: Path, aside: Path) -> None:

@@ -55,7 +55,8 @@ def _against(folder: RunFolder, run: Run, log: AuditLog) -> Iterator[str]:
         return
     logged = {
         (record.variant_id, record.content_sha256, record.status)
-        for record in log.records(run.run_id)
+        # A run of late arrivals sends what another run had screened.
+        for record in log.records(run.audit.run_id if run.audit else run.run_id)
     }
     for decision in decisions:
         name = f"run {run.run_id}: variant {decision.variant_id}"

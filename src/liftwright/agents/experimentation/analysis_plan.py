@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from liftwright.agents.experimentation.arms import Assignment
     from liftwright.settings import Experiment
 
+_GROWING = ("sizes", "left_out")
 _STOPPING = {
     "fixed": "one look, when the outcomes are complete; an earlier look decides nothing",
     "anytime": "any number of looks, by the anytime-valid intervals alone",
@@ -99,9 +100,19 @@ def lay_down_plan(
 
 
 def check_plan(
-    plan: AnalysisPlan, assignment: Assignment, experiment: Experiment
+    plan: AnalysisPlan,
+    assignment: Assignment,
+    experiment: Experiment,
+    *,
+    extended: bool = False,
 ) -> tuple[str, ...]:
     """How the analysis deviates from what was planned, a sentence each; empty where it does not.
+
+    Args:
+        plan: as it was laid down.
+        assignment: of the experiment.
+        experiment: how it would be analysed now.
+        extended: whether customers came later, who make segments larger than was planned.
 
     Raises:
         IntegrityError: the plan is not the one that was laid down.
@@ -122,7 +133,7 @@ def check_plan(
         f"deviates from plan: {name.replace('_', ' ')} was planned as {_short(planned[name])} "
         f"and is {_short(used[name])}"
         for name in planned
-        if planned[name] != used[name]
+        if planned[name] != used[name] and not (extended and name in _GROWING)
     )
 
 

@@ -143,13 +143,14 @@ def design_experiment(
     return design
 
 
-def assign(
+def assign(  # noqa: PLR0913 - all but three are for late arrivals
     tables: Tables,
     design: Design,
     assigned_at: str,
     *,
     among: str = "segmented",
     earlier: Assignment | None = None,
+    known: str | None = None,
 ) -> Assignment:
     """Make the table `assignments`: every customer of `among` one arm and one variant.
 
@@ -159,22 +160,24 @@ def assign(
         assigned_at: the time to record, ISO-8601 in UTC.
         among: a table with one row per customer: `customer_id`, `segment`.
         earlier: where given, its slices hold: late arrivals are placed as if they had been there.
+        known: a table of assignments that stand before those of `among`.
 
     Raises:
         IntegrityError: a customer would be sent what is not approved, or has no arm.
     """
     slices = earlier.slices if earlier else _slice_segments(tables, design, among)
-    tables.keep(
-        "assignments",
-        tables.sql(
-            "assign",
-            among=identifier(among),
-            salt=literal(design.salt),
-            arm=_arm_case(slices),
-            variant=_variant_case(design),
-            assigned_at=literal(assigned_at),
-        ),
+    statement = tables.sql(
+        "assign",
+        among=identifier(among),
+        salt=literal(design.salt),
+        arm=_arm_case(slices),
+        variant=_variant_case(design),
+        assigned_at=literal(assigned_at),
     )
+    if known is not None:
+        tables.keep("newly_assigned", statement, stored=False)
+        statement = tables.sql("assigned_late", known=identifier(known))
+    tables.keep("assignments", statement)
     counts = _count(tables, design)
     if earlier is None:
         _check_counts(design, counts)

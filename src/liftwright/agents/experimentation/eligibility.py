@@ -17,14 +17,13 @@ from liftwright.rules import compile_rule, nearest
 from liftwright.tables import identifier, literal
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Collection, Iterator, Mapping
     from pathlib import Path
 
     from liftwright.settings import Experiment
     from liftwright.tables import Tables
 
 _AGENT = "experimentation"
-_NOBODY = "select customer_id, segment, '' as reason from segmented where 1 = 0"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,33 +39,38 @@ class Eligible:
     left_out: Mapping[str, int] = field(default_factory=dict)
 
 
-def choose_eligible(
+def choose_eligible(  # noqa: PLR0913 - all but two have defaults
     tables: Tables,
     experiment: Experiment,
     *,
+    among: str = "segmented",
     suppressed: Path | None = None,
     earlier: Mapping[str, Path] | None = None,
+    only: Collection[str] | None = None,
 ) -> Eligible:
-    """Make the tables `eligible` and `unassigned` from `segmented` and `customers`.
+    """Make the tables `eligible` and `unassigned` from `among` and `customers`.
 
     Args:
-        tables: hold `segmented` and `customers`.
+        tables: hold `among` and `customers`.
         experiment: its holdout and exclusions.
+        among: a table with one row per customer: `customer_id`, `segment`.
         suppressed: a CSV or Parquet file whose column `customer_id` names who must not be mailed.
         earlier: assignments of earlier runs whose customers are left out, by the run's id.
+        only: the segments that have messages; None is every one.
 
     Raises:
         ConfigurationError: a rule is not one.
         DataError: the file of suppressed customers cannot be read.
     """
-    reasons = " ".join(
-        f"when {condition} then {literal(reason)}"
-        for reason, condition in _reasons(tables, experiment, suppressed, earlier or {})
-    )
-    tables.keep("unassigned", tables.sql("unassigned", reasons=reasons) if reasons else _NOBODY)
-    tables.keep("eligible", tables.sql("eligible"), stored=False)
-    found = tables.rows("select segment, count(*) from segmented group by segment")
-    sizes = dict.fromkeys(sorted(str(segment) for segment, _ in found), 0)
+    found = list(_reasons(tables, experiment, suppressed, earlier or {}))
+    reasons = " ".join(f"when {held} then {literal(reason)}" for reason, held in found)
+    without = "false" if only is None else f"s.segment not in ({', '.join(map(literal, only))})"
+    held = f"case {reasons} end" if reasons else "cast(null as varchar)"
+    source = identifier(among)
+    tables.keep("unassigned", tables.sql("unassigned", among=source, held=held, without=without))
+    tables.keep("eligible", tables.sql("eligible", among=source), stored=False)
+    segments = tables.rows(f"select distinct segment from {source}")  # noqa: S608 - quoted
+    sizes = dict.fromkeys(sorted(str(segment) for (segment,) in segments), 0)
     for segment, customers in tables.rows(
         "select segment, count(*) from eligible group by segment"
     ):

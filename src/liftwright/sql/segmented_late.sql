@@ -1,0 +1,8 @@
+-- One row per customer, known or new: who is known keeps the segment of the extended run.
+select customer_id, segment, confidence, reason
+from known_segmented
+union all
+select n.customer_id, n.segment, n.confidence, n.reason
+from newly_segmented as n
+left join known_segmented as k on n.customer_id = k.customer_id
+where k.customer_id is null
