@@ -277,7 +277,12 @@ def assign_arms(work: Work) -> str:
     work.tables.read("segmented", work.folder.file("segmented.parquet"), SEGMENTED)
     work.need_customers()
     eligible = choose_eligible(
-        work.tables, experiment, suppressed=work.suppressed, earlier=_earlier_runs(work)
+        work.tables,
+        experiment,
+        suppressed=work.suppressed,
+        earlier=_earlier_runs(work),
+        # Where this process has placed the customers, their features are at hand without a join.
+        among="profiles" if work.tables.knows("profiles") else "segmented",
     )
     design = design_experiment(variants, decisions, experiment, eligible.sizes)
     assignment = replace(
@@ -319,13 +324,15 @@ def _earlier_runs(work: Work) -> dict[str, Path]:
 
 def observe(work: Work) -> str:
     """What came of each assignment: real outcomes from a file, or the simulator's."""
-    work.tables.read("assignments", work.folder.file("assignments.parquet"), ASSIGNMENTS)
-    if work.engagement is None:
+    simulated = work.engagement is None
+    if not (simulated and work.tables.knows("assignments")):
+        work.tables.read("assignments", work.folder.file("assignments.parquet"), ASSIGNMENTS)
+    if simulated:
         work.need_customers()
     engagement = work.observer("assignments")
     work.tables.write(engagement, work.folder.file("engagement.parquet"), ENGAGEMENT)
     work.folder.write("engagement.json", _observed(work.observer))
-    return "SIMULATED engagement" if work.engagement is None else "real engagement"
+    return "SIMULATED engagement" if simulated else "real engagement"
 
 
 def check_engagement(work: Work) -> None:

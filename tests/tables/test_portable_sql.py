@@ -30,13 +30,19 @@ FILES = sorted(
 OURS = {"u32", "number_of", "time_of", "time_as"}
 ALLOWED = OURS | {
     "abs", "and", "case", "cast", "ceil", "chr", "coalesce", "concat_ws", "count", "datediff",
-    "day", "exp", "floor", "greatest", "if", "is_nan", "least", "length", "lower", "max", "md5",
-    "min", "month", "nullif", "or", "regexp_like", "regexp_replace", "round", "row_number", "sqrt",
-    "str_position", "substring", "sum", "trim", "upper", "xor", "year",
+    "day", "exp", "floor", "greatest", "grouping", "if", "is_nan", "least", "length", "lower",
+    "max", "md5", "min", "month", "nullif", "or", "regexp_like", "regexp_replace", "round",
+    "row_number", "sqrt", "str_position", "substring", "sum", "trim", "upper", "xor", "year",
 }  # fmt: skip
 FORBIDDEN = (exp.Pivot, exp.Unnest, exp.Lateral, exp.Qualify, exp.TableSample, exp.WithinGroup)
 # Where a part stands for more than a name.
-FRAGMENTS = {"bad": "when amount > 0 then 'x'", "join": "left join m on l.id = m.id"}
+CASES = "when amount > 0 then 'x'"
+FRAGMENTS = {
+    **dict.fromkeys(("bad", "name_cases", "value_cases", "word_cases"), CASES),
+    "centres": "when 'x' then 1e0",
+    "join": "left join m on l.id = m.id",
+    "sets": "(segment, a), (segment, b)",
+}
 
 
 def function_name(node: exp.Func) -> str:

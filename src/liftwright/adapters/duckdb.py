@@ -73,6 +73,8 @@ class DuckDBEngine:
         if threads is not None:
             config["threads"] = threads
         self._connection = duckdb.connect(":memory:", config=config)
+        # Its bar would stand among the answers on standard output.
+        self._connection.execute("set enable_progress_bar = false")
         self._connection.execute(_FUNCTIONS)
 
     @property

@@ -50,13 +50,15 @@ class EmbeddedSimulator:
         )
 
     def __call__(self, request: str, /) -> str:
-        """The table `engagement` for the table of assignments `request`."""
+        """The table `engagement` for the table of assignments `request`, computed at each use."""
         config = self._config
+        assigned, customer = self._tables.with_features(request)
         self._tables.keep(
             "engagement",
             self._tables.sql(
                 "simulate",
-                assignments=request,
+                assigned=assigned,
+                customer=customer,
                 open_rate=literal(float(config.default_open_rate)),
                 click_rate=literal(float(config.default_click_rate)),
                 unopened_share=literal(float(config.click_without_open_share)),
@@ -68,6 +70,7 @@ class EmbeddedSimulator:
                     for what in ("outcome", "uplift", "order", "time")
                 },
             ),
+            stored=False,
         )
         log.event("engagement_simulated", agent="experimentation", seed=self._seed)
         return "engagement"

@@ -1,9 +1,11 @@
--- Customers per segment, arm and variant, and whether that variant may be sent.
+-- Per segment, arm and variant: customers, whether that variant may be sent, and of each feature
+-- the count, the sum and the sum of squares around a centre.
 select
-    segment,
-    arm,
-    variant_id,
+    a.segment,
+    a.arm,
+    a.variant_id,
     count(*) as customers,
-    coalesce(variant_id in (${approved}), false) as approved
-from assignments
-group by segment, arm, variant_id
+    coalesce(a.variant_id in (${approved}), false) as approved,
+    ${sums}
+from ${assigned}
+group by a.segment, a.arm, a.variant_id

@@ -1,10 +1,11 @@
 -- One row per customer: the arm whose slice of the hashes it falls into, and that arm's variant.
+-- Features of the source are carried along, which spares those who need them a join.
 with hashed as (
-    select customer_id, segment, md5(${salt} || customer_id) as hash
+    select *, md5(${salt} || customer_id) as hash
     from ${among}
 ),
 placed as (
-    select customer_id, segment, ${arm} as arm
+    select *, ${arm} as arm
     from hashed
 )
 select
@@ -12,5 +13,5 @@ select
     segment,
     arm,
     ${variant} as variant_id,
-    cast(${assigned_at} as timestamp with time zone) as assigned_at
+    cast(${assigned_at} as timestamp with time zone) as assigned_at${carried}
 from placed

@@ -3,11 +3,10 @@
 with known as (
     select
         a.segment,
-        coalesce(c.historical_open_rate, ${open_rate}) as open_rate,
-        coalesce(c.historical_click_rate, ${click_rate}) as click_rate,
-        coalesce(c.avg_order_value, 0e0) as order_value
-    from ${among} as a
-    inner join customers as c on a.customer_id = c.customer_id
+        coalesce(${customer}.historical_open_rate, ${open_rate}) as open_rate,
+        coalesce(${customer}.historical_click_rate, ${click_rate}) as click_rate,
+        coalesce(${customer}.avg_order_value, 0e0) as order_value
+    from ${assigned}
 )
 select
     segment,

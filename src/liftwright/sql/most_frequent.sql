@@ -1,17 +1,12 @@
 -- The most frequent values of a text column in each segment.
-with tally as (
-    select segment, ${column} as value, count(*) as customers
-    from profiles
-    where ${column} is not null
-    group by segment, ${column}
-),
-ranked as (
+with ranked as (
     select
         segment,
-        value,
+        word as value,
         customers,
-        row_number() over (partition by segment order by customers desc, value) as place
-    from tally
+        row_number() over (partition by segment order by customers desc, word) as place
+    from tallies
+    where feature = ${column} and word is not null
 )
 select segment, value, customers
 from ranked

@@ -1,5 +1,21 @@
--- Per segment: customers, and of each feature the count, the sum and the sum of squares around a
--- fixed centre, which keeps the variance from cancelling.
-select segment, count(*) as customers, sum(confidence) as confidence, ${sums}
-from profiles
-group by segment
+-- Per segment and feature: customers, those who have it, and over them the sum and the sum of
+-- squares around a fixed centre, which keeps the variance from cancelling.
+with centred as (
+    select
+        segment,
+        feature,
+        customers,
+        cast(customers as double) as weight,
+        value - case feature ${centres} end as value
+    from tallies
+    where word is null
+)
+select
+    segment,
+    feature,
+    sum(customers) as customers,
+    coalesce(sum(customers) filter (where value is not null), 0) as known,
+    coalesce(sum(weight * value), 0e0) as total,
+    coalesce(sum(weight * value * value), 0e0) as square
+from centred
+group by segment, feature

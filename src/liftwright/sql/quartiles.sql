@@ -1,10 +1,9 @@
 -- Per segment, and for all customers (segment null): how many have the feature, and the values at
 -- the ranks around each quartile, from which the caller interpolates.
 with tally as (
-    select segment, ${feature} as value, count(*) as customers
-    from profiles
-    where ${feature} is not null
-    group by segment, ${feature}
+    select segment, value, customers
+    from tallies
+    where feature = ${feature} and value is not null
 ),
 both_ways as (
     select segment, value, customers from tally

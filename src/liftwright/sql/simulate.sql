@@ -6,15 +6,13 @@
 with drawn as (
     select
         a.customer_id, a.segment, a.arm, a.variant_id, a.assigned_at,
-        coalesce(c.historical_open_rate, ${open_rate}) as open_rate,
-        coalesce(c.historical_click_rate, ${click_rate}) as click_rate,
-        coalesce(c.avg_order_value, 0e0) as order_value,
+        coalesce(${customer}.historical_open_rate, ${open_rate}) as open_rate,
+        coalesce(${customer}.historical_click_rate, ${click_rate}) as click_rate,
+        coalesce(${customer}.avg_order_value, 0e0) as order_value,
         md5(${outcome_salt} || a.customer_id) as chance,
         md5(${uplift_salt} || a.customer_id) as response,
-        md5(${order_salt} || a.customer_id) as basket,
         md5(${time_salt} || a.customer_id) as pace
-    from ${assignments} as a
-    left join customers as c on a.customer_id = c.customer_id
+    from ${assigned}
 ),
 -- How the customer responds to being treated: eight independent 16-bit uniforms, their sum less
 -- its mean (262140) over its standard deviation, are normal to within 0.01 in distribution.
@@ -74,21 +72,30 @@ clicking as (
         ) as clicked
     from opening
 ),
+-- What few customers come to is computed for them alone: a `case` spares the others the work.
 converting as (
     select
         *,
-        clicked and u32(chance, 3) < floor(${conversion_rate} * 4294967296e0) as converted
+        case
+            when clicked then u32(chance, 3) < floor(${conversion_rate} * 4294967296e0)
+            else false
+        end as converted
     from clicking
 ),
 -- Seconds after the step before. Squares make short waits frequent and long ones rare.
 paced as (
     select
         *,
-        1 + u32(pace, 0) % 3600 as delivery_seconds,
-        1 + cast(floor(u32(pace, 1) / 4294967296e0 * (u32(pace, 1) / 4294967296e0) * 259200e0) as bigint)
-            as open_seconds,
-        1 + u32(pace, 2) % 900 as click_seconds,
-        1 + u32(pace, 3) % 86400 as convert_seconds
+        case when converted then md5(${order_salt} || customer_id) end as basket,
+        case when delivered then 1 + u32(pace, 0) % 3600 end as delivery_seconds,
+        case
+            when opened or clicked then 1 + cast(
+                floor(u32(pace, 1) / 4294967296e0 * (u32(pace, 1) / 4294967296e0) * 259200e0)
+                as bigint
+            )
+        end as open_seconds,
+        case when clicked then 1 + u32(pace, 2) % 900 end as click_seconds,
+        case when converted then 1 + u32(pace, 3) % 86400 end as convert_seconds
     from converting
 )
 select
@@ -104,7 +111,7 @@ select
         else 0e0
     end as revenue,
     'simulated' as source,
-    case when delivered then assigned_at + delivery_seconds * interval 1 second end as delivered_at,
+    assigned_at + delivery_seconds * interval 1 second as delivered_at,
     case when opened then assigned_at + (delivery_seconds + open_seconds) * interval 1 second end
         as opened_at,
     case

@@ -16,7 +16,7 @@ from importlib import resources
 from string import Template
 from typing import TYPE_CHECKING
 
-from liftwright.domain import Kind
+from liftwright.domain import FEATURES, Kind
 from liftwright.errors import DataError
 from liftwright.ports import Source
 from liftwright.rules import identifier
@@ -63,6 +63,7 @@ class Tables:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
         self._warnings: list[str] = []
+        self._known: set[str] = set()
 
     @property
     def warnings(self) -> tuple[str, ...]:
@@ -91,6 +92,11 @@ class Tables:
     def keep(self, table: str, sql: str, *, stored: bool = True) -> None:
         """Name a statement's rows: stored now, or computed again at each use."""
         self._engine.keep(table, sql, stored=stored)
+        self._known.add(table)
+
+    def knows(self, table: str) -> bool:
+        """Whether this process has made `table`."""
+        return table in self._known
 
     def rows(self, sql: str) -> Sequence[Row]:
         """A statement's rows. For counts and sums, never for customers."""
@@ -140,6 +146,18 @@ class Tables:
             if plain in _KINDS:
                 found[name] = _KINDS[plain]
         return found
+
+    def with_features(self, table: str) -> tuple[str, str]:
+        """What to select from to see each row of `table` (as `a`) beside its customer's features.
+
+        Returns:
+            The sources, and the name under which the features stand: `a` where `table` carries
+            them itself, `c` where they are joined from `customers`.
+        """
+        rows = f"{identifier(table)} as a"
+        if set(FEATURES) <= self.columns(table).keys():
+            return rows, "a"
+        return f"{rows} left join customers as c on a.customer_id = c.customer_id", "c"
 
     def quantile_edges(
         self, table: str, column: str, fractions: Sequence[float]

@@ -15,7 +15,7 @@ from liftwright.agents.experimentation.arms import (
     design_experiment,
     exact_counts,
 )
-from liftwright.agents.experimentation.balance import Balance, check_balance
+from liftwright.agents.experimentation.balance import Balance
 from liftwright.agents.experimentation.eligibility import Eligible, choose_eligible
 from liftwright.agents.experimentation.expecting import (
     OVERALL,
@@ -47,7 +47,6 @@ __all__ = [
     "PlannedPower",
     "Slice",
     "assign",
-    "check_balance",
     "check_plan",
     "choose_eligible",
     "count_engagement",

@@ -16,8 +16,13 @@ from fractions import Fraction
 from typing import TYPE_CHECKING, cast
 
 from liftwright import log
-from liftwright.agents.experimentation.balance import Balance, check_balance
-from liftwright.domain import CONTROL, Arm
+from liftwright.agents.experimentation.balance import (
+    Balance,
+    FeatureMoments,
+    compare_arms,
+    feature_sums,
+)
+from liftwright.domain import CONTROL, FEATURES, Arm
 from liftwright.errors import IntegrityError, NoExperiment
 from liftwright.tables import identifier, literal
 
@@ -154,11 +159,14 @@ def assign(  # noqa: PLR0913 - all but three are for late arrivals
 ) -> Assignment:
     """Make the table `assignments`: every customer of `among` one arm and one variant.
 
+    It is computed at each use; write it and read the file to have it once.
+
     Args:
         tables: holds `among` and `customers`.
         design: of this experiment.
         assigned_at: the time to record, ISO-8601 in UTC.
-        among: a table with one row per customer: `customer_id`, `segment`.
+        among: a table with one row per customer: `customer_id`, `segment`; features in it are
+            carried along.
         earlier: where given, its slices hold: late arrivals are placed as if they had been there.
         known: a table of assignments that stand before those of `among`.
 
@@ -173,12 +181,13 @@ def assign(  # noqa: PLR0913 - all but three are for late arrivals
         arm=_arm_case(slices),
         variant=_variant_case(design),
         assigned_at=literal(assigned_at),
+        carried=_carried(tables, among),
     )
     if known is not None:
         tables.keep("newly_assigned", statement, stored=False)
         statement = tables.sql("assigned_late", known=identifier(known))
-    tables.keep("assignments", statement)
-    counts = _count(tables, design)
+    tables.keep("assignments", statement, stored=False)
+    counts, moments = _count(tables, design)
     if earlier is None:
         _check_counts(design, counts)
     log.event(
@@ -188,7 +197,7 @@ def assign(  # noqa: PLR0913 - all but three are for late arrivals
         design=design,
         slices=slices,
         counts=counts,
-        balance=check_balance(tables, tuple(arm.name for arm in design.arms[1:])),
+        balance=compare_arms(moments, tuple(arm.name for arm in design.arms[1:])),
         assigned_at=assigned_at,
     )
 
@@ -354,13 +363,29 @@ def _variant_case(design: Design) -> str:
     return f"case {' '.join(branches)} end"
 
 
-def _count(tables: Tables, design: Design) -> dict[str, dict[str, int]]:
-    """Customers per segment and arm; refuses an assignment to what is not approved."""
-    statement = tables.sql("arm_counts", approved=", ".join(map(literal, design.approved)))
+def _carried(tables: Tables, among: str) -> str:
+    columns = tables.columns(among)
+    return "".join(f", {identifier(name)}" for name in FEATURES if name in columns)
+
+
+def _count(tables: Tables, design: Design) -> tuple[dict[str, dict[str, int]], FeatureMoments]:
+    """Customers per segment and arm, and the moments of their features, in one pass.
+
+    Raises:
+        IntegrityError: customers are assigned to what is not approved.
+    """
+    assigned, alias = tables.with_features("assignments")
+    statement = tables.sql(
+        "arm_counts",
+        approved=", ".join(map(literal, design.approved)),
+        assigned=assigned,
+        sums=feature_sums(tables, alias),
+    )
+    found = FeatureMoments()
     counts: dict[str, dict[str, int]] = {
         segment: dict.fromkeys(arms, 0) for segment, arms in design.cells.items()
     }
-    for segment, arm, variant_id, customers, allowed in tables.rows(statement):
+    for segment, arm, variant_id, customers, allowed, *sums in tables.rows(statement):
         known = allowed and design.cells.get(str(segment), {}).get(str(arm)) == variant_id
         if not known:
             raise IntegrityError(
@@ -368,7 +393,8 @@ def _count(tables: Tables, design: Design) -> dict[str, dict[str, int]]:
                 f"{variant_id!r} in arm {arm!r}, which is not approved there; nobody was assigned"
             )
         counts[str(segment)][str(arm)] = cast("int", customers)
-    return counts
+        found.add(str(segment), str(arm), sums)
+    return counts, found
 
 
 def _check_counts(design: Design, counts: Mapping[str, Mapping[str, int]]) -> None:

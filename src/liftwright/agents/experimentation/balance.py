@@ -12,7 +12,7 @@ from liftwright.stats import Moments
 from liftwright.tables import identifier, literal
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from liftwright.tables import Tables
 
@@ -40,38 +40,57 @@ class Balance:
     limit: float | None
 
 
-def check_balance(tables: Tables, arms: tuple[str, ...]) -> tuple[Balance, ...]:
-    """Compare each treatment with the control in every feature.
+class FeatureMoments:
+    """Count, sum and sum of squares of each feature, per segment and arm."""
+
+    def __init__(self) -> None:
+        self._found: dict[str, dict[tuple[str, str], Moments]] = {f: {} for f in FEATURES}
+
+    def add(self, segment: str, arm: str, sums: Sequence[object]) -> None:
+        """Take the sums that `feature_sums` asked for, of one segment and arm."""
+        for index, feature in enumerate(FEATURES):
+            count, total, square = sums[3 * index : 3 * index + 3]
+            if count:
+                self._found[feature][segment, arm] = Moments(
+                    n=cast("int", count),
+                    total=cast("float", total),
+                    total_sq=cast("float", square),
+                )
+
+    def of(self, feature: str) -> Mapping[tuple[str, str], Moments]:
+        """A feature's moments by segment and arm, where anyone has it."""
+        return self._found[feature]
+
+
+def feature_sums(tables: Tables, alias: str) -> str:
+    """SQL of the sums that `FeatureMoments.add` takes, around the middle of each feature's range.
 
     Args:
-        tables: holds `assignments` and `customers`.
-        arms: the treatments.
-
-    Source: Austin (2009), Balance diagnostics for comparing baseline covariates.
+        tables: holds `customers`.
+        alias: the name under which the features stand in the statement.
     """
-    moments = _moments(tables)
-    return tuple(_compare(moments[feature], arm, feature) for arm in arms for feature in FEATURES)
-
-
-def _moments(tables: Tables) -> dict[str, dict[tuple[str, str], Moments]]:
     names = [identifier(feature) for feature in FEATURES]
     middles = ", ".join(f"(min({name}) + max({name})) / 2e0" for name in names)
     ((*found,),) = tables.rows(f"select {middles} from customers")  # noqa: S608 - built
     sums = []
     for name, middle in zip(names, found, strict=True):
-        value = f"(c.{name} - {literal(float(cast('float', middle or 0.0)))})"
-        sums.append(f"count(c.{name}), sum({value}), sum({value} * {value})")
-    moments: dict[str, dict[tuple[str, str], Moments]] = {feature: {} for feature in FEATURES}
-    for segment, arm, *values in tables.rows(tables.sql("balance", sums=", ".join(sums))):
-        for index, feature in enumerate(FEATURES):
-            count, total, square = values[3 * index : 3 * index + 3]
-            if count:
-                moments[feature][str(segment), str(arm)] = Moments(
-                    n=cast("int", count),
-                    total=cast("float", total),
-                    total_sq=cast("float", square),
-                )
-    return moments
+        value = f"({alias}.{name} - {literal(float(cast('float', middle or 0.0)))})"
+        sums.append(f"count({alias}.{name}), sum({value}), sum({value} * {value})")
+    return ", ".join(sums)
+
+
+def compare_arms(moments: FeatureMoments, arms: tuple[str, ...]) -> tuple[Balance, ...]:
+    """Compare each treatment with the control in every feature.
+
+    Args:
+        moments: of all segments and arms.
+        arms: the treatments.
+
+    Source: Austin (2009), Balance diagnostics for comparing baseline covariates.
+    """
+    return tuple(
+        _compare(moments.of(feature), arm, feature) for arm in arms for feature in FEATURES
+    )
 
 
 def _compare(moments: Mapping[tuple[str, str], Moments], arm: str, feature: str) -> Balance:

@@ -53,7 +53,8 @@ def choose_eligible(  # noqa: PLR0913 - all but two have defaults
     Args:
         tables: hold `among` and `customers`.
         experiment: its holdout and exclusions.
-        among: a table with one row per customer: `customer_id`, `segment`.
+        among: a table with one row per customer: `customer_id`, `segment`; `eligible` takes over
+            what else it tells of them.
         suppressed: a CSV or Parquet file whose column `customer_id` names who must not be mailed.
         earlier: assignments of earlier runs whose customers are left out, by the run's id.
         only: the segments that have messages; None is every one.
@@ -65,9 +66,11 @@ def choose_eligible(  # noqa: PLR0913 - all but two have defaults
     found = list(_reasons(tables, experiment, suppressed, earlier or {}))
     reasons = " ".join(f"when {held} then {literal(reason)}" for reason, held in found)
     without = "false" if only is None else f"s.segment not in ({', '.join(map(literal, only))})"
-    held = f"case {reasons} end" if reasons else "cast(null as varchar)"
     source = identifier(among)
-    tables.keep("unassigned", tables.sql("unassigned", among=source, held=held, without=without))
+    # Without a reason to look for, the customers need not be joined with themselves.
+    parts = {"held": f"case {reasons} end"} if reasons else {}
+    name = "unassigned" if reasons else "unmessaged"
+    tables.keep("unassigned", tables.sql(name, among=source, without=without, **parts))
     tables.keep("eligible", tables.sql("eligible", among=source), stored=False)
     segments = tables.rows(f"select distinct segment from {source}")  # noqa: S608 - quoted
     sizes = dict.fromkeys(sorted(str(segment) for (segment,) in segments), 0)

@@ -14,7 +14,7 @@ from liftwright.stats import (
     smallest_detectable_difference,
     smallest_detectable_effect,
 )
-from liftwright.tables import identifier, literal
+from liftwright.tables import literal
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -79,10 +79,12 @@ def expected_outcomes(
         among: a table with one row per customer: `customer_id`, `segment`.
     """
     simulation = experiment.simulation
+    assigned, customer = tables.with_features(among)
     found = tables.rows(
         tables.sql(
             "expected_outcomes",
-            among=identifier(among),
+            assigned=assigned,
+            customer=customer,
             open_rate=literal(simulation.default_open_rate),
             click_rate=literal(simulation.default_click_rate),
         )

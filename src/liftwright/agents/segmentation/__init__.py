@@ -83,8 +83,8 @@ def segment_customers(
 def place_customers(tables: Tables, model: Model) -> None:
     """Make `segmented` from `customers` by what was learnt before, and `profiles` beside it.
 
-    `profiles` has one row per customer too, without id and reason: segment, confidence, tier,
-    location, the features and the scores.
+    `profiles` has one row per customer too: id, segment, confidence, tier, location, the features
+    and the scores. Both are computed at each use, as a table of all customers would fill memory.
 
     Raises:
         ConfigurationError: a rule uses a column that the customers do not have.
@@ -95,11 +95,14 @@ def place_customers(tables: Tables, model: Model) -> None:
         "segmented",
         "select customer_id, _label as segment, _confidence as confidence, _reason as reason "
         "from placed",
+        stored=False,
     )
     columns = ", ".join(identifier(name) for name in ("tier", "location", *FEATURES, *model.edges))
     tables.keep(
         "profiles",
-        f"select _label as segment, _confidence as confidence, {columns} from placed",  # noqa: S608 - built
+        "select customer_id, _label as segment, _confidence as confidence, "  # noqa: S608 - built
+        f"{columns} from placed",
+        stored=False,
     )
 
 

@@ -12,12 +12,15 @@ from liftwright.domain import FEATURES, DefiningFeature, FeatureSummary, Segment
 from liftwright.tables import identifier, literal
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from liftwright.agents.segmentation.model import Group, Model
     from liftwright.settings import Segments
     from liftwright.tables import Tables
 
+_CONFIDENCE = "confidence"
+_NUMBERS = (*FEATURES, _CONFIDENCE)
+_WORDS = ("tier", "location")
 _MOST_LOCATIONS = 10
 _MOST_TIERS = 50
 _DEFINING = 3
@@ -30,21 +33,22 @@ Quartiles = dict[str | None, FeatureSummary]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Sums:
-    """Sums over one segment; per feature: rows that have it, sum and sum of squares."""
+    """Sums over one segment; per feature: mean and standard deviation."""
 
     customers: int
     confidence: float
-    features: Mapping[str, tuple[int, float, float]]
+    features: Mapping[str, tuple[float, float]]
 
 
 def summarise(tables: Tables, model: Model, config: Segments) -> tuple[Segment, ...]:
     """The segments that hold customers, in order of definition.
 
     Args:
-        tables: holds `profiles`: segment, confidence, tier, location and the features.
+        tables: holds `profiles`; the table `tallies` is made of it.
         model: by which the customers were placed.
         config: the words of the features, and the share below which a segment is small.
     """
+    tables.keep("tallies", _tallies(tables))
     sums = _sums(tables)
     summaries = {feature: _quartiles(tables, feature, sums) for feature in FEATURES}
     tiers = _most_frequent(tables, "tier", _MOST_TIERS)
@@ -78,32 +82,44 @@ def summarise(tables: Tables, model: Model, config: Segments) -> tuple[Segment, 
     return tuple(segments)
 
 
+def _tallies(tables: Tables) -> str:
+    def each(names: Sequence[str], shown: Callable[[str], str]) -> str:
+        return " ".join(f"when grouping({identifier(n)}) = 0 then {shown(n)}" for n in names)
+
+    return tables.sql(
+        "tallies",
+        name_cases=each((*_NUMBERS, *_WORDS), literal),
+        value_cases=each(_NUMBERS, identifier),
+        word_cases=each(_WORDS, identifier),
+        sets=", ".join(f"(segment, {identifier(name)})" for name in (*_NUMBERS, *_WORDS)),
+    )
+
+
 def _sums(tables: Tables) -> dict[str, _Sums]:
     """The sums of each segment, around the middle of each feature's range."""
-    names = [identifier(feature) for feature in FEATURES]
-    ranges = ", ".join(f"(min({name}) + max({name})) / 2e0" for name in names)
-    ((*found,),) = tables.rows(f"select {ranges} from profiles")  # noqa: S608 - built
-    centres = [0.0 if value is None else cast("float", value) for value in found]
-    parts = [
-        f"count({name}), sum({name} - {literal(centre)}), "
-        f"sum(({name} - {literal(centre)}) * ({name} - {literal(centre)}))"
-        for name, centre in zip(names, centres, strict=True)
-    ]
-    sums = {}
-    for segment, customers, confidence, *values in tables.rows(
-        tables.sql("profile_sums", sums=", ".join(parts))
-    ):
-        numbers = [0.0 if value is None else float(cast("float", value)) for value in values]
-        features = {}
-        for index, (feature, centre) in enumerate(zip(FEATURES, centres, strict=True)):
-            count, total, square = int(numbers[3 * index]), *numbers[3 * index + 1 : 3 * index + 3]
-            features[feature] = (count, *_mean_and_std(count, total, square, centre))
-        sums[str(segment)] = _Sums(
-            customers=cast("int", customers),
-            confidence=cast("float", confidence),
-            features=features,
+    middles = tables.rows(
+        "select feature, (min(value) + max(value)) / 2e0 from tallies "
+        "where value is not null group by feature"
+    )
+    centres = {str(feature): float(cast("float", middle)) for feature, middle in middles}
+    cases = " ".join(f"when {literal(f)} then {literal(c)}" for f, c in centres.items())
+    statement = tables.sql("profile_sums", centres=cases)
+    sizes: dict[str, int] = {}
+    moments: dict[str, dict[str, tuple[float, float]]] = {}
+    for segment, feature, customers, known, total, square in tables.rows(statement):
+        if feature not in _NUMBERS:
+            continue
+        name, label = str(feature), str(segment)
+        sizes[label] = int(str(customers))
+        moments.setdefault(label, {})[name] = _mean_and_std(
+            int(str(known)), cast("float", total), cast("float", square), centres.get(name, 0.0)
         )
-    return sums
+    return {
+        label: _Sums(
+            customers=sizes[label], confidence=found[_CONFIDENCE][0] * sizes[label], features=found
+        )
+        for label, found in moments.items()
+    }
 
 
 def _mean_and_std(count: int, total: float, square: float, centre: float) -> tuple[float, float]:
@@ -119,12 +135,12 @@ def _quartiles(tables: Tables, feature: str, sums: Mapping[str, _Sums]) -> Quart
     everyone = sum(found.customers for found in sums.values())
     sizes: dict[str | None, int] = {None: everyone, **{s: f.customers for s, f in sums.items()}}
     summaries = {segment: _no_summary(size) for segment, size in sizes.items()}
-    statement = tables.sql("quartiles", feature=identifier(feature))
+    statement = tables.sql("quartiles", feature=literal(feature))
     for segment, rows, *values in tables.rows(statement):
         label = None if segment is None else str(segment)
         total = int(cast("int", rows))
         low, q25, q25_next, q50, q50_next, q75, q75_next, high = cast("list[float]", values)
-        mean, std = (math.nan, math.nan) if label is None else sums[label].features[feature][1:]
+        mean, std = (math.nan, math.nan) if label is None else sums[label].features[feature]
         summaries[label] = FeatureSummary(
             mean=_rounded(mean),
             median=_between(q50, q50_next, 2 * (total - 1) % 4),
@@ -156,7 +172,7 @@ def _rounded(value: float) -> float | None:
 
 def _most_frequent(tables: Tables, column: str, most: int) -> dict[str, dict[str, int]]:
     found: dict[str, dict[str, int]] = {}
-    statement = tables.sql("most_frequent", column=identifier(column), most=str(most))
+    statement = tables.sql("most_frequent", column=literal(column), most=str(most))
     for segment, value, customers in tables.rows(statement):
         found.setdefault(str(segment), {})[str(value)] = cast("int", customers)
     return found
