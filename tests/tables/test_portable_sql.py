@@ -38,7 +38,7 @@ FORBIDDEN = (exp.Pivot, exp.Unnest, exp.Lateral, exp.Qualify, exp.TableSample, e
 # Where a part stands for more than a name.
 CASES = "when amount > 0 then 'x'"
 FRAGMENTS = {
-    **dict.fromkeys(("bad", "name_cases", "value_cases", "word_cases"), CASES),
+    **dict.fromkeys(("bad", "name_cases", "reasons", "value_cases", "word_cases"), CASES),
     "centres": "when 'x' then 1e0",
     "join": "left join m on l.id = m.id",
     "sets": "(segment, a), (segment, b)",
