@@ -160,7 +160,10 @@ def test_plan_counts_the_calls_of_every_port(workspace: Path) -> None:
     assert segments >= 2
     assert calls["complete"] == (segments * 3, segments * 3 * 4, False)
     assert calls["search"][0] == segments
+    # The embedded screener takes all parts of a message at once.
     assert calls["screen"] == (segments * 3 + 1, segments * 3 + 1, False)
+    assert set(calls) == {"complete", "index", "search", "screen"}
+    assert not any(one.unpriced or one.unit for one in made.calls)
     assert (made.expected_usd, made.at_most_usd) == (0.0, 0.0)
     assert sum(made.segments.values()) == made.customers == 1000
 

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import sqlite3
+from dataclasses import replace
+from decimal import Decimal
 from typing import TYPE_CHECKING
 
 import pytest
 
 import campaign
+import stand_in
+from acceptance_samples import configure
 from liftwright.errors import ConfigurationError
 from liftwright.workspace import RunRequest, Workspace
 from metered_writer import INPUT_USD, OUTPUT_USD, most_usd
@@ -15,6 +21,7 @@ from metered_writer import INPUT_USD, OUTPUT_USD, most_usd
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from compatible_server import Answer, Request
     from metered_writer import MeteredWriter
 
 MESSAGES = 12
@@ -109,3 +116,95 @@ def test_plan_or_run_without_a_price_does_not_pretend(
         with pytest.raises(ConfigurationError, match="price"):
             campaign.run(workspace, unpriced, budget_usd=1.0)
     assert writer.requests == 0
+
+
+PER_RECORD = {"usd_per_thousand": 10.0, "as_of": "2026-11-01"}
+
+
+def screened(root: Path) -> list[str]:
+    """The texts that the workspace's screener was asked about."""
+    return (root / "screened.log").read_text().splitlines()
+
+
+def refused_once(writer: MeteredWriter) -> None:
+    """The first reply to come is cut off, though it is paid for."""
+
+    def cut_off(request: Request, number: int) -> Answer | None:
+        if number > 1:
+            return None
+        answer = writer.write(request)
+        (choice,) = answer.body["choices"]
+        return replace(
+            answer, body={**answer.body, "choices": [{**choice, "finish_reason": "length"}]}
+        )
+
+    writer.before_reply = cut_off
+
+
+def test_run_pays_for_a_reply_that_was_cut_off_and_tells_of_it(
+    workspace: Path, writer: MeteredWriter
+) -> None:
+    refused_once(writer)
+    outcome = campaign.run(workspace, ONE_BY_ONE)
+    assert outcome.exit_status == 0
+    totals = outcome.run.totals
+    assert writer.requests == MESSAGES
+    assert outcome.run.metered_calls == MESSAGES
+    assert totals["tokens"] == writer.tokens
+    assert totals["cost_usd"] == pytest.approx(writer.cost_usd, abs=ROUNDING)
+    assert totals["cost_by_service"]["complete"]["calls"] == MESSAGES
+    # The variant that came to nothing is paid for by those that did.
+    assert totals["approved_variants"] == MESSAGES - 1
+    each = totals["cost_usd"] / (MESSAGES - 1)
+    assert totals["cost_per_approved_variant_usd"] == pytest.approx(each)
+
+
+def test_run_costs_stand_in_its_record_its_report_and_its_status(
+    workspace: Path, writer: MeteredWriter
+) -> None:
+    stand_in.order(workspace, metered=True)
+    configure(workspace, "azure_config.service_prices", {"stand-in": PER_RECORD})
+    outcome = campaign.run(workspace)
+    totals = json.loads((outcome.folder / "run.json").read_text())["totals"]
+    by_service = totals["cost_by_service"]
+    assert set(by_service) == {"complete", "screen"}
+    assert by_service["complete"]["tokens"] == writer.tokens
+    asked = screened(workspace)
+    assert by_service["screen"]["calls"] == by_service["screen"]["units"] == len(asked)
+    assert by_service["screen"]["cost_usd"] == pytest.approx(len(asked) * 0.01)
+    whole = sum(Decimal(str(one["cost_usd"])) for one in by_service.values())
+    assert Decimal(str(totals["cost_usd"])) == whole == ledger_sum(workspace)
+    assert totals["approved_variants"] == MESSAGES
+    assert totals["cost_per_approved_variant_usd"] == pytest.approx(float(whole) / MESSAGES)
+    report = (outcome.folder / "report" / "experiment_report.ipynb").read_text()
+    assert f"{totals['cost_usd']:.4f} US dollars to services" in report
+    again = campaign.run(workspace, run_id="second")
+    assert again.run.totals["cost_usd"] == 0
+    assert again.run.totals["cost_by_service"] == {}
+
+
+def ledger_sum(root: Path) -> Decimal:
+    with contextlib.closing(sqlite3.connect(root / "data" / "ledger.sqlite")) as rows:
+        found = [json.loads(row) for (row,) in rows.execute("select row from records")]
+    return sum((Decimal(str(row.get("cost_usd", 0.0))) for row in found), Decimal(0))
+
+
+@pytest.mark.parametrize("price", [None, PER_RECORD])
+def test_budget_with_a_paid_screener_needs_its_price(
+    workspace: Path, writer: MeteredWriter, price: object
+) -> None:
+    stand_in.order(workspace, metered=True)
+    if price is None:
+        with pytest.raises(ConfigurationError, match=r"service_prices\.stand-in: found no price"):
+            campaign.run(workspace, budget_usd=1.0)
+        assert writer.requests == 0
+        return
+    configure(workspace, "azure_config.service_prices", {"stand-in": price})
+    plan = Workspace(workspace).plan()
+    (planned,) = [one for one in plan.calls if one.port == "screen"]
+    assert planned.unit == "text records"
+    outcome = campaign.run(workspace, budget_usd=plan.at_most_usd)
+    assert outcome.exit_status == 0
+    asked = len(screened(workspace))
+    assert planned.expected / 2 <= asked <= planned.at_most
+    assert planned.at_most_usd == pytest.approx(planned.at_most * 0.01, rel=0.1)

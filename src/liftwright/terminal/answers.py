@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from liftwright.ports import IndexReport
     from liftwright.workspace import Check, Plan
     from liftwright.workspace.asking import GroundedText, Screened
+    from liftwright.workspace.estimating import PlannedCalls
 
 
 def show_init(folder: Path, files: Sequence[Path], *, json: bool) -> None:
@@ -37,16 +38,15 @@ def show_plan(plan: Plan, *, json: bool) -> None:
         print_json(plan.to_json())
         return
     out = console()
-    table = Table("port", "adapter", "metered", title="Calls", title_justify="left")
-    for name in ("expected", "at most", "input tokens", "output tokens", "USD", "USD at most"):
+    table = Table("service", "adapter", title="Calls", title_justify="left")
+    for name in ("expected", "at most", "use", "USD", "USD at most", "price of"):
         table.add_column(name, justify="right")
     for one in plan.calls:
         table.add_row(
             one.port,
             one.adapter,
-            "yes" if one.metered else "no",
-            *(f"{n:,}" for n in (one.expected, one.at_most, one.input_tokens, one.output_tokens)),
-            *(f"{usd:.4f}" for usd in (one.expected_usd, one.at_most_usd)),
+            *(f"{n:,}" for n in (one.expected, one.at_most)),
+            *_priced(one),
         )
     out.print(table)
     table = Table(
@@ -79,6 +79,23 @@ def show_plan(plan: Plan, *, json: bool) -> None:
         out.print(f"[yellow]![/] {escape(warning)}")
     budget = "" if plan.budget_usd is None else f"; the budget is {plan.budget_usd:.2f} USD"
     out.print(f"cost: {plan.expected_usd:.4f} USD expected, {plan.at_most_usd:.4f} at most{budget}")
+
+
+def _priced(one: PlannedCalls) -> tuple[str, str, str, str]:
+    """What planned calls use, cost, cost at most, and the day of their price."""
+    if not one.metered:
+        return "on this machine", "–", "–", "–"
+    used = f"{one.units:,} {one.unit}" if one.unit else "–"
+    if one.input_tokens:
+        used = f"{one.input_tokens:,} tokens"
+    if one.output_tokens:
+        used = f"{one.input_tokens:,} + {one.output_tokens:,} tokens"
+    if one.unpriced:
+        return used, "no price", "no price", "–"
+    if one.price_as_of is None:
+        return used, "free", "free", "–"
+    day = one.price_as_of.isoformat()
+    return used, f"{one.expected_usd:.4f}", f"{one.at_most_usd:.4f}", day
 
 
 def show_files(files: Sequence[Path], *, json: bool) -> None:

@@ -11,6 +11,7 @@ from liftwright.domain import Failure, SafetyDecision
 from liftwright.handovers import Variants
 from liftwright.pipeline import STAGES
 from liftwright.runs import RunFolder
+from liftwright.terminal.numbers import as_number
 from liftwright.terminal.output import console, print_json
 from liftwright.terminal.results import print_comparisons
 
@@ -140,15 +141,40 @@ def _warnings(metrics: Mapping[str, Json]) -> list[str]:
 
 def _print_totals(out: Console, run: Run) -> None:
     totals = run.totals
-    tokens = totals.get("tokens")
-    spent = sum(tokens.values()) if isinstance(tokens, dict) else 0
+    if "runtime_seconds" not in totals:
+        out.print(f"run {run.run_id}")
+        return
     out.print(
-        f"run {run.run_id}: {totals.get('runtime_seconds')} s, "
-        f"{totals.get('metered_calls')} metered calls, {spent:,} tokens, "
-        f"{totals.get('cost_usd'):.4f} USD"
-        if totals
-        else f"run {run.run_id}"
+        f"run {run.run_id}: {totals['runtime_seconds']} s, {totals['metered_calls']} metered "
+        f"calls, {totals['replayed_calls']} answered from memory, "
+        f"{as_number(totals['cost_usd']):.4f} USD"
     )
+    _print_costs(out, totals)
+
+
+def _print_costs(out: Console, totals: Mapping[str, object]) -> None:
+    """What was paid to each service; nothing where nothing was."""
+    found = totals.get("cost_by_service")
+    if not isinstance(found, dict) or not found:
+        return
+    table = Table("service", title="Cost", title_justify="left")
+    for name in ("paid calls", "use", "USD"):
+        table.add_column(name, justify="right")
+    for port, paid in found.items():
+        tokens, units = paid["tokens"], paid["units"]
+        used = f"{units:,} units" if units else "–"
+        if tokens["input"]:
+            used = f"{tokens['input']:,} tokens"
+        if tokens["output"]:
+            used = f"{tokens['input']:,} + {tokens['output']:,} tokens"
+        table.add_row(port, f"{paid['calls']:,}", used, f"{paid['cost_usd']:.6f}")
+    out.print(table)
+    each = totals.get("cost_per_approved_variant_usd")
+    if each is not None:
+        out.print(
+            f"cost: {as_number(totals['cost_usd']):.6f} USD, {as_number(each):.6f} for each of "
+            f"{totals['approved_variants']} approved variants"
+        )
 
 
 def show_status(run: Run, *, json: bool) -> None:
@@ -171,6 +197,7 @@ def show_status(run: Run, *, json: bool) -> None:
         else:
             table.add_row(stage.name, record.status, f"{record.seconds:.2f}", record.finished_at)
     out.print(table)
+    _print_costs(out, run.totals)
     for deviation in run.deviations:
         out.print(f"[yellow]![/] {escape(deviation)}")
 

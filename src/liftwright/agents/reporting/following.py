@@ -35,6 +35,14 @@ _PLAN = (
     ("Regular use", "ongoing", "A campaign a month; screening and retrieval quality watched",
      "marketing operations; half a developer"),
 )  # fmt: skip
+_SERVICES = {
+    "complete": "Writing",
+    "embed": "Embedding",
+    "search": "Search",
+    "screen": "Screening",
+    "shield": "Looking for attacks in documents",
+    "judge": "Second opinion",
+}
 _PRODUCTION = (
     ("Writing", "grounded composer or any OpenAI-compatible server", "Azure OpenAI"),
     ("Search", "BM25 and MiniLM vectors, fused", "Azure AI Search"),
@@ -86,17 +94,54 @@ def scaling(run: RunFiles) -> Words:
         for name, value in seconds.items()
         if name != "report"
     ]
-    tokens = sum(v.tokens.input + v.tokens.output for v in run.variants)
-    cost = math.fsum(v.cost_usd for v in run.variants)
     return joined(
+        _cost(run),
         plain(
-            f"The {len(run.variants)} messages of this run took "
-            f"{count(tokens) if tokens else 'no'} tokens and {cost:.2f} US dollars. Messages are "
-            "written for segments, not for customers, so this stays the same for ten or ten "
-            "million customers. Tables grow with customers; they run in one engine, and on Spark "
-            "by configuration."
+            "Messages are written for segments, not for customers, so their cost stays the same "
+            "for ten or ten million customers. Tables grow with customers; they run in one engine, "
+            "and on Spark by configuration."
         ),
         table(("Stage", ">Seconds", "Grows with"), rows) if rows else None,
+    )
+
+
+def _cost(run: RunFiles) -> Words:
+    """What the run has paid to each service, as the ledger holds it; else what its drafts say."""
+    found = run.run.get("totals")
+    totals = found if isinstance(found, dict) else {}
+    services = totals.get("cost_by_service")
+    if not isinstance(services, dict) or not services:
+        tokens = sum(v.tokens.input + v.tokens.output for v in run.variants)
+        cost = math.fsum(v.cost_usd for v in run.variants)
+        return joined(
+            plain(
+                f"The {len(run.variants)} messages of this run took "
+                f"{count(tokens) if tokens else 'no'} tokens and {cost:.2f} US dollars."
+            )
+        )
+    rows = [
+        (
+            _SERVICES.get(str(port), str(port)),
+            count(paid["calls"]),
+            count(paid["tokens"]["input"] + paid["tokens"]["output"]),
+            count(paid["units"]),
+            f"{paid['cost_usd']:.4f}",
+        )
+        for port, paid in services.items()
+    ]
+    each, approved = totals.get("cost_per_approved_variant_usd"), totals.get("approved_variants")
+    per_variant = (
+        f", {each:.4f} for each of the {approved} approved variants"
+        if isinstance(each, float)
+        else ""
+    )
+    return joined(
+        plain(
+            f"This run has paid {float(totals['cost_usd']):.4f} US dollars to services by the "
+            f"prices of its configuration{per_variant}. Replies that were remembered from an "
+            "earlier run cost nothing; drafts that were refused are counted."
+        ),
+        table(("Service", ">Paid calls", ">Tokens", ">Records, queries", ">US dollars"), rows),
     )
 
 
