@@ -1,6 +1,6 @@
-"""A stand-in for the Azure CLI: one subscription's state in a file, and a record of the calls.
+"""A stand-in for the Azure CLI, with the state of one subscription.
 
-It knows the commands and options that the scripts use, and fails on any other, as `az` would. State:
+It knows the commands and options that the scripts use, and fails on any other. State:
 `state.json` in the folder that FAKE_AZ names; the calls stand in `calls.jsonl` beside it.
 """
 

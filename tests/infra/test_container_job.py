@@ -1,4 +1,4 @@
-"""The job of a container, with folders for the share and the disk and a stand-in for `liftwright`."""
+"""The job of a container, with folders for share and disk and a stand-in for `liftwright`."""
 
 from __future__ import annotations
 
