@@ -336,7 +336,15 @@ fi
 workspace_tool "${write[@]}" >&2 ||
   fail "The services are there, but the workspace was not told. Mend the above, then run this again."
 
+if $archive; then
+  storage="$(workspace_tool get AZURE_ARCHIVE_STORAGE_ACCOUNT --outputs "$outputs")"
+  say "To put a copy of the audit log where nobody can change it:"
+  say "  az storage blob upload --auth-mode login --account-name $storage --container-name audit --file '$workspace/logs/safety_audit.log' --name \"\$(date -u +%Y%m%dT%H%M%SZ).log\""
+fi
 say "Done. New roles take some minutes to work. Then: liftwright doctor --live, liftwright plan, liftwright run --budget 5"
 if [[ -n "$image" ]]; then
-  say "The job runs at '$schedule' (UTC). Upload the workspace to its share: see docs/azure.md."
+  storage="$(workspace_tool get AZURE_JOB_STORAGE_ACCOUNT --outputs "$outputs")"
+  say "The job runs at '$schedule' (UTC), on the workspace in its share. Upload it, and try it once:"
+  say "  az storage file upload-batch --auth-mode login --enable-file-backup-request-intent --account-name $storage --destination workspace --source '$workspace'"
+  say "  az containerapp job start --resource-group '$group' --name $name-job"
 fi

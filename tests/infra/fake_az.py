@@ -174,7 +174,9 @@ def outputs(parameters: dict[str, str]) -> dict[str, dict[str, str]]:
         "AZURE_CONTAINER_REGISTRY": f"{name}registry" if job else "",
         "AZURE_CONTAINER_REGISTRY_ADDRESS": f"{name}registry.example" if job else "",
         "AZURE_JOB_STORAGE_ACCOUNT": f"{name}files" if job else "",
-        "AZURE_ARCHIVE_STORAGE_ACCOUNT": "",
+        "AZURE_ARCHIVE_STORAGE_ACCOUNT": (
+            f"{name}archive" if parameters.get("deployArchive") == "true" else ""
+        ),
     }
     return {
         key[0].lower() + key[1:]: {"type": "String", "value": value}

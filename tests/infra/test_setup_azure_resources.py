@@ -306,9 +306,20 @@ def test_set_up_of_a_job_builds_the_image_and_keeps_the_audit_key_off_the_comman
     assert deployed["auditKey"] == AUDIT_KEY
     assert AUDIT_KEY not in (site.azure / "calls.jsonl").read_text("utf-8")
     assert AUDIT_KEY not in outcome.said + outcome.out
+    assert "--account-name liftwrightfiles --destination workspace --source" in outcome.said
+    assert str(site.workspace) in outcome.said
     calls = site.calls()
     assert calls.count("deployment group create") == 2
     assert calls.index("deployment group create") < calls.index("acr build")
+
+
+def test_set_up_of_an_archive_says_how_a_copy_gets_there(site: Site) -> None:
+    outcome = site.set_up("--archive")
+    assert outcome.status == 0, outcome.said
+    assert site.state["deployed"]["deployArchive"] == "true"
+    assert (
+        "az storage blob upload --auth-mode login --account-name liftwrightarchive" in outcome.said
+    )
 
 
 @pytest.mark.parametrize(
