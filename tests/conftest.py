@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import gc
+import warnings
 from pathlib import Path
 
 import pytest
@@ -10,6 +12,13 @@ ROOT = Path(__file__).parents[1]
 # How long an example takes says something of the machine, not of the code.
 settings.register_profile("liftwright", deadline=None)
 settings.load_profile("liftwright")
+
+
+def pytest_sessionfinish() -> None:
+    """Collect what the vendors' clients leave: they close connections then, in no set order."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ResourceWarning)
+        gc.collect()
 
 
 @pytest.fixture(scope="session")
