@@ -180,3 +180,13 @@ def test_adapter_names_of_every_port_include_the_configured_default(workspace: P
     adapters = read_settings(workspace).services.adapters
     for port in PORTS:
         assert getattr(adapters, port) in adapter_names(port)
+
+
+def test_make_ports_with_keys_in_a_vault_opens_it_as_an_identity(workspace: Path) -> None:
+    made = ports(
+        workspace,
+        "azure_config.authentication.method=api_key",
+        "azure_config.adapters.secrets=key_vault",
+        'azure_config.key_vault={"url": "https://localhost:9"}',
+    )
+    assert "localhost:9" in repr(made.secrets)

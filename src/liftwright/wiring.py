@@ -287,7 +287,11 @@ def _key_vault(site: Site) -> Secrets:
 
     services = site.settings.services
     options = _options(services.key_vault, "secrets", "key_vault")
-    return KeyVaultSecrets(options, credential_for(services.authentication), site.variables)
+    who = services.authentication
+    if who.method == "api_key":
+        # The services take keys, but the vault that holds them is opened by an identity alone.
+        who = who.model_copy(update={"method": "default"})
+    return KeyVaultSecrets(options, credential_for(who), site.variables)
 
 
 def _options(block: B | None, port: str, name: str) -> B:

@@ -2,29 +2,56 @@
 
 from __future__ import annotations
 
+import functools
 import json
+import shutil
+import signal
+import subprocess
+from collections import Counter
+from contextlib import closing
 from typing import TYPE_CHECKING
 
 import pytest
 
+import contract_vault
 import metered_writer
-from acceptance_samples import configure, draft_for, liftwright, read_json, run_until
-from azure_server.fixtures import azure_server  # noqa: F401 - a fixture
-from azure_server.openai import KEY, OpenAIService
+from acceptance_samples import command, configure, draft_for, liftwright, read_json, run_until
+from azure_server.fixtures import azure_server, served  # noqa: F401 - one is a fixture
+from azure_server.identity import (
+    COGNITIVE,
+    SEARCH,
+    VAULT,
+    IdentityService,
+    environment,
+    token_for,
+)
+from azure_server.openai import KEY, Deployment, OpenAIService
 from azure_server.safety import KEY as SAFETY_KEY
 from azure_server.safety import SafetyService
 from azure_server.search import KEY as SEARCH_KEY
 from azure_server.search import SearchService
+from azure_server.vault import VaultService
+from compatible_server import Answer, CompatibleServer, chat_completion
+from liftwright.adapters.embedded_embed import MiniLmEmbed
+from liftwright.adapters.sqlite import SqliteStore
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
 
-    from azure_server.server import AzureServer, Handler
+    from azure_server.server import AzureServer, Handler, Recorded
+    from compatible_server import Request
 
 CANARIES = {
     "AZURE_OPENAI_API_KEY": KEY,
     "AZURE_SEARCH_API_KEY": SEARCH_KEY,
     "AZURE_CONTENT_SAFETY_API_KEY": SAFETY_KEY,
+}
+ON_AZURE = {
+    "complete": "azure_openai",
+    "embed": "azure_openai",
+    "search": "azure_search",
+    "screen": "azure_content_safety",
 }
 
 
@@ -46,19 +73,26 @@ def on_azure(
 ) -> Path:
     for name, value in CANARIES.items():
         monkeypatch.setenv(name, value)
+    configure_azure(root, azure_server)
+    return root
+
+
+def configure_azure(root: Path, server: AzureServer) -> None:
+    """Fill in the services' blocks; the adapters stay as they are."""
     configure(root, "azure_config.authentication", {"method": "api_key"})
     configure(
         root,
         "azure_config.azure_openai",
         {
-            "endpoint": azure_server.url,
+            "endpoint": server.url,
             "deployment": "thinker",
             "model": "gpt-5-mini",
+            "embedding_deployment": "vectors",
         },
     )
-    configure(root, "azure_config.azure_search", {"endpoint": azure_server.url})
-    configure(root, "azure_config.azure_content_safety", {"endpoint": azure_server.url})
-    return root
+    configure(root, "azure_config.azure_search", {"endpoint": server.url})
+    configure(root, "azure_config.azure_content_safety", {"endpoint": server.url})
+    configure(root, "azure_config.key_vault", {"url": server.url})
 
 
 def test_run_with_azure_openai_and_content_safety_ends_with_the_same_files(
@@ -93,6 +127,200 @@ def test_run_with_azure_openai_and_content_safety_ends_with_the_same_files(
         if path.is_file()
     )
     assert not [secret for secret in CANARIES.values() if secret in said]
+
+
+# ── Every service at once ─────────────────────────────────────────────────────────────────────
+
+
+@pytest.fixture(scope="module")
+def everything(
+    template: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[tuple[Path, AzureServer, OpenAIService, Mapping[str, tuple[str, str]]]]:
+    """A workspace on all of Azure's services, the server, and drafts that pass the checks.
+
+    The drafts are the composer's, for the prompts that Azure's search leads to.
+    """
+    root = shutil.copytree(template, tmp_path_factory.mktemp("everything") / "workspace")
+    packages = contract_vault.register(tmp_path_factory.mktemp("vault"))
+    mini = MiniLmEmbed()
+    openai = OpenAIService(
+        deployments={
+            "thinker": Deployment(model="gpt-5-mini-2025-08-07", reasoning=True),
+            "vectors": Deployment(model="text-embedding-3-small", dimensions=384),
+        },
+        # What the service's model makes of a text is what the small one does.
+        embed=functools.cache(lambda text, _: mini((text,))[0].tolist()),
+        token=token_for(COGNITIVE),
+    )
+    vault = VaultService({name.replace("_", "-"): key for name, key in CANARIES.items()})
+    safety = SafetyService(harms={"ghastly": ("Violence", 6)})
+    handlers = (openai, SearchService(), safety, vault, IdentityService())
+    with served(*handlers) as server, pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(packages)
+        for name, value in environment(server.url).items():
+            patch.setenv(name, value)
+        for name in CANARIES:
+            patch.delenv(name, raising=False)
+        configure_azure(root, server)
+        for port, adapter in {**ON_AZURE, "secrets": contract_vault.NAME}.items():
+            if port != "complete":
+                configure(root, f"azure_config.adapters.{port}", adapter)
+        drafts = metered_writer.drafts_of(run_until(root, "ground", run_id="composer"))
+        configure(root, "azure_config.adapters.complete", "azure_openai")
+
+        def write(prompt: str) -> str:
+            subject, body = draft_for(prompt, drafts) or ("", "")
+            return json.dumps({"subject": subject, "body": body})
+
+        openai.write = write
+        yield root, server, openai, drafts
+
+
+def test_run_on_every_service_ends_with_the_files_of_an_embedded_run(
+    everything: tuple[Path, AzureServer, OpenAIService, Mapping[str, tuple[str, str]]],
+    finished: Path,
+    tmp_path: Path,
+) -> None:
+    template, server, _, _ = everything
+    root = shutil.copytree(template, tmp_path / "workspace")
+    before = len(server.requests)
+
+    answer = liftwright(root, "run", "--run-id", "azure", "--json")
+
+    assert answer.status == 0, answer.err
+    folder = root / "data/runs/azure"
+    embedded = finished / "data/runs/campaign"
+    assert files_in(folder) == files_in(embedded)
+    asked = server.requests[before:]
+    assert {one.path.split("/")[1] for one in asked} >= {"openai", "contentsafety", "secrets"}
+    # Each reply that was paid for is remembered.
+    run = read_json(folder / "run.json")
+    rows = ledger_rows(root)
+    assert {row["status"] for row in rows} == {"done"}
+    assert len([row for row in rows if row["run_id"] == "azure"]) == run["metered_calls"] > 0
+    said = text_below(root / "data/runs") + text_below(root / "logs")
+    told = answer.out + answer.err + said + ledger_text(root)
+    secrets = (*CANARIES.values(), token_for(COGNITIVE), token_for(SEARCH), token_for(VAULT))
+    assert not [secret for secret in secrets if secret in told]
+
+    paid = len(paid_requests(server))
+    again = liftwright(root, "run", "--run-id", "azure", "--json")
+    assert again.status == 0
+    assert len(paid_requests(server)) == paid, "a second run asks for nothing"
+    assert liftwright(root, "verify", "azure").status == 0
+    report = liftwright(root, "report", "azure", "--format", "pdf")
+    assert report.status == 0
+    assert (folder / "report/experiment_report.pdf").read_bytes().startswith(b"%PDF")
+
+
+def test_run_on_azure_killed_while_a_reply_is_paid_for_repeats_that_call_alone(
+    everything: tuple[Path, AzureServer, OpenAIService, Mapping[str, tuple[str, str]]],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    template, _, openai, _ = everything
+    root = shutil.copytree(template, tmp_path / "workspace")
+    configure(root, "azure_config.adapters.secrets", "environment")
+    configure(root, "azure_config.calls.concurrency", 1)
+    for name, value in CANARIES.items():
+        monkeypatch.setenv(name, value)
+    prompts: Counter[str] = Counter()
+    running: list[subprocess.Popen[bytes]] = []
+    deadly = {2, 5}
+    usual = openai.write
+
+    def write(prompt: str) -> str:
+        prompts[prompt] += 1
+        if prompts.total() in deadly:
+            running[-1].kill()
+            running[-1].wait(timeout=60)
+        return usual(prompt)
+
+    monkeypatch.setattr(openai, "write", write)
+    statuses = []
+    while len(statuses) <= len(deadly):
+        running.append(
+            subprocess.Popen(
+                command(root, "run", "--run-id", "killed"),
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+            )
+        )
+        statuses.append(running[-1].wait(timeout=240))
+
+    assert statuses == [-signal.SIGKILL, -signal.SIGKILL, 0]
+    # Each reply is kept, but for the two that were under way: they count as paid, and were asked
+    # for again.
+    rows = [row for row in ledger_rows(root) if row.get("port") == "complete"]
+    told = Counter(row["status"] for row in rows if row["run_id"] == "killed")
+    assert told == {"done": prompts.total() - len(deadly), "lost": len(deadly)}
+    assert liftwright(root, "verify", "killed").status == 0
+
+
+def test_run_as_managed_identity_with_a_writer_of_ones_own_ends_with_the_same_files(
+    everything: tuple[Path, AzureServer, OpenAIService, Mapping[str, tuple[str, str]]],
+    finished: Path,
+    tmp_path: Path,
+) -> None:
+    template, server, _, drafts = everything
+    root = shutil.copytree(template, tmp_path / "workspace")
+    configure(root, "azure_config.authentication", {"method": "managed_identity"})
+    before = len(server.requests)
+
+    def write(request: Request) -> Answer:
+        subject, body = draft_for(request.prompt, drafts) or ("", "")
+        return Answer(body=chat_completion(json.dumps({"subject": subject, "body": body})))
+
+    with CompatibleServer().running() as writer:
+        writer.otherwise = write
+        configure(root, "azure_config.adapters.complete", "openai_compatible")
+        block = {"base_url": writer.url, "model": "local", "max_output_tokens": 800}
+        configure(root, "azure_config.openai_compatible", block)
+        # Vectors of its own, so that the service is asked for them.
+        configure(root, "azure_config.azure_openai.embedding_dimensions", 384)
+
+        answer = liftwright(root, "run", "--run-id", "compatible", "--json")
+
+    assert answer.status == 0, answer.err
+    folder = root / "data/runs/compatible"
+    assert files_in(folder) == files_in(finished / "data/runs/campaign")
+    assert len(writer.requests) >= len(read_json(folder / "variants.json")["variants"]) > 0
+    asked = server.requests[before:]
+    assert not [one for one in asked if one.path.endswith("/responses")]
+    assert not [one for one in asked if {"api-key", "ocp-apim-subscription-key"} & set(one.headers)]
+    shown = {one.headers.get("authorization") for one in asked}
+    assert {f"Bearer {token_for(COGNITIVE)}", f"Bearer {token_for(SEARCH)}"} <= shown
+
+
+def files_in(folder: Path) -> set[str]:
+    return {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
+
+
+def text_below(folder: Path) -> str:
+    files = [path for path in folder.rglob("*") if path.is_file()]
+    return "".join(path.read_text("utf-8", "replace") for path in files)
+
+
+def ledger_rows(root: Path) -> list[dict[str, object]]:
+    with closing(SqliteStore(root / "data/ledger.sqlite")) as store:
+        return [dict(row) for row in store.rows()]
+
+
+def ledger_text(root: Path) -> str:
+    return json.dumps(ledger_rows(root), default=str)
+
+
+def paid_requests(server: AzureServer) -> list[Recorded]:
+    """What a service may bill: questions, not the upkeep of an index or a secret."""
+    paid = ("/openai/", "/contentsafety/")
+    return [
+        request
+        for request in server.requests
+        if request.path.startswith(paid) or request.path.endswith("search.post.search")
+    ]
+
+
+# ── One service at a time ─────────────────────────────────────────────────────────────────────
 
 
 def test_run_with_azure_search_finds_and_cites_passages(on_azure: Path) -> None:
