@@ -3,10 +3,17 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
+from typing import TYPE_CHECKING
 
 import pytest
+
+import acceptance_samples
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 # Each costs more than the whole of `liftwright --help`.
 HEAVY = frozenset(
@@ -16,6 +23,8 @@ HEAVY = frozenset(
 OURS_THAT_LOAD_THEM = frozenset(
     {"liftwright.settings", "liftwright.pipeline", "liftwright.wiring", "liftwright.workspace"}
 )
+# None of these serves who works with the embedded parts.
+OF_SERVICES = ("azure", "openai", "mlflow", "opentelemetry", "pyspark", "msal", "httpx", "httpx2")
 SHOW_LOADED = "import json, sys; json.dump(sorted(sys.modules), sys.stdout)"
 
 
@@ -26,7 +35,7 @@ def loaded_by(code: str) -> set[str]:
         check=True,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=240,
     )
     return set(json.loads(done.stdout.splitlines()[-1]))
 
@@ -61,3 +70,37 @@ def test_command_line_that_reads_options_loads_no_more_than_typer_does(
 
 def test_command_line_that_works_is_seen_to_load_what_is_heavy() -> None:
     assert heavy(loaded_by("import liftwright.workspace")) >= {"pydantic", "liftwright.pipeline"}
+
+
+@pytest.fixture(scope="module")
+def workspace(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return acceptance_samples.lay_down(tmp_path_factory.mktemp("embedded") / "workspace")
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("run", "--run-id", "embedded"),
+        ("plan",),
+        ("search", "boots"),
+        ("screen", "Our shops open at nine."),
+        ("status",),
+        ("doctor",),
+    ],
+    ids=lambda arguments: arguments[0],
+)
+def test_command_with_embedded_adapters_loads_no_package_of_a_service(
+    arguments: tuple[str, ...], workspace: Path
+) -> None:
+    loaded = loaded_by(asking(*arguments, "--workspace", str(workspace)))
+    assert {name for name in loaded if name.partition(".")[0] in OF_SERVICES} == set()
+    assert "liftwright.wiring" in loaded, "it did work"
+
+
+def test_command_with_azure_is_seen_to_load_its_packages(workspace: Path, tmp_path: Path) -> None:
+    root = shutil.copytree(workspace, tmp_path / "workspace")
+    acceptance_samples.configure(root, "azure_config.adapters.screen", "azure_content_safety")
+    block = {"endpoint": "https://localhost:9"}
+    acceptance_samples.configure(root, "azure_config.azure_content_safety", block)
+    code = asking("plan", "--workspace", str(root))
+    assert "azure.core" in loaded_by(code)
