@@ -36,9 +36,10 @@ if TYPE_CHECKING:
 
 _PROVIDER = "openai_compatible"
 _SERVICE = "the language model"
-_CODE_VERSION = "1"
+_CODE_VERSION = "2"
 _NO_SCHEMA = frozenset({400, 415, 422, 501})
-_THOUGHTS = re.compile(r"\A\s*<think>.*?</think>\s*", re.DOTALL)
+# Where the model's template opens the thought, the reply begins within it.
+_THOUGHTS = re.compile(r"\A(?:\s*<think>)?.*?</think>\s*", re.DOTALL)
 _LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 
 _SCHEMA: Mapping[str, object] = {
@@ -104,7 +105,7 @@ class CompatibleWriter:
         text = _message_of(reply, self._config.max_output_tokens)
         model = reply.get("model")
         return Completion(
-            text=_THOUGHTS.sub("", text),
+            text=text,
             model=model if isinstance(model, str) and model else self._config.model,
             tokens=tokens or Tokens(),
             cost_usd=cost_usd(tokens or Tokens(), self._price),
@@ -203,6 +204,7 @@ def _message_of(reply: Mapping[str, object], max_output_tokens: int) -> str:
             "raise openai_compatible.max_output_tokens"
         )
     content = message.get("content")
-    if not isinstance(content, str) or not content.strip():
+    text = _THOUGHTS.sub("", content) if isinstance(content, str) else ""
+    if not text.strip():
         raise ProviderUnavailable("the language model's message is empty")
-    return content
+    return text

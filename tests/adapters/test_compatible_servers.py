@@ -1,0 +1,179 @@
+"""What the servers with the OpenAI wire format do each in its own way.
+
+The answers have the shapes that docs/azure.md names, with its sources.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from compatible_server import Answer, CompatibleServer, chat_completion, failure
+from liftwright.adapters.openai_compatible import CompatibleWriter
+from liftwright.agents.generation.form import read_reply
+from liftwright.domain import Limits, Prompt, Segment, Tokens
+from liftwright.errors import ProviderRefused, ProviderUnavailable
+from liftwright.settings import OpenAICompatible
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from compatible_server import Request
+
+REPLY = '{"subject": "Hello", "body": "Visit us."}'
+FENCED = f"Here is the message:\n\n```json\n{REPLY}\n```"
+PROMPT = Prompt(
+    text="WRITE ABOUT BOOTS",
+    brand="Acme",
+    segment=Segment(label="A", size=1, share=1.0, definition="", description=""),
+    tone="friendly",
+    passages=(),
+    limits=Limits(subject_max_characters=60, body_min_words=1, body_max_words=200),
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Kind:
+    """A server: what it says, what stands in its answers beside that, how it refuses a schema."""
+
+    says: str = REPLY
+    beside: dict[str, Any] = field(default_factory=dict)
+    in_message: dict[str, Any] = field(default_factory=dict)
+    no_schema: Answer = field(default_factory=lambda: failure(400))
+
+    def answer(self) -> Answer:
+        body = chat_completion(self.says)
+        body |= self.beside
+        choices: Any = body["choices"]
+        choices[0]["message"] |= self.in_message
+        return Answer(body=body)
+
+
+SERVERS = {
+    "ollama": Kind(
+        beside={"system_fingerprint": "fp_ollama"},
+        in_message={"reasoning": "They sell boots, so …"},
+    ),
+    "ollama, schema taken and not kept to": Kind(says=FENCED),
+    "vllm": Kind(
+        beside={"prompt_logprobs": None, "kv_transfer_params": None, "service_tier": None},
+        in_message={"reasoning_content": None, "tool_calls": []},
+        no_schema=Answer(
+            status=400,
+            body={
+                "object": "error",
+                "message": "SERVER WORDS",
+                "type": "BadRequestError",
+                "param": None,
+                "code": 400,
+            },
+        ),
+    ),
+    "vllm without a reasoning parser": Kind(says=f"They sell boots, so …\n</think>\n\n{REPLY}"),
+    "llama.cpp": Kind(
+        beside={"timings": {"prompt_n": 20, "predicted_per_second": 31.2}},
+        in_message={"reasoning_content": "They sell boots, so …"},
+        no_schema=Answer(
+            status=400,
+            body={
+                "error": {
+                    "code": 400,
+                    "message": 'Either "json_schema" or "grammar" can be specified, but not both',
+                    "type": "invalid_request_error",
+                }
+            },
+        ),
+    ),
+    "lm studio": Kind(
+        beside={"stats": {}, "system_fingerprint": "small"},
+        no_schema=Answer(
+            status=400, body={"error": "'response_format.type' must be 'json_schema' or 'text'"}
+        ),
+    ),
+    "a model that thinks aloud": Kind(says=f"<think>\n{{}} or []?\n</think>\n{FENCED}"),
+}
+
+
+@pytest.fixture(params=SERVERS.values(), ids=SERVERS)
+def kind(request: pytest.FixtureRequest) -> Kind:
+    made: Kind = request.param
+    return made
+
+
+@pytest.fixture
+def server(kind: Kind) -> Iterator[CompatibleServer]:
+    def answer(request: Request) -> Answer:
+        # None of them need serve more of the wire format than this.
+        return kind.answer() if request.path == "/v1/chat/completions" else failure(404)
+
+    with CompatibleServer().running() as running:
+        running.otherwise = answer
+        yield running
+
+
+def writer(server: CompatibleServer, **options: object) -> CompatibleWriter:
+    values = {"base_url": server.url, "model": "small", **options}
+    config = OpenAICompatible.model_validate(values)
+    return CompatibleWriter(config, api_key=None, timeout_seconds=5.0)
+
+
+def test_call_gives_the_message_whatever_stands_around_it(server: CompatibleServer) -> None:
+    reply = writer(server)(PROMPT)
+    assert read_reply(reply.text) == ("Hello", "Visit us.")
+    assert reply.tokens == Tokens(input=1000, output=200)
+    assert [request.path for request in server.requests] == ["/v1/chat/completions"]
+
+
+def test_call_of_a_server_without_schemas_asks_in_words_and_remembers(
+    server: CompatibleServer, kind: Kind
+) -> None:
+    server.script.append(kind.no_schema)
+    ask = writer(server)
+    assert [read_reply(ask(PROMPT).text) for _ in range(2)] == [("Hello", "Visit us.")] * 2
+    asked = ["response_format" in request.body for request in server.requests]
+    assert asked == [True, False, False]
+
+
+def test_call_told_to_ask_in_words_never_sends_a_schema(server: CompatibleServer) -> None:
+    writer(server, structured_output=False)(PROMPT)
+    assert "response_format" not in server.requests[0].body
+
+
+def test_call_of_a_server_that_counts_no_tokens_costs_nothing_known(
+    server: CompatibleServer, kind: Kind
+) -> None:
+    body: Any = kind.answer().body
+    del body["usage"]
+    server.script.append(Answer(body=body))
+    assert writer(server)(PROMPT).tokens == Tokens()
+
+
+@pytest.mark.parametrize("kind", [SERVERS["llama.cpp"]], ids=["llama.cpp"])
+def test_call_while_the_model_is_loaded_is_unavailable(server: CompatibleServer) -> None:
+    error = {"code": 503, "message": "Loading model", "type": "unavailable_error"}
+    server.script.append(Answer(status=503, body={"error": error}))
+    with pytest.raises(ProviderUnavailable, match="503"):
+        writer(server)(PROMPT)
+
+
+@pytest.mark.parametrize("kind", [SERVERS["ollama"]], ids=["ollama"])
+def test_call_of_a_model_that_is_not_there_is_refused(server: CompatibleServer) -> None:
+    error = {"message": "model 'small' not found", "type": "api_error", "code": None}
+    server.script.append(Answer(status=404, body={"error": error}))
+    with pytest.raises(ProviderRefused, match="404"):
+        writer(server)(PROMPT)
+
+
+@pytest.mark.parametrize("kind", [SERVERS["ollama"]], ids=["ollama"])
+@pytest.mark.parametrize(
+    ("finish", "error"), [("stop", ProviderUnavailable), ("length", ProviderRefused)]
+)
+def test_call_of_a_model_that_only_thought_gives_no_empty_draft(
+    server: CompatibleServer, finish: str, error: type[Exception]
+) -> None:
+    for says in ("", "<think>They sell boots</think>"):
+        server.script.append(Answer(body=chat_completion(says, finish_reason=finish)))
+        with pytest.raises(error):
+            writer(server)(PROMPT)
