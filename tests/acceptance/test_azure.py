@@ -196,8 +196,9 @@ def test_run_on_every_service_ends_with_the_files_of_an_embedded_run(
     # Each reply that was paid for is remembered.
     run = read_json(folder / "run.json")
     rows = ledger_rows(root)
-    assert {row["status"] for row in rows} == {"done"}
-    assert len([row for row in rows if row["run_id"] == "azure"]) == run["metered_calls"] > 0
+    assert {row["status"] for row in rows} <= {"done", "part"}
+    told = [row for row in rows if row["run_id"] == "azure" and row["status"] == "done"]
+    assert len(told) == run["metered_calls"] > 0
     said = text_below(root / "data/runs") + text_below(root / "logs")
     told = answer.out + answer.err + said + ledger_text(root)
     secrets = (*CANARIES.values(), token_for(COGNITIVE), token_for(SEARCH), token_for(VAULT))
