@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from liftwright.api import (
+        AzureOpenAIClient,
         Rows,
         anonymize_customer_id,
         apply_policy_threshold,
@@ -17,15 +18,18 @@ if TYPE_CHECKING:
         calculate_lift,
         calculate_metrics,
         check_safety,
+        create_index,
         design_experiment,
         extract_citations,
         extract_snippet,
         generate_segment_summary,
         generate_variant,
+        index_exists,
         load_customer_data,
         retrieve_content,
         segment_customers,
         simulate_engagement,
+        test_connection,
     )
     from liftwright.errors import (
         InputError,
@@ -47,6 +51,7 @@ __version__ = "0.1.0"
 
 __all__ = [
     "AnalyzeRequest",
+    "AzureOpenAIClient",
     "InputError",
     "IntegrityError",
     "LiftwrightError",
@@ -63,20 +68,25 @@ __all__ = [
     "calculate_lift",
     "calculate_metrics",
     "check_safety",
+    "create_index",
     "design_experiment",
     "extract_citations",
     "extract_snippet",
     "generate_segment_summary",
     "generate_variant",
+    "index_exists",
     "init_workspace",
     "load_customer_data",
     "retrieve_content",
     "segment_customers",
     "simulate_engagement",
+    "test_connection",
 ]
 
 _HOMES = {
-    "liftwright.api": frozenset(name for name in __all__ if name[0].islower() or name == "Rows")
+    "liftwright.api": frozenset(
+        name for name in __all__ if name[0].islower() or name in {"AzureOpenAIClient", "Rows"}
+    )
     - {"analyze_file", "init_workspace"},
     "liftwright.errors": frozenset(name for name in __all__ if name.endswith(("Error", "ment"))),
     "liftwright.workspace": frozenset(

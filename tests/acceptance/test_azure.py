@@ -197,7 +197,7 @@ def test_run_on_every_service_ends_with_the_files_of_an_embedded_run(
     run = read_json(folder / "run.json")
     rows = ledger_rows(root)
     assert {row["status"] for row in rows} <= {"done", "part"}
-    told = [row for row in rows if row["run_id"] == "azure" and row["status"] == "done"]
+    told = [row for row in rows if row.get("run_id") == "azure" and row["status"] == "done"]
     assert len(told) == run["metered_calls"] > 0
     said = text_below(root / "data/runs") + text_below(root / "logs")
     told = answer.out + answer.err + said + ledger_text(root)
@@ -253,7 +253,7 @@ def test_run_on_azure_killed_while_a_reply_is_paid_for_repeats_that_call_alone(
     # Each reply is kept, but for the two that were under way: they count as paid, and were asked
     # for again.
     rows = [row for row in ledger_rows(root) if row.get("port") == "complete"]
-    told = Counter(row["status"] for row in rows if row["run_id"] == "killed")
+    told = Counter(row["status"] for row in rows if row.get("run_id") == "killed")
     assert told == {"done": prompts.total() - len(deadly), "lost": len(deadly)}
     assert liftwright(root, "verify", "killed").status == 0
 

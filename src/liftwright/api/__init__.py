@@ -29,9 +29,16 @@ from liftwright.api.segments import (
     load_customer_data,
     segment_customers,
 )
+from liftwright.api.services import (
+    AzureOpenAIClient,
+    create_index,
+    index_exists,
+    test_connection,
+)
 from liftwright.stats import calculate_lift
 
 __all__ = [
+    "AzureOpenAIClient",
     "Rows",
     "anonymize_customer_id",
     "apply_policy_threshold",
@@ -39,13 +46,16 @@ __all__ = [
     "calculate_lift",
     "calculate_metrics",
     "check_safety",
+    "create_index",
     "design_experiment",
     "extract_citations",
     "extract_snippet",
     "generate_segment_summary",
     "generate_variant",
+    "index_exists",
     "load_customer_data",
     "retrieve_content",
     "segment_customers",
     "simulate_engagement",
+    "test_connection",
 ]
