@@ -91,6 +91,8 @@ class Observed:
         names_message: whether the file says what was sent; where it does not, the lift holds only
             if the messages were sent as assigned.
         set_aside: rows that do not count, by reason.
+        machine_opens, machine_clicks: opens and clicks that a machine made, not counted as such.
+        early: rows with an event from before the assignment.
     """
 
     source: str
@@ -101,4 +103,7 @@ class Observed:
     combined: int = 0
     customers_missing: int = 0
     set_aside: Mapping[str, int] = field(default_factory=dict)
+    machine_opens: int = 0
+    machine_clicks: int = 0
+    early: int = 0
     warnings: tuple[str, ...] = ()

@@ -463,7 +463,7 @@ STAGES = (
         inputs=("engagement",),
         writes=("engagement.parquet", "engagement.json"),
         settings=lambda w: (
-            None
+            without_paths(_of(w.settings.experiment.engagement))
             if w.engagement
             else (_of(w.settings.experiment.simulation), w.settings.experiment.seed)
         ),
@@ -571,6 +571,9 @@ def _observed(observer: object) -> Observed:
         combined=report.combined,
         customers_missing=report.customers_missing,
         set_aside=report.set_aside,
+        machine_opens=report.machine_opens,
+        machine_clicks=report.machine_clicks,
+        early=report.early,
         warnings=report.warnings,
     )
 

@@ -127,7 +127,7 @@ def make_observer(tables: Tables, settings: Settings, engagement: Path | None) -
     if engagement is not None:
         from liftwright.adapters.engagement_file import EngagementFile
 
-        return EngagementFile(tables, engagement)
+        return EngagementFile(tables, engagement, settings.experiment.engagement)
     from liftwright.adapters.embedded_simulator import EmbeddedSimulator
 
     experiment = settings.experiment

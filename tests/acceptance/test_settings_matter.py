@@ -75,6 +75,7 @@ class Change:
     given: Mapping[str, object] = field(default_factory=dict)
 
 
+OBSERVED = {"experiment_config.engagement.path": "data/machines.csv"}
 KMEANS = {"segments.method": "kmeans"}
 RFM = {"segments.method": "rfm"}
 HARMFUL = {"azure_config.adapters.screen": "medium"}
@@ -144,6 +145,12 @@ CHANGES: dict[str, Change] = {
     "experiment_config.generation.max_redrafts": Change(to=0, file="failures.json", given=HOPELESS),
     "experiment_config.approval.required": Change(to=True, file="decisions.json"),
     "experiment_config.engagement.path": Change(to="data/outcomes.csv", file="engagement.json"),
+    "experiment_config.engagement.machine_seconds": Change(
+        to=0, file="engagement.json", given=OBSERVED
+    ),
+    "experiment_config.engagement.burst_clicks": Change(
+        to=2, file="engagement.json", given=OBSERVED
+    ),
     "experiment_config.simulation.delivery_rate": Change(to=0.5, file="engagement.parquet"),
     **{
         f"experiment_config.simulation.uplift.{tone}.{name}": Change(
@@ -328,6 +335,12 @@ def base(template: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     outcomes = [f"{row['customer_id']},{n % 2},0" for n, row in enumerate(rows)]
     (root / "data/outcomes.csv").write_text(
         "\n".join(["customer_id,opened,clicked", *outcomes]) + "\n", "utf-8"
+    )
+    first = rows[0]["customer_id"]
+    times = ("10:00:00Z,10:00:03Z", "10:00:00Z,11:00:00Z", "10:00:00Z,11:00:00Z")
+    machines = [f"{first},1,2026-10-01T{time.replace(',', ',2026-10-01T')}" for time in times]
+    (root / "data/machines.csv").write_text(
+        "\n".join(["customer_id,clicked,delivered_at,clicked_at", *machines]) + "\n", "utf-8"
     )
     never = ["customer_id", *(row["customer_id"] for row in rows[:9])]
     (root / "data/never.csv").write_text("\n".join(never) + "\n", "utf-8")

@@ -7,6 +7,7 @@ import pytest
 from liftwright.adapters.engagement_file import EngagementFile, EngagementReport
 from liftwright.domain import ENGAGEMENT
 from liftwright.errors import DataError
+from liftwright.settings import Engagement
 from plane_samples import keep_rows, open_tables
 
 if TYPE_CHECKING:
@@ -204,3 +205,111 @@ def test_engagement_file_identity_changes_with_the_file(tables: Tables, tmp_path
 
     assert len({missing.corpus, first.corpus, observe.identity.corpus}) == 3
     assert not observe.metered
+
+
+# ── Machines, and events that came too early ──────────────────────────────────────────────────
+
+
+def observed(
+    tables: Tables, folder: Path, text: str, **config: int
+) -> tuple[EngagementReport, dict[str, tuple]]:
+    path = folder / "engagement.csv"
+    path.write_text(text, encoding="utf-8")
+    observe = EngagementFile(tables, path, Engagement(**config))
+    observe("assignments")
+    report = observe.report
+    assert report is not None
+    rows = tables.rows("select customer_id, opened, clicked, converted from engagement")
+    return report, {str(row[0]): tuple(row[1:]) for row in rows}
+
+
+HEAD = "customer_id,delivered_at,opened,opened_at,clicked,clicked_at,converted\n"
+
+
+def test_engagement_file_opens_and_clicks_within_seconds_of_delivery_do_not_count(
+    tables: Tables, tmp_path: Path
+) -> None:
+    report, rows = observed(
+        tables,
+        tmp_path,
+        HEAD
+        + "a,2026-01-03T10:00:00Z,1,2026-01-03T10:00:02Z,1,2026-01-03T10:00:03Z,1\n"
+        + "b,2026-01-03T10:00:00Z,1,2026-01-03T10:00:10Z,1,2026-01-03T10:00:11Z,0\n"
+        + "c,2026-01-03T10:00:00Z,1,2026-01-03T10:00:11Z,0,,0\n",
+    )
+
+    # An order is an order, whoever clicked first.
+    assert rows["a"] == (False, False, True)
+    assert rows["b"] == (False, True, False)
+    assert rows["c"] == (True, False, False)
+    assert (report.machine_opens, report.machine_clicks) == (2, 1)
+    assert any("2 opens within 10 seconds" in warning for warning in report.warnings)
+    assert any("1 clicks within 10 seconds" in warning for warning in report.warnings)
+
+
+def test_engagement_file_delivery_of_another_row_of_the_customer_tells_the_time(
+    tables: Tables, tmp_path: Path
+) -> None:
+    report, rows = observed(
+        tables,
+        tmp_path,
+        HEAD
+        + "a,2026-01-03T10:00:00Z,0,,0,,0\n"
+        + "a,,0,,1,2026-01-03T10:00:04Z,0\n"
+        + "a,,1,2026-01-03T12:00:00Z,0,,0\n",
+    )
+
+    assert rows["a"] == (True, False, False)
+    assert report.machine_clicks == 1
+
+
+def test_engagement_file_clicks_on_all_links_in_one_moment_are_a_scanner_s(
+    tables: Tables, tmp_path: Path
+) -> None:
+    moment, later = "2026-01-03T15:00:00Z", "2026-01-03T18:30:00Z"
+    report, rows = observed(
+        tables,
+        tmp_path,
+        HEAD
+        + "".join(f"a,,0,,1,{moment},0\n" for _ in range(3))
+        + "".join(f"b,,0,,1,{moment},0\n" for _ in range(2))
+        + "".join(f"c,,0,,1,{moment},0\n" for _ in range(4))
+        + f"c,,0,,1,{later},0\n"
+        + "".join("d,,0,,1,,0\n" for _ in range(5)),
+    )
+
+    assert [rows[name][1] for name in "abcd"] == [False, True, True, True]
+    assert report.machine_clicks == 7
+
+
+def test_engagement_file_that_asks_for_no_filter_keeps_what_is_early(
+    tables: Tables, tmp_path: Path
+) -> None:
+    text = HEAD + "a,2026-01-03T10:00:00Z,1,2026-01-03T10:00:00Z,1,2026-01-03T10:00:00Z,0\n"
+
+    report, rows = observed(tables, tmp_path, text, machine_seconds=0)
+
+    assert rows["a"] == (True, True, False)
+    assert (report.machine_opens, report.machine_clicks) == (0, 0)
+
+
+def test_engagement_file_events_before_the_assignment_are_counted_and_said(
+    tables: Tables, tmp_path: Path
+) -> None:
+    report, rows = observed(
+        tables,
+        tmp_path,
+        HEAD
+        + "a,2026-01-01T10:00:00Z,1,2026-01-01T11:00:00Z,0,,0\n"
+        + "b,2026-01-03T10:00:00Z,1,2026-01-03T11:00:00Z,0,,0\n",
+    )
+
+    assert report.early == 1
+    assert rows["a"][0] is True
+    assert any("1 rows hold events from before the assignment" in w for w in report.warnings)
+
+
+def test_engagement_file_clicks_without_an_open_are_legal(tables: Tables, tmp_path: Path) -> None:
+    _, rows = observed(tables, tmp_path, "customer_id,opened,clicked\na,0,1\n")
+
+    assert rows["a"] == (False, True, False)

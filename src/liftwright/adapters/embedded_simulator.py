@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from liftwright.settings import Simulation, Uplift
     from liftwright.tables import Tables
 
-_VERSION = "1"
+_VERSION = "2"
 _DIGEST = 16
 
 

@@ -3,6 +3,10 @@
 What does not fit is set aside and counted, by reason. The columns are those of `ENGAGEMENT`; needed
 are `customer_id` and one outcome, the rest is used where it is there. Flags are true/false, yes/no
 or 1/0 in any case.
+
+Opens and clicks that a machine made do not count: those within seconds of the delivery, and clicks
+of one customer on several links in one moment (mail scanners and image proxies do both). A proxy
+that opens later cannot be told from a person; that is why opens alone decide nothing.
 """
 
 from __future__ import annotations
@@ -13,6 +17,7 @@ from typing import TYPE_CHECKING, cast
 from liftwright import log
 from liftwright.domain import Identity, fingerprint
 from liftwright.errors import DataError
+from liftwright.settings import Engagement
 from liftwright.tables import identifier, literal
 
 if TYPE_CHECKING:
@@ -52,6 +57,8 @@ class EngagementReport:
         absent: metrics that the file says nothing about.
         names_message: whether the file says which arm or variant was sent. Where it does not, the
             lift holds only if the messages were sent as assigned.
+        machine_opens, machine_clicks: rows whose open or click a machine made; not counted as one.
+        early: rows with an event from before the assignment; they count.
         ignored: columns of the file that are none of ours.
     """
 
@@ -64,6 +71,9 @@ class EngagementReport:
     combined: int
     absent: tuple[str, ...]
     names_message: bool
+    machine_opens: int = 0
+    machine_clicks: int = 0
+    early: int = 0
     ignored: tuple[str, ...] = ()
     warnings: tuple[str, ...] = field(default=())
 
@@ -73,10 +83,17 @@ class EngagementFile:
 
     metered = False
 
-    def __init__(self, tables: Tables, path: Path) -> None:
-        """Read `path` into these tables when called."""
+    def __init__(self, tables: Tables, path: Path, config: Engagement | None = None) -> None:
+        """Read `path` into these tables when called.
+
+        Args:
+            tables: hold the assignments.
+            path: CSV or Parquet.
+            config: what counts as a machine's open or click; None takes the defaults.
+        """
         self._tables = tables
         self._path = path
+        self._config = config or Engagement()
         self._report: EngagementReport | None = None
         self._ignored: tuple[str, ...] = ()
 
@@ -109,6 +126,15 @@ class EngagementFile:
             "engagement_judged",
             self._tables.sql("engagement_judge", assignments=assignments),
         )
+        self._tables.keep(
+            "engagement_machines",
+            self._tables.sql(
+                "engagement_machines",
+                # Nothing is within less than no second.
+                seconds=str(self._config.machine_seconds or -1),
+                burst=str(self._config.burst_clicks),
+            ),
+        )
         report = self._judge(columns, request)
         self._tables.keep(
             "engagement", self._tables.sql("engagement_combine", assignments=assignments)
@@ -124,6 +150,9 @@ class EngagementFile:
             customers_missing=report.customers_missing,
             combined=report.combined,
             absent=report.absent,
+            machine_opens=report.machine_opens,
+            machine_clicks=report.machine_clicks,
+            early=report.early,
         )
         return "engagement"
 
@@ -196,6 +225,13 @@ class EngagementFile:
                 f"{self._path}: none of {total} rows is of an assigned customer and can be read"
                 + (f": {reasons}" if reasons else "")
             )
+        (machines,) = self._tables.rows(
+            "select sum(case when machine_open then 1 else 0 end), "
+            "sum(case when machine_click then 1 else 0 end), "
+            "sum(case when early then 1 else 0 end) from engagement_machines"
+        )
+        opens, clicks, early = (int(str(count)) for count in machines)
+        odd = _oddities(opens, clicks, early, self._config)
         return EngagementReport(
             rows=total,
             rows_used=used,
@@ -206,8 +242,11 @@ class EngagementFile:
             combined=used - customers,
             absent=tuple(m for name, m in _OUTCOMES.items() if name not in columns),
             names_message="arm" in columns or "variant_id" in columns,
+            machine_opens=opens,
+            machine_clicks=clicks,
+            early=early,
             ignored=self._ignored,
-            warnings=_warnings(set_aside, first, used - customers, columns),
+            warnings=(*_warnings(set_aside, first, used - customers, columns), *odd),
         )
 
 
@@ -226,6 +265,22 @@ def _value(name: str) -> str:
         )
     # A time without a zone is in UTC, wherever the machine stands.
     return f"(time_of({text}) at time zone 'UTC')"
+
+
+def _oddities(opens: int, clicks: int, early: int, config: Engagement) -> tuple[str, ...]:
+    """What was found of machines, and of events before anyone was assigned."""
+    within = f"within {config.machine_seconds} seconds of the delivery"
+    found = []
+    if opens:
+        found.append(f"{opens} opens {within} are taken for a machine's and do not count")
+    if clicks:
+        found.append(
+            f"{clicks} clicks {within}, or {config.burst_clicks} and more in one moment, are taken "
+            "for a scanner's and do not count"
+        )
+    if early:
+        found.append(f"{early} rows hold events from before the assignment; they count")
+    return tuple(found)
 
 
 def _warnings(

@@ -75,6 +75,8 @@ class Engagement(Shape):
     """Real engagement; null simulates it, marked SIMULATED everywhere."""
 
     path: str | None = None
+    machine_seconds: Annotated[int, Field(ge=0, le=3600)] = 10
+    burst_clicks: Annotated[int, Field(ge=2, le=1000)] = 3
 
 
 class Uplift(Shape):

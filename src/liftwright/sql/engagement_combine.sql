@@ -1,19 +1,18 @@
 -- One row per assigned customer. Rows of one customer are combined: any flag, the sum of revenue,
--- the first time. Who is not in the file was not reached.
+-- the first time; a machine's opens and clicks are none. Who is not in the file was not reached.
 with combined as (
     select
         customer_id,
         max(case when coalesce(delivered, true) then 1 else 0 end) = 1 as delivered,
-        max(case when opened then 1 else 0 end) = 1 as opened,
-        max(case when clicked then 1 else 0 end) = 1 as clicked,
+        max(case when opened and not machine_open then 1 else 0 end) = 1 as opened,
+        max(case when clicked and not machine_click then 1 else 0 end) = 1 as clicked,
         max(case when converted then 1 else 0 end) = 1 as converted,
         sum(coalesce(revenue, 0e0)) as revenue,
         min(delivered_at) as delivered_at,
-        min(opened_at) as opened_at,
-        min(clicked_at) as clicked_at,
+        min(case when not machine_open then opened_at end) as opened_at,
+        min(case when not machine_click then clicked_at end) as clicked_at,
         min(converted_at) as converted_at
-    from engagement_judged
-    where reason is null
+    from engagement_machines
     group by customer_id
 )
 select

@@ -1,6 +1,7 @@
 -- Each row and why it is set aside; null where it counts. Order matters: the first reason stands.
 select
     r.*,
+    a.assigned_at,
     case
         when r.customer_id is null or trim(r.customer_id) = '' then 'no customer_id'
         when a.customer_id is null then 'unknown customer_id'

@@ -82,19 +82,20 @@ converting as (
         end as converted
     from clicking
 ),
--- Seconds after the step before. Squares make short waits frequent and long ones rare.
+-- Seconds after the step before. Squares make short waits frequent and long ones rare; none is as
+-- short as a machine's.
 paced as (
     select
         *,
         case when converted then md5(${order_salt} || customer_id) end as basket,
         case when delivered then 1 + u32(pace, 0) % 3600 end as delivery_seconds,
         case
-            when opened or clicked then 1 + cast(
+            when opened or clicked then 15 + cast(
                 floor(u32(pace, 1) / 4294967296e0 * (u32(pace, 1) / 4294967296e0) * 259200e0)
                 as bigint
             )
         end as open_seconds,
-        case when clicked then 1 + u32(pace, 2) % 900 end as click_seconds,
+        case when clicked then 15 + u32(pace, 2) % 900 end as click_seconds,
         case when converted then 1 + u32(pace, 3) % 86400 end as convert_seconds
     from converting
 )
