@@ -23,6 +23,7 @@ from liftwright.agents.experimentation import (
     assign,
     check_plan,
     choose_eligible,
+    course_of,
     design_experiment,
     expected_outcomes,
     lay_down_plan,
@@ -59,6 +60,7 @@ from liftwright.stages import Stage, Work
 from liftwright.tables import REJECTED
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
     from liftwright.agents.generation import Draft
@@ -355,6 +357,8 @@ def measure_lift(work: Work) -> str:
         simulated=work.run.simulated,
         absent=work.folder.read("engagement.json", Observed).absent,
     )
+    metrics["measured_at"] = utc_now()
+    metrics["course"] = course_of([*_earlier_looks(work), metrics])
     metrics["plan"] = {"sha256": plan.sha256, "deviations": list(deviations)}
     metrics["warnings"] = [*deviations, *cast("list[Json]", metrics["warnings"])]
     for deviation in deviations:
@@ -362,6 +366,16 @@ def measure_lift(work: Work) -> str:
     work.folder.write("metrics.json", metrics)
     work.save(deviations=deviations)
     return "measured"
+
+
+def _earlier_looks(work: Work) -> list[Mapping[str, Json]]:
+    """What the earlier measurements of the run found, the first one first."""
+    names = (f"measurements/{n}/metrics.json" for n in range(1, work.run.measurements + 1))
+    return [
+        cast("Mapping[str, Json]", work.folder.raw(name))
+        for name in names
+        if work.folder.file(name).is_file()
+    ]
 
 
 def report(work: Work) -> str:

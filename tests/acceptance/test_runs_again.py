@@ -341,6 +341,11 @@ def test_run_measured_by_real_outcomes_moves_the_simulated_measurement(
     later = campaign.run(done, run_id=base, engagement=second)
     assert later.run.measurements == 2
     assert files(folder / "measurements/2")["metrics.json"] == before["metrics.json"]
+    course = read(folder, "metrics.json")["course"]
+    assert isinstance(course, list)
+    assert [row["look"] for row in course] == [1, 1, 1, 2, 2, 2]
+    report = (folder / "report/experiment_report.ipynb").read_text(encoding="utf-8")
+    assert "Each look at the" in report
     assert (folder / "metrics.json").read_bytes() != before["metrics.json"]
     assert paid.requests == requests
     assert Workspace(done).verify().ok

@@ -16,6 +16,7 @@ from liftwright.agents.experimentation.arms import (
     exact_counts,
 )
 from liftwright.agents.experimentation.balance import Balance
+from liftwright.agents.experimentation.course import course_of
 from liftwright.agents.experimentation.eligibility import Eligible, choose_eligible
 from liftwright.agents.experimentation.expecting import (
     OVERALL,
@@ -50,6 +51,7 @@ __all__ = [
     "check_plan",
     "choose_eligible",
     "count_engagement",
+    "course_of",
     "design_experiment",
     "exact_counts",
     "expected_outcomes",

@@ -81,6 +81,12 @@ outcomes.assignment(run)
 outcomes.engagement(run)
 
 # %% [markdown]
+# ### Looks at the outcomes
+
+# %%
+outcomes.course(run)
+
+# %% [markdown]
 # ### Sample-ratio check
 
 # %%

@@ -165,6 +165,31 @@ def winners(run: RunFiles) -> Words:
     )
 
 
+def course(run: RunFiles) -> Words:
+    """What each look found, where there were several; looking often finds too much by chance."""
+    looks = run.results.course
+    if not looks:
+        return Words("The outcomes were measured once.")
+    rows = [
+        (
+            f"{one.look} ({(one.measured_at or '')[:10]})",
+            one.arm,
+            f"{count(one.n_treatment)} / {count(one.n_control)}",
+            signed(one.lift),
+            interval(one.lift_ci),
+            p_value(one.p_value),
+        )
+        for one in looks
+    ]
+    return joined(
+        plain(
+            f"Each look at the {metric_name(looks[0].metric)}, over all segments. A look that was "
+            "not planned finds a difference by chance more often than the level says."
+        ),
+        table(("Look", "Arm", ">n arm / control", ">Lift", ">Interval", ">p"), rows),
+    )
+
+
 def ratio_check(run: RunFiles) -> Words:
     """Whether the arms have the sizes that were designed."""
     results = run.results

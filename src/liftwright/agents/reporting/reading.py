@@ -77,6 +77,21 @@ class Best:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Look:
+    """What one of several measurements found of the primary metric, over all segments."""
+
+    look: int
+    measured_at: str | None
+    metric: str
+    arm: str
+    n_treatment: int
+    n_control: int
+    lift: float | None
+    lift_ci: tuple[float, float] | None
+    p_value: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SrmCheck:
     """Whether the arms have the sizes that were meant; `ok` is None where it cannot be judged."""
 
@@ -94,6 +109,7 @@ class Results:
         primary_metric: the metric that names a winner.
         rows: overall and per segment, in the file's order.
         differences: the features' balance, one entry per arm and feature.
+        course: where the run was measured more than once, what each look found.
     """
 
     n: int
@@ -110,6 +126,7 @@ class Results:
     differences: tuple[Values, ...]
     balance_ok: bool | None
     warnings: tuple[str, ...]
+    course: tuple[Look, ...] = ()
 
     @property
     def metrics(self) -> tuple[str, ...]:
@@ -301,6 +318,7 @@ def read_results(metrics: Values) -> Results:
         differences=tuple(_mapping(item) for item in _items(balance.get("differences"))),
         balance_ok=cast("bool | None", balance.get("ok")),
         warnings=_texts(metrics.get("warnings")),
+        course=tuple(_record(Look, item) for item in _items(metrics.get("course"))),
     )
 
 
