@@ -33,8 +33,10 @@ TESTS = (
     "tests/adapters/test_azure_key_vault.py",
     "tests/adapters/test_azure_openai.py",
     "tests/adapters/test_azure_search.py",
+    "tests/adapters/test_compatible_servers.py",
     "tests/adapters/test_openai_compatible.py",
     "tests/acceptance/test_azure.py",
+    "tests/acceptance/test_azure_snippets.py",
 )
 INSTALL_SECONDS, TEST_SECONDS = 900, 1500
 
