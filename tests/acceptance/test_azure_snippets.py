@@ -167,3 +167,26 @@ def test_snippet_services_are_asked_as_the_machines_identity(
     shown = {one.headers.get("authorization") for one in azure_server.requests}
     assert {f"Bearer {token_for(COGNITIVE)}", f"Bearer {token_for(SEARCH)}"} <= shown
     assert not [one for one in azure_server.requests if "api-key" in one.headers]
+
+
+def test_setting_index_version_and_deployment_changes_the_requests(
+    on_azure: Path,
+    azure_server: AzureServer,  # noqa: F811 - the fixture
+) -> None:
+    endpoint = azure_server.url
+    block = {"endpoint": endpoint, "index": "spring-content", "api_version": "2025-09-01"}
+    configure(on_azure, "azure_config.azure_search", block)
+    block = {"endpoint": endpoint, "deployment": "writer", "model": "gpt-4.1-mini"}
+    dated = {**block, "api_version": "2025-04-01-preview", "reasoning": False}
+    configure(on_azure, "azure_config.azure_openai", dated)
+
+    made = create_index()
+    AzureOpenAIClient().generate_completion("Write.")
+
+    assert made["name"].startswith("spring-content")
+    asked = [one for one in azure_server.requests if one.path.startswith("/indexes('")]
+    assert {one.query["api-version"] for one in asked} == {"2025-09-01"}
+    assert all("spring-content" in one.path for one in asked)
+    (written,) = azure_server.under("/openai/responses")
+    assert written.query["api-version"] == "2025-04-01-preview"
+    assert written.json["model"] == "writer"
