@@ -190,3 +190,34 @@ def test_make_ports_with_keys_in_a_vault_opens_it_as_an_identity(workspace: Path
         'azure_config.key_vault={"url": "https://localhost:9"}',
     )
     assert "localhost:9" in repr(made.secrets)
+
+
+@pytest.mark.parametrize(
+    ("port", "adapter"),
+    [("telemetry", "azure_monitor"), ("telemetry", "otlp"), ("track", "mlflow")],
+)
+def test_make_ports_with_an_adapter_whose_block_is_null_names_the_block(
+    workspace: Path, port: str, adapter: str
+) -> None:
+    with pytest.raises(ConfigurationError, match=f"{adapter}: found null"):
+        ports(workspace, f"adapters.{port}={adapter}")
+
+
+@pytest.mark.parametrize(
+    ("port", "adapter", "block", "secret"),
+    [
+        ("telemetry", "azure_monitor", "{}", "APPLICATIONINSIGHTS_CONNECTION_STRING"),
+        (
+            *("telemetry", "otlp"),
+            "{endpoint: 'http://127.0.0.1:9', headers_secret: COLLECTOR_HEADERS}",
+            "COLLECTOR_HEADERS",
+        ),
+        ("track", "mlflow", "{token_secret: TRACKER_TOKEN}", "TRACKER_TOKEN"),
+    ],
+)
+def test_make_ports_without_a_receivers_secret_names_it(
+    workspace: Path, port: str, adapter: str, block: str, secret: str
+) -> None:
+    wanted = (f"adapters.{port}={adapter}", f"azure_config.{adapter}={block}")
+    with pytest.raises(ConfigurationError, match=f"secret {secret} is not set"):
+        ports(workspace, *wanted)

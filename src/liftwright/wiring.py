@@ -7,14 +7,15 @@ point group `liftwright.<port>`: a callable that takes a `Site` and gives the po
 from __future__ import annotations
 
 import importlib.metadata
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, TypeVar
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
 from liftwright.adapters.environment import EnvironmentSecrets
 from liftwright.errors import ConfigurationError
 from liftwright.guard import PaidEmbed
 from liftwright.ports import Ports
 from liftwright.settings.faults import nearest
+from liftwright.site import SearchAdapter, Site, need_secret, options_of, secret_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -25,11 +26,9 @@ if TYPE_CHECKING:
         Complete,
         Embed,
         Engine,
-        Index,
         Judge,
         Observe,
         Screen,
-        Search,
         Secrets,
         Shield,
         Store,
@@ -39,40 +38,6 @@ if TYPE_CHECKING:
     from liftwright.settings import AzureOpenAI, Settings
     from liftwright.settings.azure import AzureContentSafety
     from liftwright.tables import Tables
-
-B = TypeVar("B")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Site:
-    """What an adapter is made from.
-
-    Attributes:
-        root: the workspace.
-        variables: the environment and .env.
-        secrets: where secrets come from; what makes that itself has the variables alone.
-        embed: the embedder; what makes that itself has none.
-    """
-
-    root: Path
-    settings: Settings
-    variables: Mapping[str, str]
-    secrets: Secrets
-    embed: Embed | None = None
-
-    def need_embed(self) -> Embed:
-        """The embedder, for an adapter that cannot do without."""
-        if self.embed is None:
-            raise ConfigurationError("adapters.embed: an embedder cannot be made of itself")
-        return self.embed
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SearchAdapter:
-    """A search service: how its index is made, and how it is asked."""
-
-    index: Index
-    search: Callable[[str], Search]
 
 
 def make_ports(root: Path, settings: Settings, variables: Mapping[str, str]) -> Ports:
@@ -172,17 +137,9 @@ def _openai_compatible(site: Site) -> Complete:
             "config/azure_config.yaml: openai_compatible: found null, allowed: the server's "
             "base_url and model, as adapters.complete is 'openai_compatible'"
         )
-    key = None
-    if options.api_key_secret is not None:
-        key = site.secrets(options.api_key_secret)
-        if key is None:
-            raise ConfigurationError(
-                f"config/azure_config.yaml: openai_compatible.api_key_secret: the secret "
-                f"{options.api_key_secret} is not set; put it into the environment or .env"
-            )
     return CompatibleWriter(
         options,
-        api_key=key,
+        api_key=secret_of(site, options.api_key_secret, "openai_compatible.api_key_secret"),
         price=site.settings.services.prices.get(options.model),
         timeout_seconds=site.settings.services.calls.timeout_seconds.complete,
     )
@@ -191,7 +148,7 @@ def _openai_compatible(site: Site) -> Complete:
 def _azure_openai(site: Site) -> Complete:
     from liftwright.adapters.azure_openai import AzureOpenAIComplete
 
-    options = _options(site.settings.services.azure_openai, "complete", "azure_openai")
+    options = options_of(site.settings.services.azure_openai, "complete", "azure_openai")
     key, token = _openai_access(site, options)
     return AzureOpenAIComplete(
         options,
@@ -205,7 +162,7 @@ def _azure_openai(site: Site) -> Complete:
 def _azure_openai_embed(site: Site) -> Embed:
     from liftwright.adapters.azure_openai import AzureOpenAIEmbed
 
-    options = _options(site.settings.services.azure_openai, "embed", "azure_openai")
+    options = options_of(site.settings.services.azure_openai, "embed", "azure_openai")
     key, token = _openai_access(site, options)
     return AzureOpenAIEmbed(
         options,
@@ -219,7 +176,7 @@ def _azure_search(site: Site) -> SearchAdapter:
     from liftwright.adapters.azure_search import AzurePassageSearch
     from liftwright.adapters.azure_search_index import AzureSearchIndex
 
-    options = _options(site.settings.services.azure_search, "search", "azure_search")
+    options = options_of(site.settings.services.azure_search, "search", "azure_search")
     key, credential = _access(site, options.api_key_secret, "azure_search")
     embed = site.need_embed() if options.vectors else None
     return SearchAdapter(
@@ -244,7 +201,7 @@ def _azure_search(site: Site) -> SearchAdapter:
 def _azure_content_safety(site: Site) -> Screen:
     from liftwright.adapters.azure_content_safety import AzureContentSafetyScreen
 
-    options = _options(
+    options = options_of(
         site.settings.services.azure_content_safety, "screen", "azure_content_safety"
     )
     key, credential = _access(site, options.api_key_secret, "azure_content_safety")
@@ -286,22 +243,12 @@ def _key_vault(site: Site) -> Secrets:
     from liftwright.adapters.azure_key_vault import KeyVaultSecrets
 
     services = site.settings.services
-    options = _options(services.key_vault, "secrets", "key_vault")
+    options = options_of(services.key_vault, "secrets", "key_vault")
     who = services.authentication
     if who.method == "api_key":
         # The services take keys, but the vault that holds them is opened by an identity alone.
         who = who.model_copy(update={"method": "default"})
     return KeyVaultSecrets(options, credential_for(who), site.variables)
-
-
-def _options(block: B | None, port: str, name: str) -> B:
-    """A service's block of azure_config.yaml, which its adapter cannot do without."""
-    if block is None:
-        raise ConfigurationError(
-            f"config/azure_config.yaml: {name}: found null, allowed: its keys, as "
-            f"adapters.{port} is {name!r}"
-        )
-    return block
 
 
 def _access(site: Site, secret: str, name: str) -> tuple[str | None, Any]:
@@ -368,6 +315,42 @@ def _environment(site: Site) -> Secrets:
     return EnvironmentSecrets(site.variables)
 
 
+def _mlflow(site: Site) -> Track:
+    from liftwright.adapters.mlflow import MLflowTrack
+
+    services, experiment = site.settings.services, site.settings.experiment
+    options = options_of(services.mlflow, "track", "mlflow")
+    return MLflowTrack(
+        options,
+        site.root,
+        experiment=options.experiment or experiment.name,
+        parameters={
+            "experiment": experiment.name,
+            "arms": experiment.arm_shares(),
+            "adapters": services.adapters.model_dump(),
+            "model": services.writer.model if services.writer else None,
+        },
+        token=secret_of(site, options.token_secret, "mlflow.token_secret"),
+    )
+
+
+def _azure_monitor(site: Site) -> Telemetry:
+    from liftwright.adapters.azure_monitor import azure_monitor_telemetry
+
+    options = options_of(site.settings.services.azure_monitor, "telemetry", "azure_monitor")
+    key = "azure_monitor.connection_string_secret"
+    return azure_monitor_telemetry(
+        options, need_secret(site, options.connection_string_secret, key)
+    )
+
+
+def _otlp(site: Site) -> Telemetry:
+    from liftwright.adapters.otlp import otlp_telemetry
+
+    options = options_of(site.settings.services.otlp, "telemetry", "otlp")
+    return otlp_telemetry(options, secret_of(site, options.headers_secret, "otlp.headers_secret"))
+
+
 def _json_track(_: Site) -> Track:
     from liftwright.adapters.silent import JsonTrack
 
@@ -394,7 +377,7 @@ _ADAPTERS: dict[str, dict[str, Callable[..., Any]]] = {
     },
     "engine": {"duckdb": _duckdb},
     "store": {"sqlite": _sqlite},
-    "track": {"json": _json_track},
+    "track": {"json": _json_track, "mlflow": _mlflow},
     "secrets": {"environment": _environment, "key_vault": _key_vault},
-    "telemetry": {"off": _no_telemetry},
+    "telemetry": {"off": _no_telemetry, "azure_monitor": _azure_monitor, "otlp": _otlp},
 }

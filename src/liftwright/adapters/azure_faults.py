@@ -90,8 +90,8 @@ def https_address(key: str, address: str) -> str:
     return f"https://{match['host']}"
 
 
-def not_installed(key: str, package: str) -> ConfigurationError:
-    """The error where a vendor's package is missing."""
+def not_installed(key: str, package: str, extra: str = "azure") -> ConfigurationError:
+    """The error where a vendor's package is missing; `extra` is the one of ours that brings it."""
     return ConfigurationError(
-        f'azure_config.yaml: {key} needs the package {package}: pip install "liftwright[azure]"'
+        f'azure_config.yaml: {key} needs the package {package}: pip install "liftwright[{extra}]"'
     )

@@ -5,9 +5,12 @@ from __future__ import annotations
 from liftwright.settings.azure import (
     Authentication,
     AzureContentSafety,
+    AzureMonitor,
     AzureOpenAI,
     AzureSearch,
     KeyVault,
+    MLflow,
+    Otlp,
 )
 from liftwright.settings.experiment import (
     Analysis,
@@ -57,6 +60,7 @@ __all__ = [
     "Approval",
     "Authentication",
     "AzureContentSafety",
+    "AzureMonitor",
     "AzureOpenAI",
     "AzureSearch",
     "Brand",
@@ -82,8 +86,10 @@ __all__ = [
     "IdMap",
     "KMeans",
     "KeyVault",
+    "MLflow",
     "OpenAICompatible",
     "Orders",
+    "Otlp",
     "Price",
     "Retrieval",
     "RfmBand",

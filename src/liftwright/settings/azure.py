@@ -71,6 +71,32 @@ class KeyVault(Shape):
     url: Name
 
 
+class AzureMonitor(Shape):
+    """Azure Monitor (Application Insights), as the receiver of telemetry."""
+
+    connection_string_secret: Name = "APPLICATIONINSIGHTS_CONNECTION_STRING"  # noqa: S105 - a name
+    flush_seconds: Annotated[float, Field(gt=0, le=60)] = 5.0
+
+
+class Otlp(Shape):
+    """A collector that speaks OTLP over HTTP, as the receiver of telemetry."""
+
+    endpoint: Annotated[str, Field(pattern=r"^https?://[^/\s]+.*$")]
+    headers_secret: str | None = None
+    flush_seconds: Annotated[float, Field(gt=0, le=60)] = 5.0
+
+
+class MLflow(Shape):
+    """MLflow or Azure Machine Learning, as the tracker of runs."""
+
+    tracking_uri: Annotated[str, Field(pattern=r"^(sqlite:///|https?://|azureml://)[^\s@]+$")] = (
+        "sqlite:///data/mlflow.db"
+    )
+    experiment: str | None = None
+    token_secret: str | None = None
+    timeout_seconds: Annotated[float, Field(gt=0, le=300)] = 20.0
+
+
 def endpoints(services: Services) -> dict[str, str]:
     """The addresses of the services that are configured, by block; without anything secret."""
     found = {

@@ -15,9 +15,12 @@ from pydantic import Field, model_validator
 from liftwright.settings.azure import (
     Authentication,
     AzureContentSafety,
+    AzureMonitor,
     AzureOpenAI,
     AzureSearch,
     KeyVault,
+    MLflow,
+    Otlp,
 )
 from liftwright.settings.prices import (  # noqa: TC001 - pydantic reads them at run time
     EmbeddingPrice,
@@ -114,6 +117,9 @@ class Services(Shape):
     azure_search: AzureSearch | None = None
     azure_content_safety: AzureContentSafety | None = None
     key_vault: KeyVault | None = None
+    azure_monitor: AzureMonitor | None = None
+    otlp: Otlp | None = None
+    mlflow: MLflow | None = None
     calls: Calls = Calls()
     prices: Mapping[str, Price] = {}
     embedding_prices: Mapping[str, EmbeddingPrice] = {}

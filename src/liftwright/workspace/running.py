@@ -10,7 +10,6 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from liftwright.agents.segmentation import Segmentation
 from liftwright.domain import CATEGORIES, AuditRange, Run, StageRun, fingerprint, utc_now
 from liftwright.errors import (
     AwaitingApproval,
@@ -37,7 +36,6 @@ from liftwright.runs import (
     versions,
 )
 from liftwright.settings import read_settings
-from liftwright.settings.azure import endpoints
 from liftwright.spans import span, tracing
 from liftwright.stages import DONE, Stage, Step, Work, carry_out, is_kept, stage_key, unfinish
 from liftwright.workspace.choosing import (
@@ -57,13 +55,13 @@ from liftwright.workspace.requests import (
     RunRequest,
     overrides_of,
 )
+from liftwright.workspace.telling import span_fields, tell_start, track
 from liftwright.workspace.totals import totals_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from liftwright.ports import SpanField
     from liftwright.settings import Settings
 
 MEASURED_FILES = ("engagement.parquet", "engagement.json", "metrics.json", "report")
@@ -96,7 +94,7 @@ def run_campaign(root: Path, request: RunRequest, notify: Callable[[Step], None]
         with contextlib.closing(work), tracing(work.ports.telemetry), span("run") as one:
             try:
                 outcome = _run(work, request)
-                one.set(**_told(outcome))
+                one.set(**span_fields(outcome))
                 return outcome  # noqa: TRY300 - its fields belong to the span that ends here
             except LiftwrightError as error:
                 fault("run_stopped", error, agent="pipeline")
@@ -104,17 +102,6 @@ def run_campaign(root: Path, request: RunRequest, notify: Callable[[Step], None]
             except Exception as error:
                 fault("run_crashed", error, agent="pipeline")
                 raise
-
-
-def _told(outcome: RunOutcome) -> dict[str, SpanField]:
-    run = outcome.run
-    return {
-        "run_id": run.run_id,
-        "outcome": run.status,
-        "exit_status": outcome.exit_status,
-        "simulated": run.simulated,
-        "metered_calls": run.metered_calls,
-    }
 
 
 # ── Which run it is ───────────────────────────────────────────────────────────────────────────
@@ -241,6 +228,7 @@ def _keep(work: Work, folder: RunFolder, record: Run) -> RunOutcome:
     with within(run=record.run_id):
         carry_out(stages_of(record), work)
         event("run_kept", agent="pipeline")
+        track(work)
     return RunOutcome(run=work.run, folder=folder.path, exit_status=0)
 
 
@@ -300,7 +288,7 @@ def _copy_aside(folder: Path, aside: Path) -> None:
 
 def _to_the_end(work: Work, stages: tuple[Stage, ...]) -> RunOutcome:
     started = time.perf_counter()
-    _tell_start(work)
+    tell_start(work)
     try:
         carry_out(stages, work)
     except NoExperiment as error:
@@ -341,34 +329,5 @@ def _stop(
         reason=reason,
         totals=work.run.totals,
     )
-    work.ports.track(work.run.totals, work.folder.path)
+    track(work)
     return RunOutcome(run=work.run, folder=work.folder.path, exit_status=exit_status, reason=reason)
-
-
-def _tell_start(work: Work) -> None:
-    settings = work.settings
-    event(
-        "run_started",
-        agent="pipeline",
-        experiment=settings.experiment.name,
-        arms=settings.experiment.arm_shares(),
-        adapters=settings.services.adapters.model_dump(),
-        customers=_customers(work),
-        documents=_documents(work),
-        inputs=work.inputs,
-        overrides=sorted(settings.overrides),
-        configuration=settings.experiment.model_dump(mode="json"),
-        endpoints=endpoints(settings.services),
-    )
-
-
-def _customers(work: Work) -> int | None:
-    """How many customers the run is about; None where that is not known yet."""
-    if work.customers_read:
-        return work.customers.rows_kept
-    file = work.folder.file("segments.json")
-    return work.folder.read("segments.json", Segmentation).customers if file.is_file() else None
-
-
-def _documents(work: Work) -> int | None:
-    return len(work.corpus.documents) if "corpus" in work.__dict__ else None

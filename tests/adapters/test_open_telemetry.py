@@ -1,0 +1,297 @@
+"""The two exporters, each with its real package against a server that decodes what it is sent."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import threading
+from typing import TYPE_CHECKING
+
+import pytest
+
+from azure_server.faults import Fault
+from azure_server.fixtures import azure_server  # noqa: F401 - a fixture
+from azure_server.monitor import HEADER, KEY, CollectorService, MonitorService
+from liftwright.adapters.azure_monitor import azure_monitor_telemetry
+from liftwright.adapters.open_telemetry import Exporters, OpenTelemetry
+from liftwright.adapters.otlp import otlp_telemetry
+from liftwright.errors import ConfigurationError, ProviderRefused
+from liftwright.log import Log, logging_to
+from liftwright.settings import AzureMonitor, Otlp
+from liftwright.spans import span, tracing
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from azure_server.monitor import Receiver
+    from azure_server.server import AzureServer, Handler
+    from liftwright.ports import SpanField
+
+SERVICES = {"azure_monitor": MonitorService, "otlp": CollectorService}
+ROUTES = {"azure_monitor": "/v2.1/track", "otlp": "/v1/"}
+CALL: dict[str, SpanField] = {
+    "service": "complete",
+    "provider": "azure_openai",
+    "model": "gpt-5-mini",
+    "metered": True,
+    "outcome": "ok",
+    "attempts": 2,
+    "tokens_input": 400,
+    "tokens_cached_input": 300,
+    "tokens_output": 50,
+    "cost_usd": 0.25,
+}
+
+
+@pytest.fixture(params=SERVICES)
+def exporter(request: pytest.FixtureRequest) -> str:
+    name: str = request.param
+    return name
+
+
+@pytest.fixture
+def receiver(exporter: str) -> Receiver:
+    return SERVICES[exporter]()
+
+
+@pytest.fixture
+def azure_handlers(receiver: Receiver) -> list[Handler]:
+    return [receiver]  # type: ignore[list-item] # each of the two is one
+
+
+@pytest.fixture(autouse=True)
+def _same_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the adapters set is taken back."""
+    for name in [name for name in os.environ if name.startswith("APPLICATIONINSIGHTS_")]:
+        monkeypatch.delenv(name)
+
+
+def opened(exporter: str, url: str, *, flush_seconds: float = 20) -> OpenTelemetry:
+    if exporter == "otlp":
+        headers = json.dumps({HEADER[0]: HEADER[1]})
+        return otlp_telemetry(Otlp(endpoint=url, flush_seconds=flush_seconds), headers)
+    return azure_monitor_telemetry(
+        AzureMonitor(flush_seconds=flush_seconds),
+        f"InstrumentationKey={KEY};IngestionEndpoint={url}/",
+    )
+
+
+def send(telemetry: OpenTelemetry, calls: int = 1) -> None:
+    with tracing(telemetry), span("run", run_id="r-1"), span("stage", stage="generate"):
+        for _ in range(calls):
+            with span("call", **CALL) as one:
+                one.tell("attempt_failed", attempt=1, error="ProviderUnavailable")
+
+
+def warnings_of(folder: Path) -> list[dict[str, object]]:
+    file = folder / "system.log"
+    if not file.exists():
+        return []
+    lines = [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()]
+    assert {line["action"] for line in lines} == {"telemetry_not_sent"}
+    assert {line["level"] for line in lines} == {"warning"}
+    return [line["context"] for line in lines]
+
+
+def test_spans_arrive_with_names_parents_and_the_conventions_attributes(
+    exporter: str,
+    receiver: Receiver,
+    azure_server: AzureServer,  # noqa: F811 - the fixture
+    tmp_path: Path,
+) -> None:
+    with logging_to(Log(tmp_path)):
+        send(opened(exporter, azure_server.url))
+    found = {one.name: one for one in receiver.spans}
+    assert sorted(found) == ["chat gpt-5-mini", "run", "stage generate"]
+    run, stage, call = found["run"], found["stage generate"], found["chat gpt-5-mini"]
+    assert (stage.parent_id, call.parent_id) == (run.span_id, stage.span_id)
+    assert all(one.ok and one.seconds >= 0 for one in receiver.spans)
+    assert run.attributes["liftwright.run_id"] == "r-1"
+    assert dict(call.attributes) == {
+        "gen_ai.operation.name": "chat",
+        "gen_ai.provider.name": "azure.ai.openai",
+        "gen_ai.request.model": "gpt-5-mini",
+        "gen_ai.usage.input_tokens": "400",
+        "gen_ai.usage.cache_read.input_tokens": "300",
+        "gen_ai.usage.output_tokens": "50",
+        "liftwright.service": "complete",
+        "liftwright.provider": "azure_openai",
+        "liftwright.metered": "True",
+        "liftwright.outcome": "ok",
+        "liftwright.attempts": "2",
+        "liftwright.cost_usd": "0.25",
+    }
+    assert receiver.moments == [("attempt_failed", call.span_id)]
+    assert warnings_of(tmp_path) == []
+
+
+def test_metrics_arrive_once_with_calls_errors_tokens_and_cost(
+    exporter: str,
+    receiver: Receiver,
+    azure_server: AzureServer,  # noqa: F811 - the fixture
+) -> None:
+    with tracing(opened(exporter, azure_server.url)), span("run", outcome="complete"):
+        for _ in range(3):
+            with span("call", **CALL):
+                pass
+        with span("call", service="complete", metered=True, provider="x", outcome="replayed"):
+            pass
+        refused = span("call", service="screen", provider="y", outcome="refused")
+        with pytest.raises(ProviderRefused), refused:
+            raise ProviderRefused("no")
+    sums: dict[str, float] = {}
+    for one in receiver.sums:
+        sums[one.name] = sums.get(one.name, 0) + one.value
+    durations = {name: value for name, value in sums.items() if name.endswith(".duration")}
+    assert sums.keys() - durations.keys() == {
+        *("liftwright.runs", "liftwright.calls", "liftwright.call.errors", "liftwright.cost"),
+        "gen_ai.client.token.usage",
+    }
+    assert (sums["liftwright.calls"], sums["liftwright.call.errors"]) == (5, 1)
+    assert sums["liftwright.cost"] == pytest.approx(0.75)
+    assert sums["gen_ai.client.token.usage"] == 3 * 450
+    assert durations.keys() == {"liftwright.call.duration", "gen_ai.client.operation.duration"}
+    (error,) = (one for one in receiver.sums if one.name == "liftwright.call.errors")
+    assert error.attributes["error.type"] == "ProviderRefused"
+    kinds = {
+        one.attributes["gen_ai.token.type"]: one.value
+        for one in receiver.sums
+        if one.name == "gen_ai.client.token.usage"
+    }
+    assert kinds == {"input": 1200, "output": 150}
+
+
+def test_more_spans_than_one_batch_arrive_all_and_once(
+    exporter: str,
+    receiver: Receiver,
+    azure_server: AzureServer,  # noqa: F811 - the fixture
+) -> None:
+    send(opened(exporter, azure_server.url), calls=600)
+    assert len({one.span_id for one in receiver.spans}) == len(receiver.spans) == 602
+
+
+def test_telemetry_may_be_closed_and_used_again(
+    exporter: str,
+    receiver: Receiver,
+    azure_server: AzureServer,  # noqa: F811 - the fixture
+) -> None:
+    telemetry = opened(exporter, azure_server.url)
+    for _ in range(2):
+        send(telemetry)
+        telemetry.close()
+    assert [one.name for one in receiver.spans].count("run") == 2
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        Fault(kind="status", status=500),
+        Fault(kind="status", status=400),
+        Fault(kind="slow", seconds=30),
+        Fault(kind="reset"),
+    ],
+    ids=["500", "400", "slow", "reset"],
+)
+def test_receiver_that_fails_is_told_once_and_holds_nothing_up(
+    exporter: str,
+    azure_server: AzureServer,  # noqa: F811 - the fixture
+    fault: Fault,
+    tmp_path: Path,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    azure_server.script(ROUTES[exporter], [fault] * 100)
+    with logging_to(Log(tmp_path)):
+        # Slow is 30 seconds: a test that waited for it would meet its own time limit.
+        send(opened(exporter, azure_server.url, flush_seconds=0.5))
+    (warning,) = warnings_of(tmp_path)
+    assert (warning["destination"], warning["spans"]) == (exporter, 3)
+    assert KEY not in str(warning)
+    assert capfd.readouterr() == ("", "")
+
+
+def test_exporters_that_cannot_be_made_are_told_by_type_alone(tmp_path: Path) -> None:
+    def broken() -> Exporters:
+        raise RuntimeError("canary-words of a package")
+
+    with logging_to(Log(tmp_path)):
+        send(OpenTelemetry("somewhere", broken, flush_seconds=10))
+    (warning,) = warnings_of(tmp_path)
+    assert (warning["reason"], warning["spans"]) == ("RuntimeError", 3)
+
+
+def test_receiver_that_hangs_loses_what_is_too_much_and_never_blocks(tmp_path: Path) -> None:
+    hanging = threading.Event()
+
+    def hang() -> Exporters:
+        hanging.wait(60)
+        raise RuntimeError
+
+    with logging_to(Log(tmp_path)):
+        telemetry = OpenTelemetry("somewhere", hang, flush_seconds=0.1)
+        send(telemetry, calls=20_100)
+    hanging.set()
+    (warning,) = warnings_of(tmp_path)
+    assert (warning["reason"], warning["spans"]) == ("the receiver is too slow", 20_102)
+
+
+def test_azure_monitor_reports_to_nobody_but_the_endpoint(
+    exporter: str,
+    azure_server: AzureServer,  # noqa: F811 - the fixture
+) -> None:
+    before = threading.active_count()
+    send(opened(exporter, azure_server.url))
+    assert {request.path for request in azure_server.requests} <= {
+        *("/v2.1/track", "/v1/traces", "/v1/metrics")
+    }
+    # No thread is left that reports on its own account; the server's own connections may be.
+    left = {one.name for one in threading.enumerate()}
+    assert not {name for name in left if "telemetry" in name or "Statsbeat" in name}
+    assert threading.active_count() <= before + len(azure_server.requests)
+
+
+@pytest.mark.parametrize(
+    ("text", "missing"),
+    [
+        ("canary-8812", "InstrumentationKey=GUID"),
+        ("InstrumentationKey=canary-8812;IngestionEndpoint=https://x", "InstrumentationKey=GUID"),
+        (f"InstrumentationKey={KEY}", "IngestionEndpoint=https"),
+        (f"InstrumentationKey={KEY};IngestionEndpoint=http://canary-8812", "IngestionEndpoint="),
+    ],
+)
+def test_azure_monitor_wrong_connection_string_is_named_and_not_shown(
+    text: str, missing: str
+) -> None:
+    with pytest.raises(ConfigurationError, match=missing) as raised:
+        azure_monitor_telemetry(AzureMonitor(), text)
+    assert "canary" not in str(raised.value)
+    assert KEY not in str(raised.value)
+
+
+@pytest.mark.parametrize("text", ["canary-8812", '["canary-8812"]', '{"a": 8812}'])
+def test_otlp_wrong_headers_are_named_and_not_shown(text: str) -> None:
+    config = Otlp(endpoint="http://localhost:4318", headers_secret="COLLECTOR")  # noqa: S106 - a name
+    with pytest.raises(ConfigurationError, match="COLLECTOR") as raised:
+        otlp_telemetry(config, text)
+    assert "8812" not in str(raised.value)
+
+
+@pytest.fixture
+def _bare_loggers() -> Iterator[None]:
+    kept = {name: logging.getLogger(name).handlers[:] for name in ("opentelemetry", "azure")}
+    for name in kept:
+        logging.getLogger(name).handlers.clear()
+    yield
+    for name, handlers in kept.items():
+        logging.getLogger(name).handlers[:] = handlers
+
+
+@pytest.mark.usefixtures("_bare_loggers")
+def test_packages_own_words_are_kept_off_the_terminal(
+    exporter: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    send(opened(exporter, "http://127.0.0.1:9", flush_seconds=0.5))
+    for name in ("opentelemetry", "azure"):
+        logging.getLogger(f"{name}.something").error("canary-words of a package")
+    assert capfd.readouterr().err == ""
