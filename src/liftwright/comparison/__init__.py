@@ -1,0 +1,52 @@
+"""From aggregated cells (segment x arm x metric) to what an experiment says of every arm.
+
+One object serves `analyze`, a run's `metrics.json` and the report.
+"""
+
+from __future__ import annotations
+
+from liftwright.comparison.comparing import compare
+from liftwright.comparison.document import row_json, srm_json, to_json
+from liftwright.comparison.further import (
+    Contrasts,
+    bayes_rows,
+    interaction_rows,
+    sequential_rows,
+)
+from liftwright.comparison.rows import ArmSummary, ArmValue, Comparison, Row
+from liftwright.comparison.verdicts import (
+    Decision,
+    Direction,
+    Stopping,
+    Verdict,
+    decide_arms,
+    failed_checks,
+    name_winners,
+)
+from liftwright.stats.cells import OVERALL, Cell, Kind, MetricSpec
+
+__all__ = [
+    "OVERALL",
+    "ArmSummary",
+    "ArmValue",
+    "Cell",
+    "Comparison",
+    "Contrasts",
+    "Decision",
+    "Direction",
+    "Kind",
+    "MetricSpec",
+    "Row",
+    "Stopping",
+    "Verdict",
+    "bayes_rows",
+    "compare",
+    "decide_arms",
+    "failed_checks",
+    "interaction_rows",
+    "name_winners",
+    "row_json",
+    "sequential_rows",
+    "srm_json",
+    "to_json",
+]
