@@ -308,16 +308,45 @@ def analyze(  # noqa: PLR0913 - one parameter per option
     unit: Annotated[str | None, typer.Option(metavar="COL", help="The column of units.")] = None,
     segment: Annotated[str | None, typer.Option(metavar="COL")] = None,
     count: Annotated[str | None, typer.Option(metavar="COL", help="Units a row.")] = None,
-    covariate: Annotated[list[str] | None, typer.Option(metavar="METRIC=COL", hidden=True)] = None,
-    share: Annotated[list[str] | None, typer.Option(metavar="ARM=S")] = None,
+    covariate: Annotated[
+        list[str] | None,
+        typer.Option(metavar="METRIC=COL", help="Known before the experiment: adds CUPED rows."),
+    ] = None,
+    covariate_time: Annotated[
+        str | None, typer.Option(metavar="COL", help="When the covariates were measured.")
+    ] = None,
+    time: Annotated[
+        str | None, typer.Option(metavar="COL", help="When the unit was assigned.")
+    ] = None,
+    exposed: Annotated[
+        str | None, typer.Option(metavar="COL", help="Whether the unit met the treatment.")
+    ] = None,
+    share: Annotated[
+        list[str] | None, typer.Option(metavar="ARM=S", help="Intended share of each arm.")
+    ] = None,
     alpha: Annotated[float, typer.Option(metavar="A")] = 0.05,
     correction: Annotated[str, typer.Option(metavar="holm|bh|none")] = "holm",
+    guardrail: Annotated[
+        list[str] | None, typer.Option(metavar="METRIC", help="A metric that no arm may harm.")
+    ] = None,
+    lower: Annotated[
+        list[str] | None, typer.Option(metavar="METRIC", help="A metric of which less is better.")
+    ] = None,
+    planned: Annotated[
+        int | None, typer.Option(metavar="N", help="Units planned before the first look.")
+    ] = None,
+    minimum: Annotated[
+        int, typer.Option(metavar="N", help="Units an arm needs before it can win.")
+    ] = 0,
+    bayes: Annotated[
+        bool, typer.Option("--bayes", help="Add posteriors and the shares of a next wave.")
+    ] = False,
     json: AsJson = False,
 ) -> None:
-    """Lift, intervals and tests of any experiment's results; CSV or Parquet."""
+    """Lift, intervals, tests and verdicts of any experiment's results; CSV or Parquet."""
 
     def answer() -> int:
-        from liftwright.terminal import show_comparison
+        from liftwright.terminal import show_analysis
         from liftwright.workspace import AnalyzeRequest, analyze_file
 
         request = AnalyzeRequest(
@@ -332,8 +361,16 @@ def analyze(  # noqa: PLR0913 - one parameter per option
             shares=tuple(share or ()),
             alpha=alpha,
             correction=correction,
+            exposed=exposed,
+            time=time,
+            covariate_time=covariate_time,
+            guardrails=tuple(guardrail or ()),
+            lower=tuple(lower or ()),
+            planned=planned,
+            minimum=minimum,
+            bayes=bayes,
         )
-        show_comparison(analyze_file(request), json=json)
+        show_analysis(analyze_file(request), json=json)
         return 0
 
     _end(answer)

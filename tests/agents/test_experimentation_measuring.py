@@ -169,7 +169,7 @@ def test_measure_with_a_sample_ratio_mismatch_trusts_no_winner(tables: Tables) -
     assert any("sample-ratio mismatch" in warning for warning in metrics["warnings"])
 
 
-def test_measure_a_mismatch_within_one_segment_stops_only_its_winner(tables: Tables) -> None:
+def test_measure_a_mismatch_within_one_segment_stops_every_winner(tables: Tables) -> None:
     experiment = experiment_config()
     assignment = run(tables, {"A": 400, "B": 20_000}, experiment)
     engage(
@@ -180,10 +180,12 @@ def test_measure_a_mismatch_within_one_segment_stops_only_its_winner(tables: Tab
 
     metrics: dict[str, Any] = measure(tables, assignment, experiment, simulated=True)
 
-    best = {one["segment"]: one["arm"] for one in metrics["best"]}
     assert metrics["srm"]["ok"]
     assert not metrics["srm_by_segment"]["A"]["ok"]
-    assert best == {"all": "urgent", "A": None, "B": "urgent"}
+    assert metrics["srm_failed"] == ["segment A"]
+    assert {one["segment"] for one in metrics["best"]} == {"all", "A", "B"}
+    assert {one["arm"] for one in metrics["best"]} == {None}
+    assert {one["decision"] for one in metrics["decisions"]} == {"stop"}
 
 
 def test_measure_compares_an_arm_only_where_it_exists(tables: Tables) -> None:
@@ -361,3 +363,46 @@ def test_power_warning_only_where_a_tenth_cannot_be_seen() -> None:
     assert power_warning("urgent", "open_rate", estimate, 0.09, 0.8) is None
     assert "+11% or more" in str(power_warning("urgent", "open_rate", estimate, 0.11, 0.8))
     assert "cannot show any" in str(power_warning("urgent", "open_rate", estimate, None, 0.8))
+
+
+def test_measure_gives_what_may_be_read_at_any_time_and_decides(tables: Tables) -> None:
+    experiment = experiment_config()
+    assignment = run(tables, {"A": 4_000, "B": 4_000}, experiment)
+    engage(
+        tables,
+        opened="place % 4 = 0",
+        clicked="place % 10 = 0 or arm = 'urgent' and place % 10 = 5",
+    )
+
+    metrics: dict[str, Any] = measure(tables, assignment, experiment, simulated=True)
+
+    decisions = {one["arm"]: one for one in metrics["decisions"]}
+    assert decisions["urgent"]["decision"] == "ship"
+    assert decisions["friendly"]["decision"] == "stop", "all that was planned is seen"
+    assert "no effect found" in decisions["friendly"]["reasons"][0]
+    anytime = next(
+        one
+        for one in metrics["sequential"]
+        if (one["arm"], one["metric"]) == ("urgent", "click_rate")
+    )
+    plain = row(metrics, "all", "urgent", "click_rate")
+    assert anytime["difference_ci"][0] < plain["difference_ci"][0]
+    assert anytime["difference"] == pytest.approx(plain["difference"])
+    best = [one for one in metrics["bayes"] if one["metric"] == "click_rate"]
+    assert sum(one["probability_best"] for one in best) == pytest.approx(1.0)
+    tested = {one["arm"] for one in metrics["interactions"] if one["p_value"] is not None}
+    assert "urgent" in tested
+    segments = [one for one in metrics["best"] if one["segment"] != "all"]
+    assert all("no sign that the effect differs" in one["reason"] for one in segments)
+
+
+def test_measure_opens_alone_ship_nothing(tables: Tables) -> None:
+    experiment = experiment_config(analysis={"primary_metric": "open_rate"})
+    assignment = run(tables, {"A": 4_000}, experiment)
+    engage(tables, opened="arm = 'urgent' and place % 2 = 0 or place % 5 = 0")
+
+    metrics: dict[str, Any] = measure(tables, assignment, experiment, simulated=True)
+
+    urgent = next(one for one in metrics["decisions"] if one["arm"] == "urgent")
+    assert urgent["decision"] == "continue"
+    assert "opens alone decide nothing" in urgent["reasons"][0]

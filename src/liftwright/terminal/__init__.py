@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from liftwright.terminal.analysis import show_analysis
 from liftwright.terminal.answers import (
     show_approval,
     show_checks,
@@ -17,16 +18,16 @@ from liftwright.terminal.answers import (
 )
 from liftwright.terminal.output import print_json, print_line
 from liftwright.terminal.progress import Progress
-from liftwright.terminal.results import show_comparison, show_evaluation
+from liftwright.terminal.results import show_evaluation
 from liftwright.terminal.runs import show_run, show_runs, show_status
 
 __all__ = [
     "Progress",
     "print_json",
     "print_line",
+    "show_analysis",
     "show_approval",
     "show_checks",
-    "show_comparison",
     "show_evaluation",
     "show_files",
     "show_grounded",

@@ -62,36 +62,6 @@ def print_comparisons(out: Console, metrics: Mapping[str, Json], *, only: str | 
         out.print(f"[bold red]SAMPLE-RATIO MISMATCH[/] (p = {in_words}): do not trust the lift")
 
 
-def show_comparison(document: Mapping[str, Json], *, json: bool) -> None:
-    """The result of `analyze`."""
-    if json:
-        print_json(document)
-        return
-    out = console()
-    table = Table("arm", title=f"{document['n']:,} units", title_justify="left")
-    arms = document["arms"]
-    assert isinstance(arms, list)  # noqa: S101 - written by the product
-    names = list(arms[0]["metrics"]) if arms else []
-    for name in ("n", *names):
-        table.add_column(name, justify="right")
-    for arm in arms:
-        values = (numbers.value(v["value"], v["kind"]) for v in arm["metrics"].values())
-        table.add_row(escape(arm["arm"]), f"{arm['n']:,}", *values)
-    out.print(table)
-    print_comparisons(out, document, only=None)
-    rows = document["comparisons"]
-    assert isinstance(rows, list)  # noqa: S101 - written by the product
-    for text in dict.fromkeys(
-        f"{r['arm']}, {r['metric']}: {w}" for r in rows for w in r["warnings"]
-    ):
-        out.print(f"[yellow]![/] {escape(text)}")
-    excluded = document.get("excluded")
-    if isinstance(excluded, dict):
-        for reason, count in excluded.items():
-            if count:
-                out.print(f"[yellow]![/] left out: {count:,} {reason.replace('_', ' ')}")
-
-
 def show_evaluation(found: Evaluation, *, json: bool) -> None:
     """How well a part did on labelled cases, and whether that is enough."""
     if json:

@@ -9,21 +9,51 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, cast, get_args
 
-from liftwright.agents.experimentation.results_file import (
+from liftwright.agents.experimentation.results_file import Results, read_results
+from liftwright.agents.experimentation.results_options import (
     Columns,
     Metric,
     parse_metric,
     parse_shares,
-    read_results,
 )
-from liftwright.comparison import MetricSpec, compare, to_json
+from liftwright.comparison import (
+    Comparison,
+    Contrasts,
+    MetricSpec,
+    Stopping,
+    bayes_rows,
+    compare,
+    decide_arms,
+    failed_checks,
+    interaction_rows,
+    name_winners,
+    row_json,
+    sequential_rows,
+    srm_json,
+    to_json,
+)
+from liftwright.domain import to_json as record_json
 from liftwright.errors import InputError
-from liftwright.stats import Correction
+from liftwright.stats import Correction, Srm, check_srm
+from liftwright.stats.bayes import thompson_shares
 from liftwright.tables import Tables, nearest
 from liftwright.wiring import make_engine
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from liftwright.comparison import Direction, Row
     from liftwright.domain import Json
+
+_ALLOCATION_CAVEATS = (
+    "for a later wave only: within a wave the shares stay as they are, or its lift is biased",
+    "compare arms within waves first, then over them with the wave as the segment",
+    "an arm that got few customers is known badly; a small share keeps it in view",
+)
+_EXPOSED_CAVEAT = (
+    "exposed units were not drawn at random: the rows hold only if exposure does not depend on the "
+    "arm; the comparison of all assigned units stands in `comparisons`"
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,9 +61,14 @@ class AnalyzeRequest:
     """What `liftwright analyze` was asked.
 
     Attributes:
-        metrics: `NAME`, `NAME:KIND` or `NAME=NUM/DEN:ratio` each.
+        metrics: `NAME`, `NAME:KIND` or `NAME=NUM/DEN:ratio` each; the first decides.
         covariates: `METRIC=COL` each.
         shares: `ARM=S` each; none is equal shares.
+        guardrails: metrics that no arm may harm.
+        lower: metrics of which less is better.
+        planned: units over all arms that were planned before the first look; None if no plan says.
+        minimum: units that an arm needs before anything but harm is decided.
+        bayes: whether posteriors and the shares of a next wave are wanted.
     """
 
     file: Path
@@ -47,6 +82,14 @@ class AnalyzeRequest:
     shares: tuple[str, ...] = ()
     alpha: float = 0.05
     correction: str = "holm"
+    exposed: str | None = None
+    time: str | None = None
+    covariate_time: str | None = None
+    guardrails: tuple[str, ...] = ()
+    lower: tuple[str, ...] = ()
+    planned: int | None = None
+    minimum: int = 0
+    bayes: bool = False
 
 
 def analyze_file(request: AnalyzeRequest) -> dict[str, Json]:
@@ -55,6 +98,152 @@ def analyze_file(request: AnalyzeRequest) -> dict[str, Json]:
     Raises:
         InputError: where an option or the file is wrong, naming what is allowed.
     """
+    metrics = _check_options(request)
+    shares = parse_shares(request.shares)
+    with tempfile.TemporaryDirectory(prefix="liftwright-") as temporary:
+        # One thread: the sums of floats are then the same at every run.
+        tables = Tables(make_engine(Path(temporary), threads=1))
+        with contextlib.closing(tables):
+            names = tables.open("results", request.file)
+            columns = Columns(
+                arm=request.arm,
+                unit=request.unit,
+                segment=request.segment,
+                count=request.count,
+                exposed=request.exposed,
+                time=request.time,
+                covariate_time=request.covariate_time,
+            )
+            found = read_results(tables, "results", names, columns, metrics)
+    return _document(request, found, _check_arms(request, shares, found.units))
+
+
+def _document(request: AnalyzeRequest, found: Results, shares: dict[str, float]) -> dict[str, Json]:
+    units = {arm: found.units.get(arm, 0) for arm in shares}
+    correction = cast("Correction", request.correction)
+    compared = partial(
+        compare, control=request.control, alpha=request.alpha, correction=correction, shares=shares
+    )
+    contrasts = Contrasts(
+        found.cells, found.metrics, request.control, tuple(units), request.alpha, correction
+    )
+    main = compared(found.cells, found.metrics, units=units)
+    sequential = sequential_rows(contrasts, _planned(request, shares))
+    interactions = interaction_rows(contrasts)
+    checks, failed = _checks(found, main, shares)
+    document = {
+        **to_json(main),
+        **checks,
+        "best": _winners(request, main, interactions, failed),
+        "sequential": _rows(sequential),
+        "decisions": _decisions(request, sequential, shares, failed),
+    }
+    if found.sizes:
+        document["interactions"] = _rows(interactions)
+    if found.adjusted:
+        means = [MetricSpec(name=name, kind="mean") for name in found.variance_reduction]
+        document["cuped"] = to_json(compared(found.adjusted, means, units=units))["comparisons"]
+        document["variance_reduction"] = dict(found.variance_reduction)
+    if found.caps:
+        means = [MetricSpec(name=name, kind="mean") for name in found.caps]
+        document["winsorised"] = to_json(compared(found.capped, means, units=units))["comparisons"]
+        document["winsorised_at"] = {name: list(caps) for name, caps in found.caps.items()}
+    if found.exposed is not None:
+        met = {arm: found.exposed_units.get(arm, 0) for arm in shares}
+        exposed = to_json(compared(found.exposed, found.metrics, units=met))
+        keys = ("n", "srm", "arms", "comparisons")
+        document["exposed"] = {**{key: exposed[key] for key in keys}, "caveat": _EXPOSED_CAVEAT}
+    if request.bayes:
+        rows = bayes_rows(contrasts)
+        document["bayes"] = _rows(rows)
+        document["allocation"] = _allocation(rows, found.metrics[0].name, failed)
+    document["excluded"] = dict(found.excluded)
+    return document
+
+
+def _rows(rows: Sequence[Row]) -> list[Json]:
+    return [row_json(row) for row in rows]
+
+
+def _checks(
+    found: Results, main: Comparison, shares: Mapping[str, float]
+) -> tuple[dict[str, Json], tuple[str, ...]]:
+    """The sample-ratio checks by segment and over time, and what of them stops the reading."""
+    parts: dict[str, dict[str, Srm]] = {
+        what: {name: check_srm(arms, shares) for name, arms in observed.items()}
+        for what, observed in (("segment", found.sizes), ("period", found.periods))
+    }
+    document: dict[str, Json] = {}
+    for key, what in (("srm_by_segment", "segment"), ("srm_over_time", "period")):
+        if parts[what]:
+            document[key] = {name: srm_json(check) for name, check in parts[what].items()}
+    failed = failed_checks(main.srm, parts)
+    document["srm_failed"] = list(failed)
+    return document, failed
+
+
+def _winners(
+    request: AnalyzeRequest, main: Comparison, interactions: Sequence[Row], failed: Sequence[str]
+) -> list[Json]:
+    found = []
+    names = list(dict.fromkeys(row.metric for row in main.comparisons))
+    for name in names:
+        verdicts = name_winners(
+            main.comparisons,
+            interactions,
+            name,
+            alpha=request.alpha,
+            failed=failed,
+            direction=_direction(request, name),
+        )
+        # Of the segments only the metric that decides is told; the rest is in the rows.
+        found += verdicts if name == names[0] else verdicts[:1]
+    return [record_json(verdict) for verdict in found]
+
+
+def _decisions(
+    request: AnalyzeRequest,
+    sequential: Sequence[Row],
+    shares: Mapping[str, float],
+    failed: Sequence[str],
+) -> list[Json]:
+    metric = parse_metric(request.metrics[0]).name
+    stopping = Stopping(
+        metric=metric,
+        direction=_direction(request, metric),
+        guardrails={name: _direction(request, name) for name in request.guardrails},
+        minimum=request.minimum,
+        planned=_planned(request, shares),
+    )
+    return [record_json(one) for one in decide_arms(sequential, stopping, failed=failed)]
+
+
+def _allocation(rows: Sequence[Row], metric: str, failed: Sequence[str]) -> Json:
+    """Shares of a next wave by Thompson sampling; none where the arms cannot be trusted."""
+    best = {
+        row.arm: float(row.more["probability_best"])
+        for row in rows
+        if row.metric == metric and row.more["probability_best"] is not None
+    }
+    shares: Json = None
+    if best and not failed:
+        shares = dict(thompson_shares(best))
+    return {"metric": metric, "shares": shares, "caveats": list(_ALLOCATION_CAVEATS)}
+
+
+def _planned(request: AnalyzeRequest, shares: Mapping[str, float]) -> dict[str, float] | None:
+    """By arm, the planned units of it and the control."""
+    if request.planned is None:
+        return None
+    control = shares[request.control]
+    return {arm: request.planned * (share + control) for arm, share in shares.items()}
+
+
+def _direction(request: AnalyzeRequest, metric: str) -> Direction:
+    return "lower" if metric in request.lower else "higher"
+
+
+def _check_options(request: AnalyzeRequest) -> list[Metric]:
     corrections = get_args(Correction)
     if request.correction not in corrections:
         raise InputError(
@@ -62,41 +251,26 @@ def analyze_file(request: AnalyzeRequest) -> dict[str, Json]:
         )
     if not 0 < request.alpha < 1:
         raise InputError(f"--alpha: found {request.alpha:g}, allowed: above 0 and below 1")
-    shares = parse_shares(request.shares)
+    if request.planned is not None and request.planned < 1:
+        raise InputError(f"--planned: found {request.planned}, allowed: 1 or more units")
+    if request.minimum < 0:
+        raise InputError(f"--minimum: found {request.minimum}, allowed: 0 or more units")
+    if not request.metrics:
+        raise InputError("--metric: none given; at least one is needed")
+    if request.covariate_time is not None and not request.covariates:
+        raise InputError("--covariate-time: there is no --covariate")
     metrics = _with_covariates([parse_metric(text) for text in request.metrics], request.covariates)
-    with tempfile.TemporaryDirectory(prefix="liftwright-") as temporary:
-        # One thread: the sums of floats are then the same at every run.
-        tables = Tables(make_engine(Path(temporary), threads=1))
-        with contextlib.closing(tables):
-            names = tables.open("results", request.file)
-            found = read_results(
-                tables,
-                "results",
-                names,
-                Columns(
-                    arm=request.arm,
-                    unit=request.unit,
-                    segment=request.segment,
-                    count=request.count,
-                ),
-                metrics,
-            )
-    _check_arms(request, shares, tuple(found.units))
-    compared = partial(
-        compare,
-        control=request.control,
-        units={request.control: found.units[request.control], **found.units},
-        alpha=request.alpha,
-        correction=cast("Correction", request.correction),
-        shares=shares,
-    )
-    document = to_json(compared(found.cells, found.metrics))
-    if found.adjusted:
-        means = [MetricSpec(name=name, kind="mean") for name in found.variance_reduction]
-        document["cuped"] = to_json(compared(found.adjusted, means))["comparisons"]
-        document["variance_reduction"] = dict(found.variance_reduction)
-    document["excluded"] = dict(found.excluded)
-    return document
+    _check_roles(request, [metric.name for metric in metrics])
+    return metrics
+
+
+def _check_roles(request: AnalyzeRequest, names: list[str]) -> None:
+    for option, given in (("--guardrail", request.guardrails), ("--lower", request.lower)):
+        for name in given:
+            if name not in names:
+                raise InputError(f"{option} {name!r}: no such metric{nearest(name, names)}")
+    if names[0] in request.guardrails:
+        raise InputError(f"--guardrail {names[0]!r}: the first metric decides; name another")
 
 
 def _with_covariates(metrics: list[Metric], texts: tuple[str, ...]) -> list[Metric]:
@@ -115,14 +289,24 @@ def _with_covariates(metrics: list[Metric], texts: tuple[str, ...]) -> list[Metr
 
 
 def _check_arms(
-    request: AnalyzeRequest, shares: dict[str, float] | None, arms: tuple[str, ...]
-) -> None:
-    if request.control not in arms:
-        hint = nearest(request.control, arms) or f"; the arms are: {', '.join(arms)}"
+    request: AnalyzeRequest, shares: dict[str, float] | None, units: Mapping[str, int]
+) -> dict[str, float]:
+    """The intended share of each arm, the control first.
+
+    An arm that has a share and no unit is an empty arm where all arms of the file have theirs;
+    where one of them has none, it is a name that was mistyped.
+    """
+    if request.control not in units:
+        hint = nearest(request.control, tuple(units)) or f"; the arms are: {', '.join(units)}"
         raise InputError(f"--control {request.control!r}: no such arm in the file{hint}")
+    missing = [arm for arm in units if shares is not None and arm not in shares]
     for arm in shares or {}:
-        if arm not in arms:
-            raise InputError(f"--share {arm!r}: no such arm in the file{nearest(arm, arms)}")
-    missing = [arm for arm in arms if shares is not None and arm not in shares]
+        if arm not in units and missing:
+            raise InputError(f"--share {arm!r}: no such arm in the file{nearest(arm, missing)}")
     if missing:
         raise InputError(f"--share: the share of {missing[0]!r} is missing")
+    given = shares or dict.fromkeys(units, 1 / len(units))
+    return {
+        request.control: given[request.control],
+        **{arm: given[arm] for arm in (*units, *given)},
+    }

@@ -16,6 +16,7 @@ from liftwright.agents.experimentation.arms import (
     exact_counts,
 )
 from liftwright.agents.experimentation.balance import Balance
+from liftwright.agents.experimentation.counting import CellCounts, count_engagement
 from liftwright.agents.experimentation.course import course_of
 from liftwright.agents.experimentation.eligibility import Eligible, choose_eligible
 from liftwright.agents.experimentation.expecting import (
@@ -27,13 +28,7 @@ from liftwright.agents.experimentation.expecting import (
     plan_power,
     sentences,
 )
-from liftwright.agents.experimentation.measuring import (
-    CellCounts,
-    LiftRow,
-    count_engagement,
-    lift_rows,
-    measure,
-)
+from liftwright.agents.experimentation.measuring import LiftRow, lift_rows, measure
 
 __all__ = [
     "OVERALL",

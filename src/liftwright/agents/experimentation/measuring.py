@@ -4,16 +4,34 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, cast
 
 from liftwright import comparison, log
 from liftwright.agents.experimentation.arms import AGENT
+from liftwright.agents.experimentation.counting import (
+    CellCounts,
+    cells_of_counts,
+    count_engagement,
+)
 from liftwright.agents.experimentation.power import detectable, power_warning
-from liftwright.comparison import OVERALL, Cell, MetricSpec
+from liftwright.comparison import (
+    OVERALL,
+    Cell,
+    Contrasts,
+    MetricSpec,
+    Stopping,
+    Verdict,
+    bayes_rows,
+    decide_arms,
+    failed_checks,
+    interaction_rows,
+    name_winners,
+    sequential_rows,
+)
 from liftwright.domain import CONTROL, METRICS, to_json
 from liftwright.errors import NoExperiment
-from liftwright.stats import TestType, check_srm
+from liftwright.stats import Srm, TestType, check_srm
 from liftwright.tables import identifier
 
 if TYPE_CHECKING:
@@ -25,7 +43,6 @@ if TYPE_CHECKING:
     from liftwright.settings import Analysis, Experiment
     from liftwright.tables import Tables
 
-_EVENTS = {"open_rate": "opened", "click_rate": "clicked", "conversion_rate": "converted"}
 # The pooled z-test of two rates is the chi-square test: z squared is chi-square.
 _TESTS: dict[str, TestType] = {
     "auto": "auto",
@@ -34,22 +51,9 @@ _TESTS: dict[str, TestType] = {
     "fisher_exact": "fisher",
     "t_test": "welch",
 }
+_OPENS_ALONE = "opens alone decide nothing: machines open mail; look at clicks or conversions"
+_NOT_MEASURED = "the primary metric was not measured"
 _STEPS = ("delivered", "opened", "clicked", "converted")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CellCounts:
-    """What came of one arm in one segment; events and revenue are of delivered messages."""
-
-    segment: str
-    arm: str
-    assigned: int
-    delivered: int
-    opened: int
-    clicked: int
-    converted: int
-    revenue: float
-    revenue_sq: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,9 +101,22 @@ def measure(  # noqa: PLR0913 - where, what was meant, how to judge, and two fac
     metrics = [name for name in METRICS if name not in absent]
     design = assignment.design
     analysis = experiment.analysis
-    compared = _compare(counts, metrics, design, analysis)
+    cells, specs = cells_of_counts(counts, metrics)
+    expected = _expected(counts, design)
+    compared = _compare(counts, cells, specs, expected, analysis)
     document = comparison.to_json(compared)
     by_segment = _srm_by_segment(counts, design)
+    failed = failed_checks(compared.srm, {"segment": by_segment})
+    further = Contrasts(
+        cells,
+        specs,
+        CONTROL,
+        tuple(arm.arm for arm in compared.arms),
+        analysis.alpha,
+        analysis.correction,
+    )
+    planned = {arm: size + expected[CONTROL] for arm, size in expected.items()}
+    sequential, interactions = sequential_rows(further, planned), interaction_rows(further)
     power = _power(compared, analysis)
     rows = cast("list[dict[str, Json]]", document["comparisons"])
     result: dict[str, Json] = {
@@ -107,8 +124,13 @@ def measure(  # noqa: PLR0913 - where, what was meant, how to judge, and two fac
         "comparisons": [row for row in rows if _exists(row, design)],
         "simulated": simulated,
         "primary_metric": analysis.primary_metric,
-        "srm_by_segment": by_segment,
-        "best": _best_arms(compared, design, by_segment, analysis),
+        "srm_by_segment": to_json(by_segment),
+        "srm_failed": list(failed),
+        "best": _best_arms(compared, interactions, design, analysis, failed),
+        "sequential": _shown(sequential, design),
+        "interactions": _shown(interactions, design),
+        "bayes": _shown(bayes_rows(further), design),
+        "decisions": to_json(decide_arms(sequential, _stopping(analysis, planned), failed=failed)),
         "balance": _balance(assignment, counts),
         "power": power,
         "daily": _daily(tables, engagement, [arm.name for arm in design.arms]),
@@ -118,35 +140,6 @@ def measure(  # noqa: PLR0913 - where, what was meant, how to judge, and two fac
         log.event("measurement_warned", agent=AGENT, level="warning", warning=warning)
     log.event("experiment_measured", agent=AGENT, n=compared.n, srm_ok=compared.srm.ok)
     return result
-
-
-def count_engagement(tables: Tables, engagement: str = "engagement") -> tuple[CellCounts, ...]:
-    """The counts of every segment and arm, in one pass, in order of segment and arm."""
-    rows = tables.rows(tables.sql("measure_counts", engagement=identifier(engagement)))
-    return tuple(
-        CellCounts(
-            segment=str(segment),
-            arm=str(arm),
-            assigned=_whole(assigned),
-            delivered=_whole(delivered),
-            opened=_whole(opened),
-            clicked=_whole(clicked),
-            converted=_whole(converted),
-            revenue=_real(revenue),
-            revenue_sq=_real(revenue_sq),
-        )
-        for (
-            segment,
-            arm,
-            assigned,
-            delivered,
-            opened,
-            clicked,
-            converted,
-            revenue,
-            revenue_sq,
-        ) in sorted(rows, key=lambda row: (str(row[0]), str(row[1])))
-    )
 
 
 def lift_rows(metrics: Mapping[str, Json], *, segment: str = OVERALL) -> tuple[LiftRow, ...]:
@@ -173,27 +166,29 @@ def lift_rows(metrics: Mapping[str, Json], *, segment: str = OVERALL) -> tuple[L
     return tuple(found)
 
 
-def _compare(
-    counts: Iterable[CellCounts],
-    metrics: Sequence[str],
-    design: Design,
-    analysis: Analysis,
-) -> Comparison:
-    units: dict[str, int] = {arm.name: 0 for arm in design.arms}
-    cells = []
-    for count in counts:
-        units[count.arm] = units.get(count.arm, 0) + count.delivered
-        cells += [_cell(count, metric) for metric in metrics if count.delivered]
-    expected: dict[str, float] = dict.fromkeys(units, 0.0)
+def _expected(counts: Iterable[CellCounts], design: Design) -> dict[str, float]:
+    """The customers that each arm was meant to have."""
+    arms = [*(arm.name for arm in design.arms), *(count.arm for count in counts)]
+    expected: dict[str, float] = dict.fromkeys(arms, 0.0)
     for segment, shares in design.shares.items():
         for arm, share in shares.items():
             expected[arm] += share * design.sizes[segment]
+    return expected
+
+
+def _compare(
+    counts: Iterable[CellCounts],
+    cells: Sequence[Cell],
+    metrics: Sequence[MetricSpec],
+    expected: Mapping[str, float],
+    analysis: Analysis,
+) -> Comparison:
+    units = dict.fromkeys(expected, 0)
+    for count in counts:
+        units[count.arm] += count.delivered
     return comparison.compare(
         cells,
-        [
-            MetricSpec(name=metric, kind="binary" if metric in _EVENTS else "mean")
-            for metric in metrics
-        ],
+        metrics,
         CONTROL,
         units=units,
         alpha=analysis.alpha,
@@ -203,23 +198,19 @@ def _compare(
     )
 
 
-def _cell(count: CellCounts, metric: str) -> Cell:
-    if metric in _EVENTS:
-        return Cell(
-            segment=count.segment,
-            arm=count.arm,
-            metric=metric,
-            n=count.delivered,
-            events=int(getattr(count, _EVENTS[metric])),
-        )
-    return Cell(
-        segment=count.segment,
-        arm=count.arm,
-        metric=metric,
-        n=count.delivered,
-        total=count.revenue,
-        total_sq=count.revenue_sq,
+def _stopping(analysis: Analysis, planned: Mapping[str, float]) -> Stopping:
+    return Stopping(
+        metric=analysis.primary_metric,
+        guardrails=dict.fromkeys(analysis.guardrail_metrics, "higher"),
+        planned=planned,
+        undecided=_OPENS_ALONE if analysis.primary_metric == "open_rate" else None,
     )
+
+
+def _shown(rows: Iterable[Row], design: Design) -> list[Json]:
+    """The rows of the arms that were there."""
+    there = {CONTROL, *(arm for arms in design.cells.values() for arm in arms)}
+    return [comparison.row_json(row) for row in rows if row.arm in there]
 
 
 def _exists(row: Mapping[str, Json], design: Design) -> bool:
@@ -230,53 +221,40 @@ def _exists(row: Mapping[str, Json], design: Design) -> bool:
     return arm in design.cells.get(segment, {})
 
 
-def _srm_by_segment(counts: Iterable[CellCounts], design: Design) -> dict[str, Json]:
+def _srm_by_segment(counts: Iterable[CellCounts], design: Design) -> dict[str, Srm]:
     observed: dict[str, dict[str, int]] = defaultdict(dict)
     for count in counts:
         observed[count.segment][count.arm] = count.delivered
     return {
-        segment: to_json(check_srm(observed[segment], design.shares[segment]))
-        for segment in design.compared
+        segment: check_srm(observed[segment], design.shares[segment]) for segment in design.compared
     }
 
 
 def _best_arms(
     compared: Comparison,
+    interactions: Sequence[Row],
     design: Design,
-    srm_by_segment: Mapping[str, Json],
     analysis: Analysis,
+    failed: Sequence[str],
 ) -> list[Json]:
-    """Per segment, and over all, the arm that won on the primary metric; None and why, if none."""
-    found: list[Json] = []
-    for segment in (OVERALL, *design.compared):
-        rows = [
-            row
-            for row in compared.comparisons
-            if row.segment == segment and row.metric == analysis.primary_metric
-        ]
-        srm = cast("Mapping[str, Json]", srm_by_segment.get(segment, {"ok": True}))
-        trusted = compared.srm.ok and bool(srm["ok"])
-        best, reason = _best(rows, analysis, trusted=trusted)
-        found.append(
-            {
-                "segment": segment,
-                "metric": analysis.primary_metric,
-                "arm": best.arm if best else None,
-                "lift": best.estimate.lift if best else None,
-                "reason": reason,
-            }
+    """Over all, and per segment, the arm that won on the primary metric; None and why, if none."""
+    found = {
+        verdict.segment: verdict
+        for verdict in name_winners(
+            compared.comparisons,
+            interactions,
+            analysis.primary_metric,
+            alpha=analysis.alpha,
+            failed=failed,
         )
-    return found
-
-
-def _best(rows: Iterable[Row], analysis: Analysis, *, trusted: bool) -> tuple[Row | None, str]:
-    if not trusted:
-        return None, "sample-ratio mismatch: the arms do not have the sizes that were meant"
-    winners = [row for row in rows if row.significant and (row.estimate.difference or 0.0) > 0]
-    if not winners:
-        return None, f"no arm is better than control at an adjusted p below {analysis.alpha:g}"
-    best = max(winners, key=lambda row: row.estimate.difference or 0.0)
-    return best, f"adjusted p {best.p_adjusted:.3g}, below {analysis.alpha:g}"
+    }
+    nothing = Verdict(
+        segment=OVERALL, metric=analysis.primary_metric, arm=None, lift=None, reason=_NOT_MEASURED
+    )
+    return [
+        to_json(found.get(segment, replace(nothing, segment=segment)))
+        for segment in (OVERALL, *design.compared)
+    ]
 
 
 def _balance(assignment: Assignment, counts: Iterable[CellCounts]) -> dict[str, Json]:

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 SIMULATED = "SIMULATED"
 _COMPOSER = "grounded-composer"
 _NOTABLE_LIFT = 0.10
+_ALIKE = "no sign that the effect differs"
 _GOOD_PASS_RATE = 0.90
 _AGENTS = {
     "segmentation": ("segment",),
@@ -92,11 +93,12 @@ def verdict(run: RunFiles) -> str:
     results = run.results
     metric = metric_name(results.primary_metric)
     rows = results.overall(results.primary_metric)
-    if results.srm.ok is not True:
+    if not results.trusted:
+        where = listed(results.srm_failed) or "overall"
         return (
             "No winner is named: the arms do not have the sizes that were designed "
-            f"(sample-ratio mismatch, p {_p(results.srm.p_value)}), so no difference can be "
-            "trusted."
+            f"(sample-ratio mismatch: {plain(where)}; p {_p(results.srm.p_value)} overall), so no "
+            "difference can be trusted."
         )
     best = results.winner()
     if best is not None and best.arm is not None:
@@ -121,7 +123,7 @@ def advice(run: RunFiles) -> str:
     """What follows for the one who decides."""
     results = run.results
     best = results.winner()
-    if results.srm.ok is not True:
+    if not results.trusted:
         return (
             "Find out why messages are missing or doubled (delivery, logging, joins), correct it, "
             "and measure again. Do not act on the lifts below."
@@ -177,7 +179,7 @@ def _pass_rate(run: RunFiles) -> tuple[str, str]:
 
 def _lift(run: RunFiles) -> tuple[str, str]:
     rows = [row for row in run.results.overall() if row.lift is not None]
-    sure = [row for row in rows if row.significant and run.results.srm.ok is True]
+    sure = [row for row in rows if row.significant and run.results.trusted]
     if not rows:
         return "not estimable", _met(met=False)
     best = max(sure or rows, key=lambda row: row.lift or 0.0)
@@ -234,7 +236,7 @@ def _sentence(row: Row, results: Results) -> str:
 
 
 def _other_metrics(results: Results) -> str | None:
-    if results.srm.ok is not True:
+    if not results.trusted:
         return None
     rows = [row for row in results.overall() if row.metric != results.primary_metric]
     sure = [row for row in rows if row.significant]
@@ -248,7 +250,7 @@ def _other_metrics(results: Results) -> str | None:
 
 
 def _segments(results: Results) -> str | None:
-    if results.srm.ok is not True:
+    if not results.trusted:
         return None
     named = [one for one in results.best if one.segment in results.segments]
     won = [f"'{one.arm}' in {one.segment} ({signed(one.lift)})" for one in named if one.arm]
@@ -256,6 +258,9 @@ def _segments(results: Results) -> str | None:
         return None
     if won:
         return plain(f"By segment, better than control: {listed(won)}.")
+    alike = next((one.reason for one in named if one.reason.startswith(_ALIKE)), None)
+    if alike:
+        return plain(f"No segment is told apart: {alike}.")
     return plain(
         f"In none of the {len(named)} segments by itself is an arm significantly better than "
         "control."

@@ -195,10 +195,11 @@ def ratio_check(run: RunFiles) -> Words:
     results = run.results
     srm = results.srm
     state = {True: "passed", False: "FAILED", None: "could not be made"}[srm.ok]
+    state += f" but for {listed(results.srm_failed)}" if srm.ok and results.srm_failed else ""
     told = f"The sample-ratio check {state} (p = {p_value(srm.p_value)})."
     meaning = (
         "The arms have the sizes that were designed, within what chance allows."
-        if srm.ok
+        if results.trusted
         else "The lifts in this report cannot be trusted, and no winner is named."
     )
     arms = list(dict.fromkeys([*srm.expected, *srm.observed]))
@@ -208,7 +209,7 @@ def ratio_check(run: RunFiles) -> Words:
     failed = [name for name, found in results.srm_by_segment.items() if found.ok is False]
     first = plain(f"{told} {meaning}")
     return joined(
-        first if srm.ok else callout(f"**{first}**"),
+        first if results.trusted else callout(f"**{first}**"),
         table(("Arm", ">Expected", ">Delivered"), rows),
         plain(f"It fails in these segments by themselves: {listed(failed)}.") if failed else None,
     )

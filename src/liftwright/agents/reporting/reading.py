@@ -120,6 +120,7 @@ class Results:
     rows: tuple[Row, ...]
     srm: SrmCheck
     srm_by_segment: Mapping[str, SrmCheck]
+    srm_failed: tuple[str, ...]
     best: tuple[Best, ...]
     power: tuple[PowerRow, ...]
     arm_sizes: Mapping[str, int]
@@ -142,6 +143,11 @@ class Results:
     def segments(self) -> tuple[str, ...]:
         """The segments that were compared, in order."""
         return tuple(dict.fromkeys(row.segment for row in self.rows if row.segment != OVERALL))
+
+    @property
+    def trusted(self) -> bool:
+        """Whether every sample-ratio check passed: overall, in the segments and over time."""
+        return self.srm.ok is True and not self.srm_failed
 
     def overall(self, metric: str | None = None) -> tuple[Row, ...]:
         """The rows over all segments, of one metric or of all."""
@@ -310,6 +316,7 @@ def read_results(metrics: Values) -> Results:
         rows=rows,
         srm=_record(SrmCheck, srm),
         srm_by_segment={name: _record(SrmCheck, item) for name, item in by_segment.items()},
+        srm_failed=_texts(metrics.get("srm_failed")),
         best=tuple(_record(Best, item) for item in _items(metrics.get("best"))),
         power=tuple(_record(PowerRow, item) for item in _items(metrics.get("power"))),
         arm_sizes={

@@ -1,0 +1,257 @@
+"""What `analyze` prints for a person."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, cast
+
+from rich import box
+from rich.markup import escape
+from rich.table import Table
+
+from liftwright.terminal import numbers
+from liftwright.terminal.output import console, print_json
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from rich.console import Console
+
+    from liftwright.domain import Json
+
+    Entry = Mapping[str, Any]
+
+# More rows than a screen or two are for a program to read.
+_MOST_ROWS = 60
+_SENSITIVITY = {
+    "cuped": "CUPED",
+    "winsorised": "winsorised",
+    "sequential": "any time",
+    "exposed": "exposed",
+}
+
+
+def show_analysis(document: Mapping[str, Json], *, json: bool) -> None:
+    """The result of `analyze`: verdicts last, beside the prompt."""
+    if json:
+        print_json(document)
+        return
+    out = console()
+    level = 1 - numbers.as_number(document["alpha"])
+    _print_arms(out, document)
+    rows = _entries(document["comparisons"])
+    overall = [row for row in rows if row["segment"] == "all"]
+    _print_rows(out, overall, f"Against {escape(str(document['control']))}")
+    segments = [row for row in rows if row["segment"] != "all"]
+    if len(segments) > _MOST_ROWS:
+        out.print(f"{len(segments):,} rows of segments are in the output of --json\n")
+    elif segments:
+        _print_rows(out, segments, "By segment (exploratory)")
+    _print_sensitivity(out, document)
+    _print_interactions(out, document)
+    _print_posteriors(out, document)
+    out.print(
+        f"\n[dim]Intervals at {level:.0%}, not adjusted; p adjusted ({document['correction']}) "
+        "below the raw one; 'any time' holds at every look.[/]\n"
+    )
+    _print_verdicts(out, document)
+    _print_warnings(out, document, rows)
+
+
+def _print_arms(out: Console, document: Mapping[str, Json]) -> None:
+    arms = _entries(document["arms"])
+    srm = cast("Entry", document["srm"])
+    table = _table(f"{document['n']:,} units")
+    table.add_column("arm", overflow="fold")
+    for name in ("units", "expected", *(arms[0]["metrics"] if arms else ())):
+        table.add_column(escape(str(name)), justify="right")
+    for arm in arms:
+        values = (numbers.value(v["value"], v["kind"]) for v in arm["metrics"].values())
+        expected = srm["expected"].get(arm["arm"], 0.0)
+        table.add_row(escape(arm["arm"]), f"{arm['n']:,}", f"{expected:,.1f}", *values)
+    out.print(table)
+
+
+def _print_rows(out: Console, rows: Sequence[Entry], title: str) -> None:
+    by_segment = any(row["segment"] != "all" for row in rows)
+    table = _table(title)
+    table.add_column("segment\narm\nmetric" if by_segment else "arm\nmetric", overflow="fold")
+    for name in ("value\ncontrol", "difference\ninterval", "lift\ninterval", "p\nadjusted"):
+        table.add_column(name, justify="right", no_wrap=True)
+    table.add_column("sign.", no_wrap=True)
+    for row in rows:
+        kind = row["kind"]
+        name = f"{row['arm']}\n{row['metric']}"
+        table.add_row(
+            escape(f"{row['segment']}\n{name}" if by_segment else name),
+            f"{numbers.value(row['treatment'], kind)}\n{numbers.value(row['control'], kind)}",
+            f"{_difference(row['difference'], kind)}\n{_ends(row['difference_ci'], kind)}",
+            f"{numbers.percent(row['lift'])}\n{numbers.interval(row['lift_ci'])}",
+            f"{_p(row['p_value'])}\n{_p(row['p_adjusted'])}",
+            "[green]yes[/]" if row["significant"] else "no",
+        )
+    out.print(table)
+
+
+def _print_sensitivity(out: Console, document: Mapping[str, Json]) -> None:
+    """The other estimators beside each other, of all units."""
+    found: list[tuple[str, Entry]] = []
+    for key, name in _SENSITIVITY.items():
+        rows = document.get(key)
+        if isinstance(rows, dict):
+            rows = rows["comparisons"]
+        found += [(name, row) for row in _entries(rows) if row["segment"] == "all"]
+    if not found or len(found) > _MOST_ROWS:
+        return
+    table = _table("Other estimates")
+    table.add_column("arm\nestimate, metric", overflow="fold")
+    for name in ("difference\ninterval", "lift\ninterval", "p adj."):
+        table.add_column(name, justify="right", no_wrap=True)
+    for name, row in found:
+        kind = row["kind"]
+        table.add_row(
+            escape(f"{row['arm']}\n{name}, {row['metric']}"),
+            f"{_difference(row['difference'], kind)}\n{_ends(row['difference_ci'], kind)}",
+            f"{numbers.percent(row['lift'])}\n{numbers.interval(row['lift_ci'])}",
+            _p(row["p_adjusted"]),
+        )
+    out.print(table)
+    reduction = document.get("variance_reduction")
+    if isinstance(reduction, dict):
+        told = ", ".join(f"{name} {numbers.as_number(r):.0%}" for name, r in reduction.items())
+        out.print(f"CUPED takes away of the variance: {escape(told)}")
+    exposed = document.get("exposed")
+    if isinstance(exposed, dict):
+        units = ", ".join(f"{arm['arm']} {arm['n']:,}" for arm in _entries(exposed["arms"]))
+        srm = cast("Entry", exposed["srm"])
+        state = "as designed" if srm["ok"] else "[bold red]NOT as designed[/]"
+        out.print(f"exposed: {escape(units)}; their ratio is {state} (p = {_p(srm['p_value'])})")
+
+
+def _print_interactions(out: Console, document: Mapping[str, Json]) -> None:
+    rows = _entries(document.get("interactions"))
+    if not rows or len(rows) > _MOST_ROWS:
+        return
+    table = _table("Does the effect differ between segments?")
+    for name in ("arm", "metric", "test"):
+        table.add_column(name, overflow="fold")
+    for name in ("segments", "p", "p adj."):
+        table.add_column(name, justify="right", no_wrap=True)
+    table.add_column("differs", no_wrap=True)
+    for row in rows:
+        table.add_row(
+            escape(row["arm"]),
+            escape(row["metric"]),
+            row["test"] or "–",
+            str(row["segments_compared"]),
+            _p(row["p_value"]),
+            _p(row["p_adjusted"]),
+            "[green]yes[/]" if row["significant"] else "no sign",
+        )
+    out.print(table)
+
+
+def _print_posteriors(out: Console, document: Mapping[str, Json]) -> None:
+    rows = _entries(document.get("bayes"))
+    if not rows:
+        return
+    table = _table("Posterior")
+    for name in ("arm", "metric"):
+        table.add_column(name, overflow="fold")
+    for name in ("best", "better than control", "expected loss"):
+        table.add_column(name, justify="right")
+    for row in rows:
+        loss = row["expected_loss"]
+        table.add_row(
+            escape(row["arm"]),
+            escape(row["metric"]),
+            _share(row["probability_best"]),
+            _share(row["probability_better"]),
+            "–" if loss is None else _difference(loss, row["kind"]).lstrip("+"),
+        )
+    out.print(table)
+    allocation = cast("Entry", document["allocation"])
+    if allocation["shares"]:
+        told = ", ".join(f"{arm} {share:.1%}" for arm, share in allocation["shares"].items())
+        out.print(
+            f"Thompson shares of a next wave, by {escape(allocation['metric'])}: {escape(told)}"
+        )
+        for caveat in allocation["caveats"]:
+            out.print(f"  [dim]{escape(caveat)}[/]")
+
+
+def _print_verdicts(out: Console, document: Mapping[str, Json]) -> None:
+    srm = cast("Entry", document["srm"])
+    failed = cast("Sequence[str]", document["srm_failed"])
+    if failed:
+        out.print(
+            f"[bold red]SAMPLE-RATIO MISMATCH[/] ({escape(', '.join(failed))}; p = "
+            f"{_p(srm['p_value'])} overall): do not trust the lift; no winner is named"
+        )
+    else:
+        out.print(f"sample ratio as designed (p = {_p(srm['p_value'])})")
+    for best in _entries(document["best"]):
+        if best["segment"] != "all" and best["arm"] is None:
+            continue
+        where = "" if best["segment"] == "all" else f" in {best['segment']}"
+        named = f"best is {best['arm']}" if best["arm"] else "no winner"
+        out.print(escape(f"{best['metric']}{where}: {named} ({best['reason']})"))
+    colours = {"ship": "green", "stop": "red", "continue": "yellow"}
+    for one in _entries(document["decisions"]):
+        choice = one["decision"]
+        reasons = "; ".join(one["reasons"])
+        out.print(f"[{colours[choice]}]{choice}[/] {escape(one['arm'])}: {escape(reasons)}")
+
+
+def _print_warnings(out: Console, document: Mapping[str, Json], rows: Sequence[Entry]) -> None:
+    told: dict[str, list[str]] = {}
+    for row in rows:
+        for warning in row["warnings"]:
+            where = "" if row["segment"] == "all" else f" in {row['segment']}"
+            told.setdefault(warning, []).append(f"{row['arm']}, {row['metric']}{where}")
+    for warning, places in told.items():
+        shown = "; ".join(places[:3])
+        more = f"; and {len(places) - 3:,} more" if len(places) > 3 else ""  # noqa: PLR2004 - as shown
+        out.print(f"[yellow]![/] {escape(warning)} ({escape(shown)}{more})")
+    excluded = document.get("excluded")
+    for reason, count in (excluded if isinstance(excluded, dict) else {}).items():
+        if count:
+            out.print(f"[yellow]![/] left out: {count:,} {reason.replace('_', ' ')}")
+
+
+def _table(title: str) -> Table:
+    return Table(
+        title=f"\n{title}",
+        title_justify="left",
+        box=box.SIMPLE_HEAD,
+        padding=(0, 1, 0, 0),
+        pad_edge=False,
+        show_edge=False,
+    )
+
+
+def _entries(value: object) -> Sequence[Entry]:
+    return cast("Sequence[Entry]", value) if isinstance(value, list) else ()
+
+
+def _difference(value: float | None, kind: str) -> str:
+    """A difference with its sign; of rates in percentage points."""
+    if value is None:
+        return "–"
+    return f"{100 * value:+.2f} pts" if kind == "binary" else f"{value:+,.4g}"
+
+
+def _ends(ends: Iterable[float] | None, kind: str) -> str:
+    if ends is None:
+        return "–"
+    low, high = ends
+    if kind == "binary":
+        return f"{100 * low:+.2f} to {100 * high:+.2f}"
+    return f"{low:+,.4g} to {high:+,.4g}"
+
+
+def _share(value: float | None) -> str:
+    return "–" if value is None else f"{value:.1%}"
+
+
+def _p(value: float | None) -> str:
+    return "–" if value is None else f"{value:.3g}"
