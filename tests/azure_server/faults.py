@@ -63,7 +63,10 @@ class Script:
         self._routes: list[tuple[str, Iterator[Fault | None]]] = []
 
     def add(self, route_prefix: str, faults: Iterable[Fault | None]) -> None:
-        """Requests under the prefix meet these faults, one each; None answers as usual."""
+        """Requests under the prefix meet these faults, one each; None answers as usual.
+
+        A prefix that begins with `*` is the end of a path.
+        """
         with self._lock:
             self._routes.append((route_prefix, iter(faults)))
 
@@ -71,7 +74,8 @@ class Script:
         """What the request under way meets; None where all is well."""
         with self._lock:
             for prefix, faults in self._routes:
-                if path.startswith(prefix):
+                ends = prefix.startswith("*") and path.endswith(prefix[1:])
+                if ends or path.startswith(prefix):
                     for fault in faults:
                         return fault
         return None
