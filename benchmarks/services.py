@@ -1,0 +1,166 @@
+"""What a run on slow services takes, against the least that its calls can take.
+
+    python benchmarks/services.py [--model 5] [--service 1] [--rounds 1] [--workers 4 8]
+
+The contract server on this machine stands for Azure: the model answers after `--model` seconds,
+search and Content Safety after `--service`. Told is the whole run up to its report, models warm.
+
+The ideal is a lower bound that no order of calls can beat: all calls of the run packed without a
+gap on the workers (sum of latencies / workers), or the longest chain of calls that wait for one
+another (a search, a draft, a part), whichever is more. Nothing else is in it: no segmentation, no
+grounding, no experiment.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import itertools
+import json
+import os
+import statistics
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import yaml
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
+
+import campaign
+import metered_writer
+from acceptance_samples import draft_for
+from azure_server.faults import Fault
+from azure_server.openai import KEY as OPENAI_KEY
+from azure_server.openai import OpenAIService
+from azure_server.safety import KEY as SAFETY_KEY
+from azure_server.safety import SafetyService
+from azure_server.search import KEY as SEARCH_KEY
+from azure_server.search import SearchService
+from azure_server.server import AzureServer
+from azure_server.tls import certificates
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+BOUND = 1.2
+MODEL, SEARCH, SAFETY = "/openai/", "*/docs/search.post.search", "/contentsafety/"
+KEYS = {
+    "AZURE_OPENAI_API_KEY": OPENAI_KEY,
+    "AZURE_SEARCH_API_KEY": SEARCH_KEY,
+    "AZURE_CONTENT_SAFETY_API_KEY": SAFETY_KEY,
+}
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Round:
+    """One run: its seconds, those of its stages, and how many calls it made."""
+
+    seconds: float
+    stages: Mapping[str, float]
+    drafts: int
+    searches: int
+    parts: int
+
+    def ideal(self, workers: int, model: float, service: float) -> float:
+        """The least seconds that these calls can take."""
+        packed = (self.drafts * model + (self.searches + self.parts) * service) / workers
+        return max(packed, service + model + service)
+
+
+def main() -> None:
+    """Run the rounds and print medians and ratios."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--model", type=float, default=5.0, help="Seconds of a draft.")
+    parser.add_argument("--service", type=float, default=1.0, help="Seconds of any other call.")
+    parser.add_argument("--rounds", type=int, default=1)
+    parser.add_argument("--workers", type=int, nargs="+", default=[4, 8])
+    options = parser.parse_args()
+    os.environ.update({**certificates().environment, **KEYS})
+    with tempfile.TemporaryDirectory(prefix="liftwright-") as folder:
+        root = campaign.lay_down(Path(folder) / "workspace", screen="embedded")
+        drafts = drafts_on(root)
+        print(f"model {options.model:g} s, services {options.service:g} s, {len(drafts)} variants")
+        print(f"{'workers':<9}{'calls':>7}{'ideal':>9}{'run':>9}{'ratio':>7}  stages")
+        for workers in options.workers:
+            rounds = [
+                one_round(root, Path(folder) / f"{workers}-{number}", drafts, workers, options)
+                for number in range(options.rounds)
+            ]
+            last = rounds[-1]
+            ideal = last.ideal(workers, options.model, options.service)
+            seconds = statistics.median(one.seconds for one in rounds)
+            calls = last.drafts + last.searches + last.parts
+            told = ", ".join(f"{name} {taken:.1f}" for name, taken in last.stages.items())
+            print(
+                f"{workers:<9}{calls:>7}{ideal:>7.1f} s{seconds:>7.1f} s{seconds / ideal:>7.3f}"
+                f"  {told}"
+            )
+    print(f"the bound is {BOUND}")
+
+
+def drafts_on(root: Path) -> dict[str, tuple[str, str]]:
+    """What the composer writes from the passages that the service finds, by prompt."""
+    with AzureServer([SearchService()]).running() as server:
+        workspace = campaign.copy(root, root.with_name("drafts"))
+        point(workspace, server, "search")
+        return metered_writer.drafts_of(campaign.stop_before(workspace, "screen"))
+
+
+def one_round(
+    root: Path,
+    to: Path,
+    drafts: Mapping[str, tuple[str, str]],
+    workers: int,
+    options: argparse.Namespace,
+) -> Round:
+    """One run of a workspace of its own, on services that are slow from the first call."""
+
+    def write(prompt: str) -> str:
+        subject, body = draft_for(prompt, drafts) or ("", "")
+        return json.dumps({"subject": subject, "body": body})
+
+    handlers = [OpenAIService(write=write), SearchService(), SafetyService()]
+    with AzureServer(handlers).running() as server:
+        server.script(MODEL, itertools.repeat(Fault(kind="slow", seconds=options.model)))
+        for route in (SEARCH, SAFETY):
+            server.script(route, itertools.repeat(Fault(kind="slow", seconds=options.service)))
+        workspace = campaign.copy(root, to)
+        point(workspace, server, "complete", "search", "screen")
+        patient = max(options.model, options.service) * 4 + 10
+        waits = [f"calls.timeout_seconds.{p}={patient}" for p in ("complete", "search", "screen")]
+        started = time.perf_counter()
+        folder = campaign.stop_before(workspace, "report", f"calls.concurrency={workers}", *waits)
+        seconds = time.perf_counter() - started
+        asked = [request.path for request in server.requests]
+    return Round(
+        seconds=seconds,
+        stages={stage.name: stage.seconds for stage in campaign.record(folder).stages},
+        drafts=sum(path.startswith(MODEL) for path in asked),
+        searches=sum(path.endswith(SEARCH[1:]) for path in asked),
+        parts=sum(path.startswith(SAFETY) for path in asked),
+    )
+
+
+def point(workspace: Path, server: AzureServer, *ports: str) -> None:
+    """Have a workspace's ports served by the server."""
+    names = {
+        "complete": "azure_openai",
+        "search": "azure_search",
+        "screen": "azure_content_safety",
+    }
+    file = workspace / "config" / "azure_config.yaml"
+    config = yaml.safe_load(file.read_text())
+    config["adapters"].update({port: names[port] for port in ports})
+    config["authentication"] = {"method": "api_key"}
+    writer = {"endpoint": server.url, "deployment": "thinker", "model": "gpt-5-mini"}
+    config["azure_openai"] = writer
+    config["azure_search"] = {"endpoint": server.url, "vectors": False}
+    config["azure_content_safety"] = {"endpoint": server.url}
+    file.write_text(yaml.safe_dump(config))
+
+
+if __name__ == "__main__":
+    main()
