@@ -16,7 +16,6 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import itertools
-import json
 import os
 import statistics
 import sys
@@ -25,20 +24,11 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import yaml
-
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 
 import campaign
-import metered_writer
-from acceptance_samples import draft_for
+from azure_campaign import ADAPTERS, KEYS, drafts_on, point, services
 from azure_server.faults import Fault
-from azure_server.openai import KEY as OPENAI_KEY
-from azure_server.openai import OpenAIService
-from azure_server.safety import KEY as SAFETY_KEY
-from azure_server.safety import SafetyService
-from azure_server.search import KEY as SEARCH_KEY
-from azure_server.search import SearchService
 from azure_server.server import AzureServer
 from azure_server.tls import certificates
 
@@ -47,11 +37,6 @@ if TYPE_CHECKING:
 
 BOUND = 1.2
 MODEL, SEARCH, SAFETY = "/openai/", "*/docs/search.post.search", "/contentsafety/"
-KEYS = {
-    "AZURE_OPENAI_API_KEY": OPENAI_KEY,
-    "AZURE_SEARCH_API_KEY": SEARCH_KEY,
-    "AZURE_CONTENT_SAFETY_API_KEY": SAFETY_KEY,
-}
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -101,14 +86,6 @@ def main() -> None:
     print(f"the bound is {BOUND}")
 
 
-def drafts_on(root: Path) -> dict[str, tuple[str, str]]:
-    """What the composer writes from the passages that the service finds, by prompt."""
-    with AzureServer([SearchService()]).running() as server:
-        workspace = campaign.copy(root, root.with_name("drafts"))
-        point(workspace, server, "search")
-        return metered_writer.drafts_of(campaign.stop_before(workspace, "screen"))
-
-
 def one_round(
     root: Path,
     to: Path,
@@ -117,20 +94,14 @@ def one_round(
     options: argparse.Namespace,
 ) -> Round:
     """One run of a workspace of its own, on services that are slow from the first call."""
-
-    def write(prompt: str) -> str:
-        subject, body = draft_for(prompt, drafts) or ("", "")
-        return json.dumps({"subject": subject, "body": body})
-
-    handlers = [OpenAIService(write=write), SearchService(), SafetyService()]
-    with AzureServer(handlers).running() as server:
+    with AzureServer(services(drafts)).running() as server:
         server.script(MODEL, itertools.repeat(Fault(kind="slow", seconds=options.model)))
         for route in (SEARCH, SAFETY):
             server.script(route, itertools.repeat(Fault(kind="slow", seconds=options.service)))
         workspace = campaign.copy(root, to)
-        point(workspace, server, "complete", "search", "screen")
+        point(workspace, server, *ADAPTERS)
         patient = max(options.model, options.service) * 4 + 10
-        waits = [f"calls.timeout_seconds.{p}={patient}" for p in ("complete", "search", "screen")]
+        waits = [f"calls.timeout_seconds.{p}={patient}" for p in ADAPTERS]
         started = time.perf_counter()
         folder = campaign.stop_before(workspace, "report", f"calls.concurrency={workers}", *waits)
         seconds = time.perf_counter() - started
@@ -142,24 +113,6 @@ def one_round(
         searches=sum(path.endswith(SEARCH[1:]) for path in asked),
         parts=sum(path.startswith(SAFETY) for path in asked),
     )
-
-
-def point(workspace: Path, server: AzureServer, *ports: str) -> None:
-    """Have a workspace's ports served by the server."""
-    names = {
-        "complete": "azure_openai",
-        "search": "azure_search",
-        "screen": "azure_content_safety",
-    }
-    file = workspace / "config" / "azure_config.yaml"
-    config = yaml.safe_load(file.read_text())
-    config["adapters"].update({port: names[port] for port in ports})
-    config["authentication"] = {"method": "api_key"}
-    writer = {"endpoint": server.url, "deployment": "thinker", "model": "gpt-5-mini"}
-    config["azure_openai"] = writer
-    config["azure_search"] = {"endpoint": server.url, "vectors": False}
-    config["azure_content_safety"] = {"endpoint": server.url}
-    file.write_text(yaml.safe_dump(config))
 
 
 if __name__ == "__main__":
