@@ -15,6 +15,7 @@ HERE = Path(__file__).parent
 QUICK = {
     "speed.py": ("--rounds", "3"),
     "overhead.py": ("--rounds", "1", "--workers", "4", "8"),
+    "services.py": ("--workers", "4"),
     "scale.py": ("--rounds", "1"),
 }
 
