@@ -1,6 +1,6 @@
 """What the servers with the OpenAI wire format do each in its own way.
 
-The answers have the shapes that docs/azure.md names, with its sources.
+The answers have the shapes that docs/configuration.md names, with its sources.
 """
 
 from __future__ import annotations
