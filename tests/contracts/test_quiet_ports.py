@@ -3,33 +3,83 @@
 from __future__ import annotations
 
 import hashlib
+import json
+import os
 from typing import TYPE_CHECKING
 
 import pytest
 
+from azure_server.fixtures import served
+from azure_server.mlflow import MLflowService
+from azure_server.monitor import HEADER, KEY, CollectorService, MonitorService
 from contracts.promises import in_threads
+from liftwright.adapters.azure_monitor import azure_monitor_telemetry
+from liftwright.adapters.mlflow import MLflowTrack
+from liftwright.adapters.otlp import otlp_telemetry
 from liftwright.adapters.silent import JsonTrack, NoTelemetry
 from liftwright.ports import Span
+from liftwright.settings import AzureMonitor, MLflow, Otlp
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     from liftwright.ports import SpanField, Telemetry, Track
 
-TELEMETRY = {"off": NoTelemetry}
-TRACKERS = {"json": JsonTrack}
+
+TOKEN = "canary-token-77a1"  # noqa: S105 - of the tests' own server
+
+
+def off() -> Iterator[Telemetry]:
+    yield NoTelemetry()
+
+
+def otlp() -> Iterator[Telemetry]:
+    with served(CollectorService()) as server:
+        headers = json.dumps({HEADER[0]: HEADER[1]})
+        yield otlp_telemetry(Otlp(endpoint=server.url, flush_seconds=20), headers)
+
+
+def azure_monitor() -> Iterator[Telemetry]:
+    with served(MonitorService()) as server:
+        connection = f"InstrumentationKey={KEY};IngestionEndpoint={server.url}/"
+        yield azure_monitor_telemetry(AzureMonitor(flush_seconds=20), connection)
+
+
+def as_json(_: Path) -> Iterator[Track]:
+    yield JsonTrack()
+
+
+def mlflow(folder: Path) -> Iterator[Track]:
+    with served(MLflowService(TOKEN)) as server:
+        yield MLflowTrack(
+            MLflow(tracking_uri=server.url, timeout_seconds=20),
+            folder,
+            experiment="spring",
+            parameters={"arms": {"control": 0.25}},
+            token=TOKEN,
+        )
+
+
+TELEMETRY = {"off": off, "otlp": otlp, "azure_monitor": azure_monitor}
+TRACKERS = {"json": as_json, "mlflow": mlflow}
+
+
+@pytest.fixture(autouse=True)
+def _same_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the adapters set is taken back."""
+    for name in [name for name in os.environ if name.startswith("APPLICATIONINSIGHTS_")]:
+        monkeypatch.delenv(name)
 
 
 @pytest.fixture(params=TELEMETRY.values(), ids=TELEMETRY)
-def telemetry(request: pytest.FixtureRequest) -> Telemetry:
-    made: Telemetry = request.param()
-    return made
+def telemetry(request: pytest.FixtureRequest) -> Iterator[Telemetry]:
+    yield from request.param()
 
 
 @pytest.fixture(params=TRACKERS.values(), ids=TRACKERS)
-def track(request: pytest.FixtureRequest) -> Track:
-    made: Track = request.param()
-    return made
+def track(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Track]:
+    yield from request.param(tmp_path)
 
 
 def finished(**fields: SpanField) -> Span:
