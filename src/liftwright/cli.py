@@ -217,14 +217,22 @@ def doctor(
 
 
 @app.command()
-def index(*, content: Content = None, workspace: Folder = HERE, json: AsJson = False) -> None:
+def index(
+    *,
+    content: Content = None,
+    remove_old: Annotated[
+        bool, typer.Option("--remove-old", help="Delete the indexes of earlier content.")
+    ] = False,
+    workspace: Folder = HERE,
+    json: AsJson = False,
+) -> None:
     """Make the approved content searchable; unchanged documents are not worked on again."""
 
     def answer() -> int:
         from liftwright.terminal import Progress, show_index
 
         with Progress(quiet=json) as progress:
-            result = _open(workspace).index(content, notify=progress)
+            result = _open(workspace).index(content, remove_old=remove_old, notify=progress)
         show_index(result, json=json)
         return 0
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
     from pathlib import Path
 
     import numpy as np
@@ -67,7 +67,11 @@ class Embed(Port, Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class IndexReport:
-    """What indexing did: documents by what happened to them, and paragraphs in the index."""
+    """What indexing did: documents by what happened to them, and paragraphs in the index.
+
+    Attributes:
+        removed_indexes: names of old indexes that were deleted, as was asked for.
+    """
 
     name: str
     documents: int
@@ -78,6 +82,7 @@ class IndexReport:
     unchanged: int
     embedded: int
     errors: tuple[str, ...] = ()
+    removed_indexes: tuple[str, ...] = ()
 
 
 class Index(Port, Protocol):
@@ -87,6 +92,31 @@ class Index(Port, Protocol):
         self, request: tuple[Document, ...], /, *, progress: Callable[[int, int], None]
     ) -> IndexReport:
         """Index exactly these documents; `progress` is told (paragraphs done, of)."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeptIndexes:
+    """The indexes that an index service holds of this workspace's content.
+
+    Attributes:
+        in_use: the one that is searched; None where there is none, or nothing says which.
+        others: those before it, that nobody asks any more.
+    """
+
+    in_use: str | None
+    others: tuple[str, ...]
+
+
+class KeepsIndexes(Protocol):
+    """What an `Index` can also do where it keeps the indexes of earlier content."""
+
+    def kept(self) -> KeptIndexes:
+        """What it holds."""
+        ...
+
+    def remove_old(self, keep: Collection[str] = ()) -> tuple[str, ...]:
+        """Delete what is neither in use nor in `keep`; the names of what was deleted."""
         ...
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib.metadata
 from dataclasses import replace
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
 from liftwright.adapters.environment import EnvironmentSecrets
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from liftwright.adapters.azure_content_safety_service import Service
+    from liftwright.domain import Identity
     from liftwright.ports import (
         Complete,
         Embed,
@@ -34,19 +36,24 @@ if TYPE_CHECKING:
         Store,
         Telemetry,
         Track,
+        Vectors,
     )
     from liftwright.settings import AzureOpenAI, Settings
-    from liftwright.settings.azure import AzureContentSafety
+    from liftwright.settings.azure import Authentication, AzureContentSafety
     from liftwright.tables import Tables
 
 
-def make_ports(root: Path, settings: Settings, variables: Mapping[str, str]) -> Ports:
+def make_ports(
+    root: Path, settings: Settings, variables: Mapping[str, str], *, offline: bool = False
+) -> Ports:
     """The adapters that azure_config.yaml names.
 
     Args:
         root: the workspace.
         settings: its configuration.
         variables: the environment and .env.
+        offline: whether making them must let nothing leave the machine: no vault is asked, and
+            nobody is told of spans and runs.
 
     Raises:
         ConfigurationError: where an adapter's name is unknown or its options are missing.
@@ -55,7 +62,11 @@ def make_ports(root: Path, settings: Settings, variables: Mapping[str, str]) -> 
     bare = Site(
         root=root, settings=settings, variables=variables, secrets=EnvironmentSecrets(variables)
     )
-    secrets: Secrets = _pick("secrets", names.secrets)(bare)
+    if offline:
+        names = names.model_copy(update={"telemetry": "off", "track": "json"})
+        secrets: Secrets = _offline_secrets(bare.secrets, names.secrets)
+    else:
+        secrets = _pick("secrets", names.secrets)(bare)
     known = replace(bare, secrets=secrets)
     embed: Embed = _pick("embed", names.embed)(known)
     if embed.metered:
@@ -78,6 +89,110 @@ def make_ports(root: Path, settings: Settings, variables: Mapping[str, str]) -> 
         shield=_prompt_shields(site),
         judge=_groundedness(site),
     )
+
+
+class OneByOne:
+    """Adapters that are made one by one, when they are asked for; to look at them.
+
+    Args:
+        root: the workspace.
+        settings: its configuration.
+        variables: the environment and .env.
+    """
+
+    def __init__(self, root: Path, settings: Settings, variables: Mapping[str, str]) -> None:
+        self._settings = settings
+        self._bare = Site(
+            root=root, settings=settings, variables=variables, secrets=EnvironmentSecrets(variables)
+        )
+
+    def make(self, port: str) -> Any:  # noqa: ANN401 - one of all ports
+        """The adapter of a port; it fails for its own faults, and for no other adapter's.
+
+        Raises:
+            ConfigurationError: where its name is unknown or its options are missing.
+            ProviderError: where its secret cannot be read.
+        """
+        names = self._settings.services.adapters
+        if port == "secrets":
+            return _pick(port, names.secrets)(self._bare)
+        known = replace(self._bare, secrets=_LateSecrets(partial(self.make, "secrets")))
+        if port == "embed":
+            return _pick(port, names.embed)(known)
+        site = replace(known, embed=_LateEmbed(partial(self.make, "embed")))
+        if port in _SWITCHES:
+            return _SWITCHES[port](site)
+        return _pick(port, getattr(names, port))(site)
+
+    def token_requests(self) -> dict[str, Callable[[], str]]:
+        """By the service that it would be shown to: asks for a token; empty where keys serve."""
+        services = self._settings.services
+        names, authentication = services.adapters, services.authentication
+        used = {names.complete, names.embed, names.search, names.screen, names.secrets}
+        safety = services.azure_content_safety
+        if safety is not None and (safety.prompt_shields or safety.groundedness):
+            used.add("azure_content_safety")
+        scopes = {
+            "azure_openai": "Cognitive Services",
+            "azure_content_safety": "Cognitive Services",
+            "azure_search": "Search",
+            "key_vault": "Key Vault",
+        }
+        if authentication.method == "api_key":
+            return {}
+        wanted = sorted({name for adapter, name in scopes.items() if adapter in used})
+        return {name: partial(_ask_for_token, authentication, name) for name in wanted}
+
+
+def _ask_for_token(authentication: Authentication, service: str) -> str:
+    from liftwright.adapters import azure_identity
+
+    scopes = {
+        "Cognitive Services": azure_identity.COGNITIVE_SERVICES,
+        "Search": azure_identity.SEARCH,
+        "Key Vault": azure_identity.KEY_VAULT,
+    }
+    azure_identity.credential_for(authentication).get_token(scopes[service])
+    return f"Connection successful: {authentication.method} gave a token"
+
+
+class _LateSecrets:
+    """Secrets that are made when one is asked for."""
+
+    def __init__(self, make: Callable[[], Secrets]) -> None:
+        self._make = make
+
+    def __call__(self, name: str, /) -> str | None:
+        return self._make()(name)
+
+
+class _LateEmbed:
+    """An embedder that is made when it is needed."""
+
+    def __init__(self, make: Callable[[], Embed]) -> None:
+        self._make = make
+
+    @cached_property
+    def _made(self) -> Embed:
+        return self._make()
+
+    @property
+    def identity(self) -> Identity:
+        return self._made.identity
+
+    @property
+    def metered(self) -> bool:
+        return self._made.metered
+
+    def __call__(self, request: tuple[str, ...], /) -> Vectors:
+        return self._made(request)
+
+
+def _offline_secrets(environment: Secrets, adapter: str) -> Secrets:
+    """Secrets of the environment; where they would come from elsewhere, a word in their place."""
+    if adapter == "environment":
+        return environment
+    return lambda name: environment(name) or "not-read"
 
 
 def make_engine(temporary: Path, *, threads: int | None = None) -> Engine:
@@ -363,6 +478,10 @@ def _no_telemetry(_: Site) -> Telemetry:
     return NoTelemetry()
 
 
+_SWITCHES: dict[str, Callable[[Site], Any]] = {
+    "shield": _prompt_shields,
+    "judge": _groundedness,
+}
 _ADAPTERS: dict[str, dict[str, Callable[..., Any]]] = {
     "complete": {
         "embedded": _composer,

@@ -894,7 +894,7 @@ def test_index_where_rights_are_lost_on_the_way_is_refused(
     indexing: AzureSearchIndex, server: AzureServer
 ) -> None:
     server.script("/aliases", [Fault(kind="status", status=403)])
-    with pytest.raises(ProviderRefused, match="may not do this"):
+    with pytest.raises(ProviderRefused, match="Search Index Data Contributor"):
         put(indexing, BOOTS)
 
 

@@ -43,15 +43,6 @@ _OK = 200
 _KEY = re.compile(r"[!-~]+")
 # Longer than a blocklist item can be: one that a cut within a sentence parts is whole after it.
 _OVERLAP = 200
-_MEND = {
-    401: "check the key that azure_content_safety.api_key_secret names, or authentication",
-    403: (
-        "give the identity the role `Cognitive Services User`, and let this network in; "
-        "a free resource may have spent its month"
-    ),
-    404: "check azure_content_safety.endpoint, api_version and blocklists, and the region",
-    410: "this version has been retired; change azure_content_safety.api_version",
-}
 
 
 class Service:
@@ -67,6 +58,7 @@ class Service:
         self._timeout_seconds = timeout_seconds
         endpoint = https_address("azure_content_safety.endpoint", config.endpoint)
         self.host = urlsplit(endpoint).netloc.lower()
+        self._mend = _mend_by_status(config)
         self._client = _open_client(endpoint, api_key, credential, timeout_seconds)
 
     def identity(self, version: str) -> Identity:
@@ -96,7 +88,7 @@ class Service:
         answer = _parsed(raw)
         if response.status_code != _OK:
             raise status_fault(
-                NAME, response.status_code, response.headers, code=_code_of(answer), mend=_MEND
+                NAME, response.status_code, response.headers, code=_code_of(answer), mend=self._mend
             )
         if answer is None:
             raise ProviderUnavailable(f"{NAME}'s answer is not a JSON object")
@@ -109,6 +101,18 @@ class Service:
             if time.monotonic() > deadline:
                 raise timed_out(NAME, self._timeout_seconds)
         return b"".join(parts)
+
+
+def _mend_by_status(config: AzureContentSafety) -> Mapping[int, str]:
+    """What a person can do, by the status of the answer."""
+    return {
+        401: "the key or token is not this resource's: see authentication.method and the secret "
+        f"{config.api_key_secret}",
+        403: "give the identity the role Cognitive Services User, and let this network in; a free "
+        "resource may have spent its month",
+        404: "check azure_content_safety.endpoint, api_version and blocklists, and the region",
+        410: "this version has been retired: change azure_content_safety.api_version",
+    }
 
 
 def _open_client(

@@ -27,6 +27,7 @@ T = TypeVar("T")
 
 COGNITIVE_SERVICES = "https://cognitiveservices.azure.com/.default"
 SEARCH = "https://search.azure.com/.default"
+KEY_VAULT = "https://vault.azure.net/.default"
 
 _TIMEOUT_SECONDS = 10
 # 410 is what a virtual machine's identity endpoint answers while it is being updated.

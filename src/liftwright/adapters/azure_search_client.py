@@ -42,13 +42,6 @@ PRINT_HEX = 12
 # The first version whose service knows aliases without being a preview.
 FIRST_WITH_ALIASES = "2026-04-01"
 _NO_FAULT = 300
-_MEND = {
-    400: "its tier may have no semantic ranker (set azure_search.semantic_configuration to null) "
-    "or hold no further index (remove old ones)",
-    401: "the key or token is not this service's",
-    403: "the key or identity may not do this; is the service set to take keys, or roles?",
-    404: "it is not there; make it with liftwright index",
-}
 
 
 class SearchService:
@@ -81,6 +74,7 @@ class SearchService:
                 "signs without a space, or another authentication.method"
             )
         self._config = config
+        self._mend = _mend_by_status(config)
         self._api_key, self._credential = api_key, credential
         self._timeout_seconds = timeout_seconds
         self._lock = threading.Lock()
@@ -157,7 +151,7 @@ class SearchService:
             if status < _NO_FAULT:
                 raise ProviderUnavailable(f"{name}: the answer is malformed") from error
             headers: Mapping[str, str] = getattr(error.response, "headers", {})
-            raise status_fault(name, status, headers, mend=_MEND) from error
+            raise status_fault(name, status, headers, mend=self._mend) from error
         except AzureError as error:
             raise transport_fault(name, error, self._timeout_seconds) from error
         except (AttributeError, AssertionError, KeyError, TypeError, ValueError) as error:
@@ -192,6 +186,21 @@ class SearchService:
         if index:
             return SearchClient(self._endpoint, index, credential, **options)
         return SearchIndexClient(self._endpoint, credential, **options)
+
+
+def _mend_by_status(config: AzureSearch) -> Mapping[int, str]:
+    """What a person can do, by the status of the answer."""
+    return {
+        400: "its tier may have no semantic ranker (set azure_search.semantic_configuration to "
+        "null) or hold no further index (liftwright index --remove-old)",
+        401: "the key or token is not this service's: see authentication.method and the secret "
+        f"{config.api_key_secret}",
+        403: "give the identity the roles Search Service Contributor and Search Index Data "
+        "Contributor, or use an admin key; see whether the service takes keys, roles and this "
+        "network",
+        404: "it is not there; make it with liftwright index, or see azure_search.endpoint",
+        410: "this version has been retired: change azure_search.api_version",
+    }
 
 
 def needed_embedder(config: AzureSearch, embed: Embed | None) -> Embed | None:

@@ -25,7 +25,7 @@ from liftwright.adapters.azure_search_fields import FORMAT, KEY, VECTOR, index_d
 from liftwright.domain import fingerprint
 from liftwright.errors import InputError, ProviderRefused, ProviderUnavailable
 from liftwright.log import event
-from liftwright.ports import IndexReport
+from liftwright.ports import IndexReport, KeptIndexes
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence
@@ -157,20 +157,25 @@ class AzureSearchIndex:
         Raises:
             InputError: where nothing says which one is in use.
         """
-        current = self._current()
-        kept = {*keep, *([current] if current else [])}
-        if not kept:
+        found = self.kept()
+        if not keep and found.in_use is None:
             raise InputError(
                 f"{self._config.index}: no alias leads to an index; name in `keep` what stays"
             )
+        old = tuple(name for name in found.others if name not in keep)
+        for name in old:
+            self._asked("removal", partial(self._service.indexes.delete_index, name))
+            event("old_index_removed", agent=PROVIDER, index=name)
+        return old
+
+    def kept(self) -> KeptIndexes:
+        """The index that the alias leads to, and the others that were made for it."""
+        current = self._current()
         indexes = self._service.indexes
         names = self._asked("list of indexes", lambda: list(indexes.list_index_names()))
         own = re.compile(rf"{re.escape(self._config.index)}-[0-9a-f]{{{PRINT_HEX}}}")
-        old = tuple(sorted(n for n in names if own.fullmatch(n) and n not in kept))
-        for name in old:
-            self._asked("removal", partial(indexes.delete_index, name))
-            event("old_index_removed", agent=PROVIDER, index=name)
-        return old
+        others = sorted(name for name in names if own.fullmatch(name) and name != current)
+        return KeptIndexes(in_use=current, others=tuple(others))
 
     def _planned(self, documents: Sequence[Document]) -> _Fill:
         embedder = fingerprint(self._embed.identity) if self._embed else ""

@@ -22,7 +22,7 @@ from liftwright.adapters.embedded_bm25 import Bm25
 from liftwright.errors import InputError, ProviderRefused
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
 
     from liftwright.ports import Vectors
 
@@ -183,13 +183,17 @@ def note_recent(folder: Path, name: str) -> None:
     if before[:1] == [name]:
         return
     names = [name, *(other for other in before if other != name)]
-    handle, made = tempfile.mkstemp(prefix=".making-", dir=folder)
-    with os.fdopen(handle, "w", encoding="utf-8") as file:
-        json.dump(names[:KEPT_INDEXES], file)
-    Path(made).replace(folder / "recent.json")
+    _write_recent(folder, names[:KEPT_INDEXES])
     for old in names[KEPT_INDEXES:]:
         if Path(old).name == old:
             shutil.rmtree(folder / old, ignore_errors=True)
+
+
+def _write_recent(folder: Path, names: list[str]) -> None:
+    handle, made = tempfile.mkstemp(prefix=".making-", dir=folder)
+    with os.fdopen(handle, "w", encoding="utf-8") as file:
+        json.dump(names, file)
+    Path(made).replace(folder / "recent.json")
 
 
 def latest_index(folder: Path) -> Stored | None:
@@ -198,3 +202,24 @@ def latest_index(folder: Path) -> Stored | None:
         if index := index_if_whole(folder, name):
             return index
     return None
+
+
+def index_names(folder: Path) -> list[str]:
+    """The names of all indexes in the folder, recent or not."""
+    return sorted(path.parent.name for path in folder.glob("[!.]*/passages.json"))
+
+
+def remove_indexes(folder: Path, names: Collection[str]) -> None:
+    """Delete these indexes.
+
+    Raises:
+        InputError: one of them cannot be deleted.
+    """
+    for name in names:
+        try:
+            shutil.rmtree(folder / name)
+        except OSError as error:
+            message = f"{folder / name}: cannot be removed ({error.strerror}); allowed: a folder "
+            raise InputError(f"{message}that can be written") from error
+    if names:
+        _write_recent(folder, [name for name in recent_names(folder) if name not in names])

@@ -20,17 +20,20 @@ from liftwright.adapters.embedded_index import (
     Entry,
     Stored,
     index_if_whole,
+    index_names,
     latest_index,
     read_index,
+    recent_names,
+    remove_indexes,
     write_index,
 )
 from liftwright.domain import Document, Identity, Passage, Query, fingerprint
 from liftwright.errors import ProviderRefused
-from liftwright.ports import IndexReport
+from liftwright.ports import IndexReport, KeptIndexes
 from liftwright.text import words
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Collection, Sequence
     from pathlib import Path
 
     import numpy as np
@@ -116,6 +119,24 @@ class EmbeddedIndex:
             unchanged=sum(before.get(key) == value for key, value in prints.items()),
             embedded=len(missing),
         )
+
+    def kept(self) -> KeptIndexes:
+        """The latest index, and those before it whose vectors the next one could take over."""
+        latest, *_ = [*recent_names(self._folder), None]
+        return KeptIndexes(
+            in_use=latest,
+            others=tuple(name for name in index_names(self._folder) if name != latest),
+        )
+
+    def remove_old(self, keep: Collection[str] = ()) -> tuple[str, ...]:
+        """Delete the folders of indexes that are neither the latest nor in `keep`.
+
+        Returns:
+            The names of those that were deleted.
+        """
+        old = tuple(name for name in self.kept().others if name not in keep)
+        remove_indexes(self._folder, old)
+        return old
 
     def _embed_missing(
         self,

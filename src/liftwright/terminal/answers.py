@@ -144,6 +144,8 @@ def show_index(report: IndexReport, *, json: bool) -> None:
         f"{report.paragraphs} paragraphs; {report.added} added, {report.changed} changed, "
         f"{report.removed} removed, {report.unchanged} unchanged; {report.embedded} embedded"
     )
+    for name in report.removed_indexes:
+        out.print(f"old index removed: {escape(name)}")
 
 
 def show_passages(passages: Sequence[Passage], *, json: bool) -> None:

@@ -117,10 +117,14 @@ class Workspace:
         return examine(self.root, live=live)
 
     def index(
-        self, content: Path | None = None, *, notify: Callable[[Step], None] = _quietly
+        self,
+        content: Path | None = None,
+        *,
+        remove_old: bool = False,
+        notify: Callable[[Step], None] = _quietly,
     ) -> IndexReport:
-        """Make the approved content searchable."""
-        return asking.index_content(self._work(notify), content)
+        """Make the approved content searchable; `remove_old` deletes the indexes before it."""
+        return asking.index_content(self._work(notify), content, remove_old=remove_old)
 
     def search(
         self, text: str, top_k: int = 5, min_score: float = 0.0, content: Path | None = None

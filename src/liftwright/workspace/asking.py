@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,13 +12,15 @@ from typing import TYPE_CHECKING
 from liftwright.agents import grounding, safety
 from liftwright.content import invalid_on, read_documents
 from liftwright.domain import Query, to_json
-from liftwright.errors import DataError
-from liftwright.log import Log, logging_to
+from liftwright.errors import DataError, InputError
+from liftwright.handovers import Indexed
+from liftwright.log import Log, event, logging_to
 from liftwright.pipeline import shielded
-from liftwright.runs import locked
+from liftwright.runs import all_runs, locked
+from liftwright.workspace.requests import COMPLETE, NO_EXPERIMENT
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from liftwright.domain import Document, Json, Passage
     from liftwright.ports import IndexReport
@@ -77,15 +79,40 @@ class GroundedText:
         }
 
 
-def index_content(work: Work, content: Path | None) -> IndexReport:
-    """Make the approved content searchable."""
+def index_content(work: Work, content: Path | None, *, remove_old: bool) -> IndexReport:
+    """Make the approved content searchable; where it is asked for, delete what it replaced.
+
+    Raises:
+        InputError: the search service keeps no old indexes that could be removed.
+    """
     with (
         locked(work.root),
         logging_to(Log(work.root / "logs")),
         contextlib.closing(work),
     ):
+        removal: Callable[..., tuple[str, ...]] | None = None
+        if remove_old:
+            removal = getattr(work.ports.index, "remove_old", None)
+            if removal is None:
+                name = work.settings.services.adapters.search
+                raise InputError(f"--remove-old: adapters.search {name!r} keeps no old indexes")
         documents, _ = shielded(work, _documents(work, content))
-        return work.index(documents)
+        report = work.index(documents)
+        if removal is None:
+            return report
+        keep = {report.name, *_needed_indexes(work.root)}
+        removed = work.calls.make("index", lambda: removal(keep))
+        event("old_indexes_removed", agent="retrieval", removed=removed)
+        return replace(report, removed_indexes=removed)
+
+
+def _needed_indexes(root: Path) -> Iterator[str]:
+    """The indexes that runs still search: those of runs that have not ended."""
+    for folder in all_runs(root):
+        record = folder.record()
+        ended = record is not None and record.status in (COMPLETE, NO_EXPERIMENT)
+        if not ended and folder.file("index.json").is_file():
+            yield folder.read("index.json", Indexed).name
 
 
 def search_texts(

@@ -8,21 +8,23 @@ import sys
 import tempfile
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from typing import TYPE_CHECKING
 
 from liftwright.agents import safety
 from liftwright.content import invalid_on
-from liftwright.domain import Limits, Prompt, Segment
 from liftwright.errors import LiftwrightError
 from liftwright.runs import all_runs
 from liftwright.settings import read_settings
+from liftwright.workspace.doctoring_live import connection_prompt, looks
 from liftwright.workspace.opening import check_ledger, make_work
 from liftwright.workspace.verifying import verify_workspace
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
+    from liftwright.settings import Settings
     from liftwright.stages import Work
 
 _OLDEST_PYTHON = (3, 11)
@@ -42,7 +44,8 @@ def examine(root: Path, *, live: bool) -> tuple[Check, ...]:
 
     Args:
         root: the workspace.
-        live: also make one call to each service that writes, searches or screens.
+        live: also make one call to each service of the configuration. Without it, nothing leaves
+            the machine.
     """
     checks = [
         _check("python", _python),
@@ -52,20 +55,39 @@ def examine(root: Path, *, live: bool) -> tuple[Check, ...]:
     ]
     try:
         settings = read_settings(root)
-        work = make_work(root, settings)
     except LiftwrightError as error:
         return (*checks, Check(name="configuration", ok=False, detail=str(error)))
-    checks.append(Check(name="configuration", ok=True, detail="every file is valid"))
-    with contextlib.closing(work):
-        checks += [
-            _check("content", lambda: _content(work)),
-            _check("customers", lambda: _customers(work)),
-            _check("embedding model", lambda: _embed(work)),
-            _check("screener", lambda: _screen(work)),
-        ]
-        if live:
-            checks.append(_check("writer", lambda: _complete(work)))
+    checks += _parts(root, settings)
+    if live:
+        checks += examine_services(root, settings)
     return tuple(checks)
+
+
+def examine_services(root: Path, settings: Settings) -> tuple[Check, ...]:
+    """One call to each service of the configuration, going on after a fault."""
+    return tuple(_check(look.name, look) for look in looks(root, settings))
+
+
+def _parts(root: Path, settings: Settings) -> Iterator[Check]:
+    """What is on this machine; of what is not, that it was not asked."""
+    try:
+        work = make_work(root, settings, offline=True)
+    except LiftwrightError as error:
+        yield Check(name="configuration", ok=False, detail=str(error))
+        return
+    yield Check(name="configuration", ok=True, detail="every file is valid")
+    with contextlib.closing(work):
+        yield _check("content", lambda: _content(work))
+        yield _check("customers", lambda: _customers(work))
+        ports = work.ports
+        for name, asked, look in (
+            ("embedding model", (ports.embed,), _embed),
+            # The embedded screener reads the vectors of whichever embedder there is.
+            ("screener", (ports.screen, ports.embed), _screen),
+            ("writer", (ports.complete,), _complete),
+        ):
+            if not any(port.metered for port in asked):
+                yield _check(name, partial(look, work))
 
 
 def _check(name: str, look: Callable[[], str]) -> Check:
@@ -130,18 +152,5 @@ def _screen(work: Work) -> str:
 
 def _complete(work: Work) -> str:
     identity = work.ports.complete.identity
-    segment = Segment(
-        label="connection test", size=1, share=1.0, definition="", description="one reader"
-    )
-    limits = Limits(subject_max_characters=60, body_min_words=1, body_max_words=20)
-    prompt = Prompt(
-        text='Reply with the JSON object {"subject": "Hello", "body": "Hello."} and nothing else.',
-        brand=work.settings.experiment.brand.name,
-        segment=segment,
-        tone=work.settings.experiment.tones[0],
-        passages=(),
-        limits=limits,
-    )
-    # Past the ledger: a connection is tried now or not at all.
-    work.calls.make("complete", lambda: work.ports.complete(prompt))
+    work.ports.complete(connection_prompt(work.settings))
     return f"Connection successful: {identity.provider}/{identity.model}"

@@ -22,16 +22,21 @@ if TYPE_CHECKING:
     from liftwright.settings import Settings
 
 
-def make_work(
+def make_work(  # noqa: PLR0913 - what a request and its doors hand in
     root: Path,
     settings: Settings,
     *,
     engagement: Path | None = None,
     refresh: bool = False,
+    offline: bool = False,
     notify: Callable[[Step], None] = lambda _: None,
 ) -> Work:
-    """What the stages share, from a workspace's settings; its run and folder are set later."""
-    ports = make_ports(root, settings, environment(root))
+    """What the stages share, from a workspace's settings; its run and folder are set later.
+
+    Where it is `offline`, making it lets nothing leave the machine; it is made to look at, not to
+    run.
+    """
+    ports = make_ports(root, settings, environment(root), offline=offline)
     _check_budget(settings, ports)
     return Work(
         root=root,

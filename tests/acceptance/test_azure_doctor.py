@@ -1,0 +1,300 @@
+"""`doctor` on Azure's services: success, and for each class of fault how to mend it."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from acceptance_samples import configure, liftwright
+from azure_server.faults import Fault
+from azure_server.fixtures import azure_server  # noqa: F401 - a fixture
+from azure_server.identity import (
+    COGNITIVE,
+    PATH,
+    IdentityService,
+    environment,
+    token_for,
+)
+from azure_server.openai import KEY, OpenAIService
+from azure_server.safety import KEY as SAFETY_KEY
+from azure_server.safety import SafetyService
+from azure_server.search import KEY as SEARCH_KEY
+from azure_server.search import SearchService
+from liftwright.settings import read_settings
+from liftwright.workspace import Check, Workspace
+from liftwright.workspace.doctoring import examine_services
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from azure_server.server import AzureServer, Handler
+
+KEYS = {
+    "AZURE_OPENAI_API_KEY": KEY,
+    "AZURE_SEARCH_API_KEY": SEARCH_KEY,
+    "AZURE_CONTENT_SAFETY_API_KEY": SAFETY_KEY,
+}
+SERVICES = {
+    "writer",
+    "embedding model",
+    "search",
+    "screener",
+    "prompt shields",
+    "groundedness",
+}
+ROUTES = {
+    "writer": "/openai/v1/responses",
+    "embedding model": "/openai/v1/embeddings",
+    "search": "/aliases",
+    "screener": "/contentsafety/text:analyze",
+    "prompt shields": "/contentsafety/text:shieldPrompt",
+    "groundedness": "/contentsafety/text:detectGroundedness",
+}
+SECRETS = {
+    "writer": "AZURE_OPENAI_API_KEY",
+    "embedding model": "AZURE_OPENAI_API_KEY",
+    "search": "AZURE_SEARCH_API_KEY",
+    "screener": "AZURE_CONTENT_SAFETY_API_KEY",
+    "prompt shields": "AZURE_CONTENT_SAFETY_API_KEY",
+    "groundedness": "AZURE_CONTENT_SAFETY_API_KEY",
+}
+ROLES = {
+    "writer": "Cognitive Services OpenAI User",
+    "embedding model": "Cognitive Services OpenAI User",
+    "search": "Search Index Data Contributor",
+    "screener": "Cognitive Services User",
+    "prompt shields": "Cognitive Services User",
+    "groundedness": "Cognitive Services User",
+}
+ADDRESSES = {
+    "writer": "azure_openai.endpoint",
+    "embedding model": "azure_openai.endpoint",
+    "search": "azure_search.endpoint",
+    "screener": "azure_content_safety.endpoint",
+    "prompt shields": "azure_content_safety.endpoint",
+    "groundedness": "azure_content_safety.endpoint",
+}
+GONE = {
+    "writer": "azure_openai.deployment",
+    "embedding model": "azure_openai.embedding_deployment",
+    "search": "azure_search.api_version",
+    "screener": "azure_content_safety.api_version",
+}
+
+
+@pytest.fixture
+def azure_handlers() -> list[Handler]:
+    openai = OpenAIService(token=token_for(COGNITIVE))
+    return [openai, SearchService(), SafetyService(), IdentityService()]
+
+
+@pytest.fixture
+def site(
+    root: Path,
+    azure_server: AzureServer,  # noqa: F811 - the fixture
+    monkeypatch: pytest.MonkeyPatch,
+) -> Path:
+    for name, value in {**KEYS, **environment(azure_server.url)}.items():
+        monkeypatch.setenv(name, value)
+    url = azure_server.url
+    configure(root, "azure_config.authentication", {"method": "api_key"})
+    configure(
+        root,
+        "azure_config.azure_openai",
+        {
+            "endpoint": url,
+            "deployment": "thinker",
+            "model": "gpt-5-mini",
+            "embedding_deployment": "vectors",
+        },
+    )
+    configure(root, "azure_config.azure_search", {"endpoint": url})
+    configure(
+        root,
+        "azure_config.azure_content_safety",
+        {"endpoint": url, "prompt_shields": True, "groundedness": True},
+    )
+    for port, adapter in (
+        ("complete", "azure_openai"),
+        ("embed", "azure_openai"),
+        ("search", "azure_search"),
+        ("screen", "azure_content_safety"),
+    ):
+        configure(root, f"azure_config.adapters.{port}", adapter)
+    return root
+
+
+def examined(site: Path) -> Mapping[str, Check]:
+    return {check.name: check for check in examine_services(site, read_settings(site))}
+
+
+def test_doctor_without_live_lets_nothing_leave_the_machine(
+    site: Path,
+    azure_server: AzureServer,  # noqa: F811 - the fixture
+) -> None:
+    configure(site, "azure_config.adapters.secrets", "key_vault")
+    configure(site, "azure_config.key_vault", {"url": azure_server.url})
+    configure(site, "azure_config.authentication.method", "managed_identity")
+
+    answer = liftwright(site, "doctor", "--json")
+
+    assert answer.status == 0
+    assert azure_server.requests == []
+    names = {check["name"] for check in json.loads(answer.out)["checks"]}
+    assert "configuration" in names
+    assert not names & SERVICES
+
+
+def test_doctor_live_says_connection_successful_for_each_service(
+    site: Path,
+    azure_server: AzureServer,  # noqa: F811 - the fixture
+) -> None:
+    answer = liftwright(site, "doctor", "--live", "--json")
+
+    found = json.loads(answer.out)
+    assert answer.status == 0, found
+    checks = {check["name"]: check["detail"] for check in found["checks"]}
+    assert set(checks) >= SERVICES
+    assert {name for name in SERVICES if "Connection successful" not in checks[name]} == set()
+    assert "liftwright index makes one" in checks["search"]
+    assert len(azure_server.requests) == 7, "the search is asked for its alias and its indexes"
+
+
+def test_doctor_live_with_an_identity_tries_its_tokens_and_an_index(site: Path) -> None:
+    configure(site, "azure_config.authentication.method", "managed_identity")
+    assert liftwright(site, "index").status == 0
+
+    found = examined(site)
+
+    assert {name for name, check in found.items() if not check.ok} == set()
+    for name in ("identity for Cognitive Services", "identity for Search"):
+        assert found[name].detail == "Connection successful: managed_identity gave a token"
+    assert "is in use and answers" in found["search"].detail
+
+
+@pytest.mark.parametrize("status", [401, 403])
+def test_doctor_live_refused_names_the_secret_and_the_role(
+    site: Path,
+    azure_server: AzureServer,  # noqa: F811 - the fixture
+    status: int,
+) -> None:
+    for route in ROUTES.values():
+        azure_server.script(route, [Fault(kind="status", status=status)])
+
+    answer = liftwright(site, "doctor", "--live", "--json")
+
+    assert answer.status == 1
+    checks = {check["name"]: check for check in json.loads(answer.out)["checks"]}
+    for name in SERVICES:
+        assert not checks[name]["ok"]
+        mended_by = SECRETS[name] if status == 401 else ROLES[name]
+        assert mended_by in checks[name]["detail"], checks[name]
+    assert checks["content"]["ok"]
+
+
+def test_doctor_live_of_what_is_not_there_or_retired_names_the_key(
+    site: Path,
+    azure_server: AzureServer,  # noqa: F811 - the fixture
+) -> None:
+    for name in GONE:
+        azure_server.script(ROUTES[name], [Fault(kind="status", status=410)])
+    found = examined(site)
+    for name, key in GONE.items():
+        assert not found[name].ok
+        assert key in found[name].detail
+
+    configure(site, "azure_config.azure_openai.deployment", "none-such")
+    configure(site, "azure_config.azure_openai.embedding_deployment", "none-such-either")
+    found = examined(site)
+    assert "azure_openai.deployment" in found["writer"].detail
+    assert "azure_openai.embedding_deployment" in found["embedding model"].detail
+
+
+@pytest.mark.parametrize("kind", ["reset", "slow", "status", "html"])
+def test_doctor_live_out_of_reach_names_the_address_once_for_each_service(
+    site: Path,
+    azure_server: AzureServer,  # noqa: F811 - the fixture
+    kind: Any,
+) -> None:
+    for port in ("complete", "embed", "search", "screen"):
+        configure(site, f"azure_config.calls.timeout_seconds.{port}", 0.3)
+    for name, route in ROUTES.items():
+        # The index is given longer than a query; a second of patience is enough to show it.
+        if kind != "slow" or name != "search":
+            seconds = 1.0 if kind == "slow" else 0.0
+            status = 503 if kind == "status" else 0
+            azure_server.script(route, [Fault(kind=kind, status=status, seconds=seconds)])
+
+    found = examined(site)
+
+    for name in SERVICES - ({"search"} if kind == "slow" else set()):
+        assert not found[name].ok, name
+        assert ADDRESSES[name] in found[name].detail
+        assert "calls.timeout_seconds." in found[name].detail
+    assert len(azure_server.under("/openai/v1/responses")) == 1, "a look is one attempt"
+
+
+def test_doctor_live_with_a_host_that_is_none_says_so(site: Path) -> None:
+    configure(site, "azure_config.azure_openai.endpoint", "https://localhost:1")
+    found = examined(site)
+    assert "cannot be reached" in found["writer"].detail
+    assert "azure_openai.endpoint" in found["writer"].detail
+    assert found["screener"].ok
+
+
+def test_doctor_live_without_a_key_goes_on_with_the_others(
+    site: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("AZURE_SEARCH_API_KEY")
+    found = {check.name: check for check in Workspace(site).doctor(live=True)}
+    assert "AZURE_SEARCH_API_KEY is not set" in found["search"].detail
+    assert not found["configuration"].ok
+    assert found["writer"].ok
+    assert found["screener"].ok
+
+
+def test_doctor_live_with_an_identity_that_gets_no_token_says_how_to_mend_it(
+    site: Path,
+    azure_server: AzureServer,  # noqa: F811 - the fixture
+) -> None:
+    configure(site, "azure_config.authentication.method", "managed_identity")
+    azure_server.script(PATH, [Fault(kind="status", status=400)] * 20)
+    found = examined(site)
+    told = found["identity for Cognitive Services"]
+    assert not told.ok
+    assert "authentication." in told.detail
+    assert not found["writer"].ok
+
+
+def test_doctor_live_with_a_vault_that_refuses_says_which_role(
+    site: Path,
+    azure_server: AzureServer,  # noqa: F811 - the fixture
+) -> None:
+    configure(site, "azure_config.adapters.secrets", "key_vault")
+    configure(site, "azure_config.key_vault", {"url": azure_server.url})
+    configure(site, "azure_config.authentication.method", "managed_identity")
+    azure_server.script("/secrets/", [Fault(kind="status", status=403)] * 2)
+    found = examined(site)
+    assert not found["secrets"].ok
+    assert "Key Vault Secrets User" in found["secrets"].detail
+    assert found["screener"].ok
+
+
+def test_doctor_live_of_a_screener_that_blocks_the_harmless_is_a_fault(
+    site: Path,
+    azure_server: AzureServer,  # noqa: F811 - the fixture
+) -> None:
+    safety = next(one for one in azure_server.handlers if isinstance(one, SafetyService))
+    safety.spoil = lambda answer: (
+        {
+            **answer,
+            "categoriesAnalysis": [{**one, "severity": 6} for one in answer["categoriesAnalysis"]],
+        }
+        if "categoriesAnalysis" in answer
+        else answer
+    )
+    found = examined(site)
+    assert "a harmless sentence is blocked" in found["screener"].detail
