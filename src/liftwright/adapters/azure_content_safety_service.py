@@ -84,7 +84,8 @@ class Service:
             ) as response:
                 raw = self._read(response, sent[-1] + self._timeout_seconds)
         except AzureError as error:
-            raise transport_fault(NAME, error, self._timeout_seconds) from error
+            # Without the cause: what the vendor's errors carry may repeat the key or the text.
+            raise transport_fault(NAME, error, self._timeout_seconds) from None
         answer = _parsed(raw)
         if response.status_code != _OK:
             raise status_fault(

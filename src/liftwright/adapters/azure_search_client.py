@@ -142,21 +142,22 @@ class SearchService:
         except ImportError as error:
             raise not_installed("azure_search", "azure-search-documents") from error
         name = f"Azure AI Search ({what})"
+        # Without the cause: what the vendor's errors carry may repeat the key or the text.
         try:
             yield
         except HttpResponseError as error:
             status = error.status_code
             if status is None or error.response is None:
-                raise transport_fault(name, error, self._timeout_seconds) from error
+                raise transport_fault(name, error, self._timeout_seconds) from None
             if status < _NO_FAULT:
-                raise ProviderUnavailable(f"{name}: the answer is malformed") from error
+                raise ProviderUnavailable(f"{name}: the answer is malformed") from None
             headers: Mapping[str, str] = getattr(error.response, "headers", {})
-            raise status_fault(name, status, headers, mend=self._mend) from error
+            raise status_fault(name, status, headers, mend=self._mend) from None
         except AzureError as error:
-            raise transport_fault(name, error, self._timeout_seconds) from error
-        except (AttributeError, AssertionError, KeyError, TypeError, ValueError) as error:
+            raise transport_fault(name, error, self._timeout_seconds) from None
+        except (AttributeError, AssertionError, KeyError, TypeError, ValueError):
             # What the vendor's package comes to where the answer is JSON of another shape.
-            raise ProviderUnavailable(f"{name}: the answer is malformed") from error
+            raise ProviderUnavailable(f"{name}: the answer is malformed") from None
 
     def _client(self, index: str) -> Any:  # noqa: ANN401 - one of two vendors' types, see above
         with self._lock:
@@ -237,7 +238,7 @@ def search_identity(config: AzureSearch, embed: Embed | None, corpus: str) -> Id
 
 def status_of(error: BaseException) -> int:
     """The HTTP status that an error of `asking` came from; 0 where it came from none."""
-    status = getattr(error.__cause__, "status_code", None)
+    status = getattr(error.__context__, "status_code", None)
     return status if isinstance(status, int) else 0
 
 

@@ -78,16 +78,17 @@ def ask(
                 pieces.append(piece)
                 if time.monotonic() > deadline:
                     raise late
+    # Without their causes: what the vendor's errors carry may repeat the key or the prompt.
     except openai.APIStatusError as error:
-        raise fault(error) from error
-    except openai.APITimeoutError as error:
-        raise late from error
-    except openai.OpenAIError as error:
-        raise ProviderUnavailable(f"{service} cannot be reached") from error
+        raise fault(error) from None
+    except openai.APITimeoutError:
+        raise late from None
+    except openai.OpenAIError:
+        raise ProviderUnavailable(f"{service} cannot be reached") from None
     except _transport_errors() as error:
         if "timeout" in type(error).__name__.lower():
-            raise late from error
-        raise ProviderUnavailable(f"{service}'s reply broke off") from error
+            raise late from None
+        raise ProviderUnavailable(f"{service}'s reply broke off") from None
     return _parsed(service, b"".join(pieces))
 
 
