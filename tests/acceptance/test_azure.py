@@ -6,6 +6,7 @@ import functools
 import json
 import shutil
 import signal
+import sqlite3
 import subprocess
 from collections import Counter
 from contextlib import closing
@@ -334,6 +335,35 @@ def test_run_with_azure_search_finds_and_cites_passages(on_azure: Path) -> None:
     variants = read_json(folder / "variants.json")["variants"]
     assert variants
     assert all(variant["citations"] for variant in variants)
+
+
+def test_run_with_paid_embeddings_pays_for_no_text_twice(
+    on_azure: Path, openai: OpenAIService
+) -> None:
+    configure(on_azure, "azure_config.azure_openai.embedding_deployment", "vectors")
+    configure(on_azure, "azure_config.azure_openai.embedding_model", "text-embedding-3-small")
+    configure(on_azure, "azure_config.adapters.embed", "azure_openai")
+    configure(on_azure, "azure_config.adapters.screen", "azure_content_safety")
+    plan = json.loads(liftwright(on_azure, "plan", "--json").out)
+    (planned,) = [one for one in plan["calls"] if one["port"] == "embed"]
+
+    folder = run_until(on_azure, "ground", run_id="first")
+    # Another index, other stages: the texts are those that were paid for.
+    shutil.rmtree(on_azure / "data/index")
+    again = run_until(on_azure, "ground", run_id="second")
+
+    texts = Counter(openai.served)
+    assert texts
+    assert set(texts.values()) == {1}
+    with closing(sqlite3.connect(on_azure / "data/ledger.sqlite")) as ledger:
+        rows = [json.loads(row) for (row,) in ledger.execute("select row from records")]
+    paid = [row for row in rows if row["port"] == "embed" and row["status"] == "done"]
+    assert {row["run_id"] for row in paid} == {"first"}
+    tokens = sum(row["usage"]["tokens"]["input"] for row in paid)
+    assert sum(row["cost_usd"] for row in paid) == pytest.approx(tokens * 0.02e-6, abs=1e-9 * 99)
+    assert planned["input_tokens"] / 3 < tokens < 3 * planned["input_tokens"]
+    assert read_json(again / "run.json")["metered_calls"] == 0
+    assert read_json(folder / "run.json")["metered_calls"] == len(paid)
 
 
 @pytest.mark.parametrize("port", ["complete", "search", "screen"])

@@ -30,6 +30,7 @@ from liftwright.domain import (
     Opinion,
     Sourced,
     Tokens,
+    Usage,
     Variant,
     from_json,
     to_json,
@@ -41,6 +42,7 @@ from liftwright.errors import (
     ProviderUnavailable,
 )
 from liftwright.log import Log, logging_to
+from liftwright.metering import metering
 from liftwright.settings import Calls as CallSettings
 from liftwright.settings import Safety
 from liftwright.settings.azure import Authentication, AzureContentSafety
@@ -786,3 +788,23 @@ def test_shields_and_groundedness_map_faults_as_the_screen_does(
     assert len(azure_server.requests) == 2
     identities = {shields(azure_server).identity, groundedness(azure_server).identity}
     assert len(identities) == 2
+
+
+@pytest.mark.parametrize("characters", [40, 1_001, 9_999, 10_500])
+def test_call_tells_the_text_records_of_each_request(
+    azure_server: AzureServer,  # noqa: F811
+    characters: int,
+) -> None:
+    with metering() as used:
+        screener(azure_server)(("A word. " * characters)[:characters])
+    sent = [len(request.json["text"]) for request in azure_server.under(ANALYZE)]
+    assert [one.units for one in used] == [-(-length // 1000) for length in sent]
+    assert sum(sent) >= characters - 1
+
+
+def test_call_that_lacks_a_category_was_charged_all_the_same(
+    azure_server: AzureServer,  # noqa: F811
+) -> None:
+    with metering() as used:
+        fault(azure_server, Fault(kind="wrong_schema"))
+    assert used == [Usage(units=1)]

@@ -15,7 +15,7 @@ from azure_server.fixtures import azure_server  # noqa: F401 - a fixture
 from azure_server.openai import KEY, TOKEN, OpenAIService, error_body, message, refusal, usage
 from liftwright.adapters.azure_openai import AzureOpenAIComplete, AzureOpenAIEmbed
 from liftwright.calls import Calls
-from liftwright.domain import Limits, Prompt, Segment, Tokens
+from liftwright.domain import Limits, Prompt, Segment, Tokens, Usage
 from liftwright.errors import (
     ConfigurationError,
     ProviderError,
@@ -23,6 +23,7 @@ from liftwright.errors import (
     ProviderUnavailable,
 )
 from liftwright.log import Log, logging_to
+from liftwright.metering import metering
 from liftwright.settings import Calls as CallSettings
 from liftwright.settings import Price
 from liftwright.settings.azure import AzureOpenAI
@@ -859,3 +860,47 @@ def test_embed_identity_changes_with_all_that_changes_a_vector(server: AzureServ
     assert plain == embedder(server, deployment="other", max_output_tokens=99).identity
     assert len({plain, *others}) == 5
     assert embedder(server).metered
+
+
+# ── What is charged ───────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize(
+    "outcome",
+    [
+        {"status": "incomplete", "incomplete_details": {"reason": "max_output_tokens"}},
+        {"status": "incomplete", "incomplete_details": {"reason": "content_filter"}},
+        {"output": [refusal("I will not.")]},
+        {"output": []},
+    ],
+)
+def test_complete_tells_what_a_reply_of_no_use_was_charged(
+    server: AzureServer, service: OpenAIService, outcome: dict[str, object]
+) -> None:
+    service.outcomes.append(outcome)
+    with metering() as used, pytest.raises(ProviderError):
+        writer(server)(PROMPT)
+    assert used == [Usage(tokens=Tokens(input=1000, cached_input=400, output=200))]
+
+
+def test_complete_without_usage_tells_of_no_charge(
+    server: AzureServer, service: OpenAIService
+) -> None:
+    service.usage = None
+    with metering() as used:
+        writer(server)(PROMPT)
+    assert used == []
+
+
+def test_embed_tells_the_tokens_of_each_batch_and_of_nothing_remembered(
+    server: AzureServer,
+) -> None:
+    embed = embedder(server, embedding_dimensions=8)
+    with metering() as used:
+        embed(tuple(f"text {number}" for number in range(300)))
+    assert len(used) == len(server.requests) == 2
+    assert sum(one.tokens.input for one in used) > 300
+    assert all(one.tokens.output == one.units == 0 for one in used)
+    with metering() as again:
+        embed(("text 7",))
+    assert again == []

@@ -20,6 +20,7 @@ from azure_server.identity import IdentityService, environment
 from azure_server.search import KEY, SearchService
 from liftwright.adapters.azure_identity import credential_for
 from liftwright.adapters.azure_search import (
+    ROUNDS,
     AzurePassageSearch,
     AzureSearchIndex,
     DocumentsRefused,
@@ -27,7 +28,7 @@ from liftwright.adapters.azure_search import (
 )
 from liftwright.agents.retrieval import build_query, retrieve
 from liftwright.calls import Calls
-from liftwright.domain import DefiningFeature, Document, Identity, Query, Section, Segment
+from liftwright.domain import DefiningFeature, Document, Identity, Query, Section, Segment, Usage
 from liftwright.errors import (
     ConfigurationError,
     InputError,
@@ -36,6 +37,7 @@ from liftwright.errors import (
     ProviderUnavailable,
 )
 from liftwright.log import Log, logging_to
+from liftwright.metering import metering
 from liftwright.settings import Calls as CallSettings
 from liftwright.settings import Retrieval
 from liftwright.settings.azure import Authentication, AzureSearch
@@ -986,3 +988,17 @@ def test_adapter_that_is_made_imports_no_vendor() -> None:
         "sys.exit(any(name.startswith('azure') for name in sys.modules))"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_search_tells_of_each_query_that_is_ranked_semantically(
+    config: AzureSearch, indexing: AzureSearchIndex, embed: WordEmbed, server: AzureServer
+) -> None:
+    name = put(indexing, *samples()).name
+    with metering() as used:
+        searcher(config, embed, name)(Query(text="boots", top_k=3))
+    assert used == [Usage(units=1)] * len(queries(server, name))
+    assert 1 <= len(used) <= ROUNDS
+    bare = config.model_copy(update={"semantic_configuration": None})
+    with metering() as free:
+        searcher(bare, embed, name)(Query(text="boots", top_k=3))
+    assert free == []

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import contextlib
 from datetime import UTC, date, datetime, timedelta
 from email.utils import format_datetime
 from typing import TYPE_CHECKING
@@ -8,7 +9,7 @@ import pytest
 
 from compatible_server import Answer, CompatibleServer, chat_completion, failure
 from liftwright.adapters.openai_compatible import CompatibleWriter
-from liftwright.domain import Limits, Prompt, Segment, Tokens
+from liftwright.domain import Limits, Prompt, Segment, Tokens, Usage
 from liftwright.errors import (
     ConfigurationError,
     ProviderError,
@@ -16,6 +17,7 @@ from liftwright.errors import (
     ProviderUnavailable,
 )
 from liftwright.log import Log, logging_to
+from liftwright.metering import metering
 from liftwright.settings import OpenAICompatible, Price
 
 if TYPE_CHECKING:
@@ -319,3 +321,15 @@ def test_identity_changes_with_all_that_changes_a_reply(server: CompatibleServer
     assert plain == writer(server, api_key="other", timeout_seconds=9).identity
     assert len({plain, *others}) == 6
     assert writer(server).metered
+
+
+@pytest.mark.parametrize("finish", ["stop", "length", "content_filter"])
+def test_call_tells_what_a_reply_was_charged_though_it_is_of_no_use(
+    server: CompatibleServer, prompt: Prompt, finish: str
+) -> None:
+    usage = {"prompt_tokens": 40, "completion_tokens": 9}
+    reply = chat_completion(REPLY, usage=usage, finish_reason=finish)
+    server.otherwise = lambda _: Answer(body=reply)
+    with metering() as used, contextlib.suppress(ProviderRefused):
+        writer(server)(prompt)
+    assert used == [Usage(tokens=Tokens(input=40, output=9))]
