@@ -72,7 +72,8 @@ def _with(text: str, path: tuple[str, ...], value: Value) -> str:
         rest = path[depth + 1 :]
         if found is None:
             return _inserted(text, node, _lines(path[depth:], value, indent="  " * depth))
-        if rest and isinstance(found, yaml.ScalarNode) and found.value in ("", "null", "~"):
+        # By its tag: the word "null" in quotes is text that somebody wrote.
+        if rest and found.tag == "tag:yaml.org,2002:null":
             block = _lines(rest, value, indent="  " * (depth + 1))
             return _spliced(text, found, "\n" + block)
         node = found
