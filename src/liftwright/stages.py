@@ -234,7 +234,8 @@ class Work:
         if self.ports.shield is None:
             return None
         terms = shield_terms(self.settings.services, self.ports.shield.identity)
-        return Guarded(self.ports.shield, terms, self.calls, lambda: self.run_ledger)
+        # Beside a run, too: who asks holds the workspace's lock, and a document is paid for once.
+        return Guarded(self.ports.shield, terms, self.calls, lambda: self.ledger)
 
     @property
     def judge(self) -> Guarded[Sourced, Opinion] | None:
