@@ -257,3 +257,62 @@ def test_analyze_a_covariate_told_in_every_row_of_a_unit_does_not_add_up(tmp_pat
     ]
     assert found[0]["variance_reduction"]["y"] > 0.9
     assert found[1]["variance_reduction"]["y"] == pytest.approx(found[0]["variance_reduction"]["y"])
+
+
+def test_analyze_hillstrom_gives_every_published_number(shared_data: Path) -> None:
+    file = shared_data / "experiments" / "hillstrom.csv"
+    options: dict[str, Any] = {
+        "arm": "segment",
+        "control": "No E-Mail",
+        "metrics": ("visit", "conversion", "spend"),
+    }
+    found = analyze(file, **options)
+    assert f"{found['srm']['p_value']:.3f}" == "0.904"
+    rows = {(row["arm"].split()[0], row["metric"]): row for row in found["comparisons"]}
+    printed = {
+        ("Mens", "visit"): ("0.0765896", "72.14", "5.685e-112"),
+        ("Mens", "conversion"): ("0.0068050", "118.84", "1.523e-13"),
+        ("Mens", "spend"): ("0.7698272", "117.93", "1.164e-07"),
+        ("Womens", "visit"): ("0.0452331", "42.61", "3.182e-44"),
+        ("Womens", "conversion"): ("0.0031111", "54.33", "1.571e-04"),
+        ("Womens", "spend"): ("0.4244122", "65.02", "1.129e-03"),
+    }
+    for key, (difference, lift, p_value) in printed.items():
+        row = rows[key]
+        assert f"{row['difference']:.7f}"[:8] == difference[:8]
+        assert f"{100 * row['lift']:.2f}" == lift
+        assert f"{row['p_value']:.3e}" == p_value
+    assert f"{rows['Womens', 'conversion']['p_adjusted']:.3e}" == "3.142e-04"
+    assert f"{rows['Womens', 'spend']['p_adjusted']:.7f}" == "0.0011294"
+    visit = next(one for one in found["omnibus"] if one["metric"] == "visit")
+    assert f"{visit['statistic']:.3f}" == "504.461"
+    by_history = analyze(file, **options, segment="history_segment")
+    odds = {
+        (row["arm"].split()[0], row["metric"]): row["common_odds_ratio"]
+        for row in by_history["interactions"]
+    }
+    assert f"{odds['Mens', 'visit']:.5f}" == "1.88863"
+    assert f"{odds['Womens', 'conversion']:.5f}" == "1.54383"
+    womens = [
+        row["difference"]
+        for row in by_history["comparisons"]
+        if (row["arm"], row["metric"]) == ("Womens E-Mail", "conversion")
+        and row["segment"] != "all"
+    ]
+    assert sum(difference < 0 for difference in womens) == 2
+
+
+def test_analyze_fast_food_gives_every_published_number(shared_data: Path) -> None:
+    found = analyze(
+        shared_data / "experiments" / "fastfood.csv",
+        arm="Promotion",
+        control="1",
+        metrics=("SalesInThousands",),
+    )
+    means = [arm["metrics"]["SalesInThousands"]["value"] for arm in found["arms"]]
+    assert [f"{mean:.3f}" for mean in means] == ["58.099", "47.329", "55.364"]
+    (omnibus,) = found["omnibus"]
+    assert f"{omnibus['statistic']:.4f}" == "21.9535"
+    assert f"{omnibus['p_value']:.3e}" == "6.766e-10"
+    pair = next(one for one in omnibus["pairs"] if one["arms"] == ["1", "3"])
+    assert f"{pair['p_value']:.4f}" == "0.2444"

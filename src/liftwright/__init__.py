@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from liftwright.api import (
         AzureOpenAIClient,
         Rows,
+        analyze,
         anonymize_customer_id,
         apply_policy_threshold,
         assign_customers_to_arms,
@@ -61,6 +62,7 @@ __all__ = [
     "RunOutcome",
     "RunRequest",
     "Workspace",
+    "analyze",
     "analyze_file",
     "anonymize_customer_id",
     "apply_policy_threshold",

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -47,7 +48,10 @@ def test_check_interaction_leaves_out_segments_with_few_events() -> None:
         (Counts(n=9, events=0), Counts(n=9, events=0)),
         (Counts(n=0, events=0), Counts(n=9, events=1)),
     ]
-    assert check_interaction([*full, *sparse]) == check_interaction(full)
+    common = check_interaction(full)
+    found = check_interaction([*full, *sparse])
+    assert replace(found, common_odds_ratio=common.common_odds_ratio) == common
+    assert found.common_odds_ratio != common.common_odds_ratio, "that is of all segments"
     nothing = check_interaction([*sparse, full[0]])
     assert nothing.p_value is None
     assert "fewer than two segments" in nothing.warnings[0]

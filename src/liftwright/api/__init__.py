@@ -8,6 +8,7 @@ current folder, else the sample that the package carries.
 
 from __future__ import annotations
 
+from liftwright.api.analysis import analyze
 from liftwright.api.experiment import (
     assign_customers_to_arms,
     calculate_metrics,
@@ -40,6 +41,7 @@ from liftwright.stats import calculate_lift
 __all__ = [
     "AzureOpenAIClient",
     "Rows",
+    "analyze",
     "anonymize_customer_id",
     "apply_policy_threshold",
     "assign_customers_to_arms",

@@ -58,7 +58,7 @@ def read_customers(tables: Tables, customers: RowsLike) -> None:
     rows = to_rows(customers)
     with tempfile.TemporaryDirectory(prefix="liftwright-") as folder:
         file = Path(folder) / "customers.csv"
-        _write_csv(file, rows, tuple(rows[0]) if rows else CUSTOMERS.names)
+        write_csv(file, rows, tuple(rows[0]) if rows else CUSTOMERS.names)
         try:
             load_customers(tables, Customers(path=str(file)), Path(folder))
         except DataError as error:
@@ -71,7 +71,7 @@ def put_rows(tables: Tables, name: str, rows: Sequence[Row], columns: Sequence[s
     kinds = {c.name: c.kind for c in (*ASSIGNMENTS.columns, *ENGAGEMENT.columns)}
     with tempfile.TemporaryDirectory(prefix="liftwright-") as folder:
         file = Path(folder) / f"{name}.csv"
-        _write_csv(file, rows, columns)
+        write_csv(file, rows, columns)
         tables.open(f"{name}_text", file)
         casts = ", ".join(
             f"cast({identifier(c)} as {kinds[c].value if c in kinds else 'VARCHAR'}) "
@@ -81,7 +81,8 @@ def put_rows(tables: Tables, name: str, rows: Sequence[Row], columns: Sequence[s
         tables.keep(name, f"select {casts} from {identifier(name + '_text')}")  # noqa: S608 - quoted
 
 
-def _write_csv(file: Path, rows: Sequence[Row], columns: Sequence[str]) -> None:
+def write_csv(file: Path, rows: Sequence[Row], columns: Sequence[str]) -> None:
+    """Rows as a CSV file; what is None or NaN is empty."""
     with file.open("w", newline="", encoding="utf-8") as out:
         writer = csv.writer(out)
         writer.writerow(columns)

@@ -11,6 +11,7 @@ from liftwright.comparison.further import (
     Contrasts,
     bayes_rows,
     interaction_rows,
+    omnibus_entries,
     sequential_rows,
 )
 from liftwright.comparison.rows import ArmSummary, ArmValue, Comparison, Row
@@ -45,6 +46,7 @@ __all__ = [
     "failed_checks",
     "interaction_rows",
     "name_winners",
+    "omnibus_entries",
     "row_json",
     "sequential_rows",
     "srm_json",

@@ -10,18 +10,23 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from liftwright.comparison.rows import make_rows
-from liftwright.stats import Estimate
+from liftwright.stats import Counts, Estimate, Moments
 from liftwright.stats.bayes import BETA, NORMAL, Posterior, believe, posterior_of
 from liftwright.stats.cells import OVERALL, Cell, MetricSpec, Summary, Table, check_known
 from liftwright.stats.interactions import check_interaction
+from liftwright.stats.omnibus import Omnibus, check_any_difference, tukey_p_values
 from liftwright.stats.sequential import PLANNED_UNITS, estimate_sequence
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from liftwright.comparison.rows import Row
+    from liftwright.domain import Json
     from liftwright.stats import Correction
 
+_PAIR = 2
+# Pairs grow with the square of the arms.
+_MOST_PAIRED = 10
 _NO_POSTERIOR = "not estimable: an arm has too few units, or a metric without spread"
 
 
@@ -108,9 +113,48 @@ def interaction_rows(contrasts: Contrasts) -> list[Row]:
                 "statistic": found.statistic,
                 "degrees_of_freedom": found.df,
                 "segments_compared": found.segments,
+                "common_odds_ratio": found.common_odds_ratio,
             }
         )
     return make_rows(keys, estimates, contrasts.alpha, contrasts.correction, more)
+
+
+def omnibus_entries(contrasts: Contrasts) -> list[dict[str, Json]]:
+    """Per metric, whether any two arms differ at all; of means, also every pair of arms.
+
+    Raw, not stratified. Two arms need no such test, and a ratio has none.
+    """
+    table = contrasts.table()
+    found: list[dict[str, Json]] = []
+    for metric in contrasts.metrics:
+        arms = {arm: table.whole(arm, metric) for arm in contrasts.arms}
+        if metric.kind == "ratio" or sum(bool(arm.n) for arm in arms.values()) <= _PAIR:
+            continue
+        moments = {name: arm for name, arm in arms.items() if isinstance(arm, Moments)}
+        counts = {name: arm for name, arm in arms.items() if isinstance(arm, Counts)}
+        entry = {"metric": metric.name, **_as_mapping(check_any_difference(counts or moments))}
+        if moments and len(moments) <= _MOST_PAIRED:
+            entry["pairs"] = [
+                {
+                    "arms": [a, b],
+                    "difference": moments[b].mean - moments[a].mean,
+                    "p_value": p_value,
+                    "test": "Tukey-Kramer",
+                }
+                for (a, b), p_value in tukey_p_values(moments).items()
+            ]
+        found.append(entry)
+    return found
+
+
+def _as_mapping(found: Omnibus) -> dict[str, Json]:
+    return {
+        "statistic": found.statistic,
+        "degrees_of_freedom": found.df,
+        "p_value": found.p_value,
+        "test": found.test,
+        "warnings": list(found.warnings),
+    }
 
 
 def bayes_rows(contrasts: Contrasts) -> list[Row]:
@@ -192,5 +236,6 @@ __all__ = [
     "Contrasts",
     "bayes_rows",
     "interaction_rows",
+    "omnibus_entries",
     "sequential_rows",
 ]

@@ -32,6 +32,7 @@ class Interaction:
         df: Degrees of freedom of the statistic, the first of two for F.
         test: Name of the test, None where there is none.
         segments: Segments that were compared.
+        common_odds_ratio: Of a rate, by Mantel and Haenszel over all segments.
         warnings: Why there is no test.
     """
 
@@ -40,6 +41,7 @@ class Interaction:
     df: int | None = None
     test: str | None = None
     segments: int = 0
+    common_odds_ratio: float | None = None
     warnings: tuple[str, ...] = ()
 
 
@@ -69,6 +71,7 @@ def _equal_odds(strata: Sequence[tuple[Counts, Counts]]) -> Interaction:
         for one, zero in strata
         if one.n and zero.n and 0 < one.events + zero.events < one.n + zero.n
     ]
+    common = _common_odds_ratio(tables)
     while len(tables) > 1:
         odds = _common_odds_ratio(tables)
         if odds is None:
@@ -90,8 +93,9 @@ def _equal_odds(strata: Sequence[tuple[Counts, Counts]]) -> Interaction:
             df=df,
             test=BRESLOW_DAY,
             segments=len(tables),
+            common_odds_ratio=common,
         )
-    return Interaction(segments=len(tables), warnings=(_ONE_SEGMENT,))
+    return Interaction(segments=len(tables), common_odds_ratio=common, warnings=(_ONE_SEGMENT,))
 
 
 def _common_odds_ratio(tables: Sequence[tuple[Counts, Counts]]) -> float | None:

@@ -189,6 +189,12 @@ def _print_verdicts(out: Console, document: Mapping[str, Json]) -> None:
         )
     else:
         out.print(f"sample ratio as designed (p = {_p(srm['p_value'])})")
+    for one in _entries(document.get("omnibus")):
+        if one["p_value"] is not None:
+            out.print(
+                escape(f"{one['metric']}, all arms at once: {one['test']} ")
+                + f"{one['statistic']:,.6g}, p = {_p(one['p_value'])}"
+            )
     for best in _entries(document["best"]):
         if best["segment"] != "all" and best["arm"] is None:
             continue

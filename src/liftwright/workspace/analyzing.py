@@ -27,6 +27,7 @@ from liftwright.comparison import (
     failed_checks,
     interaction_rows,
     name_winners,
+    omnibus_entries,
     row_json,
     sequential_rows,
     srm_json,
@@ -138,6 +139,9 @@ def _document(request: AnalyzeRequest, found: Results, shares: dict[str, float])
         "sequential": _rows(sequential),
         "decisions": _decisions(request, sequential, shares, failed),
     }
+    omnibus = omnibus_entries(contrasts)
+    if omnibus:
+        document["omnibus"] = omnibus
     if found.sizes:
         document["interactions"] = _rows(interactions)
     if found.adjusted:

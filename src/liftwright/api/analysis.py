@@ -1,0 +1,118 @@
+"""The statistics of any experiment, from a table in Python or a file."""
+
+from __future__ import annotations
+
+import importlib
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from liftwright.api.rows import write_csv
+from liftwright.errors import InputError
+from liftwright.workspace.analyzing import AnalyzeRequest, analyze_file
+
+if TYPE_CHECKING:
+    from liftwright.domain import Json
+
+
+def analyze(  # noqa: PLR0913 - one parameter per option of the command
+    table: object,
+    *,
+    arm: str,
+    control: str,
+    metrics: str | Sequence[str],
+    unit: str | None = None,
+    segment: str | None = None,
+    count: str | None = None,
+    covariates: Mapping[str, str] | None = None,
+    covariate_time: str | None = None,
+    time: str | None = None,
+    exposed: str | None = None,
+    shares: Mapping[str, float] | None = None,
+    alpha: float = 0.05,
+    correction: str = "holm",
+    guardrails: Sequence[str] = (),
+    lower: Sequence[str] = (),
+    planned: int | None = None,
+    minimum: int = 0,
+    bayes: bool = False,
+) -> dict[str, Json]:
+    """Compare every arm of an experiment with its control.
+
+    Args:
+        table: a pandas or Polars DataFrame, a PyArrow table, a sequence of dicts, or the path of a
+            CSV or Parquet file; one row a unit, unless `unit` or `count` says otherwise.
+        arm: the column of arms.
+        control: the control's name in it.
+        metrics: `NAME`, `NAME:binary`, `NAME:mean` or `NAME=A/B:ratio`; the first decides.
+        unit: the column of units, where a unit has several rows.
+        segment: the column of segments.
+        count: the column that says for how many units a row stands.
+        covariates: by metric, a column that was known before the experiment.
+        covariate_time: the column that says when the covariates were measured.
+        time: the column that says when the unit was assigned.
+        exposed: the column that says whether the unit met the treatment.
+        shares: the share that each arm was meant to get; None is equal shares.
+        alpha: level of the tests.
+        correction: holm, bh or none.
+        guardrails: metrics that no arm may harm.
+        lower: metrics of which less is better.
+        planned: units over all arms that were planned before the first look.
+        minimum: units that an arm needs before it can be shipped or given up.
+        bayes: whether to add posteriors and the shares of a next wave.
+
+    Returns:
+        The object that `liftwright analyze --json` prints.
+
+    Raises:
+        InputError: where an option or the table is wrong, naming what is allowed.
+    """
+    with tempfile.TemporaryDirectory(prefix="liftwright-") as folder:
+        return analyze_file(
+            AnalyzeRequest(
+                file=_as_file(table, Path(folder) / "table.csv"),
+                arm=arm,
+                control=control,
+                metrics=(metrics,) if isinstance(metrics, str) else tuple(metrics),
+                unit=unit,
+                segment=segment,
+                count=count,
+                covariates=tuple(f"{name}={column}" for name, column in (covariates or {}).items()),
+                covariate_time=covariate_time,
+                time=time,
+                exposed=exposed,
+                shares=tuple(f"{name}={share!r}" for name, share in (shares or {}).items()),
+                alpha=alpha,
+                correction=correction,
+                guardrails=tuple(guardrails),
+                lower=tuple(lower),
+                planned=planned,
+                minimum=minimum,
+                bayes=bayes,
+            )
+        )
+
+
+def _as_file(table: object, file: Path) -> Path:
+    """The table as a file that is read like any other; what is a file stays where it is."""
+    if isinstance(table, str | Path):
+        return Path(table)
+    # By what they can do: none of the three libraries is needed for the others.
+    frame: Any = table.collect() if hasattr(table, "collect") else table
+    if hasattr(frame, "to_csv"):
+        frame.to_csv(file, index=False)
+    elif hasattr(frame, "write_csv"):
+        frame.write_csv(file)
+    elif hasattr(frame, "schema") and hasattr(frame, "to_batches"):
+        importlib.import_module("pyarrow.csv").write_csv(frame, file)
+    elif isinstance(table, Sequence) and all(isinstance(row, Mapping) for row in table):
+        rows = [dict(row) for row in table]
+        names = list(dict.fromkeys(name for row in rows for name in row))
+        write_csv(file, rows, names)
+    else:
+        raise InputError(
+            f"table: found a {type(table).__name__}; allowed: a DataFrame of pandas or Polars, a "
+            "PyArrow table, a sequence of dicts, or a path"
+        )
+    return file
