@@ -46,7 +46,7 @@ LIFTS = (0.0, 0.2, 0.5)
 ALPHA = 0.05
 ENOUGH = 10
 # A coverage among fewer given intervals than this says nothing.
-FEWEST_GIVEN = 200
+FEWEST_GIVEN = 400
 LEAST_LEVEL, LEAST_COVER, MOST_COVER, PROMISED, NEAR = 0.045, 0.93, 0.97, 0.8, 0.02
 NEGLIGIBLE = 1e-9
 Weighted = list[tuple[int, Estimate]]
@@ -60,6 +60,7 @@ class Cell(NamedTuple):
         difference: Share of the given intervals of the difference that cover the truth.
         lift: The same of the lift.
         given: Share of the draws in which a lift interval was given.
+        events: Events for each unit that the rate counts.
     """
 
     n: int
@@ -70,11 +71,12 @@ class Cell(NamedTuple):
     difference: float
     lift: float
     given: float
+    events: float = 1.0
 
     @property
     def enough(self) -> bool:
         """Whether each arm expects ten events."""
-        return self.n * self.rate >= ENOUGH - NEGLIGIBLE
+        return self.n * self.rate * self.events >= ENOUGH - NEGLIGIBLE
 
 
 def main() -> None:
@@ -97,7 +99,7 @@ def main() -> None:
         "power": power,
         "uniform": uniform,
     }
-    say(f"alpha {ALPHA}; {options.draws:,} draws a cell without an effect, a fifth with one")
+    say(f"alpha {ALPHA}; {options.draws:,} draws a cell without an effect, half as many with one")
     for name, run in tables.items():
         if options.only in (None, name):
             # Each table has its own draws: the others may be left out or changed.
@@ -193,7 +195,7 @@ def least(values: Iterator[float]) -> float:
 
 def draws_of(draws: int, effect: float) -> int:
     """Draws of a cell: coverage needs fewer than the level of a test."""
-    return draws if effect == 0 else max(draws // 5, 1)
+    return draws if effect == 0 else max(draws // 2, 1)
 
 
 # ── Estimators ────────────────────────────────────────────────────────────────────────────────
@@ -315,14 +317,14 @@ def ratio(rng: np.random.Generator, draws: int) -> None:
                 found = [(1, compare_ratios(one, zero, alpha=ALPHA)) for one, zero in pairs]
                 one = cell(n, rate, lift, found, (0.3 * lift, lift))
                 # What carries the ratio is the clicks: ten of them need 33 openers.
-                cells.append(one._replace(rate=rate))
+                cells.append(one._replace(events=0.3))
     show("ratio of clicks per open, rate of opening: delta method, Fieller", cells)
 
 
 def cuped(rng: np.random.Generator, draws: int) -> None:
     """A mean with a covariate that explains a quarter of its variance, and one that is noise."""
     metric = Metric(name="y", column="y", kind="mean", covariate="x")
-    say("\n== CUPED: a covariate with correlation rho to the mean, an effect of 0.1 sd")
+    say("\n== CUPED without an effect: a covariate with correlation rho to the mean")
     say(f"{'rho':>10}{'n/arm':>10}{'rejected':>10}{'coverage':>10}{'variance taken away':>22}")
     for rho in (0.0, 0.5, 0.9):
         for n in (25, 100, 1_000):
@@ -433,30 +435,45 @@ def peek(
     """Whether any look rejects, for three plans, and with the test that is made for one look."""
     steps = np.diff(looks, prepend=0)
     events = rng.binomial(steps, rate, (2, len(steps)))
-    values = [[np.exp(0.8 * rng.standard_normal(k)) for k in arm] for arm in events.tolist()]
-    sums = np.array([[v.sum() for v in arm] for arm in values]).cumsum(axis=1)
-    squares = np.array([[(v**2).sum() for v in arm] for arm in values]).cumsum(axis=1)
-    counts = events.cumsum(axis=1)
+    arms: list[list[Counts]] | list[list[Moments]]
+    if metric == "rate":
+        counts = events.cumsum(axis=1).tolist()
+        arms = [
+            [Counts(n=n, events=x) for n, x in zip(looks.tolist(), arm, strict=True)]
+            for arm in counts
+        ]
+    else:
+        arms = [spending(rng, looks, arm) for arm in events]
     found = [False] * 4
-    for place, n in enumerate(looks.tolist()):
-        pair: tuple[Counts, Counts] | tuple[Moments, Moments]
-        if metric == "rate":
-            one, zero = (Counts(n=n, events=int(arm[place])) for arm in counts)
-            pair = (one, zero)
-            once = plain(n, [(one.events, zero.events)])[0]
-        else:
-            a, b = (
-                Moments(n=n, total=float(s[place]), total_sq=float(q[place]))
-                for s, q in zip(sums, squares, strict=True)
-            )
-            pair = (a, b)
-            once = compare_means(a, b, alpha=ALPHA)
+    for one, zero in zip(*arms, strict=True):
         for which, planned in enumerate((2_000, 20_000, 200_000)):
             if not found[which]:
-                p_value = estimate_sequence([pair], alpha=ALPHA, planned=planned).p_value
+                p_value = estimate_sequence([(one, zero)], alpha=ALPHA, planned=planned).p_value
                 found[which] = p_value is not None and p_value < ALPHA
-        found[3] = found[3] or (once.p_value or 1) < ALPHA
+        found[3] = found[3] or once(one, zero) < ALPHA
     return found[0], found[1], found[2], found[3]
+
+
+def spending(rng: np.random.Generator, looks: np.ndarray, buyers: np.ndarray) -> list[Moments]:
+    """Revenue up to each look; `buyers` are those that each look adds."""
+    amounts = np.exp(0.8 * rng.standard_normal(int(buyers.sum())))
+    ends = buyers.cumsum()
+    totals, squares = (np.concatenate(([0.0], v.cumsum()))[ends] for v in (amounts, amounts**2))
+    return [
+        Moments(n=n, total=float(a), total_sq=float(b))
+        for n, a, b in zip(looks.tolist(), totals, squares, strict=True)
+    ]
+
+
+def once(one: Counts | Moments, zero: Counts | Moments) -> float:
+    """The p-value of the test that is made for one look."""
+    if isinstance(one, Counts) and isinstance(zero, Counts):
+        rate = (one.events + zero.events) / (one.n + zero.n)
+        spread = math.sqrt(rate * (1 - rate) * (1 / one.n + 1 / zero.n))
+        return math.erfc(abs(one.mean - zero.mean) / spread / math.sqrt(2)) if spread else 1.0
+    if isinstance(one, Moments) and isinstance(zero, Moments):
+        return compare_means(one, zero, alpha=ALPHA).p_value or 1.0
+    return 1.0
 
 
 def interaction(rng: np.random.Generator, draws: int) -> None:
