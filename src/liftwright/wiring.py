@@ -420,6 +420,15 @@ def _duckdb(site: Site) -> Engine:
     )
 
 
+def _spark(site: Site) -> Engine:
+    from liftwright.adapters.spark import SparkEngine
+
+    services = site.settings.services
+    return SparkEngine(
+        services.spark, memory=services.engine_memory, threads=services.engine_threads
+    )
+
+
 def _sqlite(site: Site) -> Store:
     from liftwright.adapters.sqlite import SqliteStore
 
@@ -494,7 +503,7 @@ _ADAPTERS: dict[str, dict[str, Callable[..., Any]]] = {
         "embedded": _embedded_screen,
         "azure_content_safety": _azure_content_safety,
     },
-    "engine": {"duckdb": _duckdb},
+    "engine": {"duckdb": _duckdb, "spark": _spark},
     "store": {"sqlite": _sqlite},
     "track": {"json": _json_track, "mlflow": _mlflow},
     "secrets": {"environment": _environment, "key_vault": _key_vault},

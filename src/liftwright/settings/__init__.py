@@ -51,6 +51,7 @@ from liftwright.settings.shapes import (
     SegmentRule,
     Segments,
     Services,
+    Spark,
     Timeouts,
 )
 
@@ -100,6 +101,7 @@ __all__ = [
     "Services",
     "Settings",
     "Simulation",
+    "Spark",
     "Timeouts",
     "Uplift",
     "environment",

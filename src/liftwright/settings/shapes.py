@@ -107,6 +107,13 @@ class Calls(Shape):
     timeout_seconds: Timeouts = Timeouts()
 
 
+class Spark(Shape):
+    """Where Spark runs, and its own properties, as `spark-submit --conf` takes them."""
+
+    master: Name = "local[*]"
+    config: Mapping[str, str] = {}
+
+
 class Services(Shape):
     """azure_config.yaml."""
 
@@ -127,6 +134,7 @@ class Services(Shape):
     budget_usd: NotNegative | None = None
     engine_memory: Annotated[str, Field(pattern=r"^\d+(\.\d+)?\s?(MB|GB)$")] | None = None
     engine_threads: Count | None = None
+    spark: Spark = Spark()
 
     @property
     def writer(self) -> AzureOpenAI | OpenAICompatible | None:

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 from liftwright.errors import DataError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
 DELIMITERS = (",", ";", "\t", "|")
@@ -239,6 +239,74 @@ def misshapen_record(path: Path, form: CsvForm) -> tuple[int, int] | None:
                 if record and len(record) != width:
                     return reader.line_num, len(record)
     return None
+
+
+def refuse_misquoted(path: Path, form: CsvForm) -> None:
+    """Refuse what a lenient reader would pass over: misplaced quotes, and line ends of two kinds.
+
+    For engines that do not find these themselves; without quotes in the file no row is parsed.
+
+    Raises:
+        DataError: naming the line.
+    """
+    status = path.stat()
+    _refuse_misquoted(path, form, (status.st_size, status.st_mtime_ns, status.st_ino))
+
+
+@functools.lru_cache(maxsize=32)
+def _refuse_misquoted(path: Path, form: CsvForm, _version: tuple[int, int, int]) -> None:
+    quotes = pairs = feeds = returns = 0
+    last = b""
+    for piece in _pieces(path):
+        quotes += piece.count(b'"')
+        pairs += (last + piece).count(b"\r\n")
+        feeds += piece.count(b"\n")
+        returns += piece.count(b"\r")
+        last = piece[-1:] if piece.endswith(b"\r") else b""
+    if quotes:
+        _refuse_bad_quotes(path, form)
+    elif min(feeds, returns) and not pairs == feeds == returns:
+        raise DataError(f"{path}: line ends are mixed; one kind is expected")
+
+
+def _refuse_bad_quotes(path: Path, form: CsvForm) -> None:
+    with _wide_fields(), path.open(encoding=_codec(form), newline="") as file:
+        reader = csv.reader(file, delimiter=form.delimiter, strict=True)
+        try:
+            for _ in reader:
+                pass
+        except csv.Error:
+            raise DataError(
+                f'{path}: line {reader.line_num}: a quote (") that is not closed, or text after '
+                "a closing quote"
+            ) from None
+
+
+def refuse_mixed(schemas: Sequence[tuple[Path, Mapping[str, str]]]) -> None:
+    """Refuse files of one folder that do not hold the same columns in the same types.
+
+    Args:
+        schemas: each file, and the type of each of its columns by name.
+
+    Raises:
+        DataError: naming the first file that differs from the one before, and the column.
+    """
+    (first, expected), *others = schemas
+    for path, found in others:
+        for name in (*expected, *found):
+            here, there = found.get(name), expected.get(name)
+            if here == there:
+                continue
+            if here is None or there is None:
+                lacking, having = (path, first) if here is None else (first, path)
+                raise DataError(
+                    f"{lacking}: no column {name!r}, which {having.name} beside it has; the files "
+                    "of a folder must have the same columns"
+                )
+            raise DataError(
+                f"{path}: column {name!r} holds {here}, in {first.name} beside it {there}; the "
+                "files of a folder must agree"
+            )
 
 
 def _codec(form: CsvForm) -> str:

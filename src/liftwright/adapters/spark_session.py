@@ -1,0 +1,142 @@
+"""Spark started once in this process, quietly, and a session of its own for each engine."""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import logging
+import os
+import shutil
+import sys
+import tempfile
+import warnings
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from liftwright.errors import ConfigurationError, InputError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from pyspark.sql import SparkSession
+
+    from liftwright.settings import Spark
+
+_LOCAL = "local"
+_QUIET = "rootLogger.level = off\n"
+
+
+def new_session(options: Spark, memory: str | None, threads: int | None) -> SparkSession:
+    """A session of its own on the Spark of this process, which is started where there is none.
+
+    Raises:
+        InputError: pyspark or Java is missing, Spark does not start, or another one is in use.
+    """
+    properties = _properties(options, memory, threads)
+    with warnings.catch_warnings():
+        # It warns of pandas, which is not used here.
+        warnings.simplefilter("ignore")
+        try:
+            from pyspark.sql import SparkSession
+        except ImportError:
+            raise InputError(
+                "adapters.engine: spark needs pyspark: pip install 'liftwright[spark]'"
+            ) from None
+        logging.getLogger("SQLQueryContextLogger").disabled = True
+        active = SparkSession.getActiveSession() or _start(properties)
+        if active.sparkContext.master != properties["spark.master"]:
+            raise ConfigurationError(
+                f"azure_config.yaml: spark.master: found {properties['spark.master']}; this "
+                f"process already uses Spark at {active.sparkContext.master}, and has only one"
+            )
+        session = active.newSession()
+    for name, value in properties.items():
+        if name.startswith("spark.sql.") and session.conf.isModifiable(name):
+            session.conf.set(name, value)
+    return session
+
+
+def _properties(options: Spark, memory: str | None, threads: int | None) -> dict[str, str]:
+    master = options.master
+    if threads is not None and master.startswith(_LOCAL):
+        master = f"{_LOCAL}[{threads}]"
+    found = {
+        "spark.master": master,
+        "spark.app.name": "liftwright",
+        "spark.ui.enabled": "false",
+        "spark.ui.showConsoleProgress": "false",
+        # What the statements count on: one zone, errors instead of nulls, microseconds in UTC.
+        "spark.sql.session.timeZone": "UTC",
+        "spark.sql.ansi.enabled": "true",
+        "spark.sql.parquet.outputTimestampType": "TIMESTAMP_MICROS",
+        "spark.sql.csv.parser.columnPruning.enabled": "false",
+        "spark.sql.caseSensitive": "false",
+    }
+    if memory is not None:
+        amount = memory.replace(" ", "").upper().removesuffix("B")
+        found["spark.driver.memory"] = _whole_memory(amount)
+    if master.startswith(_LOCAL):
+        found |= {
+            "spark.driver.host": "127.0.0.1",
+            "spark.driver.bindAddress": "127.0.0.1",
+            "spark.sql.shuffle.partitions": "4",
+        }
+    return {**found, **options.config}
+
+
+def _whole_memory(amount: str) -> str:
+    """`1.5G` as Java takes it: whole megabytes."""
+    number, unit = float(amount[:-1]), amount[-1]
+    return f"{round(number * (1024 if unit == 'G' else 1))}m"
+
+
+def _start(properties: Mapping[str, str]) -> SparkSession:
+    from pyspark.errors import PySparkException
+    from pyspark.sql import SparkSession
+
+    if not (os.environ.get("JAVA_HOME") or shutil.which("java")):
+        raise InputError(
+            "adapters.engine: spark needs Java 17 or newer, and none was found (neither JAVA_HOME "
+            "nor `java`); Debian's package is openjdk-17-jre-headless"
+        )
+    scratch = tempfile.mkdtemp(prefix="liftwright-spark-")
+    atexit.register(shutil.rmtree, scratch, ignore_errors=True)
+    quiet = Path(scratch) / "log4j2.properties"
+    quiet.write_text(_QUIET, encoding="utf-8")
+    chosen = {
+        "spark.local.dir": scratch,
+        "spark.sql.warehouse.dir": f"{scratch}/warehouse",
+        # Its own log would repeat rows that it cannot read.
+        "spark.driver.extraJavaOptions": f"-Dlog4j2.configurationFile={quiet.as_uri()}",
+        **properties,
+    }
+    # Without this its workers take whatever `python3` is first on the path.
+    os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
+    try:
+        with _silenced():
+            made = SparkSession.builder
+            for name, value in chosen.items():
+                made = made.config(name, value)
+            session: SparkSession = made.getOrCreate()
+    except (PySparkException, OSError, RuntimeError) as error:
+        reason = str(error).strip().partition("\n")[0][:200]
+        raise InputError(
+            f"azure_config.yaml: spark: Spark did not start at {chosen['spark.master']}: {reason}"
+        ) from None
+    session.sparkContext.setLogLevel("OFF")
+    return session
+
+
+@contextlib.contextmanager
+def _silenced() -> Iterator[None]:
+    """Java inherits a standard error that leads nowhere: its chatter is not for our users."""
+    sys.stderr.flush()
+    kept = os.dup(2)
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(nowhere, 2)
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(nowhere)

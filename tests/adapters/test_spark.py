@@ -1,0 +1,282 @@
+"""Spark beside DuckDB: the same statements, the same rows. One real Spark serves them all."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from liftwright.adapters import spark_session
+from liftwright.adapters.duckdb import DuckDBEngine
+from liftwright.adapters.embedded_simulator import EmbeddedSimulator
+from liftwright.adapters.spark import SparkEngine
+from liftwright.adapters.spark_dialect import time_as, to_spark
+from liftwright.agents.experimentation import assign, design_experiment, measure
+from liftwright.agents.segmentation import segment_customers
+from liftwright.domain import ASSIGNMENTS, ENGAGEMENT, SEGMENTED
+from liftwright.errors import ConfigurationError, DataError, InputError
+from liftwright.ports import Source
+from liftwright.settings import Customers, Spark
+from liftwright.tables import Tables, literal, load_customers
+from plane_samples import decide, experiment_config, segments_config, variants_for
+from spark_here import SPARK, local_spark
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from liftwright.ports import Engine, Row
+
+pytestmark = SPARK
+AT = "2026-01-02T03:04:05.000Z"
+
+
+@pytest.fixture(scope="module")
+def spark() -> Iterator[SparkEngine]:
+    engine = SparkEngine(local_spark())
+    yield engine
+    engine.close()
+
+
+@pytest.fixture
+def both(spark: SparkEngine, tmp_path: Path) -> Iterator[tuple[Engine, Engine]]:
+    duckdb = DuckDBEngine(tmp_path / "spill", memory="500MB", threads=2)
+    yield duckdb, spark
+    duckdb.close()
+
+
+def customers_file(folder: Path, rows: int) -> None:
+    lines = ["customer_id,age,location,tier,freq,value,days,opened,clicked,born,Grade"]
+    for n in range(rows):
+        town = f'"O\'Town, {n % 7}"' if n % 3 else "Zürich \u00a0"
+        age = "" if n % 11 == 0 else str(18 + n % 60)
+        rate = f"{n % 97}%" if n % 50 else "nan"
+        day = f"{1 + n % 12}/{1 + n % 28}/{1950 + n % 50}"
+        lines.append(
+            f"C{n:05}x,{age},{town},{'Gold' if n % 4 else ''},{n % 40 / 4},{n % 1000 / 7},"
+            f"{n % 400},{rate},0.0{n % 10},{day},{n % 5}"
+        )
+    lines += ["C00001x,30,A,B,1,2,3,4%,0.1,1/1/2000,1", ",30,A,B,1,2,3,4%,0.1,1/1/2000,1"]
+    lines += ["bad1,30,A,B,1e400,2,3,4%,0.1,1/1/2000,1", "bad2,30,A,B,1_0,2,3,4%,0.1,31/31/2000,1"]
+    (folder / "customers.csv").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    orders = [
+        f"C{n % rows:05}x,2025-{1 + n % 12:02}-{1 + n % 28:02},{n % 90 - 5}.5"
+        for n in range(3 * rows)
+    ]
+    (folder / "orders.csv").write_text("id,day,paid\n" + "\n".join(orders) + "\n", encoding="utf-8")
+
+
+def config() -> Customers:
+    return Customers.model_validate(
+        {
+            "path": "customers.csv",
+            "on_bad_rows": "reject",
+            "columns": {
+                "age": {"from": "born", "as": "years", "formats": ["%m/%d/%Y"]},
+                "historical_open_rate": {"from": "opened", "as": "percent"},
+                "historical_click_rate": "clicked",
+            },
+            "orders": [{"path": "orders.csv", "id": "id", "date": "day", "amount": "paid * 2"}],
+        }
+    )
+
+
+def plane(engine: Engine, folder: Path, out: Path) -> dict[str, object]:
+    """All that a run makes of customers, from the files to the metrics."""
+    tables = Tables(engine)
+    report = load_customers(tables, config(), folder)
+    found = segment_customers(tables, segments_config(), seed=7)
+    tables.write("segmented", out / "segmented.parquet", SEGMENTED)
+    variants = variants_for(found.sizes)
+    uplift = {"urgent": {"mean": 0.1, "sd": 0.2}}
+    experiment = experiment_config(simulation={"uplift": uplift})
+    design = design_experiment(variants, decide(variants), experiment, found.sizes)
+    assignment = assign(tables, design, AT, among="profiles")
+    tables.write("assignments", out / "assignments.parquet", ASSIGNMENTS)
+    EmbeddedSimulator(tables, experiment.simulation, seed=3)("assignments")
+    tables.write("engagement", out / "engagement.parquet", ENGAGEMENT)
+    tables.read("engagement", out / "engagement.parquet", ENGAGEMENT)
+    metrics = measure(tables, assignment, experiment, simulated=True)
+    rejected = sorted(map(str, tables.rows('select "file", "row", "column", reason from rejected')))
+    return {
+        "report": report,
+        "segments": found,
+        "assignment": assignment,
+        "metrics": metrics,
+        "rejected": rejected,
+    }
+
+
+def test_plane_on_both_engines_gives_the_same_rows_and_the_same_results(
+    both: tuple[Engine, Engine], tmp_path: Path
+) -> None:
+    customers_file(tmp_path, 600)
+    answers = [
+        plane(engine, tmp_path, tmp_path / name)
+        for engine, name in zip(both, ("duckdb", "spark"), strict=True)
+    ]
+    assert answers[0]["rejected"]
+    for name, answer in answers[0].items():
+        assert answers[1][name] == answer, name
+    duckdb = both[0]
+    for table in (SEGMENTED, ASSIGNMENTS, ENGAGEMENT):
+        files = [tmp_path / name / f"{table.name}.parquet" for name in ("duckdb", "spark")]
+        for file, name in zip(files, ("one", "two"), strict=True):
+            duckdb.open(name, Source(path=file, text=False))
+        differing = " or ".join(f"x.{c} is distinct from y.{c}" for c in table.names)
+        join = f"one as x full join two as y using (customer_id) where {differing}"
+        assert duckdb.rows(f"select count(*) from {join}") == [(0,)], table.name  # noqa: S608 - our names
+        assert duckdb.rows("describe one") == duckdb.rows("describe two")
+
+
+CONTENTS = [
+    b"a,b\n007,=cmd|x\n",
+    b'a,b\n 1 ,"q\nz"\n4,5\n',
+    b'\xef\xbb\xbf"a","b"\n1,2\n',
+    b"a,b\nJos\xe9,2\n",
+    "a,b\nJosé\u00a0,\u00a02\n".encode(),
+    b"a;b\n1;2,5\n",
+    b"a\tb\r\n1\t2\r\n3\t\r\n",
+    b"a|b\r1|2\r3|4\r",
+    b"a,b\n1,2\n\n4,5",
+    b'a,b\n1,"say ""hi"""\n"",x\n',
+    b"a,b\n#1,\n-- x,\\n\n",
+]
+
+
+def test_open_csv_gives_the_same_text_and_row_numbers_on_both_engines(
+    both: tuple[Engine, Engine], tmp_path: Path
+) -> None:
+    for number, content in enumerate(CONTENTS):
+        file = tmp_path / f"{number}.csv"
+        file.write_bytes(content)
+        found: list[list[Row]] = []
+        for engine in both:
+            engine.open("odd", Source(path=file))
+            found.append(list(engine.rows("select _row, a, b from odd order by _row")))
+        assert found[0] == found[1], content
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b'a,b\n1,"2\n4,5\n', "a quote"),
+        (b'a,b\n1,"2"x\n4,5\n', "a quote"),
+        (b"a,b\r\n1,2\n4,5\r\n", "line ends are mixed"),
+        (b"a,b\n1,2\nCANARY\n", "line 3: 1 fields where the header has 2"),
+        (b"a,b\n1,2\x00\n", "NUL"),
+    ],
+)
+def test_open_malformed_csv_is_refused_as_on_duckdb(
+    spark: SparkEngine, tmp_path: Path, content: bytes, said: str
+) -> None:
+    file = tmp_path / "rows.csv"
+    file.write_bytes(content)
+
+    def read() -> None:
+        spark.open("odd", Source(path=file))
+        spark.rows("select count(a) from odd")
+
+    with pytest.raises(DataError, match=said) as raised:
+        read()
+    assert str(raised.value).startswith(str(file))
+    assert "CANARY" not in str(raised.value)
+
+
+def test_open_folder_numbers_rows_through_its_files_and_refuses_mixed_ones(
+    both: tuple[Engine, Engine], tmp_path: Path
+) -> None:
+    folder = tmp_path / "it's"
+    both[0].write("select 7 as n union all select 8", folder / "b.parquet")
+    both[0].write("select 3 as n", folder / "a.parquet")
+    for engine in both:
+        assert engine.open("many", Source(path=folder, text=False)) == ("n",)
+        rows = engine.rows("select _row, n from many order by _row")
+        assert list(rows) == [(1, 3), (2, 7), (3, 8)]
+    both[0].write("select 'x' as n", folder / "c.parquet")
+    with pytest.raises(DataError, match=r"c\.parquet: column 'n' holds"):
+        both[1].open("many", Source(path=folder, text=False))
+
+
+def test_open_broken_parquet_is_refused_with_its_name(spark: SparkEngine, tmp_path: Path) -> None:
+    file = tmp_path / "rows.parquet"
+    file.write_bytes(b"PAR1 and nothing else")
+    with pytest.raises(DataError, match=r"rows\.parquet"):
+        spark.open("broken", Source(path=file))
+
+
+def test_write_of_many_parts_makes_a_folder_in_order_and_replaces_it(
+    spark: SparkEngine, tmp_path: Path
+) -> None:
+    target = tmp_path / "out" / "rows.parquet"
+    for start in (0, 10):
+        spark._session.range(start, start + 8, numPartitions=3).createOrReplaceTempView("parts")
+        assert spark.write("select id from parts", target) == 8
+        spark.open("back", Source(path=target, text=False))
+        rows = spark.rows("select id from back order by _row")
+        assert [row[0] for row in rows] == list(range(start, start + 8))
+    names = sorted(file.name for file in target.iterdir())
+    assert names == ["part-00000.parquet", "part-00001.parquet", "part-00002.parquet"]
+    assert [file.name for file in target.parent.iterdir()] == ["rows.parquet"]
+
+
+NUMBERS = (
+    *("1", "-2e3", "+.5e-3", "5.", " 7 ", "\t5\n", "\u00a05", "1_0", "1,5", "", "-", ".", "e5"),
+    *("5d", "5f", "0x10", "0x1p3", "1e400", "-1e400", "1e-400", "nan", "-NaN", "Inf", "+infinity"),
+)
+TIMES = (
+    *("2018-05-08", "2018-5-8", " 2018-05-08 10:30 ", "2018-05-08T10:30:00.5", "2018-02-30"),
+    *("2018-05-08 10:30:00Z", "2018-05-08 10:30:00+02:00", "2018-05", "2018-05-08 10", "epoch"),
+    *("infinity", "5/8/2018", "2018-05-08x", "2018-05-08 1:2:3", "2018-128", "2018-05-08 25:00"),
+)
+DAYS = {
+    "%m/%d/%Y": ("5/8/1986", "05/08/1986", "2/30/2020", "5/8/86", "5/8/1986 10:00", "13/1/2020"),
+    "%Y%m%d": ("20200131", "2020131"),
+    "%d.%m.%y %H:%M": ("1.2.68 10:30", "1.2.69 10:30", "1.2.70 24:30"),
+    "%d %b %Y": ("1 Feb 2020", "1 FEB 2020", "1 February 2020"),
+    "%B %d, %Y %I:%M %p": ("February 1, 2020 12:05 AM", "March 31, 2020 11:59 pm"),
+    "%Y-%m-%dT%H:%M:%S.%f": ("2020-01-01T10:00:00.25",),
+}
+
+
+def values(texts: tuple[str, ...]) -> str:
+    return ", ".join(f"({n}, {literal(text)})" for n, text in enumerate(texts))
+
+
+def test_readers_of_numbers_and_times_agree_on_odd_texts(both: tuple[Engine, Engine]) -> None:
+    asked = [("coalesce(isnan(number_of(t)), false), abs(number_of(t)) > 1e308", NUMBERS)]
+    asked += [("case when isnan(number_of(t)) then 0e0 else number_of(t) end", NUMBERS)]
+    asked += [("cast(time_of(t) as varchar)", TIMES)]
+    asked += [
+        (f"cast(cast(time_as(t, '{f}') as date) as varchar)", texts) for f, texts in DAYS.items()
+    ]
+    for expression, texts in asked:
+        statement = f"select n, {expression} from (values {values(texts)}) as v(n, t) order by n"  # noqa: S608 - of known texts
+        assert list(both[1].rows(statement)) == list(both[0].rows(statement)), expression
+
+
+def test_dialect_spells_what_sqlglot_would_leave_with_another_meaning() -> None:
+    spelled = to_spark("select floor(trim(floor(x))), '\\s' from t").lower()
+    assert spelled.count("cast(floor(") >= 2  # the inner one too
+    assert "both from" not in spelled
+    assert "'\\\\s'" in spelled
+
+
+def test_time_as_unknown_directive_is_refused() -> None:
+    with pytest.raises(ConfigurationError, match="%Q"):
+        time_as("%Q")
+
+
+def test_engine_without_java_says_what_to_install(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.delenv("JAVA_HOME", raising=False)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(InputError, match="openjdk-17"):
+        spark_session._start({"spark.master": "local[2]"})
+
+
+def test_engine_at_another_master_in_one_process_is_refused(spark: SparkEngine) -> None:
+    assert spark.identity.provider == "spark"
+    with pytest.raises(ConfigurationError, match=r"spark\.master"):
+        SparkEngine(Spark(master="local[3]"))
