@@ -38,7 +38,7 @@ SHAPES: dict[str, type[BaseModel]] = {
 }
 COMMON_OPTIONS = {"--workspace", "--json", "--help"}
 # Of the account that is logged in, not of the product: nothing to set.
-FOREIGN_VARIABLES = {"USER"}
+FOREIGN_VARIABLES = {"JAVA_HOME", "USER"}
 
 
 @cache
