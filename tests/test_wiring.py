@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from configuration import lay_down
-from liftwright.errors import ConfigurationError, LiftwrightError
+from liftwright.errors import ConfigurationError, LiftwrightError, ProviderUnavailable
 from liftwright.log import Log, logging_to
 from liftwright.settings import read_settings
 from liftwright.wiring import adapter_names, make_ports
@@ -190,6 +190,23 @@ def test_make_ports_with_keys_in_a_vault_opens_it_as_an_identity(workspace: Path
         'azure_config.key_vault={"url": "https://localhost:9"}',
     )
     assert "localhost:9" in repr(made.secrets)
+
+
+def test_make_ports_with_a_vault_that_is_away_asks_it_again(
+    workspace: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # An identity whose token is never asked for: nobody answers where the vault should be.
+    monkeypatch.setenv("AZURE_TOKEN_CREDENTIALS", "ManagedIdentityCredential")
+    made = ports(
+        workspace,
+        "azure_config.adapters.secrets=key_vault",
+        'azure_config.key_vault={"url": "https://localhost:9"}',
+        "azure_config.calls.backoff_seconds=0",
+    )
+    with logging_to(Log(tmp_path / "logs")), pytest.raises(ProviderUnavailable):
+        made.secrets("AZURE_SEARCH_API_KEY")
+    told = (tmp_path / "logs" / "system.log").read_text()
+    assert told.count('"call_retried"') == 3
 
 
 @pytest.mark.parametrize(

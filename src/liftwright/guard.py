@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from liftwright.calls import Calls
     from liftwright.domain import Identity
     from liftwright.ledger import Ledger, Terms
-    from liftwright.ports import Embed, Port, SpanField, Vectors
+    from liftwright.ports import Embed, Port, Secrets, SpanField, Vectors
     from liftwright.settings import Services
     from liftwright.spans import OpenSpan
 
@@ -128,6 +128,26 @@ class Guarded(Generic[Q, R]):
                 return self._calls.make(self._terms.port, lambda: ask(requests), local=True)
 
         return ask_many
+
+
+class RetriedSecrets:
+    """Secrets from a service, asked for with retries: a vault fails as any other service does.
+
+    Args:
+        secrets: the adapter.
+        calls: the retry layer.
+    """
+
+    def __init__(self, secrets: Secrets, calls: Calls) -> None:
+        self._secrets = secrets
+        self._calls = calls
+
+    def __repr__(self) -> str:
+        return repr(self._secrets)
+
+    def __call__(self, name: str, /) -> str | None:
+        """The secret's value; None where there is none."""
+        return self._calls.make("secrets", lambda: self._secrets(name))
 
 
 @contextlib.contextmanager

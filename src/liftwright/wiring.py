@@ -12,8 +12,9 @@ from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
 from liftwright.adapters.environment import EnvironmentSecrets
+from liftwright.calls import Calls
 from liftwright.errors import ConfigurationError
-from liftwright.guard import PaidEmbed
+from liftwright.guard import PaidEmbed, RetriedSecrets
 from liftwright.ports import Ports
 from liftwright.settings.faults import nearest
 from liftwright.site import SearchAdapter, Site, need_secret, options_of, secret_of
@@ -363,7 +364,8 @@ def _key_vault(site: Site) -> Secrets:
     if who.method == "api_key":
         # The services take keys, but the vault that holds them is opened by an identity alone.
         who = who.model_copy(update={"method": "default"})
-    return KeyVaultSecrets(options, credential_for(who), site.variables)
+    vault = KeyVaultSecrets(options, credential_for(who), site.variables)
+    return RetriedSecrets(vault, Calls(services.calls))
 
 
 def _access(site: Site, secret: str, name: str) -> tuple[str | None, Any]:

@@ -228,6 +228,26 @@ def test_run_without_any_reply_stops_asking_is_unfinished_and_asks_again(
     decided_once(workspace, again.run.run_id)
 
 
+def test_run_whose_screener_dies_asks_the_writer_again_for_what_it_lacks(
+    workspace: Path, writer: MeteredWriter
+) -> None:
+    segment = next(iter(Workspace(workspace).plan().segments))
+    writer.before_reply = away("# Tone: friendly", f"message): {segment}\n")
+    stand_in.order(workspace, down=[""], metered=True)
+    stopped = campaign.run(workspace)
+    assert (stopped.exit_status, stopped.run.status) == (3, "unfinished")
+    assert "screen: 3 calls in a row got no reply" in str(stopped.reason)
+    assert len(json.loads((stopped.folder / "failures.json").read_text())) == 1
+    writer.before_reply = lambda _, __: None
+    stand_in.order(workspace, metered=True)
+    resumed = campaign.run(workspace)
+    assert (resumed.exit_status, resumed.run.run_id) == (0, stopped.run.run_id)
+    assert json.loads((resumed.folder / "failures.json").read_text()) == []
+    assert {one["status"] for one in decisions(resumed.folder)} == {"pass"}
+    assert len(decisions(resumed.folder)) == MESSAGES + 1
+    assert set(writer.paid.values()) == {1}
+
+
 def test_run_with_one_message_unscreened_blocks_it_alone(workspace: Path, finished: Path) -> None:
     first = json.loads((finished / "data/runs/campaign/variants.json").read_text())["variants"][0]
     stand_in.order(workspace, down=[first["subject"]])
