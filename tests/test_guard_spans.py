@@ -2,25 +2,28 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
+import numpy as np
 import pytest
 
 from liftwright.calls import Calls
-from liftwright.domain import Completion, Identity, Limits, Prompt, Segment, Tokens
+from liftwright.domain import Completion, Identity, Limits, Prompt, Segment, Tokens, Usage
 from liftwright.errors import BudgetSpent, ModelBroken, ProviderRefused, ProviderUnavailable
-from liftwright.guard import Guarded, call_span
-from liftwright.ledger import Ledger, Terms
+from liftwright.guard import Guarded, PaidEmbed, call_span
+from liftwright.ledger import Ledger
+from liftwright.metering import report_usage
 from liftwright.settings import Calls as CallSettings
 from liftwright.settings import Services
-from liftwright.spans import tracing
+from liftwright.spans import span, tracing
 from liftwright.terms import complete_terms
 from span_catcher import SpanCatcher
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from liftwright.ports import Span
+    from liftwright.ports import Span, Vectors
 
 PROMPT = Prompt(
     text="canary-prompt 5512",
@@ -78,14 +81,7 @@ def spans_of(
     catcher = SpanCatcher()
     calls = Calls(CallSettings(retries=1), sleep=lambda _: None)
     ledger = Ledger(Memory(), run_id="r", budget_usd=budget)
-    free = complete_terms(Services(), Writer())
-    terms = Terms(
-        port="complete",
-        reserve_usd=lambda _: 1.0,
-        cost_usd=free.cost_usd,
-        encode=free.encode,
-        decode=free.decode,
-    )
+    terms = replace(complete_terms(Services(), writer), reserve_usd=lambda _: 1.0)
     guarded = Guarded(writer, terms, calls, lambda: ledger)
     with tracing(catcher):
         for _ in range(times):
@@ -164,3 +160,41 @@ def test_call_beyond_the_budget_is_not_made_and_says_so() -> None:
 def test_call_span_where_telemetry_is_off_lets_errors_through() -> None:
     with pytest.raises(ProviderRefused), call_span("complete", Writer()):
         raise ProviderRefused("no")
+
+
+class Charged(Writer):
+    """A writer that is charged for the attempt that fails, and says what it used."""
+
+    def __call__(self, request: Prompt, /) -> Completion:
+        report_usage(Usage(tokens=Tokens(input=100, output=10)))
+        return super().__call__(request)
+
+
+def test_call_that_fails_and_is_charged_tells_the_tokens_of_all_its_attempts() -> None:
+    (found,) = spans_of(Charged(*[ProviderUnavailable("canary")] * 2), fails=ProviderUnavailable)
+    told = {name: found.fields[name] for name in ("outcome", "tokens_input", "tokens_output")}
+    assert told == {"outcome": "unavailable", "tokens_input": 200, "tokens_output": 20}
+
+
+class Embedder:
+    metered = True
+    identity = Identity(provider="azure_openai", model="text-embedding-3-small")
+
+    def __call__(self, request: tuple[str, ...], /) -> Vectors:
+        return np.ones((len(request), 2), dtype=np.float32)
+
+
+def test_paid_embedding_has_one_span_below_its_caller_and_none_of_its_cost_there() -> None:
+    catcher, embed = SpanCatcher(), PaidEmbed(Embedder(), Services())
+    ledger = Ledger(Memory(), run_id="r", budget_usd=None)
+    embed.attach(Calls(CallSettings(retries=0), sleep=lambda _: None), lambda: ledger)
+    with tracing(catcher), span("stage"):
+        for _ in range(2):
+            embed(("canary-text", "another"))
+    first, second, stage = catcher.spans
+    assert [one.parent_id for one in (first, second)] == [stage.span_id] * 2
+    assert [one.fields["outcome"] for one in (first, second)] == ["ok", "replayed"]
+    assert [one.fields["requests"] for one in (first, second)] == [2, 2]
+    assert "cost_usd" in first.fields
+    assert stage.fields == {}
+    assert "canary" not in repr(catcher.spans)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from contextvars import ContextVar
-from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
 from liftwright.domain import Completion
 from liftwright.errors import BudgetSpent, ProviderError, ProviderRefused, ProviderUnavailable
@@ -12,7 +12,7 @@ from liftwright.spans import span
 from liftwright.terms import embed_terms
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
     from liftwright.calls import Calls
     from liftwright.domain import Identity
@@ -229,15 +229,19 @@ class PaidEmbed:
 
         ledger = self._ledger()
         if ledger is None:
-            return self._ask(request, None)
+            with call_span(self._terms.port, self._port, requests=len(request)):
+                return self._ask(request, None)
         if not request:
             return self(("",))[:0]
-        rows = ledger.remember_each(
-            self._terms,
-            self.identity,
-            request,
-            lambda texts: list(self._ask(tuple(map(str, texts)), ledger)),
-        )
+        with call_span(self._terms.port, self._port, requests=len(request)) as one:
+
+            def ask(texts: Sequence[object]) -> list[Any]:
+                one.set(outcome="ok")
+                return list(self._ask(tuple(map(str, texts)), ledger))
+
+            # Stands where all is remembered.
+            one.set(outcome="replayed")
+            rows = ledger.remember_each(self._terms, self.identity, request, ask)
         return np.stack(rows)
 
     def _ask(self, texts: tuple[str, ...], ledger: Ledger | None) -> Vectors:
@@ -250,9 +254,8 @@ class PaidEmbed:
             return self._port(texts)
 
         try:
-            with call_span(self._terms.port, self._port, requests=len(texts)):
-                tokens = sum(map(self._terms.tokens, texts))
-                return self._calls.make(self._terms.port, attempt, tokens=tokens)
+            tokens = sum(map(self._terms.tokens, texts))
+            return self._calls.make(self._terms.port, attempt, tokens=tokens)
         except ProviderUnavailable as error:
             if not _WITHIN.get() or type(error) is not ProviderUnavailable:
                 raise

@@ -24,6 +24,7 @@ from liftwright.domain import Identity, Usage, fingerprint, from_json, to_json, 
 from liftwright.errors import IntegrityError
 from liftwright.log import event
 from liftwright.metering import metering
+from liftwright.spans import current
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -303,6 +304,7 @@ class Ledger:
         cost = usd(cost or terms.price_usd(usage))
         done = {"status": "done", "cost_usd": cost, "usage": to_json(usage), "reply": encoded}
         self._store.put(key, {**call.row, **done, "ended_at": utc_now()})
+        _tell(usage, cost)
         self._budget.settle(cost - call.reserved_usd)
         self._count()
         return encoded
@@ -357,8 +359,9 @@ class Ledger:
     def _fail(self, call: _Call) -> None:
         failed = {**call.row, "status": "failed", "ended_at": utc_now()}
         if call.used:
-            usage = to_json(reduce(add, call.used))
-            charged = {**failed, "cost_usd": call.cost_usd, "usage": usage}
+            usage = reduce(add, call.used)
+            _tell(usage, call.cost_usd)
+            charged = {**failed, "cost_usd": call.cost_usd, "usage": to_json(usage)}
             self._store.put(_aside(call.key, call.row), charged)
             self._count()
         self._store.put(call.key, {**failed, "cost_usd": 0.0})
@@ -404,3 +407,16 @@ def _usage(row: Mapping[str, object]) -> Usage:
 
 def _number(value: object) -> float:
     return float(value) if isinstance(value, int | float) else 0.0
+
+
+def _tell(usage: Usage, cost_usd: float) -> None:
+    """Set what the call came to on its span; its attempts that failed and were charged included."""
+    tokens = usage.tokens
+    counted = any((tokens.input, tokens.cached_input, tokens.output))
+    current().set(
+        cost_usd=cost_usd,
+        tokens_input=tokens.input if counted else None,
+        tokens_cached_input=tokens.cached_input if counted else None,
+        tokens_output=tokens.output if counted else None,
+        units=usage.units or None,
+    )

@@ -461,12 +461,15 @@ def _mlflow(site: Site) -> Track:
 
 
 def _azure_monitor(site: Site) -> Telemetry:
+    from liftwright.adapters.azure_identity import credential_for
     from liftwright.adapters.azure_monitor import azure_monitor_telemetry
 
-    options = options_of(site.settings.services.azure_monitor, "telemetry", "azure_monitor")
-    key = "azure_monitor.connection_string_secret"
+    services, key = site.settings.services, "azure_monitor.connection_string_secret"
+    options = options_of(services.azure_monitor, "telemetry", "azure_monitor")
+    connection = need_secret(site, options.connection_string_secret, key)
+    who = services.authentication
     return azure_monitor_telemetry(
-        options, need_secret(site, options.connection_string_secret, key)
+        options, connection, None if who.method == "api_key" else credential_for(who)
     )
 
 

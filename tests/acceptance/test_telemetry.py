@@ -60,7 +60,11 @@ def options(exporter: str, url: str, monkeypatch: pytest.MonkeyPatch) -> tuple[s
         "azure_monitor": "{connection_string_secret: MONITOR, flush_seconds: 20}",
         "otlp": f"{{endpoint: '{url}', headers_secret: COLLECTOR, flush_seconds: 20}}",
     }
-    return (f"adapters.telemetry={exporter}", f"azure_config.{exporter}={block[exporter]}")
+    return (
+        f"adapters.telemetry={exporter}",
+        f"azure_config.{exporter}={block[exporter]}",
+        "authentication.method=api_key",  # the connection string alone
+    )
 
 
 @pytest.fixture

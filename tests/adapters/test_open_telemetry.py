@@ -9,10 +9,13 @@ import threading
 from typing import TYPE_CHECKING
 
 import pytest
+from azure.core.credentials import AccessToken
 
 from azure_server.faults import Fault
 from azure_server.fixtures import azure_server  # noqa: F401 - a fixture
 from azure_server.monitor import HEADER, KEY, CollectorService, MonitorService
+from azure_server.server import AzureServer
+from azure_server.tls import certificates
 from liftwright.adapters.azure_monitor import azure_monitor_telemetry
 from liftwright.adapters.open_telemetry import Exporters, OpenTelemetry
 from liftwright.adapters.otlp import otlp_telemetry
@@ -26,9 +29,10 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from azure_server.monitor import Receiver
-    from azure_server.server import AzureServer, Handler
+    from azure_server.server import Handler
     from liftwright.ports import SpanField
 
+TOKEN = "canary-token-40d4"  # noqa: S105 - of the tests' own server
 SERVICES = {"azure_monitor": MonitorService, "otlp": CollectorService}
 ROUTES = {"azure_monitor": "/v2.1/track", "otlp": "/v1/"}
 CALL: dict[str, SpanField] = {
@@ -249,6 +253,34 @@ def test_azure_monitor_reports_to_nobody_but_the_endpoint(
     left = {one.name for one in threading.enumerate()}
     assert not {name for name in left if "telemetry" in name or "Statsbeat" in name}
     assert threading.active_count() <= before + len(azure_server.requests)
+
+
+class Identity:
+    """A credential that gives one token, and keeps what it was asked for."""
+
+    def __init__(self) -> None:
+        self.scopes: list[str] = []
+
+    def get_token(self, *scopes: str, **_: object) -> AccessToken:
+        self.scopes += scopes
+        return AccessToken(TOKEN, 4_000_000_000)
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_azure_monitor_without_local_authentication_takes_an_identity_alone(
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    known: bool,  # noqa: FBT001 - parametrised
+) -> None:
+    service, identity = MonitorService(TOKEN), Identity()
+    for name, value in certificates().environment.items():
+        monkeypatch.setenv(name, value)
+    with AzureServer([service]).running() as server, logging_to(Log(tmp_path)):
+        connection = f"InstrumentationKey={KEY};IngestionEndpoint={server.url}/"
+        send(azure_monitor_telemetry(AzureMonitor(), connection, identity if known else None))
+    assert server.invalid == []
+    assert (len(service.spans), len(warnings_of(tmp_path))) == ((3, 0) if known else (0, 1))
+    assert set(identity.scopes) == ({"https://monitor.azure.com//.default"} if known else set())
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import uuid
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -130,7 +131,7 @@ class MLflowService:
         if asked["experiment_id"] not in self.experiments.values():
             return _error(404, "RESOURCE_DOES_NOT_EXIST")
         run = TrackedRun(
-            run_id=f"{len(self.runs) + 1:032x}",
+            run_id=uuid.uuid4().hex,
             experiment=asked["experiment_id"],
             name=asked["run_name"],
         )

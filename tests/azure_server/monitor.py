@@ -116,14 +116,24 @@ class Receiver:
 
 
 class MonitorService(Receiver):
-    """Azure Monitor's ingestion endpoint."""
+    """Azure Monitor's ingestion endpoint.
+
+    Args:
+        token: that it asks for; None takes whoever knows the connection string.
+    """
 
     prefix = "/v2.1/track"
+
+    def __init__(self, token: str | None = None) -> None:
+        super().__init__()
+        self._token = token
 
     def handle(self, request: Recorded) -> Reply:
         """Take envelopes, each by its type."""
         if (request.method, request.path) != ("POST", self.prefix):
             raise InvalidRequest("only POST /v2.1/track is served")
+        if self._token and request.headers.get("authorization") != f"Bearer {self._token}":
+            return Reply(status=401, json={"itemsReceived": 0, "itemsAccepted": 0, "errors": []})
         body = request.body
         if request.headers.get("content-encoding") == "gzip":
             body = gzip.decompress(body)

@@ -10,13 +10,15 @@ from __future__ import annotations
 import os
 import re
 from importlib.metadata import PackageNotFoundError, version
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from liftwright.adapters.azure_faults import not_installed
 from liftwright.adapters.open_telemetry import Exporters, OpenTelemetry
 from liftwright.errors import ConfigurationError
 
 if TYPE_CHECKING:
+    from azure.core.credentials import TokenCredential
+
     from liftwright.settings.azure import AzureMonitor
 
 _PACKAGE = "azure-monitor-opentelemetry-exporter"
@@ -30,12 +32,16 @@ _KEY = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 _ENDPOINT = re.compile(r"https://[^/\s]+/?|http://(localhost|127\.0\.0\.1)(:\d+)?/?")
 
 
-def azure_monitor_telemetry(config: AzureMonitor, connection_string: str) -> OpenTelemetry:
+def azure_monitor_telemetry(
+    config: AzureMonitor, connection_string: str, credential: TokenCredential | None = None
+) -> OpenTelemetry:
     """The port `telemetry`, sending to the resource that the connection string names.
 
     Args:
         config: how long the end of a run may wait.
         connection_string: as the portal shows it; a secret.
+        credential: who sends; None sends with the connection string alone, which a resource that
+            was told to refuse local authentication does not take.
 
     Raises:
         ConfigurationError: if the package is not installed, or the string is not of that form.
@@ -55,8 +61,9 @@ def azure_monitor_telemetry(config: AzureMonitor, connection_string: str) -> Ope
         )
         from opentelemetry.sdk.metrics.export import AggregationTemporality
 
-        options = {
+        options: dict[str, Any] = {
             "connection_string": connection_string,
+            "credential": credential,
             "disable_offline_storage": True,
             "timeout": config.flush_seconds,
             "read_timeout": config.flush_seconds,

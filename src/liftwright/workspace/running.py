@@ -224,6 +224,7 @@ def _keep(work: Work, folder: RunFolder, record: Run) -> RunOutcome:
             )
         for stage in stages_of(record):
             work.notify(Step(stage=stage.name, state="kept"))
+        track(work)
         return RunOutcome(run=record, folder=folder.path, exit_status=0)
     with within(run=record.run_id):
         carry_out(stages_of(record), work)
