@@ -147,6 +147,55 @@ def test_open_parquet_folder_numbers_rows_through_its_files(engine: Engine, tmp_
     assert engine.rows("select n from texts order by _row") == [("3",), ("7",)]
 
 
+def test_open_parquet_with_columns_named_like_the_engines_own_still_numbers_rows(
+    engine: Engine, tmp_path: Path
+) -> None:
+    engine.write("select 9 as file_row_number union all select 8", tmp_path / "a.parquet")
+    engine.open("opened", Source(path=tmp_path / "a.parquet", text=False))
+    assert engine.rows("select * from opened order by _row") == [(1, 9), (2, 8)]
+
+
+@pytest.mark.parametrize(
+    ("statement", "said"),
+    [
+        ("select 'x' as n, 'y' as t", r"b\.parquet: column 'n' holds VARCHAR, in a\.parquet"),
+        ("select 1 as n", r"b\.parquet: no column 't', which a\.parquet"),
+        ("select 1 as n, 'y' as t, 2 as z", r"a\.parquet: no column 'z', which b\.parquet"),
+    ],
+)
+def test_open_folder_of_mixed_schemas_is_refused_with_file_and_column(
+    engine: Engine, tmp_path: Path, statement: str, said: str
+) -> None:
+    engine.write("select 7 as n, 'x' as t", tmp_path / "a.parquet")
+    engine.write(statement, tmp_path / "b.parquet")
+    with pytest.raises(DataError, match=said):
+        engine.open("opened", Source(path=tmp_path))
+
+
+@pytest.mark.parametrize("compression", ["zstd", "snappy", "uncompressed"])
+def test_rows_of_a_damaged_parquet_file_are_refused_with_its_name(
+    engine: DuckDBEngine, tmp_path: Path, compression: str
+) -> None:
+    path = tmp_path / "rows.parquet"
+    engine._connection.execute(
+        f"copy (select i % 60 as n, repeat('ab', i % 7) as t from range(20000) as r(i)) "  # noqa: S608 - known texts
+        f"to '{path}' (format parquet, compression {compression}, row_group_size 2048)"
+    )
+    whole, told = path.read_bytes(), []
+    for start in range(4, len(whole) - 8, len(whole) // 40):
+        damaged = bytearray(whole)
+        damaged[start : start + 8] = b"\xff" * 8
+        broken = tmp_path / f"broken-{start}.parquet"
+        broken.write_bytes(damaged)
+        try:
+            engine.open("opened", Source(path=broken, text=False))
+            engine.rows("select sum(n), sum(length(t)) from opened")
+        except InputError as error:
+            # A damaged length may ask for more memory than there is.
+            told.append(str(error).replace(str(broken), "FILE"))
+    assert any(message.startswith("FILE: cannot be read") for message in told)
+
+
 def test_open_parquet_with_the_reserved_name_is_refused(engine: Engine, tmp_path: Path) -> None:
     engine.write("select 1 as _ROW", tmp_path / "a.parquet")
     with pytest.raises(DataError, match="reserved"):

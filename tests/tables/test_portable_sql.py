@@ -40,7 +40,9 @@ CASES = "when amount > 0 then 'x'"
 FRAGMENTS = {
     **dict.fromkeys(("bad", "name_cases", "reasons", "value_cases", "word_cases"), CASES),
     "centres": "when 'x' then 1e0",
+    "good": "where c._fault is null",
     "join": "left join m on l.id = m.id",
+    "ordered": "order by c._row",
     "sets": "(segment, a), (segment, b)",
 }
 

@@ -37,6 +37,12 @@ _ROW_GROUP_ROWS = 122_880
 _PREFIX = "engine-"
 _FILE = re.compile(r"^\s*file = (.+)$", re.MULTILINE)
 _LINE = re.compile(r"CSV Error on Line: (\d+)")
+# What DuckDB says where a page, a dictionary or a footer of a Parquet file is damaged.
+_BROKEN = re.compile(
+    r"Parquet|TProtocolException|thrift|Decompression|zstd|snappy|decompress|magic bytes|"
+    r"dictionary offset|dictionary page|Out of buffer|don't read",
+    re.IGNORECASE,
+)
 
 
 class DuckDBEngine:
@@ -63,6 +69,7 @@ class DuckDBEngine:
             raise InputError(f"{temporary}: cannot be written: {error.strerror}") from None
         self._kinds: dict[str, str] = {}
         self._forms: dict[str, tuple[Path, files.CsvForm]] = {}
+        self._parquet: dict[str, tuple[str, ...]] = {}
         config: dict[str, str | bool | int | float | list[str]] = {
             "temp_directory": self._folder,
             "autoinstall_known_extensions": False,
@@ -94,16 +101,16 @@ class DuckDBEngine:
             DataError: the file is missing or cannot be read without guessing.
         """
         parquet = files.parquet_files(source.path)
+        place = "row_number() over ()"
         if parquet:
             reader = _parquet_reader(parquet)
+            self._parquet[name] = tuple(map(str, parquet))
+            place = self._place(source.path, parquet)
         else:
             form = files.csv_form(source.path)
             reader = _csv_reader(source.path, form)
             self._forms[str(source.path)] = (source.path, form)
-        try:
-            described = self._connection.execute(f"describe from {reader}").fetchall()
-        except duckdb.Error:
-            raise DataError(f"{source.path}: cannot be read; is the file complete?") from None
+        described = self._described(source.path, reader)
         names = tuple(str(row[0]) for row in described)
         if any(n.lower() == "_row" for n in names):
             raise DataError(f"{source.path}: the column name '_row' is reserved; rename it")
@@ -115,10 +122,41 @@ class DuckDBEngine:
         )
         self.keep(
             name,
-            f"select row_number() over () as _row, {columns} from {reader}",  # noqa: S608 - built
+            f"select {place} as _row, {columns} from {reader}",  # noqa: S608 - built
             stored=False,
         )
         return names
+
+    def _described(self, path: Path, reader: str) -> list[tuple[object, ...]]:
+        try:
+            return self._connection.execute(f"describe from {reader}").fetchall()
+        except duckdb.Error:
+            raise DataError(f"{path}: cannot be read; is the file complete?") from None
+
+    def _place(self, path: Path, parquet: Sequence[Path]) -> str:
+        """SQL of a row's number through all files, which many threads can compute at once.
+
+        Raises:
+            DataError: a file cannot be read, or has other columns than those before it.
+        """
+        schemas, starts, before = [], [], 0
+        for file in parquet:
+            described = self._described(file, _parquet_reader([file]))
+            schemas.append((file, {str(row[0]): str(row[1]) for row in described}))
+        files.refuse_mixed(schemas)
+        names = {name.lower() for name in schemas[0][1]}
+        if names & {"file_row_number", "file_index"}:
+            # The file's own columns hide those that count.
+            return "row_number() over ()"
+        if len(parquet) == 1:
+            return "file_row_number + 1"
+        for index, file in enumerate(parquet):
+            starts.append(f"when {index} then {before}")
+            counted = f"select count(*) from {_parquet_reader([file])}"  # noqa: S608 - built
+            with self._translated(str(path)):
+                ((rows,),) = self._connection.execute(counted).fetchall()
+            before += int(rows)
+        return f"file_row_number + 1 + case file_index {' '.join(starts)} end"
 
     def keep(self, name: str, statement: str, *, stored: bool = True) -> None:
         """Name a statement's rows: a table in memory, or a view."""
@@ -176,13 +214,24 @@ class DuckDBEngine:
             yield
         except duckdb.OutOfMemoryException as error:
             raise InputError(_memory_message(str(error), self._folder)) from None
-        except duckdb.IOException as error:
-            raise InputError(_io_message(str(error), where)) from None
-        except duckdb.InvalidInputException as error:
-            message = self._csv_message(str(error))
-            if message is None:
-                raise
-            raise DataError(message) from None
+        except duckdb.Error as error:
+            # Damaged pages raise the plain error, without a class of their own.
+            message = self._file_message(str(error), damaged=type(error) is duckdb.Error)
+            if message is not None:
+                raise DataError(message) from None
+            if isinstance(error, duckdb.IOException):
+                raise InputError(_io_message(str(error), where)) from None
+            raise
+
+    def _file_message(self, text: str, *, damaged: bool) -> str | None:
+        """What is wrong with a file that was opened; None where the error is not of one."""
+        message = self._csv_message(text)
+        if message is not None or not self._parquet or not (damaged or _BROKEN.search(text)):
+            return message
+        opened = sorted({file for paths in self._parquet.values() for file in paths})
+        # Where the error names no file, it can only be one of those that are open.
+        which = next((file for file in opened if file in text), None) or " or ".join(opened[:3])
+        return f"{which}: cannot be read as Parquet; is the file complete and undamaged?"
 
     def _csv_message(self, text: str) -> str | None:
         """What is wrong with a CSV file, without the row's values; None for another error."""

@@ -1,4 +1,4 @@
 -- The good customers in the order of their file.
 select ${columns}
 from ${checked} as c
-where c._fault is null
+${good}

@@ -5,4 +5,4 @@ select
     case when c._fault is null and c._row > r._first then ${fault} else c._fault end as _fault
 from ${table} as c
 left join ${repeated} as r on c.${id} = r._id
-order by c._row
+${ordered}

@@ -106,10 +106,12 @@ def check(  # noqa: PLR0913 - the parts of one statement
         fault=_first(conditions),
     )
     first = table if unique is None else f"{table}_read"
-    tables.keep(first, statement)
+    # A file that is quick to read again is not kept: a table of all customers would fill memory.
+    tables.keep(first, statement, stored=origin.parsed)
     if unique is not None:
         faults = (*faults, (unique, "repeats an earlier row's"))
-        _mark_repeated(tables, first, table, unique, kept, fault=len(faults) - 1)
+        fault = len(faults) - 1
+        _mark_repeated(tables, first, table, unique, kept, fault=fault, stored=origin.parsed)
     return _summary(
         tables,
         Checked(table=table, label=origin.label, faults=faults, rows=0, counts={}, examples=()),
@@ -134,7 +136,14 @@ def _first(conditions: Sequence[str]) -> str:
 
 
 def _mark_repeated(  # noqa: PLR0913 - the same
-    tables: Tables, first: str, table: str, unique: str, kept: Sequence[str], *, fault: int
+    tables: Tables,
+    first: str,
+    table: str,
+    unique: str,
+    kept: Sequence[str],
+    *,
+    fault: int,
+    stored: bool,
 ) -> None:
     """Make `table` of `first`, with a fault on good rows whose id an earlier good row has."""
     repeated = f"{table}_repeated"
@@ -149,17 +158,18 @@ def _mark_repeated(  # noqa: PLR0913 - the same
         id=identifier(unique),
         columns=", ".join(f"c.{name}" for name in kept),
         fault=str(fault),
+        # Each use of a view would sort again.
+        ordered="order by c._row" if stored else "",
     )
-    tables.keep(table, statement)
+    tables.keep(table, statement, stored=stored)
 
 
 def _summary(tables: Tables, checked: Checked, origin: Origin, fields: Sequence[Field]) -> Checked:
     found = tables.rows(tables.sql("faults", table=identifier(checked.table)))
     numbers = [(_int(fault), _int(rows)) for fault, rows in found if fault is not None]
     counts = {" ".join(checked.faults[fault]): rows for fault, rows in sorted(numbers)}
-    first = tables.rows(
-        tables.sql("first_faults", table=identifier(checked.table), rows=str(EXAMPLES))
-    )
+    statement = tables.sql("first_faults", table=identifier(checked.table), rows=str(EXAMPLES))
+    first = tables.rows(statement) if counts else ()
     shown = {field.name: field.shown for field in fields}
     examples = []
     for row, fault in first:

@@ -92,7 +92,8 @@ def load_customers(
         loaded = _load_of_file(tables, config, root, features, extra)
     files = (*(features.checked if features else ()), *loaded.checked)
     keep_rejected(tables, files)
-    kept = tables.count(CUSTOMERS.name)
+    rows = sum(one.rows - one.rows_rejected for one in loaded.checked)
+    kept = rows if loaded.checked else tables.count(CUSTOMERS.name)
     if not kept:
         raise DataError(f"{config.path or 'orders'}: no good row is left; at least one is needed")
     known = None if config.path is None else CUSTOMERS.name
@@ -149,7 +150,7 @@ def _load_of_file(
     checked = check(tables, _CHECKED, origin, fields, unique="customer_id", extra=extra)
     if config.on_bad_rows == "refuse":
         refuse_bad_rows(checked)
-    _keep_customers(tables, mapped, tuple(extra), features)
+    _keep_customers(tables, mapped, tuple(extra), features, clean=not checked.counts)
     ordered = FEATURES if features else ()
     return _Loaded(
         checked=(checked,),
@@ -251,6 +252,8 @@ def _keep_customers(
     mapped: Collection[str],
     extra: Collection[str],
     features: OrderFeatures | None,
+    *,
+    clean: bool,
 ) -> None:
     told = {name: f"c.{identifier(name)}" for name in mapped}
     told |= features.columns() if features else {}
@@ -258,8 +261,10 @@ def _keep_customers(
     columns += [f"c.{identifier(name)} as {identifier(name)}" for name in extra]
     listed, checked = ", ".join(columns), identifier(_CHECKED)
     if features is None:
-        # A view costs nothing: the checked rows are stored already.
-        statement = tables.sql("customers_checked", checked=checked, columns=listed)
+        # A view: the checked rows are stored, or quick to read. Where none is bad, none is judged
+        # again at each use.
+        good = "" if clean else "where c._fault is null"
+        statement = tables.sql("customers_checked", checked=checked, columns=listed, good=good)
     else:
         statement = tables.sql(
             "customers_with_orders", checked=checked, totals=identifier(TOTALS), columns=listed

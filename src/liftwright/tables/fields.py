@@ -10,6 +10,7 @@ from liftwright.domain import Column, Kind
 from liftwright.errors import ConfigurationError, DataError
 from liftwright.rules import identifier, literal, nearest
 from liftwright.settings import Conversion
+from liftwright.tables import files
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -30,12 +31,14 @@ class Origin:
     Attributes:
         types: the engine's name of each column's type.
         kinds: what each column holds; columns of other types are left out.
+        parsed: whether every reading parses text, so that one is better kept.
     """
 
     table: str
     label: str
     types: Mapping[str, str]
     kinds: Mapping[str, Kind]
+    parsed: bool = True
 
     def refuse_missing(self, names: Mapping[str, str]) -> None:
         """Raise where the file lacks a column; `names` are the keys that ask, and for which."""
@@ -74,7 +77,8 @@ def open_origin(tables: Tables, table: str, root: Path, path: str) -> Origin:
     tables.open(table, root / path, text=False)
     types = {name: kind for name, kind in tables.types(table).items() if name != "_row"}
     kinds = {name: kind for name, kind in tables.columns(table).items() if name != "_row"}
-    return Origin(table=table, label=path, types=types, kinds=kinds)
+    parsed = not files.parquet_files(root / path)
+    return Origin(table=table, label=path, types=types, kinds=kinds, parsed=parsed)
 
 
 def as_conversion(mapped: str | Conversion, default: str) -> Conversion:
