@@ -63,7 +63,7 @@ def test_run_of_ten_customers_writes_every_file_of_the_run(ten: Campaign) -> Non
         *SHAPES,
         *CONTRACTS,
         *TABLES,
-        *("arms.json", "rejected.parquet"),
+        *("arms.json", "rejected.parquet", "unassigned.parquet"),
         *("report/experiment_report.ipynb", "report/experiment_report.pdf"),
     }
     assert {file.name for file in (ten.root / "logs").iterdir()} == {
