@@ -17,6 +17,7 @@ QUICK = {
     "overhead.py": ("--rounds", "1", "--workers", "4", "8"),
     "services.py": ("--workers", "4"),
     "scale.py": ("--rounds", "1"),
+    "estimators.py": ("--draws", "2000"),
 }
 
 

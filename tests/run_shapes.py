@@ -290,6 +290,7 @@ CONTRACTS: dict[str, dict[str, Any]] = {
 TABLES = {
     "segmented.parquet": ("customer_id", "segment", "confidence", "reason"),
     "assignments.parquet": ("customer_id", "segment", "arm", "variant_id", "assigned_at"),
+    "history.parquet": ("customer_id", "historical_open_rate", "historical_click_rate"),
     "engagement.parquet": (
         *("customer_id", "segment", "arm", "variant_id", "delivered", "opened", "clicked"),
         *("converted", "revenue", "source", "delivered_at", "opened_at", "clicked_at"),

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, cast
 
 from liftwright.agents import generation, grounding, reporting, retrieval, safety, shielding
 from liftwright.agents.experimentation import (
+    HISTORY,
     AnalysisPlan,
     Assignment,
     assign,
@@ -26,6 +27,7 @@ from liftwright.agents.experimentation import (
     course_of,
     design_experiment,
     expected_outcomes,
+    keep_history,
     lay_down_plan,
     least_per_arm,
     measure,
@@ -292,6 +294,7 @@ def assign_arms(work: Work) -> str:
     )
     work.tables.write("assignments", work.folder.file("assignments.parquet"), ASSIGNMENTS)
     work.tables.write("unassigned", work.folder.file("unassigned.parquet"), UNASSIGNED)
+    keep_history(work.tables, work.folder.file("history.parquet"))
     work.folder.write("arms.json", assignment)
     expected = expected_outcomes(work.tables, experiment, among="eligible")
     plan = lay_down_plan(
@@ -346,6 +349,8 @@ def check_engagement(work: Work) -> None:
 def measure_lift(work: Work) -> str:
     """Rates, lift, intervals and tests, per arm and segment."""
     work.tables.read("engagement", work.folder.file("engagement.parquet"), ENGAGEMENT)
+    if work.folder.file("history.parquet").is_file():
+        work.tables.read("history", work.folder.file("history.parquet"), HISTORY)
     assignment = work.folder.read("arms.json", Assignment)
     experiment = work.settings.experiment
     plan = work.folder.read("plan.json", AnalysisPlan)
@@ -459,7 +464,10 @@ STAGES = (
         run=assign_arms,
         reads=("segmented.parquet", "segments.json", "variants.json", "decisions.json"),
         inputs=("customers",),
-        writes=("arms.json", "assignments.parquet", "unassigned.parquet", "plan.json"),
+        writes=(
+            *("arms.json", "assignments.parquet", "unassigned.parquet", "history.parquet"),
+            "plan.json",
+        ),
         settings=lambda w: (
             w.settings.experiment.name,
             w.settings.experiment.tones,
@@ -485,7 +493,10 @@ STAGES = (
     Stage(
         name="measure",
         run=measure_lift,
-        reads=("engagement.parquet", "engagement.json", "arms.json", "plan.json"),
+        reads=(
+            *("engagement.parquet", "engagement.json", "history.parquet", "arms.json"),
+            "plan.json",
+        ),
         writes=("metrics.json",),
         settings=lambda w: _of(w.settings.experiment.analysis),
     ),

@@ -7,10 +7,12 @@ import pytest
 
 from liftwright.adapters.embedded_simulator import EmbeddedSimulator
 from liftwright.agents.experimentation import (
+    HISTORY,
     Assignment,
     assign,
     count_engagement,
     design_experiment,
+    keep_history,
     lift_rows,
     measure,
 )
@@ -406,3 +408,58 @@ def test_measure_opens_alone_ship_nothing(tables: Tables) -> None:
     urgent = next(one for one in metrics["decisions"] if one["arm"] == "urgent")
     assert urgent["decision"] == "continue"
     assert "opens alone decide nothing" in urgent["reasons"][0]
+
+
+def test_measure_clicks_per_open_counts_clicks_without_an_open(tables: Tables) -> None:
+    experiment = experiment_config()
+    assignment = run(tables, {"A": 2_000}, experiment)
+    engage(
+        tables,
+        opened="place < 200",
+        clicked="place < case when arm = 'urgent' then 90 else 40 end or place = 450",
+    )
+
+    metrics: dict[str, Any] = measure(tables, assignment, experiment, simulated=True)
+
+    found = {(one["segment"], one["arm"]): one for one in metrics["ratios"]}
+    urgent = found["all", "urgent"]
+    assert (urgent["metric"], urgent["kind"]) == ("click_to_open", "ratio")
+    assert urgent["treatment"] == pytest.approx(91 / 200)
+    assert urgent["control"] == pytest.approx(41 / 200)
+    assert urgent["significant"]
+    assert ("A", "friendly") in found
+    assert "click_to_open" not in {one["metric"] for one in metrics["comparisons"]}
+
+
+def test_measure_with_history_takes_its_part_of_the_variance_away(
+    tables: Tables, tmp_path: Path
+) -> None:
+    experiment = experiment_config()
+    assignment = run(tables, {"A": 4_000}, experiment)
+    # A customer's history is the chance to open; place is in the order of ids.
+    tables.keep(
+        "customers",
+        "select * replace (case when cast(split_part(customer_id, '-', 2) as integer) % 2 = 0 "
+        "then 0.9e0 else 0.1e0 end as historical_open_rate) from customers",
+    )
+    keep_history(tables, tmp_path / "history.parquet")
+    tables.read("history", tmp_path / "history.parquet", HISTORY)
+    engage(
+        tables,
+        opened="cast(split_part(customer_id, '-', 2) as integer) % 2 = 0 and place % 10 < 9 "
+        "or place % 10 = 0 or arm = 'urgent' and place % 20 = 1",
+    )
+
+    metrics: dict[str, Any] = measure(tables, assignment, experiment, simulated=True)
+
+    assert metrics["variance_reduction"]["open_rate"] > 0.3
+    (adjusted,) = [
+        one
+        for one in metrics["cuped"]
+        if (one["segment"], one["arm"], one["metric"]) == ("all", "urgent", "open_rate")
+    ]
+    plain = row(metrics, "all", "urgent", "open_rate")
+    width = adjusted["difference_ci"][1] - adjusted["difference_ci"][0]
+    assert width < 0.85 * (plain["difference_ci"][1] - plain["difference_ci"][0])
+    assert adjusted["difference"] == pytest.approx(plain["difference"], abs=0.05)
+    assert adjusted["n_treatment"] == plain["n_treatment"]

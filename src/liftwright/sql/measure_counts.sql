@@ -8,6 +8,7 @@ select
     sum(case when delivered and opened then 1 else 0 end) as opened,
     sum(case when delivered and clicked then 1 else 0 end) as clicked,
     sum(case when delivered and converted then 1 else 0 end) as converted,
+    sum(case when delivered and opened and clicked then 1 else 0 end) as clicked_opened,
     sum(case when delivered then cast(revenue as decimal(18, 4)) else 0 end) as revenue,
     sum(case when delivered then cast(revenue * revenue as decimal(28, 4)) else 0 end)
         as revenue_sq

@@ -28,9 +28,12 @@ from liftwright.agents.experimentation.expecting import (
     plan_power,
     sentences,
 )
-from liftwright.agents.experimentation.measuring import LiftRow, lift_rows, measure
+from liftwright.agents.experimentation.history import HISTORY, keep_history
+from liftwright.agents.experimentation.lifts import LiftRow, lift_rows
+from liftwright.agents.experimentation.measuring import measure
 
 __all__ = [
+    "HISTORY",
     "OVERALL",
     "AnalysisPlan",
     "Assignment",
@@ -50,6 +53,7 @@ __all__ = [
     "design_experiment",
     "exact_counts",
     "expected_outcomes",
+    "keep_history",
     "lay_down_plan",
     "least_per_arm",
     "lift_rows",

@@ -15,10 +15,16 @@ if TYPE_CHECKING:
 
 _EVENTS = {"open_rate": "opened", "click_rate": "clicked", "conversion_rate": "converted"}
 
+CLICK_TO_OPEN = MetricSpec(name="click_to_open", kind="ratio")
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CellCounts:
-    """What came of one arm in one segment; events and revenue are of delivered messages."""
+    """What came of one arm in one segment; events and revenue are of delivered messages.
+
+    Attributes:
+        clicked_opened: messages that were opened and clicked; a click can come without an open.
+    """
 
     segment: str
     arm: str
@@ -27,6 +33,7 @@ class CellCounts:
     opened: int
     clicked: int
     converted: int
+    clicked_opened: int
     revenue: float
     revenue_sq: float
 
@@ -43,6 +50,7 @@ def count_engagement(tables: Tables, engagement: str = "engagement") -> tuple[Ce
             opened=_whole(opened),
             clicked=_whole(clicked),
             converted=_whole(converted),
+            clicked_opened=_whole(both),
             revenue=_real(revenue),
             revenue_sq=_real(revenue_sq),
         )
@@ -54,6 +62,7 @@ def count_engagement(tables: Tables, engagement: str = "engagement") -> tuple[Ce
             opened,
             clicked,
             converted,
+            both,
             revenue,
             revenue_sq,
         ) in sorted(rows, key=lambda row: (str(row[0]), str(row[1])))
@@ -70,6 +79,25 @@ def cells_of_counts(
         for metric in metrics
     ]
     return cells, specs
+
+
+def click_to_open_cells(counts: Iterable[CellCounts]) -> list[Cell]:
+    """Clicks per opened message, as a ratio of two sums over delivered messages."""
+    return [
+        Cell(
+            segment=count.segment,
+            arm=count.arm,
+            metric=CLICK_TO_OPEN.name,
+            n=count.delivered,
+            total=count.clicked,
+            total_sq=count.clicked,
+            denominator=count.opened,
+            denominator_sq=count.opened,
+            product=count.clicked_opened,
+        )
+        for count in counts
+        if count.delivered
+    ]
 
 
 def _cell(count: CellCounts, metric: str) -> Cell:

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, cast
 
 from liftwright import comparison, log
 from liftwright.agents.experimentation.arms import AGENT
 from liftwright.agents.experimentation.counting import (
+    CLICK_TO_OPEN,
     CellCounts,
     cells_of_counts,
+    click_to_open_cells,
     count_engagement,
 )
+from liftwright.agents.experimentation.history import HISTORY, adjust_by_history
 from liftwright.agents.experimentation.power import detectable, power_warning
 from liftwright.comparison import (
     OVERALL,
@@ -54,23 +57,6 @@ _TESTS: dict[str, TestType] = {
 _OPENS_ALONE = "opens alone decide nothing: machines open mail; look at clicks or conversions"
 _NOT_MEASURED = "the primary metric was not measured"
 _STEPS = ("delivered", "opened", "clicked", "converted")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LiftRow:
-    """One line of the result for a person: an arm against the control over its segments."""
-
-    segment: str
-    arm: str
-    metric: str
-    n_treatment: int
-    n_control: int
-    treatment: float | None
-    control: float | None
-    lift: float | None
-    lift_ci: tuple[float, float] | None
-    p_adjusted: float | None
-    significant: bool
 
 
 def measure(  # noqa: PLR0913 - where, what was meant, how to judge, and two facts of the data
@@ -127,6 +113,10 @@ def measure(  # noqa: PLR0913 - where, what was meant, how to judge, and two fac
         "srm_by_segment": to_json(by_segment),
         "srm_failed": list(failed),
         "best": _best_arms(compared, interactions, design, analysis, failed),
+        "ratios": _beside(click_to_open_cells(counts), [CLICK_TO_OPEN], compared)
+        if {"open_rate", "click_rate"} <= set(metrics)
+        else [],
+        **_cuped(tables, engagement, metrics, compared),
         "sequential": _shown(sequential, design),
         "interactions": _shown(interactions, design),
         "bayes": _shown(bayes_rows(further), design),
@@ -140,30 +130,6 @@ def measure(  # noqa: PLR0913 - where, what was meant, how to judge, and two fac
         log.event("measurement_warned", agent=AGENT, level="warning", warning=warning)
     log.event("experiment_measured", agent=AGENT, n=compared.n, srm_ok=compared.srm.ok)
     return result
-
-
-def lift_rows(metrics: Mapping[str, Json], *, segment: str = OVERALL) -> tuple[LiftRow, ...]:
-    """The rows of metrics.json for one segment, or over all, as records for a table."""
-    found = []
-    for row in cast("Sequence[Mapping[str, object]]", metrics["comparisons"]):
-        if row["segment"] == segment:
-            interval = cast("Sequence[float] | None", row["lift_ci"])
-            found.append(
-                LiftRow(
-                    segment=segment,
-                    arm=str(row["arm"]),
-                    metric=str(row["metric"]),
-                    n_treatment=_whole(row["n_treatment"]),
-                    n_control=_whole(row["n_control"]),
-                    treatment=cast("float | None", row["treatment"]),
-                    control=cast("float | None", row["control"]),
-                    lift=cast("float | None", row["lift"]),
-                    lift_ci=(interval[0], interval[1]) if interval else None,
-                    p_adjusted=cast("float | None", row["p_adjusted"]),
-                    significant=bool(row["significant"]),
-                )
-            )
-    return tuple(found)
 
 
 def _expected(counts: Iterable[CellCounts], design: Design) -> dict[str, float]:
@@ -196,6 +162,35 @@ def _compare(
         expected=expected,
         test_type=_TESTS[analysis.test_type],
     )
+
+
+def _beside(
+    cells: Sequence[Cell], metrics: Sequence[MetricSpec], compared: Comparison
+) -> list[Json]:
+    """Rows of another estimator of the same arms, as a family of their own."""
+    there = {cell.arm for cell in cells}
+    found = comparison.compare(
+        cells,
+        metrics,
+        CONTROL,
+        units={arm.arm: arm.n for arm in compared.arms},
+        alpha=compared.alpha,
+        correction=compared.correction,
+    )
+    return [comparison.row_json(row) for row in found.comparisons if row.arm in there]
+
+
+def _cuped(
+    tables: Tables, engagement: str, metrics: Sequence[str], compared: Comparison
+) -> dict[str, Json]:
+    """The adjusted rows, where the run has kept what was known before."""
+    if not tables.knows(HISTORY.name):
+        return {}
+    cells, reduction = adjust_by_history(tables, engagement, metrics)
+    if not reduction:
+        return {}
+    means = [MetricSpec(name=name, kind="mean") for name in reduction]
+    return {"cuped": _beside(cells, means, compared), "variance_reduction": to_json(reduction)}
 
 
 def _stopping(analysis: Analysis, planned: Mapping[str, float]) -> Stopping:

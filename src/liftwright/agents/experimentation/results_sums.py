@@ -219,7 +219,9 @@ def adjust(
             continue
         sums = [(row, {name: row.sums[metric.name, name] for name in _SUMMED}) for row in rows]
         within = [_within(s) for _, s in sums if s["n"] > 1]
-        covariance, spread_x, spread_y = (math.fsum(part) for part in zip(*within, strict=True))
+        covariance, spread_x, spread_y = (
+            math.fsum(part) for part in zip((0.0, 0.0, 0.0), *within, strict=True)
+        )
         theta = covariance / spread_x if spread_x > 0 else 0.0
         reduction[metric.name] = (
             covariance**2 / (spread_x * spread_y) if spread_x > 0 and spread_y > 0 else 0.0

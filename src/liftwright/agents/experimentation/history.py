@@ -1,0 +1,89 @@
+"""What customers did before the messages, to take their differences out of the result (CUPED)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from liftwright.agents.experimentation.results_options import Metric
+from liftwright.agents.experimentation.results_sums import Sums, adjust
+from liftwright.domain import Column, Kind, Table
+from liftwright.tables import identifier
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+    from pathlib import Path
+
+    from liftwright.comparison import Cell
+    from liftwright.tables import Tables
+
+HISTORY = Table(
+    name="history",
+    columns=(
+        Column(name="customer_id", kind=Kind.TEXT),
+        Column(name="historical_open_rate", kind=Kind.NUMBER, nullable=True, low=0.0, high=1.0),
+        Column(name="historical_click_rate", kind=Kind.NUMBER, nullable=True, low=0.0, high=1.0),
+    ),
+)
+"""One row per assigned customer: rates from before the messages."""
+
+_FLAG = "case when e.{} then 1 else 0 end"
+# Which outcome is explained by which rate; a rate that explains nothing takes nothing away.
+_PAIRS = {
+    "open_rate": (_FLAG.format("opened"), "historical_open_rate"),
+    "click_rate": (_FLAG.format("clicked"), "historical_click_rate"),
+    "conversion_rate": (_FLAG.format("converted"), "historical_click_rate"),
+    "revenue": ("e.revenue", "historical_click_rate"),
+}
+
+
+def keep_history(tables: Tables, file: Path) -> None:
+    """Write the assigned customers' rates to a file of the run: later outcomes will need them."""
+    tables.write(tables.sql("history"), file, HISTORY)
+
+
+def adjust_by_history(
+    tables: Tables, engagement: str, metrics: Collection[str]
+) -> tuple[tuple[Cell, ...], dict[str, float]]:
+    """The cells of the metrics adjusted by what was known before, as means.
+
+    Args:
+        tables: holds the engagement and `history`.
+        engagement: the name of its table.
+        metrics: those that were measured.
+
+    Returns:
+        Cells, and by metric the share of variance that is taken away; without metrics whose
+        customers have no history.
+    """
+    cells: list[Cell] = []
+    reduction: dict[str, float] = {}
+    for name in metrics:
+        outcome, rate = _PAIRS[name]
+        statement = tables.sql(
+            "measure_history",
+            engagement=identifier(engagement),
+            y=outcome,
+            x=identifier(rate),
+        )
+        rows = sorted(tables.rows(statement), key=lambda row: (str(row[0]), str(row[1])))
+        sums = [
+            Sums(
+                segment=str(segment),
+                arm=str(arm),
+                units=int(str(n)),
+                sums={
+                    (name, key): float(str(value))
+                    for key, value in zip(
+                        ("n", "x", "xx", "y", "yy", "xy"), (n, *rest), strict=True
+                    )
+                },
+                origins={name: 0.0},
+            )
+            for segment, arm, n, *rest in rows
+        ]
+        if sums:
+            metric = Metric(name=name, column=name, kind="mean", covariate=rate)
+            found, share = adjust(sums, [metric])
+            cells += found
+            reduction |= share
+    return tuple(cells), reduction
