@@ -13,7 +13,7 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-import subprocess  # nosec B404 - uv and pytest, with arguments of our own
+import subprocess  # nosec B404
 import sys
 import tomllib
 from datetime import UTC, datetime
@@ -97,11 +97,11 @@ def run_tests(python: Path, packages: Sequence[str]) -> tuple[str, bool]:
     Returns:
         A row of the table in docs/azure.md without its name, and whether all tests passed.
     """
-    told = subprocess.run(  # noqa: S603 # nosec B603 - our own interpreter
+    told = subprocess.run(  # noqa: S603 # nosec B603
         [python, "-c", _SHOW, *packages], check=True, capture_output=True, text=True, timeout=60
     )
     tests = [test for test in TESTS if (ROOT / test).exists()]
-    done = subprocess.run(  # noqa: S603 # nosec B603 - the same
+    done = subprocess.run(  # noqa: S603 # nosec B603
         [python, "-m", "pytest", "-q", "-n", "2", "--dist", "loadgroup", "--no-cov", *tests],
         check=False,
         cwd=ROOT,
