@@ -7,11 +7,11 @@ ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1 UV_NO_CACHE=1 UV_COMPILE_
 WORKDIR /build
 SHELL ["/bin/bash", "-o", "pipefail", "-c"]
 
-# Versions and hashes come from the locks; uv refuses a file whose hash is another one.
-COPY pyproject.toml requirements.lock requirements-extras.lock ./
+# Versions and hashes come from the lock; uv refuses a file whose hash is another one.
+COPY pyproject.toml requirements-extras.lock ./
 RUN python -m venv /build/tools \
     && /build/tools/bin/python -m pip install uv==0.13.9 \
-    && /build/tools/bin/uv pip install --python /build/tools/bin/python --constraint requirements.lock \
+    && /build/tools/bin/uv pip install --python /build/tools/bin/python --constraint requirements-extras.lock \
         build hatchling \
     && python -m venv --without-pip /opt/liftwright \
     && /build/tools/bin/uv pip install --python /opt/liftwright/bin/python --only-binary :all: \

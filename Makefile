@@ -1,25 +1,32 @@
-# Every target sets up what it needs; `make run` and `make test` are all a newcomer types.
+# Every target sets up what it needs; `make run` and `make test` are all a newcomer types. To run takes
+# little: requirements.lock. The rest of requirements-extras.lock is for tests, Azure, Spark and MLflow.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 UV_VERSION := 0.13.9
-STAMP := $(VENV)/.ready
+RUNNABLE := $(VENV)/.runnable
+READY := $(VENV)/.ready
+INSTALL = $(BIN)/uv pip install --quiet --python $(BIN)/python
 export UV_COMPILE_BYTECODE = 1
 
 .PHONY: setup run test check bench contracts docs clean lock wheel smoke image audit lint-workflows
 
-setup: $(STAMP)
+setup: $(READY)
 
-# The stamp is written last, so that a set-up that was broken off is begun again.
-$(STAMP): requirements.lock pyproject.toml
+# A stamp is written last, so that a set-up that was broken off is begun again.
+$(RUNNABLE): requirements.lock pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed, not " + sys.version.split()[0])'
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
-	$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes -r requirements.lock
-	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
+	$(INSTALL) --require-hashes -r requirements.lock
+	$(INSTALL) --no-deps --no-build-isolation --editable .
 	touch $@
 
-run: setup
+$(READY): $(RUNNABLE) requirements-extras.lock
+	$(INSTALL) --require-hashes -r requirements-extras.lock
+	touch $@
+
+run: $(RUNNABLE)
 	$(BIN)/liftwright run
 
 test: setup
@@ -61,7 +68,7 @@ image:
 
 # These two ask the network: for known faults of the packages in the lock, and for actionlint.
 audit: setup
-	$(BIN)/uv tool run pip-audit==2.10.1 --require-hashes --disable-pip --requirement requirements.lock
+	$(BIN)/uv tool run pip-audit==2.10.1 --require-hashes --disable-pip --requirement requirements-extras.lock
 
 lint-workflows:
 	tools/lint_workflows.sh
@@ -71,8 +78,8 @@ LOCK = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generat
 	--no-header --no-annotate --no-emit-index-url pyproject.toml
 
 lock: setup
-	$(LOCK) --extra azure --extra monitor --extra mlops --extra spark --extra explain --output-file requirements-extras.lock
-	$(LOCK) --extra openai --extra test --extra dev --constraint requirements-extras.lock --output-file requirements.lock
+	$(LOCK) --all-extras --output-file requirements-extras.lock
+	$(LOCK) --extra openai --extra build --constraint requirements-extras.lock --output-file requirements.lock
 
 clean:
 	rm -rf data/runs data/index data/ledger.sqlite* data/.lock data/log.key logs htmlcov .coverage* dist build notebooks/*.ipynb

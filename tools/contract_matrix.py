@@ -1,7 +1,7 @@
 """The contract and adapter tests on the oldest and the newest supported packages of Azure.
 
-The newest are those of `requirements.lock`, in the environment that runs this. The oldest are the
-lower bounds of the extra `azure` in pyproject.toml, in an environment of their own under
+The newest are those of `requirements-extras.lock`, in the environment that runs this. The oldest
+are the lower bounds of the extra `azure` in pyproject.toml, in an environment of their own under
 `.venv-contracts`, made from the same lock with these versions put in place of its own; it is made
 once, and again when the lock or a bound changes.
 
@@ -71,7 +71,7 @@ def make_oldest(bounds: Mapping[str, str]) -> Path:
     folder = ENVIRONMENTS / "oldest"
     python, ready = folder / "bin" / "python", folder / ".ready"
     pins = "".join(f"{name}=={version}\n" for name, version in sorted(bounds.items()))
-    key = _key((ROOT / "requirements.lock").read_text(), pins, sys.version)
+    key = _key((ROOT / "requirements-extras.lock").read_text(), pins, sys.version)
     if ready.is_file() and ready.read_text() == key:
         return python
     uv = str(Path(sys.executable).parent / "uv")
@@ -81,7 +81,7 @@ def make_oldest(bounds: Mapping[str, str]) -> Path:
     overrides.write_text(pins)
     # Compiled at once: a warning of a vendor's source must not end its first import.
     install = [uv, "pip", "install", "--quiet", "--compile-bytecode", "--python", str(python)]
-    _run([*install, "--requirements", "requirements.lock", "--overrides", str(overrides)])
+    _run([*install, "--requirements", "requirements-extras.lock", "--overrides", str(overrides)])
     _run([*install, "--no-deps", "--no-build-isolation", "--editable", "."])
     ready.write_text(key)
     return python
