@@ -16,7 +16,7 @@ QUICK = {
     "speed.py": ("--rounds", "3"),
     "overhead.py": ("--rounds", "1", "--workers", "4", "8"),
     "services.py": ("--workers", "4"),
-    "scale.py": ("--rounds", "1"),
+    "scale.py": ("--rounds", "1", "--customers", "200000", "1000000"),
     "estimators.py": ("--draws", "2000"),
 }
 

@@ -1,71 +1,174 @@
-"""From customers to metrics at a million rows: seconds per stage, and the peak of memory.
+"""From customers to metrics at any size, beside Polars, pandas and the floor: time and memory.
 
-    python benchmarks/scale.py [--customers 1000000] [--rounds 3] [--method rules]
+    python benchmarks/scale.py [--customers 1000000 …] [--rounds 3] [--with polars pandas]
+                               [--memory 1GB] [--threads 2] [--picture FILE]
 
-Each round is a process of its own, so that the peak is a round's. Medians are printed, and each
-stage as a multiple of the floor: reading the same file, hashing every id and writing the result.
+The floor reads the same file, hashes every id once and writes ids and hashes; `writing` reads the
+three finished files and writes them again, which no engine can spare. Every measurement is a
+process of its own, so that the peak of memory is its own, and the rounds alternate; the minimum of
+each is printed. The clock starts after imports. What the peers do and leave out stands at the top
+of scale_peers.py.
 """
 
 from __future__ import annotations
 
 import argparse
+import importlib
 import json
+import os
 import resource
-import statistics
 import subprocess
 import sys
 import tempfile
 import time
+from collections import defaultdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
     from liftwright.domain import SafetyDecision, Variant
+    from liftwright.ports import Engine
 
 ROOT = Path(__file__).parents[1]
 TONES = ("urgent", "informational", "friendly")
 KIB_PER_GIB = 1024**2
-FLOOR = "floor"
+OURS, FLOOR, WRITING = "liftwright", "floor", "writing"
+PEERS = ("polars", "pandas")
+AT = "2026-01-02T03:04:05.000Z"
+
+Measured = dict[str, float]
 
 
 def main() -> None:
-    """Run the rounds and print medians and ratios."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--customers", type=int, default=1_000_000)
+    """Run the rounds, print the table, draw the picture."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--customers", type=int, nargs="+", default=[1_000_000])
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--with", dest="peers", nargs="*", default=PEERS, choices=PEERS)
     parser.add_argument("--method", choices=("rules", "rfm", "kmeans"), default="rules")
-    parser.add_argument("--one-round", action="store_true", help=argparse.SUPPRESS)
+    parser.add_argument("--memory", help="the engine's limit, as 1GB")
+    parser.add_argument("--threads", type=int, help="the engine's threads")
+    parser.add_argument("--picture", type=Path, help="a PNG file to draw time and memory to")
+    parser.add_argument("--role", help=argparse.SUPPRESS)
+    parser.add_argument("--folder", type=Path, help=argparse.SUPPRESS)
     options = parser.parse_args()
-    if options.one_round:
-        print(json.dumps(one_round(options.customers, options.method)))
+    if options.role:
+        print(json.dumps(measure_role(options.role, options.folder, options)))
         return
-    command = [sys.executable, __file__, "--one-round", "--method", options.method]
-    command += ["--customers", str(options.customers)]
-    rounds = [
-        json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
-        for _ in range(options.rounds)
-    ]
-    medians = {name: statistics.median(r[name] for r in rounds) for name in rounds[0]}
-    peak = medians.pop("peak_gib")
-    print(f"{options.customers:,} customers, {options.method}, median of {options.rounds} rounds")
-    for name, seconds in medians.items():
-        print(f"{name:<12}{seconds:>8.2f} s{seconds / medians[FLOOR]:>8.1f} x floor")
-    total = sum(seconds for name, seconds in medians.items() if name != FLOOR)
-    print(f"{'total':<12}{total:>8.2f} s{total / medians[FLOOR]:>8.1f} x floor")
-    print(f"peak of memory {peak:.2f} GiB")
+    results: dict[int, dict[str, Measured]] = {}
+    for customers in options.customers:
+        with tempfile.TemporaryDirectory() as folder:
+            results[customers] = all_rounds(Path(folder), customers, options)
+        print_table(customers, results[customers], options)
+    if options.picture:
+        draw(results, options.picture)
 
 
-def one_round(customers: int, method: str) -> dict[str, float]:
-    """Seconds of each stage, once, and the peak of memory in GiB."""
-    import yaml
+def all_rounds(folder: Path, customers: int, options: argparse.Namespace) -> dict[str, Measured]:
+    """The least of each measurement over the rounds, by role."""
+    make_customers(folder, customers)
+    found: dict[str, list[Measured]] = defaultdict(list)
+    for _ in range(options.rounds):
+        # Ours goes before `writing`, which needs its files.
+        for role in (FLOOR, OURS, WRITING, *options.peers):
+            command = [sys.executable, __file__, "--role", role, "--folder", str(folder)]
+            command += ["--method", options.method]
+            if options.memory:
+                command += ["--memory", options.memory]
+            if options.threads:
+                command += ["--threads", str(options.threads)]
+            done = subprocess.run(command, check=True, capture_output=True, text=True)
+            found[role].append(json.loads(done.stdout))
+    return {
+        role: {name: min(one[name] for one in rounds) for name in rounds[0]}
+        for role, rounds in found.items()
+    }
+
+
+def measure_role(role: str, folder: Path, options: argparse.Namespace) -> Measured:
+    """Seconds on the clock and of the processors, and the peak of memory, of one role."""
+    work, phases = role_work(role, folder, options)
+    cpu, started = time.process_time(), time.perf_counter()
+    work()
+    seconds = time.perf_counter() - started
+    return {
+        "seconds": seconds,
+        "cpu_seconds": time.process_time() - cpu,
+        "peak_gib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / KIB_PER_GIB,
+        **{f"phase_{name}": value for name, value in phases.items()},
+    }
+
+
+def role_work(
+    role: str, folder: Path, options: argparse.Namespace
+) -> tuple[Callable[[], object], Measured]:
+    """What a role does, its imports done; and where it notes its phases."""
+    phases: Measured = {}
+    out = folder / role
+    out.mkdir(exist_ok=True)
+    source, rules = folder / "customers.parquet", ROOT / "config" / "segments.yaml"
+    if role in PEERS:
+        import scale_peers
+
+        # So that the clock does not count their imports.
+        for module in ("polars", "pandas", "pyarrow.parquet") if role == "pandas" else ("polars",):
+            importlib.import_module(module)
+        work = scale_peers.with_pandas if role == "pandas" else scale_peers.with_polars
+        return lambda: work(source, out, rules), phases
 
     from liftwright.adapters.duckdb import DuckDBEngine
+
+    engine = DuckDBEngine(folder / "spill", memory=options.memory, threads=options.threads)
+    if role == OURS:
+        for module in ("scipy.stats", "sqlglot", "liftwright.workspace"):
+            importlib.import_module(module)
+        return lambda: plane(engine, source, out, options.method, phases), phases
+    if role == WRITING:
+        return lambda: write_again(engine, folder / OURS, out), phases
+    return lambda: floor(engine, source, out), phases
+
+
+def floor(engine: Engine, source: Path, out: Path) -> None:
+    """Read, hash, write: what no data plane can spare."""
+    from liftwright.ports import Source
+
+    engine.open("source", Source(path=source, text=False))
+    hashed = "select customer_id, md5(customer_id) as hash from source"
+    engine.write(hashed, out / "floor.parquet")
+    engine.close()
+
+
+def write_again(engine: Engine, finished: Path, out: Path) -> None:
+    """Read the three finished files and write them as they are."""
+    from liftwright.domain import ASSIGNMENTS, ENGAGEMENT, SEGMENTED
+    from liftwright.ports import Source
+
+    for table in (SEGMENTED, ASSIGNMENTS, ENGAGEMENT):
+        engine.open(table.name, Source(path=finished / f"{table.name}.parquet", text=False))
+        names = ", ".join(table.names)
+        statement = f"select {names} from {table.name}"  # noqa: S608 - our own names
+        engine.write(statement, out / f"{table.name}.parquet", table)
+    engine.close()
+
+
+def plane(engine: Engine, source: Path, out: Path, method: str, phases: Measured) -> None:
+    """What a run does to its customers, from their file to the metrics."""
+    import yaml
+
     from liftwright.adapters.embedded_simulator import EmbeddedSimulator
-    from liftwright.agents.experimentation import assign, design_experiment, measure
+    from liftwright.agents.experimentation import (
+        assign,
+        choose_eligible,
+        design_experiment,
+        measure,
+    )
     from liftwright.agents.segmentation import segment_customers
     from liftwright.domain import ASSIGNMENTS, ENGAGEMENT, SEGMENTED
-    from liftwright.settings import Experiment, Segments
-    from liftwright.tables import Tables
+    from liftwright.runs import scratch_folder
+    from liftwright.settings import Customers, Experiment, Segments
+    from liftwright.tables import Tables, load_customers
 
     config = ROOT / "config"
     segments = Segments.model_validate(
@@ -74,41 +177,84 @@ def one_round(customers: int, method: str) -> dict[str, float]:
     experiment = Experiment.model_validate(
         yaml.safe_load((config / "experiment_config.yaml").read_text())
     )
-    seconds: dict[str, float] = {}
-    with tempfile.TemporaryDirectory() as folder:
-        place = Path(folder)
-        make_customers(place, customers)
-        tables = Tables(DuckDBEngine(place / "spill"))
+    tables = Tables(engine, scratch=scratch_folder(source.parent))
+    clock = time.perf_counter()
+
+    def lap(name: str) -> None:
+        nonlocal clock
+        phases[name] = time.perf_counter() - clock
         clock = time.perf_counter()
 
-        def lap(name: str) -> None:
-            nonlocal clock
-            seconds[name] = time.perf_counter() - clock
-            clock = time.perf_counter()
+    load_customers(tables, Customers(path=str(source)), source.parent)
+    lap("check")
+    found = segment_customers(tables, segments, seed=experiment.seed)
+    lap("learn and sum up segments")
+    tables.write("segmented", out / "segmented.parquet", SEGMENTED)
+    tables.read("segmented", out / "segmented.parquet", SEGMENTED)
+    lap("write segments")
+    eligible = choose_eligible(tables, experiment, among="profiles")
+    messages, decisions = all_approved(tuple(found.sizes))
+    design = design_experiment(messages, decisions, experiment, eligible.sizes)
+    assignment = assign(tables, design, AT, among="eligible")
+    lap("cut and compare arms")
+    tables.write("assignments", out / "assignments.parquet", ASSIGNMENTS)
+    lap("write assignments")
+    EmbeddedSimulator(tables, experiment.simulation, seed=experiment.seed)("assignments")
+    tables.write("engagement", out / "engagement.parquet", ENGAGEMENT)
+    tables.read("engagement", out / "engagement.parquet", ENGAGEMENT)
+    lap("simulate and write engagement")
+    measure(tables, assignment, experiment, simulated=True)
+    lap("measure")
+    tables.close()
 
-        tables.open("source", place / "customers.parquet", text=False)
-        tables.write(
-            "select customer_id, md5(customer_id) as hash from source", place / "floor.parquet"
+
+def print_table(customers: int, found: Mapping[str, Measured], options: argparse.Namespace) -> None:
+    """One line per role, then the phases of ours."""
+    limit = f", engine limited to {options.memory}" if options.memory else ""
+    load = "/".join(f"{value:.1f}" for value in os.getloadavg())
+    print(f"\n{customers:,} customers, {options.method}{limit}; least of {options.rounds} rounds; ")
+    print(f"{os.cpu_count()} cores, load of the machine {load}")
+    print(f"{'':<12}{'seconds':>9}{'CPU s':>9}{'peak GiB':>10}{'x floor':>9}{'x writing':>11}")
+    for role, one in found.items():
+        print(
+            f"{role:<12}{one['seconds']:>9.2f}{one['cpu_seconds']:>9.2f}{one['peak_gib']:>10.2f}"
+            f"{one['seconds'] / found[FLOOR]['seconds']:>9.2f}"
+            f"{one['seconds'] / found[WRITING]['seconds']:>11.2f}"
         )
-        lap(FLOOR)
-        tables.keep("customers", "select * exclude (_row) from source")
-        lap("load")
-        found = segment_customers(tables, segments, seed=experiment.seed)
-        tables.write("segmented", place / "segmented.parquet", SEGMENTED)
-        lap("segment")
-        messages, decisions = all_approved(tuple(found.sizes))
-        design = design_experiment(messages, decisions, experiment, found.sizes)
-        assignment = assign(tables, design, "2026-01-01T00:00:00.000Z")
-        tables.write("assignments", place / "assignments.parquet", ASSIGNMENTS)
-        lap("assign")
-        EmbeddedSimulator(tables, experiment.simulation, seed=experiment.seed)("assignments")
-        tables.write("engagement", place / "engagement.parquet", ENGAGEMENT)
-        lap("observe")
-        measure(tables, assignment, experiment, simulated=True)
-        lap("measure")
-        tables.close()
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / KIB_PER_GIB
-    return {**seconds, "peak_gib": peak}
+    for name, seconds in found[OURS].items():
+        if name.startswith("phase_"):
+            print(f"  {name.removeprefix('phase_'):<30}{seconds:>8.2f} s")
+    sys.stdout.flush()
+
+
+def draw(results: Mapping[int, Mapping[str, Measured]], picture: Path) -> None:
+    """Time and memory over the number of customers, a line each."""
+    import altair as alt
+    import pandas as pd
+
+    points = pd.DataFrame(
+        [
+            {"customers": customers, "who": role, **one}
+            for customers, roles in results.items()
+            for role, one in roles.items()
+            if role != WRITING
+        ]
+    )
+    log, size = alt.Scale(type="log"), {"width": 300, "height": 240}
+    base = (
+        alt.Chart(points)
+        .mark_line(point=True)
+        .encode(
+            x=alt.X("customers:Q", scale=log, title="customers"),
+            color=alt.Color("who:N", title=None),
+        )
+    )
+    panels = [
+        base.encode(y=alt.Y(f"{name}:Q", scale=log, title=title)).properties(**size)
+        for name, title in (("seconds", "seconds"), ("peak_gib", "peak of memory, GiB"))
+    ]
+    picture.parent.mkdir(parents=True, exist_ok=True)
+    alt.hconcat(*panels).save(picture, scale_factor=2)
 
 
 def make_customers(folder: Path, customers: int) -> None:
@@ -126,7 +272,7 @@ def make_customers(folder: Path, customers: int) -> None:
         + f" from (select i, md5(i::varchar) as h from range({customers}) as r(i)))) "  # noqa: S608 - of numbers alone
         f"to '{folder / 'customers.parquet'}' (format parquet)"
     )
-    code = "import duckdb, sys; duckdb.sql(sys.argv[1])"
+    code = "import duckdb, sys; duckdb.execute('set enable_progress_bar = false; ' + sys.argv[1])"
     subprocess.run([sys.executable, "-c", code, statement], check=True)
 
 

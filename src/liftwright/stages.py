@@ -23,7 +23,7 @@ from liftwright.guard import (
 )
 from liftwright.ledger import Ledger
 from liftwright.log import event, within
-from liftwright.runs import RunFolder, code_fingerprint, digest_file
+from liftwright.runs import RunFolder, code_fingerprint, digest_file, scratch_folder
 from liftwright.spans import span
 from liftwright.tables import Tables, load_customers
 from liftwright.terms import (
@@ -145,7 +145,8 @@ class Work:
     @cached_property
     def tables(self) -> Tables:
         """The engine of this process's data plane."""
-        return Tables(self.ports.engine())
+        engine = self.ports.engine()
+        return Tables(engine, scratch=scratch_folder(self.root / "data"))
 
     @cached_property
     def customers(self) -> CustomersReport:

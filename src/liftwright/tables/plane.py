@@ -11,6 +11,7 @@ from __future__ import annotations
 import functools
 import math
 import re
+import shutil
 from fractions import Fraction
 from importlib import resources
 from string import Template
@@ -60,8 +61,16 @@ _KINDS = {
 class Tables:
     """Named tables in an engine; the only place that knows how statements reach it."""
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: Engine, scratch: Path | None = None) -> None:
+        """Tables in `engine`.
+
+        Args:
+            engine: runs the statements; closed with this.
+            scratch: a folder for what is parked, removed at `close`; without it nothing is parked.
+        """
         self._engine = engine
+        self._scratch = scratch
+        self._parked = 0
         self._warnings: list[str] = []
         self._known: set[str] = set()
 
@@ -93,6 +102,17 @@ class Tables:
         """Name a statement's rows: stored now, or computed again at each use."""
         self._engine.keep(table, sql, stored=stored)
         self._known.add(table)
+
+    def park(self, table: str, sql: str) -> None:
+        """Name a large statement's rows: computed once, into a file beside, not into memory."""
+        if self._scratch is None:
+            self.keep(table, sql, stored=False)
+            return
+        self._parked += 1
+        file, source = self._scratch / f"{table}-{self._parked}.parquet", f"_parked_{table}"
+        self._engine.write(sql, file)
+        columns = ", ".join(map(identifier, self.open(source, file, text=False)))
+        self.keep(table, f"select {columns} from {identifier(source)}", stored=False)  # noqa: S608 - quoted
 
     def knows(self, table: str) -> bool:
         """Whether this process has made `table`."""
@@ -185,6 +205,8 @@ class Tables:
     def close(self) -> None:
         """Give back the engine's memory and files."""
         self._engine.close()
+        if self._scratch is not None:
+            shutil.rmtree(self._scratch, ignore_errors=True)
 
 
 @functools.cache

@@ -83,25 +83,23 @@ def segment_customers(
 def place_customers(tables: Tables, model: Model) -> None:
     """Make `segmented` from `customers` by what was learnt before, and `profiles` beside it.
 
-    `profiles` has one row per customer too: id, segment, confidence, tier, location, the features
-    and the scores. Both are computed at each use, as a table of all customers would fill memory.
+    `profiles` has one row per customer too: id, segment, confidence, reason, tier, location, the
+    features and the scores. It is parked in a file, as a table of all customers would fill memory.
 
     Raises:
         ConfigurationError: a rule uses a column that the customers do not have.
     """
     by_method = {"rules": rules.statement, "rfm": rfm.statement, "kmeans": kmeans.statement}
     tables.keep("placed", by_method[model.method](tables, model), stored=False)
-    tables.keep(
-        "segmented",
-        "select customer_id, _label as segment, _confidence as confidence, _reason as reason "
-        "from placed",
-        stored=False,
-    )
     columns = ", ".join(identifier(name) for name in ("tier", "location", *FEATURES, *model.edges))
-    tables.keep(
+    tables.park(
         "profiles",
         "select customer_id, _label as segment, _confidence as confidence, "  # noqa: S608 - built
-        f"{columns} from placed",
+        f"_reason as reason, {columns} from placed",
+    )
+    tables.keep(
+        "segmented",
+        "select customer_id, segment, confidence, reason from profiles",
         stored=False,
     )
 

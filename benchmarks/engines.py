@@ -1,0 +1,79 @@
+"""DuckDB and Spark on the same customers: how many rows differ, and how long each took.
+
+    python benchmarks/engines.py [--customers 1000000] [--master local[2]] [--memory 4GB]
+
+Both run the whole data plane, from customers to metrics, and write the three tables of a run;
+those are joined on the id and every column is compared. Needs the extra `spark` and Java. The exit
+status is 1 where a row differs.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import scale
+
+if TYPE_CHECKING:
+    from liftwright.ports import Engine
+
+
+def main() -> None:
+    """Run both, compare, print."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--customers", type=int, default=1_000_000)
+    parser.add_argument("--master", default="local[2]")
+    parser.add_argument("--memory", default="4GB", help="of Spark on this machine")
+    options = parser.parse_args()
+    from liftwright.adapters.duckdb import DuckDBEngine
+    from liftwright.adapters.spark import SparkEngine
+    from liftwright.settings import Spark
+
+    with tempfile.TemporaryDirectory() as folder:
+        place = Path(folder)
+        scale.make_customers(place, options.customers)
+        started = time.perf_counter()
+        spark = SparkEngine(Spark(master=options.master), memory=options.memory)
+        print(f"Spark started in {time.perf_counter() - started:.1f} s")
+        run(DuckDBEngine(place / "spill"), place, "duckdb")
+        run(spark, place, "spark")
+        differing = compare(DuckDBEngine(place / "spill"), place)
+    sys.exit(1 if differing else 0)
+
+
+def run(engine: Engine, place: Path, name: str) -> None:
+    """The whole plane on one engine."""
+    out = place / name
+    out.mkdir()
+    started = time.perf_counter()
+    scale.plane(engine, place / "customers.parquet", out, "rules", {})
+    print(f"{name}: {time.perf_counter() - started:.1f} s", flush=True)
+
+
+def compare(engine: Engine, place: Path) -> int:
+    """Print and sum the rows that differ in any column."""
+    from liftwright.domain import ASSIGNMENTS, ENGAGEMENT, SEGMENTED
+    from liftwright.ports import Source
+
+    found = 0
+    for table in (SEGMENTED, ASSIGNMENTS, ENGAGEMENT):
+        for name in ("duckdb", "spark"):
+            file = place / name / f"{table.name}.parquet"
+            engine.open(name, Source(path=file, text=False))
+        unequal = " or ".join(f"d.{c} is distinct from s.{c}" for c in table.names)
+        ((rows, differing),) = engine.rows(
+            f"select count(*), count(*) filter (where {unequal}) "  # noqa: S608 - our own names
+            "from duckdb as d full join spark as s on d.customer_id = s.customer_id"
+        )
+        print(f"{table.name:<12}{rows:>12,} rows{differing:>10,} differ")
+        found += int(str(differing))
+    engine.close()
+    return found
+
+
+if __name__ == "__main__":
+    main()
