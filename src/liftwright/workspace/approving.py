@@ -10,6 +10,7 @@ from liftwright.domain import SafetyDecision, utc_now
 from liftwright.errors import InputError
 from liftwright.handovers import Approval, Variants
 from liftwright.log import Log, logging_to
+from liftwright.pipeline import read_approvals
 from liftwright.settings import read_settings
 from liftwright.workspace.opening import audit_log
 from liftwright.workspace.requests import overrides_again
@@ -34,11 +35,7 @@ def approve_variant(root: Path, folder: RunFolder, variant_id: str, who: str) ->
     variant = next(
         one for one in folder.read("variants.json", Variants).all if one.variant_id == variant_id
     )
-    earlier = (
-        folder.read_list("approvals.json", Approval)
-        if folder.file("approvals.json").is_file()
-        else ()
-    )
+    earlier = read_approvals(folder)
     if any(approval.variant_id == variant_id for approval in earlier):
         raise InputError(f"variant {variant_id}: approved already; run again to go on")
     # The policy that the run was screened by, which an override may have changed.
