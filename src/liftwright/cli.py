@@ -349,6 +349,13 @@ def analyze(  # noqa: PLR0913 - one parameter per option
     bayes: Annotated[
         bool, typer.Option("--bayes", help="Add posteriors and the shares of a next wave.")
     ] = False,
+    explain: Annotated[
+        list[str] | None,
+        typer.Option(metavar="COL", help="A feature that may go with a larger effect."),
+    ] = None,
+    forest: Annotated[
+        bool, typer.Option("--forest", help="Add an exploratory uplift forest of the features.")
+    ] = False,
     json: AsJson = False,
 ) -> None:
     """Lift, intervals, tests and verdicts of any experiment's results; CSV or Parquet."""
@@ -377,6 +384,8 @@ def analyze(  # noqa: PLR0913 - one parameter per option
             planned=planned,
             minimum=minimum,
             bayes=bayes,
+            explain=tuple(explain or ()),
+            forest=forest,
         )
         show_analysis(analyze_file(request), json=json)
         return 0

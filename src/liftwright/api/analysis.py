@@ -37,6 +37,8 @@ def analyze(  # noqa: PLR0913 - one parameter per option of the command
     planned: int | None = None,
     minimum: int = 0,
     bayes: bool = False,
+    explain: Sequence[str] = (),
+    forest: bool = False,
 ) -> dict[str, Json]:
     """Compare every arm of an experiment with its control.
 
@@ -61,6 +63,8 @@ def analyze(  # noqa: PLR0913 - one parameter per option of the command
         planned: units over all arms that were planned before the first look.
         minimum: units that an arm needs before it can be shipped or given up.
         bayes: whether to add posteriors and the shares of a next wave.
+        explain: columns that may go with a larger effect on the first metric.
+        forest: whether an exploratory forest looks at them too; needs the extra `explain`.
 
     Returns:
         The object that `liftwright analyze --json` prints.
@@ -90,6 +94,8 @@ def analyze(  # noqa: PLR0913 - one parameter per option of the command
                 planned=planned,
                 minimum=minimum,
                 bayes=bayes,
+                explain=tuple(explain),
+                forest=forest,
             )
         )
 

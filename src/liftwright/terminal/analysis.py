@@ -49,6 +49,7 @@ def show_analysis(document: Mapping[str, Json], *, json: bool) -> None:
     _print_sensitivity(out, document)
     _print_interactions(out, document)
     _print_posteriors(out, document)
+    _print_explained(out, document)
     out.print(
         f"\n[dim]Intervals at {level:.0%}, not adjusted; p adjusted ({document['correction']}) "
         "below the raw one; 'any time' holds at every look.[/]\n"
@@ -177,6 +178,32 @@ def _print_posteriors(out: Console, document: Mapping[str, Json]) -> None:
         )
         for caveat in allocation["caveats"]:
             out.print(f"  [dim]{escape(caveat)}[/]")
+
+
+def _print_explained(out: Console, document: Mapping[str, Json]) -> None:
+    explained = cast("Entry | None", document.get("explain"))
+    if explained is None:
+        return
+    if explained["rows"]:
+        table = _table(f"What goes with a larger effect on {escape(explained['metric'])}")
+        table.add_column("arm\nfeature", overflow="fold")
+        for name in ("change per sd\ninterval", "p\nadjusted"):
+            table.add_column(name, justify="right", no_wrap=True)
+        table.add_column("sign.", no_wrap=True)
+        for row in explained["rows"]:
+            table.add_row(
+                escape(f"{row['arm']}\n{row['feature']}"),
+                f"{row['change']:+,.4g}\n{_ends(row['interval'], 'mean')}",
+                f"{_p(row['p_value'])}\n{_p(row['p_adjusted'])}",
+                "[green]yes[/]" if row["significant"] else "no",
+            )
+        out.print(table)
+    out.print(escape(explained["reason"]))
+    for arm, found in explained.get("forest", {}).items():
+        told = ", ".join(
+            f"{one['feature']} {one['mean_absolute_shap']:.3g}" for one in found["importances"]
+        )
+        out.print(escape(f"forest of {arm} (exploratory): {found['reason']}{told and ': '}{told}"))
 
 
 def _print_verdicts(out: Console, document: Mapping[str, Json]) -> None:

@@ -9,7 +9,8 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, cast, get_args
 
-from liftwright.agents.experimentation.results_file import Results, read_results
+from liftwright.agents.experimentation.explaining import explain, keep_explained
+from liftwright.agents.experimentation.results_file import Results, number_in, read_results
 from liftwright.agents.experimentation.results_options import (
     Columns,
     Metric,
@@ -70,6 +71,8 @@ class AnalyzeRequest:
         planned: units over all arms that were planned before the first look; None if no plan says.
         minimum: units that an arm needs before anything but harm is decided.
         bayes: whether posteriors and the shares of a next wave are wanted.
+        explain: columns that may go with a larger effect on the first metric.
+        forest: whether an exploratory forest looks at them too.
     """
 
     file: Path
@@ -91,6 +94,8 @@ class AnalyzeRequest:
     planned: int | None = None
     minimum: int = 0
     bayes: bool = False
+    explain: tuple[str, ...] = ()
+    forest: bool = False
 
 
 def analyze_file(request: AnalyzeRequest) -> dict[str, Json]:
@@ -115,8 +120,11 @@ def analyze_file(request: AnalyzeRequest) -> dict[str, Json]:
                 time=request.time,
                 covariate_time=request.covariate_time,
             )
+            _check_explained(request, metrics[0], names)
             found = read_results(tables, "results", names, columns, metrics)
-    return _document(request, found, _check_arms(request, shares, found.units))
+            shares = _check_arms(request, shares, found.units)
+            explained = _explain(tables, request, metrics[0])
+    return {**_document(request, found, shares), **explained}
 
 
 def _document(request: AnalyzeRequest, found: Results, shares: dict[str, float]) -> dict[str, Json]:
@@ -163,6 +171,36 @@ def _document(request: AnalyzeRequest, found: Results, shares: dict[str, float])
         document["allocation"] = _allocation(rows, found.metrics[0].name, failed)
     document["excluded"] = dict(found.excluded)
     return document
+
+
+def _check_explained(request: AnalyzeRequest, metric: Metric, names: Sequence[str]) -> None:
+    if request.forest and not request.explain:
+        raise InputError("--forest: needs --explain, the features that it may look at")
+    if not request.explain:
+        return
+    if request.unit is not None or request.count is not None:
+        raise InputError("--explain: needs one row a unit; leave out --unit and --count")
+    if metric.kind == "ratio":
+        raise InputError("--explain: the first metric is a ratio; allowed is a rate or a mean")
+    for column in request.explain:
+        if column not in names:
+            hint = nearest(column, tuple(names))
+            raise InputError(f"--explain {column!r}: the file has no such column{hint}")
+
+
+def _explain(tables: Tables, request: AnalyzeRequest, metric: Metric) -> dict[str, Json]:
+    if not request.explain:
+        return {}
+    keep_explained(tables, "results", request.arm, number_in(metric.column), request.explain)
+    found = explain(
+        tables,
+        metric.name,
+        request.control,
+        request.explain,
+        alpha=request.alpha,
+        forest=request.forest,
+    )
+    return {"explain": found}
 
 
 def _rows(rows: Sequence[Row]) -> list[Json]:

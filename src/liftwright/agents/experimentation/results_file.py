@@ -166,7 +166,7 @@ def _check_columns(names: Sequence[str], columns: Columns, metrics: Sequence[Met
             raise InputError(f"--metric {label!r}: given twice")
 
 
-def _number(column: str) -> str:
+def number_in(column: str) -> str:
     """A text column as a number: true and false are 1 and 0, what is no number is null."""
     text = f"lower(trim({identifier(column)}))"
     return f"case {text} when 'true' then 1e0 when 'false' then 0e0 else number_of({text}) end"
@@ -200,7 +200,7 @@ def _check_all_values(
 
 
 def _kind(tables: Tables, table: str, metric: Metric) -> Kind:
-    number = _number(metric.column)
+    number = number_in(metric.column)
     ((others,),) = tables.rows(
         f"select count(*) from {identifier(table)} "  # noqa: S608 - quoted identifiers
         f"where not {_missing(metric.column)} and coalesce({number} not in (0e0, 1e0), true)"
@@ -209,7 +209,7 @@ def _kind(tables: Tables, table: str, metric: Metric) -> Kind:
 
 
 def _check_values(tables: Tables, table: str, column: str, *, binary: bool) -> None:
-    number = _number(column)
+    number = number_in(column)
     allowed = f"{number} in (0e0, 1e0)" if binary else f"abs({number}) < 1e300"
     bad = tables.rows(
         f"select _row, {identifier(column)} from {identifier(table)} "  # noqa: S608 - the same
@@ -222,7 +222,7 @@ def _check_values(tables: Tables, table: str, column: str, *, binary: bool) -> N
 
 
 def _check_counts(tables: Tables, table: str, column: str) -> None:
-    number = _number(column)
+    number = number_in(column)
     bad = tables.rows(
         f"select _row, {identifier(column)} from {identifier(table)} "  # noqa: S608 - the same
         f"where not coalesce({number} >= 0 and {number} < 1e15 and {number} = floor({number}), "
@@ -280,9 +280,9 @@ def _keep_units(
     inputs = inputs_of(metrics)
     segment = identifier(columns.segment) if columns.segment else "cast(null as varchar)"
     unit = identifier(columns.unit) if columns.unit else "cast(_row as varchar)"
-    weight = f"cast({_number(columns.count)} as bigint)" if columns.count else "1"
-    values = "".join(f", {_number(column)} as v{i}" for i, (column, _) in enumerate(inputs))
-    exposed = f"coalesce({_number(columns.exposed)} = 1e0, false)" if columns.exposed else "true"
+    weight = f"cast({number_in(columns.count)} as bigint)" if columns.count else "1"
+    values = "".join(f", {number_in(column)} as v{i}" for i, (column, _) in enumerate(inputs))
+    exposed = f"coalesce({number_in(columns.exposed)} = 1e0, false)" if columns.exposed else "true"
     assigned = _time(columns.time) if columns.time else "cast(null as timestamp)"
     usable = f"not {_missing(columns.arm)}"
     if columns.unit:
