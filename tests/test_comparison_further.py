@@ -133,6 +133,13 @@ def test_bayes_rows_of_a_constant_metric_say_why_there_are_none() -> None:
     assert all("not estimable" in row.estimate.warnings[0] for row in rows)
 
 
+def test_bayes_rows_without_a_unit_of_the_control_say_why_there_are_none() -> None:
+    cells = [opened(None, "control", 0, 0), opened(None, "urgent", 50, 9)]
+    rows = bayes_rows(Contrasts(cells, (OPENED,), "control", ARMS))
+    assert all(row.more["probability_best"] is None for row in rows)
+    assert all("not estimable" in row.estimate.warnings[0] for row in rows)
+
+
 def test_contrasts_of_an_unknown_control_name_the_nearest() -> None:
     with pytest.raises(InputError, match=r"control: found 'contrl'.*nearest is 'control'"):
         sequential_rows(Contrasts(SEGMENTS, (OPENED,), "contrl", ARMS))

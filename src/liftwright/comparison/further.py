@@ -170,7 +170,8 @@ def bayes_rows(contrasts: Contrasts) -> list[Row]:
     for metric in contrasts.metrics:
         arms = _arms_of(table, contrasts, metric)
         laws = _posteriors(arms)
-        beliefs = believe(laws, contrasts.control, alpha=contrasts.alpha) if laws else {}
+        known = contrasts.control in laws
+        beliefs = believe(laws, contrasts.control, alpha=contrasts.alpha) if known else {}
         control = sum(cell.n for cell in arms.get(contrasts.control, ()))
         for arm in contrasts.arms:
             belief = beliefs.get(arm)

@@ -344,7 +344,8 @@ def _check_arms(
     missing = [arm for arm in units if shares is not None and arm not in shares]
     for arm in shares or {}:
         if arm not in units and missing:
-            raise InputError(f"--share {arm!r}: no such arm in the file{nearest(arm, missing)}")
+            hint = nearest(arm, missing) or f"; without a share is: {', '.join(missing)}"
+            raise InputError(f"--share {arm!r}: no such arm in the file{hint}")
     if missing:
         raise InputError(f"--share: the share of {missing[0]!r} is missing")
     given = shares or dict.fromkeys(units, 1 / len(units))
