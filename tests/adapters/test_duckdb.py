@@ -341,3 +341,45 @@ def test_identity_names_the_version_and_is_not_metered(engine: Engine) -> None:
     assert engine.identity.provider == "duckdb"
     assert engine.identity.version == duckdb.__version__
     assert engine.metered is False
+
+
+WRITER = """
+import sys
+from pathlib import Path
+from liftwright.adapters.duckdb import DuckDBEngine
+
+folder = Path(sys.argv[1])
+engine = DuckDBEngine(folder / "spill", threads=2)
+print("ready", flush=True)
+while True:
+    engine.write(
+        "select md5(cast(i as varchar)) as h, i from range(200000) as r(i)", folder / "rows.parquet"
+    )
+"""
+
+
+def test_write_killed_on_its_way_leaves_a_whole_file_and_is_done_again(tmp_path: Path) -> None:
+    for _ in range(3):
+        writer = subprocess.Popen(
+            [sys.executable, "-c", WRITER, str(tmp_path)], stdout=subprocess.PIPE, text=True
+        )
+        assert writer.stdout is not None
+        assert writer.stdout.readline() == "ready\n"
+        part = tmp_path / ".rows.parquet.part"
+        while not part.exists():
+            assert writer.poll() is None
+        writer.kill()
+        writer.communicate()
+        engine = DuckDBEngine(tmp_path / "spill", threads=2)
+        whole = tmp_path / "rows.parquet"
+        if whole.exists():
+            engine.open("whole", Source(path=whole, text=False))
+            assert engine.rows("select count(*), max(i) from whole") == [(200_000, 199_999)]
+        # What was broken off is in nobody's way, and the dead one's folder is gone.
+        assert engine.write("select 1 as n", tmp_path / "other" / "rows.parquet") == 1
+        assert len(list((tmp_path / "spill").iterdir())) == 1
+        engine.close()
+    engine = DuckDBEngine(tmp_path / "spill", threads=2)
+    assert engine.write("select 2 as n", tmp_path / "rows.parquet") == 1
+    assert not part.exists()
+    engine.close()

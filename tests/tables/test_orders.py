@@ -239,6 +239,21 @@ def test_load_customers_id_map_with_one_id_twice_is_a_bad_row(
     assert list(features(tables)) == ["a"]
 
 
+def test_load_customers_id_map_of_numbers_is_read_as_whole_ones(
+    tables: Tables, tmp_path: Path
+) -> None:
+    id_map = {
+        "path": written(tmp_path, "m.csv", "card,who", "7.0,1.2e1", "8.5,2"),
+        "from": {"from": "card", "as": "integer"},
+        "to": {"from": "who", "as": "integer"},
+    }
+    files = orders(tmp_path, "7,2020-01-01,5", id_map=id_map)
+    with pytest.raises(DataError, match=r"m\.csv: 1 of 2 rows.*from_id is not a whole number"):
+        load(tables, tmp_path, files)
+    load(tables, tmp_path, files, on_bad_rows="reject")
+    assert list(features(tables)) == ["12"]
+
+
 def test_load_customers_orders_after_as_of_are_left_out(tables: Tables, tmp_path: Path) -> None:
     report = load(
         tables,

@@ -31,7 +31,7 @@ OURS = {"u32", "number_of", "time_of", "time_as"}
 ALLOWED = OURS | {
     "abs", "and", "case", "cast", "ceil", "chr", "coalesce", "concat_ws", "count", "datediff",
     "day", "exp", "floor", "greatest", "grouping", "if", "is_nan", "least", "length", "lower",
-    "max", "md5", "min", "month", "nullif", "or", "regexp_like", "regexp_replace", "round",
+    "max", "md5", "min", "month", "nullif", "or", "regexp_like", "regexp_replace",
     "row_number", "sqrt", "str_position", "substring", "sum", "trim", "upper", "xor", "year",
 }  # fmt: skip
 FORBIDDEN = (exp.Pivot, exp.Unnest, exp.Lateral, exp.Qualify, exp.TableSample, exp.WithinGroup)

@@ -165,8 +165,8 @@ class IdMap(Shape):
     """A table that turns the orders' ids into customer ids."""
 
     path: Name
-    from_: Annotated[str, Field(alias="from", min_length=1)]
-    to: Name
+    from_: Annotated[Name | Conversion, Field(alias="from")]
+    to: Name | Conversion
 
 
 class Orders(Shape):

@@ -3,7 +3,12 @@
 select
     ${customer} as customer_id,
     l."date" as "day",
-    cast(round(l.amount * ${units}) as bigint) as amount,
+    cast(
+        case
+            when l.amount < 0e0 then - floor(5e-1 - l.amount * ${units})
+            else floor(l.amount * ${units} + 5e-1)
+        end as bigint
+    ) as amount,
     l.order_id
 from ${checked} as l ${join}
 where l._fault is null

@@ -73,7 +73,16 @@ class Field:
 
 
 def open_origin(tables: Tables, table: str, root: Path, path: str) -> Origin:
-    """Open the file `path` of the workspace `root` as `table`."""
+    """Open the file `path` of the workspace `root` as `table`.
+
+    Raises:
+        DataError: the path is a URL, or the file cannot be read without guessing.
+    """
+    if "://" in path:
+        raise DataError(
+            f"{path}: a URL; files are read from folders of this machine: mount the store there, "
+            "or copy the file"
+        )
     tables.open(table, root / path, text=False)
     types = {name: kind for name, kind in tables.types(table).items() if name != "_row"}
     kinds = {name: kind for name, kind in tables.columns(table).items() if name != "_row"}

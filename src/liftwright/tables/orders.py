@@ -93,9 +93,12 @@ class OrderFeatures:
         never = (self.as_of - self.first).days + 1
         today = f"cast({literal(self.as_of.isoformat())} as date)"
         return {
-            "purchase_frequency": f"round(coalesce(o.orders, 0e0) / {literal(years)}, 6)",
+            # Not round(): engines differ where the next digit is a five.
+            "purchase_frequency": "floor("
+            f"coalesce(o.orders, 0e0) / {literal(years)} * 1e6 + 5e-1) / 1e6",
             "avg_order_value": "case when o.orders > 0 then "
-            f"round(greatest(o.total, 0e0) / {literal(_UNITS)} / o.orders, 6) else 0e0 end",
+            f"floor(greatest(o.total, 0e0) / {literal(_UNITS)} / o.orders * 1e6 + 5e-1) / 1e6 "
+            "else 0e0 end",
             "last_engagement_days": "cast(coalesce("
             f"date_diff('day', o.last_day, {today}), {never}) as double)",
         }
@@ -220,10 +223,11 @@ def _amount_field(origin: Origin, orders: Orders, key: str) -> Field:
 def _check_map(tables: Tables, id_map: IdMap, number: int, root: Path) -> Checked:
     key = f"customers.yaml: orders[{number}].id_map"
     origin = open_origin(tables, f"_map_{number}_file", root, id_map.path)
-    origin.refuse_missing({f"{key}.from": id_map.from_, f"{key}.to": id_map.to})
+    read = {end: as_conversion(getattr(id_map, end), "text") for end in ("from_", "to")}
+    origin.refuse_missing({f"{key}.{end.strip('_')}": one.from_ for end, one in read.items()})
     fields = [
-        id_field(origin, "from_id", as_conversion(id_map.from_, "text"), f"{key}.from"),
-        id_field(origin, "to_id", as_conversion(id_map.to, "text"), f"{key}.to"),
+        id_field(origin, "from_id", read["from_"], f"{key}.from"),
+        id_field(origin, "to_id", read["to"], f"{key}.to"),
     ]
     return check(tables, f"_map_{number}", origin, fields, unique="from_id")
 
