@@ -1,0 +1,110 @@
+"""From the settings to the ports: the only place that knows the adapters.
+
+An adapter is chosen by name in azure_config.yaml. Third parties add their own under the entry
+point group `liftwright.<port>`: a callable that takes a `Site` and gives the port.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from liftwright.adapters.environment import EnvironmentSecrets
+from liftwright.guard import PaidEmbed
+from liftwright.ports import Ports
+from liftwright.site import SearchAdapter, Site
+from liftwright.wiring import azure
+from liftwright.wiring.one_by_one import OneByOne
+from liftwright.wiring.table import adapter_names, pick
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from liftwright.ports import Embed, Engine, Observe, Secrets
+    from liftwright.settings import Settings
+    from liftwright.tables import Tables
+
+__all__ = [
+    "OneByOne",
+    "SearchAdapter",
+    "Site",
+    "adapter_names",
+    "make_engine",
+    "make_observer",
+    "make_ports",
+]
+
+
+def make_ports(
+    root: Path, settings: Settings, variables: Mapping[str, str], *, offline: bool = False
+) -> Ports:
+    """The adapters that azure_config.yaml names.
+
+    Args:
+        root: the workspace.
+        settings: its configuration.
+        variables: the environment and .env.
+        offline: whether making them must let nothing leave the machine: no vault is asked, and
+            nobody is told of spans and runs.
+
+    Raises:
+        ConfigurationError: where an adapter's name is unknown or its options are missing.
+    """
+    names = settings.services.adapters
+    bare = Site(
+        root=root, settings=settings, variables=variables, secrets=EnvironmentSecrets(variables)
+    )
+    if offline:
+        names = names.model_copy(update={"telemetry": "off", "track": "json"})
+        secrets: Secrets = _offline_secrets(bare.secrets, names.secrets)
+    else:
+        secrets = pick("secrets", names.secrets)(bare)
+    known = replace(bare, secrets=secrets)
+    embed: Embed = pick("embed", names.embed)(known)
+    if embed.metered:
+        # Before other adapters get it: what they embed is paid for as well.
+        embed = PaidEmbed(embed, settings.services)
+    site = replace(known, embed=embed)
+    found: SearchAdapter = pick("search", names.search)(site)
+    engine, store = pick("engine", names.engine), pick("store", names.store)
+    return Ports(
+        complete=pick("complete", names.complete)(site),
+        embed=embed,
+        index=found.index,
+        search=found.search,
+        screen=pick("screen", names.screen)(site),
+        engine=lambda: engine(site),
+        store=lambda: store(site),
+        secrets=secrets,
+        telemetry=pick("telemetry", names.telemetry)(site),
+        track=pick("track", names.track)(site),
+        shield=azure.prompt_shields(site),
+        judge=azure.groundedness(site),
+    )
+
+
+def _offline_secrets(environment: Secrets, adapter: str) -> Secrets:
+    """Secrets of the environment; where they would come from elsewhere, a word in their place."""
+    if adapter == "environment":
+        return environment
+    return lambda name: environment(name) or "not-read"
+
+
+def make_engine(temporary: Path, *, threads: int | None = None) -> Engine:
+    """An engine for a question that needs no workspace."""
+    from liftwright.adapters.duckdb import DuckDBEngine
+
+    return DuckDBEngine(temporary, threads=threads)
+
+
+def make_observer(tables: Tables, settings: Settings, engagement: Path | None) -> Observe:
+    """Who tells what came of the assignment: a file of real outcomes, or the simulator."""
+    if engagement is not None:
+        from liftwright.adapters.engagement_file import EngagementFile
+
+        return EngagementFile(tables, engagement, settings.experiment.engagement)
+    from liftwright.adapters.embedded_simulator import EmbeddedSimulator
+
+    experiment = settings.experiment
+    return EmbeddedSimulator(tables, experiment.simulation, seed=experiment.seed)

@@ -1,0 +1,89 @@
+"""What runs on this machine: what makes each adapter."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from liftwright.adapters.environment import EnvironmentSecrets
+from liftwright.site import SearchAdapter, Site
+
+if TYPE_CHECKING:
+    from liftwright.ports import Complete, Embed, Engine, Screen, Secrets, Store, Telemetry, Track
+
+
+def composer(site: Site) -> Complete:
+    """The writer that composes from the approved content."""
+    from liftwright.adapters.embedded_composer import EmbeddedComposer
+
+    return EmbeddedComposer(site.settings.frames)
+
+
+def minilm(_: Site) -> Embed:
+    """The embedder whose model comes with the package."""
+    from liftwright.adapters.embedded_embed import MiniLmEmbed
+
+    return MiniLmEmbed()
+
+
+def search(site: Site) -> SearchAdapter:
+    """The index in the workspace, and the search of it."""
+    from liftwright.adapters.embedded_search import EmbeddedIndex, EmbeddedSearch
+
+    folder = site.root / "data" / "index"
+    return SearchAdapter(
+        index=EmbeddedIndex(folder, site.need_embed()),
+        search=lambda name: EmbeddedSearch(folder, site.need_embed(), name),
+    )
+
+
+def screen(site: Site) -> Screen:
+    """The screener whose model comes with the package."""
+    from liftwright.adapters.embedded_screen import EmbeddedScreen
+
+    return EmbeddedScreen(site.need_embed())
+
+
+def duckdb(site: Site) -> Engine:
+    """The data plane in this process."""
+    from liftwright.adapters.duckdb import DuckDBEngine
+
+    services = site.settings.services
+    return DuckDBEngine(
+        site.root / "data", memory=services.engine_memory, threads=services.engine_threads
+    )
+
+
+def spark(site: Site) -> Engine:
+    """The data plane on Spark."""
+    from liftwright.adapters.spark import SparkEngine
+
+    services = site.settings.services
+    return SparkEngine(
+        services.spark, memory=services.engine_memory, threads=services.engine_threads
+    )
+
+
+def sqlite(site: Site) -> Store:
+    """The ledger in one file of the workspace."""
+    from liftwright.adapters.sqlite import SqliteStore
+
+    return SqliteStore(site.root / "data" / "ledger.sqlite")
+
+
+def environment(site: Site) -> Secrets:
+    """The secrets of the environment and of .env."""
+    return EnvironmentSecrets(site.variables)
+
+
+def json_track(_: Site) -> Track:
+    """No tracker: the run's own JSON files serve."""
+    from liftwright.adapters.silent import JsonTrack
+
+    return JsonTrack()
+
+
+def no_telemetry(_: Site) -> Telemetry:
+    """Nobody is told of spans."""
+    from liftwright.adapters.silent import NoTelemetry
+
+    return NoTelemetry()
