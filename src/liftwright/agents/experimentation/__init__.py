@@ -9,15 +9,14 @@ from liftwright.agents.experimentation.analysis_plan import (
 )
 from liftwright.agents.experimentation.arms import (
     Assignment,
-    Design,
     Slice,
     assign,
-    design_experiment,
     exact_counts,
 )
 from liftwright.agents.experimentation.balance import Balance
 from liftwright.agents.experimentation.counting import CellCounts, count_engagement
 from liftwright.agents.experimentation.course import course_of
+from liftwright.agents.experimentation.design import Design, design_experiment
 from liftwright.agents.experimentation.eligibility import Eligible, choose_eligible
 from liftwright.agents.experimentation.expecting import (
     OVERALL,

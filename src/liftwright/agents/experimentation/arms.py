@@ -1,4 +1,4 @@
-"""The design of the experiment, and each customer's arm as a pure function of segment and id.
+"""Each customer's arm, as a pure function of segment and id.
 
 Customers are ordered by md5(salt || customer_id). In each segment every arm takes one slice of that
 order, as long as its exact share. A histogram of the hashes' first digits shows in which cells the
@@ -22,47 +22,19 @@ from liftwright.agents.experimentation.balance import (
     compare_arms,
     feature_sums,
 )
-from liftwright.domain import CONTROL, FEATURES, Arm
-from liftwright.errors import IntegrityError, NoExperiment
+from liftwright.agents.experimentation.design import AGENT, Design
+from liftwright.domain import FEATURES
+from liftwright.errors import IntegrityError
 from liftwright.tables import identifier, literal
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Sequence
+    from collections.abc import Sequence
 
-    from liftwright.domain import SafetyDecision, Variant
-    from liftwright.settings import Experiment
     from liftwright.tables import Tables
 
-AGENT = "experimentation"
 _HASH_DIGITS = 32
 # Shares are decimal fractions of a file; this brings 0.1 back from its binary neighbour.
 _FINEST_SHARE = 10**9
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Design:
-    """Who may be sent what: fixed before anyone is assigned.
-
-    Attributes:
-        salt: what the assignment's hash begins with, the experiment's name.
-        arms: control first, then the treatments, with the shares that were configured.
-        sizes: customers per segment.
-        cells: per segment, each arm that exists there and its variant; every one is approved.
-        shares: per segment, each arm's share; that of a missing arm is with control.
-        approved: all that screening passed; `cells` may name nothing else.
-    """
-
-    salt: str
-    arms: tuple[Arm, ...]
-    sizes: Mapping[str, int]
-    cells: Mapping[str, Mapping[str, str]]
-    shares: Mapping[str, Mapping[str, float]]
-    approved: tuple[str, ...]
-
-    @property
-    def compared(self) -> tuple[str, ...]:
-        """The segments with a treatment; only these count for the lift."""
-        return tuple(segment for segment, arms in self.cells.items() if len(arms) > 1)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,61 +63,6 @@ class Assignment:
     balance: tuple[Balance, ...]
     assigned_at: str
     left_out: Mapping[str, int] = field(default_factory=dict)
-
-
-def design_experiment(
-    variants: Iterable[Variant],
-    decisions: Iterable[SafetyDecision],
-    experiment: Experiment,
-    sizes: Mapping[str, int],
-) -> Design:
-    """Lay down which arm gets which approved variant in which segment, and its share there.
-
-    Args:
-        variants: the control and the variants of all segments, blocked ones among them.
-        decisions: what may be sent; a variant without status `pass` is not.
-        experiment: tones, shares and the name.
-        sizes: customers per segment.
-
-    Raises:
-        NoExperiment: the control is not approved, no variant is, or customers are too few.
-    """
-    passed = {decision.variant_id for decision in decisions if decision.status == "pass"}
-    approved = [variant for variant in variants if variant.variant_id in passed]
-    control = next((variant for variant in approved if variant.arm == CONTROL), None)
-    if control is None:
-        raise NoExperiment("no experiment: the control message is not approved")
-    messages = {(variant.segment, variant.arm): variant.variant_id for variant in approved}
-    cells = {
-        segment: {
-            CONTROL: control.variant_id,
-            **{
-                tone: messages[segment, tone]
-                for tone in experiment.tones
-                if (segment, tone) in messages
-            },
-        }
-        for segment in sorted(sizes)
-    }
-    if all(len(arms) == 1 for arms in cells.values()):
-        raise NoExperiment("no experiment: no variant is approved in any segment")
-    customers = sum(sizes.values())
-    if customers < len(experiment.arms):
-        raise NoExperiment(
-            f"no experiment: {customers} customers for {len(experiment.arms)} arms; "
-            "there must be at least one customer for each arm"
-        )
-    shares = experiment.arm_shares()
-    design = Design(
-        salt=experiment.name,
-        arms=tuple(Arm(name=name, share=share) for name, share in shares.items()),
-        sizes=dict(sorted(sizes.items())),
-        cells=cells,
-        shares={segment: _shares_in(arms, shares) for segment, arms in cells.items()},
-        approved=tuple(sorted(variant.variant_id for variant in approved)),
-    )
-    _log_missing(design)
-    return design
 
 
 def assign(  # noqa: PLR0913 - all but three are for late arrivals
@@ -217,29 +134,6 @@ def exact_counts(size: int, shares: Mapping[str, float]) -> dict[str, int]:
     for arm in by_remainder[: size - sum(counts.values())]:
         counts[arm] += 1
     return counts
-
-
-def _shares_in(cells: Collection[str], shares: Mapping[str, float]) -> dict[str, float]:
-    missing = math.fsum(share for arm, share in shares.items() if arm not in cells)
-    return {
-        arm: share + missing if arm == CONTROL else share
-        for arm, share in shares.items()
-        if arm in cells
-    }
-
-
-def _log_missing(design: Design) -> None:
-    for segment, arms in design.cells.items():
-        missing = [arm.name for arm in design.arms if arm.name not in arms]
-        if missing:
-            log.event(
-                "arm_left_out",
-                agent=AGENT,
-                level="warning",
-                segment=segment,
-                arms=missing,
-                in_lift=len(arms) > 1,
-            )
 
 
 def _rotated(design: Design, segment: str) -> dict[str, float]:

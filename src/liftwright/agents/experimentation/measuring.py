@@ -8,7 +8,6 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, cast
 
 from liftwright import comparison, log
-from liftwright.agents.experimentation.arms import AGENT
 from liftwright.agents.experimentation.counting import (
     CLICK_TO_OPEN,
     CellCounts,
@@ -16,6 +15,7 @@ from liftwright.agents.experimentation.counting import (
     click_to_open_cells,
     count_engagement,
 )
+from liftwright.agents.experimentation.design import AGENT
 from liftwright.agents.experimentation.history import HISTORY, adjust_by_history
 from liftwright.agents.experimentation.power import detectable, power_warning
 from liftwright.comparison import (
@@ -40,7 +40,8 @@ from liftwright.tables import identifier
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
 
-    from liftwright.agents.experimentation.arms import Assignment, Design
+    from liftwright.agents.experimentation.arms import Assignment
+    from liftwright.agents.experimentation.design import Design
     from liftwright.comparison import Comparison, Row
     from liftwright.domain import Json
     from liftwright.settings import Analysis, Experiment

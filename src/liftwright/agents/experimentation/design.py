@@ -1,0 +1,124 @@
+"""The design of the experiment: which arm gets what in which segment, before anyone is assigned."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping  # noqa: TC003 - read at run time when arms.json is read back
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from liftwright import log
+from liftwright.domain import CONTROL, Arm
+from liftwright.errors import NoExperiment
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable
+
+    from liftwright.domain import SafetyDecision, Variant
+    from liftwright.settings import Experiment
+
+AGENT = "experimentation"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Design:
+    """Who may be sent what: fixed before anyone is assigned.
+
+    Attributes:
+        salt: what the assignment's hash begins with, the experiment's name.
+        arms: control first, then the treatments, with the shares that were configured.
+        sizes: customers per segment.
+        cells: per segment, each arm that exists there and its variant; every one is approved.
+        shares: per segment, each arm's share; that of a missing arm is with control.
+        approved: all that screening passed; `cells` may name nothing else.
+    """
+
+    salt: str
+    arms: tuple[Arm, ...]
+    sizes: Mapping[str, int]
+    cells: Mapping[str, Mapping[str, str]]
+    shares: Mapping[str, Mapping[str, float]]
+    approved: tuple[str, ...]
+
+    @property
+    def compared(self) -> tuple[str, ...]:
+        """The segments with a treatment; only these count for the lift."""
+        return tuple(segment for segment, arms in self.cells.items() if len(arms) > 1)
+
+
+def design_experiment(
+    variants: Iterable[Variant],
+    decisions: Iterable[SafetyDecision],
+    experiment: Experiment,
+    sizes: Mapping[str, int],
+) -> Design:
+    """Lay down which arm gets which approved variant in which segment, and its share there.
+
+    Args:
+        variants: the control and the variants of all segments, blocked ones among them.
+        decisions: what may be sent; a variant without status `pass` is not.
+        experiment: tones, shares and the name.
+        sizes: customers per segment.
+
+    Raises:
+        NoExperiment: the control is not approved, no variant is, or customers are too few.
+    """
+    passed = {decision.variant_id for decision in decisions if decision.status == "pass"}
+    approved = [variant for variant in variants if variant.variant_id in passed]
+    control = next((variant for variant in approved if variant.arm == CONTROL), None)
+    if control is None:
+        raise NoExperiment("no experiment: the control message is not approved")
+    messages = {(variant.segment, variant.arm): variant.variant_id for variant in approved}
+    cells = {
+        segment: {
+            CONTROL: control.variant_id,
+            **{
+                tone: messages[segment, tone]
+                for tone in experiment.tones
+                if (segment, tone) in messages
+            },
+        }
+        for segment in sorted(sizes)
+    }
+    if all(len(arms) == 1 for arms in cells.values()):
+        raise NoExperiment("no experiment: no variant is approved in any segment")
+    customers = sum(sizes.values())
+    if customers < len(experiment.arms):
+        raise NoExperiment(
+            f"no experiment: {customers} customers for {len(experiment.arms)} arms; "
+            "there must be at least one customer for each arm"
+        )
+    shares = experiment.arm_shares()
+    design = Design(
+        salt=experiment.name,
+        arms=tuple(Arm(name=name, share=share) for name, share in shares.items()),
+        sizes=dict(sorted(sizes.items())),
+        cells=cells,
+        shares={segment: _shares_in(arms, shares) for segment, arms in cells.items()},
+        approved=tuple(sorted(variant.variant_id for variant in approved)),
+    )
+    _log_missing(design)
+    return design
+
+
+def _shares_in(cells: Collection[str], shares: Mapping[str, float]) -> dict[str, float]:
+    missing = math.fsum(share for arm, share in shares.items() if arm not in cells)
+    return {
+        arm: share + missing if arm == CONTROL else share
+        for arm, share in shares.items()
+        if arm in cells
+    }
+
+
+def _log_missing(design: Design) -> None:
+    for segment, arms in design.cells.items():
+        missing = [arm.name for arm in design.arms if arm.name not in arms]
+        if missing:
+            log.event(
+                "arm_left_out",
+                agent=AGENT,
+                level="warning",
+                segment=segment,
+                arms=missing,
+                in_lift=len(arms) > 1,
+            )
