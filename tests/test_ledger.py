@@ -23,7 +23,7 @@ from liftwright.errors import (
     ProviderRefused,
     ProviderUnavailable,
 )
-from liftwright.ledger import Ledger, Terms, counted_calls
+from liftwright.ledger import Ledger, Terms
 from liftwright.metering import report_usage
 
 if TYPE_CHECKING:
@@ -777,13 +777,6 @@ def test_ledger_on_a_damaged_file_is_an_integrity_error(tmp_path: Path) -> None:
         ledger(damaged).remember(terms(), WRITER, "q", Service())
     damaged.close()
     assert caught.value.exit_status == 4
-
-
-@pytest.mark.parametrize(
-    ("record", "count"), [({"metered_calls": 7}, 7), ({}, 0), ({"metered_calls": None}, 0)]
-)
-def test_counted_calls_reads_a_runs_record(record: dict[str, object], count: int) -> None:
-    assert counted_calls(record) == count
 
 
 def test_check_budget_raises_again_what_an_agent_went_on_without() -> None:

@@ -11,7 +11,6 @@ from __future__ import annotations
 import math
 import secrets
 import threading
-from collections import defaultdict
 from concurrent.futures import Future
 from contextvars import ContextVar
 from dataclasses import dataclass, field
@@ -20,20 +19,21 @@ from operator import add
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from liftwright.budget import Budget, usd
-from liftwright.domain import Identity, Usage, fingerprint, from_json, to_json, utc_now
+from liftwright.domain import Identity, Usage, fingerprint, to_json, utc_now
 from liftwright.errors import IntegrityError
 from liftwright.log import event
 from liftwright.metering import metering
+from liftwright.payments import number, paid_by
 from liftwright.spans import current
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+    from liftwright.payments import Paid
     from liftwright.ports import Store
 
 R = TypeVar("R")
 _EPOCH = "epoch"
-_PAID = ("done", "lost", "failed")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,21 +59,6 @@ class Terms(Generic[R]):
     used: Callable[[object, R], Usage] = lambda _, __: Usage()
     price_usd: Callable[[Usage], float] = lambda _: 0.0
     tokens: Callable[[object], int] = lambda _: 0
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Paid:
-    """What a run paid to one service.
-
-    Attributes:
-        calls: those that were charged for: replies, lost replies, and charged failures.
-        usage: what the service counted; that of lost replies is not known.
-        cost_usd: reservations of lost replies included.
-    """
-
-    calls: int
-    usage: Usage
-    cost_usd: float
 
 
 @dataclass(slots=True, kw_only=True)
@@ -118,7 +103,7 @@ class Ledger:
         self._joined: dict[str, Future[Any]] = {}
         self._replayed = 0
         begun = store.get(_EPOCH) or {}
-        self._epoch = _number(begun.get("epoch"))
+        self._epoch = number(begun.get("epoch"))
         if refresh and begun.get("begun_by") != run_id:
             self._epoch += 1
             store.put(_EPOCH, {"status": _EPOCH, "epoch": self._epoch, "begun_by": run_id})
@@ -146,18 +131,7 @@ class Ledger:
 
     def paid(self) -> Mapping[str, Paid]:
         """What the run paid so far, by port; what was answered from memory cost nothing."""
-        rows = defaultdict(list)
-        for row in self._store.rows(run_id=self._run_id):
-            if row["status"] in _PAID and (row["status"] != "failed" or "usage" in row):
-                rows[str(row["port"])].append(row)
-        return {
-            port: Paid(
-                calls=len(found),
-                usage=reduce(add, (_usage(row) for row in found), Usage()),
-                cost_usd=usd(math.fsum(_number(row["cost_usd"]) for row in found)),
-            )
-            for port, found in sorted(rows.items())
-        }
+        return paid_by(self._store, self._run_id)
 
     def remember(
         self, terms: Terms[R], identity: Identity, request: object, ask: Callable[[], R]
@@ -393,20 +367,6 @@ def _decoded(terms: Terms[R], key: str, row: Mapping[str, object]) -> R:
             f"ledger: the reply kept for a {terms.port} call (key {key[:12]}…) is not what was "
             f"written ({type(error).__name__})"
         ) from None
-
-
-def counted_calls(run: Mapping[str, object]) -> int:
-    """How many metered calls a run's record says it paid for."""
-    return int(_number(run.get("metered_calls")))
-
-
-def _usage(row: Mapping[str, object]) -> Usage:
-    found = row.get("usage")
-    return from_json(Usage, found) if found is not None else Usage()
-
-
-def _number(value: object) -> float:
-    return float(value) if isinstance(value, int | float) else 0.0
 
 
 def _tell(usage: Usage, cost_usd: float) -> None:
