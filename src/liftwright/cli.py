@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import os
-import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, NoReturn
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
+from liftwright.exit_status import with_exit_status
 
+if TYPE_CHECKING:
     from liftwright.workspace import Workspace
 
 app = typer.Typer(
@@ -50,20 +49,17 @@ def root(
 
 
 @app.command()
+@with_exit_status
 def init(folder: Annotated[Path, typer.Argument(metavar="DIR")], *, json: AsJson = False) -> None:
     """Lay down a workspace: configuration, prompts and the sample brand."""
+    from liftwright.terminal import show_init
+    from liftwright.workspace import init_workspace
 
-    def answer() -> int:
-        from liftwright.terminal import show_init
-        from liftwright.workspace import init_workspace
-
-        show_init(folder, init_workspace(folder), json=json)
-        return 0
-
-    _end(answer)
+    show_init(folder, init_workspace(folder), json=json)
 
 
 @app.command()
+@with_exit_status
 def run(  # noqa: PLR0913 - one parameter per option
     *,
     customers: Annotated[Path | None, typer.Option(help="CSV or Parquet of customers.")] = None,
@@ -85,33 +81,30 @@ def run(  # noqa: PLR0913 - one parameter per option
     overrides: Overrides = None,
     workspace: Folder = HERE,
     json: AsJson = False,
-) -> None:
+) -> int:
     """Run the campaign, from customers and content to the report; run again to resume."""
+    from liftwright.terminal import Progress, show_run
+    from liftwright.workspace import RunRequest, Workspace
 
-    def answer() -> int:
-        from liftwright.terminal import Progress, show_run
-        from liftwright.workspace import RunRequest, Workspace
-
-        request = RunRequest(
-            customers=customers,
-            content=content,
-            engagement=engagement,
-            run_id=run_id,
-            as_of=as_of,
-            budget_usd=budget,
-            refresh=refresh,
-            extend=extend,
-            overrides=tuple(overrides or ()),
-        )
-        with Progress(quiet=json) as progress:
-            outcome = Workspace(workspace).run(request, notify=progress)
-        show_run(outcome, json=json)
-        return outcome.exit_status
-
-    _end(answer)
+    request = RunRequest(
+        customers=customers,
+        content=content,
+        engagement=engagement,
+        run_id=run_id,
+        as_of=as_of,
+        budget_usd=budget,
+        refresh=refresh,
+        extend=extend,
+        overrides=tuple(overrides or ()),
+    )
+    with Progress(quiet=json) as progress:
+        outcome = Workspace(workspace).run(request, notify=progress)
+    show_run(outcome, json=json)
+    return outcome.exit_status
 
 
 @app.command()
+@with_exit_status
 def plan(  # noqa: PLR0913 - one parameter per option
     *,
     customers: Annotated[Path | None, typer.Option(help="CSV or Parquet of customers.")] = None,
@@ -122,47 +115,35 @@ def plan(  # noqa: PLR0913 - one parameter per option
     json: AsJson = False,
 ) -> None:
     """Before paying: calls, tokens, cost, power and the smallest detectable lift."""
+    from liftwright.terminal import show_plan
+    from liftwright.workspace import RunRequest, Workspace
 
-    def answer() -> int:
-        from liftwright.terminal import show_plan
-        from liftwright.workspace import RunRequest, Workspace
-
-        request = RunRequest(
-            customers=customers, content=content, as_of=as_of, overrides=tuple(overrides or ())
-        )
-        show_plan(Workspace(workspace).plan(request), json=json)
-        return 0
-
-    _end(answer)
+    request = RunRequest(
+        customers=customers, content=content, as_of=as_of, overrides=tuple(overrides or ())
+    )
+    show_plan(Workspace(workspace).plan(request), json=json)
 
 
 @app.command()
+@with_exit_status
 def status(run: RunId = None, *, workspace: Folder = HERE, json: AsJson = False) -> None:
     """How far a run has come, and what it found."""
+    from liftwright.terminal import show_status
 
-    def answer() -> int:
-        from liftwright.terminal import show_status
-
-        show_status(_open(workspace).status(run), json=json)
-        return 0
-
-    _end(answer)
+    show_status(_open(workspace).status(run), json=json)
 
 
 @app.command()
+@with_exit_status
 def runs(*, workspace: Folder = HERE, json: AsJson = False) -> None:
     """All runs of the workspace."""
+    from liftwright.terminal import show_runs
 
-    def answer() -> int:
-        from liftwright.terminal import show_runs
-
-        show_runs(_open(workspace).runs(), json=json)
-        return 0
-
-    _end(answer)
+    show_runs(_open(workspace).runs(), json=json)
 
 
 @app.command()
+@with_exit_status
 def report(
     run: RunId = None,
     *,
@@ -173,50 +154,40 @@ def report(
     json: AsJson = False,
 ) -> None:
     """Write a run's report anew, as a notebook and a PDF."""
+    from liftwright.terminal import show_files
 
-    def answer() -> int:
-        from liftwright.terminal import show_files
-
-        show_files(_open(workspace).report(run, form=form), json=json)
-        return 0
-
-    _end(answer)
+    show_files(_open(workspace).report(run, form=form), json=json)
 
 
 @app.command()
-def verify(run: RunId = None, *, workspace: Folder = HERE, json: AsJson = False) -> None:
+@with_exit_status
+def verify(run: RunId = None, *, workspace: Folder = HERE, json: AsJson = False) -> int:
     """Recompute the audit log's chain and compare it with what the runs recorded."""
+    from liftwright.terminal import show_verification
 
-    def answer() -> int:
-        from liftwright.terminal import show_verification
-
-        verification = _open(workspace).verify(run)
-        show_verification(verification, json=json)
-        return 0 if verification.ok else 4
-
-    _end(answer)
+    verification = _open(workspace).verify(run)
+    show_verification(verification, json=json)
+    return 0 if verification.ok else 4
 
 
 @app.command()
+@with_exit_status
 def doctor(
     *,
     live: Annotated[bool, typer.Option("--live", help="Make one call to each service.")] = False,
     workspace: Folder = HERE,
     json: AsJson = False,
-) -> None:
+) -> int:
     """Check the installation, the configuration and the adapters."""
+    from liftwright.terminal import show_checks
 
-    def answer() -> int:
-        from liftwright.terminal import show_checks
-
-        checks = _open(workspace).doctor(live=live)
-        show_checks(checks, json=json)
-        return 0 if all(check.ok for check in checks) else 1
-
-    _end(answer)
+    checks = _open(workspace).doctor(live=live)
+    show_checks(checks, json=json)
+    return 0 if all(check.ok for check in checks) else 1
 
 
 @app.command()
+@with_exit_status
 def index(
     *,
     content: Content = None,
@@ -227,19 +198,15 @@ def index(
     json: AsJson = False,
 ) -> None:
     """Make the approved content searchable; unchanged documents are not worked on again."""
+    from liftwright.terminal import Progress, show_index
 
-    def answer() -> int:
-        from liftwright.terminal import Progress, show_index
-
-        with Progress(quiet=json) as progress:
-            result = _open(workspace).index(content, remove_old=remove_old, notify=progress)
-        show_index(result, json=json)
-        return 0
-
-    _end(answer)
+    with Progress(quiet=json) as progress:
+        result = _open(workspace).index(content, remove_old=remove_old, notify=progress)
+    show_index(result, json=json)
 
 
 @app.command()
+@with_exit_status
 def search(  # noqa: PLR0913 - one parameter per option
     text: Annotated[str | None, typer.Argument(help="What to look for.")] = None,
     *,
@@ -253,57 +220,48 @@ def search(  # noqa: PLR0913 - one parameter per option
     json: AsJson = False,
 ) -> None:
     """The best passage of each document for a text."""
+    from liftwright.errors import InputError
+    from liftwright.terminal import show_passages, show_search_lines
 
-    def answer() -> int:
-        from liftwright.terminal import show_passages, show_search_lines
-
-        place = _open(workspace)
-        if (text is None) == (queries is None):
-            _wrong("give either TEXT or --queries FILE.jsonl")
-        if queries is not None:
-            show_search_lines(place.search_many(queries, top_k, min_score, content))
-        else:
-            show_passages(place.search(str(text), top_k, min_score, content), json=json)
-        return 0
-
-    _end(answer)
+    place = _open(workspace)
+    if (text is None) == (queries is None):
+        raise InputError("give either TEXT or --queries FILE.jsonl")
+    if queries is not None:
+        show_search_lines(place.search_many(queries, top_k, min_score, content))
+    else:
+        show_passages(place.search(str(text), top_k, min_score, content), json=json)
 
 
 @app.command()
+@with_exit_status
 def screen(
     source: Annotated[str, typer.Argument(metavar="FILE.jsonl|TEXT")],
     *,
     workspace: Folder = HERE,
     json: AsJson = False,
-) -> None:
+) -> int:
     """Look for hate, violence, self-harm and sexual content; exit 1 where a text is blocked."""
+    from liftwright.terminal import show_screened
 
-    def answer() -> int:
-        from liftwright.terminal import show_screened
-
-        return show_screened(_open(workspace).screen(source), json=json)
-
-    _end(answer)
+    return show_screened(_open(workspace).screen(source), json=json)
 
 
 @app.command()
+@with_exit_status
 def ground(
     source: Annotated[Path, typer.Argument(metavar="FILE.jsonl")],
     *,
     workspace: Folder = HERE,
     json: AsJson = False,
-) -> None:
+) -> int:
     """Prove each claim of a text against its sources; exit 1 where one is unsupported."""
+    from liftwright.terminal import show_grounded
 
-    def answer() -> int:
-        from liftwright.terminal import show_grounded
-
-        return show_grounded(_open(workspace).ground(source), json=json)
-
-    _end(answer)
+    return show_grounded(_open(workspace).ground(source), json=json)
 
 
 @app.command()
+@with_exit_status
 def analyze(  # noqa: PLR0913 - one parameter per option
     file: Annotated[Path, typer.Argument(metavar="FILE")],
     *,
@@ -359,41 +317,37 @@ def analyze(  # noqa: PLR0913 - one parameter per option
     json: AsJson = False,
 ) -> None:
     """Lift, intervals, tests and verdicts of any experiment's results; CSV or Parquet."""
+    from liftwright.terminal import show_analysis
+    from liftwright.workspace import AnalyzeRequest, analyze_file
 
-    def answer() -> int:
-        from liftwright.terminal import show_analysis
-        from liftwright.workspace import AnalyzeRequest, analyze_file
-
-        request = AnalyzeRequest(
-            file=file,
-            arm=arm,
-            control=control,
-            metrics=tuple(metric),
-            unit=unit,
-            segment=segment,
-            count=count,
-            covariates=tuple(covariate or ()),
-            shares=tuple(share or ()),
-            alpha=alpha,
-            correction=correction,
-            exposed=exposed,
-            time=time,
-            covariate_time=covariate_time,
-            guardrails=tuple(guardrail or ()),
-            lower=tuple(lower or ()),
-            planned=planned,
-            minimum=minimum,
-            bayes=bayes,
-            explain=tuple(explain or ()),
-            forest=forest,
-        )
-        show_analysis(analyze_file(request), json=json)
-        return 0
-
-    _end(answer)
+    request = AnalyzeRequest(
+        file=file,
+        arm=arm,
+        control=control,
+        metrics=tuple(metric),
+        unit=unit,
+        segment=segment,
+        count=count,
+        covariates=tuple(covariate or ()),
+        shares=tuple(share or ()),
+        alpha=alpha,
+        correction=correction,
+        exposed=exposed,
+        time=time,
+        covariate_time=covariate_time,
+        guardrails=tuple(guardrail or ()),
+        lower=tuple(lower or ()),
+        planned=planned,
+        minimum=minimum,
+        bayes=bayes,
+        explain=tuple(explain or ()),
+        forest=forest,
+    )
+    show_analysis(analyze_file(request), json=json)
 
 
 @app.command("eval")
+@with_exit_status
 def evaluate(
     what: Annotated[str, typer.Argument(metavar="safety|retrieval|grounding")],
     *,
@@ -403,24 +357,21 @@ def evaluate(
     ] = None,
     workspace: Folder = HERE,
     json: AsJson = False,
-) -> None:
+) -> int:
     """Measure screening, search or grounding on labelled cases; exit 1 below the floor."""
+    from liftwright.terminal import Progress, show_evaluation
+    from liftwright.workspace.evaluating import EvaluationRequest
+    from liftwright.workspace.evaluating import evaluate as measure
 
-    def answer() -> int:
-        from liftwright.terminal import Progress, show_evaluation
-        from liftwright.workspace.evaluating import EvaluationRequest
-        from liftwright.workspace.evaluating import evaluate as measure
-
-        request = EvaluationRequest(what=what, data=data, floor=floor)
-        with Progress(quiet=json) as progress:
-            found = measure(workspace, request, notify=progress)
-        show_evaluation(found, json=json)
-        return 0 if found.ok else 1
-
-    _end(answer)
+    request = EvaluationRequest(what=what, data=data, floor=floor)
+    with Progress(quiet=json) as progress:
+        found = measure(workspace, request, notify=progress)
+    show_evaluation(found, json=json)
+    return 0 if found.ok else 1
 
 
 @app.command()
+@with_exit_status
 def approve(
     run: Annotated[str, typer.Argument(metavar="RUN")],
     variant: Annotated[str, typer.Argument(metavar="VARIANT")],
@@ -432,45 +383,16 @@ def approve(
     json: AsJson = False,
 ) -> None:
     """Approve a variant that waits for a person; run again to go on."""
+    from liftwright.terminal import show_approval
 
-    def answer() -> int:
-        from liftwright.terminal import show_approval
-
-        name = who or os.environ.get("USER", "")
-        show_approval(_open(workspace).approve(run, variant, name), json=json)
-        return 0
-
-    _end(answer)
+    name = who or os.environ.get("USER", "")
+    show_approval(_open(workspace).approve(run, variant, name), json=json)
 
 
 def _open(folder: Path) -> Workspace:
     from liftwright.workspace import Workspace
 
     return Workspace(folder)
-
-
-def _wrong(message: str) -> NoReturn:
-    from liftwright.errors import InputError
-
-    raise InputError(message)
-
-
-def _end(answer: Callable[[], int]) -> NoReturn:
-    """Exit with the answer's status; what is wrong is one line on stderr, without a traceback."""
-    from liftwright.errors import LiftwrightError
-
-    try:
-        status = answer()
-    except LiftwrightError as error:
-        typer.echo(f"liftwright: {error}", err=True)
-        status = error.exit_status
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        status = 0
-    except KeyboardInterrupt:
-        typer.echo("liftwright: interrupted; run again to resume", err=True)
-        status = 130
-    raise typer.Exit(status)
 
 
 def main() -> None:

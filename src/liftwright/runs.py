@@ -23,7 +23,7 @@ T = TypeVar("T")
 RECORD = "run.json"
 PART = ".part"  # ends the name of a file that is being written
 _WHOLE_READ_BYTES = 64 * 2**20
-_NOT_IN_RESULTS = ("cli.py", "web", "api.py")
+_NOT_IN_RESULTS = ("cli.py", "exit_status.py", "terminal", "api")
 _ENGINES = ("duckdb", "sqlglot", "numpy", "scipy")
 
 
