@@ -56,10 +56,15 @@ def print_comparisons(out: Console, metrics: Mapping[str, Json], *, only: str | 
     assert isinstance(srm, dict)  # noqa: S101 - written by the product
     p = srm["p_value"]
     in_words = "–" if p is None else f"{p:.3g}"
-    if srm["ok"]:
+    failed = metrics.get("srm_failed")
+    where = ", ".join(map(str, failed)) if isinstance(failed, list) else ""
+    if srm["ok"] and not where:
         out.print(f"sample ratio as designed (p = {in_words})")
     else:
-        out.print(f"[bold red]SAMPLE-RATIO MISMATCH[/] (p = {in_words}): do not trust the lift")
+        out.print(
+            f"[bold red]SAMPLE-RATIO MISMATCH[/] ({escape(where or 'overall')}; p = {in_words} "
+            "overall): do not trust the lift; no winner is named"
+        )
 
 
 def show_evaluation(found: Evaluation, *, json: bool) -> None:

@@ -56,7 +56,7 @@ _DEBTS = (
     "The embedded writer joins approved sentences; a language model writes more freely.",
     "The embedded screener reads English; messages in another language need another screener.",
     "One experiment is one channel; several channels need an experiment each.",
-    "Outcomes are taken once, at the end: looking earlier needs a sequential test.",
+    "Thompson shares serve a next wave; within a wave the shares stay as they were assigned.",
 )
 
 
