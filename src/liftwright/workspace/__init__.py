@@ -1,4 +1,4 @@
-"""What a person can do with a workspace; the command line and the web page are its doors."""
+"""What a person can do with a workspace; the command line and the Python API are its doors."""
 
 from __future__ import annotations
 
