@@ -15,6 +15,7 @@ from liftwright.calls import Calls, _quantile, at_once
 from liftwright.errors import ProviderRefused, ProviderUnavailable
 from liftwright.log import Log, event, logging_to, within
 from liftwright.settings import Calls as CallSettings
+from under_way import UnderWay
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -251,20 +252,14 @@ def test_at_once_jobs_that_end_in_reverse_order_are_answered_in_theirs() -> None
 
 
 def test_at_once_two_workers_have_two_jobs_under_way_and_never_more() -> None:
-    lock, gate = threading.Lock(), threading.Barrier(2)
-    under_way, most = 0, 0
+    under_way, gate = UnderWay(), threading.Barrier(2)
 
     def job() -> None:
-        nonlocal under_way, most
-        with lock:
-            under_way += 1
-            most = max(most, under_way)
-        gate.wait(timeout=10)
-        with lock:
-            under_way -= 1
+        with under_way:
+            gate.wait(timeout=10)
 
     at_once([job] * 6, 2)
-    assert most == 2
+    assert under_way.most == 2
 
 
 def test_at_once_failing_job_is_raised_and_what_has_not_begun_is_dropped() -> None:

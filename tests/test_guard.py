@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pytest
@@ -25,9 +25,7 @@ from liftwright.metering import report_usage
 from liftwright.settings import Calls as CallSettings
 from liftwright.settings import Services
 from liftwright.terms import complete_terms, screen_terms, search_terms
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+from memory_store import Memory
 
 IDENTITY = Identity(provider="test", model="m")
 PROMPT = Prompt(
@@ -42,24 +40,6 @@ FINDING = Finding(check="safety", category="hate", severity=0, score=0.0)
 PASSAGE = Passage(
     document_id="d", version="1", title="t", section="s", paragraph_index=0, text="p", score=0.5
 )
-
-
-class Memory:
-    def __init__(self) -> None:
-        self.kept: dict[str, Mapping[str, object]] = {}
-
-    def get(self, key: str) -> Mapping[str, object] | None:
-        return self.kept.get(key)
-
-    def put(self, key: str, row: Mapping[str, object]) -> None:
-        self.kept[key] = {**row, "key": key}
-
-    def rows(self, **equals: object) -> Iterable[Mapping[str, object]]:
-        found = self.kept.values()
-        return [r for r in found if all(r.get(name) == value for name, value in equals.items())]
-
-    def close(self) -> None:
-        """Nothing to give back."""
 
 
 class Writer:

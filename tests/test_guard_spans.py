@@ -18,11 +18,10 @@ from liftwright.settings import Calls as CallSettings
 from liftwright.settings import Services
 from liftwright.spans import span, tracing
 from liftwright.terms import complete_terms
+from memory_store import Memory
 from span_catcher import SpanCatcher
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
-
     from liftwright.ports import Span, Vectors
 
 PROMPT = Prompt(
@@ -39,24 +38,6 @@ REPLY = Completion(
     tokens=Tokens(input=400, cached_input=300, output=50),
     cost_usd=0.25,
 )
-
-
-class Memory:
-    def __init__(self) -> None:
-        self.kept: dict[str, Mapping[str, object]] = {}
-
-    def get(self, key: str) -> Mapping[str, object] | None:
-        return self.kept.get(key)
-
-    def put(self, key: str, row: Mapping[str, object]) -> None:
-        self.kept[key] = {**row, "key": key}
-
-    def rows(self, **equals: object) -> Iterable[Mapping[str, object]]:
-        found = self.kept.values()
-        return [r for r in found if all(r.get(name) == value for name, value in equals.items())]
-
-    def close(self) -> None:
-        """Nothing to give back."""
 
 
 class Writer:

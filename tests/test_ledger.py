@@ -15,6 +15,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import memory_store
 from liftwright.adapters.sqlite import SqliteStore
 from liftwright.domain import Identity, Prompt, Query, Tokens, Usage
 from liftwright.errors import (
@@ -27,35 +28,28 @@ from liftwright.ledger import Ledger, Terms
 from liftwright.metering import report_usage
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from pathlib import Path
 
 WRITER = Identity(provider="test", model="m", version="1", corpus="c")
 WAIT = 20.0
 
 
-class Memory:
+class Memory(memory_store.Memory):
     """A store in memory that records the order of what happens."""
 
     def __init__(self) -> None:
-        self.kept: dict[str, dict[str, object]] = {}
+        super().__init__()
         self.order: list[str] = []
         self.looked_up = threading.Semaphore(0)
 
     def get(self, key: str) -> Mapping[str, object] | None:
         self.looked_up.release()
-        return self.kept.get(key)
+        return super().get(key)
 
     def put(self, key: str, row: Mapping[str, object]) -> None:
         self.order.append(f"{row['status']} {row.get('cost_usd')}")
-        self.kept[key] = {**row, "key": key}
-
-    def rows(self, **equals: object) -> Iterable[Mapping[str, object]]:
-        found = list(self.kept.values())
-        return [r for r in found if all(r.get(name) == value for name, value in equals.items())]
-
-    def close(self) -> None:
-        """Nothing to give back."""
+        super().put(key, row)
 
 
 def text_of(value: object) -> str:

@@ -21,6 +21,7 @@ from liftwright.errors import (
 from liftwright.log import Log, logging_to
 from liftwright.settings import Breaker
 from liftwright.settings import Calls as CallSettings
+from under_way import UnderWay
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -215,18 +216,12 @@ def test_make_after_a_429_half_as_many_are_under_way() -> None:
     calls = calls_on(clock, concurrency=4, retries=0, breaker=never)
     with pytest.raises(ProviderUnavailable):
         calls.make("complete", Service(slow_down))
-    lock, pair = threading.Lock(), threading.Barrier(2)
-    under_way, most = 0, 0
+    under_way, pair = UnderWay(), threading.Barrier(2)
 
     def ask() -> None:
-        nonlocal under_way, most
-        with lock:
-            under_way += 1
-            most = max(most, under_way)
-        # Only two at a time pass.
-        pair.wait(timeout=10)
-        with lock:
-            under_way -= 1
+        with under_way:
+            # Only two at a time pass.
+            pair.wait(timeout=10)
         raise ProviderUnavailable("503")
 
     def job() -> None:
@@ -234,26 +229,20 @@ def test_make_after_a_429_half_as_many_are_under_way() -> None:
             calls.make("complete", ask)
 
     at_once([job] * 8, 8)
-    assert most == 2
+    assert under_way.most == 2
 
 
 def test_make_places_are_shared_by_all_services() -> None:
     calls = calls_on(FakeClock(), concurrency=3)
-    lock, gate = threading.Lock(), threading.Barrier(3)
-    under_way, most = 0, 0
+    under_way, gate = UnderWay(), threading.Barrier(3)
 
     def ask() -> None:
-        nonlocal under_way, most
-        with lock:
-            under_way += 1
-            most = max(most, under_way)
-        gate.wait(timeout=10)
-        with lock:
-            under_way -= 1
+        with under_way:
+            gate.wait(timeout=10)
 
     services = ["complete", "screen", "search"] * 4
     at_once([partial(calls.make, name, ask) for name in services], 12)
-    assert most == 3
+    assert under_way.most == 3
 
 
 def test_make_requests_a_minute_are_kept() -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import signal
 import threading
-from collections import Counter
 from typing import TYPE_CHECKING
 
 import pytest
@@ -16,6 +15,7 @@ import stand_in
 from compatible_server import failure
 from liftwright.errors import WorkspaceBusy
 from liftwright.workspace import Workspace
+from under_way import UnderWay
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -61,23 +61,18 @@ def test_second_run_at_once_is_refused_and_names_the_first(
 def test_run_with_any_number_of_calls_at_once_writes_the_same_messages(
     workspace: Path, writer: MeteredWriter, concurrency: int
 ) -> None:
-    under_way, most, lock = Counter[str](), [0], threading.Lock()
-    together = threading.Barrier(concurrency)
+    under_way, together = UnderWay(), threading.Barrier(concurrency)
 
     def count(_: Request, number: int) -> Answer | None:
-        with lock:
-            under_way["now"] += 1
-            most[0] = max(most[0], under_way["now"])
-        if number <= concurrency:
-            # Fails unless so many calls are under way at once.
-            together.wait(30)
-        with lock:
-            under_way["now"] -= 1
+        with under_way:
+            if number <= concurrency:
+                # Fails unless so many calls are under way at once.
+                together.wait(30)
         return None
 
     writer.before_reply = count
     folder = campaign.stop_before(workspace, "assign", f"calls.concurrency={concurrency}")
-    assert most[0] == concurrency
+    assert under_way.most == concurrency
     assert writer.requests == MESSAGES
     found = campaign.result(folder)
     other = campaign.copy(workspace, workspace.with_name("other"))

@@ -9,6 +9,7 @@ from liftwright.agents.safety.parts import Part
 from liftwright.domain import CATEGORIES, Finding, Identity
 from liftwright.errors import ProviderUnavailable
 from liftwright.settings import Safety
+from under_way import UnderWay
 
 TEXT = "Our shops open at nine. Come by on foot. Come by on foot. See https://acme.example now."
 
@@ -25,21 +26,17 @@ class Screener:
     def __init__(self, *, metered: bool = True, fails_on: str = "\0", gate: int = 0) -> None:
         self.metered = metered
         self.asked: list[str] = []
-        self.most = 0
+        self.under_way = UnderWay()
         self._fails_on = fails_on
         self._gate = threading.Barrier(gate) if gate else None
         self._lock = threading.Lock()
-        self._under_way = 0
 
     def __call__(self, request: str, /) -> tuple[Finding, ...]:
         with self._lock:
             self.asked.append(request)
-            self._under_way += 1
-            self.most = max(self.most, self._under_way)
-        if self._gate:
-            self._gate.wait(timeout=10)
-        with self._lock:
-            self._under_way -= 1
+        with self.under_way:
+            if self._gate:
+                self._gate.wait(timeout=10)
         if self._fails_on in request:
             raise ProviderUnavailable("the screener is away")
         return tuple(
@@ -55,7 +52,7 @@ def parts(count: int) -> list[Part]:
 def test_asked_ahead_asks_for_as_many_at_once_as_there_are_workers() -> None:
     screener = Screener(gate=3)
     asked_ahead(parts(9), screener, workers=3)
-    assert (len(screener.asked), screener.most) == (9, 3)
+    assert (len(screener.asked), screener.under_way.most) == (9, 3)
 
 
 def test_asked_ahead_asks_for_each_text_once_and_then_answers_from_it() -> None:
