@@ -9,7 +9,7 @@ import yaml
 
 import campaign
 import metered_writer
-from acceptance_samples import draft_for
+from acceptance_samples import configure, draft_for
 from azure_server.openai import KEY as OPENAI_KEY
 from azure_server.openai import OpenAIService
 from azure_server.safety import KEY as SAFETY_KEY
@@ -47,6 +47,14 @@ def point(workspace: Path, server: AzureServer, *ports: str) -> None:
     config["azure_search"] = {"endpoint": server.url, "vectors": False}
     config["azure_content_safety"] = {"endpoint": server.url}
     file.write_text(yaml.safe_dump(config))
+
+
+def point_all(workspace: Path, server: AzureServer) -> None:
+    """As `point`, with every service: a deployment that embeds, and both switches on."""
+    point(workspace, server, *ADAPTERS)
+    configure(workspace, "azure_config.azure_openai.embedding_deployment", "vectors")
+    for switch in ("prompt_shields", "groundedness"):
+        configure(workspace, f"azure_config.azure_content_safety.{switch}", value=True)
 
 
 def drafts_on(root: Path) -> dict[str, tuple[str, str]]:

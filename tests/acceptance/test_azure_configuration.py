@@ -8,11 +8,10 @@ from typing import TYPE_CHECKING
 import pytest
 
 from acceptance_samples import CONTENT, configure, liftwright, read_json, run_until
+from azure_campaign import ADAPTERS, KEYS, point
 from azure_server.fixtures import azure_server  # noqa: F401 - a fixture
-from azure_server.openai import KEY, OpenAIService
+from azure_server.openai import OpenAIService
 from azure_server.safety import ANALYZE, SafetyService
-from azure_server.safety import KEY as SAFETY_KEY
-from azure_server.search import KEY as SEARCH_KEY
 from azure_server.search import SearchService
 from azure_server.search_state import Index
 from azure_server.server import AzureServer
@@ -43,24 +42,9 @@ def site(
     azure_server: AzureServer,  # noqa: F811 - the fixture
     monkeypatch: pytest.MonkeyPatch,
 ) -> Path:
-    monkeypatch.setenv("AZURE_OPENAI_API_KEY", KEY)
-    monkeypatch.setenv("AZURE_SEARCH_API_KEY", SEARCH_KEY)
-    monkeypatch.setenv("AZURE_CONTENT_SAFETY_API_KEY", SAFETY_KEY)
-    url = azure_server.url
-    configure(root, "azure_config.authentication", {"method": "api_key"})
-    configure(
-        root,
-        "azure_config.azure_openai",
-        {"endpoint": url, "deployment": "thinker", "model": "gpt-5-mini"},
-    )
-    configure(root, "azure_config.azure_search", {"endpoint": url, "vectors": False})
-    configure(root, "azure_config.azure_content_safety", {"endpoint": url})
-    for port, adapter in (
-        ("complete", "azure_openai"),
-        ("search", "azure_search"),
-        ("screen", "azure_content_safety"),
-    ):
-        configure(root, f"azure_config.adapters.{port}", adapter)
+    for name, value in KEYS.items():
+        monkeypatch.setenv(name, value)
+    point(root, azure_server, *ADAPTERS)
     return root
 
 

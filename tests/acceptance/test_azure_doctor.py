@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from acceptance_samples import configure, liftwright
+from azure_campaign import KEYS, point_all
 from azure_server.faults import Fault
 from azure_server.fixtures import azure_server  # noqa: F401 - a fixture
 from azure_server.identity import (
@@ -17,10 +18,8 @@ from azure_server.identity import (
     environment,
     token_for,
 )
-from azure_server.openai import KEY, OpenAIService
-from azure_server.safety import KEY as SAFETY_KEY
+from azure_server.openai import OpenAIService
 from azure_server.safety import SafetyService
-from azure_server.search import KEY as SEARCH_KEY
 from azure_server.search import SearchService
 from liftwright.settings import read_settings
 from liftwright.workspace import Check, Workspace
@@ -32,11 +31,6 @@ if TYPE_CHECKING:
 
     from azure_server.server import AzureServer, Handler
 
-KEYS = {
-    "AZURE_OPENAI_API_KEY": KEY,
-    "AZURE_SEARCH_API_KEY": SEARCH_KEY,
-    "AZURE_CONTENT_SAFETY_API_KEY": SAFETY_KEY,
-}
 SERVICES = {
     "writer",
     "embedding model",
@@ -99,31 +93,9 @@ def site(
 ) -> Path:
     for name, value in {**KEYS, **environment(azure_server.url)}.items():
         monkeypatch.setenv(name, value)
-    url = azure_server.url
-    configure(root, "azure_config.authentication", {"method": "api_key"})
-    configure(
-        root,
-        "azure_config.azure_openai",
-        {
-            "endpoint": url,
-            "deployment": "thinker",
-            "model": "gpt-5-mini",
-            "embedding_deployment": "vectors",
-        },
-    )
-    configure(root, "azure_config.azure_search", {"endpoint": url})
-    configure(
-        root,
-        "azure_config.azure_content_safety",
-        {"endpoint": url, "prompt_shields": True, "groundedness": True},
-    )
-    for port, adapter in (
-        ("complete", "azure_openai"),
-        ("embed", "azure_openai"),
-        ("search", "azure_search"),
-        ("screen", "azure_content_safety"),
-    ):
-        configure(root, f"azure_config.adapters.{port}", adapter)
+    point_all(root, azure_server)
+    configure(root, "azure_config.azure_search.vectors", value=True)
+    configure(root, "azure_config.adapters.embed", "azure_openai")
     return root
 
 

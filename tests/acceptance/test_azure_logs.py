@@ -18,14 +18,13 @@ from acceptance_samples import (
     read_json,
     run_until,
 )
+from azure_campaign import KEYS, point_all
 from azure_server.faults import Fault
 from azure_server.fixtures import azure_server  # noqa: F401 - a fixture
 from azure_server.identity import COGNITIVE, PATH, SEARCH, IdentityService, environment, token_for
 from azure_server.identity import SECRET as IDENTITY_HEADER
-from azure_server.openai import KEY, OpenAIService
-from azure_server.safety import KEY as SAFETY_KEY
+from azure_server.openai import OpenAIService
 from azure_server.safety import SafetyService
-from azure_server.search import KEY as SEARCH_KEY
 from azure_server.search import SearchService
 
 if TYPE_CHECKING:
@@ -33,11 +32,6 @@ if TYPE_CHECKING:
 
     from azure_server.server import AzureServer, Handler
 
-KEYS = {
-    "AZURE_OPENAI_API_KEY": KEY,
-    "AZURE_SEARCH_API_KEY": SEARCH_KEY,
-    "AZURE_CONTENT_SAFETY_API_KEY": SAFETY_KEY,
-}
 CANARIES = (*KEYS.values(), token_for(COGNITIVE), token_for(SEARCH), IDENTITY_HEADER)
 
 
@@ -69,32 +63,9 @@ def site(
     """A workspace whose every service is Azure's, with both switches on."""
     for name, value in {**KEYS, **environment(azure_server.url)}.items():
         monkeypatch.setenv(name, value)
-    configure(root, "azure_config.authentication", {"method": "api_key"})
+    point_all(root, azure_server)
     configure(root, "azure_config.calls.timeout_seconds.screen", 10)
     configure(root, "azure_config.calls.timeout_seconds.search", 10)
-    url = azure_server.url
-    configure(
-        root,
-        "azure_config.azure_openai",
-        {
-            "endpoint": url,
-            "deployment": "thinker",
-            "model": "gpt-5-mini",
-            "embedding_deployment": "vectors",
-        },
-    )
-    configure(root, "azure_config.azure_search", {"endpoint": url, "vectors": False})
-    configure(
-        root,
-        "azure_config.azure_content_safety",
-        {"endpoint": url, "prompt_shields": True, "groundedness": True},
-    )
-    for port, adapter in (
-        ("complete", "azure_openai"),
-        ("search", "azure_search"),
-        ("screen", "azure_content_safety"),
-    ):
-        configure(root, f"azure_config.adapters.{port}", adapter)
     return root
 
 
