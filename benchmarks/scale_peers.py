@@ -291,7 +291,7 @@ def with_pandas(source: Path, out: Path, config: Path) -> int:
         counted = rows[feature].value_counts().sort_index()
         edges = edges_of(counted.index.tolist(), counted.tolist())
         above = np.searchsorted(np.array(edges), rows[feature].to_numpy(), side="right")
-        scores[score] = (5 - above if score == "recency_score" else 1 + above).astype(np.int8)
+        scores[score] = (5 - above if score == "recency_score" else 1 + above).astype(np.int16)
     place = (scores["recency_score"] * 6 + scores["frequency_score"]) * 6
     place = (place + scores["monetary_score"]).astype(np.int16)
     table = _places_pandas(rules_of(config), np.unique(place).tolist())
@@ -344,7 +344,8 @@ def _places_pandas(rules: Rules, places: list[int]) -> dict[str, dict[int, objec
         for index, (label, conditions) in enumerate(rules):
             weight = sum(w for _, w in conditions) or 1
             points = sum(w for when, w in conditions if satisfied[when][row]) * whole // weight
-            met = [when for when, _ in conditions if satisfied[when][row]]
+            seen = dict(zip(SCORES, split[row], strict=True))
+            met = [_told_pandas(when, seen) for when, _ in conditions if satisfied[when][row]]
             best.append((points, -index, label, met))
         best.sort(reverse=True)
         points, _, label, reasons = best[0] if best[0][0] else (0, 0, rules[-1][0], [])
@@ -352,6 +353,12 @@ def _places_pandas(rules: Rules, places: list[int]) -> dict[str, dict[int, objec
         told["confidence"][place] = round((points - best[1][0]) / whole, 4)
         told["reason"][place] = " and ".join(reasons) or "satisfies no other rule"
     return told
+
+
+def _told_pandas(when: str, seen: dict[str, int]) -> str:
+    """A rule's text with the scores that it reads."""
+    values = ", ".join(f"{name} {seen[name]}" for name in sorted(seen) if name in when)
+    return f"{when} ({values})"
 
 
 def _arms_pandas(rows: pd.DataFrame, hashes: np.ndarray) -> None:
