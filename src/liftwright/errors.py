@@ -80,7 +80,22 @@ class ProviderUnavailable(ProviderError):  # noqa: N818 - reads as the state it 
 
 
 class ProviderRefused(ProviderError):  # noqa: N818 - reads as the state it reports
-    """A lasting fault (credentials, bad request, content filter): asking again cannot help."""
+    """A lasting fault (credentials, bad request, content filter): asking again cannot help.
+
+    Attributes:
+        whatever_is_asked: whether every other request would be refused as well, for it is not what
+            was asked that is wrong but the key, the address or the version.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        retry_after_seconds: float | None = None,
+        whatever_is_asked: bool = False,
+    ) -> None:
+        super().__init__(message, retry_after_seconds=retry_after_seconds)
+        self.whatever_is_asked = whatever_is_asked
 
 
 class ServiceDown(ProviderError):  # noqa: N818 - reads as the state it reports

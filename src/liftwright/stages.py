@@ -13,6 +13,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from liftwright import content as contents
+from liftwright.ahead import Ahead
 from liftwright.calls import Calls
 from liftwright.domain import Identity, Run, StageRun, fingerprint, utc_now
 from liftwright.guard import (
@@ -229,6 +230,17 @@ class Work:
         terms = screen_terms(self.settings.services, self.ports.screen.identity)
         return Guarded(self.ports.screen, terms, self.calls, lambda: self.run_ledger)
 
+    @cached_property
+    def screen_ahead(self) -> Ahead[str, tuple[Finding, ...]]:
+        """Has texts screened that will certainly be wanted, beside what a stage has to wait for.
+
+        Half of the places at most, so that what a stage waits for next finds one at once. A
+        screener of this machine is not asked: it would only slow the stage. Neither is one where
+        the run has a budget: what is set aside for it could refuse a draft that would have fitted.
+        """
+        is_free = self.ports.screen.metered and self.settings.services.budget_usd is None
+        return Ahead(self.screen, max(1, self.concurrency // 2) if is_free else 0)
+
     @property
     def shield(self) -> Guarded[str, bool] | None:
         """Who looks for attacks in documents; None where that is switched off."""
@@ -278,6 +290,11 @@ class Work:
         self.run = replace(self.run, **changes)  # type: ignore[arg-type] # fields of Run by name
         self.folder.save(self.run)
 
+    def finish_ahead(self) -> None:
+        """Ask nothing more ahead, and wait for what is under way: it is paid for."""
+        if "screen_ahead" in self.__dict__:
+            self.screen_ahead.close()
+
     def close(self) -> None:
         """Give back the engine and the ledger's file."""
         if "tables" in self.__dict__:
@@ -312,15 +329,18 @@ def is_kept(stage: Stage, work: Work, key: str) -> bool:
 
 def carry_out(stages: Sequence[Stage], work: Work) -> None:
     """Run the stages in order, keeping those whose outcome is there already."""
-    for stage in stages:
-        key = stage_key(stage, work)
-        with within(stage=stage.name), span("stage", stage=stage.name) as one:
-            if is_kept(stage, work, key):
-                one.set(outcome="kept")
-                work.notify(Step(stage=stage.name, state="kept"))
-                event("stage_kept", agent="pipeline")
-                continue
-            _carry_out(stage, work, key)
+    try:
+        for stage in stages:
+            key = stage_key(stage, work)
+            with within(stage=stage.name), span("stage", stage=stage.name) as one:
+                if is_kept(stage, work, key):
+                    one.set(outcome="kept")
+                    work.notify(Step(stage=stage.name, state="kept"))
+                    event("stage_kept", agent="pipeline")
+                    continue
+                _carry_out(stage, work, key)
+    finally:
+        work.finish_ahead()
 
 
 def _carry_out(stage: Stage, work: Work, key: str) -> None:

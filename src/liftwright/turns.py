@@ -2,8 +2,9 @@
 
 An attempt waits until its service's breaker is closed, until the pace of the service lets one
 more leave, and until one of the places that all services share is free. It gives its place back
-with what came of it. Waits are bounded: by `max_wait_seconds` after a fault, by a minute for a
-rate, by the breaker's probes for a service that is down.
+with what came of it. Who only asks ahead takes no place that another waits for. Waits are bounded:
+by `max_wait_seconds` after a fault, by a minute for a rate, by the breaker's probes for a service
+that is down.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 
 _AGENT = "calls"
 _WITHIN: ContextVar[bool] = ContextVar("liftwright_turn", default=False)
+_YIELDS: ContextVar[bool] = ContextVar("liftwright_yields", default=False)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -38,18 +40,30 @@ class Caller:
         tokens: how many one attempt may come to.
         now: the time that its thread has come to, its own waits included.
         is_inner: whether it is a call within a call.
+        yields: whether it lets all others have their turns first.
     """
 
     service: str
     tokens: int
     now: float
     is_inner: bool = False
+    yields: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class _Gate:
     breaker: Breaker
     pace: Pace
+
+
+@contextlib.contextmanager
+def yielding() -> Iterator[None]:
+    """Within the block, calls take no place that another call waits for."""
+    outer = _YIELDS.set(True)
+    try:
+        yield
+    finally:
+        _YIELDS.reset(outer)
 
 
 class Turns:
@@ -76,6 +90,7 @@ class Turns:
         self._clock = clock
         self._changed = threading.Condition()
         self._under_way = 0
+        self._queued = 0
         self._gates: dict[str, _Gate] = {}
 
     @contextlib.contextmanager
@@ -85,7 +100,7 @@ class Turns:
         Raises:
             ServiceDown: where the service was given up; there was no turn then.
         """
-        caller.is_inner = _WITHIN.get()
+        caller.is_inner, caller.yields = _WITHIN.get(), _YIELDS.get()
         gate, is_probe = self._take(caller)
         began = caller.now
         outer = _WITHIN.set(True)
@@ -143,25 +158,37 @@ class Turns:
 
     def _take(self, caller: Caller) -> tuple[_Gate, bool]:
         """Wait until one more attempt may leave; gives whether it is the breaker's probe."""
-        while True:
-            with self._changed:
-                gate = self._gate(caller.service)
-                caller.now = max(caller.now, self._clock())
-                wait = self._seconds(caller, gate)
-                if wait <= 0:
-                    self._under_way += not caller.is_inner
-                    gate.pace.take(caller.now, caller.tokens)
-                    return gate, gate.breaker.take()
-                if math.isinf(wait):
-                    self._changed.wait()
-                    continue
-            self.wait(caller, wait)
+        with contextlib.ExitStack() as until_taken:
+            is_queued = caller.yields
+            while True:
+                with self._changed:
+                    gate = self._gate(caller.service)
+                    caller.now = max(caller.now, self._clock())
+                    wait = self._seconds(caller, gate)
+                    if wait <= 0:
+                        self._under_way += not caller.is_inner
+                        gate.pace.take(caller.now, caller.tokens)
+                        return gate, gate.breaker.take()
+                    if math.isinf(wait):
+                        if not is_queued:
+                            is_queued = True
+                            self._queued += 1
+                            until_taken.callback(self._leave_queue)
+                        self._changed.wait()
+                        continue
+                self.wait(caller, wait)
+
+    def _leave_queue(self) -> None:
+        with self._changed:
+            self._queued -= 1
+            self._changed.notify_all()
 
     def _seconds(self, caller: Caller, gate: _Gate) -> float:
         """Until the caller may try again; infinite until another attempt has ended."""
         if gate.breaker.given_up:
             raise self._down(caller.service, gate.breaker)
-        if self._under_way >= self._settings.concurrency and not caller.is_inner:
+        is_full = self._under_way >= self._settings.concurrency
+        if not caller.is_inner and (is_full or (caller.yields and self._queued)):
             return math.inf
         return max(gate.breaker.wait(caller.now), gate.pace.wait(caller.now, caller.tokens))
 

@@ -343,7 +343,6 @@ def test_run_with_paid_embeddings_pays_for_no_text_twice(
     configure(on_azure, "azure_config.azure_openai.embedding_deployment", "vectors")
     configure(on_azure, "azure_config.azure_openai.embedding_model", "text-embedding-3-small")
     configure(on_azure, "azure_config.adapters.embed", "azure_openai")
-    configure(on_azure, "azure_config.adapters.screen", "azure_content_safety")
     plan = json.loads(liftwright(on_azure, "plan", "--json").out)
     (planned,) = [one for one in plan["calls"] if one["port"] == "embed"]
 

@@ -58,6 +58,7 @@ def write(
 ) -> tuple[tuple[Variant, ...], tuple[Failure, ...], FakeWriter]:
     writer = FakeWriter(answer)
     check = changes.pop("check", None)
+    kept = changes.pop("kept", lambda _: None)
     segments = changes.pop("segments", (SEGMENT,))
     variants, failures = generate_variants(
         segments,  # type: ignore[arg-type]
@@ -66,6 +67,7 @@ def write(
         complete=writer,
         check=check,  # type: ignore[arg-type]
         known_tiers=("Gold", "Silver", "Bronze"),
+        kept=kept,  # type: ignore[arg-type]
     )
     return variants, failures, writer
 
@@ -278,6 +280,34 @@ def test_generate_variants_that_stay_alike_fail() -> None:
         ("friendly", "checks", 2),
     ]
     assert write(lambda _: reply(), max_redrafts=0)[1][0].attempts == 1
+
+
+@pytest.mark.parametrize("max_redrafts", [0, 1, 3])
+def test_generate_variants_tells_of_each_one_kept_once_and_of_no_other(max_redrafts: int) -> None:
+    def answer(request: Prompt) -> str:
+        # Alike at first: those of later tones are written again, and one of them in vain.
+        again = request.tone == "friendly" and len(request.feedback) < 2
+        return reply() if again or not request.feedback else by_tone(request)
+
+    told: list[Variant] = []
+    variants, _, _ = write(
+        answer, segments=(SEGMENT, OTHERS), max_redrafts=max_redrafts, kept=told.append
+    )
+    assert len(told) == len(variants) > 0
+    assert {one.variant_id for one in told} == {one.variant_id for one in variants}
+
+
+def test_generate_variants_tells_of_one_kept_while_others_are_written() -> None:
+    first = threading.Event()
+
+    def answer(request: Prompt) -> str:
+        if request.tone == TONES[-1]:
+            # Never passes unless an earlier tone is told of before this one is written.
+            assert first.wait(10)
+        return by_tone(request)
+
+    variants, failures, _ = write(answer, concurrency=3, kept=lambda _: first.set())
+    assert (len(variants), failures) == (3, ())
 
 
 def test_generate_variants_refuses_one_subject_for_two_variants() -> None:

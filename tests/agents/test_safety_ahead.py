@@ -7,7 +7,7 @@ import pytest
 from liftwright.agents.safety import asked_ahead, parts_of, screen_text
 from liftwright.agents.safety.parts import Part
 from liftwright.domain import CATEGORIES, Finding, Identity
-from liftwright.errors import ProviderUnavailable
+from liftwright.errors import ProviderRefused, ProviderUnavailable
 from liftwright.settings import Safety
 from under_way import UnderWay
 
@@ -71,6 +71,36 @@ def test_asked_ahead_fault_of_one_part_is_raised_for_it_alone() -> None:
     for _ in range(2):
         with pytest.raises(ProviderUnavailable):
             asked("text 1")
+
+
+@pytest.mark.parametrize(("whatever_is_asked", "asked"), [(True, 1), (False, 5)])
+def test_asked_ahead_refusal_of_whatever_is_asked_ends_the_asking_and_that_of_one_does_not(
+    *, whatever_is_asked: bool, asked: int
+) -> None:
+    class Refusing(Screener):
+        def __call__(self, request: str, /) -> tuple[Finding, ...]:
+            self.asked.append(request)
+            raise ProviderRefused("401", whatever_is_asked=whatever_is_asked)
+
+    screener = Refusing()
+    ahead = asked_ahead(parts(5), screener, workers=1)
+    assert len(screener.asked) == asked
+    for part in parts(5):
+        with pytest.raises(ProviderRefused, match="401"):
+            ahead(part.text)
+
+
+def test_asked_ahead_text_that_was_asked_for_earlier_is_not_asked_for_again() -> None:
+    screener = Screener()
+    earlier = {"text 1": screener("text 1")}
+    asked = asked_ahead(
+        parts(3),
+        screener,
+        workers=2,
+        earlier=lambda text: (earlier[text],) if text in earlier else None,
+    )
+    assert sorted(screener.asked) == ["text 0", "text 1", "text 2"]
+    assert asked("text 1") is earlier["text 1"]
 
 
 def test_asked_ahead_screener_of_this_machine_is_given_back_unasked() -> None:

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 _PASSING = frozenset({408, 409, 425, 429})
 _SERVER_FAULT, _TOO_FAST = 500, 429
+# No key, no role, no such address, a version that is retired.
+_WHATEVER_IS_ASKED = frozenset({401, 403, 404, 410})
 _ADDRESS = re.compile(r"https://(?P<host>[A-Za-z0-9.-]+(:\d{1,5})?)/*")
 _SLUG = re.compile(r"[A-Za-z0-9_.-]{1,60}")
 
@@ -43,7 +45,9 @@ def status_fault(
             told, retry_after_seconds=retry_after(headers), throttled=status == _TOO_FAST
         )
     hint = (mend or {}).get(status)
-    return ProviderRefused(f"{told}: {hint}" if hint else told)
+    return ProviderRefused(
+        f"{told}: {hint}" if hint else told, whatever_is_asked=status in _WHATEVER_IS_ASKED
+    )
 
 
 def transport_fault(
@@ -58,7 +62,8 @@ def transport_fault(
     )
 
     if isinstance(error, ClientAuthenticationError):
-        return ProviderRefused(f"{service}: no token was given; see `authentication`")
+        told = f"{service}: no token was given; see `authentication`"
+        return ProviderRefused(told, whatever_is_asked=True)
     if isinstance(error, ServiceRequestTimeoutError | ServiceResponseTimeoutError):
         return timed_out(service, timeout_seconds)
     if isinstance(error, ServiceRequestError):

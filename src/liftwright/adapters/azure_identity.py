@@ -107,7 +107,8 @@ class Credential:
             told = f" ({code[0]})" if code else ""
             raise ProviderRefused(
                 f"Azure identity: authentication.method {self._method} gave no token{told}; "
-                f"{_MEND[self._method]}"
+                f"{_MEND[self._method]}",
+                whatever_is_asked=True,
             ) from None
         except AzureError:
             raise ProviderUnavailable(

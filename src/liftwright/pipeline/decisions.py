@@ -31,7 +31,10 @@ def screen(work: Work) -> str:
 
     # What is far away is asked for all parts of all messages at once, and before any is decided on.
     parts = [part for variant in variants for part in safety.message_parts(variant)]
-    screener = safety.asked_ahead(parts, work.screen, work.concurrency)
+    work.screen_ahead.stop()
+    screener = safety.asked_ahead(
+        parts, work.screen, work.concurrency, earlier=work.screen_ahead.reply
+    )
 
     def decide(variant: Variant) -> tuple[SafetyDecision, VariantOpinion | None]:
         decision = safety.screen_variant(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import TYPE_CHECKING
 
 from liftwright.agents import generation, grounding
@@ -10,6 +11,7 @@ from liftwright.agents.segmentation import Segmentation
 from liftwright.domain import Passage
 from liftwright.handovers import Sending, VariantClaims, Variants
 from liftwright.log import event
+from liftwright.pipeline.early import control_of, screen_early
 
 if TYPE_CHECKING:
     from liftwright.agents.generation import Draft
@@ -22,12 +24,8 @@ def generate(work: Work) -> str:
     settings = work.settings
     segments = work.folder.read("segments.json", Segmentation).segments
     passages = work.folder.read("passages.json", dict[str, tuple[Passage, ...]])
-    limits, control_limits = generation.channel_limits(settings.channel)
-    control = generation.control_variant(
-        settings.prompts["control_message"],
-        brand=settings.experiment.brand,
-        limits=control_limits,
-    )
+    limits, _ = generation.channel_limits(settings.channel)
+    control = control_of(work)
     found = [passage for of_segment in passages.values() for passage in of_segment]
     with ThreadPoolExecutor(max_workers=1) as ahead:
         # While the writer is at work, the sources are made ready to judge its drafts by.
@@ -46,6 +44,7 @@ def generate(work: Work) -> str:
             complete=work.complete,
             check=lambda draft: _claims_against(work, draft),
             known_tiers={tier for one in segments for tier in one.tiers},
+            kept=partial(screen_early, work),
         )
     sent = Sending(channel=settings.experiment.channel, footer=_footer(settings))
     work.folder.write("channel.json", sent)

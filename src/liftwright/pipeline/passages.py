@@ -11,6 +11,7 @@ from liftwright.calls import at_once
 from liftwright.content import invalid_on
 from liftwright.handovers import Indexed
 from liftwright.log import event
+from liftwright.pipeline.early import control_of, screen_early
 
 if TYPE_CHECKING:
     from liftwright.domain import Document, Passage, Segment
@@ -61,6 +62,8 @@ def retrieve(work: Work) -> str:
             excluded=indexed.excluded,
         )
 
+    # The control hangs on nothing that is found.
+    screen_early(work, control_of(work))
     # What searches on this machine has all its processors already.
     workers = work.concurrency if search.metered else 1
     found = at_once([partial(find, one) for one in segments], workers)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import threading
 import time
 from dataclasses import replace
 from functools import partial
@@ -39,6 +40,7 @@ def generate_variants(  # noqa: PLR0913 - the stage's inputs, each its own
     complete: Complete,
     check: Check | None = None,
     known_tiers: Collection[str] = (),
+    kept: Callable[[Variant], None] = lambda _: None,
 ) -> tuple[tuple[Variant, ...], tuple[Failure, ...]]:
     """One variant for each segment and tone, and a failure where none became valid.
 
@@ -53,6 +55,8 @@ def generate_variants(  # noqa: PLR0913 - the stage's inputs, each its own
         complete: writes a draft; a call that fails for good makes a failure of cause `provider`.
         check: further reasons against a draft of good form, such as claims without support.
         known_tiers: every tier that any customer holds.
+        kept: told of each variant that is given back, as soon as it is certain to be; in any order
+            and from any thread.
     """
     rules = Rules(
         brand=writing.brand,
@@ -61,17 +65,27 @@ def generate_variants(  # noqa: PLR0913 - the stage's inputs, each its own
         known_tiers=tuple(sorted(known_tiers)),
     )
     series = [
-        [
-            _Drafting(segment, tone, tuple(passages.get(segment.label, ())), writing, rules)
-            for tone in writing.tones
-        ]
+        _Series(
+            [
+                _Drafting(segment, tone, tuple(passages.get(segment.label, ())), writing, rules)
+                for tone in writing.tones
+            ],
+            kept,
+        )
         for segment in segments
     ]
-    every = [drafting for drafts in series for drafting in drafts]
+    every = [drafting for one in series for drafting in one.drafts]
     workers = writing.concurrency
-    at_once([partial(drafting.write, complete, check) for drafting in every], workers)
+    at_once(
+        [
+            partial(one.write, drafting, complete, check)
+            for one in series
+            for drafting in one.drafts
+        ],
+        workers,
+    )
     # Which of two alike is written again must not hang on which thread was first.
-    at_once([partial(_tell_apart, drafts, complete, check) for drafts in series], workers)
+    at_once([partial(one.tell_apart, complete, check) for one in series], workers)
     outcomes = [drafting.outcome for drafting in every]
     for drafting in every:
         drafting.report()
@@ -81,12 +95,43 @@ def generate_variants(  # noqa: PLR0913 - the stage's inputs, each its own
     )
 
 
-def _tell_apart(drafts: Sequence[_Drafting], complete: Complete, check: Check | None) -> None:
-    kept: list[Variant] = []
-    for drafting in drafts:
-        drafting.differ_from(tuple(kept), complete, check)
-        if isinstance(drafting.outcome, Variant):
-            kept.append(drafting.outcome)
+class _Series:
+    """The variants of one segment, in the order of tones: of two alike, the first one stays."""
+
+    def __init__(self, drafts: Sequence[_Drafting], kept: Callable[[Variant], None]) -> None:
+        self.drafts = drafts
+        self._kept = kept
+        self._settled = 0
+        self._certain: list[Variant] = []
+        self._lock = threading.Lock()
+
+    def write(self, drafting: _Drafting, complete: Complete, check: Check | None) -> None:
+        """Write one of them."""
+        drafting.write(complete, check)
+        self._settle()
+
+    def tell_apart(self, complete: Complete, check: Check | None) -> None:
+        """Once all are written, have those written again that say the same as an earlier one."""
+        kept: list[Variant] = []
+        for drafting in self.drafts:
+            drafting.differ_from(tuple(kept), complete, check)
+            self._settle()
+            if isinstance(drafting.outcome, Variant):
+                kept.append(drafting.outcome)
+
+    def _settle(self) -> None:
+        """Tell of those that nothing can change any more: all before them are certain, too."""
+        with self._lock:
+            for drafting in self.drafts[self._settled :]:
+                outcome = drafting.outcome
+                if outcome is None:
+                    return
+                if isinstance(outcome, Variant):
+                    if _reasons_alike(outcome.subject, outcome.body, self._certain):
+                        return
+                    self._certain.append(outcome)
+                    self._kept(outcome)
+                self._settled += 1
 
 
 class _Drafting:
@@ -230,11 +275,7 @@ class _Drafting:
         )
 
     def _alike(self, subject: str, body: str) -> tuple[str, ...]:
-        if any(alike(body, other.body) for other in self._others):
-            return ("The body says the same as another variant for these readers.",)
-        if any(subject.casefold() == other.subject.casefold() for other in self._others):
-            return ("The subject is that of another variant for these readers.",)
-        return ()
+        return _reasons_alike(subject, body, self._others)
 
     def _refuse(self, reasons: tuple[str, ...]) -> None:
         # The number keeps each draft's request distinct, though it be refused for one reason twice.
@@ -268,6 +309,14 @@ class _Drafting:
             attempts=self._drafts,
             affected_customers=self._segment.size,
         )
+
+
+def _reasons_alike(subject: str, body: str, others: Sequence[Variant]) -> tuple[str, ...]:
+    if any(alike(body, other.body) for other in others):
+        return ("The body says the same as another variant for these readers.",)
+    if any(subject.casefold() == other.subject.casefold() for other in others):
+        return ("The subject is that of another variant for these readers.",)
+    return ()
 
 
 def variant_id(arm: str, segment: str | None, subject: str, body: str) -> str:

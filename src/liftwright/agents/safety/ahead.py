@@ -6,18 +6,26 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from liftwright.calls import at_once
+from liftwright.errors import ProviderRefused
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     from liftwright.agents.safety.parts import Part
     from liftwright.domain import Finding, Identity
     from liftwright.ports import Screen
 
-    Reply = tuple[Finding, ...] | Exception
+    Findings = tuple[Finding, ...]
+    Reply = Findings | Exception
 
 
-def asked_ahead(parts: Iterable[Part], screen: Screen, workers: int) -> Screen:
+def asked_ahead(
+    parts: Iterable[Part],
+    screen: Screen,
+    workers: int,
+    *,
+    earlier: Callable[[str], tuple[Findings] | None] = lambda _: None,
+) -> Screen:
     """A screener that has looked at the parts already, each text once, so many at a time.
 
     One on this machine is given back as it is: it has all processors already, or takes many
@@ -27,19 +35,31 @@ def asked_ahead(parts: Iterable[Part], screen: Screen, workers: int) -> Screen:
         parts: those of one message or of many.
         screen: the screener. What it raises for a part is raised when that part is asked for.
         workers: parts under way at a time, at most.
+        earlier: the reply to a text that was asked for before; None where there is none.
+
+    Where the screener refuses whatever it is asked (a wrong key), the texts that are
+    not under way by then are not sent: the same is raised for them.
     """
     if not screen.metered:
         return screen
     texts = list(dict.fromkeys(part.text for part in parts))
-    replies = at_once([partial(_reply, screen, text) for text in texts], workers)
+    refusals: list[ProviderRefused] = []
+
+    def reply(text: str) -> Reply:
+        before = earlier(text)
+        if before is not None:
+            return before[0]
+        if refusals:
+            return refusals[0]
+        try:
+            return screen(text)
+        except Exception as error:  # noqa: BLE001 - it blocks the messages with this part alone
+            if isinstance(error, ProviderRefused) and error.whatever_is_asked:
+                refusals.append(error)
+            return error
+
+    replies = at_once([partial(reply, text) for text in texts], workers)
     return _Asked(screen, dict(zip(texts, replies, strict=True)))
-
-
-def _reply(screen: Screen, text: str) -> Reply:
-    try:
-        return screen(text)
-    except Exception as error:  # noqa: BLE001 - it blocks the messages with this part, and no other
-        return error
 
 
 class _Asked:
