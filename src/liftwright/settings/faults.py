@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from pydantic import ValidationError
     from pydantic_core import ErrorDetails
 
-    from liftwright.settings.overrides import Override
+    from liftwright.settings.change import Override
 
 _LONGEST_VALUE = 80
 _ALLOWED = {

@@ -8,32 +8,18 @@ from __future__ import annotations
 
 import copy
 import typing
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from pydantic import BaseModel
 
 from liftwright.errors import ConfigurationError
+from liftwright.settings.change import Override, stem
 from liftwright.settings.faults import alternatives, nearest
 from liftwright.settings.yaml import Path, dotted, parse_value
 
 if TYPE_CHECKING:
     import pathlib
     from collections.abc import Iterator, Mapping, Sequence
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Override:
-    """One value from the command line and the place it takes."""
-
-    file: str
-    path: Path
-    value: object
-
-    @property
-    def key(self) -> str:
-        """The full key: the file's stem, then the path."""
-        return f"{_stem(self.file)}.{dotted(self.path)}"
 
 
 def resolve(texts: Sequence[str], files: Mapping[str, type[BaseModel]]) -> tuple[Override, ...]:
@@ -83,9 +69,7 @@ def _resolve(text: str, files: Mapping[str, type[BaseModel]]) -> Override:
         raise ConfigurationError(f"--set {key}: the value is not YAML: {error}") from None
     parts: Path = tuple(int(part) if part.isdigit() else part for part in key.split("."))
     for file, shape in files.items():
-        if parts[0] in (_stem(file), _stem(file).removesuffix("_config")) and _fits(
-            shape, parts[1:]
-        ):
+        if parts[0] in (stem(file), stem(file).removesuffix("_config")) and _fits(shape, parts[1:]):
             return Override(file=file, path=parts[1:], value=value)
     places = [(file, parts) for file, shape in files.items() if _fits_strictly(shape, parts)]
     if not places:
@@ -98,18 +82,14 @@ def _resolve(text: str, files: Mapping[str, type[BaseModel]]) -> Override:
     if len(places) == 1:
         return Override(file=places[0][0], path=places[0][1], value=value)
     if places:
-        options = ", ".join(f"{_stem(file)}.{dotted(path)}" for file, path in places)
+        options = ", ".join(f"{stem(file)}.{dotted(path)}" for file, path in places)
         raise ConfigurationError(f"--set {key}: means any of {options}; write one in full")
-    known = [f"{_stem(file)}.{dotted(p)}" for file, shape in files.items() for p in _paths(shape)]
+    known = [f"{stem(file)}.{dotted(p)}" for file, shape in files.items() for p in _paths(shape)]
     short = {name.split(".", 1)[1]: name for name in known}
     hint = nearest(key, [*known, *short])
     raise ConfigurationError(
         f"--set {key}: unknown key" + (f"; {hint}" if hint.startswith("did") else "")
     )
-
-
-def _stem(file: str) -> str:
-    return file.removesuffix(".yaml")
 
 
 def _fits(shape: object, path: Path) -> bool:

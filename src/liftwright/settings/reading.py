@@ -17,7 +17,7 @@ from pydantic import RootModel, ValidationError
 from liftwright.errors import ConfigurationError
 from liftwright.settings.experiment import Experiment
 from liftwright.settings.faults import describe
-from liftwright.settings.overrides import Override, applied, resolve
+from liftwright.settings.overrides import applied, resolve
 from liftwright.settings.shapes import (
     Channel,
     Customers,
@@ -35,6 +35,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from pydantic import BaseModel
+
+    from liftwright.settings.change import Override
 
 M = TypeVar("M", bound="BaseModel")
 _FOOTER = frozenset({"brand", "postal_address", "unsubscribe_url"})
