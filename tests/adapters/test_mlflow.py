@@ -304,3 +304,21 @@ def test_track_in_a_file_that_cannot_be_written_is_told(tmp_path: Path, folder: 
 def test_azureml_is_a_store_that_mlflow_knows() -> None:
     known = importlib.metadata.entry_points(group="mlflow.tracking_store")
     assert "azureml" in {entry.name for entry in known}
+
+
+def test_check_asks_for_the_experiment_and_writes_nothing(
+    tmp_path: Path,
+    service: MLflowService,
+    azure_server: AzureServer,  # noqa: F811 - the fixture
+) -> None:
+    asked = tracker(tmp_path, azure_server.url, token=TOKEN)
+    assert asked.check() == "MLflow (https); the experiment is not made yet"
+    assert (service.experiments, service.runs) == ({}, {})
+
+
+def test_check_with_a_token_that_is_refused_says_so(
+    tmp_path: Path,
+    azure_server: AzureServer,  # noqa: F811 - the fixture
+) -> None:
+    with pytest.raises(ProviderUnavailable, match=r"did not answer.*mlflow\.tracking_uri"):
+        tracker(tmp_path, azure_server.url, token="wrong").check()  # noqa: S106 - no secret

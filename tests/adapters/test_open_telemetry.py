@@ -19,7 +19,7 @@ from azure_server.tls import certificates
 from liftwright.adapters.azure_monitor import azure_monitor_telemetry
 from liftwright.adapters.open_telemetry import Exporters, OpenTelemetry
 from liftwright.adapters.otlp import otlp_telemetry
-from liftwright.errors import ConfigurationError, ProviderRefused
+from liftwright.errors import ConfigurationError, ProviderRefused, ProviderUnavailable
 from liftwright.log import Log, logging_to
 from liftwright.settings import AzureMonitor, Otlp
 from liftwright.spans import span, tracing
@@ -327,3 +327,24 @@ def test_packages_own_words_are_kept_off_the_terminal(
     for name in ("opentelemetry", "azure"):
         logging.getLogger(f"{name}.something").error("canary-words of a package")
     assert capfd.readouterr().err == ""
+
+
+def test_check_sends_one_span_and_says_that_it_was_taken(
+    exporter: str,
+    receiver: Receiver,
+    azure_server: AzureServer,  # noqa: F811 - the fixture
+) -> None:
+    assert opened(exporter, azure_server.url).check() == f"{exporter} took a span"
+    assert [(one.name, one.ok) for one in receiver.spans] == [("check", True)]
+    assert receiver.sums == []
+
+
+@pytest.mark.parametrize("status", [400, 401, 403])
+def test_check_that_is_refused_says_so(
+    exporter: str,
+    azure_server: AzureServer,  # noqa: F811 - the fixture
+    status: int,
+) -> None:
+    azure_server.script(ROUTES[exporter], [Fault(kind="status", status=status)] * 9)
+    with pytest.raises(ProviderUnavailable, match=f"^{exporter} did not take a span$"):
+        opened(exporter, azure_server.url, flush_seconds=2).check()

@@ -96,19 +96,40 @@ class MLflowTrack:
         Raises:
             ProviderUnavailable: where the tracker cannot be reached, or does not take it.
         """
+        with self._told("take the run"):
+            known = self._record(run, folder)
+        event("run_tracked", agent="tracking", tracker=self._scheme, tracked_run=known)
+
+    def check(self) -> str:
+        """Ask the tracker for the experiment, which need not be there; no run is written.
+
+        Raises:
+            ProviderUnavailable: where the tracker cannot be reached, or refuses.
+        """
+        with self._told("answer"):
+            from mlflow.tracking import MlflowClient
+
+            if self._artifacts is not None:
+                self._artifacts.parent.mkdir(parents=True, exist_ok=True)
+            client = MlflowClient(tracking_uri=self._uri, registry_uri=self._uri)
+            known = client.get_experiment_by_name(self._experiment) is not None
+        return f"MLflow ({self._scheme}); the experiment is {'there' if known else 'not made yet'}"
+
+    @contextlib.contextmanager
+    def _told(self, what: str) -> Iterator[None]:
+        """Within the block, MLflow reads no other configuration, and its errors become ours."""
         # Never with a cause: what the packages raise may hold an address with its credentials.
         try:
             with _environment(self._variables), warnings.catch_warnings():
                 warnings.simplefilter("ignore")
                 _quieten()
-                known = self._record(run, folder)
+                yield
         except Exception as error:  # noqa: BLE001 - whatever MLflow, its stores and plugins raise
             code = getattr(error, "error_code", None)
             raise ProviderUnavailable(
-                f"MLflow ({self._scheme}) did not take the run: {type(error).__name__}"
+                f"MLflow ({self._scheme}) did not {what}: {type(error).__name__}"
                 f"{f' ({code})' if code else ''}; look at mlflow.tracking_uri and its access"
             ) from None
-        event("run_tracked", agent="tracking", tracker=self._scheme, tracked_run=known)
 
     def _record(self, run: Mapping[str, object], folder: Path) -> str:
         from mlflow.entities import Param, RunTag

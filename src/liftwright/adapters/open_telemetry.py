@@ -7,7 +7,9 @@ exporter's own record with our ids and times; metrics are summed here and sent o
 from __future__ import annotations
 
 import logging
+import secrets
 import threading
+import time
 from contextvars import copy_context
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -19,7 +21,9 @@ from liftwright.adapters.open_telemetry_names import (
     operation_of,
     own_names,
 )
+from liftwright.errors import ProviderUnavailable
 from liftwright.log import event
+from liftwright.ports import Span
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -28,8 +32,6 @@ if TYPE_CHECKING:
     from opentelemetry.sdk.resources import Resource
     from opentelemetry.sdk.trace import ReadableSpan
     from opentelemetry.sdk.trace.export import SpanExporter
-
-    from liftwright.ports import Span
 
 _SCOPE = "liftwright"
 _BATCH = 512
@@ -117,6 +119,43 @@ class OpenTelemetry:
                 spans=lost,
                 reason=why,
             )
+
+    def check(self) -> str:
+        """Send one span, named `check`, and see that it is taken; nothing else is sent.
+
+        The exporters bound it in time, by the same seconds as the end of a run.
+
+        Raises:
+            ProviderUnavailable: where the receiver did not take it.
+        """
+        from opentelemetry.sdk.trace.export import SpanExportResult
+
+        now = time.time_ns()
+        one = Span(
+            name="check",
+            trace_id=secrets.randbits(128) or 1,
+            span_id=secrets.randbits(64) or 1,
+            parent_id=None,
+            started_ns=now,
+            ended_ns=now,
+            fields={},
+            moments=(),
+            error=None,
+        )
+        # Never with a cause: what the packages raise may hold the connection string.
+        try:
+            _quieten()
+            exporters = self._open_exporters()
+            taken = exporters.spans.export([_readable(one)]) is SpanExportResult.SUCCESS
+            exporters.spans.shutdown()
+            exporters.metrics.shutdown()
+        except Exception as error:  # noqa: BLE001 - whatever a vendor's package raises
+            raise ProviderUnavailable(
+                f"{self._destination} was not reached: {type(error).__name__}"
+            ) from None
+        if not taken:
+            raise ProviderUnavailable(f"{self._destination} did not take a span")
+        return f"{self._destination} took a span"
 
     # ── In the sending thread ──
 

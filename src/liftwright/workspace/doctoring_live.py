@@ -44,7 +44,7 @@ class Look:
         name: of the part, as it is shown.
         adapter: its adapter's name.
         ask: makes one call and says what was found; raises our own errors.
-        patience: the key under `calls.timeout_seconds` that bounds the call; empty if none does.
+        patience: the keys under `calls.timeout_seconds` that bound the call; empty if none does.
     """
 
     name: str
@@ -89,7 +89,12 @@ def looks(root: Path, settings: Settings) -> tuple[Look, ...]:
         Look(
             name="embedding model", adapter=names.embed, ask=lambda: _embed(ports), patience="embed"
         ),
-        Look(name="search", adapter=names.search, ask=lambda: _search(ports), patience="search"),
+        Look(
+            name="search",
+            adapter=names.search,
+            ask=lambda: _search(ports),
+            patience="index and .search",
+        ),
         Look(
             name="screener",
             adapter=names.screen,
