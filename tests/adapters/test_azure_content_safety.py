@@ -420,7 +420,7 @@ def test_call_on_a_lasting_status_is_refused_at_once(
 
 @pytest.mark.parametrize(
     ("status", "told"),
-    [(401, "api_key_secret"), (403, "Cognitive Services User"), (410, "api_version")],
+    [(401, "AZURE_CONTENT_SAFETY_API_KEY"), (403, "Cognitive Services User"), (410, "api_version")],
 )
 def test_call_on_a_lasting_status_says_how_to_mend_it(
     azure_server: AzureServer,  # noqa: F811

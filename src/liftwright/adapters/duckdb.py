@@ -80,8 +80,10 @@ class DuckDBEngine:
         if threads is not None:
             config["threads"] = threads
         self._connection = duckdb.connect(":memory:", config=config)
-        # Its bar would stand among the answers on standard output.
-        self._connection.execute("set enable_progress_bar = false")
+        # Its bar would stand among the answers on standard output. A notebook without widgets has
+        # none, and refuses to be told so.
+        with contextlib.suppress(duckdb.InvalidInputException):
+            self._connection.execute("set enable_progress_bar = false")
         self._connection.execute(_FUNCTIONS)
 
     @property
