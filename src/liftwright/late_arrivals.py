@@ -15,6 +15,7 @@ from liftwright.agents.experimentation import (
     Assignment,
     assign,
     choose_eligible,
+    keep_history,
 )
 from liftwright.agents.segmentation import Segmentation, place_customers
 from liftwright.domain import ASSIGNMENTS, SEGMENTED, UNASSIGNED, Segment, utc_now
@@ -134,6 +135,8 @@ def assign_late(work: Work) -> str:
     left_out = {str(reason): int(str(customers)) for reason, customers in reasons}
     tables.write("assignments", work.folder.file("assignments.parquet"), ASSIGNMENTS)
     tables.write("all_unassigned", work.folder.file("unassigned.parquet"), UNASSIGNED)
+    known = before.file("history.parquet")
+    keep_history(tables, work.folder.file("history.parquet"), known=known)
     work.folder.write("arms.json", replace(assignment, left_out=left_out))
     new = sum(eligible.sizes.values())
     return f"{new:,} new customers by the cut points of run {work.run.extends}; {everyone:,} in all"
@@ -151,7 +154,7 @@ EXTENDING = (
         run=assign_late,
         reads=("segmented.parquet", "variants.json", "decisions.json"),
         inputs=("customers", "extends"),
-        writes=("arms.json", "assignments.parquet", "unassigned.parquet"),
+        writes=("arms.json", "assignments.parquet", "unassigned.parquet", "history.parquet"),
         settings=lambda w: (
             w.settings.experiment.holdout.model_dump(mode="json"),
             w.settings.experiment.exclusions.model_dump(mode="json"),

@@ -86,7 +86,12 @@ def test_run_extended_keeps_known_customers_and_places_new_ones_by_the_frozen_cu
     assert (run["extends"], run["status"], run["metered_calls"]) == ("first", "complete", 0)
     for name in SAID:
         assert (later / name).read_bytes() == (first / name).read_bytes()
-    assert read_json(later / "metrics.json")["plan"]["deviations"] == []
+    metrics = read_json(later / "metrics.json")
+    assert metrics["plan"]["deviations"] == []
+    # What was known before the messages of those who are gone from the list is not lost.
+    assert by_id(first / "history.parquet").items() <= by_id(later / "history.parquet").items()
+    assert by_id(later / "history.parquet").keys() == after.keys()
+    assert {row["metric"] for row in metrics["cuped"]} >= {"open_rate", "click_rate"}
 
 
 def test_run_extended_gives_new_customers_the_arms_that_the_frozen_cut_points_say(

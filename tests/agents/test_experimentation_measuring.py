@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
@@ -463,3 +463,36 @@ def test_measure_with_history_takes_its_part_of_the_variance_away(
     assert width < 0.85 * (plain["difference_ci"][1] - plain["difference_ci"][0])
     assert adjusted["difference"] == pytest.approx(plain["difference"], abs=0.05)
     assert adjusted["n_treatment"] == plain["n_treatment"]
+
+
+def test_measure_with_opens_as_the_primary_metric_names_no_winner(tables: Tables) -> None:
+    experiment = experiment_config(analysis={"primary_metric": "open_rate"})
+    assignment = run(tables, {"A": 2000}, experiment)
+    engage(tables, opened="place < case when arm = 'urgent' then 300 else 50 end")
+
+    metrics: dict[str, Any] = measure(tables, assignment, experiment, simulated=True)
+
+    assert row(metrics, "A", "urgent", "open_rate")["significant"]
+    assert {one["arm"] for one in metrics["best"]} == {None}
+    assert all("opens alone decide nothing" in one["reason"] for one in metrics["best"])
+
+
+def test_measure_below_the_planned_least_sample_ships_nothing(tables: Tables) -> None:
+    experiment = experiment_config()
+    assignment = run(tables, {"A": 4000}, experiment)
+    engage(tables, clicked="place < case when arm = 'urgent' then 500 else 100 end")
+
+    decided = [
+        {
+            one["arm"]: one["decision"]
+            for one in cast(
+                "list[dict[str, str]]",
+                measure(tables, assignment, experiment, simulated=True, minimum=minimum)[
+                    "decisions"
+                ],
+            )
+        }["urgent"]
+        for minimum in (0, 5000)
+    ]
+
+    assert decided == ["ship", "continue"]

@@ -159,8 +159,11 @@ def measure_lift(work: Work) -> str:
         experiment,
         simulated=work.run.simulated,
         absent=work.folder.read("engagement.json", Observed).absent,
+        minimum=plan.minimum_sample or 0,
     )
-    metrics["measured_at"] = utc_now()
+    observed = next((stage for stage in work.run.stages if stage.name == "observe"), None)
+    # When the outcomes were looked at: counting them again is no further look.
+    metrics["measured_at"] = observed.finished_at if observed else utc_now()
     metrics["course"] = course_of([*_earlier_looks(work), metrics])
     metrics["plan"] = {"sha256": plan.sha256, "deviations": list(deviations)}
     metrics["warnings"] = [*deviations, *cast("list[Json]", metrics["warnings"])]

@@ -36,9 +36,17 @@ _PAIRS = {
 }
 
 
-def keep_history(tables: Tables, file: Path) -> None:
-    """Write the assigned customers' rates to a file of the run: later outcomes will need them."""
-    tables.write(tables.sql("history"), file, HISTORY)
+def keep_history(tables: Tables, file: Path, *, known: Path | None = None) -> None:
+    """Write the assigned customers' rates to a file of the run: later outcomes will need them.
+
+    Args:
+        tables: hold `assignments` and `customers`.
+        file: where to.
+        known: the same file of a run that this one extends; its customers keep those rates.
+    """
+    if known is not None:
+        tables.read("known_history", known, HISTORY)
+    tables.write(tables.sql("history" if known is None else "history_late"), file, HISTORY)
 
 
 def adjust_by_history(

@@ -68,6 +68,7 @@ def measure(  # noqa: PLR0913 - where, what was meant, how to judge, and two fac
     simulated: bool,
     engagement: str = "engagement",
     absent: Collection[str] = (),
+    minimum: int = 0,
 ) -> dict[str, Json]:
     """The content of metrics.json.
 
@@ -78,6 +79,7 @@ def measure(  # noqa: PLR0913 - where, what was meant, how to judge, and two fac
         simulated: whether the engagement was simulated.
         engagement: the name of its table.
         absent: metrics that the engagement says nothing about; they are left out.
+        minimum: messages that must arrive in an arm before anything but harm is decided.
 
     Raises:
         NoExperiment: nothing was delivered.
@@ -121,7 +123,9 @@ def measure(  # noqa: PLR0913 - where, what was meant, how to judge, and two fac
         "sequential": _shown(sequential, design),
         "interactions": _shown(interactions, design),
         "bayes": _shown(bayes_rows(further), design),
-        "decisions": to_json(decide_arms(sequential, _stopping(analysis, planned), failed=failed)),
+        "decisions": to_json(
+            decide_arms(sequential, _stopping(analysis, planned, minimum), failed=failed)
+        ),
         "balance": _balance(assignment, counts),
         "power": power,
         "daily": _daily(tables, engagement, [arm.name for arm in design.arms]),
@@ -194,8 +198,9 @@ def _cuped(
     return {"cuped": _beside(cells, means, compared), "variance_reduction": to_json(reduction)}
 
 
-def _stopping(analysis: Analysis, planned: Mapping[str, float]) -> Stopping:
+def _stopping(analysis: Analysis, planned: Mapping[str, float], minimum: int) -> Stopping:
     return Stopping(
+        minimum=minimum,
         metric=analysis.primary_metric,
         guardrails=dict.fromkeys(analysis.guardrail_metrics, "higher"),
         planned=planned,
@@ -247,6 +252,9 @@ def _best_arms(
     nothing = Verdict(
         segment=OVERALL, metric=analysis.primary_metric, arm=None, lift=None, reason=_NOT_MEASURED
     )
+    if analysis.primary_metric == "open_rate":
+        found = {}
+        nothing = replace(nothing, reason=_OPENS_ALONE)
     return [
         to_json(found.get(segment, replace(nothing, segment=segment)))
         for segment in (OVERALL, *design.compared)
