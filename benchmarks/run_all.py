@@ -18,6 +18,7 @@ QUICK = {
     "services.py": ("--workers", "4"),
     "scale.py": ("--rounds", "1", "--customers", "200000", "1000000"),
     "estimators.py": ("--draws", "2000"),
+    "experiment.py": ("--null", "300", "--uplift", "300"),
 }
 
 
