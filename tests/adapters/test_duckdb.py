@@ -292,9 +292,11 @@ def test_rows_beyond_the_memory_are_refused_with_the_setting_to_raise(tmp_path: 
 @pytest.mark.parametrize(
     ("call", "value"),
     [
-        ("u32('ffffffff00000000000000010000000a', 0)", 4294967295),
-        ("u32('ffffffff00000000000000010000000a', 1)", 0),
-        ("u32('ffffffff00000000000000010000000a', 3)", 10),
+        # RFC 1321: md5("abc") is 900150983cd24fb0d6963f7d28e17f72.
+        ("u32(digest('abc'), 0)", 0x90015098),
+        ("u32(digest('abc'), 1)", 0x3CD24FB0),
+        ("u32(digest('abc'), 2)", 0xD6963F7D),
+        ("u32(digest('abc'), 3)", 0x28E17F72),
         ("number_of(' 1.5e2 ')", 150.0),
         ("number_of('1_000')", None),
         ("number_of('1,000')", None),

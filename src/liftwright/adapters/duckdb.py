@@ -22,9 +22,15 @@ if TYPE_CHECKING:
     from liftwright.domain import Table
     from liftwright.ports import Row, Source
 
-# Without these guards DuckDB reads 1_000 as a number and `epoch` as a time.
+# A digest is a whole number here, whose bytes stand in reverse: its words come without spelling
+# them in hex and reading that again. Without the guards DuckDB reads 1_000 as a number and `epoch`
+# as a time.
 _FUNCTIONS = """
-create macro u32(hash, k) as cast('0x' || substr(hash, k * 8 + 1, 8) as bigint);
+create macro digest(t) as md5_number(t);
+create macro turned(w) as
+    ((w & 255) << 24) | ((w & 65280) << 8) | ((w >> 8) & 65280) | (w >> 24);
+create macro u32(d, k) as
+    turned(cast((d >> cast(32 * k as uhugeint)) & 4294967295 as bigint));
 create macro number_of(t) as
     case when contains(t, '_') then null else try_cast(t as double) end;
 create macro time_of(t) as

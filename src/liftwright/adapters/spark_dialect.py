@@ -43,9 +43,13 @@ _BARE = (
     f"case when instr(t, ':') > 0 then regexp_replace(trim(t), {_quoted(_ZONE)}, '') "
     f"else trim(t) end"
 )
+_DIGEST = """
+create temporary function digest(t string) returns string
+return md5(t)
+"""
 _U32 = """
-create temporary function u32(hash string, k int) returns bigint
-return cast(conv(substr(hash, k * 8 + 1, 8), 16, 10) as bigint)
+create temporary function u32(d string, k int) returns bigint
+return cast(conv(substr(d, k * 8 + 1, 8), 16, 10) as bigint)
 """
 _NUMBER_OF = f"""
 create temporary function number_of(t string) returns double
@@ -56,7 +60,7 @@ _TIME_OF = f"""
 create temporary function time_of(t string) returns timestamp_ntz
 return case when t rlike {_quoted(_TIME)} then try_cast({_BARE} as timestamp_ntz) end
 """
-FUNCTIONS = (_U32, _NUMBER_OF, _TIME_OF)
+FUNCTIONS = (_DIGEST, _U32, _NUMBER_OF, _TIME_OF)
 """What the data plane asks of every engine beside SQL; `time_as` is written out per format."""
 
 _MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")

@@ -9,9 +9,9 @@ with drawn as (
         coalesce(${customer}.historical_open_rate, ${open_rate}) as open_rate,
         coalesce(${customer}.historical_click_rate, ${click_rate}) as click_rate,
         coalesce(${customer}.avg_order_value, 0e0) as order_value,
-        md5(${outcome_salt} || a.customer_id) as chance,
-        md5(${uplift_salt} || a.customer_id) as response,
-        md5(${time_salt} || a.customer_id) as pace
+        digest(${outcome_salt} || a.customer_id) as chance,
+        digest(${uplift_salt} || a.customer_id) as response,
+        digest(${time_salt} || a.customer_id) as pace
     from ${assigned}
 ),
 -- How the customer responds to being treated: eight independent 16-bit uniforms, their sum less
@@ -87,7 +87,7 @@ converting as (
 paced as (
     select
         *,
-        case when converted then md5(${order_salt} || customer_id) end as basket,
+        case when converted then digest(${order_salt} || customer_id) end as basket,
         case when delivered then 1 + u32(pace, 0) % 3600 end as delivery_seconds,
         case
             when opened or clicked then 15 + cast(

@@ -1,9 +1,9 @@
 """The data plane's door: open, keep, ask and write tables, whatever engine holds them.
 
 SQL is written in DuckDB's dialect, inside the subset that every engine answers alike. Each engine
-adds three functions to it: `u32(hash, k)`, the k-th 32 bits of a hash in hex; `number_of(text)`,
-the double that a text spells, else null; `time_of(text)`, the time that an ISO 8601 text spells,
-else null.
+adds functions to it: `digest(text)`, a text's md5 in a form of the engine's own, and
+`u32(digest, k)`, its k-th 32 bits; `number_of(text)`, the double that a text spells, else null;
+`time_of(text)`, the time that an ISO 8601 text spells, else null.
 """
 
 from __future__ import annotations

@@ -98,7 +98,7 @@ def _reasons(
     holdout, exclusions = experiment.holdout, experiment.exclusions
     if holdout.share:
         # Drawn before any exclusion, so that the holdout stands for all customers.
-        hashed = f"md5({literal(f'{holdout.salt}:')} || customer_id)"
+        hashed = f"digest({literal(f'{holdout.salt}:')} || customer_id)"
         yield "holdout", f"u32({hashed}, 0) < floor({literal(holdout.share)} * 4294967296e0)"
     if suppressed is not None:
         yield "suppressed", f"customer_id in ({_suppressed(tables, suppressed)})"
