@@ -1,14 +1,30 @@
--- Events per day (UTC) and arm, where times are known; an event counts on its own day.
-with happened as (
-    select arm, 'delivered' as event, delivered_at as happened_at from ${engagement} where delivered
+-- Events per day (UTC) and arm, where times are known; an event counts on its own day. The rows are
+-- counted by their days once, and the few counts taken apart: to ask four times, each for its own
+-- event, would compute a simulated engagement four times.
+with dated as (
+    select
+        arm,
+        case when delivered then cast(delivered_at at time zone 'UTC' as date) end as delivered_on,
+        case when opened then cast(opened_at at time zone 'UTC' as date) end as opened_on,
+        case when clicked then cast(clicked_at at time zone 'UTC' as date) end as clicked_on,
+        case when converted then cast(converted_at at time zone 'UTC' as date) end as converted_on
+    from ${engagement}
+),
+together as (
+    select arm, delivered_on, opened_on, clicked_on, converted_on, count(*) as events
+    from dated
+    group by arm, delivered_on, opened_on, clicked_on, converted_on
+),
+happened as (
+    select arm, 'delivered' as event, delivered_on as happened_on, events from together
     union all
-    select arm, 'opened' as event, opened_at as happened_at from ${engagement} where opened
+    select arm, 'opened' as event, opened_on as happened_on, events from together
     union all
-    select arm, 'clicked' as event, clicked_at as happened_at from ${engagement} where clicked
+    select arm, 'clicked' as event, clicked_on as happened_on, events from together
     union all
-    select arm, 'converted' as event, converted_at as happened_at from ${engagement} where converted
+    select arm, 'converted' as event, converted_on as happened_on, events from together
 )
-select cast(cast(happened_at at time zone 'UTC' as date) as varchar) as day, arm, event, count(*) as events
+select cast(happened_on as varchar) as day, arm, event, cast(sum(events) as bigint) as events
 from happened
-where happened_at is not null
-group by cast(cast(happened_at at time zone 'UTC' as date) as varchar), arm, event
+where happened_on is not null
+group by happened_on, arm, event
