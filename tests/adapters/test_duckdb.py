@@ -318,6 +318,20 @@ def test_functions_of_the_plane_give_known_answers(
     assert engine.rows(f"select {call}") == [(value,)]
 
 
+def test_engine_plans_sums_above_joins_without_writing_out_what_is_between(
+    engine: Engine,
+) -> None:
+    # With the step that does so, each of 40 levels doubles the work: this would never end.
+    statement = "select l.x as y from pairs as l left join pairs as r on l.id = r.id"
+    for _ in range(40):
+        statement = (
+            "select case when y > 1e0 then y - 1e0 else y + 1e0 end as y "  # noqa: S608 - our own
+            f"from ({statement}) as inner_rows"
+        )
+    engine.keep("pairs", "select 'a' as id, 3e0 as x")
+    assert engine.rows(f"select sum(y) from ({statement}) as outer_rows") == [(1.0,)]  # noqa: S608 - our own
+
+
 def test_engine_start_removes_what_a_killed_process_left(tmp_path: Path) -> None:
     child = subprocess.run(
         [sys.executable, "-c", "import os; print(os.getpid())"],
