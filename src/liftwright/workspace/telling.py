@@ -72,8 +72,11 @@ def _customers(work: Work) -> int | None:
     """How many customers the run is about; None where that is not known yet."""
     if work.customers_read:
         return work.customers.rows_kept
-    file = work.folder.file("segments.json")
-    return work.folder.read("segments.json", Segmentation).customers if file.is_file() else None
+    try:
+        return work.folder.read("segments.json", Segmentation).customers
+    except LiftwrightError:
+        # Not written yet, or damaged: the stage that makes it says so, or makes it again.
+        return None
 
 
 def _documents(work: Work) -> int | None:
