@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import multiprocessing
 import os
+import re
 import signal
 import sys
 from pathlib import Path
@@ -18,6 +19,7 @@ from liftwright.workspace import RunRequest, Step, Workspace
 # One process imports all this once; the processes of the runs are forked from it.
 _LOADED = ("duckdb", "onnxruntime", "openai", "liftwright.workspace", "liftwright.pipeline")
 _SECONDS = 90
+_ENGINE = re.compile(r"^data/engine-[^/]+/")
 
 
 def met_already(file: Path, *moments: tuple[str, str, str, int]) -> Path:
@@ -46,7 +48,9 @@ class Moments:
         if name == "os.rename":
             path = os.path.realpath(os.fsdecode(str(arguments[1])))
             if path.startswith(self._root):
-                self._at("rename", os.path.relpath(path, self._root))
+                name = os.path.relpath(path, self._root)
+                # What the engine sets aside lies in a folder named by its process: a new one each.
+                self._at("rename", _ENGINE.sub("data/engine/", name))
         elif name == "open" and str(arguments[0]).endswith("safety_audit.log"):
             self._at("open", "safety_audit.log")
 
