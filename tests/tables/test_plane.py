@@ -1,12 +1,8 @@
 from __future__ import annotations
 
-import math
-import statistics
 from typing import TYPE_CHECKING
 
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 
 from liftwright.domain import SEGMENTED, Kind
 from liftwright.errors import DataError
@@ -55,8 +51,8 @@ def test_columns_tell_kinds_and_leave_out_what_has_none(tables: Tables) -> None:
 
 
 def test_sql_part_that_is_not_given_is_a_fault_of_the_caller(tables: Tables) -> None:
-    with pytest.raises(KeyError, match="value"):
-        tables.sql("histogram", table="t")
+    with pytest.raises(KeyError, match="among"):
+        tables.sql("eligible")
 
 
 def test_write_and_read_give_the_same_table(tables: Tables, tmp_path: Path) -> None:
@@ -83,44 +79,3 @@ def test_read_file_of_other_columns_is_refused(tables: Tables, tmp_path: Path) -
     )
     with pytest.raises(DataError, match="'confidence' should hold DOUBLE"):
         tables.read("odd", tmp_path / "odd.parquet", SEGMENTED)
-
-
-def test_quantile_edges_known_values_are_discrete_quantiles(tables: Tables) -> None:
-    tables.keep("ten", "select cast(i as double) as v from range(1, 11) as t(i)")
-    assert tables.quantile_edges("ten", "v", (0.1, 0.2, 0.25, 0.5, 0.95, 1.0)) == (
-        1.0,
-        2.0,
-        3.0,
-        5.0,
-        10.0,
-        10.0,
-    )
-
-
-def test_quantile_edges_without_values_is_refused(tables: Tables) -> None:
-    tables.keep("nothing", "select cast(null as double) as v")
-    with pytest.raises(DataError, match="'v' holds no value"):
-        tables.quantile_edges("nothing", "v", (0.5,))
-
-
-@settings(
-    max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
-@given(
-    values=st.lists(st.one_of(st.none(), st.integers(-5, 5)), min_size=1, max_size=60),
-    fraction=st.sampled_from([0.01, 0.2, 0.4, 0.5, 0.6, 0.8, 1.0]),
-)
-def test_quantile_edges_any_values_equal_the_sorted_list(
-    tables: Tables, values: list[int | None], fraction: float
-) -> None:
-    present = sorted(v for v in values if v is not None)
-    listed = ", ".join("(null)" if v is None else f"({v})" for v in values)
-    tables.keep("listed", f"select cast(v as double) as v from (values {listed}) as t(v)")  # noqa: S608 - a test
-    if not present:
-        return
-    rank = math.ceil(round(fraction * len(present), 9))
-    assert tables.quantile_edges("listed", "v", (fraction,)) == (float(present[rank - 1]),)
-    if fraction == 1.0:
-        assert max(present) == tables.quantile_edges("listed", "v", (fraction,))[0]
-    if fraction == 0.5:
-        assert statistics.median_low(present) == tables.quantile_edges("listed", "v", (0.5,))[0]

@@ -9,10 +9,8 @@ adds functions to it: `digest(text)`, a text's md5 in a form of the engine's own
 from __future__ import annotations
 
 import functools
-import math
 import re
 import shutil
-from fractions import Fraction
 from importlib import resources
 from string import Template
 from typing import TYPE_CHECKING
@@ -178,29 +176,6 @@ class Tables:
         if set(FEATURES) <= self.columns(table).keys():
             return rows, "a"
         return f"{rows} left join customers as c on a.customer_id = c.customer_id", "c"
-
-    def quantile_edges(
-        self, table: str, column: str, fractions: Sequence[float]
-    ) -> tuple[float, ...]:
-        """Exact discrete quantiles of a numeric column; nulls do not count.
-
-        Returns:
-            For each fraction q in (0, 1] the least value that at least q of the rows reach.
-
-        Raises:
-            DataError: the column holds no value.
-        """
-        histogram = self.sql(
-            "histogram", table=identifier(table), value=f"cast({identifier(column)} as double)"
-        )
-        ((total,),) = self.rows(f"select sum(n) from ({histogram}) as h")  # noqa: S608 - built
-        if not total:
-            raise DataError(f"column {column!r} holds no value to take quantiles of")
-        # Fractions as written, not as stored: 0.2 of 5 rows is one row, not slightly more.
-        ranks = [math.ceil(Fraction(str(q)) * int(str(total))) for q in fractions]
-        picks = ", ".join(f"min(value) filter (where upto >= {rank})" for rank in ranks)
-        (found,) = self.rows(f"select {picks} from ({histogram}) as h")  # noqa: S608 - built
-        return tuple(float(str(value)) for value in found)
 
     def close(self) -> None:
         """Give back the engine's memory and files."""

@@ -8,7 +8,6 @@ from pathlib import Path  # noqa: TC003 - a field's type, kept importable for re
 from typing import TypeVar, cast
 
 from liftwright.domain import (
-    CONTROL,
     Claim,
     Failure,
     Passage,
@@ -327,12 +326,6 @@ def read_results(metrics: Values) -> Results:
         warnings=_texts(metrics.get("warnings")),
         course=tuple(_record(Look, item) for item in _items(metrics.get("course"))),
     )
-
-
-def treatment_arms(run: RunFiles) -> tuple[str, ...]:
-    """The arms other than control that anyone was assigned to, in order."""
-    names = dict.fromkeys(arm for arms in run.shares.values() for arm in arms)
-    return tuple(name for name in names if name != CONTROL)
 
 
 def _record(kind: type[T], value: object) -> T:
