@@ -82,9 +82,8 @@ def test_show_analysis_of_a_mismatch_names_no_winner(
     results: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     out = shown(results, capsys, shares=("as it is=0.5", "new [bold]=0.25", "third=0.25"))
-    assert "SAMPLE-RATIO MISMATCH (overall" in out
-    assert "bought: no winner (sample-ratio mismatch" in out
-    assert "stop third" in out
+    assert "SAMPLE-RATIO MISMATCH in: overall" in out
+    assert "stop new [bold], third: sample-ratio mismatch" in out
     assert "best is" not in out
 
 

@@ -130,7 +130,8 @@ def status(run: RunId = None, *, workspace: Folder = HERE, json: AsJson = False)
     """How far a run has come, and what it found."""
     from liftwright.terminal import show_status
 
-    show_status(_open(workspace).status(run), json=json)
+    opened = _open(workspace)
+    show_status(opened.status(run), opened.folder(run), json=json)
 
 
 @app.command()

@@ -4,15 +4,24 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, cast
 
-from rich import box
 from rich.markup import escape
-from rich.table import Table
 
 from liftwright.terminal import numbers
+from liftwright.terminal.experiment import (
+    difference,
+    ends,
+    entries,
+    p_value,
+    plain_table,
+    print_decisions,
+    print_ratio,
+    print_rows,
+    print_winners,
+)
 from liftwright.terminal.output import console, print_json
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from rich.console import Console
 
@@ -38,14 +47,14 @@ def show_analysis(document: Mapping[str, Json], *, json: bool) -> None:
     out = console()
     level = 1 - numbers.as_number(document["alpha"])
     _print_arms(out, document)
-    rows = _entries(document["comparisons"])
+    rows = entries(document["comparisons"])
     overall = [row for row in rows if row["segment"] == "all"]
-    _print_rows(out, overall, f"Against {escape(str(document['control']))}")
+    print_rows(out, overall, f"Against {escape(str(document['control']))}")
     segments = [row for row in rows if row["segment"] != "all"]
     if len(segments) > _MOST_ROWS:
         out.print(f"{len(segments):,} rows of segments are in the output of --json\n")
     elif segments:
-        _print_rows(out, segments, "By segment (exploratory)")
+        print_rows(out, segments, "By segment (exploratory)")
     _print_sensitivity(out, document)
     _print_interactions(out, document)
     _print_posteriors(out, document)
@@ -59,9 +68,9 @@ def show_analysis(document: Mapping[str, Json], *, json: bool) -> None:
 
 
 def _print_arms(out: Console, document: Mapping[str, Json]) -> None:
-    arms = _entries(document["arms"])
+    arms = entries(document["arms"])
     srm = cast("Entry", document["srm"])
-    table = _table(f"{document['n']:,} units")
+    table = plain_table(f"{document['n']:,} units")
     table.add_column("arm", overflow="fold")
     for name in ("units", "expected", *(arms[0]["metrics"] if arms else ())):
         table.add_column(escape(str(name)), justify="right")
@@ -72,27 +81,6 @@ def _print_arms(out: Console, document: Mapping[str, Json]) -> None:
     out.print(table)
 
 
-def _print_rows(out: Console, rows: Sequence[Entry], title: str) -> None:
-    by_segment = any(row["segment"] != "all" for row in rows)
-    table = _table(title)
-    table.add_column("segment\narm\nmetric" if by_segment else "arm\nmetric", overflow="fold")
-    for name in ("value\ncontrol", "difference\ninterval", "lift\ninterval", "p\nadjusted"):
-        table.add_column(name, justify="right", no_wrap=True)
-    table.add_column("sign.", no_wrap=True)
-    for row in rows:
-        kind = row["kind"]
-        name = f"{row['arm']}\n{row['metric']}"
-        table.add_row(
-            escape(f"{row['segment']}\n{name}" if by_segment else name),
-            f"{numbers.value(row['treatment'], kind)}\n{numbers.value(row['control'], kind)}",
-            f"{_difference(row['difference'], kind)}\n{_ends(row['difference_ci'], kind)}",
-            f"{numbers.percent(row['lift'])}\n{numbers.interval(row['lift_ci'])}",
-            f"{_p(row['p_value'])}\n{_p(row['p_adjusted'])}",
-            "[green]yes[/]" if row["significant"] else "no",
-        )
-    out.print(table)
-
-
 def _print_sensitivity(out: Console, document: Mapping[str, Json]) -> None:
     """The other estimators beside each other, of all units."""
     found: list[tuple[str, Entry]] = []
@@ -100,10 +88,10 @@ def _print_sensitivity(out: Console, document: Mapping[str, Json]) -> None:
         rows = document.get(key)
         if isinstance(rows, dict):
             rows = rows["comparisons"]
-        found += [(name, row) for row in _entries(rows) if row["segment"] == "all"]
+        found += [(name, row) for row in entries(rows) if row["segment"] == "all"]
     if not found or len(found) > _MOST_ROWS:
         return
-    table = _table("Other estimates")
+    table = plain_table("Other estimates")
     table.add_column("arm\nestimate, metric", overflow="fold")
     for name in ("difference\ninterval", "lift\ninterval", "p adj."):
         table.add_column(name, justify="right", no_wrap=True)
@@ -111,9 +99,9 @@ def _print_sensitivity(out: Console, document: Mapping[str, Json]) -> None:
         kind = row["kind"]
         table.add_row(
             escape(f"{row['arm']}\n{name}, {row['metric']}"),
-            f"{_difference(row['difference'], kind)}\n{_ends(row['difference_ci'], kind)}",
+            f"{difference(row['difference'], kind)}\n{ends(row['difference_ci'], kind)}",
             f"{numbers.percent(row['lift'])}\n{numbers.interval(row['lift_ci'])}",
-            _p(row["p_adjusted"]),
+            p_value(row["p_adjusted"]),
         )
     out.print(table)
     reduction = document.get("variance_reduction")
@@ -122,17 +110,19 @@ def _print_sensitivity(out: Console, document: Mapping[str, Json]) -> None:
         out.print(f"CUPED takes away of the variance: {escape(told)}")
     exposed = document.get("exposed")
     if isinstance(exposed, dict):
-        units = ", ".join(f"{arm['arm']} {arm['n']:,}" for arm in _entries(exposed["arms"]))
+        units = ", ".join(f"{arm['arm']} {arm['n']:,}" for arm in entries(exposed["arms"]))
         srm = cast("Entry", exposed["srm"])
         state = "as designed" if srm["ok"] else "[bold red]NOT as designed[/]"
-        out.print(f"exposed: {escape(units)}; their ratio is {state} (p = {_p(srm['p_value'])})")
+        out.print(
+            f"exposed: {escape(units)}; their ratio is {state} (p = {p_value(srm['p_value'])})"
+        )
 
 
 def _print_interactions(out: Console, document: Mapping[str, Json]) -> None:
-    rows = _entries(document.get("interactions"))
+    rows = entries(document.get("interactions"))
     if not rows or len(rows) > _MOST_ROWS:
         return
-    table = _table("Does the effect differ between segments?")
+    table = plain_table("Does the effect differ between segments?")
     for name in ("arm", "metric", "test"):
         table.add_column(name, overflow="fold")
     for name in ("segments", "p", "p adj."):
@@ -144,18 +134,18 @@ def _print_interactions(out: Console, document: Mapping[str, Json]) -> None:
             escape(row["metric"]),
             row["test"] or "–",
             str(row["segments_compared"]),
-            _p(row["p_value"]),
-            _p(row["p_adjusted"]),
+            p_value(row["p_value"]),
+            p_value(row["p_adjusted"]),
             "[green]yes[/]" if row["significant"] else "no sign",
         )
     out.print(table)
 
 
 def _print_posteriors(out: Console, document: Mapping[str, Json]) -> None:
-    rows = _entries(document.get("bayes"))
+    rows = entries(document.get("bayes"))
     if not rows:
         return
-    table = _table("Posterior")
+    table = plain_table("Posterior")
     for name in ("arm", "metric"):
         table.add_column(name, overflow="fold")
     for name in ("best", "better than control", "expected loss"):
@@ -167,7 +157,7 @@ def _print_posteriors(out: Console, document: Mapping[str, Json]) -> None:
             escape(row["metric"]),
             _share(row["probability_best"]),
             _share(row["probability_better"]),
-            "–" if loss is None else _difference(loss, row["kind"]).lstrip("+"),
+            "–" if loss is None else difference(loss, row["kind"]).lstrip("+"),
         )
     out.print(table)
     allocation = cast("Entry", document["allocation"])
@@ -185,7 +175,7 @@ def _print_explained(out: Console, document: Mapping[str, Json]) -> None:
     if explained is None:
         return
     if explained["rows"]:
-        table = _table(f"What goes with a larger effect on {escape(explained['metric'])}")
+        table = plain_table(f"What goes with a larger effect on {escape(explained['metric'])}")
         table.add_column("arm\nfeature", overflow="fold")
         for name in ("change per sd\ninterval", "p\nadjusted"):
             table.add_column(name, justify="right", no_wrap=True)
@@ -193,8 +183,8 @@ def _print_explained(out: Console, document: Mapping[str, Json]) -> None:
         for row in explained["rows"]:
             table.add_row(
                 escape(f"{row['arm']}\n{row['feature']}"),
-                f"{row['change']:+,.4g}\n{_ends(row['interval'], 'mean')}",
-                f"{_p(row['p_value'])}\n{_p(row['p_adjusted'])}",
+                f"{numbers.figure(row['change'], 4, '+')}\n{ends(row['interval'], 'mean')}",
+                f"{p_value(row['p_value'])}\n{p_value(row['p_adjusted'])}",
                 "[green]yes[/]" if row["significant"] else "no",
             )
         out.print(table)
@@ -207,32 +197,15 @@ def _print_explained(out: Console, document: Mapping[str, Json]) -> None:
 
 
 def _print_verdicts(out: Console, document: Mapping[str, Json]) -> None:
-    srm = cast("Entry", document["srm"])
-    failed = cast("Sequence[str]", document["srm_failed"])
-    if failed:
-        out.print(
-            f"[bold red]SAMPLE-RATIO MISMATCH[/] ({escape(', '.join(failed))}; p = "
-            f"{_p(srm['p_value'])} overall): do not trust the lift; no winner is named"
-        )
-    else:
-        out.print(f"sample ratio as designed (p = {_p(srm['p_value'])})")
-    for one in _entries(document.get("omnibus")):
+    print_ratio(out, document)
+    for one in entries(document.get("omnibus")):
         if one["p_value"] is not None:
             out.print(
                 escape(f"{one['metric']}, all arms at once: {one['test']} ")
-                + f"{one['statistic']:,.6g}, p = {_p(one['p_value'])}"
+                + f"{one['statistic']:,.6g}, p = {p_value(one['p_value'])}"
             )
-    for best in _entries(document["best"]):
-        if best["segment"] != "all" and best["arm"] is None:
-            continue
-        where = "" if best["segment"] == "all" else f" in {best['segment']}"
-        named = f"best is {best['arm']}" if best["arm"] else "no winner"
-        out.print(escape(f"{best['metric']}{where}: {named} ({best['reason']})"))
-    colours = {"ship": "green", "stop": "red", "continue": "yellow"}
-    for one in _entries(document["decisions"]):
-        choice = one["decision"]
-        reasons = "; ".join(one["reasons"])
-        out.print(f"[{colours[choice]}]{choice}[/] {escape(one['arm'])}: {escape(reasons)}")
+    print_winners(out, document)
+    print_decisions(out, document)
 
 
 def _print_warnings(out: Console, document: Mapping[str, Json], rows: Sequence[Entry]) -> None:
@@ -251,40 +224,5 @@ def _print_warnings(out: Console, document: Mapping[str, Json], rows: Sequence[E
             out.print(f"[yellow]![/] left out: {count:,} {reason.replace('_', ' ')}")
 
 
-def _table(title: str) -> Table:
-    return Table(
-        title=f"\n{title}",
-        title_justify="left",
-        box=box.SIMPLE_HEAD,
-        padding=(0, 1, 0, 0),
-        pad_edge=False,
-        show_edge=False,
-    )
-
-
-def _entries(value: object) -> Sequence[Entry]:
-    return cast("Sequence[Entry]", value) if isinstance(value, list) else ()
-
-
-def _difference(value: float | None, kind: str) -> str:
-    """A difference with its sign; of rates in percentage points."""
-    if value is None:
-        return "–"
-    return f"{100 * value:+.2f} pts" if kind == "binary" else f"{value:+,.4g}"
-
-
-def _ends(ends: Iterable[float] | None, kind: str) -> str:
-    if ends is None:
-        return "–"
-    low, high = ends
-    if kind == "binary":
-        return f"{100 * low:+.2f} to {100 * high:+.2f}"
-    return f"{low:+,.4g} to {high:+,.4g}"
-
-
 def _share(value: float | None) -> str:
     return "–" if value is None else f"{value:.1%}"
-
-
-def _p(value: float | None) -> str:
-    return "–" if value is None else f"{value:.3g}"

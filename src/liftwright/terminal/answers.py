@@ -8,6 +8,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from liftwright.terminal import numbers
+from liftwright.terminal.experiment import plain_table
 from liftwright.terminal.output import console, print_json, print_line
 
 if TYPE_CHECKING:
@@ -38,39 +39,42 @@ def show_plan(plan: Plan, *, json: bool) -> None:
         print_json(plan.to_json())
         return
     out = console()
-    table = Table("service", "adapter", title="Calls", title_justify="left")
-    for name in ("expected", "at most", "use", "USD", "USD at most", "price of"):
+    table = plain_table("Calls")
+    table.add_column("service\nadapter", overflow="fold")
+    for name in ("expected\nat most", "use", "USD\nat most", "price of"):
         table.add_column(name, justify="right")
     for one in plan.calls:
+        used, expected, at_most, day = _priced(one)
         table.add_row(
-            one.port,
-            one.adapter,
-            *(f"{n:,}" for n in (one.expected, one.at_most)),
-            *_priced(one),
+            escape(f"{one.port}\n{one.adapter}"),
+            f"{one.expected:,}\n{one.at_most:,}",
+            used,
+            f"{expected}\n{at_most}",
+            day,
         )
     out.print(table)
-    table = Table(
-        "segment",
-        "metric",
-        title=f"Smallest detectable lift (alpha {plan.alpha:g} in all, power {plan.power:.0%})",
-        title_justify="left",
-        caption="alpha: what the correction leaves to one test; needed: customers in all arms "
-        f"for a lift of {plan.minimum_lift:+.0%}",
+    table = plain_table(
+        f"Smallest detectable lift (alpha {plan.alpha:g} in all, power {plan.power:.0%})"
     )
-    for name in ("base", "per arm", "control", "alpha", "smallest lift", "needed"):
-        table.add_column(name, justify="right")
+    table.add_column("segment\nmetric", overflow="fold")
+    for name in ("base", "per arm\ncontrol", "alpha", "smallest\nlift", "customers\nneeded"):
+        table.add_column(name, justify="right", no_wrap=True)
     for row in plan.detectable:
+        needed = row.customers_needed
         table.add_row(
-            escape(row.segment),
-            row.metric,
+            escape(f"{row.segment}\n{row.metric}"),
             numbers.value(row.base_rate, "mean" if row.metric == "revenue" else "binary"),
-            f"{row.per_arm:,}",
-            f"{row.control:,}",
+            f"{row.per_arm:,}\n{row.control:,}",
             f"{row.alpha:.2g}",
             numbers.percent(row.smallest_lift),
-            "–" if row.customers_needed is None else f"{row.customers_needed:,}",
+            "–" if needed is None else f"{needed:,}",
         )
     out.print(table)
+    out.print(
+        "[dim]base: what the customers' history lets expect, else the configured "
+        "default; alpha: what the correction leaves to one test; customers needed: in all arms, "
+        f"for a lift of {plan.minimum_lift:+.0%}[/]\n"
+    )
     for reason, customers in plan.left_out.items():
         out.print(f"left out: {customers:,} {escape(reason)}")
     for sentence in plan.answers:

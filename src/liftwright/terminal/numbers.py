@@ -7,6 +7,9 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+# A decimal says nothing of a lift as large as that, and is wide.
+_TENFOLD = 10.0
+
 
 def as_number(value: object) -> float:
     """A number of a JSON document; 0 for what is none."""
@@ -17,7 +20,13 @@ def value(value: float | None, kind: str) -> str:
     """A metric: a rate in percent, a mean as a number, a dash for nothing."""
     if value is None:
         return "–"
-    return f"{value:.2%}" if kind == "binary" else f"{value:,.4g}"
+    return f"{value:.2%}" if kind == "binary" else figure(value, 4)
+
+
+def figure(value: float, digits: int, sign: str = "") -> str:
+    """A number with so many digits that count, thousands in full; `sign` "+" shows it always."""
+    form = ",.0f" if abs(value) >= 10.0 ** (digits - 1) else f".{digits}g"
+    return f"{value:{sign}{form}}"
 
 
 def measure(value: object) -> str:
@@ -29,12 +38,14 @@ def measure(value: object) -> str:
 
 def percent(value: float | None) -> str:
     """A lift in percent with its sign."""
-    return "not estimable" if value is None else f"{value:+.1%}"
+    if value is None:
+        return "not estimable"
+    return f"{value:+,.0%}" if abs(value) >= _TENFOLD else f"{value:+.1%}"
 
 
 def interval(ends: Sequence[float | None] | None) -> str:
     """The ends of an interval in percent; an open end is infinity."""
     if not ends or ends[0] is None:
         return "–"
-    high = "∞" if ends[1] is None else f"{ends[1]:+.1%}"
-    return f"{ends[0]:+.1%} to {high}"
+    high = "∞" if ends[1] is None else percent(ends[1])
+    return f"{percent(ends[0])} to {high}"

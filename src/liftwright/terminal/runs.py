@@ -11,9 +11,9 @@ from liftwright.domain import Failure, SafetyDecision
 from liftwright.handovers import Variants
 from liftwright.pipeline import STAGES
 from liftwright.runs import RunFolder
+from liftwright.terminal.measured import print_measured
 from liftwright.terminal.numbers import as_number
 from liftwright.terminal.output import console, print_json
-from liftwright.terminal.results import print_comparisons
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -49,13 +49,7 @@ def show_run(outcome: RunOutcome, *, json: bool) -> None:
     _print_customers(out, folder)
     _print_messages(out, folder)
     if outcome.exit_status == 0:
-        metrics = folder.raw("metrics.json")
-        assert isinstance(metrics, dict)  # noqa: S101 - written by the product
-        if outcome.run.simulated:
-            out.print("[bold yellow]SIMULATED[/] engagement: the lift below is not real.")
-        print_comparisons(out, metrics, only="all")
-        for warning in _warnings(metrics):
-            out.print(f"[yellow]![/] {escape(warning)}")
+        print_measured(out, folder)
     _print_totals(out, outcome.run)
     files = sorted(p.relative_to(outcome.folder) for p in outcome.folder.rglob("*") if p.is_file())
     out.print(f"[bold]{outcome.folder}[/]: {', '.join(str(p) for p in files)}")
@@ -134,11 +128,6 @@ def _print_messages(out: Console, folder: RunFolder) -> None:
     out.print(f"control message: {control.status}")
 
 
-def _warnings(metrics: Mapping[str, Json]) -> list[str]:
-    found = metrics.get("warnings")
-    return [str(warning) for warning in found] if isinstance(found, list) else []
-
-
 def _print_totals(out: Console, run: Run) -> None:
     totals = run.totals
     if "runtime_seconds" not in totals:
@@ -177,8 +166,8 @@ def _print_costs(out: Console, totals: Mapping[str, object]) -> None:
         )
 
 
-def show_status(run: Run, *, json: bool) -> None:
-    """A run's record."""
+def show_status(run: Run, folder: RunFolder, *, json: bool) -> None:
+    """A run's record, and what it has measured; `--json` prints the record."""
     if json:
         print_json(run)
         return
@@ -198,8 +187,7 @@ def show_status(run: Run, *, json: bool) -> None:
             table.add_row(stage.name, record.status, f"{record.seconds:.2f}", record.finished_at)
     out.print(table)
     _print_costs(out, run.totals)
-    for deviation in run.deviations:
-        out.print(f"[yellow]![/] {escape(deviation)}")
+    print_measured(out, folder)
 
 
 def show_runs(runs: Sequence[Run], *, json: bool) -> None:
