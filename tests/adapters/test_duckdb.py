@@ -332,6 +332,23 @@ def test_engine_plans_sums_above_joins_without_writing_out_what_is_between(
     assert engine.rows(f"select sum(y) from ({statement}) as outer_rows") == [(1.0,)]  # noqa: S608 - our own
 
 
+def test_days_of_times_with_a_zone_are_those_of_utc_wherever_the_machine_stands(
+    tmp_path: Path,
+) -> None:
+    asked = "select cast(cast('2026-01-02T22:00:00Z' as timestamptz) as date), "
+    asked += "cast(cast('2026-01-02T22:00:00Z' as timestamptz) as varchar)"
+    program = "import sys; from pathlib import Path; from liftwright.adapters.duckdb import *\n"
+    program += "print(DuckDBEngine(Path(sys.argv[1])).rows(sys.argv[2])[0])"
+    found = subprocess.run(
+        [sys.executable, "-c", program, str(tmp_path), asked],
+        capture_output=True,
+        text=True,
+        check=True,
+        env={**os.environ, "TZ": "Asia/Tokyo"},
+    )
+    assert found.stdout == "(datetime.date(2026, 1, 2), '2026-01-02 22:00:00+00')\n"
+
+
 def test_engine_start_removes_what_a_killed_process_left(tmp_path: Path) -> None:
     child = subprocess.run(
         [sys.executable, "-c", "import os; print(os.getpid())"],

@@ -99,6 +99,24 @@ def test_engagement_file_combines_rows_of_one_customer(tables: Tables, tmp_path:
     assert any("2 further rows" in warning for warning in report.warnings)
 
 
+def test_engagement_file_honours_the_offset_of_a_time_and_refuses_nonsense(
+    tables: Tables, tmp_path: Path
+) -> None:
+    report, rows = read(
+        tables,
+        tmp_path,
+        "customer_id,opened,opened_at\na,1,2026-01-03T01:30+02:00\nb,1,2026-01-03T01:30+25:00\n",
+    )
+
+    assert (rows["a"][1], rows["b"][1]) == (True, False)
+    assert report.set_aside == {"unreadable opened_at": 1}
+    ((opened_at,),) = tables.rows(
+        "select cast(opened_at at time zone 'UTC' as varchar) from engagement "
+        "where customer_id = 'a'"
+    )
+    assert opened_at == "2026-01-02 23:30:00"
+
+
 def test_engagement_file_counts_and_names_what_does_not_fit(tables: Tables, tmp_path: Path) -> None:
     report, rows = read(
         tables,

@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from liftwright.adapters import spark_session
 from liftwright.adapters.duckdb import DuckDBEngine
@@ -20,6 +22,7 @@ from liftwright.settings import Customers, Spark
 from liftwright.tables import Tables, literal, load_customers
 from plane_samples import decide, experiment_config, segments_config, variants_for
 from spark_here import SPARK, local_spark
+from spelled_times import misspelled_times
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -228,6 +231,7 @@ TIMES = (
     *("2018-05-08", "2018-5-8", " 2018-05-08 10:30 ", "2018-05-08T10:30:00.5", "2018-02-30"),
     *("2018-05-08 10:30:00Z", "2018-05-08 10:30:00+02:00", "2018-05", "2018-05-08 10", "epoch"),
     *("infinity", "5/8/2018", "2018-05-08x", "2018-05-08 1:2:3", "2018-128", "2018-05-08 25:00"),
+    *("2018-05-08 10:30 +0530", "2018-05-08T10:30-09", "2018-05-08 10:30 UTC", "2018-05-08T10:30Z"),
 )
 DAYS = {
     "%m/%d/%Y": ("5/8/1986", "05/08/1986", "2/30/2020", "5/8/86", "5/8/1986 10:00", "13/1/2020"),
@@ -253,6 +257,14 @@ def test_readers_of_numbers_and_times_agree_on_odd_texts(both: tuple[Engine, Eng
     for expression, texts in asked:
         statement = f"select n, {expression} from (values {values(texts)}) as v(n, t) order by n"  # noqa: S608 - of known texts
         assert list(both[1].rows(statement)) == list(both[0].rows(statement)), expression
+
+
+@settings(max_examples=10, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(texts=st.lists(misspelled_times(), min_size=1, max_size=50))
+def test_time_of_agrees_on_misspelled_times(both: tuple[Engine, Engine], texts: list[str]) -> None:
+    asked = "select n, cast(time_of(t) as varchar) from (values "
+    asked += f"{values(tuple(texts))}) as v(n, t) order by n"
+    assert list(both[1].rows(asked)) == list(both[0].rows(asked))
 
 
 def test_dialect_spells_what_sqlglot_would_leave_with_another_meaning() -> None:

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from contracts.promises import Rig as PortRig
 from contracts.promises import check_identity, check_meter
@@ -15,10 +17,12 @@ from liftwright.adapters.spark import SparkEngine
 from liftwright.domain import Column, Kind, Table
 from liftwright.errors import DataError, InputError
 from liftwright.ports import Source
+from liftwright.tables import literal
 from spark_here import SPARK, local_spark
+from spelled_times import NONSENSE, spelled_times
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
     from liftwright.ports import Engine
@@ -214,9 +218,26 @@ def test_number_of_reads_only_what_is_written_as_a_number(
     assert engine.rows(f"select number_of('{text}')")[0][0] == number
 
 
-@pytest.mark.parametrize("text", ["epoch", "infinity", "today", "tomorrow", "03/04/2026", ""])
-def test_time_of_guesses_nothing(engine: Engine, text: str) -> None:
-    assert engine.rows(f"select time_of('{text}')")[0][0] is None
+def times_of(engine: Engine, texts: Sequence[str]) -> list[object]:
+    values = ", ".join(f"({n}, {literal(text)})" for n, text in enumerate(texts))
+    asked = f"select n, cast(time_of(t) as varchar) from (values {values}) as v(n, t) order by n"  # noqa: S608 - quoted
+    return [row[1] for row in engine.rows(asked)]
+
+
+def test_time_of_guesses_nothing(engine: Engine) -> None:
+    texts = ("epoch", "infinity", "today", "tomorrow", "03/04/2026", "", *NONSENSE)
+    assert {t: v for t, v in zip(texts, times_of(engine, texts), strict=True) if v} == {}
+
+
+@settings(max_examples=10, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(spelled=st.lists(spelled_times(), min_size=1, max_size=40))
+def test_time_of_gives_the_time_in_utc_however_it_is_spelled(
+    engine: Engine, spelled: list[tuple[str, str]]
+) -> None:
+    found = times_of(engine, [text for text, _ in spelled])
+    for (text, meant), value in zip(spelled, found, strict=True):
+        whole, _, part = str(value).partition(".")
+        assert f"{whole}.{part:<06}" == meant, text
 
 
 def test_two_engines_do_not_see_each_others_tables(rig: EngineRig) -> None:

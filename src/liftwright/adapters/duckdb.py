@@ -13,7 +13,7 @@ import duckdb
 
 from liftwright.domain import Identity
 from liftwright.errors import DataError, InputError
-from liftwright.tables import files, identifier
+from liftwright.tables import files, identifier, times
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 # A digest is a whole number here, whose bytes stand in reverse: its words come without spelling
 # them in hex and reading that again. Without the guards DuckDB reads 1_000 as a number and `epoch`
 # as a time.
-_FUNCTIONS = """
+_FUNCTIONS = f"""
 create macro digest(t) as md5_number(t);
 create macro turned(w) as
     ((w & 255) << 24) | ((w & 65280) << 8) | ((w >> 8) & 65280) | (w >> 24);
@@ -33,8 +33,14 @@ create macro u32(d, k) as
     turned(cast((d >> cast(32 * k as uhugeint)) & 4294967295 as bigint));
 create macro number_of(t) as
     case when contains(t, '_') then null else try_cast(t as double) end;
-create macro time_of(t) as
-    case when regexp_matches(t, '^\\s*[0-9]{4}-[0-9]') then try_cast(trim(t) as timestamp) end;
+create macro time_of(t) as case
+    when regexp_matches(t, '{times.BARE}') then try_cast(t as timestamp)
+    when regexp_matches(t, '{times.PLAIN}')
+    then try_cast(trim(t, '{times.WHITE}') as timestamp)
+    when regexp_matches(t, '{times.SHIFTED}')
+    then try_cast(
+        replace(replace(trim(t, '{times.WHITE}'), ' +', '+'), ' -', '-') as timestamptz
+    ) at time zone 'UTC' end;
 create macro time_as(t, format) as
     case when lower(trim(t)) in ('epoch', 'infinity', '-infinity') then null
     else try_strptime(trim(t), format) end;
@@ -100,6 +106,8 @@ class DuckDBEngine:
         # none, and refuses to be told so.
         with contextlib.suppress(duckdb.InvalidInputException):
             self._connection.execute("set enable_progress_bar = false")
+        # Days and texts of times that know their zone: the same wherever the machine stands.
+        self._connection.execute("set TimeZone = 'UTC'")
         self._connection.execute(_DISABLE)
         self._connection.execute(_FUNCTIONS)
 

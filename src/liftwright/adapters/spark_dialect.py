@@ -11,6 +11,7 @@ import re
 from typing import TYPE_CHECKING
 
 from liftwright.errors import ConfigurationError
+from liftwright.tables import times
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -29,20 +30,12 @@ _FLOOR = "case when abs(t) < 4503599627370496e0 then cast(floor(t) as double) el
 _NUMBER = r"^[ \t\n\x0B\f\r]*[+-]?(inf|infinity|([0-9]+[.]?[0-9]*|[.][0-9]+)(e[+-]?[0-9]+)?)"
 _NUMBER += r"[ \t\n\x0B\f\r]*$"
 _NAN = r"^[ \t\n\x0B\f\r]*[+-]?nan[ \t\n\x0B\f\r]*$"
-_TIME = r"^\s*([0-9]{4,6}-[0-9]{1,2}-[0-9]{1,2}([ T][0-9]{1,2}:[0-9]{1,2}(:[0-9]{1,2}([.][0-9]*)?)?"
-_TIME += r"( ?(Z|UTC|[+-][0-9]{2}(:?[0-9]{2})?))?)?)\s*$"
-_ZONE = r"( ?(Z|UTC|[+-][0-9]{2}(:?[0-9]{2})?))$"
 
 
 def _quoted(text: str) -> str:
     return "'" + text.replace("\\", "\\\\").replace("'", "\\'") + "'"
 
 
-# A date alone keeps its hyphens: only what follows a time of day is a zone.
-_BARE = (
-    f"case when instr(t, ':') > 0 then regexp_replace(trim(t), {_quoted(_ZONE)}, '') "
-    f"else trim(t) end"
-)
 _DIGEST = """
 create temporary function digest(t string) returns string
 return md5(t)
@@ -56,11 +49,23 @@ create temporary function number_of(t string) returns double
 return case when lower(t) rlike {_quoted(_NUMBER)} then try_cast(t as double)
     when lower(t) rlike {_quoted(_NAN)} then cast('nan' as double) end
 """
+_SHIFT_OF = """
+create temporary function shift_of(t string) returns interval day to second
+return make_dt_interval(0, 0, case when left(t, 1) = '-' then -1 else 1 end * (
+    60 * try_cast(substr(t, 2, 2) as int)
+    + coalesce(try_cast(nullif(right(substr(t, 4), 2), '') as int), 0)
+))
+"""
 _TIME_OF = f"""
 create temporary function time_of(t string) returns timestamp_ntz
-return case when t rlike {_quoted(_TIME)} then try_cast({_BARE} as timestamp_ntz) end
+return case when t rlike {_quoted(times.PLAIN)} or t rlike {_quoted(times.SHIFTED)}
+    then try_cast(regexp_replace(t, {_quoted(times.ZONE)}, '$1') as timestamp_ntz)
+    - case when t rlike {_quoted(times.SHIFTED)}
+        then shift_of(regexp_extract(t, {_quoted(times.SHIFT)}, 1))
+        else make_dt_interval() end
+    end
 """
-FUNCTIONS = (_DIGEST, _U32, _NUMBER_OF, _TIME_OF)
+FUNCTIONS = (_DIGEST, _U32, _NUMBER_OF, _SHIFT_OF, _TIME_OF)
 """What the data plane asks of every engine beside SQL; `time_as` is written out per format."""
 
 _MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
