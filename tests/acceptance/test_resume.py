@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 from collections import Counter
+from multiprocessing.connection import wait
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -96,9 +97,11 @@ def test_run_killed_between_call_and_reply_repeats_only_calls_under_way(
     process = killed.start(workspace, REQUEST)
 
     def kill(_: Request, number: int) -> Answer | None:
-        if number in deadly and process.pid is not None:
-            os.kill(process.pid, signal.SIGKILL)
-            process.join()
+        dying = process
+        if number in deadly and dying.pid is not None:
+            os.kill(dying.pid, signal.SIGKILL)
+            # Not joined here: of two threads that join a process, one may miss how it ended.
+            wait([dying.sentinel], 60)
         return None
 
     # The first process may be asking before this is in place; it then dies at a later number.
