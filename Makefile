@@ -30,7 +30,7 @@ run: $(RUNNABLE)
 	$(BIN)/liftwright run
 
 test: setup
-	$(BIN)/python -m pytest -n 2 --dist loadgroup --cov=src --cov-report=term --cov-report=html
+	$(BIN)/python -m pytest -n 2 --dist loadgroup --max-worker-restart=0 --cov=src --cov-report=term --cov-report=html
 
 check: setup
 	$(BIN)/ruff check .

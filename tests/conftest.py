@@ -21,6 +21,24 @@ def pytest_sessionfinish() -> None:
         gc.collect()
 
 
+@pytest.hookimpl(trylast=True)
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """Name the tests that failed, a line each, after all else: a log may be kept by its end."""
+    reporter = config.pluginmanager.get_plugin("terminalreporter")
+    if reporter is None:
+        return
+    for kind in ("failed", "error"):
+        for report in reporter.stats.get(kind, ()):
+            reporter.write_line(f"{kind.upper()} {report.nodeid}: {_why(report)}")
+
+
+def _why(report: pytest.TestReport | pytest.CollectReport) -> str:
+    """The first line of what went wrong."""
+    crash = getattr(report.longrepr, "reprcrash", None)
+    said = crash.message if crash else str(report.longrepr)
+    return said.strip().partition("\n")[0][:200]
+
+
 @pytest.fixture(scope="session")
 def shared_data() -> Path:
     folder = ROOT.parent / "shared" / "data"
