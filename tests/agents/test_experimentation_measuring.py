@@ -190,6 +190,61 @@ def test_measure_a_mismatch_within_one_segment_stops_every_winner(tables: Tables
     assert {one["decision"] for one in metrics["decisions"]} == {"stop"}
 
 
+def test_measure_an_arm_sent_later_than_the_others_stops_every_winner(tables: Tables) -> None:
+    assignment = run(tables, {"A": 4000, "B": 4000}, experiment_config())
+    late = "case when arm = 'urgent' then place % 5 + 5 else place % 10 end"
+    engage(
+        tables,
+        clicked="place % 20 = 0 or arm = 'friendly' and place % 5 = 0",
+        delivered_at=f"timestamptz '2026-01-02 00:00:00Z' + ({late}) * interval 1 day",
+    )
+
+    metrics: dict[str, Any] = measure(tables, assignment, experiment_config(), simulated=False)
+
+    assert metrics["srm"]["ok"]
+    assert all(check["ok"] for check in metrics["srm_by_segment"].values())
+    over_time = metrics["srm_over_time"]
+    assert over_time["2026-01-02"]["observed"] == {
+        **dict.fromkeys(("control", "informational", "friendly"), 200),
+        "urgent": 0,
+    }
+    assert over_time["2026-01-02"]["expected"]["urgent"] == 150
+    assert "period 2026-01-02" in metrics["srm_failed"]
+    assert metrics["best"][0]["arm"] is None
+    assert {one["decision"] for one in metrics["decisions"]} == {"stop"}
+
+
+def test_measure_in_equal_parts_on_every_day_finds_no_mismatch_over_time(tables: Tables) -> None:
+    assignment = run(tables, {"A": 4000}, experiment_config())
+    engage(
+        tables, delivered_at="timestamptz '2026-01-02 00:00:00Z' + (place % 30) * interval 1 day"
+    )
+
+    metrics: dict[str, Any] = measure(tables, assignment, experiment_config(), simulated=False)
+
+    assert next(iter(metrics["srm_over_time"])) == "2026-01-02 to 2026-01-04"
+    assert metrics["srm_failed"] == []
+
+
+def test_measure_without_times_has_no_check_over_time(tables: Tables) -> None:
+    assignment = run(tables, {"A": 400}, experiment_config())
+    engage(tables)
+    assert measure(tables, assignment, experiment_config(), simulated=False)["srm_over_time"] == {}
+
+
+def test_measure_a_segment_where_less_arrives_is_no_mismatch(tables: Tables) -> None:
+    blocked = tuple(f"{tone}@B" for tone in TONES)
+    assignment = run(tables, {"A": 4000, "B": 4000}, experiment_config(), blocked)
+    assert set(assignment.design.cells["B"]) == {"control"}
+    engage(tables, delivered="segment = 'A' or place % 2 = 0")
+
+    metrics: dict[str, Any] = measure(tables, assignment, experiment_config(), simulated=False)
+
+    assert metrics["srm"]["observed"]["control"] == 3000
+    assert metrics["srm"]["expected"]["control"] == pytest.approx(3000)
+    assert metrics["srm_failed"] == []
+
+
 def test_measure_compares_an_arm_only_where_it_exists(tables: Tables) -> None:
     experiment = experiment_config()
     blocked = ("urgent@A", *(f"{tone}@C" for tone in TONES))

@@ -1,8 +1,9 @@
--- Events per day (UTC) and arm, where times are known; an event counts on its own day. The rows are
+-- Events per day (UTC), segment and arm, where times are known; an event counts on its own day. The rows are
 -- counted by their days once, and the few counts taken apart: to ask four times, each for its own
 -- event, would compute a simulated engagement four times.
 with dated as (
     select
+        segment,
         arm,
         case when delivered then cast(delivered_at at time zone 'UTC' as date) end as delivered_on,
         case when opened then cast(opened_at at time zone 'UTC' as date) end as opened_on,
@@ -11,20 +12,26 @@ with dated as (
     from ${engagement}
 ),
 together as (
-    select arm, delivered_on, opened_on, clicked_on, converted_on, count(*) as events
+    select segment, arm, delivered_on, opened_on, clicked_on, converted_on, count(*) as events
     from dated
-    group by arm, delivered_on, opened_on, clicked_on, converted_on
+    group by segment, arm, delivered_on, opened_on, clicked_on, converted_on
 ),
 happened as (
-    select arm, 'delivered' as event, delivered_on as happened_on, events from together
+    select segment, arm, 'delivered' as event, delivered_on as happened_on, events
+    from together
     union all
-    select arm, 'opened' as event, opened_on as happened_on, events from together
+    select segment, arm, 'opened' as event, opened_on as happened_on, events
+    from together
     union all
-    select arm, 'clicked' as event, clicked_on as happened_on, events from together
+    select segment, arm, 'clicked' as event, clicked_on as happened_on, events
+    from together
     union all
-    select arm, 'converted' as event, converted_on as happened_on, events from together
+    select segment, arm, 'converted' as event, converted_on as happened_on, events
+    from together
 )
-select cast(happened_on as varchar) as day, arm, event, cast(sum(events) as bigint) as events
+select
+    cast(happened_on as varchar) as day, segment, arm, event,
+    cast(sum(events) as bigint) as events
 from happened
 where happened_on is not null
-group by happened_on, arm, event
+group by happened_on, segment, arm, event

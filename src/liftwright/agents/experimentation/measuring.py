@@ -17,6 +17,12 @@ from liftwright.agents.experimentation.counting import (
 )
 from liftwright.agents.experimentation.design import AGENT
 from liftwright.agents.experimentation.history import HISTORY, adjust_by_history
+from liftwright.agents.experimentation.over_time import (
+    count_days,
+    daily_rows,
+    meant_of,
+    ratio_over_time,
+)
 from liftwright.agents.experimentation.power import detectable, power_warning
 from liftwright.comparison import (
     OVERALL,
@@ -35,7 +41,6 @@ from liftwright.comparison import (
 from liftwright.domain import CONTROL, METRICS, to_json
 from liftwright.errors import NoExperiment
 from liftwright.stats import Srm, TestType, check_srm
-from liftwright.tables import identifier
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -57,7 +62,6 @@ _TESTS: dict[str, TestType] = {
 }
 _OPENS_ALONE = "opens alone decide nothing: machines open mail; look at clicks or conversions"
 _NOT_MEASURED = "the primary metric was not measured"
-_STEPS = ("delivered", "opened", "clicked", "converted")
 
 
 def measure(  # noqa: PLR0913 - where, what was meant, how to judge, and two facts of the data
@@ -91,11 +95,12 @@ def measure(  # noqa: PLR0913 - where, what was meant, how to judge, and two fac
     design = assignment.design
     analysis = experiment.analysis
     cells, specs = cells_of_counts(counts, metrics)
-    expected = _expected(counts, design)
-    compared = _compare(counts, cells, specs, expected, analysis)
+    expected = _expected(design)
+    compared = _compare(counts, cells, specs, design, analysis)
     document = comparison.to_json(compared)
-    by_segment = _srm_by_segment(counts, design)
-    failed = failed_checks(compared.srm, {"segment": by_segment})
+    days = count_days(tables, engagement)
+    by_segment, over_time = _srm_by_segment(counts, design), ratio_over_time(days, design)
+    failed = failed_checks(compared.srm, {"segment": by_segment, "period": over_time})
     further = Contrasts(
         cells,
         specs,
@@ -114,6 +119,7 @@ def measure(  # noqa: PLR0913 - where, what was meant, how to judge, and two fac
         "simulated": simulated,
         "primary_metric": analysis.primary_metric,
         "srm_by_segment": to_json(by_segment),
+        "srm_over_time": to_json(over_time),
         "srm_failed": list(failed),
         "best": _best_arms(compared, interactions, design, analysis, failed),
         "ratios": _beside(click_to_open_cells(counts), [CLICK_TO_OPEN], compared)
@@ -128,7 +134,7 @@ def measure(  # noqa: PLR0913 - where, what was meant, how to judge, and two fac
         ),
         "balance": _balance(assignment, counts),
         "power": power,
-        "daily": _daily(tables, engagement, [arm.name for arm in design.arms]),
+        "daily": daily_rows(days, [arm.name for arm in design.arms]),
         "warnings": _warnings(compared, power, absent, design),
     }
     for warning in cast("list[str]", result["warnings"]):
@@ -137,10 +143,9 @@ def measure(  # noqa: PLR0913 - where, what was meant, how to judge, and two fac
     return result
 
 
-def _expected(counts: Iterable[CellCounts], design: Design) -> dict[str, float]:
+def _expected(design: Design) -> dict[str, float]:
     """The customers that each arm was meant to have."""
-    arms = [*(arm.name for arm in design.arms), *(count.arm for count in counts)]
-    expected: dict[str, float] = dict.fromkeys(arms, 0.0)
+    expected = dict.fromkeys((arm.name for arm in design.arms), 0.0)
     for segment, shares in design.shares.items():
         for arm, share in shares.items():
             expected[arm] += share * design.sizes[segment]
@@ -151,12 +156,13 @@ def _compare(
     counts: Iterable[CellCounts],
     cells: Sequence[Cell],
     metrics: Sequence[MetricSpec],
-    expected: Mapping[str, float],
+    design: Design,
     analysis: Analysis,
 ) -> Comparison:
-    units = dict.fromkeys(expected, 0)
-    for count in counts:
-        units[count.arm] += count.delivered
+    delivered = {(count.segment, count.arm): count.delivered for count in counts}
+    units = dict.fromkeys((arm.name for arm in design.arms), 0)
+    for (_, arm), messages in delivered.items():
+        units[arm] += messages
     return comparison.compare(
         cells,
         metrics,
@@ -164,7 +170,7 @@ def _compare(
         units=units,
         alpha=analysis.alpha,
         correction=analysis.correction,
-        expected=expected,
+        expected=meant_of(delivered, design),
         test_type=_TESTS[analysis.test_type],
     )
 
@@ -316,18 +322,6 @@ def _power(compared: Comparison, analysis: Analysis) -> list[Json]:
     return found
 
 
-def _daily(tables: Tables, engagement: str, arms: Sequence[str]) -> list[Json]:
-    days: dict[tuple[str, str], dict[str, int]] = defaultdict(lambda: dict.fromkeys(_STEPS, 0))
-    statement = tables.sql("measure_daily", engagement=identifier(engagement))
-    for day, arm, event, events in tables.rows(statement):
-        days[str(day), str(arm)][str(event)] = _whole(events)
-    order = {arm: index for index, arm in enumerate(arms)}
-    return [
-        {"day": day, "arm": arm, **days[day, arm]}
-        for day, arm in sorted(days, key=lambda key: (key[0], order[key[1]]))
-    ]
-
-
 def _warnings(
     compared: Comparison, power: Iterable[Json], absent: Collection[str], design: Design
 ) -> list[Json]:
@@ -359,11 +353,3 @@ def _weakest(power: Iterable[Mapping[str, Json]]) -> list[Json]:
         if row["warning"] is not None and shown > found.get(metric, (-math.inf, None))[0]:
             found[metric] = (shown, row["warning"])
     return [warning for _, warning in found.values()]
-
-
-def _whole(value: object) -> int:
-    return int(str(value))
-
-
-def _real(value: object) -> float:
-    return float(str(value))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
 
+from liftwright.agents.experimentation.over_time import periods_of
 from liftwright.agents.experimentation.results_sums import (
     Sums,
     adjust,
@@ -22,9 +23,6 @@ if TYPE_CHECKING:
 
     from liftwright.agents.experimentation.results_options import Columns, Kind, Metric
     from liftwright.tables import Tables
-
-# A sample-ratio check over time needs few parts, each with many units.
-_MOST_PERIODS = 10
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -121,23 +119,7 @@ def _periods(tables: Tables) -> dict[str, dict[str, int]]:
     days: dict[str, dict[str, int]] = {}
     for day, arm, units in rows:
         days.setdefault(str(day), {})[str(arm)] = int(cast("int", units))
-    total = sum(sum(arms.values()) for arms in days.values())
-    parts: dict[int, list[str]] = {}
-    before = 0
-    for day, arms in days.items():
-        here = sum(arms.values())
-        middle = before + here / 2
-        parts.setdefault(int(_MOST_PERIODS * middle / total), []).append(day)
-        before += here
-    found: dict[str, dict[str, int]] = {}
-    for part in parts.values():
-        name = part[0] if len(part) == 1 else f"{part[0]} to {part[-1]}"
-        arms = {}
-        for day in part:
-            for arm, units in days[day].items():
-                arms[arm] = arms.get(arm, 0) + units
-        found[name] = arms
-    return found
+    return periods_of(days)
 
 
 # ── Looking at the file ───────────────────────────────────────────────────────────────────────
