@@ -58,7 +58,8 @@ def test_show_analysis_has_every_part(results: Path, capsys: pytest.CaptureFixtu
         "any time, bought",
         "exposed, bought",
         "CUPED takes away of the variance: spent",
-        "exposed: as it is 375",
+        "winsorised: values are cut spent above 16",
+        "exposed: as it is: 375",
         "Does the effect differ between segments?",
         "Posterior",
         "Thompson shares of a next wave, by bought",
@@ -115,3 +116,38 @@ def test_show_analysis_as_json_is_the_document(
     request = AnalyzeRequest(file=results, arm="arm", control="as it is", metrics=("bought",))
     show_analysis(analyze_file(request), json=True)
     assert capsys.readouterr().out.startswith('{\n  "n": 4500')
+
+
+def test_show_analysis_where_nobody_of_the_control_was_exposed_compares_no_exposed(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "one_sided.csv"
+    rows = [f"{('as it is', 'new')[n % 2]},{n % 3 == 0},{n % 8 == 1}" for n in range(2_000)]
+    file.write_text("arm,bought,seen\n" + "\n".join(rows) + "\n")
+    out = shown(file, capsys, metrics=("bought",), exposed="seen")
+    assert "exposed: as it is: 0; new: 250; nobody of as it is was" in out
+    assert "exposed, bought" not in out
+    assert "NOT as designed" not in out
+
+
+def test_show_analysis_of_many_experiments_shows_the_clearest_and_the_sum(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "many.csv"
+    rows = [
+        f"test {t},{arm},1000,{100 + (arm == 'new') * 2 * t}"
+        for t in range(50)
+        for arm in ("as it is", "new")
+    ]
+    rows += ["bad [b],as it is,1000,100", "bad [b],new,3000,300", "alone,new,10,1"]
+    file.write_text("test,arm,n,y\n" + "\n".join(rows) + "\n")
+    out = shown(file, capsys, metrics=("rate=y/n:binary",), by="test", correction="bh")
+    told = " ".join(out.split())
+    assert "The 20 clearest of 51 comparisons" in out
+    assert "52 experiments, 104,010 units; each against its as it is" in told
+    assert "of which chance alone gives about 3" in told
+    assert "SAMPLE-RATIO MISMATCH in 1: bad [b]" in told
+    assert "not compared, no control in 1: alone" in told
+    assert out.index("test 49") < out.index("test 48")
+    assert "test 10 " not in out
+    assert max(map(len, out.splitlines())) <= 120

@@ -270,7 +270,7 @@ def analyze(  # noqa: PLR0913 - one parameter per option
     control: Annotated[str, typer.Option(metavar="NAME", help="The control arm's name.")],
     metric: Annotated[
         list[str],
-        typer.Option(metavar="NAME[:KIND]", help="NAME, NAME:binary, NAME:mean, NAME=A/B:ratio."),
+        typer.Option(metavar="NAME[:KIND]", help="What is compared; the first decides."),
     ],
     unit: Annotated[str | None, typer.Option(metavar="COL", help="The column of units.")] = None,
     segment: Annotated[str | None, typer.Option(metavar="COL")] = None,
@@ -284,6 +284,9 @@ def analyze(  # noqa: PLR0913 - one parameter per option
     ] = None,
     time: Annotated[
         str | None, typer.Option(metavar="COL", help="When the unit was assigned.")
+    ] = None,
+    by: Annotated[
+        str | None, typer.Option(metavar="COL", help="Each value is an experiment of its own.")
     ] = None,
     exposed: Annotated[
         str | None, typer.Option(metavar="COL", help="Whether the unit met the treatment.")
@@ -317,7 +320,11 @@ def analyze(  # noqa: PLR0913 - one parameter per option
     ] = False,
     json: AsJson = False,
 ) -> None:
-    """Lift, intervals, tests and verdicts of any experiment's results; CSV or Parquet."""
+    """Lift, intervals, tests and verdicts of any experiment's results; CSV or Parquet.
+
+    A metric is a column: NAME, NAME:binary or NAME:mean; a ratio of two sums: NAME=A/B:ratio; or,
+    where a row tells of many units, NAME=EVENTS/UNITS:binary, or NAME=MEAN,SD:mean with --count.
+    """
     from liftwright.terminal import show_analysis
     from liftwright.workspace import AnalyzeRequest, analyze_file
 
@@ -343,6 +350,7 @@ def analyze(  # noqa: PLR0913 - one parameter per option
         bayes=bayes,
         explain=tuple(explain or ()),
         forest=forest,
+        by=by,
     )
     show_analysis(analyze_file(request), json=json)
 

@@ -39,6 +39,7 @@ def analyze(  # noqa: PLR0913 - one parameter per option of the command
     bayes: bool = False,
     explain: Sequence[str] = (),
     forest: bool = False,
+    by: str | None = None,
 ) -> dict[str, Json]:
     """Compare every arm of an experiment with its control.
 
@@ -47,7 +48,9 @@ def analyze(  # noqa: PLR0913 - one parameter per option of the command
             CSV or Parquet file; one row a unit, unless `unit` or `count` says otherwise.
         arm: the column of arms.
         control: the control's name in it.
-        metrics: `NAME`, `NAME:binary`, `NAME:mean` or `NAME=A/B:ratio`; the first decides.
+        metrics: `NAME`, `NAME:binary`, `NAME:mean` or `NAME=A/B:ratio`; of rows that tell of many
+            units, `NAME=EVENTS/UNITS:binary`, or `NAME=MEAN,SD:mean` with `count`. The first
+            decides.
         unit: the column of units, where a unit has several rows.
         segment: the column of segments.
         count: the column that says for how many units a row stands.
@@ -65,6 +68,7 @@ def analyze(  # noqa: PLR0913 - one parameter per option of the command
         bayes: whether to add posteriors and the shares of a next wave.
         explain: columns that may go with a larger effect on the first metric.
         forest: whether an exploratory forest looks at them too; needs the extra `explain`.
+        by: a column whose values are experiments of their own, such as thousands of small ones.
 
     Returns:
         The object that `liftwright analyze --json` prints.
@@ -96,6 +100,7 @@ def analyze(  # noqa: PLR0913 - one parameter per option of the command
                 bayes=bayes,
                 explain=tuple(explain),
                 forest=forest,
+                by=by,
             )
         )
 

@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 DELIMITERS = (",", ";", "\t", "|")
+UNNAMED = "column 1"
+"""What a first column without a name is called."""
+
 _PIECE_BYTES = 4 << 20
 _HEAD_BYTES = 256 << 10
 _SNIFFED_RECORDS = 50
@@ -100,7 +103,7 @@ def _csv_form(path: Path, _version: tuple[int, int, int]) -> CsvForm:
         columns=columns,
         delimiter=delimiter,
         encoding=encoding,
-        warnings=_warnings(path, encoding, delimiter),
+        warnings=_warnings(path, encoding, delimiter, columns),
     )
     if _has_stray_delimiter(path, form):
         raise DataError(_misshapen(path, form) or f"{path}: a row has more fields than the header")
@@ -173,7 +176,9 @@ def _header(path: Path, text: str, delimiter: str) -> tuple[str, ...]:
     records = _records(text, delimiter)
     if not records or not any(name.strip() for name in records[0]):
         raise DataError(f"{path}: line 1 is blank; the names of the columns are expected there")
-    names = records[0]
+    # A table's index, written before its columns, has no name.
+    first, *others = records[0]
+    names = [first if first.strip() else UNNAMED, *others]
     for position, name in enumerate(names, 1):
         if not name.strip():
             raise DataError(f"{path}: line 1: column {position} has no name")
@@ -190,8 +195,10 @@ def _header(path: Path, text: str, delimiter: str) -> tuple[str, ...]:
     return tuple(names)
 
 
-def _warnings(path: Path, encoding: str, delimiter: str) -> tuple[str, ...]:
+def _warnings(path: Path, encoding: str, delimiter: str, columns: Sequence[str]) -> tuple[str, ...]:
     found = []
+    if columns[0] == UNNAMED:
+        found.append(f"{path.name}: the first column has no name; it is read as {UNNAMED!r}")
     if encoding != "utf-8":
         found.append(f"{path.name}: not valid UTF-8; read as Latin-1")
     if delimiter != ",":

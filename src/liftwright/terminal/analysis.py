@@ -11,6 +11,7 @@ from liftwright.terminal.experiment import (
     difference,
     ends,
     entries,
+    few,
     p_value,
     plain_table,
     print_decisions,
@@ -18,6 +19,7 @@ from liftwright.terminal.experiment import (
     print_rows,
     print_winners,
 )
+from liftwright.terminal.many import print_many
 from liftwright.terminal.output import console, print_json
 
 if TYPE_CHECKING:
@@ -45,6 +47,9 @@ def show_analysis(document: Mapping[str, Json], *, json: bool) -> None:
         print_json(document)
         return
     out = console()
+    if "experiments" in document:
+        print_many(out, document)
+        return
     level = 1 - numbers.as_number(document["alpha"])
     _print_arms(out, document)
     rows = entries(document["comparisons"])
@@ -88,9 +93,23 @@ def _print_sensitivity(out: Console, document: Mapping[str, Json]) -> None:
         rows = document.get(key)
         if isinstance(rows, dict):
             rows = rows["comparisons"]
-        found += [(name, row) for row in entries(rows) if row["segment"] == "all"]
-    if not found or len(found) > _MOST_ROWS:
-        return
+        found += [
+            (name, row)
+            for row in entries(rows)
+            # Without an interval there is nothing that the main rows do not say.
+            if row["segment"] == "all" and row["difference_ci"] is not None
+        ]
+    if found and len(found) <= _MOST_ROWS:
+        _print_others(out, found)
+    reduction = document.get("variance_reduction")
+    if isinstance(reduction, dict):
+        told = ", ".join(f"{name} {numbers.as_number(r):.0%}" for name, r in reduction.items())
+        out.print(f"CUPED takes away of the variance: {escape(told)}")
+    _print_caps(out, document)
+    _print_exposed(out, document)
+
+
+def _print_others(out: Console, found: Sequence[tuple[str, Entry]]) -> None:
     table = plain_table("Other estimates")
     table.add_column("arm\nestimate, metric", overflow="fold")
     for name in ("difference\ninterval", "lift\ninterval", "p adj."):
@@ -104,18 +123,33 @@ def _print_sensitivity(out: Console, document: Mapping[str, Json]) -> None:
             p_value(row["p_adjusted"]),
         )
     out.print(table)
-    reduction = document.get("variance_reduction")
-    if isinstance(reduction, dict):
-        told = ", ".join(f"{name} {numbers.as_number(r):.0%}" for name, r in reduction.items())
-        out.print(f"CUPED takes away of the variance: {escape(told)}")
+
+
+def _print_caps(out: Console, document: Mapping[str, Json]) -> None:
+    caps = document.get("winsorised_at")
+    if not isinstance(caps, dict) or not caps:
+        return
+    told = []
+    for name, (low, high) in caps.items():
+        limits = [f"below {numbers.figure(low, 4)}"] if low is not None else []
+        limits += [f"above {numbers.figure(high, 4)}"] if high is not None else []
+        told.append(f"{name} {' and '.join(limits) or 'nowhere'}")
+    out.print(f"winsorised: values are cut {escape('; '.join(told))}")
+
+
+def _print_exposed(out: Console, document: Mapping[str, Json]) -> None:
     exposed = document.get("exposed")
-    if isinstance(exposed, dict):
-        units = ", ".join(f"{arm['arm']} {arm['n']:,}" for arm in entries(exposed["arms"]))
-        srm = cast("Entry", exposed["srm"])
-        state = "as designed" if srm["ok"] else "[bold red]NOT as designed[/]"
-        out.print(
-            f"exposed: {escape(units)}; their ratio is {state} (p = {p_value(srm['p_value'])})"
-        )
+    if not isinstance(exposed, dict):
+        return
+    arms = {str(arm["arm"]): int(arm["n"]) for arm in entries(exposed["arms"])}
+    told = f"exposed: {escape('; '.join(f'{arm}: {n:,}' for arm, n in arms.items()))}"
+    nobody = [arm for arm, n in arms.items() if not n]
+    if nobody:
+        out.print(f"{told}; nobody of {escape(few(nobody))} was: the exposed cannot be compared")
+        return
+    srm = cast("Entry", exposed["srm"])
+    state = "as designed" if srm["ok"] else "[bold red]NOT as designed[/]"
+    out.print(f"{told}; their ratio is {state} (p = {p_value(srm['p_value'])})")
 
 
 def _print_interactions(out: Console, document: Mapping[str, Json]) -> None:

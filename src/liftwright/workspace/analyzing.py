@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, cast, get_args
 
 from liftwright.agents.experimentation.explaining import explain, keep_explained
-from liftwright.agents.experimentation.results_file import Results, number_in, read_results
+from liftwright.agents.experimentation.results_checks import number_in
+from liftwright.agents.experimentation.results_file import Results, read_results
 from liftwright.agents.experimentation.results_options import (
     Columns,
     Metric,
@@ -40,6 +41,7 @@ from liftwright.stats import Correction, Srm, check_srm
 from liftwright.stats.bayes import thompson_shares
 from liftwright.tables import Tables, nearest
 from liftwright.wiring import make_engine
+from liftwright.workspace.analyzing_many import check_many, compare_many
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -56,6 +58,8 @@ _EXPOSED_CAVEAT = (
     "exposed units were not drawn at random: the rows hold only if exposure does not depend on the "
     "arm; the comparison of all assigned units stands in `comparisons`"
 )
+# More of either are for a program; each arm is compared on each metric in each segment.
+_MOST_ARMS, _MOST_NAMED = 200, 10
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,6 +77,7 @@ class AnalyzeRequest:
         bayes: whether posteriors and the shares of a next wave are wanted.
         explain: columns that may go with a larger effect on the first metric.
         forest: whether an exploratory forest looks at them too.
+        by: a column whose values are experiments of their own.
     """
 
     file: Path
@@ -96,6 +101,7 @@ class AnalyzeRequest:
     bayes: bool = False
     explain: tuple[str, ...] = ()
     forest: bool = False
+    by: str | None = None
 
 
 def analyze_file(request: AnalyzeRequest) -> dict[str, Json]:
@@ -114,7 +120,8 @@ def analyze_file(request: AnalyzeRequest) -> dict[str, Json]:
             columns = Columns(
                 arm=request.arm,
                 unit=request.unit,
-                segment=request.segment,
+                segment=request.by or request.segment,
+                within=request.by is not None,
                 count=request.count,
                 exposed=request.exposed,
                 time=request.time,
@@ -123,6 +130,8 @@ def analyze_file(request: AnalyzeRequest) -> dict[str, Json]:
             _check_explained(request, metrics[0], names)
             found = read_results(tables, "results", names, columns, metrics)
             shares = _check_arms(request, shares, found.units)
+            if request.by is not None:
+                return compare_many(request, found, shares)
             explained = _explain(tables, request, metrics[0])
     return {**_document(request, found, shares), **explained}
 
@@ -297,6 +306,8 @@ def _check_options(request: AnalyzeRequest) -> list[Metric]:
         raise InputError(f"--planned: found {request.planned}, allowed: 1 or more units")
     if request.minimum < 0:
         raise InputError(f"--minimum: found {request.minimum}, allowed: 0 or more units")
+    if request.by is not None:
+        check_many(request)
     if not request.metrics:
         raise InputError("--metric: none given; at least one is needed")
     if request.covariate_time is not None and not request.covariates:
@@ -339,12 +350,22 @@ def _check_arms(
     where one of them has none, it is a name that was mistyped.
     """
     if request.control not in units:
-        hint = nearest(request.control, tuple(units)) or f"; the arms are: {', '.join(units)}"
+        hint = nearest(request.control, tuple(units)) or f"; the arms are: {_named(tuple(units))}"
         raise InputError(f"--control {request.control!r}: no such arm in the file{hint}")
+    if len(units) > _MOST_ARMS:
+        raise InputError(
+            f"--arm {request.arm!r}: found {len(units):,} arms, allowed: {_MOST_ARMS} at most; is "
+            "it the column of arms?"
+        )
+    if len({*units, *(shares or ())}) == 1:
+        raise InputError(
+            f"--arm {request.arm!r}: the file has one arm alone, {request.control!r}; there is "
+            "nothing to compare it with"
+        )
     missing = [arm for arm in units if shares is not None and arm not in shares]
     for arm in shares or {}:
         if arm not in units and missing:
-            hint = nearest(arm, missing) or f"; without a share is: {', '.join(missing)}"
+            hint = nearest(arm, missing) or f"; without a share is: {_named(missing)}"
             raise InputError(f"--share {arm!r}: no such arm in the file{hint}")
     if missing:
         raise InputError(f"--share: the share of {missing[0]!r} is missing")
@@ -353,3 +374,8 @@ def _check_arms(
         request.control: given[request.control],
         **{arm: given[arm] for arm in (*units, *given)},
     }
+
+
+def _named(names: Sequence[str]) -> str:
+    more = len(names) - _MOST_NAMED
+    return ", ".join(names[:_MOST_NAMED]) + (f" and {more:,} more" if more > 0 else "")

@@ -2,10 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, cast
 
 from liftwright.agents.experimentation.over_time import periods_of
+from liftwright.agents.experimentation.results_checks import (
+    check_columns,
+    check_rows,
+    check_values,
+    kind_of,
+    missing,
+    number_in,
+    time_in,
+)
 from liftwright.agents.experimentation.results_sums import (
     Sums,
     adjust,
@@ -15,13 +24,13 @@ from liftwright.agents.experimentation.results_sums import (
     sum_units,
 )
 from liftwright.comparison import Cell, MetricSpec
-from liftwright.errors import DataError, InputError
-from liftwright.tables import identifier, nearest
+from liftwright.errors import InputError
+from liftwright.tables import identifier
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from liftwright.agents.experimentation.results_options import Columns, Kind, Metric
+    from liftwright.agents.experimentation.results_options import Columns, Metric
     from liftwright.tables import Tables
 
 
@@ -69,17 +78,20 @@ def read_results(
         InputError: where a column is not there, naming the nearest.
         DataError: where a value is not of its metric's kind, naming column and row.
     """
-    _check_columns(names, columns, metrics)
-    kinds = {metric.name: metric.kind or _kind(tables, table, metric) for metric in metrics}
-    _check_all_values(tables, table, columns, metrics, kinds)
+    columns = _with_count(columns, metrics)
+    check_columns(names, columns, metrics)
+    kinds = {metric.name: metric.kind or kind_of(tables, table, metric) for metric in metrics}
+    check_values(tables, table, columns, metrics, kinds)
     excluded = _keep_units(tables, table, columns, metrics, kinds)
     found = sum_units(tables, "units", metrics, kinds)
+    check_rows(tables, columns, metrics, kinds)
     sizes: dict[str, dict[str, int]] = {}
     for row in found:
         if row.segment is not None:
             sizes.setdefault(row.segment, {})[row.arm] = row.units
     adjusted, reduction = adjust(found, metrics)
-    means = [metric for metric in metrics if kinds[metric.name] == "mean"]
+    # A mean alone does not say which of its values are extreme.
+    means = [m for m in metrics if kinds[m.name] == "mean" and not m.summed_up]
     caps = keep_capped(tables, metrics, means) if means else {}
     capped = sum_units(tables, "capped", means, kinds, metrics) if means else []
     exposed = None
@@ -122,133 +134,26 @@ def _periods(tables: Tables) -> dict[str, dict[str, int]]:
     return periods_of(days)
 
 
-# ── Looking at the file ───────────────────────────────────────────────────────────────────────
-
-
-def _check_columns(names: Sequence[str], columns: Columns, metrics: Sequence[Metric]) -> None:
-    wanted = [
-        ("--arm", columns.arm),
-        ("--unit", columns.unit),
-        ("--segment", columns.segment),
-        ("--count", columns.count),
-        ("--exposed", columns.exposed),
-        ("--time", columns.time),
-        ("--covariate-time", columns.covariate_time),
-        *(("--metric", metric.column) for metric in metrics),
-        *(("--metric", metric.denominator) for metric in metrics),
-        *(("--covariate", metric.covariate) for metric in metrics),
-    ]
-    for option, name in wanted:
-        if name is not None and name not in names:
-            hint = nearest(name, names)
-            raise InputError(f"{option} {name!r}: the file has no such column{hint}")
-    labels = [metric.name for metric in metrics]
-    for label in labels:
-        if labels.count(label) > 1:
-            raise InputError(f"--metric {label!r}: given twice")
-
-
-def number_in(column: str) -> str:
-    """A text column as a number: true and false are 1 and 0, what is no number is null."""
-    text = f"lower(trim({identifier(column)}))"
-    return f"case {text} when 'true' then 1e0 when 'false' then 0e0 else number_of({text}) end"
-
-
-def _missing(column: str) -> str:
-    return f"({identifier(column)} is null or trim({identifier(column)}) = '')"
-
-
-def _check_all_values(
-    tables: Tables,
-    table: str,
-    columns: Columns,
-    metrics: Sequence[Metric],
-    kinds: Mapping[str, Kind],
-) -> None:
-    for metric in metrics:
-        for column in filter(None, (metric.column, metric.denominator, metric.covariate)):
-            binary = kinds[metric.name] == "binary" and column == metric.column
-            _check_values(tables, table, column, binary=binary)
-    if columns.exposed is not None:
-        _check_values(tables, table, columns.exposed, binary=True)
-    if columns.count is not None:
-        _check_counts(tables, table, columns.count)
-    for column in filter(None, (columns.time, columns.covariate_time)):
-        _check_times(tables, table, column)
-    if columns.covariate_time is not None:
-        if columns.time is None:
-            raise InputError("--covariate-time: needs --time, when the unit was assigned")
-        _check_before(tables, table, columns.covariate_time, columns.time)
-
-
-def _kind(tables: Tables, table: str, metric: Metric) -> Kind:
-    number = number_in(metric.column)
-    ((others,),) = tables.rows(
-        f"select count(*) from {identifier(table)} "  # noqa: S608 - quoted identifiers
-        f"where not {_missing(metric.column)} and coalesce({number} not in (0e0, 1e0), true)"
-    )
-    return "mean" if others else "binary"
-
-
-def _check_values(tables: Tables, table: str, column: str, *, binary: bool) -> None:
-    number = number_in(column)
-    allowed = f"{number} in (0e0, 1e0)" if binary else f"abs({number}) < 1e300"
-    bad = tables.rows(
-        f"select _row, {identifier(column)} from {identifier(table)} "  # noqa: S608 - the same
-        f"where not {_missing(column)} and not coalesce({allowed}, false) order by _row limit 1"
-    )
-    if bad:
-        row, value = bad[0]
-        kinds = "0, 1, true or false" if binary else "a number"
-        raise DataError(f"row {row}: {column}: found {str(value)[:40]!r}, allowed: {kinds}")
-
-
-def _check_counts(tables: Tables, table: str, column: str) -> None:
-    number = number_in(column)
-    bad = tables.rows(
-        f"select _row, {identifier(column)} from {identifier(table)} "  # noqa: S608 - the same
-        f"where not coalesce({number} >= 0 and {number} < 1e15 and {number} = floor({number}), "
-        "false) order by _row limit 1"
-    )
-    if bad:
-        row, value = bad[0]
-        raise DataError(
-            f"row {row}: {column}: found {str(value)[:40]!r}, allowed: a whole number from 0"
-        )
-
-
-def _time(column: str) -> str:
-    return f"time_of({identifier(column)})"
-
-
-def _check_times(tables: Tables, table: str, column: str) -> None:
-    bad = tables.rows(
-        f"select _row, {identifier(column)} from {identifier(table)} "  # noqa: S608 - the same
-        f"where not {_missing(column)} and {_time(column)} is null order by _row limit 1"
-    )
-    if bad:
-        row, value = bad[0]
-        raise DataError(
-            f"row {row}: {column}: found {str(value)[:40]!r}, allowed: a date or time in ISO 8601"
-        )
-
-
-def _check_before(tables: Tables, table: str, covariate: str, assigned: str) -> None:
-    """What the treatment may have changed adjusts the effect away."""
-    late = tables.rows(
-        f"select _row, {identifier(covariate)}, {identifier(assigned)} "  # noqa: S608 - the same
-        f"from {identifier(table)} where {_time(covariate)} > {_time(assigned)} "
-        "order by _row limit 1"
-    )
-    if late:
-        row, measured, at = late[0]
-        raise InputError(
-            f"--covariate: row {row}: measured at {str(measured)[:40]!r}, after the assignment at "
-            f"{str(at)[:40]!r}; allowed is what was known before it"
-        )
-
-
 # ── From rows to units ────────────────────────────────────────────────────────────────────────
+
+
+def _with_count(columns: Columns, metrics: Sequence[Metric]) -> Columns:
+    """Where rows tell of many units by their events, these say how many a row stands for."""
+    for metric in metrics:
+        if not metric.summed_up:
+            continue
+        if columns.unit is not None:
+            raise InputError(
+                f"--metric {metric.name!r}: a row of many units has no unit of its own; leave out "
+                "--unit, or measure a ratio"
+            )
+        if metric.covariate is not None:
+            raise InputError(f"--covariate {metric.name!r}: a summary of many units takes none")
+        if metric.denominator is not None and columns.count is None:
+            return replace(columns, count=metric.denominator)
+        if columns.count is None:
+            raise InputError(f"--metric {metric.name!r}: needs --count, the units of each row")
+    return columns
 
 
 def _keep_units(
@@ -262,15 +167,17 @@ def _keep_units(
     inputs = inputs_of(metrics)
     segment = identifier(columns.segment) if columns.segment else "cast(null as varchar)"
     unit = identifier(columns.unit) if columns.unit else "cast(_row as varchar)"
+    if columns.within:
+        unit = f"{segment} || chr(31) || {unit}"
     weight = f"cast({number_in(columns.count)} as bigint)" if columns.count else "1"
     values = "".join(f", {number_in(column)} as v{i}" for i, (column, _) in enumerate(inputs))
     exposed = f"coalesce({number_in(columns.exposed)} = 1e0, false)" if columns.exposed else "true"
-    assigned = _time(columns.time) if columns.time else "cast(null as timestamp)"
-    usable = f"not {_missing(columns.arm)}"
+    assigned = time_in(columns.time) if columns.time else "cast(null as timestamp)"
+    usable = f"not {missing(columns.arm)}"
     if columns.unit:
-        usable += f" and not {_missing(columns.unit)}"
+        usable += f" and not {missing(columns.unit)}"
     if columns.segment:
-        usable += f" and not {_missing(columns.segment)}"
+        usable += f" and not {missing(columns.segment)}"
     tables.keep(
         "events",
         f"select {unit} as unit, {identifier(columns.arm)} as arm, {segment} as segment, "  # noqa: S608 - the same

@@ -13,6 +13,20 @@ if TYPE_CHECKING:
 
 Kind = Literal["binary", "mean", "ratio"]
 KINDS: tuple[Kind, ...] = ("binary", "mean", "ratio")
+METRIC_FORMS = (
+    "NAME",
+    "NAME:binary",
+    "NAME:mean",
+    "NAME=NUM/DEN:ratio",
+    "NAME=EVENTS/UNITS:binary",
+    "NAME=MEAN,SD:mean",
+)
+_SECOND: dict[Kind, str] = {"binary": "UNITS", "mean": "SD", "ratio": "DEN"}
+_CALLED: dict[Kind, str] = {
+    "binary": "rate of events among units",
+    "mean": "mean with its standard deviation",
+    "ratio": "ratio",
+}
 _SHARES_SUM = 1e-6
 
 
@@ -21,8 +35,9 @@ class Metric:
     """A metric as it was asked for; `kind` None lets the values decide.
 
     Attributes:
-        column: what is measured; of a ratio, the numerator.
-        denominator: the column below the line, of a ratio.
+        column: what is measured; of a ratio, the numerator; of a summary, the events or the mean.
+        denominator: the column below the line, of a ratio; of a summary of events, the units.
+        spread: the column of standard deviations, of a summary of means.
         covariate: a column known before the experiment, for CUPED.
     """
 
@@ -30,7 +45,13 @@ class Metric:
     column: str
     kind: Kind | None = None
     denominator: str | None = None
+    spread: str | None = None
     covariate: str | None = None
+
+    @property
+    def summed_up(self) -> bool:
+        """Whether a row tells of many units by their events, or by their mean and spread."""
+        return self.spread is not None or (self.kind == "binary" and self.denominator is not None)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,6 +62,7 @@ class Columns:
         exposed: whether the unit met the treatment, such as a delivered message.
         time: when the unit was assigned.
         covariate_time: when its covariates were measured.
+        within: whether the segments are experiments of their own: a unit may be in several.
     """
 
     arm: str
@@ -50,29 +72,38 @@ class Columns:
     exposed: str | None = None
     time: str | None = None
     covariate_time: str | None = None
+    within: bool = False
 
 
 def parse_metric(text: str) -> Metric:
-    """A metric from `NAME`, `NAME:binary`, `NAME:mean` or `NAME=NUM/DEN:ratio`.
+    """A metric from its text, one of `METRIC_FORMS`.
 
     The name is cut at its last colon only where a kind follows.
 
     Raises:
-        InputError: where a ratio has no two columns, or another kind has them.
+        InputError: where the text has none of the forms.
     """
     name, kind = text, None
     head, colon, tail = text.rpartition(":")
     if colon and tail in KINDS:
         name, kind = head, tail
-    if kind != "ratio":
+    if kind is None:
         if not name:
             raise InputError(f"--metric {text!r}: the name is empty")
-        return Metric(name=name, column=name, kind=kind)
+        return Metric(name=name, column=name)
     label, equals, columns = name.partition("=")
-    numerator, slash, denominator = columns.partition("/")
-    if not (equals and slash and label and numerator and denominator):
-        raise InputError(f"--metric {text!r}: allowed for a ratio: NAME=NUM/DEN:ratio")
-    return Metric(name=label, column=numerator, kind="ratio", denominator=denominator)
+    sign = "," if kind == "mean" else "/"
+    first, found, second = columns.partition(sign)
+    if kind != "ratio" and not (equals and found):
+        if not name.strip("="):
+            raise InputError(f"--metric {text!r}: the name is empty")
+        return Metric(name=name, column=name, kind=kind)
+    if not (equals and found and label and first and second):
+        form = next(form for form in METRIC_FORMS if form.endswith(f"{sign}{_SECOND[kind]}:{kind}"))
+        raise InputError(f"--metric {text!r}: allowed for a {_CALLED[kind]}: {form}")
+    if kind == "mean":
+        return Metric(name=label, column=first, kind=kind, spread=second)
+    return Metric(name=label, column=first, kind=kind, denominator=second)
 
 
 def parse_shares(texts: Sequence[str]) -> dict[str, float] | None:

@@ -50,6 +50,7 @@ def inputs_of(metrics: Sequence[Metric]) -> list[tuple[str, bool]]:
         for column, column_is_before in (
             (metric.column, False),
             (metric.denominator, False),
+            (metric.spread, False),
             (metric.covariate, True),
         )
         if column is not None
@@ -89,7 +90,14 @@ def sum_units(
     parts: list[str] = []
     for metric in metrics:
         place = inputs.index((metric.column, False))
-        origins[metric.name] = least[place] if kinds[metric.name] == "mean" else 0.0
+        # The least of some means says nothing of the least value.
+        from_least = kinds[metric.name] == "mean" and not metric.summed_up
+        origins[metric.name] = least[place] if from_least else 0.0
+        if metric.summed_up:
+            forms = _summary_forms(metric, inputs, place)
+            keys += [(metric.name, name) for name in forms]
+            parts += [f"coalesce(sum({form}), 0e0)" for form in forms.values()]
+            continue
         y = f"(v{place} - {literal(origins[metric.name])})"
         x: str | None = None
         if metric.denominator:
@@ -119,6 +127,27 @@ def sum_units(
         )
         for segment, arm, units, *sums in rows
     ]
+
+
+def _summary_forms(
+    metric: Metric, inputs: Sequence[tuple[str, bool]], place: int
+) -> dict[str, str]:
+    """What a row of many units adds: events and units, or what a mean and its spread stand for.
+
+    A standard deviation is that of a sample: the squares about the mean are (n - 1) times its
+    square.
+    """
+    if metric.denominator is not None:
+        units = f"v{inputs.index((metric.denominator, False))}"
+        return {"n": f"case when v{place} is not null then {units} end", "y": f"v{place}"}
+    y = f"v{place}"
+    spread = f"v{inputs.index((str(metric.spread), False))}"
+    there = f"case when {y} is not null and {spread} is not null and weight > 0 then"
+    return {
+        "n": f"{there} weight end",
+        "y": f"{there} weight * {y} end",
+        "yy": f"{there} weight * {y} * {y} + (weight - 1) * {spread} * {spread} end",
+    }
 
 
 def keep_capped(
