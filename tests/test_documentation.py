@@ -134,7 +134,7 @@ def keys_of(shape: object, seen: frozenset[object] = frozenset()) -> Iterator[st
 @pytest.mark.parametrize("name", SHAPES)
 def test_configuration_ships_every_key_that_can_be_set(name: str) -> None:
     text = (ROOT / "config" / name).read_text(encoding="utf-8")
-    written = re.compile(r"(?:^|[\s{,#-])([A-Za-z_]+)(?::|  )", re.MULTILINE)
+    written = re.compile(r"(?:^|[\s{,#-])([A-Za-z_0-9]+)(?::|  )", re.MULTILINE)
     shipped = set(written.findall(text))
     assert set(keys_of(SHAPES[name])) - shipped == set()
 

@@ -29,9 +29,8 @@ Overrides = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="KEY=VALUE", help="One configuration value, for this call."),
 ]
-Content = Annotated[
-    Path | None, typer.Option("--content", metavar="PATH", help="Approved content to use.")
-]
+Customers = Annotated[str | None, typer.Option(metavar="PATH|URL", help="CSV or Parquet.")]
+Content = Annotated[Path | None, typer.Option("--content", help="Approved content to use.")]
 HERE = Path()
 
 
@@ -62,10 +61,10 @@ def init(folder: Annotated[Path, typer.Argument(metavar="DIR")], *, json: AsJson
 @with_exit_status
 def run(  # noqa: PLR0913 - one parameter per option
     *,
-    customers: Annotated[Path | None, typer.Option(help="CSV or Parquet of customers.")] = None,
+    customers: Customers = None,
     content: Content = None,
     engagement: Annotated[
-        Path | None, typer.Option(help="CSV or Parquet of real outcomes.")
+        str | None, typer.Option(metavar="PATH|URL", help="CSV or Parquet of real outcomes.")
     ] = None,
     run_id: Annotated[str | None, typer.Option("--run-id", help="The run's name.")] = None,
     as_of: Annotated[
@@ -107,7 +106,7 @@ def run(  # noqa: PLR0913 - one parameter per option
 @with_exit_status
 def plan(  # noqa: PLR0913 - one parameter per option
     *,
-    customers: Annotated[Path | None, typer.Option(help="CSV or Parquet of customers.")] = None,
+    customers: Customers = None,
     content: Content = None,
     as_of: Annotated[str | None, typer.Option("--as-of", metavar="DATE")] = None,
     overrides: Overrides = None,
@@ -264,7 +263,7 @@ def ground(
 @app.command()
 @with_exit_status
 def analyze(  # noqa: PLR0913 - one parameter per option
-    file: Annotated[Path, typer.Argument(metavar="FILE")],
+    file: Annotated[str, typer.Argument(metavar="FILE|URL")],
     *,
     arm: Annotated[str, typer.Option(metavar="COL", help="The column of arms.")],
     control: Annotated[str, typer.Option(metavar="NAME", help="The control arm's name.")],

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
         Document,
         Finding,
         Identity,
+        ObjectUrl,
         Opinion,
         Passage,
         Prompt,
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
         Sourced,
         Table,
     )
+    from liftwright.remote import File, StoredObject
 
     Vectors = npt.NDArray[np.float32]
     Row = tuple[object, ...]
@@ -157,11 +159,11 @@ class Source:
     """A file of rows that an engine reads.
 
     Attributes:
-        path: CSV or Parquet, or a folder of Parquet files.
+        path: CSV or Parquet, or a folder of Parquet files; here or in an object store.
         text: whether every column is read as text, in its exact bytes.
     """
 
-    path: Path
+    path: File
     text: bool = True
 
 
@@ -186,6 +188,34 @@ class Engine(Port, Protocol):
 
     def close(self) -> None:
         """Give back memory and files."""
+        ...
+
+
+class Objects(Protocol):
+    """Object stores: what lies at a URL, its bytes, and a file put there."""
+
+    def find(self, url: ObjectUrl) -> StoredObject | tuple[StoredObject, ...]:
+        """The object at `url`, else those directly below it: none where there is nothing.
+
+        Raises:
+            DataError: there is no such container, or the store cannot be reached or asked.
+        """
+        ...
+
+    def read(self, one: StoredObject, start: int, end: int) -> bytes:
+        """The bytes from `start` up to `end` of the version that was found; from threads, too.
+
+        Raises:
+            DataError: it is gone or another by now, or the store cannot be reached or asked.
+        """
+        ...
+
+    def put(self, file: Path, url: ObjectUrl) -> StoredObject:
+        """Put a file there, whole or not at all.
+
+        Raises:
+            DataError: the store cannot be reached or does not take it.
+        """
         ...
 
 
@@ -299,6 +329,7 @@ class Ports:
         store: opens the store of the ledger; who opens it closes it.
         shield: looks for attacks in the approved content; None where it is switched off.
         judge: gives a second opinion on variants; None where it is switched off.
+        objects: opens the object stores that URLs name.
     """
 
     complete: Complete
@@ -311,5 +342,6 @@ class Ports:
     secrets: Secrets
     telemetry: Telemetry
     track: Track
+    objects: Callable[[], Objects]
     shield: Shield | None = None
     judge: Judge | None = None

@@ -10,6 +10,7 @@ import threading
 import time
 from dataclasses import dataclass, replace
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from liftwright import content as contents
@@ -26,7 +27,7 @@ from liftwright.ledger import Ledger
 from liftwright.log import event, within
 from liftwright.runs import RunFolder, code_fingerprint, digest_file, scratch_folder
 from liftwright.spans import span
-from liftwright.tables import Tables, load_customers
+from liftwright.tables import Places, Tables, load_customers
 from liftwright.terms import (
     complete_terms,
     judge_terms,
@@ -37,7 +38,6 @@ from liftwright.terms import (
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
-    from pathlib import Path
 
     from liftwright.audit import AuditLog
     from liftwright.content import Corpus
@@ -52,6 +52,7 @@ if TYPE_CHECKING:
         Sourced,
     )
     from liftwright.ports import IndexReport, Observe, Ports, Store
+    from liftwright.remote import File
     from liftwright.settings import Settings
     from liftwright.tables import CustomersReport
 
@@ -106,7 +107,6 @@ class Work:
         root: the workspace.
         run: the run's record as it stands; `folder` holds it.
         inputs: digests of customers, content and engagement.
-        engagement: a file of real outcomes; None simulates.
     """
 
     def __init__(  # noqa: PLR0913 - what the wiring hands in
@@ -117,8 +117,8 @@ class Work:
         ports: Ports,
         folder: RunFolder,
         audit: AuditLog,
-        observer: Callable[[Tables], Observe],
-        engagement: Path | None,
+        observer: Callable[[Tables, File | None], Observe],
+        engagement: str | Path | None,
         refresh: bool,
         notify: Callable[[Step], None],
     ) -> None:
@@ -127,7 +127,7 @@ class Work:
         self.ports = ports
         self.folder = folder
         self.audit = audit
-        self.engagement = engagement
+        self._engagement = engagement
         self.notify = notify
         self.calls = Calls(settings.services.calls)
         self.run: Run
@@ -147,7 +147,17 @@ class Work:
     def tables(self) -> Tables:
         """The engine of this process's data plane."""
         engine = self.ports.engine()
-        return Tables(engine, scratch=scratch_folder(self.root / "data"))
+        return Tables(engine, scratch=scratch_folder(self.root / "data"), places=self.places)
+
+    @cached_property
+    def places(self) -> Places:
+        """Finds files by path or URL; each URL is looked up once in this process."""
+        return Places(self.ports.objects, self.root / "data")
+
+    @cached_property
+    def engagement(self) -> File | None:
+        """A file of real outcomes; None simulates."""
+        return None if self._engagement is None else self.places.find(Path(), self._engagement)
 
     @cached_property
     def customers(self) -> CustomersReport:
@@ -170,15 +180,15 @@ class Work:
         return contents.read_documents(self.root / config.path, on_bad=config.on_bad_documents)
 
     @property
-    def suppressed(self) -> Path | None:
+    def suppressed(self) -> File | None:
         """The file of customers who must not be mailed; None where none is configured."""
         path = self.settings.experiment.exclusions.suppressed
-        return None if path is None else self.root / path
+        return None if path is None else self.places.find(self.root, path)
 
     @cached_property
     def observer(self) -> Observe:
         """Who tells what came of the assignment."""
-        return self._observer(self.tables)
+        return self._observer(self.tables, self.engagement)
 
     # ── Ports, with retries and memory ──
 
@@ -299,6 +309,8 @@ class Work:
         """Give back the engine and the ledger's file."""
         if "tables" in self.__dict__:
             self.tables.close()
+        if "places" in self.__dict__:
+            self.places.close()
         if self._store is not None:
             self._store.close()
 

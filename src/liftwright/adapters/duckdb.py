@@ -7,6 +7,7 @@ import os
 import re
 import shutil
 import tempfile
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import duckdb
@@ -17,10 +18,11 @@ from liftwright.tables import files, identifier, times
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
-    from pathlib import Path
 
+    from liftwright.adapters.duckdb_objects import ObjectFiles
     from liftwright.domain import Table
     from liftwright.ports import Row, Source
+    from liftwright.remote import File
 
 # A digest is a whole number here, whose bytes stand in reverse: its words come without spelling
 # them in hex and reading that again. Without the guards DuckDB reads 1_000 as a number and `epoch`
@@ -54,6 +56,12 @@ set variable steps = (
     where name = 'partial_aggregate_pushdown'
 );
 set disabled_optimizers = getvariable('steps');
+"""
+# Objects are pinned to one version, so nothing that was read of them has to be asked for again:
+# what memory cannot hold goes to the folder for spilling.
+_ONCE_OVER_THE_WIRE = """
+set external_file_cache_spill = true;
+set validate_external_file_cache = 'NO_VALIDATION';
 """
 _ROW_GROUP_ROWS = 122_880
 _PREFIX = "engine-"
@@ -90,7 +98,8 @@ class DuckDBEngine:
         except OSError as error:
             raise InputError(f"{temporary}: cannot be written: {error.strerror}") from None
         self._kinds: dict[str, str] = {}
-        self._forms: dict[str, tuple[Path, files.CsvForm]] = {}
+        self._forms: dict[str, tuple[File, files.CsvForm]] = {}
+        self._objects: ObjectFiles | None = None
         self._parquet: dict[str, tuple[str, ...]] = {}
         config: dict[str, str | bool | int | float | list[str]] = {
             "temp_directory": self._folder,
@@ -130,13 +139,15 @@ class DuckDBEngine:
         parquet = files.parquet_files(source.path)
         place = "row_number() over ()"
         if parquet:
+            self._reach(parquet)
             reader = _parquet_reader(parquet)
             self._parquet[name] = tuple(map(str, parquet))
             place = self._place(source.path, parquet)
         else:
             form = files.csv_form(source.path)
-            reader = _csv_reader(source.path, form)
-            self._forms[str(source.path)] = (source.path, form)
+            here = source.path if isinstance(source.path, Path) else source.path.local()
+            reader = _csv_reader(here, form)
+            self._forms[str(here)] = (source.path, form)
         described = self._described(source.path, reader)
         names = tuple(str(row[0]) for row in described)
         if any(n.lower() == "_row" for n in names):
@@ -154,13 +165,33 @@ class DuckDBEngine:
         )
         return names
 
-    def _described(self, path: Path, reader: str) -> list[tuple[object, ...]]:
+    def _reach(self, parquet: Sequence[File]) -> None:
+        """Make files that lie in object stores known to DuckDB; it reads them in pieces."""
+        remotes = [file for file in parquet if not isinstance(file, Path)]
+        if not remotes:
+            return
+        if self._objects is None:
+            from liftwright.adapters.duckdb_objects import ObjectFiles
+
+            self._objects = ObjectFiles()
+            self._connection.register_filesystem(self._objects)
+            self._connection.execute(_ONCE_OVER_THE_WIRE)
+        self._objects.add((_escaped(remote), remote) for remote in remotes)
+
+    def _described(self, path: File, reader: str) -> list[tuple[object, ...]]:
         try:
             return self._connection.execute(f"describe from {reader}").fetchall()
         except duckdb.Error:
+            self._raise_fault()
             raise DataError(f"{path}: cannot be read; is the file complete?") from None
 
-    def _place(self, path: Path, parquet: Sequence[Path]) -> str:
+    def _raise_fault(self) -> None:
+        """Raise what a store said, which DuckDB has only passed on."""
+        fault = self._objects.take_fault() if self._objects is not None else None
+        if fault is not None:
+            raise fault from None
+
+    def _place(self, path: File, parquet: Sequence[File]) -> str:
         """SQL of a row's number through all files, which many threads can compute at once.
 
         Raises:
@@ -242,6 +273,7 @@ class DuckDBEngine:
         except duckdb.OutOfMemoryException as error:
             raise InputError(_memory_message(str(error), self._folder)) from None
         except duckdb.Error as error:
+            self._raise_fault()
             # Damaged pages raise the plain error, without a class of their own.
             message = self._file_message(str(error), damaged=type(error) is duckdb.Error)
             if message is not None:
@@ -301,7 +333,7 @@ def _is_alive(process: int) -> bool:
     return True
 
 
-def _parquet_reader(paths: Sequence[Path]) -> str:
+def _parquet_reader(paths: Sequence[File]) -> str:
     names = ", ".join(_text(_escaped(path)) for path in paths)
     return f"read_parquet([{names}], hive_partitioning = false)"
 
@@ -316,7 +348,7 @@ def _csv_reader(path: Path, form: files.CsvForm) -> str:
     )
 
 
-def _escaped(path: Path) -> str:
+def _escaped(path: File) -> str:
     """The path with the characters that DuckDB takes for patterns made plain."""
     return re.sub(r"([*?\[])", r"[\1]", str(path))
 

@@ -12,6 +12,7 @@ that opens later cannot be told from a person; that is why opens alone decide no
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 from liftwright import log
@@ -22,8 +23,8 @@ from liftwright.tables import identifier, literal
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from pathlib import Path
 
+    from liftwright.remote import File
     from liftwright.tables import Tables
 
 _OUTCOMES = {
@@ -83,7 +84,7 @@ class EngagementFile:
 
     metered = False
 
-    def __init__(self, tables: Tables, path: Path, config: Engagement | None = None) -> None:
+    def __init__(self, tables: Tables, path: File, config: Engagement | None = None) -> None:
         """Read `path` into these tables when called.
 
         Args:
@@ -100,6 +101,9 @@ class EngagementFile:
     @property
     def identity(self) -> Identity:
         """The file, by its size and time of change."""
+        if not isinstance(self._path, Path):
+            corpus = self._path.digest[:_DIGEST]
+            return Identity(provider="file", model="engagement", corpus=corpus)
         try:
             found = self._path.stat()
         except OSError:

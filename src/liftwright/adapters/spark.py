@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 
 from liftwright.adapters import spark_dialect
 from liftwright.adapters.spark_faults import translated
-from liftwright.adapters.spark_files import CSV_OPTIONS, publish, reading_url, writing_url
+from liftwright.adapters.spark_files import CSV_OPTIONS, publish, writing_url
+from liftwright.adapters.spark_objects import source_url
 from liftwright.adapters.spark_session import new_session
 from liftwright.domain import Identity
 from liftwright.errors import DataError, InputError
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
     from liftwright.domain import Table
     from liftwright.ports import Row, Source
+    from liftwright.remote import File
     from liftwright.settings import Spark
 
 
@@ -46,7 +48,7 @@ class SparkEngine:
             InputError: pyspark or Java is missing, or Spark does not start.
         """
         self._session = new_session(options, memory, threads)
-        self._forms: dict[str, tuple[Path, files.CsvForm]] = {}
+        self._forms: dict[str, tuple[File, files.CsvForm]] = {}
         self._kept: dict[str, DataFrame] = {}
         self._opened: list[str] = []
         for function in spark_dialect.FUNCTIONS:
@@ -133,9 +135,9 @@ class SparkEngine:
             frame.unpersist()
         self._kept.clear()
 
-    def _parquet(self, label: str, paths: Sequence[Path], *, text: bool) -> DataFrame:
+    def _parquet(self, label: str, paths: Sequence[File], *, text: bool) -> DataFrame:
         """A frame of all files; rows are numbered through them in the order of their names."""
-        urls = [reading_url(path) for path in paths]
+        urls = [source_url(path) for path in paths]
         read = self._session.read.option("recursiveFileLookup", "false")
         schemas = {url: read.parquet(url).schema for url in urls}
         first = schemas[urls[0]]
@@ -162,7 +164,7 @@ class SparkEngine:
         ]
         return frame.selectExpr(f"{place} as _row", *columns)
 
-    def _csv(self, path: Path) -> DataFrame:
+    def _csv(self, path: File) -> DataFrame:
         """A frame of texts; one task reads the file, as a field may run over many lines."""
         from pyspark.sql.types import StringType, StructField, StructType
 
@@ -174,7 +176,7 @@ class SparkEngine:
         frame = (
             self._session.read.schema(schema)
             .options(**CSV_OPTIONS, sep=form.delimiter, encoding=encoding)
-            .csv(reading_url(path))
+            .csv(source_url(path))
         )
         names = [_backticked(name) for name in form.columns]
         return frame.selectExpr("monotonically_increasing_id() + 1 as _row", *names)

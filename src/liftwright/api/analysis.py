@@ -44,8 +44,8 @@ def analyze(  # noqa: PLR0913 - one parameter per option of the command
     """Compare every arm of an experiment with its control.
 
     Args:
-        table: a pandas or Polars DataFrame, a PyArrow table, a sequence of dicts, or the path of a
-            CSV or Parquet file; one row a unit, unless `unit` or `count` says otherwise.
+        table: a pandas or Polars DataFrame, a PyArrow table, a sequence of dicts, or the path or
+            URL of a CSV or Parquet file; one row a unit, unless `unit` or `count` says otherwise.
         arm: the column of arms.
         control: the control's name in it.
         metrics: `NAME`, `NAME:binary`, `NAME:mean` or `NAME=A/B:ratio`; of rows that tell of many
@@ -105,10 +105,10 @@ def analyze(  # noqa: PLR0913 - one parameter per option of the command
         )
 
 
-def _as_file(table: object, file: Path) -> Path:
+def _as_file(table: object, file: Path) -> Path | str:
     """The table as a file that is read like any other; what is a file stays where it is."""
     if isinstance(table, str | Path):
-        return Path(table)
+        return table
     # By what they can do: none of the three libraries is needed for the others.
     frame: Any = table.collect() if hasattr(table, "collect") else table
     if hasattr(frame, "to_csv"):

@@ -22,6 +22,7 @@ from liftwright.settings import read_settings
 from liftwright.tables import load_customers, nearest
 from liftwright.workspace import init_workspace
 from liftwright.workspace.opening import make_work
+from liftwright.workspace.requests import place_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -67,9 +68,7 @@ def open_customers(
     """The table `customers`, read and checked like those of a run."""
     with contextlib.closing(open_work(workspace)) as work, open_tables() as tables:
         if isinstance(customers, str | Path):
-            config = work.settings.customers.model_copy(
-                update={"path": str(Path(customers).absolute())}
-            )
+            config = work.settings.customers.model_copy(update={"path": place_text(customers)})
             load_customers(tables, config, work.root)
         else:
             read_customers(tables, customers)

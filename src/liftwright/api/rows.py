@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any, overload
 from liftwright.domain import ASSIGNMENTS, CUSTOMERS, ENGAGEMENT, Kind
 from liftwright.errors import DataError
 from liftwright.settings import Customers
-from liftwright.tables import Tables, identifier, load_customers
-from liftwright.wiring import make_engine
+from liftwright.tables import Places, Tables, identifier, load_customers
+from liftwright.wiring import make_engine, make_objects
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -48,7 +48,8 @@ class Rows(list[dict[str, Any]]):
 def open_tables() -> Iterator[Tables]:
     """A data plane of one's own, closed at the end."""
     with tempfile.TemporaryDirectory(prefix="liftwright-") as folder:
-        tables = Tables(make_engine(Path(folder)))
+        places = Places(make_objects, Path(folder))
+        tables = Tables(make_engine(Path(folder)), places=places)
         with contextlib.closing(tables):
             yield tables
 

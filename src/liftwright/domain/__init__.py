@@ -64,6 +64,7 @@ from liftwright.domain.tables import (
     Kind,
     Table,
 )
+from liftwright.domain.urls import ObjectUrl, is_url, parse_url
 
 __all__ = [
     "ASSIGNMENTS",
@@ -91,6 +92,7 @@ __all__ = [
     "Kind",
     "Limits",
     "Mark",
+    "ObjectUrl",
     "Opinion",
     "Paragraph",
     "Passage",
@@ -109,6 +111,8 @@ __all__ = [
     "Variant",
     "fingerprint",
     "from_json",
+    "is_url",
+    "parse_url",
     "to_json",
     "utc_now",
 ]

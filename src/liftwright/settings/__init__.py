@@ -27,6 +27,7 @@ from liftwright.settings.experiment import (
     Simulation,
     Uplift,
 )
+from liftwright.settings.object_stores import ObjectStores
 from liftwright.settings.prices import EmbeddingPrice, Price, ServicePrice
 from liftwright.settings.reading import Settings, environment, read_settings
 from liftwright.settings.shapes import (
@@ -88,6 +89,7 @@ __all__ = [
     "KMeans",
     "KeyVault",
     "MLflow",
+    "ObjectStores",
     "OpenAICompatible",
     "Orders",
     "Otlp",

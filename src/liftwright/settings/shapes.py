@@ -22,6 +22,7 @@ from liftwright.settings.azure import (
     MLflow,
     Otlp,
 )
+from liftwright.settings.object_stores import ObjectStores
 from liftwright.settings.prices import (  # noqa: TC001 - pydantic reads them at run time
     EmbeddingPrice,
     Price,
@@ -135,6 +136,7 @@ class Services(Shape):
     engine_memory: Annotated[str, Field(pattern=r"^\d+(\.\d+)?\s?(MB|GB)$")] | None = None
     engine_threads: Count | None = None
     spark: Spark = Spark()
+    object_stores: ObjectStores = ObjectStores()
 
     @property
     def writer(self) -> AzureOpenAI | OpenAICompatible | None:

@@ -9,6 +9,7 @@ from liftwright.rules import identifier, literal, nearest
 from liftwright.tables.checks import REJECTED, Example
 from liftwright.tables.customers import CustomersReport, load_customers
 from liftwright.tables.orders import OrdersReport
+from liftwright.tables.places import Places
 from liftwright.tables.plane import Tables
 
 __all__ = [
@@ -16,6 +17,7 @@ __all__ = [
     "CustomersReport",
     "Example",
     "OrdersReport",
+    "Places",
     "Tables",
     "identifier",
     "literal",

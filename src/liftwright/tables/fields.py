@@ -76,17 +76,13 @@ def open_origin(tables: Tables, table: str, root: Path, path: str) -> Origin:
     """Open the file `path` of the workspace `root` as `table`.
 
     Raises:
-        DataError: the path is a URL, or the file cannot be read without guessing.
+        DataError: the file is missing or cannot be read without guessing.
     """
-    if "://" in path:
-        raise DataError(
-            f"{path}: a URL; files are read from folders of this machine: mount the store there, "
-            "or copy the file"
-        )
-    tables.open(table, root / path, text=False)
+    file = tables.find(root, path)
+    tables.open(table, file, text=False)
     types = {name: kind for name, kind in tables.types(table).items() if name != "_row"}
     kinds = {name: kind for name, kind in tables.columns(table).items() if name != "_row"}
-    parsed = not files.parquet_files(root / path)
+    parsed = not files.parquet_files(file)
     return Origin(table=table, label=path, types=types, kinds=kinds, parsed=parsed)
 
 

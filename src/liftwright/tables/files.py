@@ -14,13 +14,15 @@ import functools
 import io
 import itertools
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from liftwright.errors import DataError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
-    from pathlib import Path
+
+    from liftwright.remote import File
 
 DELIMITERS = (",", ";", "\t", "|")
 UNNAMED = "column 1"
@@ -52,20 +54,20 @@ class CsvForm:
     warnings: tuple[str, ...] = ()
 
 
-def parquet_files(path: Path) -> tuple[Path, ...]:
+def parquet_files(path: File) -> tuple[File, ...]:
     """The Parquet files that `path` stands for, in order of name; none where it is a CSV file.
 
     Raises:
         DataError: the path is missing, unreadable, empty, or a folder without Parquet files.
     """
     if path.is_dir():
-        found = tuple(sorted(p for p in path.glob("*.parquet") if p.is_file()))
+        inside = [p for p in path.glob("*.parquet") if p.is_file()]
+        found = tuple(sorted(inside, key=lambda file: file.name))
         if not found:
             raise DataError(f"{path}: a folder without .parquet files; a file is expected")
         return found
     try:
-        with path.open("rb") as file:
-            head = file.read(len(_PARQUET))
+        head = _first_bytes(path)
     except FileNotFoundError:
         raise DataError(f"{path}: no such file") from None
     except OSError as error:
@@ -79,18 +81,32 @@ def parquet_files(path: Path) -> tuple[Path, ...]:
     return ()
 
 
-def csv_form(path: Path) -> CsvForm:
+def _first_bytes(path: File) -> bytes:
+    if not isinstance(path, Path):
+        return path.read(0, len(_PARQUET))
+    with path.open("rb") as file:
+        return file.read(len(_PARQUET))
+
+
+def csv_form(path: File) -> CsvForm:
     """How the CSV file `path` is written.
 
     Raises:
         DataError: the file is not one table of text that can be read without guessing.
     """
+    return _csv_form(path, _version(path))
+
+
+def _version(path: File) -> tuple[object, ...]:
+    """What changes whenever the file does."""
+    if not isinstance(path, Path):
+        return path.mark
     status = path.stat()
-    return _csv_form(path, (status.st_size, status.st_mtime_ns, status.st_ino))
+    return (status.st_size, status.st_mtime_ns, status.st_ino)
 
 
 @functools.lru_cache(maxsize=32)
-def _csv_form(path: Path, _version: tuple[int, int, int]) -> CsvForm:
+def _csv_form(path: File, _version: tuple[object, ...]) -> CsvForm:
     with path.open("rb") as file:
         head = file.read(_HEAD_BYTES)
     _refuse_other_formats(path, head)
@@ -110,7 +126,7 @@ def _csv_form(path: Path, _version: tuple[int, int, int]) -> CsvForm:
     return form
 
 
-def _refuse_other_formats(path: Path, head: bytes) -> None:
+def _refuse_other_formats(path: File, head: bytes) -> None:
     if head.startswith(_UTF16):
         raise DataError(f"{path}: the file is UTF-16; save it as UTF-8")
     for magic, name in _COMPRESSED.items():
@@ -118,7 +134,7 @@ def _refuse_other_formats(path: Path, head: bytes) -> None:
             raise DataError(f"{path}: the file is compressed ({name}); CSV or Parquet is expected")
 
 
-def _encoding(path: Path) -> str:
+def _encoding(path: File) -> str:
     decoder = codecs.getincrementaldecoder("utf-8")()
     utf8, pending, before = True, False, 0
     for piece in _pieces(path):
@@ -137,7 +153,7 @@ def _encoding(path: Path) -> str:
     return "utf-8" if utf8 and not pending else "latin-1"
 
 
-def _pieces(path: Path) -> Iterator[bytes]:
+def _pieces(path: File) -> Iterator[bytes]:
     with path.open("rb") as file:
         while piece := file.read(_PIECE_BYTES):
             yield piece
@@ -172,7 +188,7 @@ def _delimiter(text: str) -> str:
     return max(DELIMITERS, key=rank)
 
 
-def _header(path: Path, text: str, delimiter: str) -> tuple[str, ...]:
+def _header(path: File, text: str, delimiter: str) -> tuple[str, ...]:
     records = _records(text, delimiter)
     if not records or not any(name.strip() for name in records[0]):
         raise DataError(f"{path}: line 1 is blank; the names of the columns are expected there")
@@ -195,7 +211,7 @@ def _header(path: Path, text: str, delimiter: str) -> tuple[str, ...]:
     return tuple(names)
 
 
-def _warnings(path: Path, encoding: str, delimiter: str, columns: Sequence[str]) -> tuple[str, ...]:
+def _warnings(path: File, encoding: str, delimiter: str, columns: Sequence[str]) -> tuple[str, ...]:
     found = []
     if columns[0] == UNNAMED:
         found.append(f"{path.name}: the first column has no name; it is read as {UNNAMED!r}")
@@ -206,7 +222,7 @@ def _warnings(path: Path, encoding: str, delimiter: str, columns: Sequence[str])
     return tuple(found)
 
 
-def _has_stray_delimiter(path: Path, form: CsvForm) -> bool:
+def _has_stray_delimiter(path: File, form: CsvForm) -> bool:
     """Whether a line ends in an extra, empty field, which engines pass over in silence."""
     mark = form.delimiter.encode()
     quotes = marks = lines = 0
@@ -227,7 +243,7 @@ def _has_stray_delimiter(path: Path, form: CsvForm) -> bool:
     return _misshapen(path, form) is not None
 
 
-def _misshapen(path: Path, form: CsvForm) -> str | None:
+def _misshapen(path: File, form: CsvForm) -> str | None:
     found = misshapen_record(path, form)
     if found is None:
         return None
@@ -235,10 +251,10 @@ def _misshapen(path: Path, form: CsvForm) -> str | None:
     return f"{path}: line {line}: {fields} fields where the header has {len(form.columns)}"
 
 
-def misshapen_record(path: Path, form: CsvForm) -> tuple[int, int] | None:
+def misshapen_record(path: File, form: CsvForm) -> tuple[int, int] | None:
     """The line that ends the first record of another width than the header, and its fields."""
     width = len(form.columns)
-    with _wide_fields(), path.open(encoding=_codec(form), newline="") as file:
+    with _wide_fields(), _as_text(path, form) as file:
         reader = csv.reader(file, delimiter=form.delimiter)
         # A field beyond all limits ends the search: the engine's own message serves.
         with contextlib.suppress(csv.Error):
@@ -248,7 +264,7 @@ def misshapen_record(path: Path, form: CsvForm) -> tuple[int, int] | None:
     return None
 
 
-def refuse_misquoted(path: Path, form: CsvForm) -> None:
+def refuse_misquoted(path: File, form: CsvForm) -> None:
     """Refuse what a lenient reader would pass over: misplaced quotes, and line ends of two kinds.
 
     For engines that do not find these themselves; without quotes in the file no row is parsed.
@@ -256,12 +272,11 @@ def refuse_misquoted(path: Path, form: CsvForm) -> None:
     Raises:
         DataError: naming the line.
     """
-    status = path.stat()
-    _refuse_misquoted(path, form, (status.st_size, status.st_mtime_ns, status.st_ino))
+    _refuse_misquoted(path, form, _version(path))
 
 
 @functools.lru_cache(maxsize=32)
-def _refuse_misquoted(path: Path, form: CsvForm, _version: tuple[int, int, int]) -> None:
+def _refuse_misquoted(path: File, form: CsvForm, _version: tuple[object, ...]) -> None:
     quotes = pairs = feeds = returns = 0
     last = b""
     for piece in _pieces(path):
@@ -276,8 +291,8 @@ def _refuse_misquoted(path: Path, form: CsvForm, _version: tuple[int, int, int])
         raise DataError(f"{path}: line ends are mixed; one kind is expected")
 
 
-def _refuse_bad_quotes(path: Path, form: CsvForm) -> None:
-    with _wide_fields(), path.open(encoding=_codec(form), newline="") as file:
+def _refuse_bad_quotes(path: File, form: CsvForm) -> None:
+    with _wide_fields(), _as_text(path, form) as file:
         reader = csv.reader(file, delimiter=form.delimiter, strict=True)
         try:
             for _ in reader:
@@ -289,7 +304,7 @@ def _refuse_bad_quotes(path: Path, form: CsvForm) -> None:
             ) from None
 
 
-def refuse_mixed(schemas: Sequence[tuple[Path, Mapping[str, str]]]) -> None:
+def refuse_mixed(schemas: Sequence[tuple[File, Mapping[str, str]]]) -> None:
     """Refuse files of one folder that do not hold the same columns in the same types.
 
     Args:
@@ -314,6 +329,10 @@ def refuse_mixed(schemas: Sequence[tuple[Path, Mapping[str, str]]]) -> None:
                 f"{path}: column {name!r} holds {here}, in {first.name} beside it {there}; the "
                 "files of a folder must agree"
             )
+
+
+def _as_text(path: File, form: CsvForm) -> io.TextIOWrapper:
+    return io.TextIOWrapper(path.open("rb"), encoding=_codec(form), newline="")
 
 
 def _codec(form: CsvForm) -> str:

@@ -20,6 +20,7 @@ from liftwright.errors import DataError
 from liftwright.ports import Source
 from liftwright.rules import identifier
 from liftwright.tables import files
+from liftwright.tables.places import Places
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 
     from liftwright.domain import Table
     from liftwright.ports import Engine, Row
+    from liftwright.remote import File
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _KINDS = {
@@ -59,15 +61,19 @@ _KINDS = {
 class Tables:
     """Named tables in an engine; the only place that knows how statements reach it."""
 
-    def __init__(self, engine: Engine, scratch: Path | None = None) -> None:
+    def __init__(
+        self, engine: Engine, scratch: Path | None = None, places: Places | None = None
+    ) -> None:
         """Tables in `engine`.
 
         Args:
             engine: runs the statements; closed with this.
             scratch: a folder for what is parked, removed at `close`; without it nothing is parked.
+            places: finds files by path or URL; None knows paths alone.
         """
         self._engine = engine
         self._scratch = scratch
+        self._places = places or Places()
         self._parked = 0
         self._warnings: list[str] = []
         self._known: set[str] = set()
@@ -77,7 +83,15 @@ class Tables:
         """What was found odd in the files that were opened."""
         return tuple(self._warnings)
 
-    def open(self, name: str, path: Path, *, text: bool = True) -> tuple[str, ...]:
+    def find(self, root: Path, place: str | Path) -> File:
+        """The file at a path relative to `root`, or at a URL.
+
+        Raises:
+            DataError: a URL is not one of a store, names nothing, or its store does not answer.
+        """
+        return self._places.find(root, place)
+
+    def open(self, name: str, path: File, *, text: bool = True) -> tuple[str, ...]:
         """Make a file readable as table `name`; the names of its own columns.
 
         The table has `_row` (1 is the first row of data) before them. CSV is always text.

@@ -64,7 +64,9 @@ class Progress:
         if self._bar is None:
             return
         names = [stage.name for stage in STAGES]
-        place = f"[dim]{names.index(step.stage) + 1:>2}/{len(names)}[/]" if step.stage else ""
+        place = (
+            f"[dim]{names.index(step.stage) + 1:>2}/{len(names)}[/]" if step.stage in names else ""
+        )
         if step.state == "started":
             self._clear()
             self._task = self._bar.add_task(f"{place} {step.stage}", total=None)

@@ -179,12 +179,13 @@ def show_status(run: Run, folder: RunFolder, *, json: bool) -> None:
         out.print(f"extends {escape(run.extends)}: messages and early arms are that run's")
     table = Table("stage", "state", "seconds", "finished")
     by_name = {stage.name: stage for stage in run.stages}
-    for stage in STAGES:
-        record = by_name.get(stage.name)
+    # Beside those of every run, those that this one was asked for.
+    for name in dict.fromkeys((*(stage.name for stage in STAGES), *by_name)):
+        record = by_name.get(name)
         if record is None:
-            table.add_row(stage.name, "not yet", "", "")
+            table.add_row(name, "not yet", "", "")
         else:
-            table.add_row(stage.name, record.status, f"{record.seconds:.2f}", record.finished_at)
+            table.add_row(name, record.status, f"{record.seconds:.2f}", record.finished_at)
     out.print(table)
     _print_costs(out, run.totals)
     print_measured(out, folder)

@@ -6,6 +6,7 @@ point group `liftwright.<port>`: a callable that takes a `Site` and gives the po
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -13,7 +14,7 @@ from liftwright.adapters.environment import EnvironmentSecrets
 from liftwright.guard import PaidEmbed
 from liftwright.ports import Ports
 from liftwright.site import SearchAdapter, Site
-from liftwright.wiring import azure
+from liftwright.wiring import azure, embedded
 from liftwright.wiring.one_by_one import OneByOne
 from liftwright.wiring.table import adapter_names, pick
 
@@ -21,7 +22,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-    from liftwright.ports import Embed, Engine, Observe, Secrets
+    from liftwright.ports import Embed, Engine, Objects, Observe, Secrets
+    from liftwright.remote import File
     from liftwright.settings import Settings
     from liftwright.tables import Tables
 
@@ -31,6 +33,7 @@ __all__ = [
     "Site",
     "adapter_names",
     "make_engine",
+    "make_objects",
     "make_observer",
     "make_ports",
 ]
@@ -79,6 +82,7 @@ def make_ports(
         secrets=secrets,
         telemetry=pick("telemetry", names.telemetry)(site),
         track=pick("track", names.track)(site),
+        objects=lambda: embedded.objects(site),
         shield=azure.prompt_shields(site),
         judge=azure.groundedness(site),
     )
@@ -98,7 +102,15 @@ def make_engine(temporary: Path, *, threads: int | None = None) -> Engine:
     return DuckDBEngine(temporary, threads=threads)
 
 
-def make_observer(tables: Tables, settings: Settings, engagement: Path | None) -> Observe:
+def make_objects() -> Objects:
+    """The object stores, for a question that needs no workspace: by the environment alone."""
+    from liftwright.adapters.object_stores import ObstoreObjects
+    from liftwright.settings import Authentication, ObjectStores
+
+    return ObstoreObjects(ObjectStores(), Authentication(), os.environ)
+
+
+def make_observer(tables: Tables, settings: Settings, engagement: File | None) -> Observe:
     """Who tells what came of the assignment: a file of real outcomes, or the simulator."""
     if engagement is not None:
         from liftwright.adapters.engagement_file import EngagementFile

@@ -8,7 +8,17 @@ from liftwright.adapters.environment import EnvironmentSecrets
 from liftwright.site import SearchAdapter, Site
 
 if TYPE_CHECKING:
-    from liftwright.ports import Complete, Embed, Engine, Screen, Secrets, Store, Telemetry, Track
+    from liftwright.ports import (
+        Complete,
+        Embed,
+        Engine,
+        Objects,
+        Screen,
+        Secrets,
+        Store,
+        Telemetry,
+        Track,
+    )
 
 
 def composer(site: Site) -> Complete:
@@ -61,6 +71,14 @@ def spark(site: Site) -> Engine:
     return SparkEngine(
         services.spark, memory=services.engine_memory, threads=services.engine_threads
     )
+
+
+def objects(site: Site) -> Objects:
+    """The object stores that URLs name."""
+    from liftwright.adapters.object_stores import ObstoreObjects
+
+    services = site.settings.services
+    return ObstoreObjects(services.object_stores, services.authentication, site.variables)
 
 
 def sqlite(site: Site) -> Store:

@@ -39,8 +39,8 @@ from liftwright.domain import to_json as record_json
 from liftwright.errors import InputError
 from liftwright.stats import Correction, Srm, check_srm
 from liftwright.stats.bayes import thompson_shares
-from liftwright.tables import Tables, nearest
-from liftwright.wiring import make_engine
+from liftwright.tables import Places, Tables, nearest
+from liftwright.wiring import make_engine, make_objects
 from liftwright.workspace.analyzing_many import check_many, compare_many
 
 if TYPE_CHECKING:
@@ -80,7 +80,7 @@ class AnalyzeRequest:
         by: a column whose values are experiments of their own.
     """
 
-    file: Path
+    file: Path | str
     arm: str
     control: str
     metrics: tuple[str, ...]
@@ -114,9 +114,10 @@ def analyze_file(request: AnalyzeRequest) -> dict[str, Json]:
     shares = parse_shares(request.shares)
     with tempfile.TemporaryDirectory(prefix="liftwright-") as temporary:
         # One thread: the sums of floats are then the same at every run.
-        tables = Tables(make_engine(Path(temporary), threads=1))
+        places = Places(make_objects, Path(temporary))
+        tables = Tables(make_engine(Path(temporary), threads=1), places=places)
         with contextlib.closing(tables):
-            names = tables.open("results", request.file)
+            names = tables.open("results", tables.find(Path(), request.file))
             columns = Columns(
                 arm=request.arm,
                 unit=request.unit,

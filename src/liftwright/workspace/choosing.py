@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from liftwright.domain import fingerprint
+from liftwright.domain import fingerprint, is_url
 from liftwright.errors import InputError
 from liftwright.pipeline import without_paths
 from liftwright.runs import RunFolder, digest_file
@@ -12,9 +13,8 @@ from liftwright.workspace.opening import runs_folder
 from liftwright.workspace.requests import COMPLETE, NO_EXPERIMENT
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from liftwright.domain import Run
+    from liftwright.remote import File
     from liftwright.settings import Settings
     from liftwright.stages import Work
     from liftwright.workspace.requests import RunRequest
@@ -62,19 +62,24 @@ def input_digests(work: Work) -> dict[str, str]:
     files = [config.path] if config.path else []
     for orders in config.orders:
         files += [orders.path, *([orders.id_map.path] if orders.id_map else [])]
-    for name in files:
-        if not (root / name).exists():
-            # The data plane says it best, with the key that names the file.
-            work.need_customers()
-    suppressed = work.settings.experiment.exclusions.suppressed
-    files += [suppressed] if suppressed and (root / suppressed).exists() else []
+    found = [work.places.find(root, name) for name in files]
+    if not all(file.exists() for file in found):
+        # The data plane says it best, with the key that names the file.
+        work.need_customers()
+    if work.suppressed is not None and work.suppressed.exists():
+        found.append(work.suppressed)
     inputs = {
-        "customers": fingerprint([digest_file(root / name) for name in files]),
+        "customers": fingerprint([digest_of(file) for file in found]),
         "content": work.corpus.fingerprint,
     }
     if work.engagement is not None:
-        inputs["engagement"] = digest_file(work.engagement)
+        inputs["engagement"] = digest_of(work.engagement)
     return inputs
+
+
+def digest_of(file: File) -> str:
+    """What names the content of an input, here or in an object store."""
+    return digest_file(file) if isinstance(file, Path) else file.digest
 
 
 def shaping_settings(settings: Settings) -> object:
@@ -94,14 +99,17 @@ def shaping_settings(settings: Settings) -> object:
     )
 
 
-def engagement_file(root: Path, settings: Settings, request: RunRequest) -> Path | None:
-    """The file of real outcomes that was named or configured; None simulates.
+def engagement_file(root: Path, settings: Settings, request: RunRequest) -> str | Path | None:
+    """The file of real outcomes that was named or configured, or its URL; None simulates.
 
     Raises:
-        InputError: where it is not there.
+        InputError: where a path is not there; a URL is looked up when it is read.
     """
     configured = settings.experiment.engagement.path
-    path = request.engagement or (root / configured if configured else None)
-    if path is not None and not path.exists():
+    place = request.engagement or configured
+    if place is None or is_url(str(place)):
+        return place
+    path = Path(place) if request.engagement else root / place
+    if not path.exists():
         raise InputError(f"{path}: no such file of engagement")
     return path

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from pathlib import Path
+from liftwright.domain import is_url
 
+if TYPE_CHECKING:
     from liftwright.domain import Run
 
 COMPLETE, UNFINISHED, WAITING = "complete", "unfinished", "waiting"
@@ -19,13 +20,15 @@ NO_EXPERIMENT, RUNNING = "no_experiment", "running"
 class RunRequest:
     """What `liftwright run` was asked; paths are relative to the caller's folder.
 
+    Customers and engagement may also be URLs of an object store, as texts.
+
     Attributes:
         extend: the finished run whose experiment takes in late arrivals; None begins one.
     """
 
-    customers: Path | None = None
+    customers: Path | str | None = None
     content: Path | None = None
-    engagement: Path | None = None
+    engagement: Path | str | None = None
     run_id: str | None = None
     as_of: str | None = None
     budget_usd: float | None = None
@@ -49,10 +52,15 @@ class RunOutcome:
     reason: str | None = None
 
 
+def place_text(place: Path | str) -> str:
+    """A path made absolute, or a URL as it is."""
+    return str(place) if is_url(str(place)) else str(Path(place).absolute())
+
+
 def overrides_of(request: RunRequest) -> tuple[str, ...]:
     """The request's options as overrides of the configuration, recorded like those of `--set`."""
     options = {
-        "customers.path": request.customers and str(request.customers.absolute()),
+        "customers.path": request.customers and place_text(request.customers),
         "experiment_config.content.path": request.content and str(request.content.absolute()),
         "customers.as_of": request.as_of,
         "azure_config.budget_usd": request.budget_usd,

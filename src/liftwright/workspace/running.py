@@ -24,6 +24,8 @@ from liftwright.pipeline import (
     MEASURING,
     STAGES,
     check_engagement,
+    check_export,
+    exporting,
     provider_stages,
 )
 from liftwright.rules import nearest
@@ -40,6 +42,7 @@ from liftwright.spans import span, tracing
 from liftwright.stages import DONE, Stage, Step, Work, carry_out, is_kept, stage_key, unfinish
 from liftwright.workspace.choosing import (
     choose_folder,
+    digest_of,
     engagement_file,
     input_digests,
     shaping_settings,
@@ -114,7 +117,7 @@ def _run(work: Work, request: RunRequest) -> RunOutcome:
         folder = RunFolder(runs_folder(work.root) / request.run_id)
         record = folder.record()
         if record is not None and record.status == COMPLETE:
-            work.inputs = {"engagement": digest_file(work.engagement)}
+            work.inputs = {"engagement": digest_of(work.engagement)}
             return _measure(work, folder, record)
     work.inputs = input_digests(work)
     base = fingerprint(
@@ -157,6 +160,7 @@ def _carry_out(
 ) -> RunOutcome:
     """A new run, or one that stopped on its way."""
     work.folder = folder
+    check_export(work)
     if before is None:
         # What is wrong with the customers is told before a folder is made.
         work.need_customers()
@@ -224,10 +228,12 @@ def _keep(work: Work, folder: RunFolder, record: Run) -> RunOutcome:
             )
         for stage in stages_of(record):
             work.notify(Step(stage=stage.name, state="kept"))
+        with within(run=record.run_id):
+            carry_out(exporting(work), work)
         track(work)
-        return RunOutcome(run=record, folder=folder.path, exit_status=0)
+        return RunOutcome(run=work.run, folder=folder.path, exit_status=0)
     with within(run=record.run_id):
-        carry_out(stages_of(record), work)
+        carry_out((*stages_of(record), *exporting(work)), work)
         event("run_kept", agent="pipeline")
         track(work)
     return RunOutcome(run=work.run, folder=folder.path, exit_status=0)
@@ -236,6 +242,7 @@ def _keep(work: Work, folder: RunFolder, record: Run) -> RunOutcome:
 def _measure(work: Work, folder: RunFolder, record: Run) -> RunOutcome:
     """Measure a finished run by a file of real outcomes; nothing up to assign is looked at."""
     work.folder, work.run = folder, record
+    check_export(work)
     folder.clear_torn()
     observe = MEASURING[0]
     with within(run=record.run_id):
@@ -306,6 +313,12 @@ def _to_the_end(work: Work, stages: tuple[Stage, ...]) -> RunOutcome:
             # What an earlier stage went without is asked for again, too.
             unfinish(work, provider_stages(work))
         return _stop(work, UNFINISHED, started, error.exit_status, str(error))
+    try:
+        carry_out(exporting(work), work)
+    except InputError as error:
+        # The run itself is whole, and stays: run again, and only this is done.
+        reason = f"{error}; the run's own files are whole, run again to export them"
+        return _stop(work, UNFINISHED, started, error.exit_status, reason)
     return _stop(work, COMPLETE, started, 0)
 
 

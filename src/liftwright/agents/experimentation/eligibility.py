@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping
     from pathlib import Path
 
+    from liftwright.remote import File
     from liftwright.settings import Experiment
     from liftwright.tables import Tables
 
@@ -44,7 +45,7 @@ def choose_eligible(  # noqa: PLR0913 - all but two have defaults
     experiment: Experiment,
     *,
     among: str = "segmented",
-    suppressed: Path | None = None,
+    suppressed: File | None = None,
     earlier: Mapping[str, Path] | None = None,
     only: Collection[str] | None = None,
 ) -> Eligible:
@@ -92,7 +93,7 @@ def choose_eligible(  # noqa: PLR0913 - all but two have defaults
 def _reasons(
     tables: Tables,
     experiment: Experiment,
-    suppressed: Path | None,
+    suppressed: File | None,
     earlier: Mapping[str, Path],
 ) -> Iterator[tuple[str, str]]:
     holdout, exclusions = experiment.holdout, experiment.exclusions
@@ -112,7 +113,7 @@ def _reasons(
         yield f"assigned by run {run_id}", f"customer_id in (select customer_id from {name})"  # noqa: S608 - our names
 
 
-def _suppressed(tables: Tables, path: Path) -> str:
+def _suppressed(tables: Tables, path: File) -> str:
     if not path.exists():
         raise ConfigurationError(
             f"experiment_config.yaml: exclusions.suppressed: found {path}, allowed: a CSV or "
