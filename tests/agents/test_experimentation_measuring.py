@@ -551,3 +551,61 @@ def test_measure_below_the_planned_least_sample_ships_nothing(tables: Tables) ->
     ]
 
     assert decided == ["ship", "continue"]
+
+
+def test_measure_winsorised_revenue_caps_at_the_percentile_of_what_was_spent(
+    tables: Tables,
+) -> None:
+    assignment = run(tables, {"A": 1600}, experiment_config())
+    engage(
+        tables,
+        converted="place < 50",
+        revenue="case when place < 50 then cast(place + 1 as double) else 0e0 end "
+        "+ case when arm = 'urgent' and place = 0 then 9999e0 else 0e0 end",
+    )
+
+    metrics: dict[str, Any] = measure(tables, assignment, experiment_config(), simulated=False)
+
+    # 200 amounts: 1 to 50 in each arm, but one 10,000 for one 1.
+    assert metrics["winsorised_at"] == {"revenue": [None, 50.0]}
+    (urgent,) = [r for r in metrics["winsorised"] if (r["segment"], r["arm"]) == ("all", "urgent")]
+    assert urgent["metric"] == "revenue"
+    assert urgent["treatment"] == pytest.approx((1275 - 1 + 50) / 400)
+    assert urgent["control"] == pytest.approx(1275 / 400)
+    plain = row(metrics, "all", "urgent", "revenue")
+    assert plain["treatment"] == pytest.approx((1275 + 9999) / 400)
+    assert urgent["difference_ci"][1] < plain["difference_ci"][1]
+
+
+def test_measure_without_revenue_winsorises_nothing(tables: Tables) -> None:
+    assignment = run(tables, {"A": 400}, experiment_config())
+    engage(tables, clicked="place % 5 = 0")
+    metrics = measure(tables, assignment, experiment_config(), simulated=False)
+    assert "winsorised" not in metrics
+    absent = measure(tables, assignment, experiment_config(), simulated=False, absent={"revenue"})
+    assert "winsorised" not in absent
+
+
+def test_measure_tells_all_assigned_beside_those_reached(tables: Tables) -> None:
+    assignment = run(tables, {"A": 1600}, experiment_config())
+    engage(tables, delivered="place % 4 > 0", clicked="place % 20 = 1")
+
+    metrics: dict[str, Any] = measure(tables, assignment, experiment_config(), simulated=False)
+
+    (urgent,) = [
+        r
+        for r in metrics["assigned"]
+        if (r["segment"], r["arm"], r["metric"]) == ("all", "urgent", "click_rate")
+    ]
+    assert (urgent["n_treatment"], urgent["treatment"]) == (400, 20 / 400)
+    reached = row(metrics, "all", "urgent", "click_rate")
+    assert (reached["n_treatment"], reached["treatment"]) == (300, 20 / 300)
+
+
+def test_measure_tests_all_arms_at_once(tables: Tables) -> None:
+    assignment = run(tables, {"A": 4000}, experiment_config())
+    engage(tables, clicked="place % 10 = 0 or arm = 'urgent' and place % 5 = 0")
+    metrics: dict[str, Any] = measure(tables, assignment, experiment_config(), simulated=False)
+    found = {one["metric"]: one for one in metrics["omnibus"]}
+    assert found["click_rate"]["degrees_of_freedom"] == 3
+    assert found["click_rate"]["p_value"] < 0.001

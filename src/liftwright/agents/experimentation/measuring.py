@@ -24,6 +24,7 @@ from liftwright.agents.experimentation.over_time import (
     ratio_over_time,
 )
 from liftwright.agents.experimentation.power import detectable, power_warning
+from liftwright.agents.experimentation.sensitivity import assigned_cells, winsorised_cells
 from liftwright.comparison import (
     OVERALL,
     Cell,
@@ -36,6 +37,7 @@ from liftwright.comparison import (
     failed_checks,
     interaction_rows,
     name_winners,
+    omnibus_entries,
     sequential_rows,
 )
 from liftwright.domain import CONTROL, METRICS, to_json
@@ -126,6 +128,9 @@ def measure(  # noqa: PLR0913 - where, what was meant, how to judge, and two fac
         if {"open_rate", "click_rate"} <= set(metrics)
         else [],
         **_cuped(tables, engagement, metrics, compared),
+        **_winsorised(tables, engagement, counts, compared),
+        "assigned": _beside(*assigned_cells(counts, metrics), compared),
+        "omnibus": to_json(omnibus_entries(further)),
         "sequential": _shown(sequential, design),
         "interactions": _shown(interactions, design),
         "bayes": _shown(bayes_rows(further), design),
@@ -202,6 +207,21 @@ def _cuped(
         return {}
     means = [MetricSpec(name=name, kind="mean") for name in reduction]
     return {"cuped": _beside(cells, means, compared), "variance_reduction": to_json(reduction)}
+
+
+def _winsorised(
+    tables: Tables, engagement: str, counts: Sequence[CellCounts], compared: Comparison
+) -> dict[str, Json]:
+    """Revenue without its extremes, where it was measured and there was any."""
+    measured = any(row.metric == "revenue" for row in compared.comparisons)
+    found = winsorised_cells(tables, engagement, counts) if measured else None
+    if found is None:
+        return {}
+    cells, metric, cap = found
+    return {
+        "winsorised": _beside(cells, [metric], compared),
+        "winsorised_at": {metric.name: [None, cap]},
+    }
 
 
 def _stopping(analysis: Analysis, planned: Mapping[str, float], minimum: int) -> Stopping:
