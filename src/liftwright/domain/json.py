@@ -10,6 +10,7 @@ import typing
 from collections.abc import Mapping, Sequence
 from datetime import date, datetime
 from enum import Enum
+from functools import cache
 from numbers import Integral, Real
 
 T = typing.TypeVar("T")
@@ -70,7 +71,7 @@ def _read(kind: object, value: object) -> object:  # noqa: PLR0911 - one case a 
 
 
 def _read_record(kind: type, value: Mapping[str, object]) -> object:
-    hints = typing.get_type_hints(kind)
+    hints = _hints(kind)
     unknown = set(value) - set(hints)
     if unknown:
         raise ValueError(f"{kind.__name__} has no field {min(unknown)!r}")
@@ -78,6 +79,12 @@ def _read_record(kind: type, value: Mapping[str, object]) -> object:
         return kind(**{name: _read(hints[name], item) for name, item in value.items()})
     except TypeError as error:
         raise ValueError(f"{kind.__name__}: {error}") from error
+
+
+@cache
+def _hints(kind: type) -> Mapping[str, object]:
+    # To work them out anew for each of thousands of records takes longer than all else here.
+    return typing.get_type_hints(kind)
 
 
 def _read_tuple(kinds: tuple[object, ...], items: list[object]) -> tuple[object, ...]:

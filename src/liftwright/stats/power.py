@@ -8,6 +8,7 @@ Source: Cohen (1988), Statistical Power Analysis, chapters 2 and 6.
 from __future__ import annotations
 
 import math
+from statistics import NormalDist
 
 from liftwright.errors import InputError
 
@@ -27,12 +28,11 @@ def power_of(
     Raises:
         InputError: An argument outside its range.
     """
-    from scipy.special import ndtr
-
     _check(base=base, alpha=alpha, units=min(n_treatment, n_control))
     effect = _distance(base, difference) / math.sqrt(1.0 / n_treatment + 1.0 / n_control)
-    critical = _quantile(1.0 - alpha / 2.0)
-    return float(ndtr(effect - critical) + ndtr(-effect - critical))
+    critical = _above(alpha / 2.0)
+    normal = NormalDist()
+    return normal.cdf(effect - critical) + normal.cdf(-effect - critical)
 
 
 def smallest_detectable_effect(
@@ -156,13 +156,12 @@ def _distance(base: float, difference: float) -> float:
 
 
 def _signal(alpha: float, power: float) -> float:
-    return _quantile(1.0 - alpha / 2.0) + _quantile(power)
+    return _above(alpha / 2.0) - _above(power)
 
 
-def _quantile(level: float) -> float:
-    from scipy.special import ndtri
-
-    return float(ndtri(level))
+def _above(probability: float) -> float:
+    """What a standard normal value exceeds with this probability."""
+    return -NormalDist().inv_cdf(probability)
 
 
 def _check(*, base: float, alpha: float, units: float, power: float | None = None) -> None:
