@@ -6,12 +6,12 @@ import contextlib
 import os
 import re
 import shutil
-import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import duckdb
 
+from liftwright.adapters.own_folder import own_folder
 from liftwright.domain import Identity
 from liftwright.errors import DataError, InputError
 from liftwright.tables import files, identifier, times
@@ -93,8 +93,7 @@ class DuckDBEngine:
         """
         try:
             temporary.mkdir(parents=True, exist_ok=True)
-            _remove_orphans(temporary)
-            self._folder = tempfile.mkdtemp(prefix=f"{_PREFIX}{os.getpid()}-", dir=temporary)
+            self._folder = own_folder(temporary, _PREFIX)
         except OSError as error:
             raise InputError(f"{temporary}: cannot be written: {error.strerror}") from None
         self._kinds: dict[str, str] = {}
@@ -313,24 +312,6 @@ class DuckDBEngine:
         if "line size" in text.lower():
             return f"{at}: the line is longer than 2 MB"
         return f"{at}: not a CSV row as the header says"
-
-
-def _remove_orphans(temporary: Path) -> None:
-    """Remove the folders of engines whose process was killed."""
-    for folder in temporary.glob(f"{_PREFIX}*"):
-        owner = folder.name.removeprefix(_PREFIX).partition("-")[0]
-        if owner.isdigit() and not _is_alive(int(owner)):
-            shutil.rmtree(folder, ignore_errors=True)
-
-
-def _is_alive(process: int) -> bool:
-    try:
-        os.kill(process, 0)
-    except ProcessLookupError:
-        return False
-    except OSError:
-        return True
-    return True
 
 
 def _parquet_reader(paths: Sequence[File]) -> str:

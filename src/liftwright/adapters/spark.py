@@ -7,12 +7,17 @@ Java 17 or newer on the machine that asks.
 from __future__ import annotations
 
 import contextlib
-import shutil
 from typing import TYPE_CHECKING
 
 from liftwright.adapters import spark_dialect
 from liftwright.adapters.spark_faults import translated
-from liftwright.adapters.spark_files import CSV_OPTIONS, publish, writing_url
+from liftwright.adapters.spark_files import (
+    CSV_OPTIONS,
+    new_part,
+    publish,
+    remove_parts,
+    writing_url,
+)
 from liftwright.adapters.spark_objects import source_url
 from liftwright.adapters.spark_session import new_session
 from liftwright.domain import Identity
@@ -113,10 +118,10 @@ class SparkEngine:
                 for c in table.columns
             )
             statement = f"select {typed} from ({statement}) as typed"  # noqa: S608 - built
-        part = path.with_name(f".{path.name}.part")
+        part = new_part(path)
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            _remove(part)
+            remove_parts(path)
             with self._translated(str(path.parent)):
                 frame = self._session.sql(spark_dialect.to_spark(statement))
                 frame.write.option("compression", "zstd").parquet(writing_url(part))
@@ -126,7 +131,7 @@ class SparkEngine:
             raise InputError(f"{path.parent}: cannot be written: {error.strerror}") from None
         finally:
             with contextlib.suppress(OSError):
-                _remove(part)
+                remove_parts(path)
         return int(count)
 
     def close(self) -> None:
@@ -210,10 +215,3 @@ def _backticked(name: str) -> str:
 
 def _escaped(text: str) -> str:
     return text.replace("\\", "\\\\").replace("'", "\\'")
-
-
-def _remove(path: Path) -> None:
-    if path.is_dir() and not path.is_symlink():
-        shutil.rmtree(path)
-    else:
-        path.unlink(missing_ok=True)

@@ -13,6 +13,7 @@ import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from liftwright.adapters.own_folder import own_folder
 from liftwright.errors import ConfigurationError, InputError
 
 if TYPE_CHECKING:
@@ -99,7 +100,7 @@ def _start(properties: Mapping[str, str]) -> SparkSession:
             "adapters.engine: spark needs Java 17 or newer, and none was found (neither JAVA_HOME "
             "nor `java`); Debian's package is openjdk-17-jre-headless"
         )
-    scratch = tempfile.mkdtemp(prefix="liftwright-spark-")
+    scratch = own_folder(Path(tempfile.gettempdir()), "liftwright-spark-")
     atexit.register(shutil.rmtree, scratch, ignore_errors=True)
     quiet = Path(scratch) / "log4j2.properties"
     quiet.write_text(_QUIET, encoding="utf-8")
