@@ -21,7 +21,14 @@ TEMPLATE = """\
 # %% tags=["cover"]
 from pathlib import Path
 
-from liftwright.agents.reporting import charts, following, messages, opening, outcomes
+from liftwright.agents.reporting import (
+    charts,
+    estimates,
+    following,
+    messages,
+    opening,
+    outcomes,
+)
 from liftwright.agents.reporting.reading import read_run
 
 run = read_run(Path.cwd().parent)
@@ -49,6 +56,24 @@ charts.lift_by_variant(run)
 outcomes.overall(run)
 
 # %% [markdown]
+# ### What to do with each arm
+
+# %%
+estimates.decisions(run)
+
+# %% [markdown]
+# ### Other estimates
+
+# %%
+estimates.others(run)
+
+# %% [markdown]
+# ### Probability to be best
+
+# %%
+estimates.beliefs(run)
+
+# %% [markdown]
 # ## Lift by segment
 
 # %%
@@ -56,6 +81,12 @@ charts.lift_by_segment(run)
 
 # %%
 outcomes.winners(run)
+
+# %% [markdown]
+# ### Does the effect differ between segments?
+
+# %%
+estimates.interactions(run)
 
 # %%
 outcomes.by_segment(run)
@@ -69,6 +100,12 @@ outcomes.segments(run)
 # %% [markdown]
 # ## Soundness of the experiment
 #
+# ### Analysis plan
+
+# %%
+estimates.plan(run)
+
+# %% [markdown]
 # ### Assignment
 
 # %%

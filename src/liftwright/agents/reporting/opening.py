@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from liftwright.agents.reporting.estimates import decided
 from liftwright.agents.reporting.words import (
     Words,
     bullets,
     callout,
     count,
+    in_words,
     interval,
     joined,
     level,
@@ -77,6 +79,7 @@ def summary(run: RunFiles) -> Words:
     results = run.results
     return joined(
         callout(f"**{_label(run)}{plain(verdict(run))}**"),
+        _deviation(results),
         _what_was_done(run),
         f"On the primary metric, {metric_name(results.primary_metric)}:"
         if results.overall(results.primary_metric)
@@ -84,8 +87,17 @@ def summary(run: RunFiles) -> Words:
         bullets(_sentence(row, results) for row in results.overall(results.primary_metric)),
         _other_metrics(results),
         _segments(results),
+        f"**Decisions.** {found}" if (found := decided(run)) else None,
         f"**What to do.** {plain(advice(run))}",
     )
+
+
+def _deviation(results: Results) -> str | None:
+    deviations = results.beside.plan.deviations
+    if not deviations:
+        return None
+    told = in_words("; ".join(deviations))
+    return callout(f"**{plain(f'The analysis {told}.')}**")
 
 
 def verdict(run: RunFiles) -> str:
@@ -133,6 +145,12 @@ def advice(run: RunFiles) -> str:
             return (
                 "Nothing may be rolled out on this result, as it is simulated. Send the messages "
                 "as assigned, then measure this run again with the real outcomes."
+            )
+        now = results.beside.decision(best.arm)
+        if now is not None and now.decision != "ship":
+            return (
+                f"Do not send '{best.arm}' to everyone yet ({now.decision}: "
+                f"{in_words('; '.join(now.reasons))}). Measure again when there are more outcomes."
             )
         return (
             f"Send '{best.arm}' to everyone in the segments where it was approved, and keep a "

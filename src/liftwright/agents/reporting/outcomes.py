@@ -22,6 +22,7 @@ from liftwright.agents.reporting.words import (
     p_value,
     percent,
     plain,
+    plural,
     signed,
     stars,
     table,
@@ -76,6 +77,7 @@ def assignment(run: RunFiles) -> Words:
         for segment, counts in run.counts.items()
     ]
     totals = [sum(counts.get(arm, 0) for counts in run.counts.values()) for arm in arms]
+    nothing = [f"{reason}: {count(customers)}" for reason, customers in run.left_out.items()]
     return joined(
         "Customers were assigned at random within each segment. A dash: the arm has no approved "
         "message there, and its share got the control.",
@@ -83,6 +85,7 @@ def assignment(run: RunFiles) -> Words:
             ("Segment", *(f">{arm}" for arm in arms), ">All"),
             [*rows, ("All", *map(count, totals), count(sum(totals)))],
         ),
+        plain(f"Customers who were sent nothing: {listed(nothing)}.") if nothing else None,
     )
 
 
@@ -98,10 +101,17 @@ def engagement(run: RunFiles) -> Words:
         "The file does not say which message was sent: the lift holds only if every customer was "
         "sent the message that was assigned."
     )
-    notes = [*found.warnings, *(f"{count(n)} rows: {why}" for why, n in found.set_aside.items())]
+    machines = found.machine_opens + found.machine_clicks
+    untold = {
+        why: rows
+        for why, rows in found.set_aside.items()
+        if not any(why in warning for warning in found.warnings)
+    }
+    notes = [*found.warnings, *(f"{count(n)} rows: {why}" for why, n in untold.items())]
     return joined(
         f"The outcomes are observed: {count(found.rows_used)} of {count(found.rows)} rows of the "
-        "file were used.",
+        f"file were used. Of {count(found.customers_missing)} assigned customers it says nothing."
+        + ("" if machines else " No open and no click was taken for a machine's."),
         None if found.names_message else callout(f"**{trust}**"),
         bullets(plain(note) for note in notes),
     )
@@ -212,7 +222,17 @@ def ratio_check(run: RunFiles) -> Words:
         first if results.trusted else callout(f"**{first}**"),
         table(("Arm", ">Expected", ">Delivered"), rows),
         plain(f"It fails in these segments by themselves: {listed(failed)}.") if failed else None,
+        plain(f"{_over_time(results)}") if results.srm_over_time else None,
     )
+
+
+def _over_time(results: Results) -> str:
+    """Whether the arms had their sizes in each period of days of delivery."""
+    parts = len(results.srm_over_time)
+    failed = [one for one in results.srm_failed if one.startswith("period ")]
+    if failed:
+        return f"By the day of delivery it fails in {len(failed)} of {parts}: {listed(failed[:3])}."
+    return f"By the day of delivery it passed too, in each of {plural(parts, 'period')}."
 
 
 def power(run: RunFiles) -> Words:
@@ -242,7 +262,11 @@ def power(run: RunFiles) -> Words:
             ("Metric", "Arm", ">Control", ">n arm / control", ">Detectable", ">Needed for +10%"),
             rows,
         ),
-        bullets(plain(in_words(warning)) for warning in results.warnings),
+        bullets(
+            plain(in_words(warning))
+            for warning in results.warnings
+            if warning not in results.beside.plan.deviations
+        ),
     )
 
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path  # noqa: TC003 - a field's type, kept importable for readers
-from typing import TypeVar, cast
+from typing import cast
 
+from liftwright.agents.reporting.beside import Beside, read_beside
+from liftwright.agents.reporting.values import Values, items, mapping, record, texts, whole
 from liftwright.domain import (
     Claim,
     Failure,
@@ -19,10 +21,7 @@ from liftwright.domain import (
 from liftwright.errors import IntegrityError
 from liftwright.runs import RunFolder
 
-Values = Mapping[str, object]
-
 OVERALL = "all"
-T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -127,6 +126,8 @@ class Results:
     balance_ok: bool | None
     warnings: tuple[str, ...]
     course: tuple[Look, ...] = ()
+    srm_over_time: Mapping[str, SrmCheck] = field(default_factory=dict)
+    beside: Beside = field(default_factory=Beside)
 
     @property
     def metrics(self) -> tuple[str, ...]:
@@ -176,6 +177,9 @@ class Outcomes:
 
     rows: int = 0
     rows_used: int = 0
+    customers_missing: int = 0
+    machine_opens: int = 0
+    machine_clicks: int = 0
     names_message: bool = True
     set_aside: Mapping[str, int] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
@@ -200,6 +204,7 @@ class RunFiles:
         method: how the segments were made.
         shares: per segment, each arm's share.
         counts: customers assigned, per segment and arm.
+        left_out: customers who were sent nothing, by reason.
     """
 
     folder: Path
@@ -218,6 +223,7 @@ class RunFiles:
     experiment: str
     shares: Mapping[str, Mapping[str, float]]
     counts: Mapping[str, Mapping[str, int]]
+    left_out: Mapping[str, int]
     outcomes: Outcomes
     results: Results
 
@@ -261,16 +267,16 @@ def read_run(folder: Path) -> RunFiles:
     arms = _values(files, "arms.json")
     run = _values(files, "run.json")
     try:
-        design = _mapping(arms["design"])
+        design = mapping(arms["design"])
         found = files.read_list("claims.json", VariantClaims) if _has(files, "claims.json") else ()
         return RunFiles(
             folder=folder,
             run=run,
-            campaign=_mapping(run.get("campaign") or {}),
+            campaign=mapping(run.get("campaign") or {}),
             method=str(segmentation["method"]),
-            customers=_whole(segmentation["customers"]),
+            customers=whole(segmentation["customers"]),
             segments=from_json(tuple[Segment, ...], segmentation["segments"]),
-            segment_warnings=_texts(segmentation.get("warnings")),
+            segment_warnings=texts(segmentation.get("warnings")),
             passages=from_json(
                 dict[str, tuple[Passage, ...]],
                 files.raw("passages.json") if _has(files, "passages.json") else {},
@@ -285,7 +291,8 @@ def read_run(folder: Path) -> RunFiles:
             experiment=str(design["salt"]),
             shares=from_json(dict[str, Mapping[str, float]], design["shares"]),
             counts=from_json(dict[str, Mapping[str, int]], arms["counts"]),
-            outcomes=_record(
+            left_out=from_json(dict[str, int], arms.get("left_out") or {}),
+            outcomes=record(
                 Outcomes,
                 _values(files, "engagement.json") if _has(files, "engagement.json") else {},
             ),
@@ -300,12 +307,13 @@ def read_run(folder: Path) -> RunFiles:
 
 def read_results(metrics: Values) -> Results:
     """The content of metrics.json as records; keys that the report does not use are left."""
-    srm = _mapping(metrics["srm"])
-    balance = _mapping(metrics.get("balance") or {})
-    rows = tuple(_record(Row, item) for item in _items(metrics["comparisons"]))
-    by_segment = _mapping(metrics.get("srm_by_segment") or {})
+    srm = mapping(metrics["srm"])
+    balance = mapping(metrics.get("balance") or {})
+    rows = tuple(record(Row, item) for item in items(metrics["comparisons"]))
+    by_segment = mapping(metrics.get("srm_by_segment") or {})
+    over_time = mapping(metrics.get("srm_over_time") or {})
     return Results(
-        n=_whole(metrics["n"]),
+        n=whole(metrics["n"]),
         alpha=float(cast("float", metrics["alpha"])),
         correction=str(metrics["correction"]),
         simulated=bool(metrics.get("simulated", True)),
@@ -313,25 +321,21 @@ def read_results(metrics: Values) -> Results:
             metrics.get("primary_metric") or (rows[0].metric if rows else "click_rate")
         ),
         rows=rows,
-        srm=_record(SrmCheck, srm),
-        srm_by_segment={name: _record(SrmCheck, item) for name, item in by_segment.items()},
-        srm_failed=_texts(metrics.get("srm_failed")),
-        best=tuple(_record(Best, item) for item in _items(metrics.get("best"))),
-        power=tuple(_record(PowerRow, item) for item in _items(metrics.get("power"))),
+        srm=record(SrmCheck, srm),
+        srm_by_segment={name: record(SrmCheck, item) for name, item in by_segment.items()},
+        srm_over_time={name: record(SrmCheck, item) for name, item in over_time.items()},
+        beside=read_beside(metrics),
+        srm_failed=texts(metrics.get("srm_failed")),
+        best=tuple(record(Best, item) for item in items(metrics.get("best"))),
+        power=tuple(record(PowerRow, item) for item in items(metrics.get("power"))),
         arm_sizes={
-            str(_mapping(arm)["arm"]): _whole(_mapping(arm)["n"]) for arm in _items(metrics["arms"])
+            str(mapping(arm)["arm"]): whole(mapping(arm)["n"]) for arm in items(metrics["arms"])
         },
-        differences=tuple(_mapping(item) for item in _items(balance.get("differences"))),
+        differences=tuple(mapping(item) for item in items(balance.get("differences"))),
         balance_ok=cast("bool | None", balance.get("ok")),
-        warnings=_texts(metrics.get("warnings")),
-        course=tuple(_record(Look, item) for item in _items(metrics.get("course"))),
+        warnings=texts(metrics.get("warnings")),
+        course=tuple(record(Look, item) for item in items(metrics.get("course"))),
     )
-
-
-def _record(kind: type[T], value: object) -> T:
-    """A record of the values that it knows; other keys are of no use here."""
-    known = {one.name for one in fields(kind)}  # type: ignore[arg-type] # every kind is a dataclass
-    return from_json(kind, {key: item for key, item in _mapping(value).items() if key in known})
 
 
 def _has(files: RunFolder, name: str) -> bool:
@@ -343,21 +347,3 @@ def _values(files: RunFolder, name: str) -> Values:
     if not isinstance(value, Mapping):
         raise IntegrityError(f"{files.file(name)}: found a {type(value).__name__}, not an object")
     return value
-
-
-def _mapping(value: object) -> Values:
-    if not isinstance(value, Mapping):
-        raise TypeError(f"an object expected, found {type(value).__name__}")
-    return value
-
-
-def _items(value: object) -> Sequence[object]:
-    return value if isinstance(value, Sequence) and not isinstance(value, str) else ()
-
-
-def _texts(value: object) -> tuple[str, ...]:
-    return tuple(str(item) for item in _items(value))
-
-
-def _whole(value: object) -> int:
-    return int(cast("int", value))
