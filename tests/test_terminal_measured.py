@@ -128,3 +128,21 @@ def test_print_measured_colours_only_where_there_is_a_terminal(tmp_path: Path) -
 
 def test_print_measured_of_a_run_without_a_result_prints_nothing(tmp_path: Path) -> None:
     assert not shown(tmp_path)
+
+
+def test_print_measured_names_tests_and_says_once_why_something_is_missing(tmp_path: Path) -> None:
+    out = " ".join(shown(write_run(tmp_path / "run")).split())
+    assert (
+        "Tests: Cochran-Mantel-Haenszel: open_rate, click_rate; stratified Welch t: revenue." in out
+    )
+    assert "! lift not estimable: control has no event (urgent, conversion_rate;" in out
+    assert out.count("lift not estimable: control has no event") == 1
+
+
+def test_print_measured_after_a_mismatch_tells_it_once(tmp_path: Path) -> None:
+    folder = write_run(tmp_path / "run")
+    warnings = ["sample-ratio mismatch (p = 1e-9): no difference can be trusted", "another"]
+    change(folder, "metrics.json", srm_failed=["overall"], warnings=warnings)
+    out = shown(folder)
+    assert "! sample-ratio" not in out
+    assert "! another" in out

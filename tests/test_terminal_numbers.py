@@ -7,7 +7,14 @@ from liftwright.terminal import numbers
 
 @pytest.mark.parametrize(
     ("value", "told"),
-    [(0.65279, "0.6528"), (12.3456, "12.35"), (1234.5, "1,234"), (12345.6, "12,346"), (0.0, "0")],
+    [
+        (0.65279, "0.6528"),
+        (12.3456, "12.35"),
+        (58.099, "58.10"),
+        (1234.5, "1,234"),
+        (12345.6, "12,346"),
+        (0.0, "0"),
+    ],
 )
 def test_value_of_a_mean_has_four_digits_and_whole_thousands(value: float, told: str) -> None:
     assert numbers.value(value, "mean") == told

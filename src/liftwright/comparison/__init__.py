@@ -15,6 +15,7 @@ from liftwright.comparison.further import (
     sequential_rows,
 )
 from liftwright.comparison.rows import ArmSummary, ArmValue, Comparison, Row
+from liftwright.comparison.runner_up import beside_runner_up
 from liftwright.comparison.verdicts import (
     Decision,
     Direction,
@@ -41,6 +42,7 @@ __all__ = [
     "Stopping",
     "Verdict",
     "bayes_rows",
+    "beside_runner_up",
     "compare",
     "decide_arms",
     "failed_checks",

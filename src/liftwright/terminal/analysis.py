@@ -16,7 +16,9 @@ from liftwright.terminal.experiment import (
     plain_table,
     print_decisions,
     print_ratio,
+    print_row_warnings,
     print_rows,
+    print_tests,
     print_winners,
 )
 from liftwright.terminal.many import print_many
@@ -64,12 +66,18 @@ def show_analysis(document: Mapping[str, Json], *, json: bool) -> None:
     _print_interactions(out, document)
     _print_posteriors(out, document)
     _print_explained(out, document)
+    out.print()
+    print_tests(out, rows)
     out.print(
-        f"\n[dim]Intervals at {level:.0%}, not adjusted; p adjusted ({document['correction']}) "
+        f"[dim]Intervals at {level:.0%}, not adjusted; p adjusted ({document['correction']}) "
         "below the raw one; 'any time' holds at every look.[/]\n"
     )
     _print_verdicts(out, document)
-    _print_warnings(out, document, rows)
+    print_row_warnings(out, rows)
+    excluded = document.get("excluded")
+    for reason, count in (excluded if isinstance(excluded, dict) else {}).items():
+        if count:
+            out.print(f"[yellow]![/] left out: {count:,} {reason.replace('_', ' ')}")
 
 
 def _print_arms(out: Console, document: Mapping[str, Json]) -> None:
@@ -134,7 +142,7 @@ def _print_caps(out: Console, document: Mapping[str, Json]) -> None:
         limits = [f"below {numbers.figure(low, 4)}"] if low is not None else []
         limits += [f"above {numbers.figure(high, 4)}"] if high is not None else []
         told.append(f"{name} {' and '.join(limits) or 'nowhere'}")
-    out.print(f"winsorised: values are cut {escape('; '.join(told))}")
+    out.print(f"winsorised, cut: {escape('; '.join(told))}")
 
 
 def _print_exposed(out: Console, document: Mapping[str, Json]) -> None:
@@ -240,22 +248,6 @@ def _print_verdicts(out: Console, document: Mapping[str, Json]) -> None:
             )
     print_winners(out, document)
     print_decisions(out, document)
-
-
-def _print_warnings(out: Console, document: Mapping[str, Json], rows: Sequence[Entry]) -> None:
-    told: dict[str, list[str]] = {}
-    for row in rows:
-        for warning in row["warnings"]:
-            where = "" if row["segment"] == "all" else f" in {row['segment']}"
-            told.setdefault(warning, []).append(f"{row['arm']}, {row['metric']}{where}")
-    for warning, places in told.items():
-        shown = "; ".join(places[:3])
-        more = f"; and {len(places) - 3:,} more" if len(places) > 3 else ""  # noqa: PLR2004 - as shown
-        out.print(f"[yellow]![/] {escape(warning)} ({escape(shown)}{more})")
-    excluded = document.get("excluded")
-    for reason, count in (excluded if isinstance(excluded, dict) else {}).items():
-        if count:
-            out.print(f"[yellow]![/] left out: {count:,} {reason.replace('_', ' ')}")
 
 
 def _share(value: float | None) -> str:

@@ -71,6 +71,32 @@ def print_rows(out: Console, rows: Sequence[Entry], title: str) -> None:
     out.print(table)
 
 
+def print_tests(out: Console, rows: Sequence[Entry]) -> None:
+    """Which test each metric's overall rows were made by."""
+    tests: dict[str, list[str]] = {}
+    for row in rows:
+        names = tests.setdefault(row["test"], []) if row["test"] else []
+        if row["segment"] == "all" and row["metric"] not in names:
+            names.append(row["metric"])
+    told = "; ".join(f"{test}: {', '.join(names)}" for test, names in tests.items() if names)
+    if told:
+        out.print(f"[dim]Tests: {escape(told)}.[/]")
+
+
+def print_row_warnings(out: Console, rows: Sequence[Entry]) -> None:
+    """Each warning once, with the first comparisons that it concerns."""
+    told: dict[str, list[str]] = {}
+    for row in rows:
+        for warning in row["warnings"]:
+            where = "" if row["segment"] == "all" else f" in {row['segment']}"
+            told.setdefault(warning, []).append(f"{row['arm']}, {row['metric']}{where}")
+    for warning, places in told.items():
+        shown = "; ".join(places[:_MOST_NAMED])
+        more = len(places) - _MOST_NAMED
+        further = f"; and {more:,} more" if more > 0 else ""
+        out.print(f"[yellow]![/] {escape(warning)} ({escape(shown)}{further})")
+
+
 def print_ratio(out: Console, document: Mapping[str, Json]) -> None:
     """Whether the arms have the sizes that were meant."""
     srm = cast("Entry", document["srm"])

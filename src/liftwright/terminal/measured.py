@@ -11,7 +11,9 @@ from liftwright.terminal.experiment import (
     p_value,
     print_decisions,
     print_ratio,
+    print_row_warnings,
     print_rows,
+    print_tests,
     print_winners,
 )
 from liftwright.terminal.numbers import as_number, interval, percent
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
     from liftwright.runs import RunFolder
 
 _HASH_SHOWN = 12
+_TOLD = "sample-ratio mismatch"
 
 
 def print_measured(out: Console, folder: RunFolder) -> None:
@@ -36,6 +39,7 @@ def print_measured(out: Console, folder: RunFolder) -> None:
         out.print("[bold yellow]SIMULATED[/] engagement: the lift below is not real.")
     overall = [row for row in entries(metrics["comparisons"]) if row["segment"] == "all"]
     print_rows(out, overall, f"Against {metrics['control']}")
+    print_tests(out, overall)
     level = 1 - as_number(metrics["alpha"])
     out.print(
         f"[dim]Intervals at {level:.0%}, not adjusted; p adjusted ({metrics['correction']}) "
@@ -47,7 +51,10 @@ def print_measured(out: Console, folder: RunFolder) -> None:
     _print_looks(out, metrics)
     for line in (*_customers(folder), *_counted(folder), *_plan(metrics)):
         out.print(escape(line))
+    print_row_warnings(out, overall)
     for warning in (*_object(folder, "engagement.json")["warnings"], *metrics["warnings"]):
+        if metrics.get("srm_failed") and str(warning).startswith(_TOLD):
+            continue
         out.print(f"[yellow]![/] {escape(str(warning))}")
 
 

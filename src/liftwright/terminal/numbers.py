@@ -25,7 +25,9 @@ def value(value: float | None, kind: str) -> str:
 
 def figure(value: float, digits: int, sign: str = "") -> str:
     """A number with so many digits that count, thousands in full; `sign` "+" shows it always."""
-    form = ",.0f" if abs(value) >= 10.0 ** (digits - 1) else f".{digits}g"
+    if value == 0:
+        return "0"
+    form = ",.0f" if abs(value) >= 10.0 ** (digits - 1) else f"#.{digits}g"
     return f"{value:{sign}{form}}"
 
 

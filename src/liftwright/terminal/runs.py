@@ -51,8 +51,12 @@ def show_run(outcome: RunOutcome, *, json: bool) -> None:
     if outcome.exit_status == 0:
         print_measured(out, folder)
     _print_totals(out, outcome.run)
-    files = sorted(p.relative_to(outcome.folder) for p in outcome.folder.rglob("*") if p.is_file())
-    out.print(f"[bold]{outcome.folder}[/]: {', '.join(str(p) for p in files)}")
+    files = [p.relative_to(outcome.folder) for p in outcome.folder.rglob("*") if p.is_file()]
+    names = sorted(str(p) for p in files if p.parts[0] != "measurements")
+    earlier = outcome.run.measurements
+    if earlier:
+        names.append(f"measurements/1 to {earlier}" if earlier > 1 else "measurements/1")
+    out.print(f"[bold]{outcome.folder}[/]: {', '.join(names)}")
 
 
 def _summary(folder: RunFolder) -> dict[str, Json]:

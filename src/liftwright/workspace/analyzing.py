@@ -24,6 +24,7 @@ from liftwright.comparison import (
     MetricSpec,
     Stopping,
     bayes_rows,
+    beside_runner_up,
     compare,
     decide_arms,
     failed_checks,
@@ -153,7 +154,7 @@ def _document(request: AnalyzeRequest, found: Results, shares: dict[str, float])
     document = {
         **to_json(main),
         **checks,
-        "best": _winners(request, main, interactions, failed),
+        "best": _winners(request, main, interactions, contrasts, failed),
         "sequential": _rows(sequential),
         "decisions": _decisions(request, sequential, shares, failed),
     }
@@ -235,21 +236,27 @@ def _checks(
 
 
 def _winners(
-    request: AnalyzeRequest, main: Comparison, interactions: Sequence[Row], failed: Sequence[str]
+    request: AnalyzeRequest,
+    main: Comparison,
+    interactions: Sequence[Row],
+    contrasts: Contrasts,
+    failed: Sequence[str],
 ) -> list[Json]:
     found = []
     names = list(dict.fromkeys(row.metric for row in main.comparisons))
     for name in names:
-        verdicts = name_winners(
+        direction = _direction(request, name)
+        overall, *others = name_winners(
             main.comparisons,
             interactions,
             name,
             alpha=request.alpha,
             failed=failed,
-            direction=_direction(request, name),
+            direction=direction,
         )
+        overall = beside_runner_up(overall, main.comparisons, contrasts, direction=direction)
         # Of the segments only the metric that decides is told; the rest is in the rows.
-        found += verdicts if name == names[0] else verdicts[:1]
+        found += [overall, *(others if name == names[0] else ())]
     return [record_json(verdict) for verdict in found]
 
 

@@ -33,6 +33,7 @@ from liftwright.comparison import (
     Stopping,
     Verdict,
     bayes_rows,
+    beside_runner_up,
     decide_arms,
     failed_checks,
     interaction_rows,
@@ -123,7 +124,7 @@ def measure(  # noqa: PLR0913 - where, what was meant, how to judge, and two fac
         "srm_by_segment": to_json(by_segment),
         "srm_over_time": to_json(over_time),
         "srm_failed": list(failed),
-        "best": _best_arms(compared, interactions, design, analysis, failed),
+        "best": _best_arms(compared, interactions, further, design, analysis, failed),
         "ratios": _beside(click_to_open_cells(counts), [CLICK_TO_OPEN], compared)
         if {"open_rate", "click_rate"} <= set(metrics)
         else [],
@@ -257,16 +258,17 @@ def _srm_by_segment(counts: Iterable[CellCounts], design: Design) -> dict[str, S
     }
 
 
-def _best_arms(
+def _best_arms(  # noqa: PLR0913, PLR0917 - the rows, tests of them, and how to judge
     compared: Comparison,
     interactions: Sequence[Row],
+    contrasts: Contrasts,
     design: Design,
     analysis: Analysis,
     failed: Sequence[str],
 ) -> list[Json]:
     """Over all, and per segment, the arm that won on the primary metric; None and why, if none."""
     found = {
-        verdict.segment: verdict
+        verdict.segment: beside_runner_up(verdict, compared.comparisons, contrasts)
         for verdict in name_winners(
             compared.comparisons,
             interactions,

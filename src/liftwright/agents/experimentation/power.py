@@ -45,7 +45,7 @@ def power_warning(
     arm: str, metric: str, estimate: Estimate, lift: float | None, power: float
 ) -> str | None:
     """The sentence that goes beside an underpowered result; None where the power suffices."""
-    sizes = f"{estimate.n_treatment} delivered in '{arm}' and {estimate.n_control} in control"
+    sizes = f"{estimate.n_treatment:,} delivered in '{arm}' and {estimate.n_control:,} in control"
     if lift is None:
         return f"underpowered: {metric} with {sizes} cannot show any lift with {power:.0%} power"
     if lift > NOTABLE_LIFT:
