@@ -43,6 +43,9 @@ if TYPE_CHECKING:
     from azure_server.server import AzureServer, Handler, Recorded
     from compatible_server import Request
 
+# What the tests share takes long to make: on one worker it is made once.
+pytestmark = pytest.mark.xdist_group("azure")
+
 CANARIES = {
     "AZURE_OPENAI_API_KEY": KEY,
     "AZURE_SEARCH_API_KEY": SEARCH_KEY,

@@ -37,6 +37,9 @@ if TYPE_CHECKING:
 
     from compatible_server import Request
 
+# What the tests share takes long to make: on one worker it is made once.
+pytestmark = pytest.mark.xdist_group("honesty")
+
 AFTER_SCREENING = (
     *("arms.json", "assignments.parquet", "engagement.parquet", "engagement.json"),
     *("metrics.json", "report"),

@@ -33,6 +33,9 @@ if TYPE_CHECKING:
 
     from acceptance_samples import Answer
 
+# What the tests share takes long to make: on one worker it is made once.
+pytestmark = pytest.mark.xdist_group("integration")
+
 # ── The run ───────────────────────────────────────────────────────────────────────────────────
 
 

@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 
     from acceptance_samples import Answer
 
+# What the tests share takes long to make: on one worker it is made once.
+pytestmark = pytest.mark.xdist_group("late_arrivals")
+
 SAID = ("passages.json", "variants.json", "decisions.json", "claims.json", "plan.json")
 
 

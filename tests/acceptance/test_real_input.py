@@ -34,6 +34,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from pathlib import Path
 
+# What the tests share takes long to make: on one worker it is made once.
+pytestmark = pytest.mark.xdist_group("real_input")
+
 RULES = [
     {
         "label": "Big Baskets",

@@ -28,6 +28,9 @@ if TYPE_CHECKING:
 
     from liftwright.workspace import Step
 
+# What the tests share takes long to make: on one worker it is made once.
+pytestmark = pytest.mark.xdist_group("runs_again")
+
 MESSAGES = 12
 KEPT = dict.fromkeys(campaign.STAGES, "kept")
 

@@ -21,6 +21,9 @@ from acceptance_samples import (
 if TYPE_CHECKING:
     from pathlib import Path
 
+# What the tests share takes long to make: on one worker it is made once.
+pytestmark = pytest.mark.xdist_group("who_takes_part")
+
 
 @pytest.fixture(scope="module")
 def complete(template: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
