@@ -9,7 +9,7 @@ READY := $(VENV)/.ready
 INSTALL = $(BIN)/uv pip install --quiet --python $(BIN)/python
 export UV_COMPILE_BYTECODE = 1
 
-.PHONY: setup run test check bench contracts docs clean lock wheel smoke image audit lint-workflows
+.PHONY: setup run test coverage check bench contracts docs clean lock wheel smoke image audit lint-workflows
 
 setup: $(READY)
 
@@ -30,7 +30,11 @@ run: $(RUNNABLE)
 	$(BIN)/liftwright run
 
 test: setup
-	$(BIN)/python -m pytest -n 2 --dist loadgroup --max-worker-restart=0 --cov=src --cov-report=term --cov-report=html
+	$(BIN)/python -m pytest -n 2 --dist loadgroup --max-worker-restart=0 --cov=src --cov-report=term
+
+# What the last `make test` ran of each module, line by line, in htmlcov/.
+coverage: setup
+	$(BIN)/coverage html --quiet
 
 check: setup
 	$(BIN)/ruff check .
