@@ -18,6 +18,11 @@ if TYPE_CHECKING:
     from metered_writer import MeteredWriter
 
 
+@pytest.fixture(scope="module", autouse=True)
+def _untraced(untraced: None) -> None:
+    """Each report begins a process; what it does is traced in the tests of its own folder."""
+
+
 @pytest.fixture(scope="session")
 def packages(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return stand_in.register(tmp_path_factory.mktemp("packages"))

@@ -255,7 +255,9 @@ def test_search_raises_what_is_for_the_audience_and_drops_nobody(rig: SearchRig)
 
 
 @pytest.mark.parametrize(
-    "text", [*ODD_TEXTS.values(), "?!", "x" * 5000, 'title:"boots" OR *:* +-&&']
+    "text",
+    [*ODD_TEXTS.values(), "?!", "x" * 5000, 'title:"boots" OR *:* +-&&'],
+    ids=[*ODD_TEXTS, "signs", "one long word", "query syntax"],
 )
 def test_search_with_odd_text_is_answered(rig: SearchRig, text: str) -> None:
     assert len(search(rig)(Query(text=text, top_k=2))) <= 2

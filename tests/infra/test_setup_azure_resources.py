@@ -16,6 +16,8 @@ import pytest
 
 from liftwright.settings import read_settings
 
+pytestmark = pytest.mark.usefixtures("untraced")
+
 ROOT = Path(__file__).parents[2]
 FAKE = Path(__file__).with_name("fake_az.py")
 # What the script asks of the system besides az and python.

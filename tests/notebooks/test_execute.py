@@ -67,6 +67,7 @@ def executed(
     tmp_path_factory: pytest.TempPathFactory,
     sample_workspace_root: Path,
     execute: Callable[[Path], int],
+    untraced: None,  # noqa: ARG001 - what the notebooks call is traced in the tests of the API
 ) -> Path:
     root = tmp_path_factory.mktemp("workspace")
     for name in ("config", "notebooks", "data/raw", "data/content"):
