@@ -25,13 +25,12 @@ def test_run_never_has_a_blocked_message_written_again(
 ) -> None:
     first, second, *others = messages(finished / "data" / "runs" / "campaign")
     stand_in.order(workspace, block=[first["subject"], second["subject"]])
-    outcome = campaign.run(workspace)
-    assert outcome.exit_status == 0
+    folder = campaign.stop_before(workspace, "observe")
     assert writer.requests == len(others) + 2
-    decided = json.loads((outcome.folder / "decisions.json").read_text())
+    decided = json.loads((folder / "decisions.json").read_text())
     blocked = {one["variant_id"] for one in decided if one["status"] == "block"}
-    assert blocked == {one["variant_id"] for one in messages(outcome.folder)[:2]}
-    assigned = campaign.rows(outcome.folder / "assignments.parquet")
+    assert blocked == {one["variant_id"] for one in messages(folder)[:2]}
+    assigned = campaign.rows(folder / "assignments.parquet")
     assert blocked.isdisjoint({row[3] for row in assigned})
     reasons = {
         line["variant_id"]: line["block_reason"]
@@ -40,23 +39,22 @@ def test_run_never_has_a_blocked_message_written_again(
     }
     assert set(reasons) == blocked
     assert all("severity 6 is above 4" in reason for reason in reasons.values())
-    campaign.run(workspace)
+    assert campaign.stop_before(workspace, "observe") == folder
     assert writer.requests == len(others) + 2
 
 
 def test_run_screens_each_message_after_it_is_written_and_before_anyone_is_assigned(
     workspace: Path,
 ) -> None:
-    outcome = campaign.run(workspace)
-    assert outcome.exit_status == 0
+    folder = campaign.stop_before(workspace, "observe")
     log = (workspace / "logs" / "system.log").read_text().splitlines()
     events = [json.loads(line) for line in log]
     actions = [event["action"] for event in events]
     screened = [at for at, action in enumerate(actions) if action == "variant_screened"]
-    assert len(screened) == len(messages(outcome.folder)) + 1
+    assert len(screened) == len(messages(folder)) + 1
     named = {events[at]["context"]["variant_id"] for at in screened}
-    control = json.loads((outcome.folder / "variants.json").read_text())[CONTROL]
-    assert named == {one["variant_id"] for one in (*messages(outcome.folder), control)}
+    control = json.loads((folder / "variants.json").read_text())[CONTROL]
+    assert named == {one["variant_id"] for one in (*messages(folder), control)}
     written = max(at for at, action in enumerate(actions) if action == "variant_generated")
     assert written < min(screened)
     assert max(screened) < actions.index("customers_assigned")
