@@ -1,13 +1,24 @@
 from __future__ import annotations
 
+from contextlib import closing
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+import duckdb
 import pytest
 
+from liftwright.adapters.spark import SparkEngine
 from liftwright.adapters.spark_objects import source_url
 from liftwright.domain import parse_url
-from liftwright.errors import DataError
+from liftwright.errors import DataError, InputError
+from liftwright.ports import Source
 from liftwright.remote import Remote, StoredObject
+from spark_here import SPARK, local_spark
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+NAMES = ("a b'1.parquet", "d[1]+ü.parquet", "e%20f.parquet")
 
 
 def remote(text: str) -> Remote:
@@ -40,3 +51,65 @@ def test_source_url_of_a_path_is_a_file() -> None:
 def test_source_url_without_an_account_asks_for_it() -> None:
     with pytest.raises(DataError, match="Spark needs the account in the URL"):
         source_url(remote("az://cont/c.csv"))
+
+
+def parquet(folder: Path) -> None:
+    for number, name in enumerate(NAMES):
+        file = str(folder / name).replace("'", "''")
+        rows = f"select i as n from range({number * 3}, {number * 3 + 3}) x(i)"  # noqa: S608 - ours
+        duckdb.execute(f"copy ({rows}) to '{file}' (format parquet)")
+
+
+@pytest.fixture
+def shelf(tmp_path: Path) -> Callable[[str], Remote]:
+    """Finds what lies in a folder as if it lay in a bucket."""
+
+    def stored(file: Path) -> StoredObject:
+        url = parse_url(f"s3://bucket/{file.relative_to(tmp_path)}")
+        return StoredObject(url=url, size=file.stat().st_size, tag="x", version=None, modified_ns=0)
+
+    def find(text: str) -> Remote:
+        place = tmp_path / parse_url(text).key
+        inside = tuple(stored(file) for file in place.iterdir()) if place.is_dir() else None
+        return Remote(
+            parse_url(text),
+            stored(place) if inside is None else inside,
+            read=lambda one, start, end: (tmp_path / one.url.key).read_bytes()[start:end],
+            scratch=lambda: tmp_path,
+        )
+
+    return find
+
+
+class TestSpark:
+    pytestmark = SPARK
+
+    def test_open_of_s3_reads_by_hadoops_name_for_it(
+        self, tmp_path: Path, shelf: Callable[[str], Remote]
+    ) -> None:
+        (tmp_path / "in").mkdir()
+        parquet(tmp_path / "in")
+        (tmp_path / "c d.csv").write_text("id;name\n007;Zoë\n008;\n", encoding="utf-8")
+        engine = SparkEngine(local_spark())
+        # Hadoop's own file system for mounts answers for s3a, with a folder of this machine.
+        mounts = "org.apache.hadoop.fs.viewfs.ViewFileSystemOverloadScheme"
+        engine._session.conf.set("fs.s3a.impl", mounts)
+        engine._session.conf.set(
+            "fs.viewfs.overload.scheme.target.file.impl", "org.apache.hadoop.fs.LocalFileSystem"
+        )
+        engine._session.conf.set("fs.viewfs.mounttable.bucket.linkFallback", f"file://{tmp_path}")
+        with closing(engine):
+            engine.open("parts", Source(path=shelf("s3://bucket/in/"), text=False))
+            found = engine.rows("select _row, n from parts order by _row")
+            assert found == [(n + 1, n) for n in range(3 * len(NAMES))]
+            engine.open("csv", Source(path=shelf("s3://bucket/c d.csv")))
+            assert engine.rows("select * from csv") == [(1, "007", "Zoë"), (2, "008", None)]
+
+    def test_open_without_a_connector_says_which_setting_names_it(
+        self, tmp_path: Path, shelf: Callable[[str], Remote]
+    ) -> None:
+        parquet(tmp_path)
+        engine = SparkEngine(local_spark())
+        found = shelf("s3://another/e%20f.parquet")
+        with closing(engine), pytest.raises(InputError, match=r"spark\.jars\.packages"):
+            engine.open("rows", Source(path=found))

@@ -18,7 +18,7 @@ from liftwright.adapters.spark_files import (
     remove_parts,
     writing_url,
 )
-from liftwright.adapters.spark_objects import source_url
+from liftwright.adapters.spark_objects import name_in_metadata, source_url
 from liftwright.adapters.spark_session import new_session
 from liftwright.domain import Identity
 from liftwright.errors import DataError, InputError
@@ -160,7 +160,7 @@ class SparkEngine:
             counts = {url: self._session.read.parquet(url).count() for url in urls}
             starts, before = [], 0
             for path, url in zip(paths, urls, strict=True):
-                starts.append(f"when '{_escaped(path.name)}' then {before}L")
+                starts.append(f"when '{_escaped(name_in_metadata(path))}' then {before}L")
                 before += counts[url]
             place += f" + case _metadata.file_name {' '.join(starts)} end"
         columns = [

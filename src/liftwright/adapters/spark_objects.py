@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import quote
 
 from liftwright.adapters.spark_files import reading_url
 from liftwright.errors import DataError
@@ -14,6 +15,9 @@ from liftwright.errors import DataError
 if TYPE_CHECKING:
     from liftwright.remote import File
 
+# What Java leaves as it is in the path of a URI; beyond ASCII it leaves all but spaces.
+_LEGAL = "!$&'()*+,;=:@-._~/"
+_LAST_ASCII = 0x7F
 _PATTERNS = str.maketrans({sign: f"\\{sign}" for sign in "*?[]{}"})
 
 
@@ -37,3 +41,11 @@ def source_url(file: File) -> str:
             "abfss://CONTAINER@ACCOUNT.dfs.core.windows.net/PATH"
         )
     return f"abfss://{url.container}@{url.account}.dfs.{url.suffix}/{key}"
+
+
+def name_in_metadata(file: File) -> str:
+    """A file's name as `_metadata.file_name` spells it: as a part of a URI."""
+    return "".join(
+        sign if ord(sign) > _LAST_ASCII and sign.isprintable() else quote(sign, safe=_LEGAL)
+        for sign in file.name
+    )
