@@ -25,6 +25,7 @@ OURS_THAT_LOAD_THEM = frozenset(
 )
 # None of these serves who works with the embedded parts.
 OF_SERVICES = ("azure", "openai", "mlflow", "opentelemetry", "pyspark", "msal", "httpx", "httpx2")
+OF_SERVICES += ("obstore", "botocore", "google", "fsspec")
 SHOW_LOADED = "import json, sys; json.dump(sorted(sys.modules), sys.stdout)"
 
 

@@ -7,7 +7,6 @@ Parquet is read in pieces where it lies; anything else is copied once and read f
 from __future__ import annotations
 
 import os
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, BinaryIO, Literal
@@ -158,6 +157,9 @@ class Remote:
         return self._copy
 
     def _fetch(self) -> Path:
+        # Imported here: a run on this machine's files does without.
+        from concurrent.futures import ThreadPoolExecutor
+
         stored = self.stored
         try:
             path = self._scratch() / f"{fingerprint(str(self), stored.mark)[:12]}-{self.name}"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
+from contextlib import closing
 from typing import TYPE_CHECKING
 
 import duckdb
@@ -13,10 +14,15 @@ from typer.testing import CliRunner
 
 import campaign
 import s3_server
-from liftwright import analyze
+from liftwright import analyze, segment_customers
 from liftwright.cli import app
 from liftwright.errors import DataError, InputError
+from liftwright.pipeline import exporting
+from liftwright.runs import RunFolder
+from liftwright.settings import read_settings
+from liftwright.stages import carry_out
 from liftwright.workspace import RunRequest, Workspace
+from liftwright.workspace.opening import make_work
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -166,6 +172,66 @@ def test_run_without_the_bucket_to_export_to_does_nothing(
     with pytest.raises(DataError, match="no such bucket or container: nobody-has-it"):
         campaign.run(workspace, "object_stores.export_to=s3://nobody-has-it/out")
     assert not (workspace / "data" / "runs").exists()
+
+
+def test_export_of_a_table_in_parts_puts_each_of_them(
+    server: S3Server, s3: str, finished: Path, workspace: Path
+) -> None:
+    before = finished / "data" / "runs" / "campaign"
+    here = workspace / "data" / "runs" / "campaign"
+    shutil.copytree(before, here)
+    parts = here / "segmented.parquet"
+    parts.unlink()
+    parts.mkdir()
+    for number in range(2):
+        shutil.copy(before / "segmented.parquet", parts / f"part-{number:05}.parquet")
+    settings = read_settings(workspace, (f"object_stores.export_to=s3://{s3}/out",))
+    with closing(make_work(workspace, settings)) as work:
+        work.folder = RunFolder(here)
+        work.run = campaign.record(here)
+        carry_out(exporting(work), work)
+    listed = json.loads(server.get(s3, "out/campaign/export.json"))
+    assert [one["url"].rpartition("campaign/")[2] for one in listed["files"]] == [
+        "segmented.parquet/part-00000.parquet",
+        "segmented.parquet/part-00001.parquet",
+        *(f"{table}.parquet" for table in TABLES[1:]),
+    ]
+    assert (
+        server.get(s3, "out/campaign/segmented.parquet/part-00001.parquet")
+        == (before / "segmented.parquet").read_bytes()
+    )
+
+
+def test_doctor_looks_into_stores_only_live(server: S3Server, s3: str, workspace: Path) -> None:
+    server.put(s3, "c.csv", (workspace / "data" / "raw" / "customers.csv").read_bytes())
+    with (workspace / "config" / "azure_config.yaml").open("a") as file:
+        file.write(f"object_stores: {{export_to: s3://{s3}/out}}\n")
+    (workspace / "config" / "customers.yaml").write_text(f"path: s3://{s3}/c.csv\n")
+    place = Workspace(workspace)
+    found = {check.name: check for check in place.doctor(live=False)}
+    assert "export" not in found
+    assert found["customers"].detail == "in an object store: --live looks there"
+    found = {check.name: check for check in place.doctor(live=True)}
+    assert found["customers"].detail == f"{campaign.CUSTOMERS} rows, {campaign.CUSTOMERS} kept"
+    assert found["export"].detail == f"Connection successful: s3://{s3}/out"
+    server.delete(s3, "c.csv")
+    server.delete_bucket(s3)
+    found = {check.name: check for check in place.doctor(live=True)}
+    for name in ("customers", "export"):
+        assert not found[name].ok
+        assert f"no such bucket or container: {s3}" in found[name].detail
+
+
+def test_segment_customers_in_python_takes_a_url_and_the_workspaces_env_file(
+    server: S3Server, s3: str, workspace: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server.put(s3, "c.csv", (workspace / "data" / "raw" / "customers.csv").read_bytes())
+    for name, value in server.variables().items():
+        monkeypatch.delenv(name)
+        with (workspace / ".env").open("a") as file:
+            file.write(f"{name}={value}\n")
+    found = segment_customers(f"s3://{s3}/c.csv", workspace=workspace)
+    assert len(found) == campaign.CUSTOMERS
 
 
 def test_analyze_reads_a_url_from_python_and_from_the_command_line(

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import socket
+import sys
 from contextlib import closing
 from typing import TYPE_CHECKING
 
@@ -13,7 +14,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from liftwright.adapters.duckdb import DuckDBEngine
 from liftwright.adapters.object_stores import ObstoreObjects
 from liftwright.domain import parse_url
-from liftwright.errors import DataError
+from liftwright.errors import DataError, InputError
 from liftwright.ports import Source
 from liftwright.remote import Remote, StoredObject
 from liftwright.settings import Authentication, ObjectStores
@@ -367,6 +368,26 @@ def test_gcs_by_a_service_account_shows_its_token(server: ObjectServer, tmp_path
     port = objects(server, "gcs", found, gcs_endpoint=server.url)
     assert isinstance(port.find(parse_url("gs://data/a.csv")), StoredObject)
     assert server.authorizations[-1] == "Bearer token-of-the-account"
+
+
+@pytest.mark.parametrize(
+    ("package", "kind", "found"),
+    [
+        ("obstore", "s3", {}),
+        ("botocore.session", "s3", {}),
+        ("google.auth", "gcs", {"GOOGLE_APPLICATION_CREDENTIALS": "none"}),
+    ],
+)
+def test_find_without_a_package_names_the_extra_that_brings_it(
+    server: ObjectServer,
+    monkeypatch: pytest.MonkeyPatch,
+    package: str,
+    kind: str,
+    found: dict[str, str],
+) -> None:
+    monkeypatch.setitem(sys.modules, package, None)
+    with pytest.raises(InputError, match=r"pip install 'liftwright\[stores\]'"):
+        objects(server, kind, found).find(parse_url(f"{BASES[kind]}/a.csv"))
 
 
 # ── The server of these tests, by another client ──────────────────────────────────────────────

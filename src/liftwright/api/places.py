@@ -66,7 +66,7 @@ def open_customers(
     customers: CustomersLike, workspace: str | Path | None
 ) -> Iterator[tuple[Tables, Work]]:
     """The table `customers`, read and checked like those of a run."""
-    with contextlib.closing(open_work(workspace)) as work, open_tables() as tables:
+    with contextlib.closing(open_work(workspace)) as work, open_tables(work.places) as tables:
         if isinstance(customers, str | Path):
             config = work.settings.customers.model_copy(update={"path": place_text(customers)})
             load_customers(tables, config, work.root)

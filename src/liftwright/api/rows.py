@@ -13,7 +13,7 @@ from liftwright.domain import ASSIGNMENTS, CUSTOMERS, ENGAGEMENT, Kind
 from liftwright.errors import DataError
 from liftwright.settings import Customers
 from liftwright.tables import Places, Tables, identifier, load_customers
-from liftwright.wiring import make_engine, make_objects
+from liftwright.wiring import make_engine
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -45,10 +45,9 @@ class Rows(list[dict[str, Any]]):
 
 
 @contextlib.contextmanager
-def open_tables() -> Iterator[Tables]:
-    """A data plane of one's own, closed at the end."""
+def open_tables(places: Places | None = None) -> Iterator[Tables]:
+    """A data plane of one's own, closed at the end; `places` finds what lies in object stores."""
     with tempfile.TemporaryDirectory(prefix="liftwright-") as folder:
-        places = Places(make_objects, Path(folder))
         tables = Tables(make_engine(Path(folder)), places=places)
         with contextlib.closing(tables):
             yield tables

@@ -206,6 +206,14 @@ class Customers(Shape):
     orders: tuple[Orders, ...] = ()
     as_of: date | None = None
 
+    @property
+    def paths(self) -> tuple[str, ...]:
+        """Every file that customers are read from: paths, or URLs."""
+        found = [self.path] if self.path else []
+        for orders in self.orders:
+            found += [orders.path, *([orders.id_map.path] if orders.id_map else [])]
+        return tuple(found)
+
     @model_validator(mode="after")
     def _somewhere(self) -> Customers:
         if self.path is None and not self.orders:

@@ -58,11 +58,7 @@ def _is_other(record: Run | None, prints: str, *, refresh: bool) -> bool:
 
 def input_digests(work: Work) -> dict[str, str]:
     """Digests of the run's inputs; equal content gives equal digests wherever it lies."""
-    config, root = work.settings.customers, work.root
-    files = [config.path] if config.path else []
-    for orders in config.orders:
-        files += [orders.path, *([orders.id_map.path] if orders.id_map else [])]
-    found = [work.places.find(root, name) for name in files]
+    found = [work.places.find(work.root, name) for name in work.settings.customers.paths]
     if not all(file.exists() for file in found):
         # The data plane says it best, with the key that names the file.
         work.need_customers()

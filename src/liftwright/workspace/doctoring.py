@@ -13,7 +13,9 @@ from typing import TYPE_CHECKING
 
 from liftwright.agents import safety
 from liftwright.content import invalid_on
+from liftwright.domain import is_url
 from liftwright.errors import LiftwrightError
+from liftwright.pipeline import check_export
 from liftwright.runs import all_runs
 from liftwright.settings import read_settings
 from liftwright.workspace.doctoring_live import connection_prompt, looks
@@ -57,7 +59,7 @@ def examine(root: Path, *, live: bool) -> tuple[Check, ...]:
         settings = read_settings(root)
     except LiftwrightError as error:
         return (*checks, Check(name="configuration", ok=False, detail=str(error)))
-    checks += _parts(root, settings)
+    checks += _parts(root, settings, live=live)
     if live:
         checks += examine_services(root, settings)
     return tuple(checks)
@@ -68,8 +70,8 @@ def examine_services(root: Path, settings: Settings) -> tuple[Check, ...]:
     return tuple(_check(look.name, look) for look in looks(root, settings))
 
 
-def _parts(root: Path, settings: Settings) -> Iterator[Check]:
-    """What is on this machine; of what is not, that it was not asked."""
+def _parts(root: Path, settings: Settings, *, live: bool) -> Iterator[Check]:
+    """What is on this machine; where it is `live`, also what lies in object stores."""
     try:
         work = make_work(root, settings, offline=True)
     except LiftwrightError as error:
@@ -78,7 +80,13 @@ def _parts(root: Path, settings: Settings) -> Iterator[Check]:
     yield Check(name="configuration", ok=True, detail="every file is valid")
     with contextlib.closing(work):
         yield _check("content", lambda: _content(work))
-        yield _check("customers", lambda: _customers(work))
+        if live or not any(map(is_url, settings.customers.paths)):
+            yield _check("customers", lambda: _customers(work))
+        else:
+            yield Check(name="customers", ok=True, detail="in an object store: --live looks there")
+        export_to = settings.services.object_stores.export_to
+        if live and export_to is not None:
+            yield _check("export", lambda: _export(work, export_to))
         ports = work.ports
         for name, asked, look in (
             ("embedding model", (ports.embed,), _embed),
@@ -134,6 +142,11 @@ def _content(work: Work) -> str:
 def _customers(work: Work) -> str:
     report = work.customers
     return f"{report.rows_in:,} rows, {report.rows_kept:,} kept"
+
+
+def _export(work: Work, url: str) -> str:
+    check_export(work)
+    return f"Connection successful: {url}"
 
 
 def _embed(work: Work) -> str:
