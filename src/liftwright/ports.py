@@ -9,7 +9,7 @@ what is worth asking again and `ProviderRefused` for what is not; nothing else m
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
@@ -110,6 +110,7 @@ class KeptIndexes:
     others: tuple[str, ...]
 
 
+@runtime_checkable
 class KeepsIndexes(Protocol):
     """What an `Index` can also do where it keeps the indexes of earlier content."""
 

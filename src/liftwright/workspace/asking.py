@@ -6,6 +6,7 @@ import contextlib
 import json
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,11 +17,12 @@ from liftwright.errors import DataError, InputError
 from liftwright.handovers import Indexed
 from liftwright.log import Log, event, logging_to
 from liftwright.pipeline import shielded
+from liftwright.ports import KeepsIndexes
 from liftwright.runs import all_runs, locked
 from liftwright.workspace.requests import COMPLETE, NO_EXPERIMENT
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Iterator, Mapping
 
     from liftwright.domain import Document, Json, Passage
     from liftwright.ports import IndexReport
@@ -90,18 +92,18 @@ def index_content(work: Work, content: Path | None, *, remove_old: bool) -> Inde
         logging_to(Log(work.root / "logs")),
         contextlib.closing(work),
     ):
-        removal: Callable[..., tuple[str, ...]] | None = None
+        keeper: KeepsIndexes | None = None
         if remove_old:
-            removal = getattr(work.ports.index, "remove_old", None)
-            if removal is None:
+            if not isinstance(work.ports.index, KeepsIndexes):
                 name = work.settings.services.adapters.search
                 raise InputError(f"--remove-old: adapters.search {name!r} keeps no old indexes")
+            keeper = work.ports.index
         documents, _ = shielded(work, _documents(work, content))
         report = work.index(documents)
-        if removal is None:
+        if keeper is None:
             return report
         keep = {report.name, *_needed_indexes(work.root)}
-        removed = work.calls.make("index", lambda: removal(keep))
+        removed = work.calls.make("index", partial(keeper.remove_old, keep))
         event("old_indexes_removed", agent="retrieval", removed=removed)
         return replace(report, removed_indexes=removed)
 

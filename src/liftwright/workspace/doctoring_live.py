@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from liftwright.domain import Limits, Prompt, Query, Segment, Sourced
 from liftwright.errors import LiftwrightError, ProviderUnavailable
+from liftwright.ports import KeepsIndexes
 from liftwright.settings import environment
 from liftwright.wiring import OneByOne
 
@@ -152,10 +153,9 @@ def _embed(ports: OneByOne) -> str:
 
 def _search(ports: OneByOne) -> str:
     adapter = ports.make("search")
-    look = getattr(adapter.index, "kept", None)
-    if look is None:
+    if not isinstance(adapter.index, KeepsIndexes):
         return f"{adapter.index.identity.provider} was made; it has no way to try its connection"
-    kept = look()
+    kept = adapter.index.kept()
     if kept.in_use is None:
         return f"{CONNECTED}: no index is in use yet; liftwright index makes one"
     adapter.search(kept.in_use)(Query(text=HARMLESS, top_k=1))
