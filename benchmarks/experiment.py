@@ -22,7 +22,7 @@ from scipy.stats import kstest
 from liftwright.adapters.duckdb import DuckDBEngine
 from liftwright.adapters.embedded_simulator import EmbeddedSimulator
 from liftwright.agents.experimentation import assign, design_experiment, measure
-from liftwright.domain import SafetyDecision, Tokens, Variant
+from liftwright.domain import SafetyDecision, Variant
 from liftwright.settings import Experiment
 from liftwright.tables import Tables, literal
 
@@ -189,24 +189,7 @@ def coverage(rows: list[dict[str, Any]], name: str, truth: float) -> float:
 
 def message(arm: str, segment: str | None) -> Variant:
     """A message of which only who gets it counts."""
-    return Variant(
-        variant_id=f"{arm}@{segment}",
-        arm=arm,
-        segment=segment,
-        tone=None if segment is None else arm,
-        subject="",
-        body="",
-        citations=(),
-        passages=(),
-        prompt="",
-        prompt_sha256="",
-        model="",
-        tokens=Tokens(),
-        cost_usd=0.0,
-        attempts=1,
-        created_at="",
-        latency_ms=0.0,
-    )
+    return Variant.bare(f"{arm}@{segment}", arm=arm, segment=segment)
 
 
 def decision(variant: Variant) -> SafetyDecision:

@@ -6,7 +6,7 @@ import random
 from typing import TYPE_CHECKING, Any
 
 from liftwright.adapters.duckdb import DuckDBEngine
-from liftwright.domain import CUSTOMERS, SafetyDecision, Tokens, Variant
+from liftwright.domain import CUSTOMERS, SafetyDecision, Variant
 from liftwright.settings import Experiment, Segments
 from liftwright.tables import Tables, identifier, literal
 
@@ -129,24 +129,7 @@ def experiment_config(**values: object) -> Experiment:
 
 
 def variant(arm: str, segment: str | None) -> Variant:
-    return Variant(
-        variant_id=f"{arm}@{segment}",
-        arm=arm,
-        segment=segment,
-        tone=None if segment is None else arm,
-        subject="",
-        body="",
-        citations=(),
-        passages=(),
-        prompt="",
-        prompt_sha256="",
-        model="",
-        tokens=Tokens(),
-        cost_usd=0.0,
-        attempts=1,
-        created_at="",
-        latency_ms=0.0,
-    )
+    return Variant.bare(f"{arm}@{segment}", arm=arm, segment=segment)
 
 
 def variants_for(segments: Iterable[str], tones: Iterable[str] = TONES) -> list[Variant]:

@@ -29,7 +29,6 @@ from liftwright.domain import (
     Finding,
     Opinion,
     Sourced,
-    Tokens,
     Usage,
     Variant,
     from_json,
@@ -108,24 +107,7 @@ def fault(server: AzureServer, wrong: Fault, *, timeout_seconds: float = 5.0) ->
 
 
 def message(subject: str = "New boots", body: str = TEXT) -> Variant:
-    return Variant(
-        variant_id="v1",
-        arm="friendly",
-        segment="A",
-        tone="friendly",
-        subject=subject,
-        body=body,
-        citations=(),
-        passages=(),
-        prompt="",
-        prompt_sha256="",
-        model="m",
-        tokens=Tokens(),
-        cost_usd=0.0,
-        attempts=1,
-        created_at="2026-03-01T00:00:00.000Z",
-        latency_ms=1.0,
-    )
+    return Variant.bare("v1", arm="friendly", segment="A", subject=subject, body=body)
 
 
 class Asked:

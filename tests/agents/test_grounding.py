@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import zlib
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -18,7 +19,7 @@ from liftwright.agents.grounding import (
     prepare,
     reasons_against,
 )
-from liftwright.domain import Claim, Passage, Tokens, Variant, from_json, to_json
+from liftwright.domain import Claim, Passage, Variant, from_json, to_json
 from liftwright.settings import Grounding
 from liftwright.text import words
 
@@ -353,24 +354,8 @@ PASSAGES = (
 
 
 def variant(body: str) -> Variant:
-    return Variant(
-        variant_id="v1",
-        arm="friendly",
-        segment="Loyal",
-        tone="friendly",
-        subject="Hello",
-        body=body,
-        citations=(),
-        passages=PASSAGES,
-        prompt="",
-        prompt_sha256="",
-        model="m",
-        tokens=Tokens(),
-        cost_usd=0.0,
-        attempts=1,
-        created_at="2026-03-01T10:00:00.000Z",
-        latency_ms=1.0,
-    )
+    bare = Variant.bare("v1", arm="friendly", segment="Loyal", subject="Hello", body=body)
+    return replace(bare, passages=PASSAGES)
 
 
 def test_ground_variant_cited_passage_that_says_it_supports() -> None:

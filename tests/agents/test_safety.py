@@ -21,7 +21,7 @@ from liftwright.agents.safety import (
     summarise_safety,
 )
 from liftwright.audit import AuditLog
-from liftwright.domain import CATEGORIES, Finding, Identity, SafetyDecision, Tokens, Variant
+from liftwright.domain import CATEGORIES, Finding, Identity, SafetyDecision, Variant
 from liftwright.errors import InputError, ModelBroken, ProviderRefused, ProviderUnavailable
 from liftwright.log import Log, logging_to
 from liftwright.settings import Safety
@@ -76,24 +76,7 @@ def fails(error: BaseException) -> Screener:
 
 
 def variant(body: str = "Good boots. Warm socks.", subject: str = "Hello") -> Variant:
-    return Variant(
-        variant_id="v1",
-        arm="friendly",
-        segment="Loyal Regulars",
-        tone="friendly",
-        subject=subject,
-        body=body,
-        citations=(),
-        passages=(),
-        prompt="",
-        prompt_sha256="",
-        model="m",
-        tokens=Tokens(),
-        cost_usd=0.0,
-        attempts=1,
-        created_at=AT,
-        latency_ms=1.0,
-    )
+    return Variant.bare("v1", arm="friendly", segment="Loyal Regulars", subject=subject, body=body)
 
 
 def decide(screen: Screener, message: Variant | None = None, **more: bool) -> SafetyDecision:

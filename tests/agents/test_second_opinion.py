@@ -13,7 +13,6 @@ from liftwright.domain import (
     Passage,
     SafetyDecision,
     Sourced,
-    Tokens,
     Variant,
 )
 from liftwright.errors import ProviderUnavailable
@@ -25,11 +24,10 @@ PASSAGE = Passage(
     document_id="d", version="1", title="Boots", section="s", paragraph_index=0,
     text="Boots keep feet dry.", score=0.5,
 )  # fmt: skip
-VARIANT = Variant(
-    variant_id="v1", arm="urgent", segment="s", tone="urgent", subject="Boots", body="Hello.",
-    citations=(), passages=(PASSAGE,), prompt="", prompt_sha256="", model="m", tokens=Tokens(),
-    cost_usd=0.0, attempts=1, created_at="", latency_ms=0.0,
-)  # fmt: skip
+VARIANT = dataclasses.replace(
+    Variant.bare("v1", arm="urgent", segment="s", subject="Boots", body="Hello."),
+    passages=(PASSAGE,),
+)
 PASSED = SafetyDecision(
     variant_id="v1", content_sha256="0", status="pass", reasons=(), severities={},
     decided_by="screener", decided_at="",

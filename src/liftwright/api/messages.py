@@ -9,13 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 from liftwright.agents import generation, retrieval, safety
 from liftwright.api.places import open_work, segment_of, workspace_root
-from liftwright.api.records import (
-    to_message,
-    to_passage,
-    to_plain,
-)
+from liftwright.api.records import to_passage, to_plain
 from liftwright.content import invalid_on
-from liftwright.domain import CATEGORIES, Segment, utc_now
+from liftwright.domain import CATEGORIES, Segment, Variant, utc_now
 from liftwright.errors import InputError, NoExperiment
 from liftwright.log import anonymise
 from liftwright.tables import nearest
@@ -28,7 +24,7 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
-    from liftwright.domain import Failure, Passage, Variant
+    from liftwright.domain import Failure, Passage
     from liftwright.stages import Work
 
     Row = Mapping[str, Any]
@@ -149,7 +145,7 @@ def check_safety(variant: Row | Variant, *, workspace: str | Path | None = None)
     subject, body = str(given.get("subject", "")), str(given.get("body", ""))
     name = str(given.get("variant_id") or generation.variant_id("", None, subject, body))
     with contextlib.closing(open_work(workspace)) as work:
-        message = to_message(name, subject=subject, body=body)
+        message = Variant.bare(name, arm="", segment=None, subject=subject, body=body)
         decision = safety.screen_variant(
             message,
             safety.asked_ahead(safety.message_parts(message), work.screen, work.concurrency),

@@ -11,7 +11,6 @@ from liftwright.domain import (
     Passage,
     SafetyDecision,
     Segment,
-    Tokens,
     Variant,
     fingerprint,
     from_json,
@@ -84,30 +83,6 @@ def to_plain(record: object) -> dict[str, Any]:
     return dict(value) if isinstance(value, Mapping) else {}
 
 
-def to_message(
-    variant_id: str, *, arm: str = "", segment: str | None = None, subject: str = "", body: str = ""
-) -> Variant:
-    """A message of which only what a door needs is known."""
-    return Variant(
-        variant_id=variant_id,
-        arm=arm,
-        segment=segment,
-        tone=None if arm == CONTROL else arm,
-        subject=subject,
-        body=body,
-        citations=(),
-        passages=(),
-        prompt="",
-        prompt_sha256="",
-        model="",
-        tokens=Tokens(),
-        cost_usd=0.0,
-        attempts=1,
-        created_at=utc_now(),
-        latency_ms=0.0,
-    )
-
-
 def passed(message: Variant) -> SafetyDecision:
     """A decision that the caller vouches for: the message may be sent."""
     return SafetyDecision(
@@ -129,14 +104,15 @@ def to_messages(
     Raises:
         InputError: where an arm or tone is not configured, or two variants share a place.
     """
-    found = [to_message(CONTROL, arm=CONTROL)]
+    found = [Variant.bare(CONTROL, arm=CONTROL, segment=None)]
     taken: dict[tuple[str, str], str] = {}
     treatments = 0
     for given in variants:
         row = given if isinstance(given, Mapping) else to_plain(given)
         arm = _arm_of(row, tones, treatments)
         if arm == CONTROL:
-            found[0] = to_message(str(row.get("variant_id") or CONTROL), arm=CONTROL)
+            name = str(row.get("variant_id") or CONTROL)
+            found[0] = Variant.bare(name, arm=CONTROL, segment=None)
             continue
         treatments += 1
         own = row.get("segment")
@@ -148,7 +124,7 @@ def to_messages(
                     f"in the segment {segment!r}; allowed: one"
                 )
             taken[segment, arm] = name
-            found.append(to_message(name, arm=arm, segment=segment))
+            found.append(Variant.bare(name, arm=arm, segment=segment))
     return found
 
 

@@ -120,6 +120,30 @@ class Variant:
     created_at: str
     latency_ms: float
 
+    @classmethod
+    def bare(
+        cls, variant_id: str, *, arm: str, segment: str | None, subject: str = "", body: str = ""
+    ) -> Variant:
+        """A message of which no more is known than who gets it, or what it says."""
+        return cls(
+            variant_id=variant_id,
+            arm=arm,
+            segment=segment,
+            tone=None if segment is None else arm,
+            subject=subject,
+            body=body,
+            citations=(),
+            passages=(),
+            prompt="",
+            prompt_sha256="",
+            model="",
+            tokens=Tokens(),
+            cost_usd=0.0,
+            attempts=1,
+            created_at="",
+            latency_ms=0.0,
+        )
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Failure:
