@@ -121,7 +121,7 @@ def replications(
         config = configuration(f"replication {number}", uplift)
         design = design_experiment(variants, decisions, config, sizes)
         assignment = assign(tables, design, AT)
-        EmbeddedSimulator(tables, config.simulation, seed=number)("assignments")
+        EmbeddedSimulator(tables, config.simulation, seed=number, salt=config.name)("assignments")
         # As a run writes it to a file before it is measured.
         tables.keep("outcomes", "select * from engagement")
         found: dict[str, Any] = measure(

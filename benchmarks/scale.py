@@ -199,7 +199,9 @@ def plane(engine: Engine, source: Path, out: Path, method: str, phases: Measured
     lap("cut and compare arms")
     tables.write("assignments", out / "assignments.parquet", ASSIGNMENTS)
     lap("write assignments")
-    EmbeddedSimulator(tables, experiment.simulation, seed=experiment.seed)("assignments")
+    EmbeddedSimulator(tables, experiment.simulation, seed=experiment.seed, salt=experiment.name)(
+        "assignments"
+    )
     tables.write("engagement", out / "engagement.parquet", ENGAGEMENT)
     tables.read("engagement", out / "engagement.parquet", ENGAGEMENT)
     lap("simulate and write engagement")

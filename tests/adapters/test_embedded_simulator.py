@@ -48,7 +48,7 @@ def assign_all(tables: Tables, arm: str, name: str = "assignments") -> None:
 
 def simulate(tables: Tables, arm: str = "control", seed: int = 1, **config: Any) -> None:
     assign_all(tables, arm)
-    simulator = EmbeddedSimulator(tables, Simulation.model_validate(config), seed=seed)
+    simulator = EmbeddedSimulator(tables, Simulation.model_validate(config), seed=seed, salt="x")
     assert simulator("assignments") == "engagement"
 
 
@@ -240,7 +240,7 @@ def test_simulator_on_the_sample_brand_meets_the_usual_rates(
 
 def test_simulator_identity_names_configuration_and_seed(tables: Tables) -> None:
     one, same, seed, config = (
-        EmbeddedSimulator(tables, Simulation.model_validate(values), seed=number).identity
+        EmbeddedSimulator(tables, Simulation.model_validate(values), seed=number, salt="x").identity
         for values, number in (({}, 1), ({}, 1), ({}, 2), ({"delivery_rate": 0.5}, 1))
     )
 

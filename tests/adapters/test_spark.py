@@ -96,7 +96,7 @@ def plane(engine: Engine, folder: Path, out: Path) -> dict[str, object]:
     design = design_experiment(variants, decide(variants), experiment, found.sizes)
     assignment = assign(tables, design, AT, among="profiles")
     tables.write("assignments", out / "assignments.parquet", ASSIGNMENTS)
-    EmbeddedSimulator(tables, experiment.simulation, seed=3)("assignments")
+    EmbeddedSimulator(tables, experiment.simulation, seed=3, salt=experiment.name)("assignments")
     tables.write("engagement", out / "engagement.parquet", ENGAGEMENT)
     tables.read("engagement", out / "engagement.parquet", ENGAGEMENT)
     metrics = measure(tables, assignment, experiment, simulated=True)

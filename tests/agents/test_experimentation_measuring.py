@@ -352,7 +352,7 @@ def test_measure_of_simulated_engagement_counts_days_and_agrees_with_the_table(
 ) -> None:
     experiment = experiment_config(simulation={"uplift": {"urgent": {"mean": 0.5, "sd": 0.1}}})
     assignment = run(tables, {"A": 3000, "B": 1000}, experiment)
-    EmbeddedSimulator(tables, experiment.simulation, seed=3)("assignments")
+    EmbeddedSimulator(tables, experiment.simulation, seed=3, salt=experiment.name)("assignments")
 
     metrics: dict[str, Any] = measure(tables, assignment, experiment, simulated=True)
 

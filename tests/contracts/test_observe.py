@@ -54,12 +54,12 @@ def simulator(tables: Tables, folder: Path) -> ObserveRig:
     without = config.model_copy(update={"uplift": {}})
     return ObserveRig(
         tables=tables,
-        make=lambda: EmbeddedSimulator(tables, config, seed=7),
+        make=lambda: EmbeddedSimulator(tables, config, seed=7, salt="x"),
         source="simulated",
         reached=CUSTOMERS * 9 // 10,
         others={
-            "seed": lambda: EmbeddedSimulator(tables, config, seed=8),
-            "uplift": lambda: EmbeddedSimulator(tables, without, seed=7),
+            "seed": lambda: EmbeddedSimulator(tables, config, seed=8, salt="x"),
+            "uplift": lambda: EmbeddedSimulator(tables, without, seed=7, salt="x"),
         },
     )
 

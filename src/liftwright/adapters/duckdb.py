@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING
 import duckdb
 
 from liftwright.adapters.own_folder import own_folder
-from liftwright.domain import Identity
+from liftwright.domain import Identity, Kind
 from liftwright.errors import DataError, InputError
 from liftwright.tables import files, identifier, times
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from liftwright.adapters.duckdb_objects import ObjectFiles
     from liftwright.domain import Table
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 # as a time.
 _FUNCTIONS = f"""
 create macro digest(t) as md5_number(t);
+create macro nth(l, k) as l[k];
 create macro turned(w) as
     ((w & 255) << 24) | ((w & 65280) << 8) | ((w >> 8) & 65280) | (w >> 24);
 create macro u32(d, k) as
@@ -241,7 +242,10 @@ class DuckDBEngine:
         Rows keep the statement's order, so equal rows make equal files.
         """
         if table is not None:
-            statement = f"select {_typed(table)} from ({statement}) as typed"  # noqa: S608 - built
+            with self._translated(str(path.parent)):
+                described = self._connection.execute(f"describe {statement}").fetchall()
+            types = {str(row[0]): str(row[1]) for row in described}
+            statement = f"select {_typed(table, types)} from ({statement}) as typed"  # noqa: S608 - built
         part = path.with_name(f".{path.name}.part")
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -338,9 +342,12 @@ def _text(value: str) -> str:
     return "'" + value.replace("'", "''") + "'"
 
 
-def _typed(table: Table) -> str:
+def _typed(table: Table, types: Mapping[str, str]) -> str:
+    """The table's columns in its types; words of a type of their own are written as texts."""
     return ", ".join(
-        f"cast({identifier(c.name)} as {c.kind.value}) as {identifier(c.name)}"
+        identifier(c.name)
+        if c.kind is Kind.TEXT and types.get(c.name, "").startswith("ENUM(")
+        else f"cast({identifier(c.name)} as {c.kind.value}) as {identifier(c.name)}"
         for c in table.columns
     )
 

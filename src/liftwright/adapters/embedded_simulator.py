@@ -6,11 +6,13 @@ treated arms. The statement and its sources of chance stand in sql/simulate.sql.
 
 from __future__ import annotations
 
+import hashlib
+import math
 from typing import TYPE_CHECKING
 
 from liftwright import log
 from liftwright.domain import Identity, fingerprint
-from liftwright.tables import literal
+from liftwright.tables import literal, pick_word
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -18,8 +20,12 @@ if TYPE_CHECKING:
     from liftwright.settings import Simulation, Uplift
     from liftwright.tables import Tables
 
-_VERSION = "2"
+_VERSION = "3"
 _DIGEST = 16
+# Of the sum of four bytes.
+_RESPONSE_SD = math.sqrt(4 * (256**2 - 1) / 12)
+# Steps keep word * step + start within 63 bits.
+_STEPS, _STARTS = 2**31, 2**32 - 5
 
 
 class EmbeddedSimulator:
@@ -27,17 +33,20 @@ class EmbeddedSimulator:
 
     metered = False
 
-    def __init__(self, tables: Tables, config: Simulation, *, seed: int) -> None:
+    def __init__(self, tables: Tables, config: Simulation, *, seed: int, salt: str) -> None:
         """Simulate on these tables; `customers` must be among them.
 
         Args:
             tables: hold the assignments and `customers`.
             config: rates and uplifts.
             seed: another seed, other outcomes.
+            salt: what the customers' hash begins with, the experiment's name; the same as their
+                arms were assigned by.
         """
         self._tables = tables
         self._config = config
         self._seed = seed
+        self._salt = salt
 
     @property
     def identity(self) -> Identity:
@@ -46,7 +55,9 @@ class EmbeddedSimulator:
             provider="embedded",
             model="simulator",
             version=_VERSION,
-            corpus=fingerprint(self._config.model_dump(mode="json"), self._seed)[:_DIGEST],
+            corpus=fingerprint(self._config.model_dump(mode="json"), self._seed, self._salt)[
+                :_DIGEST
+            ],
         )
 
     def __call__(self, request: str, /) -> str:
@@ -65,15 +76,28 @@ class EmbeddedSimulator:
                 delivery_rate=literal(float(config.delivery_rate)),
                 conversion_rate=literal(float(config.conversion_rate_of_clicks)),
                 uplift=_uplift_case(config.uplift),
-                **{
-                    f"{what}_salt": literal(f"{self._seed}:{what}:")
-                    for what in ("outcome", "uplift", "order", "time")
-                },
+                response_sd=literal(_RESPONSE_SD),
+                # An assignment that is computed on the way tells the hash that it was made of.
+                hash="a.hash"
+                if "hash" in self._tables.types(request)
+                else f"digest({literal(self._salt)} || a.customer_id)",
+                order_salt=literal(f"{self._seed}:order:{self._salt}:"),
+                source=pick_word(["simulated"], "1"),
+                **self._steps(),
             ),
             stored=False,
         )
         log.event("engagement_simulated", agent="experimentation", seed=self._seed)
         return "engagement"
+
+    def _steps(self) -> dict[str, str]:
+        """For each kind of chance a step and a start, drawn from the seed."""
+        drawn = {}
+        for what in ("opening", "clicking", "delivery"):
+            digest = hashlib.sha256(f"{self._seed}:{what}".encode()).digest()
+            drawn[f"{what}_step"] = str(1 + int.from_bytes(digest[:8], "big") % (_STEPS - 1))
+            drawn[f"{what}_start"] = str(int.from_bytes(digest[8:16], "big") % _STARTS)
+        return drawn
 
 
 def _uplift_case(uplifts: Mapping[str, Uplift]) -> str:

@@ -1,7 +1,8 @@
 """The data plane's statements in Spark's words: same text, same answers.
 
 Statements are written in DuckDB's dialect. What sqlglot alone would leave with another meaning is
-rewritten on the syntax tree here: floor, trim, and the readers of numbers and times in texts.
+rewritten on the syntax tree here: floor, trim, the readers of numbers and times in texts, and
+types of few words.
 """
 
 from __future__ import annotations
@@ -114,6 +115,10 @@ def _rewritten(node: exp.Expr) -> exp.Expr:
     if isinstance(node, exp.Anonymous) and node.name.lower() == "time_as":
         text, form = node.expressions
         return _parsed(time_as(form.name), text)
+    if isinstance(node, exp.Anonymous) and node.name.lower() == "nth":
+        return exp.Anonymous(this="element_at", expressions=node.expressions)
+    if isinstance(node, exp.DataType) and node.is_type("enum"):
+        return exp.DataType.build("varchar")
     return node
 
 

@@ -1,4 +1,4 @@
--- Customers per segment and cell; a cell is the first digits of the hash that orders customers.
-select segment, substr(md5(${salt} || customer_id), 1, ${width}) as cell, count(*) as customers
+-- Customers per segment and cell; a cell is the first bits of the hash that orders customers.
+select segment, u32(digest(${salt} || customer_id), 0) // ${step} as cell, count(*) as customers
 from ${among}
-group by segment, substr(md5(${salt} || customer_id), 1, ${width})
+group by segment, u32(digest(${salt} || customer_id), 0) // ${step}

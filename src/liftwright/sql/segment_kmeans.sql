@@ -1,12 +1,8 @@
 -- Squared distances to the centres in thousandths of a standard deviation, as whole numbers with
 -- the cluster's index in the same number: the least key names the cluster and breaks ties.
-with scored as (
-    select ${columns}, ${scores}
-    from customers
-),
-standardised as (
+with standardised as (
     select *, ${standardised}
-    from scored
+    from ${scored}
 ),
 keyed as (
     select *, ${keys}

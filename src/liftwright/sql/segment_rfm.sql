@@ -1,11 +1,7 @@
 -- The sum of the three scores, and the band it lies in.
-with scored as (
-    select ${columns}, ${scores}
-    from customers
-),
-summed as (
+with summed as (
     select *, recency_score + frequency_score + monetary_score as total
-    from scored
+    from ${scored}
 )
 select *, ${label} as _label, ${confidence} as _confidence, ${reason} as _reason
 from summed

@@ -1,12 +1,8 @@
--- Each customer's points in every segment, over one denominator, with the segment's priority in
--- the same whole number: the greatest key names the segment and breaks ties.
-with scored as (
-    select ${columns}, ${scores}
-    from customers
-),
-keyed as (
+-- Each row's points in every segment, over one denominator, with the segment's priority in the same
+-- whole number: the greatest key names the segment and breaks ties.
+with keyed as (
     select *, ${keys}
-    from scored
+    from ${scored}
 ),
 led as (
     select *, greatest(${key_names}) as best

@@ -9,6 +9,7 @@ from liftwright.rules import identifier, literal, nearest
 from liftwright.tables.checks import REJECTED, Example
 from liftwright.tables.customers import CustomersReport, load_customers
 from liftwright.tables.orders import OrdersReport
+from liftwright.tables.picking import pick_number, pick_word
 from liftwright.tables.places import Places
 from liftwright.tables.plane import Tables
 
@@ -23,4 +24,6 @@ __all__ = [
     "literal",
     "load_customers",
     "nearest",
+    "pick_number",
+    "pick_word",
 ]

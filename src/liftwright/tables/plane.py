@@ -3,7 +3,8 @@
 SQL is written in DuckDB's dialect, inside the subset that every engine answers alike. Each engine
 adds functions to it: `digest(text)`, a text's md5 in a form of the engine's own, and
 `u32(digest, k)`, its k-th 32 bits; `number_of(text)`, the double that a text spells, else null;
-`time_of(text)`, the time in UTC that an ISO 8601 text spells (`times.py` says how), else null.
+`time_of(text)`, the time in UTC that an ISO 8601 text spells (`times.py` says how), else null;
+`nth(list, k)`, the k-th value, from 1.
 """
 
 from __future__ import annotations
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _KINDS = {
     "VARCHAR": Kind.TEXT,
+    "ENUM": Kind.TEXT,
     "STRING": Kind.TEXT,
     "BOOLEAN": Kind.FLAG,
     "DOUBLE": Kind.NUMBER,

@@ -119,4 +119,6 @@ def make_observer(tables: Tables, settings: Settings, engagement: File | None) -
     from liftwright.adapters.embedded_simulator import EmbeddedSimulator
 
     experiment = settings.experiment
-    return EmbeddedSimulator(tables, experiment.simulation, seed=experiment.seed)
+    return EmbeddedSimulator(
+        tables, experiment.simulation, seed=experiment.seed, salt=experiment.name
+    )

@@ -25,14 +25,15 @@ from liftwright.agents.experimentation.balance import (
 from liftwright.agents.experimentation.design import AGENT, Design
 from liftwright.domain import FEATURES
 from liftwright.errors import IntegrityError
-from liftwright.tables import identifier, literal
+from liftwright.tables import identifier, literal, pick_word
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from liftwright.tables import Tables
 
-_HASH_DIGITS = 32
+# A cell is a part of the hash's first word, of so many hex digits.
+_WORD_DIGITS = 8
 # Shares are decimal fractions of a file; this brings 0.1 back from its binary neighbour.
 _FINEST_SHARE = 10**9
 
@@ -95,8 +96,7 @@ def assign(  # noqa: PLR0913 - all but three are for late arrivals
         "assign",
         among=identifier(among),
         salt=literal(design.salt),
-        arm=_arm_case(slices),
-        variant=_variant_case(design),
+        **_places(slices, design),
         assigned_at=literal(assigned_at),
         carried=_carried(tables, among),
     )
@@ -146,11 +146,12 @@ def _rotated(design: Design, segment: str) -> dict[str, float]:
 def _slice_segments(tables: Tables, design: Design, among: str) -> dict[str, tuple[Slice, ...]]:
     among = identifier(among)
     salt, width = literal(design.salt), _cell_digits(design)
+    step = str(16 ** (_WORD_DIGITS - width))
     cells: dict[str, list[tuple[str, int]]] = defaultdict(list)
     for segment, cell, customers in tables.rows(
-        tables.sql("hash_cells", among=among, salt=salt, width=str(width))
+        tables.sql("hash_cells", among=among, salt=salt, step=step)
     ):
-        cells[str(segment)].append((str(cell), cast("int", customers)))
+        cells[str(segment)].append((f"{cell:0{width}x}", cast("int", customers)))
     sizes = {segment: sum(customers for _, customers in found) for segment, found in cells.items()}
     if sizes != {segment: size for segment, size in design.sizes.items() if size}:
         raise IntegrityError(f"assign: segments hold {sizes}, designed for {dict(design.sizes)}")
@@ -176,7 +177,7 @@ def _slice_segments(tables: Tables, design: Design, among: str) -> dict[str, tup
 def _cell_digits(design: Design) -> int:
     """So many digits that cells and hashes in one cell are both about the square root of all."""
     work = sum(design.sizes.values()) * len(design.arms)
-    return min(max(round(math.log(work, 16) / 2), 1), _HASH_DIGITS)
+    return min(max(round(math.log(work, 16) / 2), 1), _WORD_DIGITS)
 
 
 def _ends(counts: Mapping[str, int]) -> list[tuple[str, int]]:
@@ -235,26 +236,35 @@ def _start(
     return found[rank] if rank < len(found) else found[-1] + "0"
 
 
-def _arm_case(slices: Mapping[str, Sequence[Slice]]) -> str:
+def _places(slices: Mapping[str, Sequence[Slice]], design: Design) -> dict[str, str]:
+    """SQL of the slice that a customer falls into, and of that slice's arm and variant."""
+    found: list[tuple[str, str]] = []
     branches = []
     for segment, parts in slices.items():
-        *rest, last = parts
-        inner = " ".join(
-            f"when hash < {literal(following.start)} then {literal(part.arm)}"
-            for part, following in zip(rest, parts[1:], strict=True)
-        )
-        arm = f"case {inner} else {literal(last.arm)} end" if rest else literal(last.arm)
-        branches.append(f"when segment = {literal(segment)} then {arm}")
-    return f"case {' '.join(branches)} end"
+        cases = []
+        for part, following in zip(parts, [*parts[1:], None], strict=True):
+            found.append((segment, part.arm))
+            if following is None:
+                cases.append(f"else {len(found)}")
+            else:
+                cases.append(f"when {_before(following.start, design.salt)} then {len(found)}")
+        inner = f"case {' '.join(cases)} end" if len(cases) > 1 else str(len(found))
+        branches.append(f"when segment = {literal(segment)} then {inner}")
+    variants = [design.cells.get(segment, {}).get(arm) for segment, arm in found]
+    return {
+        "cell": f"case {' '.join(branches)} end",
+        "arm": pick_word([arm for _, arm in found], "cell"),
+        "variant": pick_word(variants, "cell"),
+    }
 
 
-def _variant_case(design: Design) -> str:
-    branches = [
-        f"when segment = {literal(segment)} and arm = {literal(arm)} then {literal(variant_id)}"
-        for segment, arms in design.cells.items()
-        for arm, variant_id in arms.items()
-    ]
-    return f"case {' '.join(branches)} end"
+def _before(start: str, salt: str) -> str:
+    """SQL of whether a hash comes before `start`; its first word nearly always tells."""
+    if not start:
+        return "false"
+    word = int(start[:_WORD_DIGITS], 16)
+    rest = f"md5({literal(salt)} || customer_id) < {literal(start)}"
+    return f"word < {word} or (word = {word} and {rest})"
 
 
 def _carried(tables: Tables, among: str) -> str:

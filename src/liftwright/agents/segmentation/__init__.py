@@ -3,25 +3,29 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 from typing import TYPE_CHECKING, cast
 
 from liftwright import log
 from liftwright.agents.segmentation import kmeans, rfm, rules
 from liftwright.agents.segmentation.model import (
     AGENT,
+    HIGHEST_SCORE,
     SCORES,
     Group,
     Model,
     Scale,
     Segmentation,
     WeightedRule,
+    columns_needed,
     customer_columns,
     fit_edges,
+    score_columns,
 )
 from liftwright.agents.segmentation.summary import summarise
 from liftwright.domain import FEATURES
 from liftwright.errors import NoExperiment
-from liftwright.tables import identifier
+from liftwright.tables import identifier, pick_number, pick_word
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
@@ -84,24 +88,80 @@ def place_customers(tables: Tables, model: Model) -> None:
     """Make `segmented` from `customers` by what was learnt before, and `profiles` beside it.
 
     `profiles` has one row per customer too: id, segment, confidence, reason, tier, location, the
-    features and the scores. It is parked in a file, as a table of all customers would fill memory.
+    features and the scores. Where scores alone decide, it is a view, as to look up what they come
+    to is quick; else it is parked in a file, as a table of all customers would fill memory.
 
     Raises:
         ConfigurationError: a rule uses a column that the customers do not have.
     """
-    by_method = {"rules": rules.statement, "rfm": rfm.statement, "kmeans": kmeans.statement}
-    tables.keep("placed", by_method[model.method](tables, model), stored=False)
-    columns = ", ".join(identifier(name) for name in ("tier", "location", *FEATURES, *model.edges))
-    tables.park(
-        "profiles",
-        "select customer_id, _label as segment, _confidence as confidence, "  # noqa: S608 - built
-        f"_reason as reason, {columns} from placed",
+    used = _columns_used(tables, model)
+    tables.keep(
+        "scored",
+        tables.sql("scored", columns=columns_needed(used), scores=score_columns(model.edges)),
+        stored=False,
     )
+    tables.keep(
+        "placed",
+        _statement(tables, model, "scored") if used else _placed_by_scores(tables, model),
+        stored=False,
+    )
+    columns = ", ".join(identifier(name) for name in ("tier", "location", *FEATURES, *model.edges))
+    profiles = (
+        "select customer_id, _label as segment, _confidence as confidence, "  # noqa: S608 - built
+        f"_reason as reason, {columns} from placed"
+    )
+    if used:
+        tables.park("profiles", profiles)
+    else:
+        tables.keep("profiles", profiles, stored=False)
     tables.keep(
         "segmented",
         "select customer_id, segment, confidence, reason from profiles",
         stored=False,
     )
+
+
+def _placed_by_scores(tables: Tables, model: Model) -> str:
+    """The statement that looks up what each customer's scores come to.
+
+    There are few ways to score (5 to the power of the scores): the model places each of them once.
+    """
+    scores = list(model.edges)
+    ways = list(itertools.product(range(1, HIGHEST_SCORE + 1), repeat=len(scores)))
+    tables.keep(
+        "score_cases",
+        tables.sql(
+            "score_cases",
+            names=", ".join(("place", *scores)),
+            cases=", ".join(f"({', '.join(map(str, (n, *way)))})" for n, way in enumerate(ways, 1)),
+        ),
+    )
+    placing = _statement(tables, model, "score_cases")
+    placed = tables.rows(
+        f"select _label, _confidence, _reason from ({placing}) as found order by place"  # noqa: S608 - built
+    )
+    steps = [HIGHEST_SCORE**power for power in reversed(range(len(scores)))]
+    place = " + ".join(f"({score} - 1) * {step}" for score, step in zip(scores, steps, strict=True))
+    labels, confidences, reasons = zip(*placed, strict=True)
+    return tables.sql(
+        "placed_by_scores",
+        place=f"{place} + 1" if place else "1",
+        label=pick_word([str(label) for label in labels], "place"),
+        confidence=pick_number([cast("float", one) for one in confidences], "place"),
+        reason=pick_word([str(reason) for reason in reasons], "place"),
+    )
+
+
+def _columns_used(tables: Tables, model: Model) -> set[str]:
+    """The customers' columns, apart from the scores, that decide where one is placed."""
+    if model.method == "rules":
+        return rules.columns_used(tables, model)
+    return kmeans.columns_used(model) if model.method == "kmeans" else set()
+
+
+def _statement(tables: Tables, model: Model, scored: str) -> str:
+    by_method = {"rules": rules.statement, "rfm": rfm.statement, "kmeans": kmeans.statement}
+    return by_method[model.method](tables, model, scored)
 
 
 def _fit(tables: Tables, config: Segments, seed: int, absent: Collection[str]) -> Model:

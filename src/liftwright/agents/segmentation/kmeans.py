@@ -13,11 +13,9 @@ from liftwright.agents.segmentation.model import (
     Group,
     Model,
     Scale,
-    columns_needed,
     customer_columns,
     label_case,
     merged_note,
-    score_columns,
     value_text,
 )
 from liftwright.agents.segmentation.naming import distinct_labels, end_of, in_words
@@ -80,8 +78,13 @@ def fit(
     )
 
 
-def statement(tables: Tables, model: Model) -> str:
-    """The statement that places every customer in the nearest cluster of `model`."""
+def columns_used(model: Model) -> set[str]:
+    """The customers' columns that are looked at."""
+    return {scale.feature for scale in model.scales}
+
+
+def statement(tables: Tables, model: Model, scored: str) -> str:
+    """The statement that places every row of `scored` in the nearest cluster of `model`."""
     columns = customer_columns(tables)
     count = len(model.groups)
     keys = [f"key_{index}" for index in range(count)]
@@ -92,8 +95,7 @@ def statement(tables: Tables, model: Model) -> str:
     names = [*keys, "9223372036854775807"] if count == 1 else keys
     return tables.sql(
         "segment_kmeans",
-        columns=columns_needed({scale.feature for scale in model.scales}),
-        scores=score_columns(model.edges),
+        scored=scored,
         standardised=", ".join(_thousandths(i, s) for i, s in enumerate(model.scales)),
         keys=", ".join(
             f"{_key(group, index, count)} as {key}"

@@ -8,11 +8,9 @@ from liftwright.agents.segmentation.model import (
     SCORES,
     Group,
     Model,
-    columns_needed,
     fraction,
     label_case,
     merged_note,
-    score_columns,
 )
 from liftwright.errors import ConfigurationError
 from liftwright.tables import literal
@@ -64,13 +62,12 @@ def fit(config: Segments, edges: Mapping[str, tuple[float, ...]], absent: Collec
     )
 
 
-def statement(tables: Tables, model: Model) -> str:
-    """The statement that places every customer by the bands of `model`."""
+def statement(tables: Tables, model: Model, scored: str) -> str:
+    """The statement that places every row of `scored` by the bands of `model`."""
     conditions = {group.label: f"total >= {group.at_least}" for group in model.groups}
     return tables.sql(
         "segment_rfm",
-        columns=columns_needed(),
-        scores=score_columns(model.edges),
+        scored=scored,
         label=label_case(model, conditions),
         confidence=f"case {' '.join(_confidences(model))} end",
         reason=_reasons(model),

@@ -10,12 +10,10 @@ from liftwright.agents.segmentation.model import (
     Group,
     Model,
     WeightedRule,
-    columns_needed,
     customer_columns,
     fraction,
     label_case,
     merged_note,
-    score_columns,
     value_text,
 )
 from liftwright.domain import Kind
@@ -56,22 +54,26 @@ def fit(
     return Model(method="rules", groups=groups, edges=dict(edges))
 
 
-def statement(tables: Tables, model: Model) -> str:
-    """The statement that places every customer by the rules of `model`."""
+def columns_used(tables: Tables, model: Model) -> set[str]:
+    """The customers' columns that the rules look at, apart from the scores."""
+    compiled = _compile(tables, model.groups, ())
+    return {name for rules in compiled for rule in rules for name in rule.columns} - set(SCORES)
+
+
+def statement(tables: Tables, model: Model, scored: str) -> str:
+    """The statement that places every row of `scored` by the rules of `model`."""
     columns = _known_columns(tables)
     compiled = _compile(tables, model.groups, ())
     denominator = lcm(*(_weight(group) for group in model.groups if group.rules))
     count = len(model.groups)
     keys = [f"key_{index}" for index in range(count)]
-    used = {name for rules in compiled for rule in rules for name in rule.columns}
     conditions = {
         group.label: f"best > 0 and best = {key}"
         for group, key in zip(model.groups, keys, strict=True)
     }
     return tables.sql(
         "segment_rules",
-        columns=columns_needed(used - set(SCORES)),
-        scores=score_columns(model.edges),
+        scored=scored,
         keys=", ".join(
             f"{_key(model, index, compiled[index], denominator)} as {key}"
             for index, key in enumerate(keys)
