@@ -27,12 +27,13 @@ FILES = sorted(
     if path.name.endswith(".sql")
 )
 # Each engine defines these; see the head of tables/plane.py.
-OURS = {"digest", "u32", "number_of", "time_of", "time_as", "nth"}
+OURS = {"digest", "u32", "number_of", "time_of", "time_as", "nth", "key", "utc_day", "later"}
 ALLOWED = OURS | {
     "abs", "and", "array", "case", "cast", "ceil", "chr", "coalesce", "concat_ws", "count",
-    "datediff", "day", "exp", "floor", "greatest", "grouping", "if", "is_nan", "least", "length", "lower",
-    "max", "md5", "min", "month", "nullif", "or", "regexp_like", "regexp_replace",
-    "row_number", "sqrt", "str_position", "substring", "sum", "trim", "upper", "xor", "year",
+    "datediff", "day", "exp", "floor", "greatest", "grouping", "if", "is_nan", "least",
+    "length", "lower", "max", "md5", "min", "month", "nullif", "or", "regexp_like",
+    "regexp_replace", "row_number", "sqrt", "str_position", "substring", "sum", "trim",
+    "upper", "xor", "year",
 }  # fmt: skip
 FORBIDDEN = (exp.Pivot, exp.Unnest, exp.Lateral, exp.Qualify, exp.TableSample, exp.WithinGroup)
 # Where a part stands for more than a name.

@@ -45,6 +45,18 @@ _U32 = """
 create temporary function u32(d string, k int) returns bigint
 return cast(conv(substr(d, k * 8 + 1, 8), 16, 10) as bigint)
 """
+_KEY = """
+create temporary function key(t string) returns bigint
+return xxhash64(t)
+"""
+_UTC_DAY = """
+create temporary function utc_day(t timestamp) returns date
+return cast(t as date)
+"""
+_LATER = """
+create temporary function later(t timestamp, seconds bigint) returns timestamp
+return timestamp_micros(unix_micros(t) + seconds * 1000000)
+"""
 _NUMBER_OF = f"""
 create temporary function number_of(t string) returns double
 return case when lower(t) rlike {_quoted(_NUMBER)} then try_cast(t as double)
@@ -66,7 +78,7 @@ return case when t rlike {_quoted(times.PLAIN)} or t rlike {_quoted(times.SHIFTE
         else make_dt_interval() end
     end
 """
-FUNCTIONS = (_DIGEST, _U32, _NUMBER_OF, _SHIFT_OF, _TIME_OF)
+FUNCTIONS = (_DIGEST, _U32, _KEY, _UTC_DAY, _LATER, _NUMBER_OF, _SHIFT_OF, _TIME_OF)
 """What the data plane asks of every engine beside SQL; `time_as` is written out per format."""
 
 _MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")

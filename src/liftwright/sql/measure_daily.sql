@@ -5,10 +5,10 @@ with dated as (
     select
         segment,
         arm,
-        case when delivered then cast(delivered_at at time zone 'UTC' as date) end as delivered_on,
-        case when opened then cast(opened_at at time zone 'UTC' as date) end as opened_on,
-        case when clicked then cast(clicked_at at time zone 'UTC' as date) end as clicked_on,
-        case when converted then cast(converted_at at time zone 'UTC' as date) end as converted_on
+        case when delivered then utc_day(delivered_at) end as delivered_on,
+        case when opened then utc_day(opened_at) end as opened_on,
+        case when clicked then utc_day(clicked_at) end as clicked_on,
+        case when converted then utc_day(converted_at) end as converted_on
     from ${engagement}
 ),
 together as (

@@ -122,16 +122,13 @@ select
         else 0e0
     end as revenue,
     ${source} as source,
-    assigned_at + delivery_seconds * interval 1 second as delivered_at,
-    case when opened then assigned_at + (delivery_seconds + open_seconds) * interval 1 second end
-        as opened_at,
+    later(assigned_at, delivery_seconds) as delivered_at,
+    case when opened then later(assigned_at, delivery_seconds + open_seconds) end as opened_at,
+    case when clicked then later(assigned_at, delivery_seconds + open_seconds + click_seconds) end
+        as clicked_at,
     case
-        when clicked then assigned_at
-            + (delivery_seconds + open_seconds + click_seconds) * interval 1 second
-    end as clicked_at,
-    case
-        when converted then assigned_at
-            + (delivery_seconds + open_seconds + click_seconds + convert_seconds)
-            * interval 1 second
+        when converted then later(
+            assigned_at, delivery_seconds + open_seconds + click_seconds + convert_seconds
+        )
     end as converted_at
 from paced

@@ -32,6 +32,7 @@ REJECTED = Table(
 """One row per bad row that was set aside: where it stood and why, never what it held."""
 
 EXAMPLES = 3
+_ODD = "{id} < '!' or regexp_matches({id}, '\\s$')"
 # Only what can hardly be a person's: a number of moderate length, or a word for nothing.
 _SHOWABLE = re.compile(
     r"[+-]?[0-9.,]{1,9}(e[+-]?[0-9]{1,3})? ?%?|[+-]?(nan|inf|infinity)|n/?a|null|none|-",
@@ -61,6 +62,7 @@ class Checked:
     Attributes:
         faults: column and reason by the number in `_fault`.
         counts: bad rows by `column: reason`.
+        odd_ids: good rows whose unique id begins or ends with white space.
     """
 
     table: str
@@ -69,6 +71,7 @@ class Checked:
     rows: int
     counts: Mapping[str, int]
     examples: tuple[Example, ...]
+    odd_ids: int = 0
 
     @property
     def rows_rejected(self) -> int:
@@ -117,6 +120,7 @@ def check(  # noqa: PLR0913 - the parts of one statement
         Checked(table=table, label=origin.label, faults=faults, rows=0, counts={}, examples=()),
         origin,
         fields,
+        odd="false" if unique is None else _ODD.format(id=identifier(unique)),
     )
 
 
@@ -146,9 +150,12 @@ def _mark_repeated(  # noqa: PLR0913 - the same
     stored: bool,
 ) -> None:
     """Make `table` of `first`, with a fault on good rows whose id an earlier good row has."""
-    repeated = f"{table}_repeated"
-    tables.keep(repeated, tables.sql("repeated", table=identifier(first), id=identifier(unique)))
-    if not tables.count(repeated):
+    repeated, keys = f"{table}_repeated", f"{table}_repeated_keys"
+    parts = {"table": identifier(first), "id": identifier(unique)}
+    tables.keep(keys, tables.sql("repeated_keys", **parts))
+    if tables.count(keys):
+        tables.keep(repeated, tables.sql("repeated", keys=identifier(keys), **parts))
+    if not tables.count(keys) or not tables.count(repeated):
         tables.keep(table, f"select * from {identifier(first)}", stored=False)  # noqa: S608 - quoted
         return
     statement = tables.sql(
@@ -164,9 +171,11 @@ def _mark_repeated(  # noqa: PLR0913 - the same
     tables.keep(table, statement, stored=stored)
 
 
-def _summary(tables: Tables, checked: Checked, origin: Origin, fields: Sequence[Field]) -> Checked:
-    found = tables.rows(tables.sql("faults", table=identifier(checked.table)))
-    numbers = [(_int(fault), _int(rows)) for fault, rows in found if fault is not None]
+def _summary(
+    tables: Tables, checked: Checked, origin: Origin, fields: Sequence[Field], *, odd: str
+) -> Checked:
+    found = tables.rows(tables.sql("faults", table=identifier(checked.table), odd=odd))
+    numbers = [(_int(fault), _int(rows)) for fault, rows, _ in found if fault is not None]
     counts = {" ".join(checked.faults[fault]): rows for fault, rows in sorted(numbers)}
     statement = tables.sql("first_faults", table=identifier(checked.table), rows=str(EXAMPLES))
     first = tables.rows(statement) if counts else ()
@@ -180,8 +189,13 @@ def _summary(tables: Tables, checked: Checked, origin: Origin, fields: Sequence[
                 file=checked.label, row=_int(row), column=column, reason=reason, found=found_text
             )
         )
-    total = sum(_int(rows) for _, rows in found)
-    return replace(checked, rows=total, counts=counts, examples=tuple(examples))
+    return replace(
+        checked,
+        rows=sum(_int(rows) for _, rows, _ in found),
+        counts=counts,
+        examples=tuple(examples),
+        odd_ids=sum(_int(odd_ids) for fault, _, odd_ids in found if fault is None),
+    )
 
 
 def _found(tables: Tables, origin: Origin, row: int, column: str | None) -> str | None:

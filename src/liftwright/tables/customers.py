@@ -156,7 +156,7 @@ def _load_of_file(
         checked=(checked,),
         absent=tuple(n for n in CUSTOMERS.names if n not in mapped and n not in ordered),
         extra=tuple(extra),
-        warnings=(*warnings, *_odd_ids(tables, path)),
+        warnings=(*warnings, *_odd_ids(checked)),
     )
 
 
@@ -276,10 +276,8 @@ def _sql_or_null(told: Mapping[str, str], column: Column) -> str:
     return told.get(column.name, f"cast(null as {column.kind.value})")
 
 
-def _odd_ids(tables: Tables, label: str) -> tuple[str, ...]:
-    ((rows,),) = tables.rows(tables.sql("odd_ids", customers=identifier(CUSTOMERS.name)))
-    if not rows:
+def _odd_ids(checked: Checked) -> tuple[str, ...]:
+    if not checked.odd_ids:
         return ()
-    return (
-        f"{label}: {rows} customer ids begin or end with white space; they are kept as they are",
-    )
+    odd = f"{checked.odd_ids} customer ids begin or end with white space"
+    return (f"{checked.label}: {odd}; they are kept as they are",)

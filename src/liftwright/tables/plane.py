@@ -4,7 +4,8 @@ SQL is written in DuckDB's dialect, inside the subset that every engine answers 
 adds functions to it: `digest(text)`, a text's md5 in a form of the engine's own, and
 `u32(digest, k)`, its k-th 32 bits; `number_of(text)`, the double that a text spells, else null;
 `time_of(text)`, the time in UTC that an ISO 8601 text spells (`times.py` says how), else null;
-`nth(list, k)`, the k-th value, from 1.
+`nth(list, k)`, the k-th value, from 1; `key(text)`, a number that equal texts share, and others
+hardly ever; `utc_day(time)`; `later(time, seconds)`.
 """
 
 from __future__ import annotations

@@ -40,7 +40,10 @@ _FINEST_SHARE = 10**9
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Slice:
-    """An arm's part of a segment's hashes: from `start` in hex up to the next slice's start."""
+    """An arm's part of a segment's hashes: from `start` in hex up to the next slice's start.
+
+    A start is as long as it takes to part the slices: a hash's first 8 digits nearly always.
+    """
 
     arm: str
     start: str
@@ -232,8 +235,12 @@ def _start(
     if not cell:
         return ""
     found = hashes[segment, cell]
-    # An arm without customers after the last hash: it starts just behind it.
-    return found[rank] if rank < len(found) else found[-1] + "0"
+    if rank >= len(found):
+        # An arm without customers after the last hash: it starts just behind it.
+        return found[-1] + "0"
+    # The first word parts it from the hash before, but where both begin alike.
+    word = found[rank][:_WORD_DIGITS]
+    return word if rank == 0 or found[rank - 1] < word else found[rank]
 
 
 def _places(slices: Mapping[str, Sequence[Slice]], design: Design) -> dict[str, str]:
@@ -259,10 +266,12 @@ def _places(slices: Mapping[str, Sequence[Slice]], design: Design) -> dict[str, 
 
 
 def _before(start: str, salt: str) -> str:
-    """SQL of whether a hash comes before `start`; its first word nearly always tells."""
+    """SQL of whether a hash comes before `start`; its first word tells nearly always."""
     if not start:
         return "false"
     word = int(start[:_WORD_DIGITS], 16)
+    if len(start) == _WORD_DIGITS:
+        return f"word < {word}"
     rest = f"md5({literal(salt)} || customer_id) < {literal(start)}"
     return f"word < {word} or (word = {word} and {rest})"
 

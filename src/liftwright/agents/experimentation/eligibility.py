@@ -7,6 +7,7 @@ is the same whatever is sent. Exclusions are the campaign's own. Whoever is left
 
 from __future__ import annotations
 
+from collections import defaultdict
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, cast
 
@@ -73,21 +74,17 @@ def choose_eligible(  # noqa: PLR0913 - all but two have defaults
     name = "unassigned" if reasons else "unmessaged"
     tables.keep("unassigned", tables.sql(name, among=source, without=without, **parts))
     tables.keep("eligible", tables.sql("eligible", among=source), stored=False)
-    segments = tables.rows(f"select distinct segment from {source}")  # noqa: S608 - quoted
-    sizes = dict.fromkeys(sorted(str(segment) for (segment,) in segments), 0)
-    for segment, customers in tables.rows(
-        "select segment, count(*) from eligible group by segment"
+    counted = tables.rows(f"select segment, count(*) from {source} group by segment")  # noqa: S608 - quoted
+    sizes = {str(segment): cast("int", customers) for segment, customers in sorted(counted)}
+    left_out: dict[str, int] = defaultdict(int)
+    for reason, segment, customers in tables.rows(
+        "select reason, segment, count(*) from unassigned group by reason, segment order by reason"
     ):
-        sizes[str(segment)] = cast("int", customers)
-    left_out = {
-        str(reason): cast("int", customers)
-        for reason, customers in tables.rows(
-            "select reason, count(*) from unassigned group by reason order by reason"
-        )
-    }
+        left_out[str(reason)] += cast("int", customers)
+        sizes[str(segment)] -= cast("int", customers)
     if left_out:
         log.event("customers_left_out", agent=_AGENT, reasons=left_out)
-    return Eligible(sizes=sizes, left_out=left_out)
+    return Eligible(sizes=sizes, left_out=dict(left_out))
 
 
 def _reasons(
