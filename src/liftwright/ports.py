@@ -183,8 +183,13 @@ class Engine(Port, Protocol):
         """A statement's rows. For counts and sums, never for customers."""
         ...
 
-    def write(self, statement: str, path: Path, table: Table | None = None) -> int:
-        """Write rows to Parquet, whole or not at all; the number of rows."""
+    def write(
+        self, statement: str, path: Path, table: Table | None = None, *, lasting: bool = True
+    ) -> int:
+        """Write rows to Parquet, whole or not at all; the number of rows.
+
+        What is not `lasting` is read by this process alone: quick to write, and not synced.
+        """
         ...
 
     def close(self) -> None:

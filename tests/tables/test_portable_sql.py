@@ -126,9 +126,11 @@ class Recording:
         self.statements.append(statement)
         return self.engine.rows(statement)
 
-    def write(self, statement: str, path: Path, table: Table | None = None) -> int:
+    def write(
+        self, statement: str, path: Path, table: Table | None = None, *, lasting: bool = True
+    ) -> int:
         self.statements.append(statement)
-        return self.engine.write(statement, path, table)
+        return self.engine.write(statement, path, table, lasting=lasting)
 
     def close(self) -> None:
         self.engine.close()

@@ -35,11 +35,12 @@ create macro turned(w) as
     ((w & 255) << 24) | ((w & 65280) << 8) | ((w >> 8) & 65280) | (w >> 24);
 create macro u32(d, k) as
     turned(cast((d >> cast(32 * k as uhugeint)) & 4294967295 as bigint));
+create macro micros(t) as epoch_us(cast(t as timestamptz));
 create macro utc_day(t) as make_date(cast(
-    case when epoch_us(cast(t as timestamptz)) < 0 then -1 - (-1 - epoch_us(cast(t as timestamptz))) // 86400000000
-    else epoch_us(cast(t as timestamptz)) // 86400000000 end as integer
+    case when micros(t) < 0 then -1 - (-1 - micros(t)) // 86400000000
+    else micros(t) // 86400000000 end as integer
 ));
-create macro later(t, seconds) as make_timestamptz(epoch_us(cast(t as timestamptz)) + seconds * 1000000);
+create macro later(t, seconds) as make_timestamptz(micros(t) + seconds * 1000000);
 create macro number_of(t) as
     case when contains(t, '_') then null else try_cast(t as double) end;
 create macro time_of(t) as case
@@ -72,10 +73,9 @@ set validate_external_file_cache = 'NO_VALIDATION';
 """
 # Level 1 is half as slow as the default and packs our columns as well. A column with more values
 # than this in a group of rows, as ids are, is not worth the search for a dictionary.
-_PARQUET = (
-    "format parquet, compression zstd, compression_level 1, row_group_size 122880, "
-    "dictionary_size_limit 5000"
-)
+_PASSING = "format parquet, compression uncompressed, row_group_size 122880, "
+_PASSING += "dictionary_size_limit 5000"
+_PARQUET = _PASSING.replace("uncompressed", "zstd, compression_level 1")
 _PREFIX = "engine-"
 _FILE = re.compile(r"^\s*file = (.+)$", re.MULTILINE)
 _LINE = re.compile(r"CSV Error on Line: (\d+)")
@@ -247,7 +247,9 @@ class DuckDBEngine:
         with self._translated("a statement"):
             return self._connection.execute(statement).fetchall()
 
-    def write(self, statement: str, path: Path, table: Table | None = None) -> int:
+    def write(
+        self, statement: str, path: Path, table: Table | None = None, *, lasting: bool = True
+    ) -> int:
         """Write rows to Parquet under another name, then give it its own; the number of rows.
 
         Rows keep the statement's order, so equal rows make equal files.
@@ -263,11 +265,13 @@ class DuckDBEngine:
             with self._translated(str(path.parent)):
                 ((count,),) = self._connection.execute(
                     f"copy ({statement}) to {_text(str(part))} "
-                    f"({_PARQUET})"
+                    f"({_PARQUET if lasting else _PASSING})"
                 ).fetchall()
-            _sync(part)
+            if lasting:
+                _sync(part)
             part.replace(path)
-            _sync(path.parent)
+            if lasting:
+                _sync(path.parent)
         except OSError as error:
             raise InputError(f"{path.parent}: cannot be written: {error.strerror}") from None
         finally:

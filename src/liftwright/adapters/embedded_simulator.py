@@ -77,10 +77,7 @@ class EmbeddedSimulator:
                 conversion_rate=literal(float(config.conversion_rate_of_clicks)),
                 uplift=_uplift_case(config.uplift),
                 response_sd=literal(_RESPONSE_SD),
-                # An assignment that is computed on the way tells the hash that it was made of.
-                hash="a.hash"
-                if "hash" in self._tables.types(request)
-                else f"digest({literal(self._salt)} || a.customer_id)",
+                **self._words(request),
                 order_salt=literal(f"{self._seed}:order:{self._salt}:"),
                 source=pick_word(["simulated"], "1"),
                 **self._steps(),
@@ -89,6 +86,15 @@ class EmbeddedSimulator:
         )
         log.event("engagement_simulated", agent="experimentation", seed=self._seed)
         return "engagement"
+
+    def _words(self, request: str) -> dict[str, str]:
+        """The words of the customers' hash; an assignment that was just made tells them."""
+        told = self._tables.columns(request)
+        digest = f"digest({literal(self._salt)} || a.customer_id)"
+        return {
+            name: f"a.{name}" if name in told else f"u32({digest}, {name[-1]})"
+            for name in ("word_1", "word_2", "word_3")
+        }
 
     def _steps(self) -> dict[str, str]:
         """For each kind of chance a step and a start, drawn from the seed."""

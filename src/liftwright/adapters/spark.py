@@ -107,7 +107,9 @@ class SparkEngine:
             found = self._session.sql(spark_dialect.to_spark(statement)).collect()
         return [tuple(row) for row in found]
 
-    def write(self, statement: str, path: Path, table: Table | None = None) -> int:
+    def write(
+        self, statement: str, path: Path, table: Table | None = None, *, lasting: bool = True
+    ) -> int:
         """Write rows to Parquet under another name, then give it its own; the number of rows.
 
         One file where Spark writes one, else a folder of them; in the statement's order.
@@ -124,7 +126,9 @@ class SparkEngine:
             remove_parts(path)
             with self._translated(str(path.parent)):
                 frame = self._session.sql(spark_dialect.to_spark(statement))
-                frame.write.option("compression", "zstd").parquet(writing_url(part))
+                frame.write.option("compression", "zstd" if lasting else "snappy").parquet(
+                    writing_url(part)
+                )
                 count = self._session.read.schema(frame.schema).parquet(writing_url(part)).count()
             publish(part, path)
         except OSError as error:

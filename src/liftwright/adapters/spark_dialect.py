@@ -2,7 +2,7 @@
 
 Statements are written in DuckDB's dialect. What sqlglot alone would leave with another meaning is
 rewritten on the syntax tree here: floor, trim, the readers of numbers and times in texts, and
-types of few words.
+types of few words and of numbers without sign.
 """
 
 from __future__ import annotations
@@ -124,13 +124,24 @@ def _rewritten(node: exp.Expr) -> exp.Expr:
         return _parsed(_FLOOR, node.this)
     if isinstance(node, exp.Trim) and node.expression is None:
         return _parsed(_TRIMMED, node.this)
-    if isinstance(node, exp.Anonymous) and node.name.lower() == "time_as":
+    if isinstance(node, exp.Anonymous):
+        return _called(node)
+    if isinstance(node, exp.DataType) and node.this in (exp.DType.ENUM, exp.DType.UINT):
+        # Spark has neither words nor numbers without sign as types of their own.
+        return exp.DataType.build("varchar" if node.this is exp.DType.ENUM else "bigint")
+    return node
+
+
+def _called(node: exp.Anonymous) -> exp.Expr:
+    """A call of what Spark cannot define as a function for all types or formats."""
+    from sqlglot import exp
+
+    name = node.name.lower()
+    if name == "time_as":
         text, form = node.expressions
         return _parsed(time_as(form.name), text)
-    if isinstance(node, exp.Anonymous) and node.name.lower() == "nth":
+    if name == "nth":
         return exp.Anonymous(this="element_at", expressions=node.expressions)
-    if isinstance(node, exp.DataType) and node.is_type("enum"):
-        return exp.DataType.build("varchar")
     return node
 
 

@@ -12,15 +12,15 @@ with hashed as (
         coalesce(${customer}.historical_open_rate, ${open_rate}) as open_rate,
         coalesce(${customer}.historical_click_rate, ${click_rate}) as click_rate,
         coalesce(${customer}.avg_order_value, 0e0) as order_value,
-        ${hash} as hash
+        ${word_1} as word_1, ${word_2} as word_2, ${word_3} as word_3
     from ${assigned}
 ),
 drawn as (
     select
         *,
-        (u32(hash, 1) * ${opening_step} + ${opening_start}) % 4294967291 as opening,
-        (u32(hash, 2) * ${clicking_step} + ${clicking_start}) % 4294967291 as clicking,
-        (u32(hash, 3) * ${delivery_step} + ${delivery_start}) % 4294967291 as delivery
+        (word_1 * ${opening_step} + ${opening_start}) % 4294967291 as opening,
+        (word_2 * ${clicking_step} + ${clicking_start}) % 4294967291 as clicking,
+        (word_3 * ${delivery_step} + ${delivery_start}) % 4294967291 as delivery
     from hashed
 ),
 -- How the customer responds to being treated: four independent bytes, their sum less its mean (510)

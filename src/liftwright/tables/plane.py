@@ -125,7 +125,7 @@ class Tables:
             return
         self._parked += 1
         file, source = self._scratch / f"{table}-{self._parked}.parquet", f"_parked_{table}"
-        self._engine.write(sql, file)
+        self._engine.write(sql, file, lasting=False)
         columns = ", ".join(map(identifier, self.open(source, file, text=False)))
         self.keep(table, f"select {columns} from {identifier(source)}", stored=False)  # noqa: S608 - quoted
 

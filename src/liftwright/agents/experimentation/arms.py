@@ -94,14 +94,15 @@ def assign(  # noqa: PLR0913 - all but three are for late arrivals
     Raises:
         IntegrityError: a customer would be sent what is not approved, or has no arm.
     """
-    slices = earlier.slices if earlier else _slice_segments(tables, design, among)
+    carried = _carried(tables, among)
+    _hash(tables, design, among, carried)
+    slices = earlier.slices if earlier else _slice_segments(tables, design)
     statement = tables.sql(
         "assign",
-        among=identifier(among),
-        salt=literal(design.salt),
+        hashed="hashed",
         **_places(slices, design),
         assigned_at=literal(assigned_at),
-        carried=_carried(tables, among),
+        carried=carried,
     )
     if known is not None:
         tables.keep("newly_assigned", statement, stored=False)
@@ -146,13 +147,50 @@ def _rotated(design: Design, segment: str) -> dict[str, float]:
     return dict(arms[start:] + arms[:start])
 
 
-def _slice_segments(tables: Tables, design: Design, among: str) -> dict[str, tuple[Slice, ...]]:
-    among = identifier(among)
-    salt, width = literal(design.salt), _cell_digits(design)
+def _hash(tables: Tables, design: Design, among: str, carried: str) -> None:
+    """Make `hashed`: everyone's hash, once, in a file beside; a hash takes as long as much else."""
+    segments = sorted(design.sizes)
+    cases = " ".join(f"when {literal(segment)} then {n}" for n, segment in enumerate(segments, 1))
+    tables.park(
+        "hashed_numbers",
+        tables.sql(
+            "hashed",
+            among=identifier(among),
+            salt=literal(design.salt),
+            segment=f"case segment {cases} end",
+            carried=carried,
+        ),
+    )
+    _refuse_strangers(tables, among, segments)
+    words = ", ".join(f"cast(word_{n} as bigint) as word_{n}" for n in range(4))
+    tables.keep(
+        "hashed",
+        f"select customer_id, {pick_word(segments, 'segment_number')} as segment, "  # noqa: S608 - built
+        f"{words}{carried} from hashed_numbers",
+        stored=False,
+    )
+
+
+def _refuse_strangers(tables: Tables, among: str, segments: Sequence[str]) -> None:
+    nobody = "select count(*) from hashed_numbers where segment_number is null"
+    ((strangers,),) = tables.rows(nobody)
+    if strangers:
+        known = ", ".join(map(literal, segments))
+        found = tables.rows(
+            f"select distinct segment from {identifier(among)} where segment not in ({known})"  # noqa: S608 - quoted
+        )
+        names = sorted(str(segment) for (segment,) in found)
+        raise IntegrityError(
+            f"assign: {strangers} customers are in segments that nothing was designed for: {names}"
+        )
+
+
+def _slice_segments(tables: Tables, design: Design) -> dict[str, tuple[Slice, ...]]:
+    width = _cell_digits(design)
     step = str(16 ** (_WORD_DIGITS - width))
     cells: dict[str, list[tuple[str, int]]] = defaultdict(list)
     for segment, cell, customers in tables.rows(
-        tables.sql("hash_cells", among=among, salt=salt, step=step)
+        tables.sql("hash_cells", hashed="hashed", step=step)
     ):
         cells[str(segment)].append((f"{cell:0{width}x}", cast("int", customers)))
     sizes = {segment: sum(customers for _, customers in found) for segment, found in cells.items()}
@@ -167,7 +205,7 @@ def _slice_segments(tables: Tables, design: Design, among: str) -> dict[str, tup
         for segment, found in cells.items()
     }
     wanted = sorted({cell for found in places.values() for cell, _ in found if cell})
-    hashes = _hashes_in(tables, among, salt, width, wanted)
+    hashes = _hashes_in(tables, design.salt, width, wanted)
     return {
         segment: tuple(
             Slice(arm=arm, start=_start(hashes, segment, place))
@@ -209,17 +247,17 @@ def _locate(cells: Sequence[tuple[str, int]], ranks: Sequence[int]) -> list[tupl
 
 
 def _hashes_in(
-    tables: Tables, among: str, salt: str, width: int, cells: Sequence[str]
+    tables: Tables, salt: str, width: int, cells: Sequence[str]
 ) -> dict[tuple[str, str], list[str]]:
     hashes: dict[tuple[str, str], list[str]] = defaultdict(list)
     if not cells:
         return hashes
     statement = tables.sql(
         "hashes_in_cells",
-        among=among,
-        salt=salt,
-        width=str(width),
-        cells=", ".join(literal(cell) for cell in cells),
+        hashed="hashed",
+        salt=literal(salt),
+        step=str(16 ** (_WORD_DIGITS - width)),
+        cells=", ".join(str(int(cell, 16)) for cell in cells),
     )
     for segment, value in tables.rows(statement):
         hashes[str(segment), str(value)[:width]].append(str(value))
@@ -271,9 +309,9 @@ def _before(start: str, salt: str) -> str:
         return "false"
     word = int(start[:_WORD_DIGITS], 16)
     if len(start) == _WORD_DIGITS:
-        return f"word < {word}"
+        return f"word_0 < {word}"
     rest = f"md5({literal(salt)} || customer_id) < {literal(start)}"
-    return f"word < {word} or (word = {word} and {rest})"
+    return f"word_0 < {word} or (word_0 = {word} and {rest})"
 
 
 def _carried(tables: Tables, among: str) -> str:
