@@ -141,7 +141,8 @@ def _called(node: exp.Anonymous) -> exp.Expr:
         text, form = node.expressions
         return _parsed(time_as(form.name), text)
     if name == "nth":
-        return exp.Anonymous(this="element_at", expressions=node.expressions)
+        parts = [part.transform(_rewritten) for part in node.expressions]
+        return exp.Anonymous(this="element_at", expressions=parts)
     return node
 
 
