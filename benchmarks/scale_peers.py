@@ -1,10 +1,10 @@
 """The data plane's work written by hand in Polars and in pandas, for `scale.py` to run beside it.
 
 Both do what a run does to its customers: check them, learn the edges of the scores, place everyone
-by the weighted rules of segments.yaml with confidence and reason, cut the arms with the same scheme
-of cells, simulate, write the same three files, and count. In their favour, they use their own fast
-hash instead of md5, know that the shipped rules read scores alone, and leave out the summaries of
-segments, the comparison of arms by feature and the statistics.
+by the weighted rules of segments.yaml with confidence and reason, sum up the segments, cut the arms
+with the same scheme of cells, compare them by feature, simulate, write the same three files, and
+count. In their favour, they use their own fast hash instead of md5, know that the shipped rules
+read scores alone, and leave out the statistics.
 """
 
 from __future__ import annotations
@@ -34,6 +34,8 @@ SCORES = {
 FIFTHS = (2, 4, 6, 8)
 CELL_BITS = 12
 WORD = 2**32
+# Of each treated customer's rates: the mean and the spread of the uplift.
+UPLIFT = (0.10, 0.05)
 
 
 def rules_of(config: Path) -> Rules:
@@ -96,12 +98,13 @@ def with_polars(source: Path, out: Path, config: Path) -> int:
         "assignments": assigned.select(*keep, "assigned_at"),
         "engagement": engaged,
     }
-    # All three in one pass over the customers.
+    # All files in one pass over the customers.
     sinks = [
         frame.sink_parquet(out / f"{name}.parquet", compression="zstd", lazy=True)
         for name, frame in wanted.items()
     ]
     pl.collect_all(sinks, engine="streaming")
+    pl.collect_all([*_summaries_polars(placed), _balance_polars(assigned)], engine="streaming")
     counts = (
         pl.scan_parquet(out / "engagement.parquet")
         .group_by("segment", "arm")
@@ -186,6 +189,22 @@ def _place_polars(scored: pl.LazyFrame, rules: Rules) -> pl.LazyFrame:
     return led.with_columns(segment=label, confidence=(margin / whole).round(4), reason=reason)
 
 
+def _summaries_polars(placed: pl.LazyFrame) -> list[pl.LazyFrame]:
+    """How often each value is in each segment: quartiles, means and the most frequent follow."""
+    import polars as pl
+
+    columns = (*FEATURES, "confidence", "tier", "location")
+    return [placed.group_by("segment", column).agg(pl.len()) for column in columns]
+
+
+def _balance_polars(assigned: pl.LazyFrame) -> pl.LazyFrame:
+    import polars as pl
+
+    sums = [pl.col(name).sum().alias(f"{name}_sum") for name in FEATURES]
+    squares = [(pl.col(name) ** 2).sum().alias(f"{name}_squares") for name in FEATURES]
+    return assigned.group_by("segment", "arm").agg(pl.len(), *sums, *squares)
+
+
 def _values_polars(when: str) -> list[pl.Expr]:
     import polars as pl
 
@@ -233,8 +252,16 @@ def _simulate_polars(assigned: pl.LazyFrame) -> pl.LazyFrame:
         hashed = pl.col("customer_id").hash(seed)
         return hashed // WORD if half == 0 else hashed % WORD
 
-    rate_open, rate_click = pl.col("historical_open_rate"), pl.col("historical_click_rate")
-    drawn = assigned.with_columns(
+    # Four bytes of a hash, their sum less its mean over its standard deviation, are near a normal.
+    byte = [pl.col("customer_id").hash(8) // 256**k % 256 for k in range(4)]
+    z = (pl.sum_horizontal(byte).cast(pl.Float64) - 510) / 147.8
+    treated = pl.when(pl.col("arm") == ARMS[0]).then(0.0).otherwise(UPLIFT[0] + UPLIFT[1] * z)
+    factor = pl.max_horizontal(0.0, 1 + treated)
+    rate_open = pl.min_horizontal(1.0, pl.col("historical_open_rate") * factor)
+    rate_click = pl.min_horizontal(1.0, pl.col("historical_click_rate") * factor)
+    drawn = assigned.with_columns(open_rate=rate_open, click_rate=rate_click)
+    rate_open, rate_click = pl.col("open_rate"), pl.col("click_rate")
+    drawn = drawn.with_columns(
         delivered=word(2, 0) < 0.98 * WORD,
         both=pl.min_horizontal(
             rate_click - pl.min_horizontal(rate_click * 0.005, 1 - rate_open), rate_open
@@ -305,6 +332,7 @@ def with_pandas(source: Path, out: Path, config: Path) -> int:
         }
     )
     segmented.to_parquet(out / "segmented.parquet", compression="zstd", index=False)
+    _summaries_pandas(rows, segmented["confidence"])
     del segmented
     ids = rows["customer_id"].to_numpy(dtype=object)
     _arms_pandas(rows, pd.util.hash_array(ids, hash_key="1" * 16, categorize=False))
@@ -312,6 +340,7 @@ def with_pandas(source: Path, out: Path, config: Path) -> int:
         "category"
     )
     rows["assigned_at"] = pd.Timestamp("2026-01-02T03:04:05Z")
+    _balance_pandas(rows)
     keep = ["customer_id", "segment", "arm", "variant_id"]
     rows[[*keep, "assigned_at"]].to_parquet(
         out / "assignments.parquet", compression="zstd", index=False
@@ -376,6 +405,25 @@ def _arms_pandas(rows: pd.DataFrame, hashes: np.ndarray) -> None:
     rows["arm"] = pd.Categorical.from_codes(arm, list(ARMS))
 
 
+def _summaries_pandas(rows: pd.DataFrame, confidence: pd.Series) -> None:
+    """Quartiles, means and spreads by segment and over all; the most frequent words."""
+    import pandas as pd
+
+    numbers = [*FEATURES]
+    by_segment = rows.groupby("segment", observed=True)
+    by_segment[numbers].agg(["count", "mean", "std", "min", "max"])
+    by_segment[numbers].quantile([0.25, 0.5, 0.75])
+    rows[numbers].quantile([0.25, 0.5, 0.75])
+    confidence.groupby(rows["segment"], observed=True).mean()
+    for word in ("tier", "location"):
+        pd.crosstab(rows[word], rows["segment"])
+
+
+def _balance_pandas(rows: pd.DataFrame) -> None:
+    by_arm = rows.groupby(["segment", "arm"], observed=True)[[*FEATURES]]
+    by_arm.agg(["count", "mean", "var"])
+
+
 def _simulate_pandas(rows: pd.DataFrame, ids: np.ndarray) -> pd.DataFrame:
     import numpy as np
     import pandas as pd
@@ -384,8 +432,12 @@ def _simulate_pandas(rows: pd.DataFrame, ids: np.ndarray) -> pd.DataFrame:
         hashed = pd.util.hash_array(ids, hash_key=str(seed) * 16, categorize=False)
         return hashed // WORD, hashed % WORD
 
-    rate_open = rows["historical_open_rate"].to_numpy()
-    rate_click = rows["historical_click_rate"].to_numpy()
+    one, _ = words(8)
+    z = (sum((one // 256**k % 256).astype(np.float64) for k in range(4)) - 510) / 147.8
+    treated = np.where(rows["arm"] == ARMS[0], 0.0, UPLIFT[0] + UPLIFT[1] * z)
+    factor = np.maximum(0.0, 1 + treated)
+    rate_open = np.minimum(1.0, rows["historical_open_rate"].to_numpy() * factor)
+    rate_click = np.minimum(1.0, rows["historical_click_rate"].to_numpy() * factor)
     one, two = words(2)
     delivered = one < 0.98 * WORD
     opened = delivered & (two < rate_open * WORD)
