@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from py4j.protocol import Py4JJavaError
 
 from liftwright.adapters import spark_session
 from liftwright.adapters.duckdb import DuckDBEngine
@@ -292,3 +295,42 @@ def test_engine_at_another_master_in_one_process_is_refused(spark: SparkEngine) 
     assert spark.identity.provider == "spark"
     with pytest.raises(ConfigurationError, match=r"spark\.master"):
         SparkEngine(Spark(master="local[3]"))
+
+
+@pytest.mark.parametrize("master", ["local[x]", "local[0]", "head:7077", "spark://"])
+def test_engine_at_what_is_no_master_names_what_is_allowed(master: str) -> None:
+    with pytest.raises(ConfigurationError, match=r"found '.*', allowed: local\[\*\]") as raised:
+        spark_session._start({"spark.master": master})
+    assert master in str(raised.value)
+
+
+def test_reason_of_what_java_raises_is_its_message_without_a_stack(spark: SparkEngine) -> None:
+    with pytest.raises(Py4JJavaError) as raised:
+        spark._session._jvm.java.util.Optional.empty().get()
+    assert spark_session._reason(raised.value, "") == "No value present"
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "said"),
+    [
+        ("spark.executor.memory", "8x", "Executor memory must be a positive number"),
+        ("spark.driver.memory", "9999999t", "object heap"),
+    ],
+)
+def test_engine_that_java_refuses_to_start_says_why_in_one_line(
+    name: str, value: str, said: str
+) -> None:
+    program = "import sys; from liftwright.adapters.spark import *\n"
+    program += "from liftwright.settings import Spark\n"
+    program += "SparkEngine(Spark(master='local[1]', config={sys.argv[1]: sys.argv[2]}))"
+    refused = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", program, name, value],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+    assert refused.stdout == ""
+    last = refused.stderr.strip().splitlines()[-1]
+    assert "InputError: azure_config.yaml: spark: Spark did not start at local[1]: " in last
+    assert said in last

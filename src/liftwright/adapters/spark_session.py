@@ -6,6 +6,7 @@ import atexit
 import contextlib
 import logging
 import os
+import re
 import shutil
 import sys
 import tempfile
@@ -24,6 +25,15 @@ if TYPE_CHECKING:
     from liftwright.settings import Spark
 
 _LOCAL = "local"
+_MASTER = re.compile(
+    r"local(\[(\*|[1-9]\d*)(,\s*\d+)?\])?|local-cluster\[.+\]|yarn|(spark|k8s)://.+"
+)
+# How the programs that start Java, and Java itself, say what they refuse.
+_PRINTED = re.compile(
+    r"(?:^Error: |^Exception in thread [^:]*: |initialization of VM\n)(.+)$", re.MULTILINE
+)
+_CODE = re.compile(r"^\[[A-Z_.]+\] ")
+_MOST_SAID = 100_000
 _QUIET = "rootLogger.level = off\n"
 
 
@@ -92,9 +102,15 @@ def _whole_memory(amount: str) -> str:
 
 
 def _start(properties: Mapping[str, str]) -> SparkSession:
+    from py4j.protocol import Py4JError  # type: ignore[import-untyped]
     from pyspark.errors import PySparkException
     from pyspark.sql import SparkSession
 
+    if not _MASTER.fullmatch(properties["spark.master"]):
+        raise ConfigurationError(
+            f"azure_config.yaml: spark.master: found {properties['spark.master']!r}, allowed: "
+            "local[*], local[N], spark://HOST:PORT, k8s://URL, yarn"
+        )
     if not (os.environ.get("JAVA_HOME") or shutil.which("java")):
         raise InputError(
             "adapters.engine: spark needs Java 17 or newer, and none was found (neither JAVA_HOME "
@@ -113,31 +129,51 @@ def _start(properties: Mapping[str, str]) -> SparkSession:
     }
     # Without this its workers take whatever `python3` is first on the path.
     os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
-    try:
-        with _silenced():
-            made = SparkSession.builder
-            for name, value in chosen.items():
-                made = made.config(name, value)
-            session: SparkSession = made.getOrCreate()
-    except (PySparkException, OSError, RuntimeError) as error:
-        reason = str(error).strip().partition("\n")[0][:200]
-        raise InputError(
-            f"azure_config.yaml: spark: Spark did not start at {chosen['spark.master']}: {reason}"
-        ) from None
+    with tempfile.TemporaryFile() as said:
+        try:
+            with _saying_to(said.fileno()):
+                made = SparkSession.builder
+                for name, value in chosen.items():
+                    made = made.config(name, value)
+                session: SparkSession = made.getOrCreate()
+        except (PySparkException, Py4JError, OSError, RuntimeError) as error:
+            said.seek(0)
+            reason = _reason(error, said.read(_MOST_SAID).decode(errors="replace"))
+            raise InputError(
+                f"azure_config.yaml: spark: Spark did not start at {chosen['spark.master']}: "
+                f"{reason}"
+            ) from None
     session.sparkContext.setLogLevel("OFF")
     return session
 
 
+def _reason(error: Exception, said: str) -> str:
+    """Why Spark did not start: what Java raised, what its starter printed, or what Python saw."""
+    java = getattr(error, "java_exception", None)
+    if java is not None:
+        # A cluster that does not answer within a minute is given up, and then found missing.
+        if "stopped" in str(java) or "NullPointerException" in str(java):
+            return "nobody answers there, or the application was let go"
+        return _one_line(str(java.getMessage()))
+    printed = _PRINTED.search(said)
+    return _one_line(printed.group(1) if printed else str(error))
+
+
+def _one_line(text: str) -> str:
+    return _CODE.sub("", text.strip().partition("\n")[0])[:200]
+
+
 @contextlib.contextmanager
-def _silenced() -> Iterator[None]:
-    """Java inherits a standard error that leads nowhere: its chatter is not for our users."""
+def _saying_to(file: int) -> Iterator[None]:
+    """Java inherits this file for what it prints: its chatter is not for our users."""
+    sys.stdout.flush()
     sys.stderr.flush()
-    kept = os.dup(2)
-    nowhere = os.open(os.devnull, os.O_WRONLY)
+    kept = {stream: os.dup(stream) for stream in (1, 2)}
     try:
-        os.dup2(nowhere, 2)
+        for stream in kept:
+            os.dup2(file, stream)
         yield
     finally:
-        os.dup2(kept, 2)
-        os.close(kept)
-        os.close(nowhere)
+        for stream, before in kept.items():
+            os.dup2(before, stream)
+            os.close(before)
