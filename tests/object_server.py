@@ -56,6 +56,8 @@ class ObjectServer:
         self._blocks: dict[tuple[str, str], dict[str, bytes]] = {}
         self._number = 0
         self._lock = threading.Lock()
+        self._answering = threading.Event()
+        self._answering.set()
         self.url = ""
 
     @property
@@ -82,6 +84,19 @@ class ObjectServer:
         with self._lock:
             self._blocks.pop((container, key), None)
             self.containers[container].pop(key, None)
+
+    @contextmanager
+    def silent(self) -> Iterator[None]:
+        """Within the block, requests are taken and not answered."""
+        self._answering.clear()
+        try:
+            yield
+        finally:
+            self._answering.set()
+
+    def wait(self) -> None:
+        """Wait until requests are answered."""
+        self._answering.wait(20)
 
     @contextmanager
     def running(self) -> Iterator[ObjectServer]:
@@ -112,6 +127,7 @@ class _Handler(BaseHTTPRequestHandler):
         path = unquote(parts.path).lstrip("/")
         self.objects.requests.append((self.command, self.path))
         self.objects.authorizations.append(self.headers.get("authorization", ""))
+        self.objects.wait()
         if self.objects.status is not None:
             self._answer(self.objects.status, b"<Error><Code>Refused</Code></Error>")
             return

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections import Counter
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -40,6 +41,10 @@ class S3Server:
     def make(self, bucket: str) -> None:
         self._client.create_bucket(Bucket=bucket)
 
+    def keep_versions(self, bucket: str) -> None:
+        kept = {"Status": "Enabled"}
+        self._client.put_bucket_versioning(Bucket=bucket, VersioningConfiguration=kept)
+
     def put(self, bucket: str, key: str, data: bytes) -> None:
         self._client.put_object(Bucket=bucket, Key=key, Body=data)
 
@@ -53,6 +58,11 @@ class S3Server:
         with self._client.get_object(Bucket=bucket, Key=key)["Body"] as body:
             found: bytes = body.read()
             return found
+
+    def puts(self, bucket: str) -> dict[str, int]:
+        """How often each object was put."""
+        listed = self._client.list_object_versions(Bucket=bucket)["Versions"]
+        return dict(Counter(one["Key"] for one in listed))
 
     def close(self) -> None:
         self._client.close()

@@ -68,6 +68,7 @@ def test_run_with_customers_from_s3_makes_the_same_files_as_from_here(
     server: S3Server, s3: str, finished: Path, workspace: Path
 ) -> None:
     data = parquet(workspace)
+    server.keep_versions(s3)
     server.put(s3, "in/part.parquet", data)
     shutil.rmtree(workspace / "data" / "raw")
     asked = f"object_stores.export_to=s3://{s3}/out"
@@ -99,13 +100,21 @@ def test_run_with_customers_from_s3_makes_the_same_files_as_from_here(
     campaign.run(workspace, asked, run_id="campaign", customers=place, seen=seen)
     assert {step.state for step in seen} == {"kept"}
     assert seen[-1].stage == "export"
-    # Without the record of what was put, it is put once more, and nothing else is done.
-    (here / "export.json").unlink()
-    server.delete(s3, "out/campaign/segmented.parquet")
+    # With another list of what was put, all that is missing is put once more, and nothing else.
+    torn = (here / "export.json").read_text().replace("out/campaign/segmented", "out/segmented")
+    (here / "export.json").write_text(torn)
+    server.delete(s3, "out/campaign/unassigned.parquet")
+    puts = server.puts(s3)
     seen.clear()
     campaign.run(workspace, asked, run_id="campaign", customers=place, seen=seen)
     assert {step.stage for step in seen if step.state != "kept"} == {"export"}
-    assert server.get(s3, "out/campaign/segmented.parquet")
+    again = {key for key, number in server.puts(s3).items() if number > puts[key]}
+    assert again == {
+        f"out/campaign/{name}"
+        for name in ("segmented.parquet", "unassigned.parquet", "export.json")
+    }
+    listed_again = json.loads(server.get(s3, "out/campaign/export.json"))
+    assert listed_again["files"] == listed["files"]
     # Other bytes are another input.
     file = workspace / "fewer.parquet"
     duckdb.execute(f"copy (from '{workspace / 'customers.parquet'}' limit 50) to '{file}'")

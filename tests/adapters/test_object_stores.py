@@ -184,6 +184,14 @@ class TestEachStore:
         with pytest.raises(DataError, match="no such bucket or container: nowhere"):
             objects(server, kind).find(parse_url(f"{url}/a.csv"))
 
+    def test_find_that_is_never_answered_gives_up(self, server: ObjectServer, kind: str) -> None:
+        with server.silent():
+            with pytest.raises(
+                DataError, match=r"the store cannot be reached: 4 attempts of at mo"
+            ):
+                objects(server, kind, timeout_seconds=0.1).find(parse_url(f"{BASES[kind]}/a.csv"))
+            assert len(server.requests) >= 1
+
     def test_find_where_nobody_listens_gives_up(self, server: ObjectServer, kind: str) -> None:
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))

@@ -100,7 +100,8 @@ class ObstoreObjects:
         options: GetOptions = {"range": (start, end)}
         if one.tag is not None:
             options["if_match"] = one.tag
-        if one.version is not None:
+        # S3 asks for a right of its own where a version is named, and its tag says as much.
+        if one.version is not None and one.url.store != "s3":
             options["version"] = one.version
         try:
             got = self._api.get(self._client(one.url), one.url.key, options=options)

@@ -2,24 +2,44 @@
 
 from __future__ import annotations
 
+import hashlib
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from liftwright.domain import ObjectUrl, parse_url, utc_now
-from liftwright.errors import ConfigurationError
+from liftwright.errors import ConfigurationError, InputError, LiftwrightError
 from liftwright.log import event
-from liftwright.runs import digest_file
 from liftwright.stages import Stage
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from liftwright.domain import Json
+    from liftwright.ports import Objects
     from liftwright.stages import Work
 
 _TABLES = ("segmented", "assignments", "unassigned", "engagement")
 _FILES = tuple(f"{table}.parquet" for table in _TABLES)
 _RECORD = "export.json"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Exported:
+    """One file that was put to a store: its size, its content, and the store's name for that."""
+
+    url: str
+    bytes: int
+    sha256: str
+    etag: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Export:
+    """All that a run has put to a store, as `export.json` lists it."""
+
+    run_id: str
+    at: str
+    files: tuple[Exported, ...]
 
 
 def exporting(work: Work) -> tuple[Stage, ...]:
@@ -42,30 +62,56 @@ def export(work: Work) -> str:
     """Each table to `<export_to>/<run_id>/`, and then the list of all that is there.
 
     A store shows an object when all of it has arrived, so no half of one is ever seen; the list
-    goes last, so who finds it finds every table whole.
+    goes last, so who finds it finds every table whole. What is there already is not put again.
 
     Raises:
         DataError: the store cannot be reached, or does not take them.
     """
     home = _home(work)
     objects = work.places.objects(str(home))
-    placed: list[Json] = []
-    size = 0
+    before = {one.url: one for one in _exported_before(work)}
+    placed: list[Exported] = []
+    put_bytes = 0
     for name, path in _whole_files(work):
-        stored = objects.put(path, home.below(name))
-        size += stored.size
+        url, digest = home.below(name), _sha256(path)
+        known = before.get(str(url))
+        if known is not None and known.sha256 == digest and _is_there(objects, url, known):
+            placed.append(known)
+            continue
+        stored = objects.put(path, url)
+        put_bytes += stored.size
         placed.append(
-            {
-                "url": str(stored.url),
-                "bytes": stored.size,
-                "sha256": digest_file(path),
-                "etag": stored.tag,
-            }
+            Exported(url=str(url), bytes=stored.size, sha256=digest, etag=stored.tag or "")
         )
-    work.folder.write(_RECORD, {"run_id": work.run.run_id, "at": utc_now(), "files": placed})
+    listed = Export(run_id=work.run.run_id, at=utc_now(), files=tuple(placed))
+    work.folder.write(_RECORD, listed)
     objects.put(work.folder.file(_RECORD), home.below(_RECORD))
-    event("tables_exported", agent="pipeline", files=len(placed), bytes=size)
-    return f"{len(_TABLES)} tables, {size / 1e6:,.1f} MB, to {home}"
+    event("tables_exported", agent="pipeline", files=len(placed), put_bytes=put_bytes)
+    return f"{len(_TABLES)} tables at {home}, {put_bytes / 1e6:,.1f} MB put there"
+
+
+def _exported_before(work: Work) -> tuple[Exported, ...]:
+    """What the run has put there; nothing where its list is not there, or is damaged."""
+    try:
+        return work.folder.read(_RECORD, Export).files
+    except LiftwrightError:
+        return ()
+
+
+def _is_there(objects: Objects, url: ObjectUrl, known: Exported) -> bool:
+    found = objects.find(url)
+    return not isinstance(found, tuple) and (found.size, found.tag or "") == (
+        known.bytes,
+        known.etag,
+    )
+
+
+def _sha256(path: Path) -> str:
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror})") from None
 
 
 def _whole_files(work: Work) -> Iterator[tuple[str, Path]]:
