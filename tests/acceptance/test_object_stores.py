@@ -21,6 +21,7 @@ from liftwright.pipeline import exporting
 from liftwright.runs import RunFolder
 from liftwright.settings import read_settings
 from liftwright.stages import carry_out
+from liftwright.terminal import show_run
 from liftwright.workspace import RunRequest, Workspace
 from liftwright.workspace.opening import make_work
 
@@ -65,7 +66,11 @@ def nowhere_but_in_the_environment(root: Path, secret: str) -> None:
 
 
 def test_run_with_customers_from_s3_makes_the_same_files_as_from_here(
-    server: S3Server, s3: str, finished: Path, workspace: Path
+    server: S3Server,
+    s3: str,
+    finished: Path,
+    workspace: Path,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     data = parquet(workspace)
     server.keep_versions(s3)
@@ -93,6 +98,8 @@ def test_run_with_customers_from_s3_makes_the_same_files_as_from_here(
         assert hashlib.sha256(put).hexdigest() == one["sha256"]
     assert list((workspace / "data").glob("engine-*")) == []
     nowhere_but_in_the_environment(workspace, s3_server.CANARY)
+    show_run(outcome, json=False)
+    assert f"4 tables also at s3://{s3}/out/campaign\n" in capsys.readouterr().out
 
     # The same bytes, put there again, are the same input.
     seen: list[campaign.Step] = []

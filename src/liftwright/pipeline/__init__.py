@@ -19,7 +19,7 @@ from liftwright.pipeline.experiment import (
     observe,
     report,
 )
-from liftwright.pipeline.exporting import check_export, exporting
+from liftwright.pipeline.exporting import Export, check_export, exporting
 from liftwright.pipeline.failures import provider_stages
 from liftwright.pipeline.keys import settings_of, without_paths
 from liftwright.pipeline.messages import generate, ground
@@ -30,6 +30,7 @@ from liftwright.stages import Stage
 __all__ = [
     "MEASURING",
     "STAGES",
+    "Export",
     "check_engagement",
     "check_export",
     "exporting",

@@ -35,10 +35,15 @@ class Exported:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Export:
-    """All that a run has put to a store, as `export.json` lists it."""
+    """All that a run has put to a store, as `export.json` lists it.
+
+    Attributes:
+        to: the folder there.
+    """
 
     run_id: str
     at: str
+    to: str
     files: tuple[Exported, ...]
 
 
@@ -83,7 +88,7 @@ def export(work: Work) -> str:
         placed.append(
             Exported(url=str(url), bytes=stored.size, sha256=digest, etag=stored.tag or "")
         )
-    listed = Export(run_id=work.run.run_id, at=utc_now(), files=tuple(placed))
+    listed = Export(run_id=work.run.run_id, at=utc_now(), to=str(home), files=tuple(placed))
     work.folder.write(_RECORD, listed)
     objects.put(work.folder.file(_RECORD), home.below(_RECORD))
     event("tables_exported", agent="pipeline", files=len(placed), put_bytes=put_bytes)

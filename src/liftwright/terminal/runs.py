@@ -9,7 +9,7 @@ from rich.table import Table
 
 from liftwright.domain import Failure, SafetyDecision
 from liftwright.handovers import Variants
-from liftwright.pipeline import STAGES
+from liftwright.pipeline import STAGES, Export
 from liftwright.runs import RunFolder
 from liftwright.terminal.measured import print_measured
 from liftwright.terminal.numbers import as_number
@@ -51,6 +51,9 @@ def show_run(outcome: RunOutcome, *, json: bool) -> None:
     if outcome.exit_status == 0:
         print_measured(out, folder)
     _print_totals(out, outcome.run)
+    if folder.file("export.json").is_file():
+        exported = folder.read("export.json", Export)
+        out.print(f"{len(exported.files)} tables also at {escape(exported.to)}", soft_wrap=True)
     files = [p.relative_to(outcome.folder) for p in outcome.folder.rglob("*") if p.is_file()]
     names = sorted(str(p) for p in files if p.parts[0] != "measurements")
     earlier = outcome.run.measurements
