@@ -9,12 +9,28 @@
 from pathlib import Path
 
 from liftwright import Workspace
-from liftwright.agents.reporting import charts, following, messages, opening, outcomes
+from liftwright.agents.reporting import (
+    charts,
+    estimates,
+    following,
+    messages,
+    opening,
+    outcomes,
+)
 from liftwright.agents.reporting.reading import read_run
+from liftwright.agents.reporting.words import Words, bullets, plain
 
 ROOT = Path.cwd().parent if Path.cwd().name == "notebooks" else Path.cwd()
 run = read_run(Workspace(ROOT).run().folder)
 opening.cover(run)
+
+# %% [markdown]
+# ## Before: can the campaign answer its question?
+#
+# What `liftwright plan` says before anything is paid for.
+
+# %%
+Words(bullets(plain(answer) for answer in Workspace(ROOT).plan().answers))
 
 # %% [markdown]
 # ## Executive summary
@@ -40,7 +56,22 @@ charts.lift_by_variant(run)
 outcomes.overall(run)
 
 # %% [markdown]
+# ## What to do with each arm, and what other estimators say
+
+# %%
+estimates.decisions(run)
+
+# %%
+estimates.others(run)
+
+# %%
+estimates.beliefs(run)
+
+# %% [markdown]
 # ## Lift by segment
+
+# %%
+estimates.interactions(run)
 
 # %%
 charts.lift_by_segment(run)
@@ -52,7 +83,10 @@ outcomes.by_segment(run)
 outcomes.winners(run)
 
 # %% [markdown]
-# ## Soundness: assignment, sample ratio, power, balance
+# ## Soundness: plan, assignment, sample ratio, power, balance
+
+# %%
+estimates.plan(run)
 
 # %%
 outcomes.assignment(run)

@@ -152,3 +152,19 @@ def test_analyze_with_a_wrong_explain_says_what_is_allowed(
     values: dict[str, Any] = {"metrics": ["bought"], **options}
     with pytest.raises(InputError, match=message):
         liftwright.analyze(frame, arm="arm", control="old", **values)
+
+
+def test_analyze_explain_with_too_few_units_says_how_many_are_needed() -> None:
+    table = [
+        {"arm": "AB"[n % 2], "y": n % 3, "f": n % 7, "g": n % 5, "same": 1} for n in range(100)
+    ]
+
+    def reason(*features: str) -> str:
+        found: Any = liftwright.analyze(
+            table, arm="arm", control="A", metrics="y", explain=features
+        )
+        assert found["explain"]["ranking"] == []
+        return str(found["explain"]["reason"])
+
+    assert "2 features need 120 units in an arm and the control together" in reason("f", "g")
+    assert reason("same") == "nothing can be estimated: no feature varies"

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -12,6 +13,7 @@ from liftwright.agents.experimentation import (
     expected_outcomes,
     least_per_arm,
     plan_power,
+    segment_sentence,
     sentences,
 )
 from liftwright.stats import power_of, smallest_detectable_effect
@@ -181,3 +183,41 @@ def test_sentences_say_first_whether_the_primary_question_can_be_answered() -> N
     assert "no lift can be detected" in said[1]
     assert "needs about 99,000 customers" in said[2]
     assert "no number of customers" in said[3]
+
+
+@pytest.mark.parametrize(
+    ("lifts", "told"),
+    [
+        ((0.05, 0.08), "can be answered in each of them."),
+        ((0.05, 0.3), "can be answered in A alone."),
+        ((0.9, 0.3), "in none; the nearest, B, needs about 1,000 customers of its own."),
+        ((None, None), "in none; the nearest, B, needs about 1,000 customers of its own."),
+    ],
+)
+def test_segment_sentence_says_which_segments_can_answer(
+    lifts: tuple[float | None, float | None], told: str
+) -> None:
+    analysis = experiment_config().analysis
+    rows = [
+        replace(planned(metric, lift, 1000 if segment == "B" else 9000), segment=segment)
+        for segment, lift in zip("AB", lifts, strict=True)
+        for metric in ("click_rate", "open_rate")
+    ]
+    whole = planned("click_rate", 0.01, 10)
+    found = segment_sentence([whole, *rows], analysis)
+    assert found is not None
+    assert found.startswith("by segment, click rate: can be answered in ")
+    assert found.endswith(told)
+
+
+def test_segment_sentence_without_segments_or_needs_says_no_number() -> None:
+    analysis = experiment_config().analysis
+    assert segment_sentence([planned("click_rate", 0.01, 10)], analysis) is None
+    row = replace(planned("click_rate", None, None), segment="A")
+    assert segment_sentence([row], analysis) == "by segment, click rate: can be answered in none."
+
+
+def test_plan_power_of_a_mean_needs_two_customers_an_arm() -> None:
+    (row,) = plan_power((expected("revenue", 1.0, 5.0, customers=6),), experiment_config())
+    assert row.smallest_lift is None
+    assert row.customers_needed is not None

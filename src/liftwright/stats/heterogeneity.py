@@ -87,10 +87,11 @@ def moderate(
 
     names, design = standardised(features)
     arm_of = np.asarray(arms)
+    needed = _UNITS_PER_TERM * 2 * (len(names) + 1)
     found = []
     for arm in dict.fromkeys(arms):
         here = (arm_of == arm) | (arm_of == control)
-        if arm == control or here.sum() < _UNITS_PER_TERM * 2 * (len(names) + 1) or not names:
+        if arm == control or here.sum() < needed or not names:
             continue
         fit = _products(outcome[here], arm_of[here] == arm, design[here])
         if fit is not None:
@@ -100,9 +101,19 @@ def moderate(
             rows=(),
             joint={},
             ranking=(),
-            reason="nothing can be estimated: too few units for so many features, or none varies",
+            reason=_nothing(names, needed),
         )
     return _judge(found, names, alpha)
+
+
+def _nothing(names: Sequence[str], needed: int) -> str:
+    if not names:
+        return "nothing can be estimated: no feature varies"
+    told = f"{len(names)} features need" if len(names) > 1 else "1 feature needs"
+    return (
+        f"nothing can be estimated: {told} {needed} units in an arm and the control together, and "
+        "values that do not follow from each other"
+    )
 
 
 def standardised(features: Mapping[str, Array]) -> tuple[list[str], Array]:

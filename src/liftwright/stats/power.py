@@ -60,8 +60,8 @@ def smallest_detectable_effect(
         InputError: An argument outside its range.
     """
     _check(base=base, alpha=alpha, power=power, units=min(n_treatment, n_control))
-    step = math.sqrt(1.0 / n_treatment + 1.0 / n_control) * _signal(alpha, power) / 2.0
-    angle = math.asin(math.sqrt(base)) + step
+    step = _smallest(n_treatment, n_control, alpha, power)
+    angle = math.asin(math.sqrt(base)) + step / 2.0
     return math.sin(angle) ** 2 - base if angle <= math.pi / 2.0 else None
 
 
@@ -89,12 +89,7 @@ def sample_size(
         InputError: An argument outside its range.
     """
     _check(base=base, alpha=alpha, power=power, units=treatment_per_control)
-    distance = _distance(base, difference)
-    if not distance:
-        message = "power: difference 0; a sample size needs a difference other than 0"
-        raise InputError(message)
-    control = (1.0 + 1.0 / treatment_per_control) * (_signal(alpha, power) / distance) ** 2
-    return math.ceil(control * treatment_per_control), math.ceil(control)
+    return _units(_distance(base, difference), alpha, power, treatment_per_control)
 
 
 def smallest_detectable_difference(
@@ -113,7 +108,7 @@ def smallest_detectable_difference(
         InputError: An argument outside its range.
     """
     _check_means(sd=sd, alpha=alpha, power=power, units=min(n_treatment, n_control))
-    return _signal(alpha, power) * sd * math.sqrt(1.0 / n_treatment + 1.0 / n_control)
+    return sd * _smallest(n_treatment, n_control, alpha, power)
 
 
 def sample_size_of_means(
@@ -140,11 +135,22 @@ def sample_size_of_means(
         InputError: An argument outside its range.
     """
     _check_means(sd=sd, alpha=alpha, power=power, units=treatment_per_control)
-    if not difference:
+    return _units(difference / sd, alpha, power, treatment_per_control)
+
+
+def _units(
+    effect: float, alpha: float, power: float, treatment_per_control: float
+) -> tuple[int, int]:
+    """Units of both arms that find an effect in standard deviations: Cohen's h or d."""
+    if not effect:
         raise InputError("power: difference 0; a sample size needs a difference other than 0")
-    ratio = _signal(alpha, power) * sd / difference
-    control = (1.0 + 1.0 / treatment_per_control) * ratio**2
+    control = (1.0 + 1.0 / treatment_per_control) * (_signal(alpha, power) / effect) ** 2
     return math.ceil(control * treatment_per_control), math.ceil(control)
+
+
+def _smallest(n_treatment: float, n_control: float, alpha: float, power: float) -> float:
+    """The smallest effect that is found, in standard deviations."""
+    return _signal(alpha, power) * math.sqrt(1.0 / n_treatment + 1.0 / n_control)
 
 
 def _distance(base: float, difference: float) -> float:

@@ -12,6 +12,7 @@ from liftwright.agents.experimentation import (
     choose_eligible,
     expected_outcomes,
     plan_power,
+    segment_sentence,
     sentences,
 )
 from liftwright.agents.segmentation import segment_customers
@@ -35,7 +36,8 @@ class Plan:
     """What `liftwright plan` says.
 
     Attributes:
-        answers: per metric a sentence on whether the campaign can answer its question.
+        answers: per metric a sentence on whether the campaign can answer its question, and one on
+            which segments can by themselves.
         left_out: customers who would be sent nothing, by reason; those whom an earlier run
             assigned are told by the run alone.
     """
@@ -81,6 +83,7 @@ def plan_campaign(root: Path, request: RunRequest) -> Plan:
         overall = {row.metric: row for row in detectable if row.segment == OVERALL}
         customers = sum(eligible.sizes.values())
         answers = sentences(overall, customers, experiment.analysis)
+        by_segment = segment_sentence(detectable, experiment.analysis)
         calls = planned_calls(work, found.segments)
     return Plan(
         customers=found.customers,
@@ -94,7 +97,7 @@ def plan_campaign(root: Path, request: RunRequest) -> Plan:
         power=settings.experiment.analysis.power,
         minimum_lift=settings.experiment.analysis.minimum_lift,
         detectable=detectable,
-        answers=tuple(answers),
+        answers=(*answers, *([by_segment] if by_segment else [])),
         left_out=eligible.left_out,
         warnings=(*report.warnings, *found.warnings, *unpriced(calls)),
     )

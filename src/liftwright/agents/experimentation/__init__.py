@@ -25,6 +25,7 @@ from liftwright.agents.experimentation.expecting import (
     expected_outcomes,
     least_per_arm,
     plan_power,
+    segment_sentence,
     sentences,
 )
 from liftwright.agents.experimentation.history import HISTORY, keep_history
@@ -58,5 +59,6 @@ __all__ = [
     "lift_rows",
     "measure",
     "plan_power",
+    "segment_sentence",
     "sentences",
 ]

@@ -17,12 +17,13 @@ from liftwright.stats import (
 from liftwright.tables import literal
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from liftwright.settings import Analysis, Experiment
     from liftwright.tables import Tables
 
 OVERALL = "all"
+_LEAST_OF_MEANS = 2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -177,7 +178,8 @@ def _smallest_lift(
             row.base, per_arm, control, alpha=alpha, power=analysis.power
         )
         return None if effect is None else effect / row.base
-    if not row.sd or not row.base:
+    # Of a single customer an arm has no spread to be told from chance.
+    if not row.sd or not row.base or min(per_arm, control) < _LEAST_OF_MEANS:
         return None
     difference = smallest_detectable_difference(
         row.sd, per_arm, control, alpha=alpha, power=analysis.power
@@ -236,3 +238,29 @@ def _sentence(row: PlannedPower, customers: int, analysis: Analysis) -> str:
         else f"no number of customers shows a lift of {wanted}"
     )
     return f"{name}: underpowered. {customers:,} customers detect only {found}; {needed}."
+
+
+def segment_sentence(detectable: Iterable[PlannedPower], analysis: Analysis) -> str | None:
+    """Which segments can answer for themselves on the primary metric; None without segments."""
+    primary = analysis.primary_metric
+    rows = [one for one in detectable if one.segment != OVERALL and one.metric == primary]
+    if not rows:
+        return None
+    able = [
+        one.segment
+        for one in rows
+        if one.smallest_lift is not None and one.smallest_lift <= analysis.minimum_lift
+    ]
+    name = f"by segment, {primary.replace('_', ' ')}"
+    if len(able) == len(rows):
+        return f"{name}: can be answered in each of them."
+    if able:
+        return f"{name}: can be answered in {', '.join(able)} alone."
+    known = [one for one in rows if one.customers_needed is not None]
+    if not known:
+        return f"{name}: can be answered in none."
+    nearest = min(known, key=lambda one: cast("int", one.customers_needed))
+    return (
+        f"{name}: can be answered in none; the nearest, {nearest.segment}, needs about "
+        f"{nearest.customers_needed:,} customers of its own."
+    )
