@@ -19,6 +19,17 @@ settings.register_profile("liftwright", deadline=None)
 settings.load_profile("liftwright")
 
 
+def pytest_configure() -> None:
+    """Look for no garbage while thousands of tests are collected: there is next to none."""
+    gc.disable()
+
+
+def pytest_collection_finish() -> None:
+    """Leave what was collected out of every later search for garbage."""
+    gc.freeze()
+    gc.enable()
+
+
 def pytest_sessionfinish() -> None:
     """Collect what the vendors' clients leave: they close connections then, in no set order."""
     with warnings.catch_warnings():

@@ -3,7 +3,7 @@ from __future__ import annotations
 import math
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from statsmodels.stats.multitest import multipletests
 
@@ -30,7 +30,6 @@ def test_adjust_p_values_of_no_tests_is_empty_handed() -> None:
     assert adjust_p_values([]) == []
 
 
-@settings(max_examples=30)  # the oracle takes a tenth of a second
 @given(
     p_values=st.lists(st.floats(0, 1), min_size=1, max_size=40),
     correction=st.sampled_from(("holm", "bh")),
