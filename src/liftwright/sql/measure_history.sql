@@ -1,23 +1,12 @@
--- Per segment and arm, of delivered messages: sums and products of an outcome `y` and of a rate `x`
--- from before the messages, where that is known. Decimals add up to the same in any order.
+-- Per segment and arm, of delivered messages: for each metric the sums and products of its outcome
+-- and of its rate from before the messages, where that is known. Decimals add up to the same in any
+-- order. All in one pass, as the join is what takes long.
 with met as (
-    select
-        e.segment,
-        e.arm,
-        cast(${y} as decimal(18, 4)) as y,
-        cast(h.${x} as decimal(9, 6)) as x
+    select e.segment, e.arm, ${values}
     from ${engagement} as e
     inner join history as h on e.customer_id = h.customer_id
-    where e.delivered and h.${x} is not null
+    where e.delivered
 )
-select
-    segment,
-    arm,
-    count(*) as n,
-    sum(x) as x,
-    sum(cast(x * x as decimal(18, 9))) as xx,
-    sum(y) as y,
-    sum(cast(y * y as decimal(28, 4))) as yy,
-    sum(cast(x * y as decimal(28, 8))) as xy
+select segment, arm, ${sums}
 from met
 group by segment, arm

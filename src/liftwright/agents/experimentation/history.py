@@ -36,6 +36,16 @@ _PAIRS = {
 }
 
 
+_KEYS = ("n", "x", "xx", "y", "yy", "xy")
+# In the order of the keys; `#` is a metric's number.
+_SUMS = (
+    "count(x_#), sum(x_#), sum(cast(x_# * x_# as decimal(18, 9))), "
+    "sum(case when x_# is not null then y_# end), "
+    "sum(case when x_# is not null then cast(y_# * y_# as decimal(28, 4)) end), "
+    "sum(cast(x_# * y_# as decimal(28, 8)))"
+)
+
+
 def keep_history(tables: Tables, file: Path, *, known: Path | None = None) -> None:
     """Write the assigned customers' rates to a file of the run: later outcomes will need them.
 
@@ -46,7 +56,10 @@ def keep_history(tables: Tables, file: Path, *, known: Path | None = None) -> No
     """
     if known is not None:
         tables.read("known_history", known, HISTORY)
-    tables.write(tables.sql("history" if known is None else "history_late"), file, HISTORY)
+        tables.write(tables.sql("history_late"), file, HISTORY)
+        return
+    assigned, customer = tables.with_features("assignments")
+    tables.write(tables.sql("history", assigned=assigned, customer=customer), file, HISTORY)
 
 
 def adjust_by_history(
@@ -63,35 +76,41 @@ def adjust_by_history(
         Cells, and by metric the share of variance that is taken away; without metrics whose
         customers have no history.
     """
+    if not metrics:
+        return (), {}
+    statement = tables.sql(
+        "measure_history",
+        engagement=identifier(engagement),
+        values=", ".join(
+            f"cast({_PAIRS[name][0]} as decimal(18, 4)) as y_{n}, "
+            f"cast(h.{_PAIRS[name][1]} as decimal(9, 6)) as x_{n}"
+            for n, name in enumerate(metrics)
+        ),
+        sums=", ".join(_SUMS.replace("#", str(n)) for n, _ in enumerate(metrics)),
+    )
+    rows = sorted(tables.rows(statement), key=lambda row: (str(row[0]), str(row[1])))
     cells: list[Cell] = []
     reduction: dict[str, float] = {}
-    for name in metrics:
-        outcome, rate = _PAIRS[name]
-        statement = tables.sql(
-            "measure_history",
-            engagement=identifier(engagement),
-            y=outcome,
-            x=identifier(rate),
-        )
-        rows = sorted(tables.rows(statement), key=lambda row: (str(row[0]), str(row[1])))
+    for n, name in enumerate(metrics):
+        place = 2 + len(_KEYS) * n
         sums = [
             Sums(
                 segment=str(segment),
                 arm=str(arm),
-                units=int(str(n)),
+                units=int(str(found[0])),
                 sums={
-                    (name, key): float(str(value))
-                    for key, value in zip(
-                        ("n", "x", "xx", "y", "yy", "xy"), (n, *rest), strict=True
-                    )
+                    (name, key): float(str(value)) for key, value in zip(_KEYS, found, strict=True)
                 },
                 origins={name: 0.0},
             )
-            for segment, arm, n, *rest in rows
+            for segment, arm, found in (
+                (row[0], row[1], row[place : place + len(_KEYS)]) for row in rows
+            )
+            if found[0]
         ]
         if sums:
-            metric = Metric(name=name, column=name, kind="mean", covariate=rate)
-            found, share = adjust(sums, [metric])
-            cells += found
+            metric = Metric(name=name, column=name, kind="mean", covariate=_PAIRS[name][1])
+            adjusted, share = adjust(sums, [metric])
+            cells += adjusted
             reduction |= share
     return tuple(cells), reduction
