@@ -1,13 +1,13 @@
 """From customers to metrics at any size, beside Polars, pandas and the floor: time and memory.
 
     python benchmarks/scale.py [--customers 1000000 …] [--rounds 3] [--with polars pandas]
-                               [--memory 1GB] [--threads 2] [--picture FILE]
+                               [--memory 1GB] [--threads 2] [--keep FILE] [--picture FILE]
 
 The floor reads the same file, hashes every id once and writes ids and hashes; `writing` reads the
 three finished files and writes them again, which no engine can spare. Every measurement is a
-process of its own, so that the peak of memory is its own, and the rounds alternate; the minimum of
-each is printed. The clock starts after imports. What the peers do and leave out stands at the top
-of scale_peers.py.
+process of its own, so that the peak of memory is its own, and the rounds alternate; the least time
+and the highest peak are printed. The clock starts after imports. What the peers do and leave out
+stands at the top of scale_peers.py. What is kept in a file is drawn together with what it holds.
 """
 
 from __future__ import annotations
@@ -50,6 +50,7 @@ def main() -> None:
     parser.add_argument("--method", choices=("rules", "rfm", "kmeans"), default="rules")
     parser.add_argument("--memory", help="the engine's limit, as 1GB")
     parser.add_argument("--threads", type=int, help="the engine's threads")
+    parser.add_argument("--keep", type=Path, help="a JSON file to add the results to")
     parser.add_argument("--picture", type=Path, help="a PNG file to draw time and memory to")
     parser.add_argument("--role", help=argparse.SUPPRESS)
     parser.add_argument("--folder", type=Path, help=argparse.SUPPRESS)
@@ -57,17 +58,25 @@ def main() -> None:
     if options.role:
         print(json.dumps(measure_role(options.role, options.folder, options)))
         return
-    results: dict[int, dict[str, Measured]] = {}
+    results: dict[str, dict[str, Measured]] = {}
+    if options.keep and options.keep.is_file():
+        results = json.loads(options.keep.read_text())
     for customers in options.customers:
         with tempfile.TemporaryDirectory() as folder:
-            results[customers] = all_rounds(Path(folder), customers, options)
-        print_table(customers, results[customers], options)
+            found = all_rounds(Path(folder), customers, options)
+        print_table(customers, found, options)
+        if options.memory:
+            # Under a limit it is another thing than without.
+            found = {f"{OURS}, {options.memory}": found[OURS]}
+        results.setdefault(str(customers), {}).update(found)
+        if options.keep:
+            options.keep.write_text(json.dumps(results, indent=1))
     if options.picture:
         draw(results, options.picture)
 
 
 def all_rounds(folder: Path, customers: int, options: argparse.Namespace) -> dict[str, Measured]:
-    """The least of each measurement over the rounds, by role."""
+    """The least time of each kind over the rounds, and the highest peak, by role."""
     make_customers(folder, customers)
     found: dict[str, list[Measured]] = defaultdict(list)
     for _ in range(options.rounds):
@@ -82,7 +91,10 @@ def all_rounds(folder: Path, customers: int, options: argparse.Namespace) -> dic
             done = subprocess.run(command, check=True, capture_output=True, text=True)
             found[role].append(json.loads(done.stdout))
     return {
-        role: {name: min(one[name] for one in rounds) for name in rounds[0]}
+        role: {
+            name: (max if name == "peak_gib" else min)(one[name] for one in rounds)
+            for name in rounds[0]
+        }
         for role, rounds in found.items()
     }
 
@@ -216,12 +228,15 @@ def print_table(customers: int, found: Mapping[str, Measured], options: argparse
     load = "/".join(f"{value:.1f}" for value in os.getloadavg())
     print(f"\n{customers:,} customers, {options.method}{limit}; least of {options.rounds} rounds; ")
     print(f"{os.cpu_count()} cores, load of the machine {load}")
-    print(f"{'':<12}{'seconds':>9}{'CPU s':>9}{'peak GiB':>10}{'x floor':>9}{'x writing':>11}")
+    heads = ("seconds", "CPU s", "peak GiB", "x floor", "x writing", "x polars")
+    print(" " * 12 + "".join(f"{head:>10}" for head in heads))
     for role, one in found.items():
         print(
-            f"{role:<12}{one['seconds']:>9.2f}{one['cpu_seconds']:>9.2f}{one['peak_gib']:>10.2f}"
-            f"{one['seconds'] / found[FLOOR]['seconds']:>9.2f}"
-            f"{one['seconds'] / found[WRITING]['seconds']:>11.2f}"
+            f"{role:<12}{one['seconds']:>10.2f}{one['cpu_seconds']:>10.2f}{one['peak_gib']:>10.2f}"
+            + "".join(
+                f"{one['seconds'] / found[other]['seconds']:>10.2f}" if other in found else ""
+                for other in (FLOOR, WRITING, PEERS[0])
+            )
         )
     for name, seconds in found[OURS].items():
         if name.startswith("phase_"):
@@ -229,14 +244,14 @@ def print_table(customers: int, found: Mapping[str, Measured], options: argparse
     sys.stdout.flush()
 
 
-def draw(results: Mapping[int, Mapping[str, Measured]], picture: Path) -> None:
+def draw(results: Mapping[str, Mapping[str, Measured]], picture: Path) -> None:
     """Time and memory over the number of customers, a line each."""
     import altair as alt
     import pandas as pd
 
     points = pd.DataFrame(
         [
-            {"customers": customers, "who": role, **one}
+            {"customers": int(customers), "who": role, **one}
             for customers, roles in results.items()
             for role, one in roles.items()
             if role != WRITING
