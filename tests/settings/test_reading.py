@@ -342,3 +342,20 @@ def test_environment_prefers_the_process_over_the_file(
     found = environment(root)
 
     assert (found["LIFTWRIGHT_TEST_A"], found["LIFTWRIGHT_TEST_B"]) == ("process", "file")
+
+
+@pytest.mark.parametrize(
+    ("override", "shown"),
+    [
+        ("object_stores.s3_endpoint=https://user:CANARY@minio:9000", "https://…@minio:9000"),
+        ("object_stores.s3_endpoint=https://minio/?token=CANARY", "https://minio/?…"),
+        ("mlflow={tracking_uri: 'https://user:CANARY@host/'}", "https://…@host/"),
+        ("object_stores.export_to=s3://bucket/x?sig=CANARY", "s3://…"),
+    ],
+)
+def test_read_settings_with_a_secret_in_an_address_does_not_repeat_it(
+    root: Path, override: str, shown: str
+) -> None:
+    message = refused(root, override)
+    assert shown in message
+    assert "CANARY" not in message

@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from liftwright.settings.change import Override
 
 _LONGEST_VALUE = 80
+# Where a person may have put a password or a token, though it belongs elsewhere.
+_USER_IN_URL = re.compile(r"(?<=://)[^/\s]*@")
+_QUERY_IN_URL = re.compile(r"(://[^\s?]*\?)[^\s'\"]*")
 _ALLOWED = {
     "string_type": "text",
     "int_type": "a whole number",
@@ -95,6 +98,7 @@ def _allowed(detail: ErrorDetails) -> str:
 
 def _found(value: object) -> str:
     text = "null" if value is None else repr(value)
+    text = _QUERY_IN_URL.sub(r"\1…", _USER_IN_URL.sub("…@", text))
     return text if len(text) <= _LONGEST_VALUE else text[:_LONGEST_VALUE] + "…"
 
 
