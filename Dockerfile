@@ -1,4 +1,4 @@
-# Liftwright with the Azure and monitoring extras, for a scheduled job or a laptop.
+# Liftwright with the extras for Azure, monitoring and object stores, for a scheduled job or a laptop.
 #   docker build --tag liftwright .
 #   docker run --rm --volume "$PWD/my-campaign:/campaign" --user "$(id -u)" liftwright run
 FROM python:3.12-slim-bookworm AS build
@@ -15,7 +15,8 @@ RUN python -m venv /build/tools \
         build hatchling \
     && python -m venv --without-pip /opt/liftwright \
     && /build/tools/bin/uv pip install --python /opt/liftwright/bin/python --only-binary :all: \
-        --constraint requirements-extras.lock --requirements pyproject.toml --extra azure --extra monitor
+        --constraint requirements-extras.lock --requirements pyproject.toml --extra azure --extra monitor \
+        --extra stores
 
 # The product after what it stands on, so that a change of it builds in seconds.
 COPY README.md LICENSE NOTICE .env.example ./

@@ -81,6 +81,18 @@ class TestEachStore:
         assert port.find(parse_url(f"{base}/none.csv")) == ()
         assert server.refused == []
 
+    def test_find_of_a_folder_that_is_kept_as_an_empty_object_gives_what_is_below(
+        self, server: ObjectServer, kind: str
+    ) -> None:
+        server.put("data", "in", b"")
+        server.put("data", "empty.csv", b"")
+        port, base = objects(server, kind), BASES[kind]
+        server.put("data", "in/a.parquet", b"PAR1")
+        below = port.find(parse_url(f"{base}/in"))
+        assert isinstance(below, tuple)
+        assert [str(one.url) for one in below] == [f"{base}/in/a.parquet"]
+        assert isinstance(port.find(parse_url(f"{base}/empty.csv")), StoredObject)
+
     def test_read_gives_bytes_of_the_version_that_was_found(
         self, server: ObjectServer, kind: str
     ) -> None:

@@ -5,6 +5,7 @@ What a store says of a failure may hold signed addresses: no word of it is repea
 
 from __future__ import annotations
 
+import contextlib
 import re
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
@@ -78,18 +79,19 @@ class ObstoreObjects:
             DataError: there is no such container, or the store cannot be reached or asked.
         """
         client = self._client(url)
-        if url.key and not url.folder:
-            try:
-                return _stored(url, self._api.head(client, url.key))
-            except FileNotFoundError:
-                pass
-            except Exception as error:  # noqa: BLE001 - the vendor's own, each in our words
-                raise self._fault(error, url) from None
+        one = None
         try:
+            if url.key and not url.folder:
+                with contextlib.suppress(FileNotFoundError):
+                    one = _stored(url, self._api.head(client, url.key))
+            if one is not None and one.size > 0:
+                return one
+            # Data Lake has folders, and shows them as objects of no bytes.
             listed = self._api.list_with_delimiter(client, url.key or None)
-        except Exception as error:  # noqa: BLE001 - the same
+        except Exception as error:  # noqa: BLE001 - the vendor's own, each in our words
             raise self._fault(error, url) from None
-        return tuple(_stored(_beside(url, one["path"]), one) for one in listed["objects"])
+        below = tuple(_stored(_beside(url, each["path"]), each) for each in listed["objects"])
+        return below if below or one is None else one
 
     def read(self, one: StoredObject, start: int, end: int) -> bytes:
         """The bytes from `start` up to `end` of the version that was found; from threads, too.

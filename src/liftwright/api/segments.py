@@ -37,7 +37,8 @@ def segment_customers(
     """Every customer in exactly one of 3 to 5 segments.
 
     Args:
-        customers: a CSV or Parquet file, a DataFrame, or rows, with the columns of `CUSTOMERS`.
+        customers: a CSV or Parquet file (a path or a URL), a DataFrame, or rows, with the
+            columns of `CUSTOMERS`.
         method: rules, rfm or kmeans; the configured one where it is None.
         workspace: whose configuration holds.
 
