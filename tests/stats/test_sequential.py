@@ -57,8 +57,9 @@ def test_estimate_sequence_is_wider_than_the_interval_for_one_look() -> None:
 @pytest.mark.parametrize(
     ("one", "zero"),
     [
-        (Counts(n=500, events=19), Counts(n=500, events=60)),
-        (Counts(n=500, events=490), Counts(n=500, events=400)),
+        (Counts(n=500, events=19), Counts(n=500, events=20)),
+        (Counts(n=500, events=490), Counts(n=500, events=482)),
+        (Counts(n=100, events=0), Counts(n=5000, events=500)),
         (Moments(n=500, total=40.0, total_sq=200.0), Moments(n=500, total=900.0, total_sq=4000.0)),
         (
             RatioMoments(
@@ -76,6 +77,35 @@ def test_estimate_sequence_with_few_carriers_waits(one: Counts, zero: Counts) ->
     assert found.difference_ci is None
     assert found.p_value is None
     assert "too early" in found.warnings[0]
+
+
+@pytest.mark.parametrize(
+    "strata",
+    [
+        [(Counts(n=1000, events=0), Counts(n=2500, events=260))],
+        [
+            (Counts(n=600, events=0), Counts(n=1500, events=150)),
+            (Counts(n=400, events=0), Counts(n=1000, events=110)),
+        ],
+        [(Counts(n=1000, events=1000), Counts(n=2500, events=2240))],
+    ],
+)
+def test_estimate_sequence_of_an_arm_without_spread_tests_by_the_common_rate(
+    strata: list[tuple[Counts, Counts]],
+) -> None:
+    found = estimate_sequence(strata, alpha=0.05)
+    assert found.difference_ci is None
+    assert found.lift_ci is None
+    assert found.p_value is not None
+    assert found.p_value < 1e-6
+    assert "interval not estimable" in found.warnings[0]
+
+
+def test_estimate_sequence_by_the_common_rate_is_the_pooled_z_of_one_look() -> None:
+    one, zero = Counts(n=1000, events=12), Counts(n=1000, events=60)
+    found = estimate_sequence([(one, zero)], alpha=0.05, planned=2000)
+    z = (0.012 - 0.06) / math.sqrt(0.036 * 0.964 * 0.002)
+    assert found.p_value == pytest.approx(always_valid_p_value(z, best_information(0.05)))
 
 
 def test_estimate_sequence_without_units_or_denominator_gives_nothing() -> None:

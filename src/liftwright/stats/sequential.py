@@ -34,6 +34,9 @@ TEST = "asymptotic confidence sequence"
 # The sequence begins when each arm has so many units that carry its value: before, the normal law
 # is not near. Found by simulation.
 _FEWEST = 20.0
+_ONE_SIDE_RARE = (
+    "interval not estimable: an arm has fewer than 20 units with the event, or without it"
+)
 _TOO_EARLY = "too early: an arm has fewer than 20 units that carry the metric"
 _NOT_POSITIVE = "lift not estimable: the control is not above 0"
 _NEAR_ZERO = "lift interval not estimable: the values are not clearly above 0"
@@ -116,6 +119,10 @@ def estimate_sequence(
         p_value = always_valid_p_value(difference / math.sqrt(variance), information)
         if lift is not None:
             lift_interval = fieller_interval(treatment, control, reach)
+    elif (score := _pooled_score(there, difference)) is not None:
+        information = best_information(alpha) * sum(units) / planned
+        p_value = always_valid_p_value(score, information)
+        warnings.append(_ONE_SIDE_RARE)
     else:
         warnings.append(_TOO_EARLY)
     if lift is None:
@@ -135,6 +142,32 @@ def estimate_sequence(
         test=None if p_value is None else TEST,
         warnings=tuple(warnings),
     )
+
+
+def _pooled_score(
+    strata: Sequence[tuple[Counts | Cell, Counts | Cell]], difference: float
+) -> float | None:
+    """The difference of two rates in its standard errors if there were no effect.
+
+    An arm without events has no spread of its own, however many units it has. Without an effect
+    both arms have the rate of the two together: where that lets each arm expect enough events, the
+    p-value holds by the same law, though no interval can be given.
+
+    Returns:
+        None of other metrics, or where an arm expects too few.
+    """
+    pairs = [(a, b) for a, b in strata if isinstance(a, Counts) and isinstance(b, Counts)]
+    if len(pairs) < len(strata):
+        return None
+    rates = [(a.events + b.events) / (a.n + b.n) for a, b in pairs]
+    for side in (0, 1):
+        units = [pair[side].n for pair in pairs]
+        events = math.fsum(n * rate for n, rate in zip(units, rates, strict=True))
+        if min(events, sum(units) - events) < _FEWEST:
+            return None
+    weights = [a.n * b.n / (a.n + b.n) for a, b in pairs]
+    spread = math.fsum(w * r * (1.0 - r) for w, r in zip(weights, rates, strict=True))
+    return difference * math.fsum(weights) / math.sqrt(spread)
 
 
 def _moments(summary: Counts | Cell) -> Cell:
