@@ -25,5 +25,7 @@ def local_spark() -> Spark:
         "spark.sql.codegen.wholeStage": "false",
         "spark.sql.codegen.factoryMode": "NO_CODEGEN",
         "spark.sql.adaptive.enabled": "false",
+        # Java lives too short to earn back what its second compiler costs: half of all its work.
+        "spark.driver.extraJavaOptions": "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC",
     }
     return Spark(master="local[2]", config=few_rows)

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from liftwright.settings import Spark
 
 _LOCAL = "local"
+_JAVA_OPTIONS = "spark.driver.extraJavaOptions"
 _MASTER = re.compile(
     r"local(\[(\*|[1-9]\d*)(,\s*\d+)?\])?|local-cluster\[.+\]|yarn|(spark|k8s)://.+"
 )
@@ -120,12 +121,13 @@ def _start(properties: Mapping[str, str]) -> SparkSession:
     atexit.register(shutil.rmtree, scratch, ignore_errors=True)
     quiet = Path(scratch) / "log4j2.properties"
     quiet.write_text(_QUIET, encoding="utf-8")
+    # Its own log would repeat rows that it cannot read.
+    silent = f"-Dlog4j2.configurationFile={quiet.as_uri()}"
     chosen = {
         "spark.local.dir": scratch,
         "spark.sql.warehouse.dir": f"{scratch}/warehouse",
-        # Its own log would repeat rows that it cannot read.
-        "spark.driver.extraJavaOptions": f"-Dlog4j2.configurationFile={quiet.as_uri()}",
         **properties,
+        _JAVA_OPTIONS: f"{silent} {properties.get(_JAVA_OPTIONS, '')}".strip(),
     }
     # Without this its workers take whatever `python3` is first on the path.
     os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
