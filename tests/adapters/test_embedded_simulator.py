@@ -1,13 +1,24 @@
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pytest
+from scipy.special import ndtr
 
 from liftwright.adapters.embedded_simulator import EmbeddedSimulator
-from liftwright.domain import ENGAGEMENT
+from liftwright.agents.experimentation import assign, design_experiment
+from liftwright.domain import ASSIGNMENTS, ENGAGEMENT
 from liftwright.settings import Simulation
-from plane_samples import customer, keep_customers, open_tables
+from plane_samples import (
+    customer,
+    decide,
+    experiment_config,
+    keep_customers,
+    open_tables,
+    variants_for,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -236,6 +247,50 @@ def test_simulator_on_the_sample_brand_meets_the_usual_rates(
 
     assert 0.20 <= rate(tables, "opened") <= 0.30
     assert 0.05 <= rate(tables, "clicked") <= 0.10
+
+
+def test_simulator_of_assignments_from_a_file_gives_the_same(
+    tables: Tables, tmp_path: Path
+) -> None:
+    populate(tables, 2_000)
+    tables.keep("everyone", "select customer_id, 'S' as segment from customers")
+    variants = variants_for({"S": 2_000})
+    design = design_experiment(variants, decide(variants), experiment_config(), {"S": 2_000})
+    assign(tables, design, "2026-01-02T03:04:05.678Z", among="everyone")
+    simulator = EmbeddedSimulator(tables, Simulation(), seed=1, salt=design.salt)
+    simulator("assignments")
+    told = sorted(tables.rows("select * from engagement"))
+
+    tables.write("assignments", tmp_path / "assignments.parquet", ASSIGNMENTS)
+    tables.read("assignments", tmp_path / "assignments.parquet", ASSIGNMENTS)
+    simulator("assignments")
+
+    assert sorted(tables.rows("select * from engagement")) == told
+
+
+def test_simulator_response_is_nearly_normal() -> None:
+    byte = np.full(256, 1 / 256)
+    share = np.convolve(np.convolve(byte, byte), np.convolve(byte, byte))
+    sd = math.sqrt(4 * (256**2 - 1) / 12)
+
+    normal = ndtr((np.arange(len(share)) + 0.5 - 510) / sd)
+
+    assert np.abs(share.cumsum() - normal).max() < 0.01
+
+
+def test_simulator_seeds_are_independent(tables: Tables) -> None:
+    populate(tables, 40_000, historical_open_rate=0.3)
+    simulate(tables, seed=1)
+    tables.keep("first", "select customer_id, opened from engagement")
+    simulate(tables, seed=2)
+
+    ((both,),) = tables.rows(
+        "select avg(case when f.opened and e.opened then 1e0 else 0e0 end) from engagement as e "
+        "inner join first as f on e.customer_id = f.customer_id"
+    )
+
+    # Delivered twice and opened twice; its standard error is 0.0014.
+    assert float(str(both)) == pytest.approx((0.98 * 0.3) ** 2, abs=0.006)
 
 
 def test_simulator_identity_names_configuration_and_seed(tables: Tables) -> None:

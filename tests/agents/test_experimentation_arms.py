@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import hashlib
 import json
 import random
 import tempfile
@@ -212,6 +213,28 @@ def test_assign_a_late_arrival_in_an_unknown_segment_raises(tables: Tables) -> N
 
     with pytest.raises(IntegrityError, match="'New'"):
         assign(tables, first.design, AT, earlier=first)
+
+
+def same_first_word(salt: str) -> tuple[str, str]:
+    """Two ids whose hashes begin with the same 8 digits: among 200,000 there are some."""
+    seen: dict[str, str] = {}
+    for number in range(200_000):
+        word = hashlib.md5(f"{salt}{number}".encode()).hexdigest()[:8]  # noqa: S324 - no secret
+        if word in seen:
+            return seen[word], str(number)
+        seen[word] = str(number)
+    raise AssertionError("no two hashes begin alike")
+
+
+def test_assign_parts_customers_whose_hashes_begin_alike(tables: Tables) -> None:
+    design = design_for({"A": 4})
+    twins = same_first_word(design.salt)
+    fill(tables, [(one, "A") for one in (*twins, "x", "y")])
+
+    found = assign(tables, design, AT)
+
+    assert sorted(arms_of(tables).values()) == sorted(["control", *TONES])
+    assert sorted(len(part.start) for part in found.slices["A"]) == [0, 8, 8, 32]
 
 
 def test_assign_duplicate_ids_are_noticed(tables: Tables) -> None:
