@@ -295,29 +295,11 @@ def make_customers(folder: Path, customers: int) -> None:
 
 def all_approved(segments: tuple[str, ...]) -> tuple[list[Variant], list[SafetyDecision]]:
     """A control and a variant of each tone for each segment, and their decisions."""
-    from liftwright.domain import SafetyDecision, Tokens, Variant
+    from liftwright.domain import SafetyDecision, Variant
 
     cells = [("control", None), *((tone, segment) for segment in segments for tone in TONES)]
     variants = [
-        Variant(
-            variant_id=f"{tone}-{segment}",
-            arm=tone,
-            segment=segment,
-            tone=tone if segment else None,
-            subject="",
-            body="",
-            citations=(),
-            passages=(),
-            prompt="",
-            prompt_sha256="",
-            model="",
-            tokens=Tokens(),
-            cost_usd=0.0,
-            attempts=1,
-            created_at="",
-            latency_ms=0.0,
-        )
-        for tone, segment in cells
+        Variant.bare(f"{tone}-{segment}", arm=tone, segment=segment) for tone, segment in cells
     ]
     decisions = [
         SafetyDecision(
