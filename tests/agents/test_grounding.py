@@ -19,6 +19,7 @@ from liftwright.agents.grounding import (
     prepare,
     reasons_against,
 )
+from liftwright.agents.grounding.evidence import Evidence, Piece, _longest_run
 from liftwright.domain import Claim, Passage, Variant, from_json, to_json
 from liftwright.settings import Grounding
 from liftwright.text import words
@@ -463,3 +464,25 @@ def test_prepare_embeds_the_sources_that_a_message_is_held_against() -> None:
     known = {text for call in ahead.calls for text in call}
     wanted = {text for call in embed.calls for text in call}
     assert wanted - known == {body}
+
+
+@pytest.mark.parametrize("numbers", [["1"] * 20_000, list(map(str, range(20_000)))])
+def test_support_of_a_sentence_of_nothing_but_numbers_ends(numbers: list[str]) -> None:
+    # Word by word, and value by value, 400 million comparisons: this would never end.
+    text = " ".join(numbers)
+    support = Evidence([("Numbers", text)]).support(Piece(text), lambda _: (0.0, 0.0))
+    assert support.score == 1.0
+    assert support.missing is None
+
+
+@given(
+    st.lists(st.sampled_from("abcd"), max_size=12), st.lists(st.sampled_from("abcd"), max_size=12)
+)
+def test_support_counts_the_longest_run_of_words(claim: list[str], source: list[str]) -> None:
+    longest = max(
+        size
+        for size in range(len(claim) + 1)
+        for start in range(len(claim) - size + 1)
+        if any(source[at : at + size] == claim[start : start + size] for at in range(13))
+    )
+    assert _longest_run(claim, source) == longest

@@ -12,7 +12,7 @@ from liftwright.text.citations import (
     without_citations,
 )
 from liftwright.text.sentences import Span, sentences, snippet
-from liftwright.text.values import Value, value_in, values
+from liftwright.text.values import KnownValues, Value, values
 from liftwright.text.words import (
     STOPWORDS,
     normalise,
@@ -25,6 +25,7 @@ from liftwright.text.words import (
 
 __all__ = [
     "STOPWORDS",
+    "KnownValues",
     "Reference",
     "Span",
     "Value",
@@ -35,7 +36,6 @@ __all__ = [
     "sentences",
     "snippet",
     "stem",
-    "value_in",
     "values",
     "visible_text",
     "without_citations",

@@ -125,21 +125,25 @@ def values(text: str) -> tuple[Value, ...]:
     return tuple(found)
 
 
-def value_in(value: Value, others: Iterable[Value]) -> bool:
-    """Whether one of `others` says this value, or says it more exactly.
+class KnownValues:
+    """Values that are said somewhere, among which others are looked up.
 
-    `3 March` is in `3 March 2026`, not the other way round; a year alone is in a date.
+    `3 March` is held by `3 March 2026`, not the other way round; a year alone by a date.
     """
-    return any(_says(other, value) for other in others)
 
+    def __init__(self, said: Iterable[Value]) -> None:
+        """Hold these values."""
+        self._exact = {(value.kind, value.canonical) for value in said}
+        self._dates = [canonical for kind, canonical in self._exact if kind == "date"]
+        self._years = {date[:4] for date in self._dates if not date.startswith("--")}
 
-def _says(other: Value, value: Value) -> bool:
-    if other.kind == "date":
+    def hold(self, value: Value) -> bool:
+        """Whether one of them says this value, or says it more exactly."""
+        if (value.kind, value.canonical) in self._exact:
+            return True
         if value.kind == "number":
-            return other.canonical.startswith(f"{value.canonical}-")
-        if value.kind == "date":
-            return _date_says(other.canonical, value.canonical)
-    return other.kind == value.kind and other.canonical == value.canonical
+            return value.canonical in self._years
+        return value.kind == "date" and any(_date_says(d, value.canonical) for d in self._dates)
 
 
 def _date_says(other: str, value: str) -> bool:

@@ -153,13 +153,13 @@ def _citations(body: str, passages: Sequence[Passage], cited: Sequence[Passage])
 
 
 def _values(subject: str, plain: str, source: str, brand: str) -> Iterator[str]:
-    known = texts.values(source)
+    known = texts.KnownValues(texts.values(source))
     for where, text in (("subject", subject), ("body", plain)):
         text_of_others = text.replace(brand, " " * len(brand)) if brand else text
         for value in texts.values(text_of_others):
             # "one" alone is a pronoun far more often than a count.
             is_word_one = value.kind == "number" and value.text.lower() == "one"
-            if not is_word_one and not texts.value_in(value, known):
+            if not is_word_one and not known.hold(value):
                 yield f'The {where} gives "{value.text}", which no cited passage contains.'
         for match in _CODE.finditer(text_of_others):
             if match[1] not in source:

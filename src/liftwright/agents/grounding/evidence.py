@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from liftwright.text import Span, normalise, sentences, value_in, values, words
+from liftwright.text import KnownValues, Span, normalise, sentences, values, words
 from liftwright.wording import COMMON_TIERS, tiers_named
 
 if TYPE_CHECKING:
@@ -110,6 +110,11 @@ class Piece:
         return values(self.text)
 
     @cached_property
+    def known(self) -> KnownValues:
+        """Its values, to look others up in."""
+        return KnownValues(self.values)
+
+    @cached_property
     def tiers(self) -> frozenset[str]:
         """The tiers of membership that it names."""
         return tiers_named(self.text, COMMON_TIERS)
@@ -172,9 +177,11 @@ class Evidence:
             self.sentences += [span.text for span in spans]
             self.windows += _windows(text, spans, index, first)
         self._pieces = [w.piece for w in self.windows if w.size == 1]
-        self._all_values = [value for piece in self._pieces for value in piece.values]
         self._title_tiers = [tiers_named(title, COMMON_TIERS) for title, _ in sources]
         self._title_values = [value for title, _ in sources for value in values(title)]
+        self._in_titles = KnownValues(self._title_values)
+        held = [value for piece in self._pieces for value in piece.values]
+        self._known = KnownValues([*held, *self._title_values])
         self._seen_in = Counter(word for piece in self._pieces for word in piece.content)
         self._names = {token for title, text in sources for token in tokens(f"{title} {text}")}
 
@@ -199,10 +206,11 @@ class Evidence:
         windows = [w for w in self.windows if within is None or w.source in within]
         if not windows or not claim.tokens:
             return Support(score=0.0, window=None, reason="there is no source")
-        held = self._all_values if within is None else [v for w in windows for v in w.piece.values]
-        missing = next(
-            (v for v in claim.values if not value_in(v, [*held, *self._title_values])), None
-        )
+        known = self._known
+        if within is not None:
+            held = [value for window in windows for value in window.piece.values]
+            known = KnownValues([*held, *self._title_values])
+        missing = next((v for v in claim.values if not known.hold(v)), None)
         total = self._weight(claim.content) or 1.0
         ranked = sorted(
             windows,
@@ -236,11 +244,11 @@ class Evidence:
         reason = ""
         if opposed:
             score, reason = score * _OPPOSED, _OPPOSITE
-        elsewhere = next((v for v in claim.values if not value_in(v, piece.values)), None)
+        elsewhere = next((v for v in claim.values if not piece.known.hold(v)), None)
         if missing is not None:
             score = score * _UNKNOWN_VALUE
             reason = f"{missing.text!r} stands in no source"
-        elif elsewhere is not None and not value_in(elsewhere, self._title_values):
+        elif elsewhere is not None and not self._in_titles.hold(elsewhere):
             score = score * _OTHER_VALUE
             reason = f"{elsewhere.text!r} does not stand with the rest in the source"
         tier = min(claim.tiers - piece.tiers - self._title_tiers[window.source], default=None)
@@ -303,15 +311,16 @@ def _windows(text: str, spans: Sequence[Span], source: int, first: int) -> Itera
 
 def _longest_run(claim: Sequence[str], window: Sequence[str]) -> int:
     """The most words in a row that both have."""
+    # With a letter for each word, a search within a text looks for them: one for each word of the
+    # claim, and one for each by which the run grows.
+    letters = {token: chr(number) for number, token in enumerate(dict.fromkeys(window))}
+    within = "".join(map(letters.__getitem__, window))
+    unknown = chr(len(letters))
+    wanted = "".join(letters.get(token, unknown) for token in claim)
     longest = 0
-    before: dict[int, int] = {}
-    places: dict[str, list[int]] = {}
-    for place, token in enumerate(window):
-        places.setdefault(token, []).append(place)
-    for token in claim:
-        now = {place: before.get(place - 1, 0) + 1 for place in places.get(token, ())}
-        longest = max(longest, *now.values()) if now else longest
-        before = now
+    for start in range(len(wanted)):
+        while start + longest < len(wanted) and wanted[start : start + longest + 1] in within:
+            longest += 1
     return longest
 
 
