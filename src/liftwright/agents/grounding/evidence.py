@@ -311,17 +311,29 @@ def _windows(text: str, spans: Sequence[Span], source: int, first: int) -> Itera
 
 def _longest_run(claim: Sequence[str], window: Sequence[str]) -> int:
     """The most words in a row that both have."""
-    # With a letter for each word, a search within a text looks for them: one for each word of the
-    # claim, and one for each by which the run grows.
+    # With a letter for each word, a search within a text looks for them: whether a longer run
+    # begins at a word, and only then how long it is, as all shorter ones are there, too.
     letters = {token: chr(number) for number, token in enumerate(dict.fromkeys(window))}
     within = "".join(map(letters.__getitem__, window))
     unknown = chr(len(letters))
     wanted = "".join(letters.get(token, unknown) for token in claim)
     longest = 0
     for start in range(len(wanted)):
-        while start + longest < len(wanted) and wanted[start : start + longest + 1] in within:
-            longest += 1
+        if start + longest < len(wanted) and wanted[start : start + longest + 1] in within:
+            longest = _run_from(start, longest + 1, wanted, within)
     return longest
+
+
+def _run_from(start: int, known: int, wanted: str, within: str) -> int:
+    """How long a run begins at `start`, by halves; one of the `known` length does."""
+    there, beyond = known, len(wanted) - start + 1
+    while beyond - there > 1:
+        middle = min(2 * there, (there + beyond) // 2)
+        if wanted[start : start + middle] in within:
+            there = middle
+        else:
+            beyond = middle
+    return there
 
 
 def _logistic(measures: Sequence[float]) -> float:
