@@ -66,8 +66,11 @@ def main() -> None:
             found = all_rounds(Path(folder), customers, options)
         print_table(customers, found, options)
         if options.memory:
-            # Under a limit it is another thing than without.
-            found = {f"{OURS}, {options.memory}": found[OURS]}
+            # Under a limit ours is another thing than without; the peers know of none.
+            found = {
+                **{name: one for name, one in found.items() if name in PEERS},
+                f"{OURS}, {options.memory}": found[OURS],
+            }
         results.setdefault(str(customers), {}).update(found)
         if options.keep:
             options.keep.write_text(json.dumps(results, indent=1))
@@ -251,25 +254,35 @@ def draw(results: Mapping[str, Mapping[str, Measured]], picture: Path) -> None:
 
     points = pd.DataFrame(
         [
-            {"customers": int(customers), "who": role, **one}
+            {
+                "customers": int(customers),
+                "who": role.partition(", ")[0],
+                "limit": role.partition(", ")[2] or "none",
+                **one,
+            }
             for customers, roles in results.items()
             for role, one in roles.items()
             if role != WRITING
         ]
     )
+    # The lines go through what has no limit, where that was measured.
+    ordered = points.sort_values("limit", key=lambda limit: limit != "none", kind="stable")
+    through = ordered.drop_duplicates(["customers", "who"])
     log, size = alt.Scale(type="log"), {"width": 300, "height": 240}
-    base = (
-        alt.Chart(points)
-        .mark_line(point=True)
-        .encode(
-            x=alt.X("customers:Q", scale=log, title="customers"),
-            color=alt.Color("who:N", title=None),
+    panels = []
+    for name, title in (("seconds", "seconds"), ("peak_gib", "peak of memory, GiB")):
+        shown = {
+            "x": alt.X("customers:Q", scale=log, title="customers").axis(format="~s"),
+            "y": alt.Y(f"{name}:Q", scale=log, title=title),
+            "color": alt.Color("who:N", title=None),
+        }
+        marks = alt.Chart(points).mark_point(filled=True, size=60)
+        limit = alt.Shape("limit:N", title="engine_memory")
+        panels.append(
+            (
+                alt.Chart(through).mark_line().encode(**shown) + marks.encode(**shown, shape=limit)
+            ).properties(**size)
         )
-    )
-    panels = [
-        base.encode(y=alt.Y(f"{name}:Q", scale=log, title=title)).properties(**size)
-        for name, title in (("seconds", "seconds"), ("peak_gib", "peak of memory, GiB"))
-    ]
     picture.parent.mkdir(parents=True, exist_ok=True)
     alt.hconcat(*panels).save(picture, scale_factor=2)
 

@@ -294,7 +294,8 @@ def _warnings(
     columns: Mapping[str, str],
 ) -> tuple[str, ...]:
     warnings = [
-        f"{count} rows were set aside: {reason} (first in row {first[reason]})"
+        f"{count} {'row was' if count == 1 else 'rows were'} set aside: {reason} "
+        f"(first in row {first[reason]})"
         for reason, count in set_aside.items()
     ]
     if combined:
