@@ -181,9 +181,8 @@ def plane(engine: Engine, source: Path, out: Path, method: str, phases: Measured
     )
     from liftwright.agents.segmentation import segment_customers
     from liftwright.domain import ASSIGNMENTS, ENGAGEMENT, SEGMENTED
-    from liftwright.runs import scratch_folder
     from liftwright.settings import Customers, Experiment, Segments
-    from liftwright.tables import Tables, load_customers
+    from liftwright.tables import Tables, load_customers, scratch_folder
 
     config = ROOT / "config"
     segments = Segments.model_validate(

@@ -163,17 +163,17 @@ def timeless(value: object) -> object:
 
 
 def _undated(metrics: object) -> dict[str, object]:
-    """The metrics with the events of all days as one: which day one falls on is the clock's.
+    """The metrics with the events of all days as one, and without the check of each day's arms.
 
-    A simulated event follows its customer's assignment by a fixed time, so that of two runs a
-    minute apart each may have it on another side of midnight.
+    The day of an event is the clock's: a simulated one follows its customer's assignment by a
+    fixed time, so that of two runs a minute apart each may have it on another side of midnight.
     """
     assert isinstance(metrics, dict)
     events: Counter[tuple[str, str]] = Counter()
     for day in metrics["daily"]:
         for event in ("delivered", "opened", "clicked", "converted"):
             events[day["arm"], event] += day[event]
-    return {**metrics, "daily": dict(events)}
+    return {**metrics, "daily": dict(events), "srm_over_time": None}
 
 
 def rows(file: Path) -> list[tuple[object, ...]]:

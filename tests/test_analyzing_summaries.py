@@ -78,6 +78,7 @@ def test_analyze_of_summaries_gives_what_their_units_give(tmp_path: Path) -> Non
         ("rate=orders:ratio", {}, "NAME=NUM/DEN:ratio"),
         ("=:binary", {}, "the name is empty"),
         ("spent=average,below:mean", {"count": "visitors"}, "row 1: below: found '-1', allowed: 0"),
+        ("spent=average,arm:mean", {"count": "visitors"}, "arm: found 'as it is', allowed: 0 or"),
         ("rate=average/visitors:binary", {}, "average: found '1.5', allowed: a whole number"),
         ("orders:binary", {"count": "visitors"}, "orders: found '40', allowed: 0, 1"),
     ],

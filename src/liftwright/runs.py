@@ -69,19 +69,6 @@ def digest_file(path: Path) -> str:
         raise InputError(f"{path}: cannot be read ({error.strerror})") from None
 
 
-def scratch_folder(data: Path) -> Path:
-    """A new folder for what this process alone needs; engines remove those of dead processes.
-
-    Raises:
-        InputError: where the folder cannot be written.
-    """
-    try:
-        data.mkdir(parents=True, exist_ok=True)
-        return Path(tempfile.mkdtemp(prefix=f"engine-{os.getpid()}-", dir=data))
-    except OSError as error:
-        raise InputError(f"{data}: cannot be written ({error.strerror})") from None
-
-
 @cache
 def code_fingerprint() -> str:
     """What names the code that shapes results: the package's sources, and the engines' versions."""

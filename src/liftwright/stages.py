@@ -25,9 +25,9 @@ from liftwright.guard import (
 )
 from liftwright.ledger import Ledger
 from liftwright.log import event, within
-from liftwright.runs import RunFolder, code_fingerprint, digest_file, scratch_folder
+from liftwright.runs import RunFolder, code_fingerprint, digest_file
 from liftwright.spans import span
-from liftwright.tables import Places, Tables, load_customers
+from liftwright.tables import Places, Tables, load_customers, scratch_folder
 from liftwright.terms import (
     complete_terms,
     judge_terms,

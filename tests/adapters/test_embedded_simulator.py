@@ -1,11 +1,8 @@
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import pytest
-from scipy.special import ndtr
 
 from liftwright.adapters.embedded_simulator import EmbeddedSimulator
 from liftwright.agents.experimentation import assign, design_experiment
@@ -266,16 +263,6 @@ def test_simulator_of_assignments_from_a_file_gives_the_same(
     simulator("assignments")
 
     assert sorted(tables.rows("select * from engagement")) == told
-
-
-def test_simulator_response_is_nearly_normal() -> None:
-    byte = np.full(256, 1 / 256)
-    share = np.convolve(np.convolve(byte, byte), np.convolve(byte, byte))
-    sd = math.sqrt(4 * (256**2 - 1) / 12)
-
-    normal = ndtr((np.arange(len(share)) + 0.5 - 510) / sd)
-
-    assert np.abs(share.cumsum() - normal).max() < 0.01
 
 
 def test_simulator_seeds_are_independent(tables: Tables) -> None:

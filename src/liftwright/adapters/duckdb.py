@@ -11,10 +11,9 @@ from typing import TYPE_CHECKING
 
 import duckdb
 
-from liftwright.adapters.own_folder import own_folder
 from liftwright.domain import Identity, Kind
 from liftwright.errors import DataError, InputError
-from liftwright.tables import files, identifier, times
+from liftwright.tables import files, identifier, scratch_folder, times
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -76,7 +75,6 @@ set validate_external_file_cache = 'NO_VALIDATION';
 _PASSING = "format parquet, compression uncompressed, row_group_size 122880, "
 _PASSING += "dictionary_size_limit 5000"
 _PARQUET = _PASSING.replace("uncompressed", "zstd, compression_level 1")
-_PREFIX = "engine-"
 _FILE = re.compile(r"^\s*file = (.+)$", re.MULTILINE)
 _LINE = re.compile(r"CSV Error on Line: (\d+)")
 # What DuckDB says where a page, a dictionary or a footer of a Parquet file is damaged.
@@ -103,11 +101,7 @@ class DuckDBEngine:
             memory: the most it may hold before it spills, such as `4GB`.
             threads: how many threads a statement may use; all cores by default.
         """
-        try:
-            temporary.mkdir(parents=True, exist_ok=True)
-            self._folder = own_folder(temporary, _PREFIX)
-        except OSError as error:
-            raise InputError(f"{temporary}: cannot be written: {error.strerror}") from None
+        self._folder = str(scratch_folder(temporary))
         self._kinds: dict[str, str] = {}
         self._forms: dict[str, tuple[File, files.CsvForm]] = {}
         self._objects: ObjectFiles | None = None

@@ -92,8 +92,8 @@ class EmbeddedSimulator:
         told = self._tables.columns(request)
         digest = f"digest({literal(self._salt)} || a.customer_id)"
         return {
-            name: f"a.{name}" if name in told else f"u32({digest}, {name[-1]})"
-            for name in ("word_1", "word_2", "word_3")
+            f"word_{n}": f"a.word_{n}" if f"word_{n}" in told else f"u32({digest}, {n})"
+            for n in (1, 2, 3)
         }
 
     def _steps(self) -> dict[str, str]:

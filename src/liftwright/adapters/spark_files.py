@@ -34,8 +34,13 @@ _PATTERNS = str.maketrans({sign: f"\\{sign}" for sign in "*?[]{}"})
 
 
 def reading_url(path: Path) -> str:
-    """The URL of a local file for reading; characters that Hadoop takes for patterns are plain."""
-    return "file://" + str(path.absolute()).translate(_PATTERNS)
+    """The URL of a local file for reading."""
+    return "file://" + plain(str(path.absolute()))
+
+
+def plain(path: str) -> str:
+    """A path in which the characters that Hadoop takes for patterns are meant as they are."""
+    return path.translate(_PATTERNS)
 
 
 def writing_url(path: Path) -> str:

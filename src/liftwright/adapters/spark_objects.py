@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
-from liftwright.adapters.spark_files import reading_url
+from liftwright.adapters.spark_files import plain, reading_url
 from liftwright.errors import DataError
 
 if TYPE_CHECKING:
@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 # What Java leaves as it is in the path of a URI; beyond ASCII it leaves all but spaces.
 _LEGAL = "!$&'()*+,;=:@-._~/"
 _LAST_ASCII = 0x7F
-_PATTERNS = str.maketrans({sign: f"\\{sign}" for sign in "*?[]{}"})
 
 
 def source_url(file: File) -> str:
@@ -30,7 +29,7 @@ def source_url(file: File) -> str:
     if isinstance(file, Path):
         return reading_url(file)
     url = file.url
-    key = url.key.translate(_PATTERNS)
+    key = plain(url.key)
     if url.store == "s3":
         return f"s3a://{url.container}/{key}"
     if url.store == "gcs":

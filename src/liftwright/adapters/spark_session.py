@@ -14,8 +14,8 @@ import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from liftwright.adapters.own_folder import own_folder
 from liftwright.errors import ConfigurationError, InputError
+from liftwright.tables.scratch import own_folder
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -119,12 +119,12 @@ def _start(properties: Mapping[str, str]) -> SparkSession:
         )
     scratch = own_folder(Path(tempfile.gettempdir()), "liftwright-spark-")
     atexit.register(shutil.rmtree, scratch, ignore_errors=True)
-    quiet = Path(scratch) / "log4j2.properties"
+    quiet = scratch / "log4j2.properties"
     quiet.write_text(_QUIET, encoding="utf-8")
     # Its own log would repeat rows that it cannot read.
     silent = f"-Dlog4j2.configurationFile={quiet.as_uri()}"
     chosen = {
-        "spark.local.dir": scratch,
+        "spark.local.dir": str(scratch),
         "spark.sql.warehouse.dir": f"{scratch}/warehouse",
         **properties,
         _JAVA_OPTIONS: f"{silent} {properties.get(_JAVA_OPTIONS, '')}".strip(),

@@ -23,6 +23,7 @@ from liftwright.comparison.verdicts import (
     Verdict,
     decide_arms,
     failed_checks,
+    few,
     name_winners,
 )
 from liftwright.stats.cells import OVERALL, Cell, Kind, MetricSpec
@@ -46,6 +47,7 @@ __all__ = [
     "compare",
     "decide_arms",
     "failed_checks",
+    "few",
     "interaction_rows",
     "name_winners",
     "omnibus_entries",

@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 Direction = Literal["higher", "lower"]
 Choice = Literal["ship", "stop", "continue"]
 MISMATCH = "sample-ratio mismatch: the arms do not have the sizes that were meant"
-_MOST_NAMED = 3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,7 +93,7 @@ def name_winners(  # noqa: PLR0913 - rows, tests of them, and how to judge
     found = []
     for segment in dict.fromkeys(row.segment for row in own):
         here = [row for row in own if row.segment == segment]
-        best, reason = None, f"{MISMATCH} ({_few(failed)})" if failed else ""
+        best, reason = None, f"{MISMATCH} ({few(failed)})" if failed else ""
         if not failed and segment != OVERALL and not differs:
             reason = _alike(tests, alpha)
         elif not failed:
@@ -111,10 +110,15 @@ def name_winners(  # noqa: PLR0913 - rows, tests of them, and how to judge
     return found
 
 
-def _few(names: Sequence[str]) -> str:
-    """The first names, and how many more there are: thousands of segments may fail."""
-    more = len(names) - _MOST_NAMED
-    return ", ".join(names[:_MOST_NAMED]) + (f" and {more:,} more" if more > 0 else "")
+def few(names: Sequence[str], most: int = 3) -> str:
+    """The first names, and how many more there are: thousands of segments may fail.
+
+    Args:
+        names: All of them.
+        most: How many are named.
+    """
+    more = len(names) - most
+    return ", ".join(names[:most]) + (f" and {more:,} more" if more > 0 else "")
 
 
 def _alike(tests: Sequence[Row], alpha: float) -> str:
@@ -190,7 +194,7 @@ def _decide(
         if (guard := rows.get((row.arm, name))) is not None and _side(guard, direction) < 0
     ]
     if failed:
-        return "stop", [f"{MISMATCH} ({_few(failed)}); find the cause before anything else"]
+        return "stop", [f"{MISMATCH} ({few(failed)}); find the cause before anything else"]
     if harmed:
         return "stop", [f"guardrail harmed: {', '.join(harmed)}"]
     if _side(row, stopping.direction) < 0:

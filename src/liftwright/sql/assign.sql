@@ -2,7 +2,7 @@
 -- words of the hash and the features are carried along, which spares those who need them work.
 with placed as (
     select *, ${cell} as cell
-    from ${hashed}
+    from hashed
 )
 select
     customer_id,

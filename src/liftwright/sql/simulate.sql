@@ -3,7 +3,7 @@
 -- All chance is in the customer's hash: its word 0 gave the arm, words 1 to 3 decide here, so a
 -- customer draws the same numbers in every arm and an uplift of 0 gives exactly what the control
 -- would have given. Each word goes through (word * step + start) mod 4294967291, a prime, with step
--- and start from the seed: customers are independent in pairs over seeds (Carter and Wegman 1979,
+-- and start from the seed, so that seeds draw nearly independently (after Carter and Wegman 1979,
 -- Universal classes of hash functions). A number below floor(p * 2^32) happens with probability p;
 -- its last digits hardly depend on that, and give times and the response.
 with hashed as (

@@ -12,6 +12,7 @@ from liftwright.tables.orders import OrdersReport
 from liftwright.tables.picking import pick_number, pick_word
 from liftwright.tables.places import Places
 from liftwright.tables.plane import Tables
+from liftwright.tables.scratch import scratch_folder
 
 __all__ = [
     "REJECTED",
@@ -26,4 +27,5 @@ __all__ = [
     "nearest",
     "pick_number",
     "pick_word",
+    "scratch_folder",
 ]

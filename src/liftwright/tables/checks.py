@@ -153,9 +153,11 @@ def _mark_repeated(  # noqa: PLR0913 - the same
     repeated, keys = f"{table}_repeated", f"{table}_repeated_keys"
     parts = {"table": identifier(first), "id": identifier(unique)}
     tables.keep(keys, tables.sql("repeated_keys", **parts))
-    if tables.count(keys):
+    found = tables.count(keys)
+    if found:
         tables.keep(repeated, tables.sql("repeated", keys=identifier(keys), **parts))
-    if not tables.count(keys) or not tables.count(repeated):
+        found = tables.count(repeated)
+    if not found:
         tables.keep(table, f"select * from {identifier(first)}", stored=False)  # noqa: S608 - quoted
         return
     statement = tables.sql(

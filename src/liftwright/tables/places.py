@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from liftwright.domain import is_url, parse_url
-from liftwright.errors import DataError, InputError
+from liftwright.errors import DataError
 from liftwright.remote import File, Remote
+from liftwright.tables.scratch import scratch_folder
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -73,12 +73,5 @@ class Places:
 
     def _scratch(self) -> Path:
         if self._folder is None:
-            try:
-                if self._data is not None:
-                    self._data.mkdir(parents=True, exist_ok=True)
-                # Engines know by this name whose folder it is, and remove what the dead left.
-                prefix = f"engine-{os.getpid()}-"
-                self._folder = Path(tempfile.mkdtemp(prefix=prefix, dir=self._data))
-            except OSError as error:
-                raise InputError(f"{self._data}: cannot be written: {error.strerror}") from None
+            self._folder = scratch_folder(self._data or Path(tempfile.gettempdir()))
         return self._folder

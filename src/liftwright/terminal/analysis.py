@@ -6,15 +6,16 @@ from typing import TYPE_CHECKING, Any, cast
 
 from rich.markup import escape
 
+from liftwright.comparison import few
 from liftwright.terminal import numbers
 from liftwright.terminal.experiment import (
     difference,
     ends,
     entries,
-    few,
     p_value,
     plain_table,
     print_decisions,
+    print_excluded,
     print_ratio,
     print_row_warnings,
     print_rows,
@@ -74,10 +75,7 @@ def show_analysis(document: Mapping[str, Json], *, json: bool) -> None:
     )
     _print_verdicts(out, document)
     print_row_warnings(out, rows)
-    excluded = document.get("excluded")
-    for reason, count in (excluded if isinstance(excluded, dict) else {}).items():
-        if count:
-            out.print(f"[yellow]![/] left out: {count:,} {reason.replace('_', ' ')}")
+    print_excluded(out, document)
 
 
 def _print_arms(out: Console, document: Mapping[str, Json]) -> None:

@@ -8,6 +8,7 @@ from rich import box
 from rich.markup import escape
 from rich.table import Table
 
+from liftwright.comparison import few
 from liftwright.terminal import numbers
 
 if TYPE_CHECKING:
@@ -28,12 +29,6 @@ _LEAST_NAME = 10
 def entries(value: object) -> Sequence[Entry]:
     """The objects of a list in a document; none where it is no list."""
     return cast("Sequence[Entry]", value) if isinstance(value, list) else ()
-
-
-def few(names: Sequence[str]) -> str:
-    """The first names, and how many more there are."""
-    more = len(names) - _MOST_NAMED
-    return ", ".join(names[:_MOST_NAMED]) + (f" and {more:,} more" if more > 0 else "")
 
 
 def plain_table(title: str) -> Table:
@@ -95,6 +90,14 @@ def print_row_warnings(out: Console, rows: Sequence[Entry]) -> None:
         more = len(places) - _MOST_NAMED
         further = f"; and {more:,} more" if more > 0 else ""
         out.print(f"[yellow]![/] {escape(warning)} ({escape(shown)}{further})")
+
+
+def print_excluded(out: Console, document: Mapping[str, Json]) -> None:
+    """How many rows and units were left out, by reason."""
+    excluded = document.get("excluded")
+    for reason, count in (excluded if isinstance(excluded, dict) else {}).items():
+        if count:
+            out.print(f"[yellow]![/] left out: {count:,} {reason.replace('_', ' ')}")
 
 
 def print_ratio(out: Console, document: Mapping[str, Json]) -> None:

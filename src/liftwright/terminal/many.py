@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 from rich.markup import escape
 
-from liftwright.terminal.experiment import entries, few, print_rows
+from liftwright.comparison import few
+from liftwright.terminal.experiment import entries, print_excluded, print_rows
 from liftwright.terminal.numbers import as_number
 
 if TYPE_CHECKING:
@@ -50,10 +51,7 @@ def print_many(out: Console, document: Mapping[str, Json]) -> None:
     )
     _print_named(out, document["srm_failed"], "[bold red]SAMPLE-RATIO MISMATCH[/] in")
     _print_named(out, document["without_control"], "[yellow]![/] not compared, no control in")
-    excluded = document["excluded"]
-    for reason, count in (excluded if isinstance(excluded, dict) else {}).items():
-        if count:
-            out.print(f"[yellow]![/] left out: {count:,} {reason.replace('_', ' ')}")
+    print_excluded(out, document)
 
 
 def _print_named(out: Console, names: object, what: str) -> None:

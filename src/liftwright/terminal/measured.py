@@ -49,7 +49,7 @@ def print_measured(out: Console, folder: RunFolder) -> None:
     print_winners(out, metrics)
     print_decisions(out, metrics)
     _print_looks(out, metrics)
-    for line in (*_customers(folder), *_counted(folder), *_plan(metrics)):
+    for line in (*_customers(folder, metrics), *_counted(folder), *_plan(metrics)):
         out.print(escape(line))
     print_row_warnings(out, overall)
     for warning in (*_object(folder, "engagement.json")["warnings"], *metrics["warnings"]):
@@ -76,9 +76,8 @@ def _print_looks(out: Console, metrics: Mapping[str, Json]) -> None:
             )
 
 
-def _customers(folder: RunFolder) -> Iterator[str]:
+def _customers(folder: RunFolder, metrics: Mapping[str, Json]) -> Iterator[str]:
     """Who was assigned, what arrived, and who was sent nothing."""
-    metrics = _object(folder, "metrics.json")
     arms_json = _object(folder, "arms.json")
     assigned: dict[str, int] = {}
     for arms in arms_json["counts"].values():

@@ -28,6 +28,7 @@ from liftwright.comparison import (
     compare,
     decide_arms,
     failed_checks,
+    few,
     interaction_rows,
     name_winners,
     omnibus_entries,
@@ -358,7 +359,10 @@ def _check_arms(
     where one of them has none, it is a name that was mistyped.
     """
     if request.control not in units:
-        hint = nearest(request.control, tuple(units)) or f"; the arms are: {_named(tuple(units))}"
+        hint = (
+            nearest(request.control, tuple(units))
+            or f"; the arms are: {few(tuple(units), _MOST_NAMED)}"
+        )
         raise InputError(f"--control {request.control!r}: no such arm in the file{hint}")
     if len(units) > _MOST_ARMS:
         raise InputError(
@@ -373,7 +377,7 @@ def _check_arms(
     missing = [arm for arm in units if shares is not None and arm not in shares]
     for arm in shares or {}:
         if arm not in units and missing:
-            hint = nearest(arm, missing) or f"; without a share is: {_named(missing)}"
+            hint = nearest(arm, missing) or f"; without a share is: {few(missing, _MOST_NAMED)}"
             raise InputError(f"--share {arm!r}: no such arm in the file{hint}")
     if missing:
         raise InputError(f"--share: the share of {missing[0]!r} is missing")
@@ -382,8 +386,3 @@ def _check_arms(
         request.control: given[request.control],
         **{arm: given[arm] for arm in (*units, *given)},
     }
-
-
-def _named(names: Sequence[str]) -> str:
-    more = len(names) - _MOST_NAMED
-    return ", ".join(names[:_MOST_NAMED]) + (f" and {more:,} more" if more > 0 else "")

@@ -99,7 +99,6 @@ def assign(  # noqa: PLR0913 - all but three are for late arrivals
     slices = earlier.slices if earlier else _slice_segments(tables, design)
     statement = tables.sql(
         "assign",
-        hashed="hashed",
         **_places(slices, design),
         assigned_at=literal(assigned_at),
         carried=carried,
@@ -187,11 +186,8 @@ def _refuse_strangers(tables: Tables, among: str, segments: Sequence[str]) -> No
 
 def _slice_segments(tables: Tables, design: Design) -> dict[str, tuple[Slice, ...]]:
     width = _cell_digits(design)
-    step = str(16 ** (_WORD_DIGITS - width))
     cells: dict[str, list[tuple[str, int]]] = defaultdict(list)
-    for segment, cell, customers in tables.rows(
-        tables.sql("hash_cells", hashed="hashed", step=step)
-    ):
+    for segment, cell, customers in tables.rows(tables.sql("hash_cells", step=_step(width))):
         cells[str(segment)].append((f"{cell:0{width}x}", cast("int", customers)))
     sizes = {segment: sum(customers for _, customers in found) for segment, found in cells.items()}
     if sizes != {segment: size for segment, size in design.sizes.items() if size}:
@@ -219,6 +215,11 @@ def _cell_digits(design: Design) -> int:
     """So many digits that cells and hashes in one cell are both about the square root of all."""
     work = sum(design.sizes.values()) * len(design.arms)
     return min(max(round(math.log(work, 16) / 2), 1), _WORD_DIGITS)
+
+
+def _step(width: int) -> str:
+    """How many first words a cell of so many digits holds."""
+    return str(16 ** (_WORD_DIGITS - width))
 
 
 def _ends(counts: Mapping[str, int]) -> list[tuple[str, int]]:
@@ -254,9 +255,8 @@ def _hashes_in(
         return hashes
     statement = tables.sql(
         "hashes_in_cells",
-        hashed="hashed",
         salt=literal(salt),
-        step=str(16 ** (_WORD_DIGITS - width)),
+        step=_step(width),
         cells=", ".join(str(int(cell, 16)) for cell in cells),
     )
     for segment, value in tables.rows(statement):

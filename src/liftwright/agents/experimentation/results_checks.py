@@ -102,47 +102,25 @@ def kind_of(tables: Tables, table: str, metric: Metric) -> Kind:
 def _check_column(tables: Tables, table: str, column: str, *, binary: bool) -> None:
     number = number_in(column)
     allowed = f"{number} in (0e0, 1e0)" if binary else f"abs({number}) < 1e300"
-    bad = tables.rows(
-        f"select _row, {identifier(column)} from {identifier(table)} "  # noqa: S608 - the same
-        f"where not {missing(column)} and not coalesce({allowed}, false) order by _row limit 1"
-    )
-    if bad:
-        row, value = bad[0]
-        kinds = "0, 1, true or false" if binary else _NUMBER
-        raise DataError(f"row {row}: {column}: found {str(value)[:40]!r}, allowed: {kinds}")
+    wrong = f"not {missing(column)} and not coalesce({allowed}, false)"
+    _refuse(tables, table, column, wrong, "0, 1, true or false" if binary else _NUMBER)
 
 
 def _check_counts(tables: Tables, table: str, column: str) -> None:
     number = number_in(column)
-    bad = tables.rows(
-        f"select _row, {identifier(column)} from {identifier(table)} "  # noqa: S608 - the same
-        f"where not coalesce({number} >= 0 and {number} < 1e15 and {number} = floor({number}), "
-        "false) order by _row limit 1"
-    )
-    if bad:
-        row, value = bad[0]
-        raise DataError(
-            f"row {row}: {column}: found {str(value)[:40]!r}, allowed: a whole number from 0"
-        )
+    whole = f"{number} >= 0 and {number} < 1e15 and {number} = floor({number})"
+    _refuse(tables, table, column, f"not coalesce({whole}, false)", "a whole number from 0")
 
 
 def _check_summary(tables: Tables, table: str, metric: Metric) -> None:
     """Events are not more than their units, and no spread is negative."""
     if metric.spread is not None:
-        wrong, limit = f"not coalesce({number_in(metric.spread)} >= 0e0, false)", "0 or more"
-        column = metric.spread
+        spread = number_in(metric.spread)
+        wrong = f"not {missing(metric.spread)} and not coalesce({spread} >= 0e0, false)"
+        _refuse(tables, table, metric.spread, wrong, "0 or more")
     elif metric.kind == "binary" and metric.denominator is not None:
         wrong = f"{number_in(metric.column)} > {number_in(metric.denominator)}"
-        column, limit = metric.column, f"not more than {metric.denominator}"
-    else:
-        return
-    bad = tables.rows(
-        f"select _row, {identifier(column)} from {identifier(table)} "  # noqa: S608 - quoted identifiers
-        f"where not {missing(column)} and {wrong} order by _row limit 1"
-    )
-    if bad:
-        row, value = bad[0]
-        raise DataError(f"row {row}: {column}: found {str(value)[:40]!r}, allowed: {limit}")
+        _refuse(tables, table, metric.column, wrong, f"not more than {metric.denominator}")
 
 
 def time_in(column: str) -> str:
@@ -151,15 +129,19 @@ def time_in(column: str) -> str:
 
 
 def _check_times(tables: Tables, table: str, column: str) -> None:
+    wrong = f"not {missing(column)} and {time_in(column)} is null"
+    _refuse(tables, table, column, wrong, "a date or time in ISO 8601")
+
+
+def _refuse(tables: Tables, table: str, column: str, wrong: str, allowed: str) -> None:
+    """Name the first row for which `wrong`, SQL, holds."""
     bad = tables.rows(
-        f"select _row, {identifier(column)} from {identifier(table)} "  # noqa: S608 - the same
-        f"where not {missing(column)} and {time_in(column)} is null order by _row limit 1"
+        f"select _row, {identifier(column)} from {identifier(table)} "  # noqa: S608 - quoted identifiers
+        f"where {wrong} order by _row limit 1"
     )
     if bad:
         row, value = bad[0]
-        raise DataError(
-            f"row {row}: {column}: found {str(value)[:40]!r}, allowed: a date or time in ISO 8601"
-        )
+        raise DataError(f"row {row}: {column}: found {str(value)[:40]!r}, allowed: {allowed}")
 
 
 def _check_before(tables: Tables, table: str, covariate: str, assigned: str) -> None:
