@@ -29,9 +29,9 @@ def main() -> None:
     parser.add_argument("--master", default="local[2]")
     parser.add_argument("--memory", default="4GB", help="of Spark on this machine")
     options = parser.parse_args()
-    from liftwright.adapters.duckdb import DuckDBEngine
-    from liftwright.adapters.spark import SparkEngine
-    from liftwright.settings import Spark
+    from liftwright.adapters.duckdb.engine import DuckDBEngine
+    from liftwright.adapters.spark.engine import SparkEngine
+    from liftwright.config import Spark
 
     with tempfile.TemporaryDirectory() as folder:
         place = Path(folder)
@@ -56,7 +56,7 @@ def run(engine: Engine, place: Path, name: str) -> None:
 
 def compare(engine: Engine, place: Path) -> int:
     """Print and sum the rows that differ in any column."""
-    from liftwright.domain import ASSIGNMENTS, ENGAGEMENT, SEGMENTED
+    from liftwright.model import ASSIGNMENTS, ENGAGEMENT, SEGMENTED
     from liftwright.ports import Source
 
     found = 0

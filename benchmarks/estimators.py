@@ -22,20 +22,21 @@ from scipy.stats import binom, kstest
 
 from liftwright.agents.experimentation.results_options import Metric
 from liftwright.agents.experimentation.results_sums import Sums, adjust
-from liftwright.comparison import MetricSpec, compare
-from liftwright.stats import (
+from liftwright.analysis import (
     Counts,
     Estimate,
+    MetricSpec,
     Moments,
     RatioMoments,
     check_srm,
+    compare,
     compare_means,
     compare_ratios,
     estimate_proportions,
     smallest_detectable_effect,
 )
-from liftwright.stats.interactions import check_interaction
-from liftwright.stats.sequential import estimate_sequence
+from liftwright.analysis.interactions import check_interaction
+from liftwright.analysis.sequential import estimate_sequence
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -19,12 +19,12 @@ from typing import TYPE_CHECKING, Any
 
 from scipy.stats import kstest
 
-from liftwright.adapters.duckdb import DuckDBEngine
-from liftwright.adapters.embedded_simulator import EmbeddedSimulator
+from liftwright.adapters.duckdb.engine import DuckDBEngine
+from liftwright.adapters.embedded.simulator import EmbeddedSimulator
 from liftwright.agents.experimentation import assign, design_experiment, measure
-from liftwright.domain import SafetyDecision, Variant
-from liftwright.settings import Experiment
-from liftwright.tables import Tables, literal
+from liftwright.config import Experiment
+from liftwright.data import Tables, literal
+from liftwright.model import SafetyDecision, Variant
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

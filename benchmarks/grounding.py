@@ -22,10 +22,10 @@ import numpy as np
 from scipy.optimize import minimize
 from sklearn.metrics import balanced_accuracy_score, roc_auc_score
 
-from liftwright.adapters.embedded_embed import MiniLmEmbed
+from liftwright.adapters.embedded.embed import MiniLmEmbed
 from liftwright.agents.grounding import evidence
 from liftwright.agents.grounding.claims import likeness_of
-from liftwright.settings import Grounding
+from liftwright.config import Grounding
 from liftwright.text import sentences, without_citations
 
 if TYPE_CHECKING:

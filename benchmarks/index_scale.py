@@ -22,9 +22,9 @@ from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from liftwright.adapters.embedded_embed import MiniLmEmbed
-from liftwright.adapters.embedded_search import EmbeddedIndex, EmbeddedSearch
-from liftwright.domain import Document, Query, Section
+from liftwright.adapters.embedded.embed import MiniLmEmbed
+from liftwright.adapters.embedded.search import EmbeddedIndex, EmbeddedSearch
+from liftwright.model import Document, Query, Section
 from liftwright.text import sentences
 
 if TYPE_CHECKING:

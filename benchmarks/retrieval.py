@@ -27,10 +27,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from liftwright.adapters.embedded_embed import MiniLmEmbed
-from liftwright.adapters.embedded_index import read_index
-from liftwright.adapters.embedded_search import EmbeddedIndex, EmbeddedSearch
-from liftwright.domain import Document, Query, Section
+from liftwright.adapters.embedded.embed import MiniLmEmbed
+from liftwright.adapters.embedded.index_files import read_index
+from liftwright.adapters.embedded.search import EmbeddedIndex, EmbeddedSearch
+from liftwright.model import Document, Query, Section
 from liftwright.text import words
 
 if TYPE_CHECKING:

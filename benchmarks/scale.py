@@ -28,7 +28,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from liftwright.domain import SafetyDecision, Variant
+    from liftwright.model import SafetyDecision, Variant
     from liftwright.ports import Engine
 
 ROOT = Path(__file__).parents[1]
@@ -133,7 +133,7 @@ def role_work(
         work = scale_peers.with_pandas if role == "pandas" else scale_peers.with_polars
         return lambda: work(source, out, rules), phases
 
-    from liftwright.adapters.duckdb import DuckDBEngine
+    from liftwright.adapters.duckdb.engine import DuckDBEngine
 
     engine = DuckDBEngine(folder / "spill", memory=options.memory, threads=options.threads)
     if role == OURS:
@@ -157,7 +157,7 @@ def floor(engine: Engine, source: Path, out: Path) -> None:
 
 def write_again(engine: Engine, finished: Path, out: Path) -> None:
     """Read the three finished files and write them as they are."""
-    from liftwright.domain import ASSIGNMENTS, ENGAGEMENT, SEGMENTED
+    from liftwright.model import ASSIGNMENTS, ENGAGEMENT, SEGMENTED
     from liftwright.ports import Source
 
     for table in (SEGMENTED, ASSIGNMENTS, ENGAGEMENT):
@@ -172,7 +172,7 @@ def plane(engine: Engine, source: Path, out: Path, method: str, phases: Measured
     """What a run does to its customers, from their file to the metrics."""
     import yaml
 
-    from liftwright.adapters.embedded_simulator import EmbeddedSimulator
+    from liftwright.adapters.embedded.simulator import EmbeddedSimulator
     from liftwright.agents.experimentation import (
         assign,
         choose_eligible,
@@ -180,9 +180,9 @@ def plane(engine: Engine, source: Path, out: Path, method: str, phases: Measured
         measure,
     )
     from liftwright.agents.segmentation import segment_customers
-    from liftwright.domain import ASSIGNMENTS, ENGAGEMENT, SEGMENTED
-    from liftwright.settings import Customers, Experiment, Segments
-    from liftwright.tables import Tables, load_customers, scratch_folder
+    from liftwright.config import Customers, Experiment, Segments
+    from liftwright.data import Tables, load_customers, scratch_folder
+    from liftwright.model import ASSIGNMENTS, ENGAGEMENT, SEGMENTED
 
     config = ROOT / "config"
     segments = Segments.model_validate(
@@ -307,7 +307,7 @@ def make_customers(folder: Path, customers: int) -> None:
 
 def all_approved(segments: tuple[str, ...]) -> tuple[list[Variant], list[SafetyDecision]]:
     """A control and a variant of each tone for each segment, and their decisions."""
-    from liftwright.domain import SafetyDecision, Variant
+    from liftwright.model import SafetyDecision, Variant
 
     cells = [("control", None), *((tone, segment) for segment in segments for tone in TONES)]
     variants = [

@@ -27,7 +27,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from liftwright.stages import Step
+    from liftwright.campaign.run_context import Step
 
 COMMAND = Path(sys.executable).with_name("liftwright")
 REPORT = "report"
@@ -132,7 +132,7 @@ def measured_run(place: Path) -> dict[str, Cost]:
 
 def one_run(place: Path) -> dict[str, Cost]:
     """A run in this process; what each stage cost."""
-    from liftwright.workspace import RunRequest, Workspace
+    from liftwright.campaign import RunRequest, Workspace
 
     stages: dict[str, Cost] = {}
     begun = NOTHING

@@ -175,7 +175,7 @@ def check_workspace(root: Path) -> None:
     Raises:
         LiftwrightError: naming what is wrong.
     """
-    from liftwright.settings import read_settings
+    from liftwright.config import read_settings
 
     read_settings(root)
 

@@ -11,9 +11,9 @@ import altair as alt
 import pandas as pd
 
 from liftwright.agents.reporting.charts import chart_of
-from liftwright.agents.reporting.words import Words, count, number, percent, table
-from liftwright.content import read_documents
-from liftwright.settings import read_settings
+from liftwright.agents.reporting.markdown import Words, count, number, percent, table
+from liftwright.config import read_settings
+from liftwright.content.documents import read_documents
 
 ROOT = Path.cwd().parent if Path.cwd().name == "notebooks" else Path.cwd()
 settings = read_settings(ROOT)

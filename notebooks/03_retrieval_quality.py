@@ -12,8 +12,8 @@ import pandas as pd
 
 from liftwright import Workspace
 from liftwright.agents.reporting.charts import chart_of
-from liftwright.agents.reporting.reading import read_run
-from liftwright.agents.reporting.words import Words, count, number, percent, plain, table
+from liftwright.agents.reporting.markdown import Words, count, number, percent, plain, table
+from liftwright.agents.reporting.run_reader import read_run
 
 ROOT = Path.cwd().parent if Path.cwd().name == "notebooks" else Path.cwd()
 workspace = Workspace(ROOT)

@@ -13,8 +13,8 @@ import altair as alt
 from liftwright import Workspace
 from liftwright.agents.reporting import messages
 from liftwright.agents.reporting.charts import chart_of
-from liftwright.agents.reporting.reading import read_run
-from liftwright.agents.reporting.words import Words, count, number, percent, table
+from liftwright.agents.reporting.markdown import Words, count, number, percent, table
+from liftwright.agents.reporting.run_reader import read_run
 from liftwright.text import word_count
 
 ROOT = Path.cwd().parent if Path.cwd().name == "notebooks" else Path.cwd()

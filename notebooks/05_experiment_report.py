@@ -9,20 +9,13 @@
 from pathlib import Path
 
 from liftwright import Workspace
-from liftwright.agents.reporting import (
-    charts,
-    estimates,
-    following,
-    messages,
-    opening,
-    outcomes,
-)
-from liftwright.agents.reporting.reading import read_run
-from liftwright.agents.reporting.words import Words, bullets, plain
+from liftwright.agents.reporting import charts, estimates, messages, next_steps, outcomes, summary
+from liftwright.agents.reporting.markdown import Words, bullets, plain
+from liftwright.agents.reporting.run_reader import read_run
 
 ROOT = Path.cwd().parent if Path.cwd().name == "notebooks" else Path.cwd()
 run = read_run(Workspace(ROOT).run().folder)
-opening.cover(run)
+summary.cover(run)
 
 # %% [markdown]
 # ## Before: can the campaign answer its question?
@@ -36,13 +29,13 @@ Words(bullets(plain(answer) for answer in Workspace(ROOT).plan().answers))
 # ## Executive summary
 
 # %%
-opening.summary(run)
+summary.summary(run)
 
 # %% [markdown]
 # ## Success criteria
 
 # %%
-opening.criteria(run)
+summary.criteria(run)
 
 # %% [markdown]
 # ## Lift by variant
@@ -128,16 +121,16 @@ messages.grounding(run)
 # ## Operationalisation and next steps
 
 # %%
-following.next_steps(run)
+next_steps.next_steps(run)
 
 # %%
-following.scaling(run)
+next_steps.scaling(run)
 
 # %%
-following.production()
+next_steps.production()
 
 # %%
-following.debts()
+next_steps.debts()
 
 # %%
-following.timeline()
+next_steps.timeline()

@@ -18,8 +18,7 @@ from scipy.stats import spearmanr
 from liftwright import Workspace, analyze
 from liftwright.agents.reporting import messages
 from liftwright.agents.reporting.charts import chart_of
-from liftwright.agents.reporting.reading import read_run
-from liftwright.agents.reporting.words import (
+from liftwright.agents.reporting.markdown import (  # fmt: skip
     Words,
     callout,
     count,
@@ -29,8 +28,9 @@ from liftwright.agents.reporting.words import (
     p_value,
     plain,
     table,
-)  # fmt: skip
-from liftwright.domain import FEATURES
+)
+from liftwright.agents.reporting.run_reader import read_run
+from liftwright.model import FEATURES
 
 ROOT = Path.cwd().parent if Path.cwd().name == "notebooks" else Path.cwd()
 outcome = Workspace(ROOT).run()

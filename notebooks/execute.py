@@ -8,7 +8,7 @@ from pathlib import Path
 
 from liftwright.agents.reporting.notebook import as_text, execute, notebook_of
 from liftwright.errors import LiftwrightError
-from liftwright.runs import write_whole
+from liftwright.run_folder import write_whole
 
 HERE = Path(__file__).parent
 

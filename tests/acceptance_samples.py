@@ -14,14 +14,14 @@ from typing import TYPE_CHECKING, Any
 import yaml
 from typer.testing import CliRunner
 
+from liftwright.campaign import RunRequest, Workspace, init_workspace
 from liftwright.cli import app
-from liftwright.workspace import RunRequest, Workspace, init_workspace
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
     from pathlib import Path
 
-    from liftwright.workspace import Step
+    from liftwright.campaign import Step
 
 CUSTOMERS = "data/raw/customers.csv"
 CONTENT = "data/content/approved_content"

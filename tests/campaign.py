@@ -14,15 +14,15 @@ from typing import TYPE_CHECKING
 import duckdb
 
 import stand_in
-from liftwright.runs import RunFolder, all_runs
-from liftwright.workspace import RunRequest, Workspace, init_workspace
+from liftwright.campaign import RunRequest, Workspace, init_workspace
+from liftwright.run_folder import RunFolder, all_runs
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
 
-    from liftwright.domain import Run
-    from liftwright.workspace import RunOutcome, Step
+    from liftwright.campaign import RunOutcome, Step
+    from liftwright.model import Run
 
 SERVICES = """
 adapters:

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from liftwright.adapters.azure_identity import credential_for
-from liftwright.adapters.azure_key_vault import KeyVaultSecrets
-from liftwright.settings.azure import Authentication
+from liftwright.adapters.azure.identity import credential_for
+from liftwright.adapters.azure.key_vault import KeyVaultSecrets
+from liftwright.config.azure import Authentication
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from liftwright.domain import Finding, Identity
+from liftwright.model import Finding, Identity
 from liftwright.wiring import SearchAdapter
 
 if TYPE_CHECKING:

@@ -14,10 +14,10 @@ import signal
 import sys
 from pathlib import Path
 
-from liftwright.workspace import RunRequest, Step, Workspace
+from liftwright.campaign import RunRequest, Step, Workspace
 
 # One process imports all this once; the processes of the runs are forked from it.
-_LOADED = ("duckdb", "onnxruntime", "openai", "liftwright.workspace", "liftwright.pipeline")
+_LOADED = ("duckdb", "onnxruntime", "openai", "liftwright.campaign", "liftwright.campaign.pipeline")
 _SECONDS = 90
 _ENGINE = re.compile(r"^data/engine-[^/]+/")
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from liftwright.domain import Finding, Identity
+from liftwright.model import Finding, Identity
 
 if TYPE_CHECKING:
     from pathlib import Path

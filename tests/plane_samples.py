@@ -5,10 +5,10 @@ from __future__ import annotations
 import random
 from typing import TYPE_CHECKING, Any
 
-from liftwright.adapters.duckdb import DuckDBEngine
-from liftwright.domain import CUSTOMERS, SafetyDecision, Variant
-from liftwright.settings import Experiment, Segments
-from liftwright.tables import Tables, identifier, literal
+from liftwright.adapters.duckdb.engine import DuckDBEngine
+from liftwright.config import Experiment, Segments
+from liftwright.data import Tables, identifier, literal
+from liftwright.model import CUSTOMERS, SafetyDecision, Variant
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

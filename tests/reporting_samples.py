@@ -6,9 +6,9 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from liftwright.comparison import Cell, MetricSpec, compare
-from liftwright.comparison import to_json as comparison_json
-from liftwright.domain import (
+from liftwright.analysis import Cell, MetricSpec, compare
+from liftwright.analysis import to_json as comparison_json
+from liftwright.model import (
     CONTROL,
     Citation,
     Claim,

@@ -8,8 +8,8 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
-from liftwright.domain import Finding, Identity
 from liftwright.errors import ProviderUnavailable
+from liftwright.model import Finding, Identity
 
 if TYPE_CHECKING:
     from pathlib import Path

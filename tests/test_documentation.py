@@ -15,9 +15,9 @@ import typer.main
 from pydantic import BaseModel
 
 from liftwright.cli import app
-from liftwright.settings.experiment import Experiment
-from liftwright.settings.reading import Channels
-from liftwright.settings.shapes import Customers, Frames, Safety, Segments, Services
+from liftwright.config.experiment import Experiment
+from liftwright.config.loader import Channels
+from liftwright.config.models import Customers, Frames, Safety, Segments, Services
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from liftwright.agents.generation import Rules, Writing
-from liftwright.domain import (
+from liftwright.config import Brand, Frames
+from liftwright.model import (
     Completion,
     DefiningFeature,
     FeatureSummary,
@@ -18,7 +19,6 @@ from liftwright.domain import (
     Segment,
     Tokens,
 )
-from liftwright.settings import Brand, Frames
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from harm_sentences import write_harm_sentences
-from liftwright.domain import CATEGORIES
+from liftwright.model import CATEGORIES
 from retail_negatives import write_retail_sentences
 
 if TYPE_CHECKING:

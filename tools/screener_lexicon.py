@@ -12,7 +12,7 @@ import io
 import re
 from typing import TYPE_CHECKING
 
-from liftwright.domain import CATEGORIES
+from liftwright.model import CATEGORIES
 from screener_data import read_allowed
 
 if TYPE_CHECKING:

@@ -13,15 +13,15 @@ from typing import TYPE_CHECKING
 import numpy as np
 from sklearn.metrics import average_precision_score, roc_auc_score
 
-from liftwright.domain import CATEGORIES
+from liftwright.model import CATEGORIES
 from screener_data import REPORTING_ONLY
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
-    from liftwright.adapters.embedded_screen import EmbeddedScreen
-    from liftwright.domain import Finding
+    from liftwright.adapters.embedded.screen import EmbeddedScreen
+    from liftwright.model import Finding
     from screener_data import LabelledText
 
 __all__ = ["describe_training", "measure_reporting_sets"]

@@ -25,11 +25,11 @@ import numpy as np  # noqa: E402 - the path comes first
 from sklearn.linear_model import LogisticRegression  # noqa: E402
 from sklearn.metrics import average_precision_score, roc_auc_score  # noqa: E402
 
-from liftwright import models  # noqa: E402
-from liftwright.adapters.embedded_embed import MiniLmEmbed  # noqa: E402
-from liftwright.adapters.embedded_screen import EmbeddedScreen, read_pieces  # noqa: E402
-from liftwright.adapters.embedded_screen_text import make_visible  # noqa: E402
-from liftwright.domain import CATEGORIES  # noqa: E402
+from liftwright.adapters.embedded import models  # noqa: E402
+from liftwright.adapters.embedded.embed import MiniLmEmbed  # noqa: E402
+from liftwright.adapters.embedded.screen import EmbeddedScreen, read_pieces  # noqa: E402
+from liftwright.adapters.embedded.screen_text import make_visible  # noqa: E402
+from liftwright.model import CATEGORIES  # noqa: E402
 from retail_negatives import write_retail_mails  # noqa: E402
 from screener_data import LabelledText, is_dev, read_rows, read_traps  # noqa: E402
 from screener_lexicon import make_lexicon  # noqa: E402

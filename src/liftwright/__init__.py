@@ -32,20 +32,20 @@ if TYPE_CHECKING:
         simulate_engagement,
         test_connection,
     )
-    from liftwright.errors import (
-        InputError,
-        IntegrityError,
-        LiftwrightError,
-        NoExperiment,
-        ProviderError,
-    )
-    from liftwright.workspace import (
+    from liftwright.campaign import (
         AnalyzeRequest,
         RunOutcome,
         RunRequest,
         Workspace,
         analyze_file,
         init_workspace,
+    )
+    from liftwright.errors import (
+        InputError,
+        IntegrityError,
+        LiftwrightError,
+        NoExperiment,
+        ProviderError,
     )
 
 __version__ = "0.1.0"
@@ -91,7 +91,7 @@ _HOMES = {
     )
     - {"analyze_file", "init_workspace"},
     "liftwright.errors": frozenset(name for name in __all__ if name.endswith(("Error", "ment"))),
-    "liftwright.workspace": frozenset(
+    "liftwright.campaign": frozenset(
         {
             "AnalyzeRequest",
             "RunOutcome",

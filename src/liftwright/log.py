@@ -16,14 +16,14 @@ import threading
 import traceback
 from typing import TYPE_CHECKING
 
-from liftwright.domain import to_json, utc_now
 from liftwright.errors import InputError, LiftwrightError
+from liftwright.model import to_json, utc_now
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from liftwright.domain import Json
+    from liftwright.model import Json
 
 EXPERIMENT_AGENTS = frozenset({"segmentation", "experimentation", "reporting"})
 _LEVELS = ("debug", "info", "warning", "error")

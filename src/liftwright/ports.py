@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
-    from liftwright.domain import (
+    from liftwright.model import (
         Completion,
         Document,
         Finding,
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
         Sourced,
         Table,
     )
-    from liftwright.remote import File, StoredObject
+    from liftwright.model.remote_files import File, StoredObject
 
     Vectors = npt.NDArray[np.float32]
     Row = tuple[object, ...]

@@ -9,7 +9,7 @@ import acceptance_samples
 import campaign
 import metered_writer
 import stand_in
-from liftwright.workspace import Workspace
+from liftwright.campaign import Workspace
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -33,8 +33,8 @@ from azure_server.search import KEY as SEARCH_KEY
 from azure_server.search import SearchService
 from azure_server.vault import VaultService
 from compatible_server import Answer, CompatibleServer, chat_completion
-from liftwright.adapters.embedded_embed import MiniLmEmbed
-from liftwright.adapters.sqlite import SqliteStore
+from liftwright.adapters.embedded.embed import MiniLmEmbed
+from liftwright.adapters.embedded.sqlite import SqliteStore
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

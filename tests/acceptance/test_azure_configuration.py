@@ -15,15 +15,15 @@ from azure_server.safety import ANALYZE, SafetyService
 from azure_server.search import SearchService
 from azure_server.search_state import Index
 from azure_server.server import AzureServer
-from liftwright.settings import read_settings
-from liftwright.workspace import Workspace
-from liftwright.workspace.doctoring import examine_services
+from liftwright.campaign import Workspace
+from liftwright.campaign.doctor import examine_services
+from liftwright.config import read_settings
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from azure_server.server import Handler, Recorded
-    from liftwright.workspace import Step
+    from liftwright.campaign import Step
 
 
 @pytest.fixture

@@ -21,9 +21,9 @@ from azure_server.identity import (
 from azure_server.openai import OpenAIService
 from azure_server.safety import SafetyService
 from azure_server.search import SearchService
-from liftwright.settings import read_settings
-from liftwright.workspace import Check, Workspace
-from liftwright.workspace.doctoring import examine_services
+from liftwright.campaign import Check, Workspace
+from liftwright.campaign.doctor import examine_services
+from liftwright.config import read_settings
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -27,7 +27,7 @@ from acceptance_samples import (
     varied_customers,
     write_customers,
 )
-from liftwright.runs import locked
+from liftwright.run_folder import locked
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -591,7 +591,7 @@ def test_run_second_run_at_once_is_refused_and_names_the_first(root: Path) -> No
         """
         import sys
         from pathlib import Path
-        from liftwright.runs import locked
+        from liftwright.run_folder import locked
         with locked(Path(sys.argv[1])):
             print("held", flush=True)
             sys.stdin.read()

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import campaign
 import stand_in
-from liftwright.domain import CONTROL
+from liftwright.model import CONTROL
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -14,8 +14,8 @@ import pytest
 import campaign
 import stand_in
 from acceptance_samples import configure
+from liftwright.campaign import RunRequest, Workspace
 from liftwright.errors import ConfigurationError
-from liftwright.workspace import RunRequest, Workspace
 from metered_writer import INPUT_USD, OUTPUT_USD, most_usd
 
 if TYPE_CHECKING:

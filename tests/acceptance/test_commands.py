@@ -15,9 +15,9 @@ from typer.testing import CliRunner
 
 import campaign
 import stand_in
+from liftwright.campaign import Workspace
 from liftwright.cli import app
-from liftwright.domain import Run
-from liftwright.workspace import Workspace
+from liftwright.model import Run
 
 if TYPE_CHECKING:
     from click.testing import Result

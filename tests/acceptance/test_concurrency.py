@@ -14,8 +14,8 @@ import campaign
 import killed
 import stand_in
 from compatible_server import failure
+from liftwright.campaign import Workspace
 from liftwright.errors import WorkspaceBusy
-from liftwright.workspace import Workspace
 from under_way import UnderWay
 
 if TYPE_CHECKING:

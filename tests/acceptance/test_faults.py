@@ -25,29 +25,29 @@ from azure_server.search import SearchService
 from azure_server.server import AzureServer
 from azure_server.tls import certificates
 from azure_server.vault import VaultService
-from liftwright.adapters.azure_content_safety import AzureContentSafetyScreen
-from liftwright.adapters.azure_identity import credential_for
-from liftwright.adapters.azure_key_vault import KeyVaultSecrets
-from liftwright.adapters.azure_openai import AzureOpenAIComplete, AzureOpenAIEmbed
-from liftwright.adapters.azure_search import AzurePassageSearch
-from liftwright.adapters.azure_search_index import AzureSearchIndex
-from liftwright.adapters.sqlite import SqliteStore
-from liftwright.calls import Calls
-from liftwright.domain import Document, Limits, Prompt, Query, Section, Segment
-from liftwright.errors import ProviderError, ProviderRefused, ProviderUnavailable
-from liftwright.guard import Guarded, PaidEmbed
-from liftwright.ledger import Ledger
-from liftwright.settings import Calls as CallSettings
-from liftwright.settings import Price, Services
-from liftwright.settings.azure import (
+from liftwright.adapters.azure.content_safety import AzureContentSafetyScreen
+from liftwright.adapters.azure.identity import credential_for
+from liftwright.adapters.azure.key_vault import KeyVaultSecrets
+from liftwright.adapters.azure.openai import AzureOpenAIComplete, AzureOpenAIEmbed
+from liftwright.adapters.azure.search import AzurePassageSearch
+from liftwright.adapters.azure.search_index import AzureSearchIndex
+from liftwright.adapters.embedded.sqlite import SqliteStore
+from liftwright.calls.cache_policy import complete_terms, screen_terms, search_terms
+from liftwright.calls.ledger import Ledger
+from liftwright.calls.metered_client import Guarded, PaidEmbed
+from liftwright.calls.retry import Calls
+from liftwright.config import Calls as CallSettings
+from liftwright.config import Price, Services
+from liftwright.config.azure import (
     Authentication,
     AzureContentSafety,
     AzureOpenAI,
     AzureSearch,
     KeyVault,
 )
-from liftwright.settings.prices import EmbeddingPrice
-from liftwright.terms import complete_terms, screen_terms, search_terms
+from liftwright.config.prices import EmbeddingPrice
+from liftwright.errors import ProviderError, ProviderRefused, ProviderUnavailable
+from liftwright.model import Document, Limits, Prompt, Query, Section, Segment
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

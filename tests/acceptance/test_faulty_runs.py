@@ -12,8 +12,8 @@ from azure_campaign import ADAPTERS, KEYS, drafts_on, point, services
 from azure_server.faults import Fault
 from azure_server.server import AzureServer
 from azure_server.tls import certificates
-from liftwright.adapters.sqlite import SqliteStore
-from liftwright.workspace import Workspace
+from liftwright.adapters.embedded.sqlite import SqliteStore
+from liftwright.campaign import Workspace
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -280,7 +280,7 @@ def messages(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
 
 def lay_down_content(root: Path) -> int:
     """All of the sample brand's documents; gives their number."""
-    from liftwright.workspace import init_workspace
+    from liftwright.campaign import init_workspace
 
     init_workspace(root.with_name("all"))
     shutil.copytree(root.with_name("all") / CONTENT, root / CONTENT, dirs_exist_ok=True)

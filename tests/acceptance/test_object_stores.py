@@ -15,15 +15,15 @@ from typer.testing import CliRunner
 import campaign
 import s3_server
 from liftwright import analyze, segment_customers
+from liftwright.campaign import RunRequest, Workspace
+from liftwright.campaign.bootstrap import make_work
+from liftwright.campaign.run_context import carry_out
+from liftwright.campaign.stages.export import exporting
 from liftwright.cli import app
+from liftwright.cli.terminal import show_run
+from liftwright.config import read_settings
 from liftwright.errors import DataError, InputError
-from liftwright.pipeline import exporting
-from liftwright.runs import RunFolder
-from liftwright.settings import read_settings
-from liftwright.stages import carry_out
-from liftwright.terminal import show_run
-from liftwright.workspace import RunRequest, Workspace
-from liftwright.workspace.opening import make_work
+from liftwright.run_folder import RunFolder
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

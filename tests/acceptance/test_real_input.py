@@ -27,7 +27,7 @@ from acceptance_samples import (
     run_until,
 )
 from liftwright import text as texts
-from liftwright.workspace import Workspace, init_workspace
+from liftwright.campaign import Workspace, init_workspace
 from real_content import guideline_documents, page_documents, product_documents, write_documents
 
 if TYPE_CHECKING:

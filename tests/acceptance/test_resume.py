@@ -19,7 +19,7 @@ import killed
 import metered_writer
 import stand_in
 from compatible_server import failure
-from liftwright.workspace import RunRequest, Workspace
+from liftwright.campaign import RunRequest, Workspace
 from metered_writer import MeteredWriter
 
 if TYPE_CHECKING:

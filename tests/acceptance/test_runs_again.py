@@ -19,14 +19,14 @@ import killed
 import liftwright
 import metered_writer
 import stand_in
+from liftwright.campaign import RunRequest, Workspace
 from liftwright.errors import DataError, InputError
-from liftwright.workspace import RunRequest, Workspace
 from metered_writer import MeteredWriter
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from liftwright.workspace import Step
+    from liftwright.campaign import Step
 
 # What the tests share takes long to make: on one worker it is made once.
 pytestmark = pytest.mark.xdist_group("runs_again")

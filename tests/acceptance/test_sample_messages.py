@@ -14,15 +14,15 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import yaml
 
-from liftwright.adapters.embedded_composer import EmbeddedComposer
+from liftwright.adapters.embedded.composer import EmbeddedComposer
 from liftwright.agents.generation import (
     Writing,
     channel_limits,
     control_variant,
     generate_variants,
 )
-from liftwright.domain import Limits, Passage, Segment
-from liftwright.settings import Channel, Experiment, Frames
+from liftwright.config import Channel, Experiment, Frames
+from liftwright.model import Limits, Passage, Segment
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

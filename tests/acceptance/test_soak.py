@@ -9,13 +9,13 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from fake_clock import FakeClock
-from liftwright.adapters.sqlite import SqliteStore
-from liftwright.calls import Calls, at_once
-from liftwright.domain import Completion, Identity, Limits, Prompt, Segment, Usage
+from liftwright.adapters.embedded.sqlite import SqliteStore
+from liftwright.calls.ledger import Ledger, Terms
+from liftwright.calls.metered_client import Guarded
+from liftwright.calls.retry import Calls, at_once
+from liftwright.config import Calls as CallSettings
 from liftwright.errors import ProviderError, ProviderRefused, ProviderUnavailable
-from liftwright.guard import Guarded
-from liftwright.ledger import Ledger, Terms
-from liftwright.settings import Calls as CallSettings
+from liftwright.model import Completion, Identity, Limits, Prompt, Segment, Usage
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

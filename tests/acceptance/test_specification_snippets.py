@@ -28,7 +28,7 @@ from liftwright import (
     segment_customers,
     simulate_engagement,
 )
-from liftwright.domain import CATEGORIES
+from liftwright.model import CATEGORIES
 
 if TYPE_CHECKING:
     from pathlib import Path

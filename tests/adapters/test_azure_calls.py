@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from liftwright.adapters.azure_calls import IDENTITY, recording
+from liftwright.adapters.azure.request_log import IDENTITY, recording
 from liftwright.log import Log, logging_to
 
 if TYPE_CHECKING:

@@ -15,16 +15,26 @@ from azure_server.faults import Fault, Script
 from azure_server.fixtures import azure_server  # noqa: F401 - a fixture
 from azure_server.identity import PATH, IdentityService, environment
 from azure_server.safety import ANALYZE, GROUND, KEY, SHIELD, SafetyService
-from liftwright.adapters.azure_content_safety import (
+from liftwright.adapters.azure.content_safety import (
     AzureContentSafetyScreen,
     AzureGroundedness,
     AzurePromptShields,
 )
-from liftwright.adapters.azure_content_safety_service import Service, pieces
-from liftwright.adapters.azure_identity import credential_for
+from liftwright.adapters.azure.content_safety_client import Service, pieces
+from liftwright.adapters.azure.identity import credential_for
 from liftwright.agents.safety import screen_text, screen_variant
-from liftwright.calls import Calls
-from liftwright.domain import (
+from liftwright.calls.retry import Calls
+from liftwright.config import Calls as CallSettings
+from liftwright.config import Safety
+from liftwright.config.azure import Authentication, AzureContentSafety
+from liftwright.errors import (
+    ConfigurationError,
+    ProviderError,
+    ProviderRefused,
+    ProviderUnavailable,
+)
+from liftwright.log import Log, logging_to
+from liftwright.model import (
     CATEGORIES,
     Finding,
     Opinion,
@@ -34,17 +44,7 @@ from liftwright.domain import (
     from_json,
     to_json,
 )
-from liftwright.errors import (
-    ConfigurationError,
-    ProviderError,
-    ProviderRefused,
-    ProviderUnavailable,
-)
-from liftwright.log import Log, logging_to
-from liftwright.metering import metering
-from liftwright.settings import Calls as CallSettings
-from liftwright.settings import Safety
-from liftwright.settings.azure import Authentication, AzureContentSafety
+from liftwright.usage import metering
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -19,16 +19,16 @@ from azure_server.identity import (
     served_plainly,
     token_for,
 )
-from liftwright.adapters.azure_identity import COGNITIVE_SERVICES, credential_for, token_provider
-from liftwright.calls import Calls
+from liftwright.adapters.azure.identity import COGNITIVE_SERVICES, credential_for, token_provider
+from liftwright.calls.retry import Calls
+from liftwright.config import Calls as CallSettings
+from liftwright.config.azure import Authentication
 from liftwright.errors import (
     ConfigurationError,
     ProviderError,
     ProviderRefused,
     ProviderUnavailable,
 )
-from liftwright.settings import Calls as CallSettings
-from liftwright.settings.azure import Authentication
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -11,9 +11,11 @@ from azure_server.faults import Fault
 from azure_server.fixtures import azure_server  # noqa: F401 - a fixture
 from azure_server.identity import PATH, IdentityService, environment
 from azure_server.vault import VaultService
-from liftwright.adapters.azure_identity import credential_for
-from liftwright.adapters.azure_key_vault import KeyVaultSecrets
-from liftwright.calls import Calls
+from liftwright.adapters.azure.identity import credential_for
+from liftwright.adapters.azure.key_vault import KeyVaultSecrets
+from liftwright.calls.retry import Calls
+from liftwright.config import Calls as CallSettings
+from liftwright.config.azure import Authentication, KeyVault
 from liftwright.errors import (
     ConfigurationError,
     ProviderError,
@@ -21,8 +23,6 @@ from liftwright.errors import (
     ProviderUnavailable,
 )
 from liftwright.log import Log, logging_to
-from liftwright.settings import Calls as CallSettings
-from liftwright.settings.azure import Authentication, KeyVault
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

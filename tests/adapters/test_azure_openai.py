@@ -13,9 +13,11 @@ import pytest
 from azure_server.faults import Fault, Kind
 from azure_server.fixtures import azure_server  # noqa: F401 - a fixture
 from azure_server.openai import KEY, TOKEN, OpenAIService, error_body, message, refusal, usage
-from liftwright.adapters.azure_openai import AzureOpenAIComplete, AzureOpenAIEmbed
-from liftwright.calls import Calls
-from liftwright.domain import Limits, Prompt, Segment, Tokens, Usage
+from liftwright.adapters.azure.openai import AzureOpenAIComplete, AzureOpenAIEmbed
+from liftwright.calls.retry import Calls
+from liftwright.config import Calls as CallSettings
+from liftwright.config import Price
+from liftwright.config.azure import AzureOpenAI
 from liftwright.errors import (
     ConfigurationError,
     ProviderError,
@@ -23,10 +25,8 @@ from liftwright.errors import (
     ProviderUnavailable,
 )
 from liftwright.log import Log, logging_to
-from liftwright.metering import metering
-from liftwright.settings import Calls as CallSettings
-from liftwright.settings import Price
-from liftwright.settings.azure import AzureOpenAI
+from liftwright.model import Limits, Prompt, Segment, Tokens, Usage
+from liftwright.usage import metering
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -18,8 +18,8 @@ from azure_server.faults import SERVER_WORDS, Fault
 from azure_server.fixtures import azure_server  # noqa: F401 - a fixture
 from azure_server.identity import IdentityService, environment
 from azure_server.search import KEY, SearchService
-from liftwright.adapters.azure_identity import credential_for
-from liftwright.adapters.azure_search import (
+from liftwright.adapters.azure.identity import credential_for
+from liftwright.adapters.azure.search import (
     ROUNDS,
     AzurePassageSearch,
     AzureSearchIndex,
@@ -27,8 +27,10 @@ from liftwright.adapters.azure_search import (
     odata_filter,
 )
 from liftwright.agents.retrieval import build_query, retrieve
-from liftwright.calls import Calls
-from liftwright.domain import DefiningFeature, Document, Identity, Query, Section, Segment, Usage
+from liftwright.calls.retry import Calls
+from liftwright.config import Calls as CallSettings
+from liftwright.config import Retrieval
+from liftwright.config.azure import Authentication, AzureSearch
 from liftwright.errors import (
     ConfigurationError,
     InputError,
@@ -37,11 +39,9 @@ from liftwright.errors import (
     ProviderUnavailable,
 )
 from liftwright.log import Log, logging_to
-from liftwright.metering import metering
-from liftwright.settings import Calls as CallSettings
-from liftwright.settings import Retrieval
-from liftwright.settings.azure import Authentication, AzureSearch
+from liftwright.model import DefiningFeature, Document, Identity, Query, Section, Segment, Usage
 from liftwright.text import words
+from liftwright.usage import metering
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -981,8 +981,8 @@ def test_identity_names_the_corpus_and_what_changes_a_reply(config: AzureSearch)
 def test_adapter_that_is_made_imports_no_vendor() -> None:
     code = (
         "import sys\n"
-        "from liftwright.adapters.azure_search import AzureSearchIndex\n"
-        "from liftwright.settings.azure import AzureSearch\n"
+        "from liftwright.adapters.azure.search import AzureSearchIndex\n"
+        "from liftwright.config.azure import AzureSearch\n"
         "config = AzureSearch(endpoint='https://x.search.windows.net', vectors=False)\n"
         "AzureSearchIndex(config, None, api_key='k')\n"
         "sys.exit(any(name.startswith('azure') for name in sys.modules))"

@@ -27,12 +27,12 @@ from azure_server.search import KEY as SEARCH_KEY
 from azure_server.search import SearchService
 from azure_server.vault import VaultService
 from configuration import lay_down
-from liftwright.domain import Query, Sourced
+from liftwright.campaign.healthcheck import connection_prompt
+from liftwright.config import read_settings
 from liftwright.errors import ProviderError
 from liftwright.log import Log, fault, logging_to
-from liftwright.settings import read_settings
+from liftwright.model import Query, Sourced
 from liftwright.wiring import OneByOne
-from liftwright.workspace.doctoring_live import connection_prompt
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from compatible_server import Answer, CompatibleServer, chat_completion, failure
-from liftwright.adapters.openai_compatible import CompatibleWriter
-from liftwright.agents.generation.form import read_reply
-from liftwright.domain import Limits, Prompt, Segment, Tokens
+from liftwright.adapters.openai.compatible import CompatibleWriter
+from liftwright.agents.generation.format_checks import read_reply
+from liftwright.config import OpenAICompatible
 from liftwright.errors import ProviderRefused, ProviderUnavailable
-from liftwright.settings import OpenAICompatible
+from liftwright.model import Limits, Prompt, Segment, Tokens
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

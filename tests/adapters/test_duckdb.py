@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 import duckdb
 import pytest
 
-from liftwright.adapters.duckdb import DuckDBEngine
-from liftwright.domain import SEGMENTED
+from liftwright.adapters.duckdb.engine import DuckDBEngine
 from liftwright.errors import DataError, InputError
+from liftwright.model import SEGMENTED
 from liftwright.ports import Source
 
 if TYPE_CHECKING:
@@ -337,7 +337,9 @@ def test_days_of_times_with_a_zone_are_those_of_utc_wherever_the_machine_stands(
 ) -> None:
     asked = "select cast(cast('2026-01-02T22:00:00Z' as timestamptz) as date), "
     asked += "cast(cast('2026-01-02T22:00:00Z' as timestamptz) as varchar)"
-    program = "import sys; from pathlib import Path; from liftwright.adapters.duckdb import *\n"
+    program = (
+        "import sys; from pathlib import Path; from liftwright.adapters.duckdb.engine import *\n"
+    )
     program += "print(DuckDBEngine(Path(sys.argv[1])).rows(sys.argv[2])[0])"
     found = subprocess.run(
         [sys.executable, "-c", program, str(tmp_path), asked],
@@ -379,7 +381,7 @@ def test_identity_names_the_version_and_is_not_metered(engine: Engine) -> None:
 WRITER = """
 import sys
 from pathlib import Path
-from liftwright.adapters.duckdb import DuckDBEngine
+from liftwright.adapters.duckdb.engine import DuckDBEngine
 
 folder = Path(sys.argv[1])
 engine = DuckDBEngine(folder / "spill", threads=2)

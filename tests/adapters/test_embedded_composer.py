@@ -8,10 +8,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from liftwright import text as texts
-from liftwright.adapters.embedded_composer import EmbeddedComposer
+from liftwright.adapters.embedded.composer import EmbeddedComposer
 from liftwright.agents.generation import Rules, check_draft, render_prompt
-from liftwright.domain import Limits, Passage, Prompt, Segment, Tokens
 from liftwright.errors import ProviderRefused
+from liftwright.model import Limits, Passage, Prompt, Segment, Tokens
 from writing_samples import (
     BRAND,
     CLUB,

@@ -10,9 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from liftwright import models
-from liftwright.adapters import embedded_embed
-from liftwright.adapters.embedded_embed import LONGEST_REMEMBERED, MiniLmEmbed, cut_batches
+from liftwright.adapters.embedded import embed, models
+from liftwright.adapters.embedded.embed import LONGEST_REMEMBERED, MiniLmEmbed, cut_batches
 from liftwright.errors import ModelBroken, ProviderError
 
 if TYPE_CHECKING:
@@ -157,4 +156,4 @@ def test_model_broken_is_a_provider_error() -> None:
 
 def test_installed_model_absent_package_is_named() -> None:
     with pytest.raises(ModelBroken, match="no_such_package_of_models"):
-        embedded_embed.find_model("no_such_package_of_models")
+        embed.find_model("no_such_package_of_models")

@@ -9,18 +9,18 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from liftwright import models
-from liftwright.adapters.embedded_embed import MiniLmEmbed
-from liftwright.adapters.embedded_screen import EmbeddedScreen, read_pieces
-from liftwright.adapters.embedded_screen_text import deobfuscate, make_visible
-from liftwright.domain import CATEGORIES
+from liftwright.adapters.embedded import models
+from liftwright.adapters.embedded.embed import MiniLmEmbed
+from liftwright.adapters.embedded.screen import EmbeddedScreen, read_pieces
+from liftwright.adapters.embedded.screen_text import deobfuscate, make_visible
 from liftwright.errors import ModelBroken
+from liftwright.model import CATEGORIES
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from liftwright.domain import Finding
+    from liftwright.model import Finding
 
 SCREEN = EmbeddedScreen(MiniLmEmbed())
 BENIGN = (

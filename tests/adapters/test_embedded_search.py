@@ -12,11 +12,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from liftwright.adapters.embedded_bm25 import Bm25, weighted_counts
-from liftwright.adapters.embedded_index import KEPT_INDEXES, read_index
-from liftwright.adapters.embedded_search import EmbeddedIndex, EmbeddedSearch, relevance
-from liftwright.domain import Document, Identity, Query, Section
+from liftwright.adapters.embedded.bm25 import Bm25, weighted_counts
+from liftwright.adapters.embedded.index_files import KEPT_INDEXES, read_index
+from liftwright.adapters.embedded.search import EmbeddedIndex, EmbeddedSearch, relevance
 from liftwright.errors import InputError, ProviderRefused
+from liftwright.model import Document, Identity, Query, Section
 from liftwright.text import words
 
 if TYPE_CHECKING:

@@ -4,10 +4,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from liftwright.adapters.embedded_simulator import EmbeddedSimulator
+from liftwright.adapters.embedded.simulator import EmbeddedSimulator
 from liftwright.agents.experimentation import assign, design_experiment
-from liftwright.domain import ASSIGNMENTS, ENGAGEMENT
-from liftwright.settings import Simulation
+from liftwright.config import Simulation
+from liftwright.model import ASSIGNMENTS, ENGAGEMENT
 from plane_samples import (
     customer,
     decide,
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from liftwright.tables import Tables
+    from liftwright.data import Tables
 
 OUTCOMES = "customer_id, delivered, opened, clicked, converted, revenue"
 

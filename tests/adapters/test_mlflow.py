@@ -13,9 +13,9 @@ import pytest
 from azure_server.faults import SERVER_WORDS, Fault
 from azure_server.fixtures import azure_server  # noqa: F401 - a fixture
 from azure_server.mlflow import MLflowService
-from liftwright.adapters.mlflow import MLflowTrack
+from liftwright.adapters.mlflow.track import MLflowTrack
+from liftwright.config import MLflow
 from liftwright.errors import ConfigurationError, ProviderUnavailable
-from liftwright.settings import MLflow
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

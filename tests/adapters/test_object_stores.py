@@ -11,21 +11,21 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
-from liftwright.adapters.duckdb import DuckDBEngine
-from liftwright.adapters.object_stores import ObstoreObjects
-from liftwright.domain import parse_url
+from liftwright.adapters.duckdb.engine import DuckDBEngine
+from liftwright.adapters.object_stores.obstore import ObstoreObjects
+from liftwright.config import Authentication, ObjectStores
+from liftwright.data import Places, Tables
 from liftwright.errors import DataError, InputError
+from liftwright.model import parse_url
+from liftwright.model.remote_files import Remote, StoredObject
 from liftwright.ports import Source
-from liftwright.remote import Remote, StoredObject
-from liftwright.settings import Authentication, ObjectStores
-from liftwright.tables import Places, Tables
 from object_server import ACCOUNT, KEY, ObjectServer
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from liftwright.remote import File
+    from liftwright.model.remote_files import File
 
 AZURE = f"abfss://data@{ACCOUNT}.dfs.core.windows.net"
 KINDS = ("s3", "azure", "gcs")

@@ -16,13 +16,13 @@ from azure_server.fixtures import azure_server  # noqa: F401 - a fixture
 from azure_server.monitor import HEADER, KEY, CollectorService, MonitorService
 from azure_server.server import AzureServer
 from azure_server.tls import certificates
-from liftwright.adapters.azure_monitor import azure_monitor_telemetry
-from liftwright.adapters.open_telemetry import Exporters, OpenTelemetry
-from liftwright.adapters.otlp import otlp_telemetry
+from liftwright.adapters.telemetry.azure_monitor import azure_monitor_telemetry
+from liftwright.adapters.telemetry.opentelemetry import Exporters, OpenTelemetry
+from liftwright.adapters.telemetry.otlp import otlp_telemetry
+from liftwright.config import AzureMonitor, Otlp
 from liftwright.errors import ConfigurationError, ProviderRefused, ProviderUnavailable
 from liftwright.log import Log, logging_to
-from liftwright.settings import AzureMonitor, Otlp
-from liftwright.spans import span, tracing
+from liftwright.tracing import span, tracing
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

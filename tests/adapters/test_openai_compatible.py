@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from compatible_server import Answer, CompatibleServer, chat_completion, failure
-from liftwright.adapters.openai_compatible import CompatibleWriter
-from liftwright.domain import Limits, Prompt, Segment, Tokens, Usage
+from liftwright.adapters.openai.compatible import CompatibleWriter
+from liftwright.config import OpenAICompatible, Price
 from liftwright.errors import (
     ConfigurationError,
     ProviderError,
@@ -17,8 +17,8 @@ from liftwright.errors import (
     ProviderUnavailable,
 )
 from liftwright.log import Log, logging_to
-from liftwright.metering import metering
-from liftwright.settings import OpenAICompatible, Price
+from liftwright.model import Limits, Prompt, Segment, Tokens, Usage
+from liftwright.usage import metering
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

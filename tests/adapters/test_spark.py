@@ -11,18 +11,18 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from py4j.protocol import Py4JJavaError
 
-from liftwright.adapters import spark_session
-from liftwright.adapters.duckdb import DuckDBEngine
-from liftwright.adapters.embedded_simulator import EmbeddedSimulator
-from liftwright.adapters.spark import SparkEngine
-from liftwright.adapters.spark_dialect import time_as, to_spark
+from liftwright.adapters.duckdb.engine import DuckDBEngine
+from liftwright.adapters.embedded.simulator import EmbeddedSimulator
+from liftwright.adapters.spark import session
+from liftwright.adapters.spark.dialect import time_as, to_spark
+from liftwright.adapters.spark.engine import SparkEngine
 from liftwright.agents.experimentation import assign, design_experiment, measure
 from liftwright.agents.segmentation import segment_customers
-from liftwright.domain import ASSIGNMENTS, ENGAGEMENT, SEGMENTED
+from liftwright.config import Customers, Spark
+from liftwright.data import Tables, literal, load_customers
 from liftwright.errors import ConfigurationError, DataError, InputError
+from liftwright.model import ASSIGNMENTS, ENGAGEMENT, SEGMENTED
 from liftwright.ports import Source
-from liftwright.settings import Customers, Spark
-from liftwright.tables import Tables, literal, load_customers
 from plane_samples import decide, experiment_config, segments_config, variants_for
 from spark_here import SPARK, local_spark
 from spelled_times import misspelled_times
@@ -288,7 +288,7 @@ def test_engine_without_java_says_what_to_install(
     monkeypatch.delenv("JAVA_HOME", raising=False)
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(InputError, match="openjdk-17"):
-        spark_session._start({"spark.master": "local[2]"})
+        session._start({"spark.master": "local[2]"})
 
 
 def test_engine_at_another_master_in_one_process_is_refused(spark: SparkEngine) -> None:
@@ -300,14 +300,14 @@ def test_engine_at_another_master_in_one_process_is_refused(spark: SparkEngine) 
 @pytest.mark.parametrize("master", ["local[x]", "local[0]", "head:7077", "spark://"])
 def test_engine_at_what_is_no_master_names_what_is_allowed(master: str) -> None:
     with pytest.raises(ConfigurationError, match=r"found '.*', allowed: local\[\*\]") as raised:
-        spark_session._start({"spark.master": master})
+        session._start({"spark.master": master})
     assert master in str(raised.value)
 
 
 def test_reason_of_what_java_raises_is_its_message_without_a_stack(spark: SparkEngine) -> None:
     with pytest.raises(Py4JJavaError) as raised:
         spark._session._jvm.java.util.Optional.empty().get()
-    assert spark_session._reason(raised.value, "") == "No value present"
+    assert session._reason(raised.value, "") == "No value present"
 
 
 @pytest.mark.parametrize(
@@ -320,8 +320,8 @@ def test_reason_of_what_java_raises_is_its_message_without_a_stack(spark: SparkE
 def test_engine_that_java_refuses_to_start_says_why_in_one_line(
     name: str, value: str, said: str
 ) -> None:
-    program = "import sys; from liftwright.adapters.spark import *\n"
-    program += "from liftwright.settings import Spark\n"
+    program = "import sys; from liftwright.adapters.spark.engine import *\n"
+    program += "from liftwright.config import Spark\n"
     program += "SparkEngine(Spark(master='local[1]', config={sys.argv[1]: sys.argv[2]}))"
     refused = subprocess.run(
         [sys.executable, "-W", "ignore", "-c", program, name, value],

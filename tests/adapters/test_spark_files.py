@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from liftwright.adapters.spark_files import new_part, publish, remove_parts
+from liftwright.adapters.spark.files import new_part, publish, remove_parts
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -19,7 +19,7 @@ OLD, NEW = "old ", "new "
 DYING = """
 import os, signal, sys
 from pathlib import Path
-from liftwright.adapters.spark_files import publish, remove_parts
+from liftwright.adapters.spark.files import publish, remove_parts
 
 part, path, left = Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3])
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from liftwright.adapters.spark import SparkEngine
+from liftwright.adapters.spark.engine import SparkEngine
 from liftwright.ports import Source
 from spark_here import SPARK, local_spark
 
@@ -27,7 +27,7 @@ WRITER = f"""
 import sys, tempfile
 from pathlib import Path
 tempfile.tempdir = sys.argv[2]
-from liftwright.adapters.spark import SparkEngine
+from liftwright.adapters.spark.engine import SparkEngine
 from spark_here import local_spark
 
 engine = SparkEngine(local_spark())

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 import duckdb
 import pytest
 
-from liftwright.adapters.spark import SparkEngine
-from liftwright.adapters.spark_objects import source_url
-from liftwright.domain import parse_url
+from liftwright.adapters.spark.engine import SparkEngine
+from liftwright.adapters.spark.objects import source_url
 from liftwright.errors import DataError, InputError
+from liftwright.model import parse_url
+from liftwright.model.remote_files import Remote, StoredObject
 from liftwright.ports import Source
-from liftwright.remote import Remote, StoredObject
 from spark_here import SPARK, local_spark
 
 if TYPE_CHECKING:

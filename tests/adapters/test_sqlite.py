@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from liftwright.adapters.sqlite import SqliteStore
+from liftwright.adapters.embedded.sqlite import SqliteStore
 from liftwright.errors import InputError, IntegrityError, LiftwrightError
 
 if TYPE_CHECKING:

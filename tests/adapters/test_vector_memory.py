@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from liftwright.adapters.vector_memory import VectorMemory
+from liftwright.adapters.embedded.vector_cache import VectorMemory
 
 
 def vectors(*texts: str) -> dict[str, np.ndarray]:

@@ -13,8 +13,8 @@ from liftwright.agents.experimentation import (
     design_experiment,
     lay_down_plan,
 )
-from liftwright.domain import from_json, to_json
 from liftwright.errors import IntegrityError
+from liftwright.model import from_json, to_json
 from plane_samples import (
     customer,
     decide,
@@ -28,7 +28,7 @@ from plane_samples import (
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from liftwright.settings import Experiment
+    from liftwright.config import Experiment
 
 AT = "2026-01-02T03:04:05.678Z"
 

@@ -19,8 +19,8 @@ from liftwright.agents.experimentation import (
     design_experiment,
     exact_counts,
 )
-from liftwright.domain import from_json, to_json
 from liftwright.errors import IntegrityError, NoExperiment
+from liftwright.model import from_json, to_json
 from plane_samples import (
     TONES,
     customer,
@@ -35,7 +35,7 @@ from plane_samples import (
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from liftwright.tables import Tables
+    from liftwright.data import Tables
 
 AT = "2026-01-02T03:04:05.678Z"
 

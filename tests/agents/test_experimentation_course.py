@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 from liftwright.agents.experimentation import course_of
 
 if TYPE_CHECKING:
-    from liftwright.domain import Json
+    from liftwright.model import Json
 
 
 def look(lift: float, *, simulated: bool = False, primary: str = "click_rate") -> dict[str, Json]:

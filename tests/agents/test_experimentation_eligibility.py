@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from liftwright.agents.experimentation import assign, choose_eligible, design_experiment
-from liftwright.domain import ASSIGNMENTS
 from liftwright.errors import ConfigurationError, DataError
+from liftwright.model import ASSIGNMENTS
 from plane_samples import (
     customer,
     decide,
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from liftwright.tables import Tables
+    from liftwright.data import Tables
 
 SIZES = {"A": 600, "B": 400}
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import pytest
 from scipy import stats
 
-from liftwright.workspace.analyzing import AnalyzeRequest, analyze_file
+from liftwright.campaign.analyze import AnalyzeRequest, analyze_file
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from liftwright.agents.generation import check_draft, citations_of, read_reply
-from liftwright.agents.generation.action import asks_to_act
-from liftwright.domain import Limits
+from liftwright.agents.generation.call_to_action import asks_to_act
+from liftwright.model import Limits
 from writing_samples import BODY, CLUB, LAMP, LIMITS, PASSAGES, SEGMENT, SUBJECT, passage, rules
 
 

@@ -16,7 +16,7 @@ from liftwright.agents.generation import (
     variant_id,
 )
 from liftwright.agents.generation.drafting import alike, text_sha256, without_quotes
-from liftwright.domain import Failure, Limits, Prompt, Tokens, Variant
+from liftwright.config import Channel
 from liftwright.errors import (
     BudgetSpent,
     ConfigurationError,
@@ -24,7 +24,7 @@ from liftwright.errors import (
     ProviderUnavailable,
 )
 from liftwright.log import Log, logging_to, within
-from liftwright.settings import Channel
+from liftwright.model import Failure, Limits, Prompt, Tokens, Variant
 from writing_samples import (
     BODY,
     BRAND,

@@ -20,8 +20,8 @@ from liftwright.agents.grounding import (
     reasons_against,
 )
 from liftwright.agents.grounding.evidence import Evidence, Piece, _longest_run
-from liftwright.domain import Claim, Passage, Variant, from_json, to_json
-from liftwright.settings import Grounding
+from liftwright.config import Grounding
+from liftwright.model import Claim, Passage, Variant, from_json, to_json
 from liftwright.text import words
 
 if TYPE_CHECKING:

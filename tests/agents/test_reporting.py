@@ -11,14 +11,14 @@ from pypdf import PdfReader
 
 from liftwright.agents.reporting import (
     charts,
-    following,
+    markdown,
     messages,
-    opening,
+    next_steps,
     outcomes,
-    words,
+    summary,
     write_report,
 )
-from liftwright.agents.reporting.reading import RunFiles, read_run
+from liftwright.agents.reporting.run_reader import RunFiles, read_run
 from liftwright.errors import InputError, IntegrityError
 from reporting_samples import SEGMENTS, TONES, Sample, variant_id, write_run
 
@@ -28,9 +28,9 @@ if TYPE_CHECKING:
 # One worker writes the report once, and all tests look at it.
 pytestmark = pytest.mark.xdist_group("report")
 ALL_TEXTS = (
-    opening.cover,
-    opening.summary,
-    opening.criteria,
+    summary.cover,
+    summary.summary,
+    summary.criteria,
     outcomes.overall,
     outcomes.by_segment,
     outcomes.winners,
@@ -46,8 +46,8 @@ ALL_TEXTS = (
     messages.grounding,
     messages.failures,
     messages.appendix,
-    following.next_steps,
-    following.scaling,
+    next_steps.next_steps,
+    next_steps.scaling,
 )
 
 
@@ -55,7 +55,7 @@ def run_of(folder: Path, sample: Sample | None = None) -> RunFiles:
     return read_run(write_run(folder / "run1", sample))
 
 
-def table_rows(text: words.Words, columns: int) -> list[list[str]]:
+def table_rows(text: markdown.Words, columns: int) -> list[list[str]]:
     """The cells of all table rows of so many columns, headings left out."""
     lines = [line for line in str(text).splitlines() if line.startswith("|")]
     rows = [
@@ -75,23 +75,23 @@ def table_rows(text: words.Words, columns: int) -> list[list[str]]:
 
 def test_summary_significant_result_names_the_winner_with_interval_and_n(tmp_path: Path) -> None:
     run = run_of(tmp_path, Sample(treatment_events=90, simulated=False))
-    text = str(opening.summary(run))
+    text = str(summary.summary(run))
     row = max(run.results.overall("click_rate"), key=lambda row: row.lift or 0)
     assert "is better than control" in text
-    assert words.interval(row.lift_ci) in text
+    assert markdown.interval(row.lift_ci) in text
     assert "n = 1,200 and 1,200" in text
     assert "SIMULATED" not in text
-    assert "keep a small control" in opening.advice(run)
+    assert "keep a small control" in summary.advice(run)
 
 
 def test_summary_simulated_winner_advises_no_rollout(tmp_path: Path) -> None:
     run = run_of(tmp_path, Sample(treatment_events=90))
-    assert "**SIMULATED. " in str(opening.summary(run))
-    assert "Nothing may be rolled out" in opening.advice(run)
+    assert "**SIMULATED. " in str(summary.summary(run))
+    assert "Nothing may be rolled out" in summary.advice(run)
 
 
 def test_verdict_underpowered_says_what_could_have_been_found(tmp_path: Path) -> None:
-    found = opening.verdict(run_of(tmp_path))
+    found = summary.verdict(run_of(tmp_path))
     assert "not enough customers to tell: the smallest detectable lift is +31%" in found
     assert "better than control:" not in found
 
@@ -99,24 +99,24 @@ def test_verdict_underpowered_says_what_could_have_been_found(tmp_path: Path) ->
 def test_verdict_sample_ratio_mismatch_names_no_winner(tmp_path: Path) -> None:
     run = run_of(tmp_path, Sample(treatment_events=90, lost_in_control=150))
     assert run.results.srm.ok is False
-    text = str(opening.summary(run))
+    text = str(summary.summary(run))
     assert "No winner is named" in text
     assert "is better than control" not in text
-    assert "Do not act" in opening.advice(run)
+    assert "Do not act" in summary.advice(run)
     assert "FAILED" in str(outcomes.ratio_check(run))
     assert criterion(run, "Lift in at least one metric") == "no"
 
 
 def test_verdict_significantly_worse_says_so(tmp_path: Path) -> None:
-    found = opening.verdict(run_of(tmp_path, Sample(control_events=90, treatment_events=20)))
+    found = summary.verdict(run_of(tmp_path, Sample(control_events=90, treatment_events=20)))
     assert "Significantly worse: urgent, informational and friendly" in found
 
 
 def test_verdict_nothing_estimable_says_so(tmp_path: Path) -> None:
     run = run_of(tmp_path, Sample(control_events=0, treatment_events=0))
-    assert "could not be estimated for any arm" in opening.verdict(run)
-    assert isinstance(charts.lift_by_variant(run), words.Words)
-    assert isinstance(charts.lift_by_segment(run), words.Words)
+    assert "could not be estimated for any arm" in summary.verdict(run)
+    assert isinstance(charts.lift_by_variant(run), markdown.Words)
+    assert isinstance(charts.lift_by_segment(run), markdown.Words)
 
 
 # ── The tables say what the files say ──
@@ -129,13 +129,13 @@ def test_overall_cells_equal_the_metrics_file(tmp_path: Path) -> None:
     found = table_rows(outcomes.overall(run), 10)
     assert len(found) == len(expected) == 12
     for row in expected:
-        name = words.metric_name(row["metric"])
+        name = markdown.metric_name(row["metric"])
         (cells,) = [r for r in found if r[0] == name and r[1] == row["arm"]]
         assert cells[2] == f"{row['n_treatment']:,} / {row['n_control']:,}"
-        assert cells[5] == words.signed(row["lift"])
-        assert cells[7] == words.p_value(row["p_value"]).replace("<", "&lt;")
-        assert cells[8] == words.p_value(row["p_adjusted"]).replace("<", "&lt;")
-        assert cells[9] == words.stars(row["p_adjusted"], significant=row["significant"])
+        assert cells[5] == markdown.signed(row["lift"])
+        assert cells[7] == markdown.p_value(row["p_value"]).replace("<", "&lt;")
+        assert cells[8] == markdown.p_value(row["p_adjusted"]).replace("<", "&lt;")
+        assert cells[9] == markdown.stars(row["p_adjusted"], significant=row["significant"])
 
 
 def test_by_segment_every_row_of_the_file_is_there_once(tmp_path: Path) -> None:
@@ -163,13 +163,13 @@ def test_safety_counts_equal_the_decisions(tmp_path: Path) -> None:
 
 def test_criteria_all_met_where_the_run_is_sound_and_the_lift_is_sure(tmp_path: Path) -> None:
     run = run_of(tmp_path, Sample(treatment_events=90))
-    rows = table_rows(opening.criteria(run), 5)
+    rows = table_rows(summary.criteria(run), 5)
     assert [row[3] for row in rows] == ["yes"] * 4
     assert rows[2][4] == "simulated"
 
 
 def criterion(run: RunFiles, name: str) -> str:
-    (met,) = [row[3] for row in table_rows(opening.criteria(run), 5) if row[0] == name]
+    (met,) = [row[3] for row in table_rows(summary.criteria(run), 5) if row[0] == name]
     return met
 
 
@@ -251,7 +251,7 @@ def test_texts_run_with_bare_files_renders(tmp_path: Path) -> None:
         str(text(run))
     assert run.simulated
     assert "Nothing was compared" in str(outcomes.overall(run))
-    assert isinstance(charts.balance(run), words.Words)
+    assert isinstance(charts.balance(run), markdown.Words)
 
 
 @pytest.mark.parametrize("name", ["variants.json", "metrics.json", "arms.json"])
@@ -385,10 +385,10 @@ def rewritten(folder: Path, name: str, **changes: object) -> RunFiles:
 
 def test_cover_says_brand_run_date_and_which_measurement(tmp_path: Path) -> None:
     run = rewritten(write_run(tmp_path / "run1"), "run.json", measurements=2)
-    text = str(opening.cover(run))
+    text = str(summary.cover(run))
     for part in ("**Tarnwick**", "autumn", "run1", "2026-03-01", "Measurement: 3", "SIMULATED"):
         assert part in text
-    assert "Measurement" not in str(opening.cover(run_of(tmp_path / "b", Sample(simulated=False))))
+    assert "Measurement" not in str(summary.cover(run_of(tmp_path / "b", Sample(simulated=False))))
 
 
 def test_verdict_segment_winners_are_named(tmp_path: Path) -> None:
@@ -398,14 +398,14 @@ def test_verdict_segment_winners_are_named(tmp_path: Path) -> None:
         for s in SEGMENTS[:1]
     ]
     run = rewritten(folder, "metrics.json", best=best)
-    assert "By segment, better than control: 'urgent' in Loyal" in str(opening.summary(run))
+    assert "By segment, better than control: 'urgent' in Loyal" in str(summary.summary(run))
     assert "Loyal" in str(outcomes.winners(run))
 
 
 def test_verdict_enough_power_and_no_effect_advises_other_messages(tmp_path: Path) -> None:
     run = rewritten(write_run(tmp_path / "run1"), "metrics.json", power=[])
-    assert opening.verdict(run) == "No arm is significantly better than control on the click rate."
-    assert "Keep the control message" in opening.advice(run)
+    assert summary.verdict(run) == "No arm is significantly better than control on the click rate."
+    assert "Keep the control message" in summary.advice(run)
     assert "could not be computed" in str(outcomes.power(run))
 
 
@@ -415,12 +415,12 @@ def test_verdict_no_lift_of_any_size_could_be_found(tmp_path: Path) -> None:
     for row in power:
         row["detectable_lift"] = None
     run = rewritten(folder, "metrics.json", power=power)
-    assert "no lift of any size could have been found" in opening.verdict(run)
+    assert "no lift of any size could have been found" in summary.verdict(run)
 
 
 def test_summary_other_metrics_that_differ_are_named(tmp_path: Path) -> None:
     run = run_of(tmp_path, Sample(control_events=90, treatment_events=20))
-    text = str(opening.summary(run))
+    text = str(summary.summary(run))
     assert "Significant on the other metrics" in text
     assert "open rate" in text
 
@@ -439,7 +439,7 @@ def test_balance_over_the_limit_is_marked(tmp_path: Path) -> None:
 
 def test_next_steps_name_what_did_not_get_through(tmp_path: Path) -> None:
     gone = Sample(missing=((SEGMENTS[0], "urgent"),), blocked=((SEGMENTS[1], "urgent"),))
-    text = str(following.next_steps(run_of(tmp_path, gone)))
+    text = str(next_steps.next_steps(run_of(tmp_path, gone)))
     assert "1 messages were blocked and 1 never became valid" in text
     assert "--engagement FILE" in text
     assert re.search(r"[\d,]+ customers per arm are needed", text)

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from liftwright.agents.reporting import estimates, opening, outcomes
-from liftwright.agents.reporting.reading import RunFiles, read_run
+from liftwright.agents.reporting import estimates, outcomes, summary
+from liftwright.agents.reporting.run_reader import RunFiles, read_run
 from liftwright.errors import IntegrityError
 from reporting_samples import TONES, Sample, write_run
 
@@ -49,7 +49,7 @@ def decided(decision: str, reason: str) -> list[dict[str, Any]]:
 def test_decisions_are_told_in_the_summary_and_in_a_table(tmp_path: Path) -> None:
     run = run_with(tmp_path, decisions=decided("continue", "the click_rate is not known yet"))
     told = "continue urgent, informational and friendly (the click rate is not known yet)."
-    assert f"**Decisions.** {told}" in str(opening.summary(run))
+    assert f"**Decisions.** {told}" in str(summary.summary(run))
     assert "| friendly | continue | the click rate is not known yet |" in str(
         estimates.decisions(run)
     )
@@ -58,10 +58,10 @@ def test_decisions_are_told_in_the_summary_and_in_a_table(tmp_path: Path) -> Non
 def test_advice_of_a_winner_that_is_not_to_be_shipped_yet_says_so(tmp_path: Path) -> None:
     sample = Sample(treatment_events=90, simulated=False)
     run = run_with(tmp_path, sample, decisions=decided("continue", "the minimum is 5000"))
-    assert "better than control" in opening.verdict(run)
-    assert "to everyone yet (continue: the minimum is 5000)" in opening.advice(run)
+    assert "better than control" in summary.verdict(run)
+    assert "to everyone yet (continue: the minimum is 5000)" in summary.advice(run)
     shipped = run_with(tmp_path / "b", sample, decisions=decided("ship", "better"))
-    assert "to everyone in the segments" in opening.advice(shipped)
+    assert "to everyone in the segments" in summary.advice(shipped)
 
 
 def test_others_tell_each_estimator_by_metric_and_leave_out_what_has_no_interval(
@@ -131,12 +131,12 @@ def test_plan_that_was_deviated_from_is_told_at_the_top_and_once_below(tmp_path:
     deviation = "deviates from plan: alpha was planned as 0.05 and is 0.1"
     plan = {"sha256": "ab" * 32, "deviations": [deviation]}
     run = run_with(tmp_path, plan=plan, warnings=[deviation, "underpowered: a lift"])
-    assert f"> **The analysis {deviation}.**" in str(opening.summary(run))
+    assert f"> **The analysis {deviation}.**" in str(summary.summary(run))
     assert deviation in str(estimates.plan(run))
     assert deviation not in str(outcomes.power(run))
     kept = run_with(tmp_path / "b", plan={"sha256": "ab" * 32, "deviations": []})
     assert "follows the plan `abababababab`" in str(estimates.plan(kept))
-    assert "deviates" not in str(opening.summary(kept))
+    assert "deviates" not in str(summary.summary(kept))
 
 
 def test_parts_that_an_older_run_has_not_say_so(tmp_path: Path) -> None:
@@ -157,7 +157,7 @@ def test_ratio_check_over_time_names_the_periods_that_fail(tmp_path: Path) -> No
     )
     run = run_with(tmp_path / "b", srm_over_time=days, srm_failed=["period 2026-03-02"])
     assert "it fails in 1 of 2: period 2026-03-02" in str(outcomes.ratio_check(run))
-    assert "No winner is named" in opening.verdict(run)
+    assert "No winner is named" in summary.verdict(run)
 
 
 def test_assignment_says_who_was_sent_nothing(tmp_path: Path) -> None:

@@ -10,9 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pypdf import PdfReader
 
+from liftwright.agents.reporting.markdown import plain
 from liftwright.agents.reporting.notebook import execute, notebook_of
 from liftwright.agents.reporting.pdf import to_pdf
-from liftwright.agents.reporting.words import plain
 from liftwright.errors import LiftwrightError
 
 if TYPE_CHECKING:

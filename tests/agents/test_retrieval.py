@@ -8,18 +8,10 @@ from typing import TYPE_CHECKING
 import pytest
 
 from liftwright.agents.retrieval import CachedRetriever, build_query, retrieve
-from liftwright.content import read_documents
-from liftwright.domain import (
-    DefiningFeature,
-    Document,
-    Identity,
-    Passage,
-    Query,
-    Section,
-    Segment,
-)
+from liftwright.config import Retrieval
+from liftwright.content.documents import read_documents
 from liftwright.log import Log, logging_to
-from liftwright.settings import Retrieval
+from liftwright.model import DefiningFeature, Document, Identity, Passage, Query, Section, Segment
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

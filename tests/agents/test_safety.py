@@ -21,10 +21,10 @@ from liftwright.agents.safety import (
     summarise_safety,
 )
 from liftwright.audit import AuditLog
-from liftwright.domain import CATEGORIES, Finding, Identity, SafetyDecision, Variant
+from liftwright.config import Safety
 from liftwright.errors import InputError, ModelBroken, ProviderRefused, ProviderUnavailable
 from liftwright.log import Log, logging_to
-from liftwright.settings import Safety
+from liftwright.model import CATEGORIES, Finding, Identity, SafetyDecision, Variant
 
 if TYPE_CHECKING:
     from collections.abc import Callable

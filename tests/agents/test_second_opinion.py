@@ -6,16 +6,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from liftwright.agents.safety import is_unavailable, second_opinion
-from liftwright.domain import (
-    Claim,
-    Identity,
-    Opinion,
-    Passage,
-    SafetyDecision,
-    Sourced,
-    Variant,
-)
 from liftwright.errors import ProviderUnavailable
+from liftwright.model import Claim, Identity, Opinion, Passage, SafetyDecision, Sourced, Variant
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

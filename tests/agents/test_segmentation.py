@@ -12,9 +12,9 @@ from liftwright.agents.segmentation import (
     place_customers,
     segment_customers,
 )
-from liftwright.domain import FEATURES, from_json, to_json
+from liftwright.config import Segments
 from liftwright.errors import ConfigurationError, NoExperiment
-from liftwright.settings import Segments
+from liftwright.model import FEATURES, from_json, to_json
 from plane_samples import (
     customer,
     keep_customers,
@@ -26,7 +26,7 @@ from plane_samples import (
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from liftwright.tables import Tables
+    from liftwright.data import Tables
 
 CONFIG = Path(__file__).parents[2] / "config" / "segments.yaml"
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from liftwright.tables import Tables
+    from liftwright.data import Tables
 
 
 @pytest.fixture

@@ -12,8 +12,8 @@ import pytest
 
 from azure_server.faults import SERVER_WORDS
 from azure_server.faults import Fault as ServerFault
-from liftwright.domain import Identity, fingerprint
 from liftwright.errors import ModelBroken, ProviderError, ProviderRefused, ProviderUnavailable
+from liftwright.model import Identity, fingerprint
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -27,13 +27,13 @@ from contracts.promises import (
     in_threads,
     wire_faults,
 )
-from liftwright.adapters.azure_openai import AzureOpenAIComplete
-from liftwright.adapters.embedded_composer import EmbeddedComposer
-from liftwright.adapters.openai_compatible import CompatibleWriter
-from liftwright.domain import Completion, Prompt
+from liftwright.adapters.azure.openai import AzureOpenAIComplete
+from liftwright.adapters.embedded.composer import EmbeddedComposer
+from liftwright.adapters.openai.compatible import CompatibleWriter
+from liftwright.config import OpenAICompatible, Price
+from liftwright.config.azure import AzureOpenAI
 from liftwright.errors import ProviderError, ProviderRefused, ProviderUnavailable
-from liftwright.settings import OpenAICompatible, Price
-from liftwright.settings.azure import AzureOpenAI
+from liftwright.model import Completion, Prompt
 from writing_samples import FRAMES, LIMITS, PASSAGES, SEGMENT
 
 if TYPE_CHECKING:

@@ -20,10 +20,10 @@ from contracts.promises import (
     in_threads,
     wire_faults,
 )
-from liftwright.adapters.azure_openai import AzureOpenAIEmbed
-from liftwright.adapters.embedded_embed import MiniLmEmbed
+from liftwright.adapters.azure.openai import AzureOpenAIEmbed
+from liftwright.adapters.embedded.embed import MiniLmEmbed
+from liftwright.config.azure import AzureOpenAI
 from liftwright.errors import ModelBroken
-from liftwright.settings.azure import AzureOpenAI
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -12,12 +12,12 @@ from hypothesis import strategies as st
 
 from contracts.promises import Rig as PortRig
 from contracts.promises import check_identity, check_meter
-from liftwright.adapters.duckdb import DuckDBEngine
-from liftwright.adapters.spark import SparkEngine
-from liftwright.domain import Column, Kind, Table
+from liftwright.adapters.duckdb.engine import DuckDBEngine
+from liftwright.adapters.spark.engine import SparkEngine
+from liftwright.data import literal
 from liftwright.errors import DataError, InputError
+from liftwright.model import Column, Kind, Table
 from liftwright.ports import Source
-from liftwright.tables import literal
 from spark_here import SPARK, local_spark
 from spelled_times import NONSENSE, spelled_times
 

@@ -8,19 +8,19 @@ from typing import TYPE_CHECKING
 import pytest
 
 from contracts.promises import Rig, check_identity, check_meter
-from liftwright.adapters.embedded_simulator import EmbeddedSimulator
-from liftwright.adapters.engagement_file import EngagementFile
-from liftwright.domain import ENGAGEMENT
+from liftwright.adapters.embedded.simulator import EmbeddedSimulator
+from liftwright.config import Simulation
+from liftwright.data.engagement import EngagementFile
 from liftwright.errors import DataError, LiftwrightError
-from liftwright.settings import Simulation
+from liftwright.model import ENGAGEMENT
 from plane_samples import keep_customers, keep_rows, open_tables, varied_customers
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
+    from liftwright.data import Tables
     from liftwright.ports import Observe
-    from liftwright.tables import Tables
 
 CUSTOMERS = 400
 ARMS = ("control", "urgent", "informational", "friendly")

@@ -24,20 +24,20 @@ from azure_server.search import SearchService
 from azure_server.vault import VaultService
 from contracts.test_complete import prompt
 from contracts.test_search import DOCUMENTS, quietly
-from liftwright.adapters.azure_content_safety import AzureContentSafetyScreen
-from liftwright.adapters.azure_identity import credential_for
-from liftwright.adapters.azure_key_vault import KeyVaultSecrets
-from liftwright.adapters.azure_openai import AzureOpenAIComplete, AzureOpenAIEmbed
-from liftwright.adapters.azure_search import AzurePassageSearch, AzureSearchIndex
-from liftwright.adapters.embedded_embed import MiniLmEmbed
-from liftwright.domain import Query
-from liftwright.settings.azure import (
+from liftwright.adapters.azure.content_safety import AzureContentSafetyScreen
+from liftwright.adapters.azure.identity import credential_for
+from liftwright.adapters.azure.key_vault import KeyVaultSecrets
+from liftwright.adapters.azure.openai import AzureOpenAIComplete, AzureOpenAIEmbed
+from liftwright.adapters.azure.search import AzurePassageSearch, AzureSearchIndex
+from liftwright.adapters.embedded.embed import MiniLmEmbed
+from liftwright.config.azure import (
     Authentication,
     AzureContentSafety,
     AzureOpenAI,
     AzureSearch,
     KeyVault,
 )
+from liftwright.model import Query
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -13,12 +13,12 @@ from azure_server.fixtures import served
 from azure_server.mlflow import MLflowService
 from azure_server.monitor import HEADER, KEY, CollectorService, MonitorService
 from contracts.promises import in_threads
-from liftwright.adapters.azure_monitor import azure_monitor_telemetry
-from liftwright.adapters.mlflow import MLflowTrack
-from liftwright.adapters.otlp import otlp_telemetry
-from liftwright.adapters.silent import JsonTrack, NoTelemetry
+from liftwright.adapters.embedded.disabled import JsonTrack, NoTelemetry
+from liftwright.adapters.mlflow.track import MLflowTrack
+from liftwright.adapters.telemetry.azure_monitor import azure_monitor_telemetry
+from liftwright.adapters.telemetry.otlp import otlp_telemetry
+from liftwright.config import AzureMonitor, MLflow, Otlp
 from liftwright.ports import Span
-from liftwright.settings import AzureMonitor, MLflow, Otlp
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -19,13 +19,13 @@ from contracts.promises import (
     in_threads,
     wire_faults,
 )
-from liftwright import models
-from liftwright.adapters.azure_content_safety import AzureContentSafetyScreen
-from liftwright.adapters.embedded_embed import MiniLmEmbed
-from liftwright.adapters.embedded_screen import EmbeddedScreen
-from liftwright.domain import CATEGORIES, Finding
+from liftwright.adapters.azure.content_safety import AzureContentSafetyScreen
+from liftwright.adapters.embedded import models
+from liftwright.adapters.embedded.embed import MiniLmEmbed
+from liftwright.adapters.embedded.screen import EmbeddedScreen
+from liftwright.config.azure import AzureContentSafety
 from liftwright.errors import ModelBroken
-from liftwright.settings.azure import AzureContentSafety
+from liftwright.model import CATEGORIES, Finding
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

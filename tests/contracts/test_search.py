@@ -18,12 +18,12 @@ from azure_server.faults import SERVER_WORDS
 from azure_server.fixtures import served
 from azure_server.search import KEY, SearchService
 from contracts.promises import ODD_TEXTS, WIRE_FAULTS, check_frozen, in_threads
-from liftwright.adapters.azure_search import AzurePassageSearch, AzureSearchIndex
-from liftwright.adapters.embedded_embed import MiniLmEmbed
-from liftwright.adapters.embedded_search import EmbeddedIndex, EmbeddedSearch
-from liftwright.domain import Document, Identity, Passage, Query, Section
+from liftwright.adapters.azure.search import AzurePassageSearch, AzureSearchIndex
+from liftwright.adapters.embedded.embed import MiniLmEmbed
+from liftwright.adapters.embedded.search import EmbeddedIndex, EmbeddedSearch
+from liftwright.config import AzureSearch
 from liftwright.errors import ProviderError, ProviderRefused, ProviderUnavailable
-from liftwright.settings import AzureSearch
+from liftwright.model import Document, Identity, Passage, Query, Section
 from liftwright.wiring import SearchAdapter
 
 if TYPE_CHECKING:

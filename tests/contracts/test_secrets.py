@@ -12,11 +12,11 @@ from azure_server.fixtures import served
 from azure_server.identity import IdentityService, environment
 from azure_server.vault import VaultService
 from contracts.promises import WIRE_FAULTS, in_threads
-from liftwright.adapters.azure_identity import credential_for
-from liftwright.adapters.azure_key_vault import KeyVaultSecrets
-from liftwright.adapters.environment import EnvironmentSecrets
+from liftwright.adapters.azure.identity import credential_for
+from liftwright.adapters.azure.key_vault import KeyVaultSecrets
+from liftwright.adapters.embedded.environment import EnvironmentSecrets
+from liftwright.config.azure import Authentication, KeyVault
 from liftwright.errors import ProviderError, ProviderRefused, ProviderUnavailable
-from liftwright.settings.azure import Authentication, KeyVault
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from contracts.promises import in_threads
-from liftwright.adapters.sqlite import SqliteStore
+from liftwright.adapters.embedded.sqlite import SqliteStore
 from liftwright.errors import InputError, IntegrityError
 
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ def sqlite(folder: Path) -> StoreRig:
         make=lambda: SqliteStore(file),
         program=(
             "from pathlib import Path\n"
-            "from liftwright.adapters.sqlite import SqliteStore\n"
+            "from liftwright.adapters.embedded.sqlite import SqliteStore\n"
             f"store = SqliteStore(Path({str(file)!r}))\n"
         ),
         damages={"overwritten": overwrite, "altered": alter},

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from liftwright.settings import read_settings
+from liftwright.config import read_settings
 
 pytestmark = pytest.mark.usefixtures("untraced")
 

@@ -16,8 +16,8 @@ import screener_data  # noqa: E402 - the path comes first
 import screener_lexicon  # noqa: E402
 import train_screener  # noqa: E402
 from harm_sentences import write_harm_sentences  # noqa: E402
-from liftwright import models  # noqa: E402
-from liftwright.domain import CATEGORIES, Identity  # noqa: E402
+from liftwright.adapters.embedded import models  # noqa: E402
+from liftwright.model import CATEGORIES, Identity  # noqa: E402
 from retail_negatives import write_retail_mails, write_retail_sentences  # noqa: E402
 from screener_vectors import embed_once  # noqa: E402
 

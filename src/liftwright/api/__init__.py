@@ -8,6 +8,7 @@ current folder, else the sample that the package carries.
 
 from __future__ import annotations
 
+from liftwright.analysis import calculate_lift
 from liftwright.api.analysis import analyze
 from liftwright.api.experiment import (
     assign_customers_to_arms,
@@ -36,7 +37,6 @@ from liftwright.api.services import (
     index_exists,
     test_connection,
 )
-from liftwright.stats import calculate_lift
 
 __all__ = [
     "AzureOpenAIClient",

@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from liftwright.api.rows import write_csv
+from liftwright.campaign.analyze import AnalyzeRequest, analyze_file
 from liftwright.errors import InputError
-from liftwright.workspace.analyzing import AnalyzeRequest, analyze_file
 
 if TYPE_CHECKING:
-    from liftwright.domain import Json
+    from liftwright.model import Json
 
 
 def analyze(  # noqa: PLR0913 - one parameter per option of the command

@@ -8,16 +8,16 @@ from typing import TYPE_CHECKING, Any
 
 from liftwright.agents.experimentation import assign, count_engagement
 from liftwright.agents.experimentation import design_experiment as design_arms
-from liftwright.api.places import open_customers, open_work, place
 from liftwright.api.records import (
     arm_aliases,
     passed,
     to_messages,
 )
 from liftwright.api.rows import Rows, open_tables, put_rows, read_customers, to_frame, to_rows
-from liftwright.domain import CUSTOMERS, ENGAGEMENT, Segment, utc_now
-from liftwright.settings import Uplift
-from liftwright.tables import identifier
+from liftwright.api.session import open_customers, open_work, place
+from liftwright.config import Uplift
+from liftwright.data import identifier
+from liftwright.model import CUSTOMERS, ENGAGEMENT, Segment, utc_now
 from liftwright.wiring import make_observer
 
 if TYPE_CHECKING:
@@ -27,9 +27,9 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from liftwright.agents.experimentation import Design
-    from liftwright.domain import Variant
-    from liftwright.stages import Work
-    from liftwright.tables import Tables
+    from liftwright.campaign.run_context import Work
+    from liftwright.data import Tables
+    from liftwright.model import Variant
 
     Row = Mapping[str, Any]
     CustomersLike = pd.DataFrame | Sequence[Row] | str | Path

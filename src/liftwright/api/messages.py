@@ -8,15 +8,15 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from liftwright.agents import generation, retrieval, safety
-from liftwright.api.places import open_work, segment_of, workspace_root
 from liftwright.api.records import to_passage, to_plain
-from liftwright.content import invalid_on
-from liftwright.domain import CATEGORIES, Segment, Variant, utc_now
+from liftwright.api.session import open_work, segment_of, workspace_root
+from liftwright.campaign.bootstrap import log_key
+from liftwright.content.documents import invalid_on
+from liftwright.data import nearest
 from liftwright.errors import InputError, NoExperiment
 from liftwright.log import anonymise
-from liftwright.tables import nearest
+from liftwright.model import CATEGORIES, Segment, Variant, utc_now
 from liftwright.text import references, snippet
-from liftwright.workspace.opening import log_key
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
-    from liftwright.domain import Failure, Passage
-    from liftwright.stages import Work
+    from liftwright.campaign.run_context import Work
+    from liftwright.model import Failure, Passage
 
     Row = Mapping[str, Any]
     CustomersLike = pd.DataFrame | Sequence[Row] | str | Path

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from liftwright.domain import (
+from liftwright.data import nearest
+from liftwright.errors import InputError
+from liftwright.model import (
     CONTROL,
     FeatureSummary,
     Passage,
@@ -17,8 +19,6 @@ from liftwright.domain import (
     to_json,
     utc_now,
 )
-from liftwright.errors import InputError
-from liftwright.tables import nearest
 
 if TYPE_CHECKING:
     Row = Mapping[str, Any]

@@ -9,10 +9,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, overload
 
-from liftwright.domain import ASSIGNMENTS, CUSTOMERS, ENGAGEMENT, Kind
+from liftwright.config import Customers
+from liftwright.data import Places, Tables, identifier, load_customers
 from liftwright.errors import DataError
-from liftwright.settings import Customers
-from liftwright.tables import Places, Tables, identifier, load_customers
+from liftwright.model import ASSIGNMENTS, CUSTOMERS, ENGAGEMENT, Kind
 from liftwright.wiring import make_engine
 
 if TYPE_CHECKING:

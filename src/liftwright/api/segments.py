@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from liftwright.api.places import open_customers, place
 from liftwright.api.rows import to_frame
-from liftwright.domain import Segment, to_json
+from liftwright.api.session import open_customers, place
+from liftwright.model import Segment, to_json
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
-    from liftwright.domain import Json
+    from liftwright.model import Json
 
     Row = Mapping[str, Any]
     CustomersLike = pd.DataFrame | Sequence[Row] | str | Path

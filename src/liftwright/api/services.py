@@ -6,10 +6,10 @@ import contextlib
 from typing import TYPE_CHECKING, Any
 
 from liftwright.agents import generation
-from liftwright.api.places import open_work, workspace_root
-from liftwright.domain import Prompt, Query, Segment
+from liftwright.api.session import open_work, workspace_root
+from liftwright.campaign import Workspace
 from liftwright.errors import ConfigurationError, ProviderRefused
-from liftwright.workspace import Workspace
+from liftwright.model import Prompt, Query, Segment
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -12,6 +12,6 @@ from __future__ import annotations
 from liftwright.audit.checking import Verification
 from liftwright.audit.lines import COLUMNS, AuditRecord
 from liftwright.audit.trail import Appended, AuditLog
-from liftwright.domain import AuditRange, Mark
+from liftwright.model import AuditRange, Mark
 
 __all__ = ["COLUMNS", "Appended", "AuditLog", "AuditRange", "AuditRecord", "Mark", "Verification"]

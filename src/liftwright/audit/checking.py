@@ -11,7 +11,7 @@ from liftwright.audit.lines import HEADER, RUN, escape, fields_of
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence
 
-    from liftwright.domain import AuditRange
+    from liftwright.model import AuditRange
 
 _MOST_PROBLEMS = 50
 

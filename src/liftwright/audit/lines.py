@@ -8,7 +8,7 @@ from collections.abc import Mapping  # noqa: TC003 - records are read back by th
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from liftwright.domain import CATEGORIES
+from liftwright.model import CATEGORIES
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -27,8 +27,8 @@ from liftwright.audit.lines import (
     to_fields,
     to_record,
 )
-from liftwright.domain import AuditRange, Mark
 from liftwright.errors import InputError, IntegrityError
+from liftwright.model import AuditRange, Mark
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Sequence

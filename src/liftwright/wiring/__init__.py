@@ -10,10 +10,10 @@ import os
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from liftwright.adapters.environment import EnvironmentSecrets
-from liftwright.guard import PaidEmbed
+from liftwright.adapter_context import SearchAdapter, Site
+from liftwright.adapters.embedded.environment import EnvironmentSecrets
+from liftwright.calls.metered_client import PaidEmbed
 from liftwright.ports import Ports
-from liftwright.site import SearchAdapter, Site
 from liftwright.wiring import azure, embedded
 from liftwright.wiring.one_by_one import OneByOne
 from liftwright.wiring.table import adapter_names, pick
@@ -22,10 +22,10 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
+    from liftwright.config import Settings
+    from liftwright.data import Tables
+    from liftwright.model.remote_files import File
     from liftwright.ports import Embed, Engine, Objects, Observe, Secrets
-    from liftwright.remote import File
-    from liftwright.settings import Settings
-    from liftwright.tables import Tables
 
 __all__ = [
     "OneByOne",
@@ -97,15 +97,15 @@ def _offline_secrets(environment: Secrets, adapter: str) -> Secrets:
 
 def make_engine(temporary: Path, *, threads: int | None = None) -> Engine:
     """An engine for a question that needs no workspace."""
-    from liftwright.adapters.duckdb import DuckDBEngine
+    from liftwright.adapters.duckdb.engine import DuckDBEngine
 
     return DuckDBEngine(temporary, threads=threads)
 
 
 def make_objects() -> Objects:
     """The object stores, for a question that needs no workspace: by the environment alone."""
-    from liftwright.adapters.object_stores import ObstoreObjects
-    from liftwright.settings import Authentication, ObjectStores
+    from liftwright.adapters.object_stores.obstore import ObstoreObjects
+    from liftwright.config import Authentication, ObjectStores
 
     return ObstoreObjects(ObjectStores(), Authentication(), os.environ)
 
@@ -113,10 +113,10 @@ def make_objects() -> Objects:
 def make_observer(tables: Tables, settings: Settings, engagement: File | None) -> Observe:
     """Who tells what came of the assignment: a file of real outcomes, or the simulator."""
     if engagement is not None:
-        from liftwright.adapters.engagement_file import EngagementFile
+        from liftwright.data.engagement import EngagementFile
 
         return EngagementFile(tables, engagement, settings.experiment.engagement)
-    from liftwright.adapters.embedded_simulator import EmbeddedSimulator
+    from liftwright.adapters.embedded.simulator import EmbeddedSimulator
 
     experiment = settings.experiment
     return EmbeddedSimulator(

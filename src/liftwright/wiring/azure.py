@@ -4,23 +4,23 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from liftwright.calls import Calls
+from liftwright.adapter_context import SearchAdapter, Site, need_secret, options_of
+from liftwright.calls.metered_client import RetriedSecrets
+from liftwright.calls.retry import Calls
 from liftwright.errors import ConfigurationError
-from liftwright.guard import RetriedSecrets
-from liftwright.site import SearchAdapter, Site, need_secret, options_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from liftwright.adapters.azure_content_safety_service import Service
+    from liftwright.adapters.azure.content_safety_client import Service
+    from liftwright.config import AzureOpenAI
+    from liftwright.config.azure import Authentication, AzureContentSafety
     from liftwright.ports import Complete, Embed, Judge, Screen, Secrets, Shield, Telemetry
-    from liftwright.settings import AzureOpenAI
-    from liftwright.settings.azure import Authentication, AzureContentSafety
 
 
 def openai(site: Site) -> Complete:
     """The writer that a deployment of Azure OpenAI is."""
-    from liftwright.adapters.azure_openai import AzureOpenAIComplete
+    from liftwright.adapters.azure.openai import AzureOpenAIComplete
 
     options = options_of(site.settings.services.azure_openai, "complete", "azure_openai")
     key, token = _openai_access(site, options)
@@ -35,7 +35,7 @@ def openai(site: Site) -> Complete:
 
 def openai_embed(site: Site) -> Embed:
     """The embedder that a deployment of Azure OpenAI is."""
-    from liftwright.adapters.azure_openai import AzureOpenAIEmbed
+    from liftwright.adapters.azure.openai import AzureOpenAIEmbed
 
     options = options_of(site.settings.services.azure_openai, "embed", "azure_openai")
     key, token = _openai_access(site, options)
@@ -49,8 +49,8 @@ def openai_embed(site: Site) -> Embed:
 
 def search(site: Site) -> SearchAdapter:
     """Azure AI Search: the index, and the search of one."""
-    from liftwright.adapters.azure_search import AzurePassageSearch
-    from liftwright.adapters.azure_search_index import AzureSearchIndex
+    from liftwright.adapters.azure.search import AzurePassageSearch
+    from liftwright.adapters.azure.search_index import AzureSearchIndex
 
     options = options_of(site.settings.services.azure_search, "search", "azure_search")
     key, credential = _access(site, options.api_key_secret, "azure_search")
@@ -76,7 +76,7 @@ def search(site: Site) -> SearchAdapter:
 
 def content_safety(site: Site) -> Screen:
     """The screener of Azure AI Content Safety."""
-    from liftwright.adapters.azure_content_safety import AzureContentSafetyScreen
+    from liftwright.adapters.azure.content_safety import AzureContentSafetyScreen
 
     options = options_of(
         site.settings.services.azure_content_safety, "screen", "azure_content_safety"
@@ -95,7 +95,7 @@ def prompt_shields(site: Site) -> Shield | None:
     options = site.settings.services.azure_content_safety
     if options is None or not options.prompt_shields:
         return None
-    from liftwright.adapters.azure_content_safety import AzurePromptShields
+    from liftwright.adapters.azure.content_safety import AzurePromptShields
 
     return AzurePromptShields(_safety_service(site, options))
 
@@ -105,15 +105,15 @@ def groundedness(site: Site) -> Judge | None:
     options = site.settings.services.azure_content_safety
     if options is None or not options.groundedness:
         return None
-    from liftwright.adapters.azure_content_safety import AzureGroundedness
+    from liftwright.adapters.azure.content_safety import AzureGroundedness
 
     return AzureGroundedness(_safety_service(site, options))
 
 
 def key_vault(site: Site) -> Secrets:
     """The secrets of a Key Vault, asked again where it does not answer."""
-    from liftwright.adapters.azure_identity import credential_for
-    from liftwright.adapters.azure_key_vault import KeyVaultSecrets
+    from liftwright.adapters.azure.identity import credential_for
+    from liftwright.adapters.azure.key_vault import KeyVaultSecrets
 
     services = site.settings.services
     options = options_of(services.key_vault, "secrets", "key_vault")
@@ -127,8 +127,8 @@ def key_vault(site: Site) -> Secrets:
 
 def monitor(site: Site) -> Telemetry:
     """The telemetry that Azure Monitor takes."""
-    from liftwright.adapters.azure_identity import credential_for
-    from liftwright.adapters.azure_monitor import azure_monitor_telemetry
+    from liftwright.adapters.azure.identity import credential_for
+    from liftwright.adapters.telemetry.azure_monitor import azure_monitor_telemetry
 
     services, key = site.settings.services, "azure_monitor.connection_string_secret"
     options = options_of(services.azure_monitor, "telemetry", "azure_monitor")
@@ -140,14 +140,14 @@ def monitor(site: Site) -> Telemetry:
 
 
 def _safety_service(site: Site, options: AzureContentSafety) -> Service:
-    from liftwright.adapters.azure_content_safety_service import Service
+    from liftwright.adapters.azure.content_safety_client import Service
 
     key, credential = _access(site, options.api_key_secret, "azure_content_safety")
     return Service(options, key, credential, site.settings.services.calls.timeout_seconds.screen)
 
 
 def _openai_access(site: Site, options: AzureOpenAI) -> tuple[str | None, Callable[[], str] | None]:
-    from liftwright.adapters.azure_identity import COGNITIVE_SERVICES, token_provider
+    from liftwright.adapters.azure.identity import COGNITIVE_SERVICES, token_provider
 
     key, credential = _access(site, options.api_key_secret, "azure_openai")
     return key, None if credential is None else token_provider(credential, COGNITIVE_SERVICES)
@@ -155,7 +155,7 @@ def _openai_access(site: Site, options: AzureOpenAI) -> tuple[str | None, Callab
 
 def _access(site: Site, secret: str, name: str) -> tuple[str | None, Any]:
     """A key or a credential for an Azure service, as `authentication.method` says."""
-    from liftwright.adapters.azure_identity import credential_for
+    from liftwright.adapters.azure.identity import credential_for
 
     authentication = site.settings.services.authentication
     if authentication.method != "api_key":
@@ -171,12 +171,12 @@ def _access(site: Site, secret: str, name: str) -> tuple[str | None, Any]:
 
 def ask_for_token(authentication: Authentication, service: str) -> str:
     """Ask for a token that a service would be shown, and say that it was given."""
-    from liftwright.adapters import azure_identity
+    from liftwright.adapters.azure import identity
 
     scopes = {
-        "Cognitive Services": azure_identity.COGNITIVE_SERVICES,
-        "Search": azure_identity.SEARCH,
-        "Key Vault": azure_identity.KEY_VAULT,
+        "Cognitive Services": identity.COGNITIVE_SERVICES,
+        "Search": identity.SEARCH,
+        "Key Vault": identity.KEY_VAULT,
     }
-    azure_identity.credential_for(authentication).get_token(scopes[service])
+    identity.credential_for(authentication).get_token(scopes[service])
     return f"Connection successful: {authentication.method} gave a token"

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from liftwright.adapters.environment import EnvironmentSecrets
-from liftwright.site import SearchAdapter, Site
+from liftwright.adapter_context import SearchAdapter, Site
+from liftwright.adapters.embedded.environment import EnvironmentSecrets
 
 if TYPE_CHECKING:
     from liftwright.ports import (
@@ -23,21 +23,21 @@ if TYPE_CHECKING:
 
 def composer(site: Site) -> Complete:
     """The writer that composes from the approved content."""
-    from liftwright.adapters.embedded_composer import EmbeddedComposer
+    from liftwright.adapters.embedded.composer import EmbeddedComposer
 
     return EmbeddedComposer(site.settings.frames)
 
 
 def minilm(_: Site) -> Embed:
     """The embedder whose model comes with the package."""
-    from liftwright.adapters.embedded_embed import MiniLmEmbed
+    from liftwright.adapters.embedded.embed import MiniLmEmbed
 
     return MiniLmEmbed()
 
 
 def search(site: Site) -> SearchAdapter:
     """The index in the workspace, and the search of it."""
-    from liftwright.adapters.embedded_search import EmbeddedIndex, EmbeddedSearch
+    from liftwright.adapters.embedded.search import EmbeddedIndex, EmbeddedSearch
 
     folder = site.root / "data" / "index"
     return SearchAdapter(
@@ -48,14 +48,14 @@ def search(site: Site) -> SearchAdapter:
 
 def screen(site: Site) -> Screen:
     """The screener whose model comes with the package."""
-    from liftwright.adapters.embedded_screen import EmbeddedScreen
+    from liftwright.adapters.embedded.screen import EmbeddedScreen
 
     return EmbeddedScreen(site.need_embed())
 
 
 def duckdb(site: Site) -> Engine:
     """The data plane in this process."""
-    from liftwright.adapters.duckdb import DuckDBEngine
+    from liftwright.adapters.duckdb.engine import DuckDBEngine
 
     services = site.settings.services
     return DuckDBEngine(
@@ -65,7 +65,7 @@ def duckdb(site: Site) -> Engine:
 
 def spark(site: Site) -> Engine:
     """The data plane on Spark."""
-    from liftwright.adapters.spark import SparkEngine
+    from liftwright.adapters.spark.engine import SparkEngine
 
     services = site.settings.services
     return SparkEngine(
@@ -75,7 +75,7 @@ def spark(site: Site) -> Engine:
 
 def objects(site: Site) -> Objects:
     """The object stores that URLs name."""
-    from liftwright.adapters.object_stores import ObstoreObjects
+    from liftwright.adapters.object_stores.obstore import ObstoreObjects
 
     services = site.settings.services
     return ObstoreObjects(services.object_stores, services.authentication, site.variables)
@@ -83,7 +83,7 @@ def objects(site: Site) -> Objects:
 
 def sqlite(site: Site) -> Store:
     """The ledger in one file of the workspace."""
-    from liftwright.adapters.sqlite import SqliteStore
+    from liftwright.adapters.embedded.sqlite import SqliteStore
 
     return SqliteStore(site.root / "data" / "ledger.sqlite")
 
@@ -95,13 +95,13 @@ def environment(site: Site) -> Secrets:
 
 def json_track(_: Site) -> Track:
     """No tracker: the run's own JSON files serve."""
-    from liftwright.adapters.silent import JsonTrack
+    from liftwright.adapters.embedded.disabled import JsonTrack
 
     return JsonTrack()
 
 
 def no_telemetry(_: Site) -> Telemetry:
     """Nobody is told of spans."""
-    from liftwright.adapters.silent import NoTelemetry
+    from liftwright.adapters.embedded.disabled import NoTelemetry
 
     return NoTelemetry()

@@ -6,8 +6,8 @@ from dataclasses import replace
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
-from liftwright.adapters.environment import EnvironmentSecrets
-from liftwright.site import Site
+from liftwright.adapter_context import Site
+from liftwright.adapters.embedded.environment import EnvironmentSecrets
 from liftwright.wiring import azure
 from liftwright.wiring.table import SWITCHES, pick
 
@@ -15,9 +15,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from pathlib import Path
 
-    from liftwright.domain import Identity
+    from liftwright.config import Settings
+    from liftwright.model import Identity
     from liftwright.ports import Embed, Secrets, Vectors
-    from liftwright.settings import Settings
 
 
 class OneByOne:

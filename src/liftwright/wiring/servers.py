@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from liftwright.adapter_context import Site, options_of, secret_of
 from liftwright.errors import ConfigurationError
-from liftwright.site import Site, options_of, secret_of
 
 if TYPE_CHECKING:
     from liftwright.ports import Complete, Telemetry, Track
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 def openai_compatible(site: Site) -> Complete:
     """The writer behind a server that speaks OpenAI's protocol."""
-    from liftwright.adapters.openai_compatible import CompatibleWriter
+    from liftwright.adapters.openai.compatible import CompatibleWriter
 
     options = site.settings.services.openai_compatible
     if options is None:
@@ -31,7 +31,7 @@ def openai_compatible(site: Site) -> Complete:
 
 def mlflow(site: Site) -> Track:
     """The tracker that MLflow is."""
-    from liftwright.adapters.mlflow import MLflowTrack
+    from liftwright.adapters.mlflow.track import MLflowTrack
 
     services, experiment = site.settings.services, site.settings.experiment
     options = options_of(services.mlflow, "track", "mlflow")
@@ -51,7 +51,7 @@ def mlflow(site: Site) -> Track:
 
 def otlp(site: Site) -> Telemetry:
     """The telemetry that a collector takes over OTLP."""
-    from liftwright.adapters.otlp import otlp_telemetry
+    from liftwright.adapters.telemetry.otlp import otlp_telemetry
 
     options = options_of(site.settings.services.otlp, "telemetry", "otlp")
     return otlp_telemetry(options, secret_of(site, options.headers_secret, "otlp.headers_secret"))

@@ -5,14 +5,14 @@ from __future__ import annotations
 import importlib.metadata
 from typing import TYPE_CHECKING, Any
 
+from liftwright.config.validation_errors import nearest
 from liftwright.errors import ConfigurationError
-from liftwright.settings.faults import nearest
 from liftwright.wiring import azure, embedded, servers
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from liftwright.site import Site
+    from liftwright.adapter_context import Site
 
 ADAPTERS: dict[str, dict[str, Callable[..., Any]]] = {
     "complete": {

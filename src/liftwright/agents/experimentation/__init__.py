@@ -14,11 +14,7 @@ from liftwright.agents.experimentation.arms import (
     exact_counts,
 )
 from liftwright.agents.experimentation.balance import Balance
-from liftwright.agents.experimentation.counting import CellCounts, count_engagement
-from liftwright.agents.experimentation.course import course_of
-from liftwright.agents.experimentation.design import Design, design_experiment
-from liftwright.agents.experimentation.eligibility import Eligible, choose_eligible
-from liftwright.agents.experimentation.expecting import (
+from liftwright.agents.experimentation.baselines import (
     OVERALL,
     Expected,
     PlannedPower,
@@ -28,9 +24,13 @@ from liftwright.agents.experimentation.expecting import (
     segment_sentence,
     sentences,
 )
+from liftwright.agents.experimentation.counts import CellCounts, count_engagement
+from liftwright.agents.experimentation.design import Design, design_experiment
+from liftwright.agents.experimentation.eligibility import Eligible, choose_eligible
 from liftwright.agents.experimentation.history import HISTORY, keep_history
+from liftwright.agents.experimentation.interim_looks import course_of
 from liftwright.agents.experimentation.lifts import LiftRow, lift_rows
-from liftwright.agents.experimentation.measuring import measure
+from liftwright.agents.experimentation.measure import measure
 
 __all__ = [
     "HISTORY",

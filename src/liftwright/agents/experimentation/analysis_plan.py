@@ -7,12 +7,12 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from liftwright.agents.experimentation.arms import Slice  # noqa: TC001 - the same
-from liftwright.domain import CONTROL, METRICS, Arm, fingerprint, to_json
 from liftwright.errors import IntegrityError
+from liftwright.model import CONTROL, METRICS, Arm, fingerprint, to_json
 
 if TYPE_CHECKING:
     from liftwright.agents.experimentation.arms import Assignment
-    from liftwright.settings import Experiment
+    from liftwright.config import Experiment
 
 _GROWING = ("sizes", "left_out")
 _STOPPING = {

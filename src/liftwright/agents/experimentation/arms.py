@@ -23,14 +23,14 @@ from liftwright.agents.experimentation.balance import (
     feature_sums,
 )
 from liftwright.agents.experimentation.design import AGENT, Design
-from liftwright.domain import FEATURES
+from liftwright.data import identifier, literal, pick_word
 from liftwright.errors import IntegrityError
-from liftwright.tables import identifier, literal, pick_word
+from liftwright.model import FEATURES
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from liftwright.tables import Tables
+    from liftwright.data import Tables
 
 # A cell is a part of the hash's first word, of so many hex digits.
 _WORD_DIGITS = 8

@@ -7,14 +7,14 @@ from collections import defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
 
-from liftwright.domain import CONTROL, FEATURES
-from liftwright.stats import Moments
-from liftwright.tables import identifier, literal
+from liftwright.analysis import Moments
+from liftwright.data import identifier, literal
+from liftwright.model import CONTROL, FEATURES
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from liftwright.tables import Tables
+    from liftwright.data import Tables
 
 # Within this many standard deviations two groups are taken to be alike.
 _NOTABLE = 0.1

@@ -8,14 +8,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from liftwright import log
-from liftwright.domain import CONTROL, Arm
 from liftwright.errors import NoExperiment
+from liftwright.model import CONTROL, Arm
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
 
-    from liftwright.domain import SafetyDecision, Variant
-    from liftwright.settings import Experiment
+    from liftwright.config import Experiment
+    from liftwright.model import SafetyDecision, Variant
 
 AGENT = "experimentation"
 

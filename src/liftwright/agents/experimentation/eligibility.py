@@ -12,18 +12,18 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, cast
 
 from liftwright import log
-from liftwright.domain import ASSIGNMENTS
+from liftwright.data import identifier, literal
+from liftwright.data.rules import compile_rule, nearest
 from liftwright.errors import ConfigurationError, DataError
-from liftwright.rules import compile_rule, nearest
-from liftwright.tables import identifier, literal
+from liftwright.model import ASSIGNMENTS
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping
     from pathlib import Path
 
-    from liftwright.remote import File
-    from liftwright.settings import Experiment
-    from liftwright.tables import Tables
+    from liftwright.config import Experiment
+    from liftwright.data import Tables
+    from liftwright.model.remote_files import File
 
 _AGENT = "experimentation"
 

@@ -6,15 +6,15 @@ from typing import TYPE_CHECKING
 
 from liftwright.agents.experimentation.results_options import Metric
 from liftwright.agents.experimentation.results_sums import Sums, adjust
-from liftwright.domain import Column, Kind, Table
-from liftwright.tables import identifier
+from liftwright.data import identifier
+from liftwright.model import Column, Kind, Table
 
 if TYPE_CHECKING:
     from collections.abc import Collection
     from pathlib import Path
 
-    from liftwright.comparison import Cell
-    from liftwright.tables import Tables
+    from liftwright.analysis import Cell
+    from liftwright.data import Tables
 
 HISTORY = Table(
     name="history",

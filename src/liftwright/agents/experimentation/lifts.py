@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
 
-from liftwright.comparison import OVERALL
+from liftwright.analysis import OVERALL
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from liftwright.domain import Json
+    from liftwright.model import Json
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

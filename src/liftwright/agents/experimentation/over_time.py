@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from typing import TYPE_CHECKING, TypeVar
 
-from liftwright.stats import Srm, check_srm
-from liftwright.tables import identifier
+from liftwright.analysis import Srm, check_srm
+from liftwright.data import identifier
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from liftwright.agents.experimentation.design import Design
-    from liftwright.domain import Json
-    from liftwright.tables import Tables
+    from liftwright.data import Tables
+    from liftwright.model import Json
 
 # A sample-ratio check over time needs few parts, each with many units.
 _MOST_PERIODS = 10

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from liftwright.stats import smallest_detectable_difference, smallest_detectable_effect
+from liftwright.analysis import smallest_detectable_difference, smallest_detectable_effect
 
 if TYPE_CHECKING:
-    from liftwright.stats import Estimate
+    from liftwright.analysis import Estimate
 
 # A tenth more is what a campaign hopes for; an experiment that cannot see that is underpowered.
 NOTABLE_LIFT = 0.10

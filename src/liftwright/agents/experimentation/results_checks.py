@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from liftwright.data import identifier, nearest
 from liftwright.errors import DataError, InputError
-from liftwright.tables import identifier, nearest
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from liftwright.agents.experimentation.results_options import Columns, Kind, Metric
-    from liftwright.tables import Tables
+    from liftwright.data import Tables
 
 _NUMBER = "a number such as 1234.5, without a currency's sign or a separator of thousands"
 

@@ -23,15 +23,15 @@ from liftwright.agents.experimentation.results_sums import (
     keep_capped,
     sum_units,
 )
-from liftwright.comparison import Cell, MetricSpec
+from liftwright.analysis import Cell, MetricSpec
+from liftwright.data import identifier
 from liftwright.errors import InputError
-from liftwright.tables import identifier
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from liftwright.agents.experimentation.results_options import Columns, Metric
-    from liftwright.tables import Tables
+    from liftwright.data import Tables
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,14 +6,14 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
 
-from liftwright.comparison import Cell
-from liftwright.tables import literal
+from liftwright.analysis import Cell
+from liftwright.data import literal
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from liftwright.agents.experimentation.results_options import Kind, Metric
-    from liftwright.tables import Tables
+    from liftwright.data import Tables
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

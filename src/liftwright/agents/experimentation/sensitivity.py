@@ -5,15 +5,15 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from liftwright.agents.experimentation.counting import cells_of_counts
-from liftwright.tables import identifier, literal
+from liftwright.agents.experimentation.counts import cells_of_counts
+from liftwright.data import identifier, literal
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from liftwright.agents.experimentation.counting import CellCounts
-    from liftwright.comparison import Cell, MetricSpec
-    from liftwright.tables import Tables
+    from liftwright.agents.experimentation.counts import CellCounts
+    from liftwright.analysis import Cell, MetricSpec
+    from liftwright.data import Tables
 
 
 def assigned_cells(

@@ -3,7 +3,7 @@
 from liftwright.agents.generation.checks import Draft, Rules, check_draft, citations_of
 from liftwright.agents.generation.control import control_variant
 from liftwright.agents.generation.drafting import generate_variants, variant_id
-from liftwright.agents.generation.form import check_form, read_reply
+from liftwright.agents.generation.format_checks import check_form, read_reply
 from liftwright.agents.generation.prompts import Writing, channel_limits, render_prompt
 
 __all__ = [

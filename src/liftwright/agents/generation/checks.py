@@ -12,16 +12,16 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from liftwright import text as texts
-from liftwright.agents.generation.action import asks_to_act
-from liftwright.agents.generation.form import check_form
-from liftwright.domain import Citation
-from liftwright.wording import COMMON_TIERS, gives_instructions, speaks_to_staff, tiers_named
+from liftwright.agents.generation.call_to_action import asks_to_act
+from liftwright.agents.generation.format_checks import check_form
+from liftwright.model import Citation
+from liftwright.text.lexicon import COMMON_TIERS, gives_instructions, speaks_to_staff, tiers_named
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Sequence
 
-    from liftwright.domain import Limits, Passage, Segment
-    from liftwright.settings import Brand
+    from liftwright.config import Brand
+    from liftwright.model import Limits, Passage, Segment
 
 _CODE = re.compile(r"\b[Cc]ode:?\s+[\"'\u201c\u2018]?([A-Z][A-Z0-9]{3,})\b")
 _LINK = re.compile(

@@ -5,14 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from liftwright.agents.generation.drafting import text_sha256, variant_id
-from liftwright.agents.generation.form import check_form
+from liftwright.agents.generation.format_checks import check_form
 from liftwright.agents.generation.prompts import CONTROL_TEMPLATE, fill
-from liftwright.domain import CONTROL, Tokens, Variant, utc_now
 from liftwright.errors import ConfigurationError
+from liftwright.model import CONTROL, Tokens, Variant, utc_now
 
 if TYPE_CHECKING:
-    from liftwright.domain import Limits
-    from liftwright.settings import Brand
+    from liftwright.config import Brand
+    from liftwright.model import Limits
 
 _LABEL = "subject:"
 

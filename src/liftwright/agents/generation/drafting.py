@@ -11,17 +11,17 @@ from typing import TYPE_CHECKING
 
 from liftwright import text as texts
 from liftwright.agents.generation.checks import Draft, Rules, check_draft, citations_of
-from liftwright.agents.generation.form import read_reply
+from liftwright.agents.generation.format_checks import read_reply
 from liftwright.agents.generation.prompts import BASE_TEMPLATE, Writing, render_prompt
-from liftwright.calls import at_once
-from liftwright.domain import Failure, Tokens, Variant, fingerprint, utc_now
+from liftwright.calls.retry import at_once
 from liftwright.errors import ProviderError
 from liftwright.log import event
+from liftwright.model import Failure, Tokens, Variant, fingerprint, utc_now
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence
 
-    from liftwright.domain import Completion, Passage, Prompt, Segment
+    from liftwright.model import Completion, Passage, Prompt, Segment
     from liftwright.ports import Complete
 
     Check = Callable[[Draft], tuple[str, ...]]

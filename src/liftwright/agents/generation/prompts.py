@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from liftwright import text as texts
-from liftwright.domain import Limits, Prompt
+from liftwright.model import Limits, Prompt
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from liftwright.domain import FeatureSummary, Passage, Segment
-    from liftwright.settings import Brand, Channel
+    from liftwright.config import Brand, Channel
+    from liftwright.model import FeatureSummary, Passage, Segment
 
 BASE_TEMPLATE = "base_template"
 CONTROL_TEMPLATE = "control_message"

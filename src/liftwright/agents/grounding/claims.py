@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING
 
 from liftwright.agents.grounding.evidence import Evidence, Piece, Support, Window
 from liftwright.agents.grounding.sentence_kinds import Sentence, read_sentences
-from liftwright.domain import Claim, SourceSpan
+from liftwright.model import Claim, SourceSpan
 from liftwright.text import references
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 
-    from liftwright.domain import Passage, Variant
+    from liftwright.config import Grounding
+    from liftwright.model import Passage, Variant
     from liftwright.ports import Vectors
-    from liftwright.settings import Grounding
 
     Embedding = Callable[[tuple[str, ...]], Vectors]
     Likeness = Callable[[Window], tuple[float, float]]

@@ -18,7 +18,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from liftwright.text import KnownValues, Span, normalise, sentences, values, words
-from liftwright.wording import COMMON_TIERS, tiers_named
+from liftwright.text.lexicon import COMMON_TIERS, tiers_named
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Sequence

@@ -6,15 +6,15 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from liftwright.agents.reporting.notebook import TEMPLATE, as_text, execute, notebook_of
-from liftwright.agents.reporting.reading import read_run
+from liftwright.agents.reporting.run_reader import read_run
 from liftwright.errors import InputError
 from liftwright.log import event
-from liftwright.runs import write_whole
+from liftwright.run_folder import write_whole
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from liftwright.agents.reporting.reading import RunFiles
+    from liftwright.agents.reporting.run_reader import RunFiles
 
 __all__ = ["FORMS", "write_report"]
 

@@ -8,7 +8,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from liftwright.agents.reporting.words import Words, listed, metric_name, signed
+from liftwright.agents.reporting.markdown import Words, listed, metric_name, signed
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     import altair as alt
 
-    from liftwright.agents.reporting.reading import Row, RunFiles
+    from liftwright.agents.reporting.run_reader import Row, RunFiles
 
 FONTS = Path(__file__).parent / "fonts"
 VEGA_LITE = "application/vnd.vegalite.v6+json"

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from liftwright.agents.reporting.reading import OVERALL
-from liftwright.agents.reporting.words import (
+from liftwright.agents.reporting.markdown import (
     Words,
     bullets,
     callout,
@@ -23,12 +22,13 @@ from liftwright.agents.reporting.words import (
     stars,
     table,
 )
+from liftwright.agents.reporting.run_reader import OVERALL
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from liftwright.agents.reporting.beside import Belief, Interaction
-    from liftwright.agents.reporting.reading import RunFiles
+    from liftwright.agents.reporting.run_reader import RunFiles
+    from liftwright.agents.reporting.secondary_results import Belief, Interaction
 
 # In the order in which they are told; each with what it is.
 _ESTIMATES = {

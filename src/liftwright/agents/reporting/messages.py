@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING
 
-from liftwright.agents.reporting.words import (
+from liftwright.agents.reporting.markdown import (
     Words,
     bullets,
     callout,
@@ -21,13 +21,13 @@ from liftwright.agents.reporting.words import (
     signed,
     table,
 )
-from liftwright.domain import CATEGORIES, CONTROL
+from liftwright.model import CATEGORIES, CONTROL
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from liftwright.agents.reporting.reading import Row, RunFiles
-    from liftwright.domain import Citation, Failure, SafetyDecision, Variant
+    from liftwright.agents.reporting.run_reader import Row, RunFiles
+    from liftwright.model import Citation, Failure, SafetyDecision, Variant
 
 _SEVERITIES = {0: "none", 2: "low", 4: "medium", 6: "high"}
 _MEDIUM = 4

@@ -24,27 +24,27 @@ from pathlib import Path
 from liftwright.agents.reporting import (
     charts,
     estimates,
-    following,
     messages,
-    opening,
+    next_steps,
     outcomes,
+    summary,
 )
-from liftwright.agents.reporting.reading import read_run
+from liftwright.agents.reporting.run_reader import read_run
 
 run = read_run(Path.cwd().parent)
-opening.cover(run)
+summary.cover(run)
 
 # %% [markdown]
 # ## Executive summary
 
 # %%
-opening.summary(run)
+summary.summary(run)
 
 # %% [markdown]
 # ### Success criteria
 
 # %%
-opening.criteria(run)
+summary.criteria(run)
 
 # %% [markdown]
 # ## Lift by variant
@@ -182,31 +182,31 @@ messages.failures(run)
 # ### Next steps
 
 # %%
-following.next_steps(run)
+next_steps.next_steps(run)
 
 # %% [markdown]
 # ### Scaling
 
 # %%
-following.scaling(run)
+next_steps.scaling(run)
 
 # %% [markdown]
 # ### Production architecture
 
 # %%
-following.production()
+next_steps.production()
 
 # %% [markdown]
 # ### Technical debt
 
 # %%
-following.debts()
+next_steps.debts()
 
 # %% [markdown]
 # ### Timeline and resources
 
 # %%
-following.timeline()
+next_steps.timeline()
 
 # %% [markdown]
 # ## Appendix: the messages

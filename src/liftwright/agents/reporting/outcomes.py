@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, cast
 
-from liftwright.agents.reporting.reading import OVERALL
-from liftwright.agents.reporting.words import (
+from liftwright.agents.reporting.markdown import (
     NOT_THERE,
     Marked,
     Words,
@@ -27,13 +26,14 @@ from liftwright.agents.reporting.words import (
     stars,
     table,
 )
-from liftwright.domain import CONTROL
-from liftwright.stats import sample_size
+from liftwright.agents.reporting.run_reader import OVERALL
+from liftwright.analysis import sample_size
+from liftwright.model import CONTROL
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from liftwright.agents.reporting.reading import PowerRow, Results, Row, RunFiles
+    from liftwright.agents.reporting.run_reader import PowerRow, Results, Row, RunFiles
 
 WANTED_LIFT = 0.10
 _CORRECTIONS = {

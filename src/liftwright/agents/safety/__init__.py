@@ -7,8 +7,7 @@ takes the worst of the parts. Screening fails closed: what cannot be screened is
 
 from __future__ import annotations
 
-from liftwright.agents.safety.ahead import asked_ahead
-from liftwright.agents.safety.deciding import (
+from liftwright.agents.safety.decisions import (
     Harm,
     SafetySummary,
     TextDecision,
@@ -23,7 +22,8 @@ from liftwright.agents.safety.deciding import (
     screener_name,
     summarise_safety,
 )
-from liftwright.agents.safety.parts import parts_of
+from liftwright.agents.safety.message_parts import parts_of
+from liftwright.agents.safety.prefetch import asked_ahead
 from liftwright.agents.safety.second_opinion import second_opinion
 
 __all__ = [

@@ -6,16 +6,16 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from liftwright import log
-from liftwright.agents.safety.deciding import BLOCK, UNAVAILABLE, screener_name
-from liftwright.domain import Sourced
+from liftwright.agents.safety.decisions import BLOCK, UNAVAILABLE, screener_name
 from liftwright.errors import LiftwrightError
-from liftwright.handovers import VariantOpinion
+from liftwright.model import Sourced
+from liftwright.model.artifacts import VariantOpinion
 from liftwright.text import without_citations
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from liftwright.domain import Claim, SafetyDecision, Variant
+    from liftwright.model import Claim, SafetyDecision, Variant
     from liftwright.ports import Judge
 
 CHECK = "groundedness"

@@ -23,15 +23,15 @@ from liftwright.agents.segmentation.model import (
     score_columns,
 )
 from liftwright.agents.segmentation.summary import summarise
-from liftwright.domain import FEATURES
+from liftwright.data import identifier, pick_number, pick_word
 from liftwright.errors import NoExperiment
-from liftwright.tables import identifier, pick_number, pick_word
+from liftwright.model import FEATURES
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
 
-    from liftwright.settings import Segments
-    from liftwright.tables import Tables
+    from liftwright.config import Segments
+    from liftwright.data import Tables
 
 __all__ = [
     "SCORES",

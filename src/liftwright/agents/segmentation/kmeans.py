@@ -19,9 +19,9 @@ from liftwright.agents.segmentation.model import (
     value_text,
 )
 from liftwright.agents.segmentation.naming import distinct_labels, end_of, in_words
-from liftwright.domain import Kind
+from liftwright.data import identifier, literal
 from liftwright.errors import ConfigurationError
-from liftwright.tables import identifier, literal
+from liftwright.model import Kind
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
@@ -29,8 +29,8 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
-    from liftwright.settings import Segments
-    from liftwright.tables import Tables
+    from liftwright.config import Segments
+    from liftwright.data import Tables
 
     Matrix = npt.NDArray[np.float64]
     Labels = npt.NDArray[np.intp]

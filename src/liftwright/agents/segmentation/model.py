@@ -6,14 +6,14 @@ from collections.abc import Mapping  # noqa: TC003 - read at run time when a mod
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, cast
 
-from liftwright.domain import CUSTOMERS, Kind, Segment
+from liftwright.data import identifier, literal
 from liftwright.errors import ConfigurationError
-from liftwright.tables import identifier, literal
+from liftwright.model import CUSTOMERS, Kind, Segment
 
 if TYPE_CHECKING:
     from collections.abc import Collection
 
-    from liftwright.tables import Tables
+    from liftwright.data import Tables
 
 AGENT = "segmentation"
 SCORES = {

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from liftwright.settings import FeatureWords
+from liftwright.config import FeatureWords
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from liftwright.settings import FeatureEnds
+    from liftwright.config import FeatureEnds
 
 _ORDINALS = ("first", "second", "third", "fourth", "fifth")
 

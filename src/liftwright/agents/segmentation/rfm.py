@@ -12,14 +12,14 @@ from liftwright.agents.segmentation.model import (
     label_case,
     merged_note,
 )
+from liftwright.data import literal
 from liftwright.errors import ConfigurationError
-from liftwright.tables import literal
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
 
-    from liftwright.settings import Segments
-    from liftwright.tables import Tables
+    from liftwright.config import Segments
+    from liftwright.data import Tables
 
 _LEAST_SUM, _LARGEST_SUM = 3, 15
 # One score can move the sum by four points: who would stay then is placed for certain.

@@ -16,17 +16,17 @@ from liftwright.agents.segmentation.model import (
     merged_note,
     value_text,
 )
-from liftwright.domain import Kind
+from liftwright.data import literal
+from liftwright.data.rules import compile_rule
 from liftwright.errors import ConfigurationError
-from liftwright.rules import compile_rule
-from liftwright.tables import literal
+from liftwright.model import Kind
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
 
-    from liftwright.rules import Rule
-    from liftwright.settings import Segments
-    from liftwright.tables import Tables
+    from liftwright.config import Segments
+    from liftwright.data import Tables
+    from liftwright.data.rules import Rule
 
 
 def fit(

@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING, cast
 
 from liftwright.agents.segmentation import rfm
 from liftwright.agents.segmentation.naming import end_of
-from liftwright.domain import FEATURES, DefiningFeature, FeatureSummary, Segment
-from liftwright.tables import identifier, literal
+from liftwright.data import identifier, literal
+from liftwright.model import FEATURES, DefiningFeature, FeatureSummary, Segment
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from liftwright.agents.segmentation.model import Group, Model
-    from liftwright.settings import Segments
-    from liftwright.tables import Tables
+    from liftwright.config import Segments
+    from liftwright.data import Tables
 
 _CONFIDENCE = "confidence"
 _NUMBERS = (*FEATURES, _CONFIDENCE)

@@ -1,0 +1,1 @@
+"""Azure OpenAI, AI Search, AI Content Safety and Key Vault."""

@@ -1,0 +1,267 @@
+"""Azure AI Content Safety: the port `screen`, Prompt Shields and groundedness detection.
+
+What an answer leaves open is refused, never taken for harmless.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from liftwright.adapters.azure.content_safety_client import NAME, Service, pieces
+from liftwright.errors import ProviderRefused
+from liftwright.model import CATEGORIES, Finding, Opinion, Usage, fingerprint
+from liftwright.usage import report_usage, text_records
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from azure.core.credentials import TokenCredential
+
+    from liftwright.config.azure import AzureContentSafety
+    from liftwright.model import Sourced
+
+BLOCKLIST = "blocklist"
+
+_CODE_VERSION = "1"
+# Limits of the service, in code points; the vendor's client does not check them.
+_MOST_ANALYSED, _MOST_SHIELDED, _MOST_GROUNDED, _MOST_SOURCES = 10_000, 10_000, 7_500, 55_000
+_SHIELD_VERSION, _GROUNDEDNESS_VERSION = "2024-09-01", "2024-09-15-preview"
+
+_VENDORS_NAMES = {
+    "hate": "Hate",
+    "violence": "Violence",
+    "self_harm": "SelfHarm",
+    "sexual": "Sexual",
+}
+_LEVELS = {"FourSeverityLevels": (0, 2, 4, 6), "EightSeverityLevels": tuple(range(8))}
+
+
+class AzureContentSafetyScreen:
+    """The port `screen` on Azure AI Content Safety.
+
+    A reply is one finding for each of the four categories, of the check `safety`. Each blocklist
+    that the text hits adds one finding of the check `blocklist`, in the category `blocklist` and of
+    the highest severity, with the list's name as its reason: a listed word is neither hate nor
+    violence, and the audit must not say so.
+
+    Args:
+        config: the resource, its scale of severities and its blocklists.
+        api_key: None where a credential is given.
+        credential: None where a key is given.
+        timeout_seconds: how long one request may take.
+
+    Raises:
+        ConfigurationError: if the package is not installed, the address is not https, or there is
+            not exactly one of key and credential.
+    """
+
+    metered = True
+
+    def __init__(
+        self,
+        config: AzureContentSafety,
+        *,
+        api_key: str | None = None,
+        credential: TokenCredential | None = None,
+        timeout_seconds: float,
+    ) -> None:
+        self._config = config
+        self._levels = _LEVELS[config.output_type]
+        self._service = Service(config, api_key, credential, timeout_seconds)
+        rest = fingerprint(_CODE_VERSION, config.output_type, sorted(config.blocklists))[:12]
+        self.identity = self._service.identity(f"{config.api_version}-{rest}")
+
+    def __call__(self, request: str, /) -> tuple[Finding, ...]:
+        """The findings of a text of any length; of one that is cut, the worst of each category.
+
+        Raises:
+            ProviderUnavailable: on a time-out, an overload, a lost connection or a broken answer.
+            ProviderRefused: on credentials, a bad request, or an answer that lacks a category.
+        """
+        spans = list(pieces(request, _MOST_ANALYSED))
+        worst = dict.fromkeys(CATEGORIES, 0)
+        where: dict[str, tuple[int, int]] = {}
+        hits: dict[str, None] = {}
+        for start, end in spans:
+            answer = self._analyse(request[start:end])
+            for category, severity in _severities(answer, self._levels).items():
+                if severity > worst[category]:
+                    worst[category], where[category] = severity, (start, end)
+            hits.update(dict.fromkeys(_hits(answer)))
+        if len(spans) == 1:
+            where = {}
+        return (
+            *(self._finding(name, worst[name], where.get(name)) for name in CATEGORIES),
+            *(self._hit(name) for name in hits),
+        )
+
+    def _analyse(self, text: str) -> Mapping[str, object]:
+        body: dict[str, object] = {
+            "text": text,
+            "categories": list(_VENDORS_NAMES.values()),
+            "outputType": self._config.output_type,
+        }
+        if self._config.blocklists:
+            # The categories are wanted all the same: a hit alone is no finding for each of them.
+            body |= {"blocklistNames": list(self._config.blocklists), "haltOnBlocklistHit": False}
+        answer = self._service.post("/text:analyze", self._config.api_version, body)
+        # Before the answer is judged: it is charged whatever it holds.
+        report_usage(Usage(units=text_records(text)))
+        return answer
+
+    def _finding(self, category: str, severity: int, where: tuple[int, int] | None) -> Finding:
+        return Finding(
+            check="safety",
+            category=category,
+            severity=severity,
+            score=severity / self._levels[-1],
+            reason="classifier" if severity else "",
+            start=where[0] if where else None,
+            end=where[1] if where else None,
+        )
+
+    def _hit(self, name: str) -> Finding:
+        highest = self._levels[-1]
+        return Finding(
+            check=BLOCKLIST, category=BLOCKLIST, severity=highest, score=1.0, reason=name
+        )
+
+
+class AzurePromptShields:
+    """The port `shield`: looks for orders to a language model in a document of any length.
+
+    Args:
+        service: the resource.
+    """
+
+    metered = True
+
+    def __init__(self, service: Service) -> None:
+        self._service = service
+        self.identity = service.identity(f"shieldPrompt-{_SHIELD_VERSION}-{_CODE_VERSION}")
+
+    def __call__(self, request: str, /) -> bool:
+        """Whether a document holds an attack.
+
+        Raises:
+            ProviderUnavailable: on a time-out, an overload, a lost connection or a broken answer.
+            ProviderRefused: on credentials, a bad request, or an answer that does not say.
+        """
+        return any(self._attacks(request[a:b]) for a, b in pieces(request, _MOST_SHIELDED))
+
+    def _attacks(self, document: str) -> bool:
+        body = {"userPrompt": "", "documents": [document]}
+        answer = self._service.post("/text:shieldPrompt", _SHIELD_VERSION, body)
+        report_usage(Usage(units=text_records(document)))
+        found = answer.get("documentsAnalysis")
+        first = found[0] if isinstance(found, list) and len(found) == 1 else None
+        attack = first.get("attackDetected") if isinstance(first, dict) else None
+        if not isinstance(attack, bool):
+            raise ProviderRefused(f"{NAME}: the answer on a document does not say if it attacks")
+        return attack
+
+
+class AzureGroundedness:
+    """The port `judge`: a second opinion on whether a text is borne out by its sources.
+
+    Args:
+        service: the resource.
+    """
+
+    metered = True
+
+    def __init__(self, service: Service) -> None:
+        self._service = service
+        self.identity = service.identity(
+            f"detectGroundedness-{_GROUNDEDNESS_VERSION}-{_CODE_VERSION}"
+        )
+
+    def __call__(self, request: Sourced, /) -> Opinion:
+        """The service's opinion; a text without sources is ungrounded and is not sent.
+
+        Raises:
+            ProviderUnavailable: on a time-out, an overload, a lost connection or a broken answer.
+            ProviderRefused: on credentials, a bad request, sources that are longer than the
+                service takes, or an answer that does not say.
+        """
+        given = [source for source in request.sources if source.strip()]
+        length = sum(map(len, given))
+        if length > _MOST_SOURCES:
+            raise ProviderRefused(
+                f"{NAME}: groundedness: found sources of {length} characters, "
+                f"allowed: {_MOST_SOURCES}"
+            )
+        spans = list(pieces(request.text, _MOST_GROUNDED))
+        if not given or not spans:
+            empty = not spans
+            return Opinion(grounded=empty, ungrounded_share=0.0 if empty else 1.0)
+        opinions = [(b - a, self._opinion(request.text[a:b], given)) for a, b in spans]
+        whole = sum(size for size, _ in opinions)
+        return Opinion(
+            grounded=all(opinion.grounded for _, opinion in opinions),
+            ungrounded_share=sum(s * opinion.ungrounded_share for s, opinion in opinions) / whole,
+        )
+
+    def _opinion(self, text: str, sources: list[str]) -> Opinion:
+        body = {
+            "domain": "Generic",
+            "task": "Summarization",
+            "text": text,
+            "groundingSources": sources,
+            "reasoning": False,
+        }
+        answer = self._service.post("/text:detectGroundedness", _GROUNDEDNESS_VERSION, body)
+        report_usage(Usage(units=text_records("".join([text, *sources]))))
+        ungrounded, share = answer.get("ungroundedDetected"), answer.get("ungroundedPercentage")
+        if (
+            not isinstance(ungrounded, bool)
+            or isinstance(share, bool)
+            or not isinstance(share, int | float)
+            or not 0 <= share <= 1
+        ):
+            raise ProviderRefused(f"{NAME}: the answer does not say if the text is grounded")
+        return Opinion(grounded=not ungrounded, ungrounded_share=float(share))
+
+
+# ── The answer ────────────────────────────────────────────────────────────────────────────────
+
+
+def _severities(answer: Mapping[str, object], levels: Sequence[int]) -> dict[str, int]:
+    """The severity of each category, found by its name.
+
+    Raises:
+        ProviderRefused: unless each has exactly one, on the scale that was asked for.
+    """
+    listed = answer.get("categoriesAnalysis")
+    found: dict[str, list[object]] = {category: [] for category in CATEGORIES}
+    for item in listed if isinstance(listed, list) else ():
+        for category, name in _VENDORS_NAMES.items():
+            if isinstance(item, dict) and item.get("category") == name:
+                found[category].append(item.get("severity"))
+    severities: dict[str, int] = {}
+    for category, values in found.items():
+        if values in ([], [None]):
+            raise ProviderRefused(f"{NAME}: missing category: the answer has no {category}")
+        if len(values) > 1:
+            raise ProviderRefused(f"{NAME}: the answer names {category} more than once")
+        (value,) = values
+        if not isinstance(value, int) or isinstance(value, bool) or value not in levels:
+            raise ProviderRefused(
+                f"{NAME}: the severity of {category} is not one of {', '.join(map(str, levels))}"
+            )
+        severities[category] = value
+    return severities
+
+
+def _hits(answer: Mapping[str, object]) -> Iterator[str]:
+    """The names of the blocklists that were hit.
+
+    Raises:
+        ProviderRefused: where the answer tells of hits in another form.
+    """
+    matches = answer.get("blocklistsMatch")
+    for match in matches if isinstance(matches, list) else [matches] if matches else []:
+        name = match.get("blocklistName") if isinstance(match, dict) else None
+        if not isinstance(name, str):
+            raise ProviderRefused(f"{NAME}: the answer does not name the blocklist that was hit")
+        yield name

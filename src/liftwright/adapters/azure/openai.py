@@ -1,0 +1,359 @@
+"""Azure OpenAI: drafts by the Responses API (port Complete), vectors by embeddings (port Embed).
+
+Both speak to the v1 endpoint, or to the older form where a dated api-version is configured, with
+a key or with a token of Microsoft Entra ID.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from typing import TYPE_CHECKING
+
+from liftwright.adapters.azure.openai_client import SERVICE, host_of, mend_by_status, open_client
+from liftwright.adapters.embedded.vector_cache import VectorMemory
+from liftwright.adapters.openai.wire import (
+    MESSAGE_SCHEMA,
+    ask,
+    cost_usd,
+    is_filter,
+    no_account,
+    sendable,
+    status_fault,
+    tokens_of,
+)
+from liftwright.errors import (
+    ConfigurationError,
+    ProviderError,
+    ProviderRefused,
+    ProviderUnavailable,
+)
+from liftwright.log import event
+from liftwright.model import Completion, Identity, Tokens, Usage, fingerprint
+from liftwright.usage import report_usage
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+
+    from liftwright.config import Price
+    from liftwright.config.azure import AzureOpenAI
+    from liftwright.model import Prompt
+    from liftwright.ports import Vectors
+
+    Reply = Mapping[str, object]
+
+__all__ = ["AzureOpenAIComplete", "AzureOpenAIEmbed"]
+
+_PROVIDER = "azure_openai"
+_COMPLETE_VERSION = "1"
+_EMBED_VERSION = "1"
+_SCHEMA: Mapping[str, object] = {
+    "type": "json_schema",
+    "name": "message",
+    "strict": True,
+    "schema": MESSAGE_SCHEMA,
+}
+# Of a reply that failed, though it came with status 200: these pass.
+_PASSING_CODES = ("server_error", "rate_limit_exceeded", "timeout")
+_UNFINISHED = ("cancelled", "queued", "in_progress")
+
+# The service admits 8,192 tokens a text and 300,000 a request; no token is less than a byte.
+_TEXT_BYTES = 8_191
+_BATCH_BYTES = 250_000
+_BATCH_TEXTS = 256
+_REMEMBERED_TEXTS = 4_096
+_MATRIX = 2
+
+
+class AzureOpenAIComplete:
+    """Asks a deployment for a draft; one attempt per call, bounded in time.
+
+    Args:
+        config: the endpoint, the deployment and how it is asked.
+        api_key: the resource's key; None where tokens are used.
+        token_provider: gives a token for Cognitive Services; None where a key is used.
+        price: of the model; None where it is not known.
+        timeout_seconds: how long it may stay silent, and how long a reply may take in all.
+
+    Raises:
+        ConfigurationError: where the package `openai`, a usable address or a credential is missing.
+    """
+
+    metered = True
+
+    def __init__(
+        self,
+        config: AzureOpenAI,
+        *,
+        api_key: str | None,
+        token_provider: Callable[[], str] | None,
+        price: Price | None,
+        timeout_seconds: float,
+    ) -> None:
+        self._config, self._price = config, price
+        self.max_output_tokens = config.max_output_tokens
+        self._timeout_seconds = timeout_seconds
+        self._client = open_client(config, api_key, token_provider, timeout_seconds)
+        self._mend = mend_by_status(config, "deployment", config.deployment)
+        self.identity = Identity(
+            provider=_PROVIDER,
+            model=config.model,
+            version=fingerprint(
+                _COMPLETE_VERSION,
+                config.deployment,
+                config.api_version,
+                host_of(config),
+                config.reasoning,
+                config.temperature,
+                config.max_output_tokens,
+            )[:12],
+        )
+
+    def __call__(self, request: Prompt, /) -> Completion:
+        """The deployment's draft.
+
+        Raises:
+            ProviderUnavailable: on a time-out, an overload, a lost connection or a broken reply.
+            ProviderRefused: on credentials, a bad request, a filter, a refusal or a cut-off text.
+        """
+        reply = ask(
+            SERVICE,
+            self._timeout_seconds,
+            lambda: self._client.responses.with_streaming_response.create(
+                model=self._config.deployment,
+                input=sendable(request.text),
+                max_output_tokens=self._config.max_output_tokens,
+                store=False,
+                extra_body=self._options(),
+                extra_headers=no_account(),
+            ),
+            lambda error: status_fault(SERVICE, error, self._mend),
+        )
+        tokens = tokens_of(reply, "input_tokens", "output_tokens")
+        if tokens is None:
+            event("usage_not_reported", agent=_PROVIDER, level="warning", model=self._config.model)
+        else:
+            # Before the reply is judged: one that was cut off or declined is charged all the same.
+            report_usage(Usage(tokens=tokens))
+        text = self._text_of(reply)
+        model = reply.get("model")
+        return Completion(
+            text=text,
+            model=model if isinstance(model, str) and model else self._config.model,
+            tokens=tokens or Tokens(),
+            cost_usd=cost_usd(tokens or Tokens(), self._price),
+        )
+
+    def _options(self) -> dict[str, object]:
+        options: dict[str, object] = {"text": {"format": _SCHEMA}}
+        if self._config.temperature is not None and not self._config.reasoning:
+            options["temperature"] = self._config.temperature
+        return options
+
+    def _text_of(self, reply: Reply) -> str:
+        status = reply.get("status")
+        if status == "incomplete":
+            raise self._incomplete(reply)
+        if status == "failed":
+            raise _failed(reply)
+        if status != "completed":
+            known = status if status in _UNFINISHED else "no response"
+            raise ProviderUnavailable(f"{SERVICE}'s reply is {known}, not a completed response")
+        parts = list(_parts(reply))
+        if any(part.get("type") == "refusal" for part in parts):
+            raise ProviderRefused(f"{SERVICE} declined to write the text")
+        texts = [part.get("text") for part in parts if part.get("type") == "output_text"]
+        text = "".join(text for text in texts if isinstance(text, str))
+        if not text.strip():
+            raise ProviderUnavailable(f"{SERVICE}'s reply holds no text")
+        return text
+
+    def _incomplete(self, reply: Reply) -> ProviderError:
+        details = reply.get("incomplete_details")
+        reason = details.get("reason") if isinstance(details, dict) else None
+        if reason == "content_filter":
+            return ProviderRefused(f"{SERVICE}'s content filter stopped the text")
+        if reason == "max_output_tokens":
+            thought = ", its reasoning included" if self._config.reasoning else ""
+            return ProviderRefused(
+                f"the text was cut off at {self._config.max_output_tokens} tokens{thought}; "
+                "raise azure_openai.max_output_tokens"
+            )
+        return ProviderUnavailable(f"{SERVICE} did not finish the text and gave no known reason")
+
+
+class AzureOpenAIEmbed:
+    """The port `embed` on a deployment of an embedding model.
+
+    Long texts are cut at 8,191 bytes, which no model of the service refuses. Texts go out in
+    batches, and the vectors of the latest ones are remembered: a call that is made again after a
+    fault pays only for the batches that it still lacks.
+
+    Args:
+        config: the endpoint, `embedding_deployment` and `embedding_dimensions`.
+        api_key: as for drafts.
+        token_provider: as for drafts.
+        timeout_seconds: how long one batch may take.
+
+    Raises:
+        ConfigurationError: as for drafts, or where `embedding_deployment` is null.
+    """
+
+    metered = True
+
+    def __init__(
+        self,
+        config: AzureOpenAI,
+        *,
+        api_key: str | None,
+        token_provider: Callable[[], str] | None,
+        timeout_seconds: float,
+    ) -> None:
+        if config.embedding_deployment is None:
+            raise ConfigurationError(
+                "azure_config.yaml: azure_openai.embedding_deployment: found null, "
+                "allowed: the name of a deployment of an embedding model"
+            )
+        self._deployment = config.embedding_deployment
+        self._dimensions = config.embedding_dimensions
+        self._timeout_seconds = timeout_seconds
+        self._client = open_client(config, api_key, token_provider, timeout_seconds)
+        self._mend = mend_by_status(config, "embedding_deployment", self._deployment)
+        self._memory = VectorMemory(_REMEMBERED_TEXTS)
+        self.identity = Identity(
+            provider=_PROVIDER,
+            model=self._deployment,
+            version=fingerprint(
+                _EMBED_VERSION, config.api_version, host_of(config), self._dimensions
+            )[:12],
+        )
+
+    def __call__(self, request: tuple[str, ...], /) -> Vectors:
+        """Vectors of the texts, in their order; rows have length 1.
+
+        Raises:
+            ProviderUnavailable: on a time-out, an overload, a lost connection or a broken reply.
+            ProviderRefused: on credentials, a bad request or a filter.
+        """
+        import numpy as np
+
+        if not request:
+            # Only a vector tells how wide the deployment's vectors are.
+            return np.zeros((0, self._dimensions or self(("",)).shape[1]), dtype=np.float32)
+        texts = [_cut(text) for text in request]
+        found = self._memory.recall(texts)
+        for batch in _batches([text for text in dict.fromkeys(texts) if text not in found]):
+            new = dict(zip(batch, self._ask(batch), strict=True))
+            self._memory.keep(new)
+            found |= new
+        return np.stack([found[text] for text in texts])
+
+    def _ask(self, batch: list[str]) -> Vectors:
+        options = {"dimensions": self._dimensions} if self._dimensions else {}
+        reply = ask(
+            SERVICE,
+            self._timeout_seconds,
+            lambda: self._client.embeddings.with_streaming_response.create(
+                model=self._deployment,
+                input=batch,
+                encoding_format="base64",
+                extra_body=options,
+                extra_headers=no_account(),
+            ),
+            lambda error: status_fault(SERVICE, error, self._mend),
+        )
+        tokens = tokens_of(reply, "prompt_tokens", "total_tokens")
+        if tokens is None:
+            event("usage_not_reported", agent=_PROVIDER, level="warning", model=self._deployment)
+        else:
+            report_usage(Usage(tokens=Tokens(input=tokens.input)))
+        vectors = _vectors_of(reply, len(batch), self._dimensions)
+        event(
+            "texts_embedded",
+            agent=_PROVIDER,
+            model=self._deployment,
+            texts=len(batch),
+            tokens=tokens.input if tokens else None,
+        )
+        return vectors
+
+
+# ── The replies ───────────────────────────────────────────────────────────────────────────────
+
+
+def _failed(reply: Reply) -> ProviderError:
+    """What a reply amounts to that says of itself, with status 200, that it failed."""
+    error = reply.get("error")
+    code = error.get("code") if isinstance(error, dict) else None
+    if code in _PASSING_CODES:
+        return ProviderUnavailable(f"{SERVICE} failed to write the text ({code})")
+    if isinstance(code, str) and is_filter(code):
+        return ProviderRefused(f"{SERVICE}'s content filter stopped the text")
+    named = f" ({code})" if isinstance(code, str) and code.replace("_", "").isalnum() else ""
+    return ProviderRefused(f"{SERVICE} failed to write the text{named}")
+
+
+def _parts(reply: Reply) -> Iterator[Mapping[str, object]]:
+    """The parts of the messages of a response; its reasoning is passed over."""
+    output = reply.get("output")
+    for item in output if isinstance(output, list) else ():
+        content = item.get("content") if isinstance(item, dict) else None
+        if isinstance(content, list) and item.get("type") == "message":
+            yield from (part for part in content if isinstance(part, dict))
+
+
+def _vectors_of(reply: Reply, texts: int, dimensions: int | None) -> Vectors:
+    """The vectors of a reply in the order of the texts, each scaled to length 1."""
+    import numpy as np
+
+    broken = ProviderUnavailable(f"{SERVICE}'s reply does not hold one vector for each text")
+    data = reply.get("data")
+    if not isinstance(data, list) or not all(isinstance(item, dict) for item in data):
+        raise broken
+    try:
+        rows = {item["index"]: item["embedding"] for item in data}
+        vectors = np.stack([_vector(rows[index]) for index in range(texts)])
+    except (KeyError, TypeError, ValueError) as error:
+        raise broken from error
+    fits = vectors.ndim == _MATRIX and vectors.shape[1] == (dimensions or vectors.shape[1])
+    if not fits or len(data) != texts:
+        raise broken
+    lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
+    if not np.isfinite(lengths).all() or not lengths.all():
+        raise broken
+    unit: Vectors = (vectors / lengths).astype(np.float32)
+    return unit
+
+
+def _vector(value: object) -> Vectors:
+    """One vector: asked for as base64 of little-endian floats; some gateways give numbers."""
+    import numpy as np
+
+    if isinstance(value, str):
+        try:
+            return np.frombuffer(base64.b64decode(value, validate=True), dtype="<f4")
+        except binascii.Error as error:
+            raise ValueError("no base64") from error
+    return np.array(value, dtype=np.float32, ndmin=1)
+
+
+# ── The texts ─────────────────────────────────────────────────────────────────────────────────
+
+
+def _cut(text: str) -> str:
+    # The service refuses a text of nothing.
+    return sendable(text).encode()[:_TEXT_BYTES].decode(errors="ignore") or " "
+
+
+def _batches(texts: Sequence[str]) -> Iterator[list[str]]:
+    batch: list[str] = []
+    size = 0
+    for text in texts:
+        length = len(text.encode())
+        if batch and (size + length > _BATCH_BYTES or len(batch) == _BATCH_TEXTS):
+            yield batch
+            batch, size = [], 0
+        batch.append(text)
+        size += length
+    if batch:
+        yield batch

@@ -1,0 +1,110 @@
+"""The client of Azure OpenAI: address, key or token, and what to mend where it is not let in."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from liftwright.adapters.azure.errors import https_address, not_installed
+from liftwright.adapters.azure.request_log import openai_http_client
+from liftwright.errors import ConfigurationError, ProviderError, ProviderUnavailable
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    import openai
+
+    from liftwright.config.azure import AzureOpenAI
+
+SERVICE = "Azure OpenAI"
+
+
+def open_client(
+    config: AzureOpenAI,
+    api_key: str | None,
+    token_provider: Callable[[], str] | None,
+    timeout_seconds: float,
+) -> openai.OpenAI:
+    """A client for the v1 endpoint, or for a dated api-version where one is configured.
+
+    Args:
+        config: where the resource is.
+        api_key: the resource's key; passed over where a token provider is given.
+        token_provider: gives a token for Cognitive Services.
+        timeout_seconds: how long the service may stay silent.
+
+    Raises:
+        ConfigurationError: where the package `openai`, a usable address or a credential is missing.
+    """
+    endpoint = https_address("azure_openai.endpoint", config.endpoint)
+    if token_provider is None and not _is_key(api_key):
+        raise ConfigurationError(
+            f"azure_config.yaml: azure_openai.api_key_secret: the secret {config.api_key_secret} "
+            "is not set, or is no key; allowed: letters, digits and signs without a space, "
+            "or another authentication.method"
+        )
+    try:
+        import openai
+    except ImportError as error:
+        raise not_installed("azure_openai", "openai") from error
+    # Asking again is the retry layer's; its waits and counts must be the only ones.
+    if config.api_version is not None:
+        return openai.AzureOpenAI(
+            azure_endpoint=endpoint,
+            api_version=config.api_version,
+            api_key=None if token_provider else api_key,
+            azure_ad_token_provider=token_provider and _safe(token_provider),
+            max_retries=0,
+            timeout=timeout_seconds,
+            http_client=openai_http_client(),
+        )
+    return openai.OpenAI(
+        base_url=f"{endpoint}/openai/v1/",
+        api_key=_safe(token_provider) if token_provider else api_key,
+        max_retries=0,
+        timeout=timeout_seconds,
+        http_client=openai_http_client(),
+    )
+
+
+def _is_key(text: str | None) -> bool:
+    # A header cannot hold anything else, and the error for that would repeat the key.
+    return bool(text and text.isascii() and text.isprintable() and " " not in text)
+
+
+def _safe(token_provider: Callable[[], str]) -> Callable[[], str]:
+    def token() -> str:
+        try:
+            return token_provider()
+        except ProviderError:
+            raise
+        except Exception:  # noqa: BLE001 - whatever it is; its words may hold a token
+            raise ProviderUnavailable(f"{SERVICE}: no token could be had") from None
+
+    return token
+
+
+def host_of(config: AzureOpenAI) -> str:
+    """The resource's host, as an identity names it."""
+    return urlsplit(config.endpoint.strip()).netloc.lower()
+
+
+def mend_by_status(config: AzureOpenAI, key: str, deployment: str) -> Mapping[int, str]:
+    """What a person can do, by the status of the answer.
+
+    Args:
+        config: as configured.
+        key: where the deployment's name stands.
+        deployment: its name.
+    """
+    return {
+        401: f"the key or token is not this resource's: see authentication.method and the secret "
+        f"{config.api_key_secret}",
+        403: "the identity lacks the role Cognitive Services OpenAI User, or the resource admits "
+        "no keys or not this network",
+        404: f"there is no deployment {deployment!r} at azure_openai.endpoint: see "
+        f"azure_openai.{key} and azure_openai.api_version",
+        410: f"the model of the deployment {deployment!r} is retired: deploy another one and name "
+        f"it in azure_openai.{key}",
+        413: "the prompt is too long",
+    }

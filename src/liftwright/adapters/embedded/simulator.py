@@ -1,0 +1,114 @@
+"""Engagement from a seeded simulator: honest about what it is, the same on every machine.
+
+Each customer's own open and click rates are the base; the configured uplift multiplies them in the
+treated arms. The statement and its sources of chance stand in sql/simulate.sql.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from typing import TYPE_CHECKING
+
+from liftwright import log
+from liftwright.data import literal, pick_word
+from liftwright.model import Identity, fingerprint
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from liftwright.config import Simulation, Uplift
+    from liftwright.data import Tables
+
+_VERSION = "3"
+_DIGEST = 16
+# Of the sum of four bytes.
+_RESPONSE_SD = math.sqrt(4 * (256**2 - 1) / 12)
+# Steps keep word * step + start within 63 bits.
+_STEPS, _STARTS = 2**31, 2**32 - 5
+
+
+class EmbeddedSimulator:
+    """The port `observe` without an audience; every row says `simulated`."""
+
+    metered = False
+
+    def __init__(self, tables: Tables, config: Simulation, *, seed: int, salt: str) -> None:
+        """Simulate on these tables; `customers` must be among them.
+
+        Args:
+            tables: hold the assignments and `customers`.
+            config: rates and uplifts.
+            seed: another seed, other outcomes.
+            salt: what the customers' hash begins with, the experiment's name; the same as their
+                arms were assigned by.
+        """
+        self._tables = tables
+        self._config = config
+        self._seed = seed
+        self._salt = salt
+
+    @property
+    def identity(self) -> Identity:
+        """The simulator's version, and its configuration and seed as corpus."""
+        return Identity(
+            provider="embedded",
+            model="simulator",
+            version=_VERSION,
+            corpus=fingerprint(self._config.model_dump(mode="json"), self._seed, self._salt)[
+                :_DIGEST
+            ],
+        )
+
+    def __call__(self, request: str, /) -> str:
+        """The table `engagement` for the table of assignments `request`, computed at each use."""
+        config = self._config
+        assigned, customer = self._tables.with_features(request)
+        self._tables.keep(
+            "engagement",
+            self._tables.sql(
+                "simulate",
+                assigned=assigned,
+                customer=customer,
+                open_rate=literal(float(config.default_open_rate)),
+                click_rate=literal(float(config.default_click_rate)),
+                unopened_share=literal(float(config.click_without_open_share)),
+                delivery_rate=literal(float(config.delivery_rate)),
+                conversion_rate=literal(float(config.conversion_rate_of_clicks)),
+                uplift=_uplift_case(config.uplift),
+                response_sd=literal(_RESPONSE_SD),
+                **self._words(request),
+                order_salt=literal(f"{self._seed}:order:{self._salt}:"),
+                source=pick_word(["simulated"], "1"),
+                **self._steps(),
+            ),
+            stored=False,
+        )
+        log.event("engagement_simulated", agent="experimentation", seed=self._seed)
+        return "engagement"
+
+    def _words(self, request: str) -> dict[str, str]:
+        """The words of the customers' hash; an assignment that was just made tells them."""
+        told = self._tables.columns(request)
+        digest = f"digest({literal(self._salt)} || a.customer_id)"
+        return {
+            f"word_{n}": f"a.word_{n}" if f"word_{n}" in told else f"u32({digest}, {n})"
+            for n in (1, 2, 3)
+        }
+
+    def _steps(self) -> dict[str, str]:
+        """For each kind of chance a step and a start, drawn from the seed."""
+        drawn = {}
+        for what in ("opening", "clicking", "delivery"):
+            digest = hashlib.sha256(f"{self._seed}:{what}".encode()).digest()
+            drawn[f"{what}_step"] = str(1 + int.from_bytes(digest[:8], "big") % (_STEPS - 1))
+            drawn[f"{what}_start"] = str(int.from_bytes(digest[8:16], "big") % _STARTS)
+        return drawn
+
+
+def _uplift_case(uplifts: Mapping[str, Uplift]) -> str:
+    branches = []
+    for arm, uplift in uplifts.items():
+        mean, sd = literal(float(uplift.mean)), literal(float(uplift.sd))
+        branches.append(f"when arm = {literal(arm)} then {mean} + {sd} * z")
+    return f"case {' '.join(branches)} else 0e0 end" if branches else "0e0"

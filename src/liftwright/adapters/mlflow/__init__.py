@@ -1,0 +1,1 @@
+"""Runs tracked in MLflow or Azure Machine Learning."""

@@ -1,0 +1,215 @@
+"""Runs in MLflow: a local SQLite file, a server, or Azure Machine Learning."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import time
+import warnings
+from importlib.metadata import PackageNotFoundError, version
+from typing import TYPE_CHECKING
+
+from liftwright.adapters.azure.errors import not_installed
+from liftwright.adapters.mlflow.values import TAG, metrics_of, parameters_of, tags_of
+from liftwright.errors import ProviderUnavailable
+from liftwright.log import event
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from pathlib import Path
+
+    from mlflow.entities import Run as TrackedRun
+    from mlflow.tracking import MlflowClient
+
+    from liftwright.config.azure import MLflow
+
+_SQLITE = "sqlite:///"
+_ARTIFACTS = (
+    ("run.json", ""),
+    ("metrics.json", ""),
+    ("report/experiment_report.pdf", "report"),
+    ("report/experiment_report.ipynb", "report"),
+)
+_STATUSES = {"complete": "FINISHED", "no_experiment": "FINISHED", "waiting": "RUNNING"}
+_NEEDED = {
+    "sqlite": ("mlflow-skinny", "sqlalchemy", "alembic"),
+    "azureml": ("mlflow-skinny", "azureml-mlflow"),
+}
+_MOST_METRICS, _MOST_PARAMETERS = 1000, 100
+
+
+class MLflowTrack:
+    """The port `track`: one MLflow run per run of ours, found again by its tag.
+
+    Args:
+        config: where the tracker is.
+        root: the workspace; SQLite's path is relative to it.
+        experiment: the experiment's name there.
+        parameters: what the configuration says of every run: adapters, arms.
+        token: a server's token.
+
+    Raises:
+        ConfigurationError: if a package that the tracker needs is not installed.
+    """
+
+    def __init__(
+        self,
+        config: MLflow,
+        root: Path,
+        *,
+        experiment: str,
+        parameters: Mapping[str, object],
+        token: str | None,
+    ) -> None:
+        self._scheme = config.tracking_uri.partition(":")[0]
+        for package in _NEEDED.get(self._scheme, ("mlflow-skinny",)):
+            try:
+                version(package)
+            except PackageNotFoundError as error:
+                raise not_installed("adapters.track mlflow", package, "mlops") from error
+        self._uri, self._artifacts = config.tracking_uri, None
+        if self._scheme == "sqlite":
+            file = root.resolve() / config.tracking_uri.removeprefix(_SQLITE)
+            self._uri = f"{_SQLITE}{file}"
+            self._artifacts = file.with_suffix(".artifacts")
+        self._experiment = experiment
+        self._parameters = parameters
+        self._variables = {
+            # Nothing is reported to the maker of the package; it must be known before the import.
+            "MLFLOW_DISABLE_TELEMETRY": "true",
+            "DO_NOT_TRACK": "true",
+            "MLFLOW_CONFIGURE_LOGGING": "false",
+            # The standard output is for the command's own answer.
+            "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
+            "GIT_PYTHON_REFRESH": "quiet",
+            # A tracker that is down must not hold up the end of a run.
+            "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0",
+            "MLFLOW_HTTP_REQUEST_TIMEOUT": str(round(config.timeout_seconds) or 1),
+        }
+        if token is not None:
+            self._variables["MLFLOW_TRACKING_TOKEN"] = token
+
+    def __call__(self, run: Mapping[str, object], folder: Path, /) -> None:
+        """Record the run with its parameters, metrics and files; told again, it is brought up.
+
+        Raises:
+            ProviderUnavailable: where the tracker cannot be reached, or does not take it.
+        """
+        with self._told("take the run"):
+            known = self._record(run, folder)
+        event("run_tracked", agent="tracking", tracker=self._scheme, tracked_run=known)
+
+    def check(self) -> str:
+        """Ask the tracker for the experiment, which need not be there; no run is written.
+
+        Raises:
+            ProviderUnavailable: where the tracker cannot be reached, or refuses.
+        """
+        with self._told("answer"):
+            from mlflow.tracking import MlflowClient
+
+            if self._artifacts is not None:
+                self._artifacts.parent.mkdir(parents=True, exist_ok=True)
+            client = MlflowClient(tracking_uri=self._uri, registry_uri=self._uri)
+            known = client.get_experiment_by_name(self._experiment) is not None
+        return f"MLflow ({self._scheme}); the experiment is {'there' if known else 'not made yet'}"
+
+    @contextlib.contextmanager
+    def _told(self, what: str) -> Iterator[None]:
+        """Within the block, MLflow reads no other configuration, and its errors become ours."""
+        # Never with a cause: what the packages raise may hold an address with its credentials.
+        try:
+            with _environment(self._variables), warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                _quieten()
+                yield
+        except Exception as error:  # noqa: BLE001 - whatever MLflow, its stores and plugins raise
+            code = getattr(error, "error_code", None)
+            raise ProviderUnavailable(
+                f"MLflow ({self._scheme}) did not {what}: {type(error).__name__}"
+                f"{f' ({code})' if code else ''}; look at mlflow.tracking_uri and its access"
+            ) from None
+
+    def _record(self, run: Mapping[str, object], folder: Path) -> str:
+        from mlflow.entities import Param, RunTag
+        from mlflow.tracking import MlflowClient
+
+        if self._artifacts is not None:
+            self._artifacts.parent.mkdir(parents=True, exist_ok=True)
+        client = MlflowClient(tracking_uri=self._uri, registry_uri=self._uri)
+        tracked = self._find(client, str(run["run_id"]))
+        tracked_id = tracked.info.run_id
+        # A parameter is written once; one that has changed since is told by a tag.
+        wanted = parameters_of(run, self._parameters)
+        known = tracked.data.params
+        changed = {
+            f"{TAG}now.{name}": value
+            for name, value in wanted.items()
+            if known.get(name, value) != value
+        }
+        fresh = [name for name in wanted if name not in known][:_MOST_PARAMETERS]
+        client.log_batch(
+            tracked_id,
+            params=[Param(name, wanted[name]) for name in fresh],  # type: ignore[no-untyped-call] # the package's
+            tags=[RunTag(name, value) for name, value in (tags_of(run) | changed).items()],  # type: ignore[no-untyped-call] # the package's
+        )
+        _log_metrics(client, tracked, run, folder)
+        for name, place in _ARTIFACTS:
+            if (folder / name).is_file():
+                client.log_artifact(tracked_id, str(folder / name), place or None)
+        status = _STATUSES.get(str(run["status"]), "FAILED")
+        if status == "RUNNING":
+            client.update_run(tracked_id, status)
+        else:
+            client.set_terminated(tracked_id, status)
+        return str(tracked_id)
+
+    def _find(self, client: MlflowClient, run_id: str) -> TrackedRun:
+        """The MLflow run of ours, made where there is none."""
+        experiment = client.get_experiment_by_name(self._experiment)
+        if experiment is None:
+            location = self._artifacts.as_uri() if self._artifacts else None
+            experiment_id = client.create_experiment(self._experiment, location)
+        else:
+            experiment_id = experiment.experiment_id
+        # An id of ours holds letters, digits, '.', '_' and '-' alone: nothing to quote.
+        mine = f"tags.`{TAG}run_id` = '{run_id}'"
+        for found in client.search_runs([experiment_id], filter_string=mine, max_results=1):
+            return found
+        return client.create_run(experiment_id, tags={f"{TAG}run_id": run_id}, run_name=run_id)
+
+
+def _log_metrics(
+    client: MlflowClient, tracked: TrackedRun, run: Mapping[str, object], folder: Path
+) -> None:
+    from mlflow.entities import Metric
+
+    found = metrics_of(run, folder, before=tracked.data.metrics)
+    now, step = time.time_ns() // 1_000_000, int(str(run.get("measurements", 0)))
+    metrics = [Metric(name, value, now, step) for name, value in found.items()]
+    for first in range(0, len(metrics), _MOST_METRICS):
+        client.log_batch(tracked.info.run_id, metrics=metrics[first : first + _MOST_METRICS])
+
+
+@contextlib.contextmanager
+def _environment(variables: Mapping[str, str]) -> Iterator[None]:
+    """Within the block, these variables are set: MLflow reads no other configuration."""
+    before = {name: os.environ.get(name) for name in variables}
+    os.environ.update(variables)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
+
+
+def _quieten() -> None:
+    """Keep the packages' own words off the terminal; what failed is told by ours."""
+    for name in ("mlflow", "alembic", "sqlalchemy", "azureml", "azure"):
+        logger = logging.getLogger(name)
+        if not logger.handlers:
+            logger.addHandler(logging.NullHandler())

@@ -1,0 +1,181 @@
+"""Spark started once in this process, quietly, and a session of its own for each engine."""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import logging
+import os
+import re
+import shutil
+import sys
+import tempfile
+import warnings
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from liftwright.data.scratch import own_folder
+from liftwright.errors import ConfigurationError, InputError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from pyspark.sql import SparkSession
+
+    from liftwright.config import Spark
+
+_LOCAL = "local"
+_JAVA_OPTIONS = "spark.driver.extraJavaOptions"
+_MASTER = re.compile(
+    r"local(\[(\*|[1-9]\d*)(,\s*\d+)?\])?|local-cluster\[.+\]|yarn|(spark|k8s)://.+"
+)
+# How the programs that start Java, and Java itself, say what they refuse.
+_PRINTED = re.compile(
+    r"(?:^Error: |^Exception in thread [^:]*: |initialization of VM\n)(.+)$", re.MULTILINE
+)
+_CODE = re.compile(r"^\[[A-Z_.]+\] ")
+_MOST_SAID = 100_000
+_QUIET = "rootLogger.level = off\n"
+
+
+def new_session(options: Spark, memory: str | None, threads: int | None) -> SparkSession:
+    """A session of its own on the Spark of this process, which is started where there is none.
+
+    Raises:
+        InputError: pyspark or Java is missing, Spark does not start, or another one is in use.
+    """
+    properties = _properties(options, memory, threads)
+    with warnings.catch_warnings():
+        # It warns of pandas, which is not used here.
+        warnings.simplefilter("ignore")
+        try:
+            from pyspark.sql import SparkSession
+        except ImportError:
+            raise InputError(
+                "adapters.engine: spark needs pyspark: pip install 'liftwright[spark]'"
+            ) from None
+        logging.getLogger("SQLQueryContextLogger").disabled = True
+        active = SparkSession.getActiveSession() or _start(properties)
+        if active.sparkContext.master != properties["spark.master"]:
+            raise ConfigurationError(
+                f"azure_config.yaml: spark.master: found {properties['spark.master']}; this "
+                f"process already uses Spark at {active.sparkContext.master}, and has only one"
+            )
+        session = active.newSession()
+    for name, value in properties.items():
+        if name.startswith("spark.sql.") and session.conf.isModifiable(name):
+            session.conf.set(name, value)
+    return session
+
+
+def _properties(options: Spark, memory: str | None, threads: int | None) -> dict[str, str]:
+    master = options.master
+    if threads is not None and master.startswith(_LOCAL):
+        master = f"{_LOCAL}[{threads}]"
+    found = {
+        "spark.master": master,
+        "spark.app.name": "liftwright",
+        "spark.ui.enabled": "false",
+        "spark.ui.showConsoleProgress": "false",
+        # What the statements count on: one zone, errors instead of nulls, microseconds in UTC.
+        "spark.sql.session.timeZone": "UTC",
+        "spark.sql.ansi.enabled": "true",
+        "spark.sql.parquet.outputTimestampType": "TIMESTAMP_MICROS",
+        "spark.sql.csv.parser.columnPruning.enabled": "false",
+        "spark.sql.caseSensitive": "false",
+    }
+    if memory is not None:
+        amount = memory.replace(" ", "").upper().removesuffix("B")
+        found["spark.driver.memory"] = _whole_memory(amount)
+    if master.startswith(_LOCAL):
+        found |= {
+            "spark.driver.host": "127.0.0.1",
+            "spark.driver.bindAddress": "127.0.0.1",
+            "spark.sql.shuffle.partitions": "4",
+        }
+    return {**found, **options.config}
+
+
+def _whole_memory(amount: str) -> str:
+    """`1.5G` as Java takes it: whole megabytes."""
+    number, unit = float(amount[:-1]), amount[-1]
+    return f"{round(number * (1024 if unit == 'G' else 1))}m"
+
+
+def _start(properties: Mapping[str, str]) -> SparkSession:
+    from py4j.protocol import Py4JError  # type: ignore[import-untyped]
+    from pyspark.errors import PySparkException
+    from pyspark.sql import SparkSession
+
+    if not _MASTER.fullmatch(properties["spark.master"]):
+        raise ConfigurationError(
+            f"azure_config.yaml: spark.master: found {properties['spark.master']!r}, allowed: "
+            "local[*], local[N], spark://HOST:PORT, k8s://URL, yarn"
+        )
+    if not (os.environ.get("JAVA_HOME") or shutil.which("java")):
+        raise InputError(
+            "adapters.engine: spark needs Java 17 or newer, and none was found (neither JAVA_HOME "
+            "nor `java`); Debian's package is openjdk-17-jre-headless"
+        )
+    scratch = own_folder(Path(tempfile.gettempdir()), "liftwright-spark-")
+    atexit.register(shutil.rmtree, scratch, ignore_errors=True)
+    quiet = scratch / "log4j2.properties"
+    quiet.write_text(_QUIET, encoding="utf-8")
+    # Its own log would repeat rows that it cannot read.
+    silent = f"-Dlog4j2.configurationFile={quiet.as_uri()}"
+    chosen = {
+        "spark.local.dir": str(scratch),
+        "spark.sql.warehouse.dir": f"{scratch}/warehouse",
+        **properties,
+        _JAVA_OPTIONS: f"{silent} {properties.get(_JAVA_OPTIONS, '')}".strip(),
+    }
+    # Without this its workers take whatever `python3` is first on the path.
+    os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
+    with tempfile.TemporaryFile() as said:
+        try:
+            with _saying_to(said.fileno()):
+                made = SparkSession.builder
+                for name, value in chosen.items():
+                    made = made.config(name, value)
+                session: SparkSession = made.getOrCreate()
+        except (PySparkException, Py4JError, OSError, RuntimeError) as error:
+            said.seek(0)
+            reason = _reason(error, said.read(_MOST_SAID).decode(errors="replace"))
+            raise InputError(
+                f"azure_config.yaml: spark: Spark did not start at {chosen['spark.master']}: "
+                f"{reason}"
+            ) from None
+    session.sparkContext.setLogLevel("OFF")
+    return session
+
+
+def _reason(error: Exception, said: str) -> str:
+    """Why Spark did not start: what Java raised, what its starter printed, or what Python saw."""
+    java = getattr(error, "java_exception", None)
+    if java is not None:
+        # A cluster that does not answer within a minute is given up, and then found missing.
+        if "stopped" in str(java) or "NullPointerException" in str(java):
+            return "nobody answers there, or the application was let go"
+        return _one_line(str(java.getMessage()))
+    printed = _PRINTED.search(said)
+    return _one_line(printed.group(1) if printed else str(error))
+
+
+def _one_line(text: str) -> str:
+    return _CODE.sub("", text.strip().partition("\n")[0])[:200]
+
+
+@contextlib.contextmanager
+def _saying_to(file: int) -> Iterator[None]:
+    """Java inherits this file for what it prints: its chatter is not for our users."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    kept = {stream: os.dup(stream) for stream in (1, 2)}
+    try:
+        for stream in kept:
+            os.dup2(file, stream)
+        yield
+    finally:
+        for stream, before in kept.items():
+            os.dup2(before, stream)
+            os.close(before)

@@ -1,0 +1,266 @@
+"""What to expect before anything is sent: base rates from history, and what could be shown."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, cast
+
+from liftwright.analysis import (
+    sample_size,
+    sample_size_of_means,
+    smallest_detectable_difference,
+    smallest_detectable_effect,
+)
+from liftwright.data import literal
+from liftwright.errors import InputError
+from liftwright.model import CONTROL, METRICS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from liftwright.config import Analysis, Experiment
+    from liftwright.data import Tables
+
+OVERALL = "all"
+_LEAST_OF_MEANS = 2
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Expected:
+    """What the control should come to in one segment, or over all of them.
+
+    Attributes:
+        base: the rate, or the mean revenue per customer.
+        sd: the standard deviation over customers; None of a rate.
+        customers: who may be sent something.
+    """
+
+    segment: str
+    metric: str
+    base: float
+    sd: float | None
+    customers: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlannedPower:
+    """What one metric could show in one segment, or over all of them.
+
+    Attributes:
+        base_rate: what the control is expected to come to, from the customers' history: a rate,
+            or the mean revenue per customer.
+        per_arm: messages expected to arrive in the smallest treatment arm; `control` those of
+            the control.
+        alpha: of the one test, after the correction for the whole family of tests.
+        smallest_lift: relative, detected with the configured power; None where none is.
+        customers_needed: in all arms together, to detect the configured `minimum_lift`; None
+            where unknown.
+    """
+
+    segment: str
+    metric: str
+    base_rate: float
+    per_arm: int
+    control: int
+    alpha: float
+    smallest_lift: float | None
+    customers_needed: int | None
+
+
+def expected_outcomes(
+    tables: Tables, experiment: Experiment, *, among: str = "segmented"
+) -> tuple[Expected, ...]:
+    """What history lets expect of the control, over all and per segment, by metric.
+
+    Args:
+        tables: hold `among` and `customers`.
+        experiment: its simulation says what stands for a customer without a history, how many
+            clicks end in an order, and how far orders vary around a customer's average.
+        among: a table with one row per customer: `customer_id`, `segment`.
+    """
+    simulation = experiment.simulation
+    assigned, customer = tables.with_features(among)
+    found = tables.rows(
+        tables.sql(
+            "expected_outcomes",
+            assigned=assigned,
+            customer=customer,
+            open_rate=literal(simulation.default_open_rate),
+            click_rate=literal(simulation.default_click_rate),
+        )
+    )
+    sums = {str(segment): tuple(map(float, cast("tuple[float, ...]", v))) for segment, *v in found}
+    if not sums:
+        return ()
+    whole = tuple(math.fsum(values) for values in zip(*sums.values(), strict=True))
+    return tuple(
+        expected
+        for segment, values in {OVERALL: whole, **dict(sorted(sums.items()))}.items()
+        for expected in _expected(segment, values, simulation.conversion_rate_of_clicks)
+    )
+
+
+def _expected(segment: str, sums: tuple[float, ...], conversion: float) -> tuple[Expected, ...]:
+    customers, opened, clicked, value, value_sq = sums
+    mean = conversion * value / customers
+    # An order is a customer's average times three factors of mean 1, each uniform on ½ to 1½.
+    square = conversion * value_sq / customers * (13.0 / 12.0) ** 3
+    bases: dict[str, tuple[float, float | None]] = {
+        "open_rate": (opened / customers, None),
+        "click_rate": (clicked / customers, None),
+        "conversion_rate": (conversion * clicked / customers, None),
+        "revenue": (mean, math.sqrt(max(square - mean * mean, 0.0))),
+    }
+    return tuple(
+        Expected(segment=segment, metric=metric, base=base, sd=sd, customers=int(customers))
+        for metric, (base, sd) in bases.items()
+    )
+
+
+def plan_power(expected: tuple[Expected, ...], experiment: Experiment) -> tuple[PlannedPower, ...]:
+    """What each metric could show, at the level that the correction leaves to one test.
+
+    The rows over all are one family of tests, those of the segments a second, as in `analyze`;
+    the first step of Holm's procedure is at alpha over their number.
+    """
+    treatments = len(experiment.tones)
+    segments = len({row.segment for row in expected} - {OVERALL})
+    return tuple(
+        _planned(
+            row,
+            experiment,
+            tests=treatments * len(METRICS) * (1 if row.segment == OVERALL else segments),
+        )
+        for row in expected
+    )
+
+
+def least_per_arm(expected: tuple[Expected, ...], experiment: Experiment) -> int | None:
+    """Messages that must arrive in an arm to find the `minimum_lift` of the primary metric."""
+    primary = experiment.analysis.primary_metric
+    row = next((e for e in expected if e.segment == OVERALL and e.metric == primary), None)
+    tests = len(experiment.tones) * len(METRICS)
+    return None if row is None else _needed(row, experiment.analysis, 1.0, tests)
+
+
+def _planned(row: Expected, experiment: Experiment, *, tests: int) -> PlannedPower:
+    shares, analysis = experiment.arm_shares(), experiment.analysis
+    smallest = min(share for arm, share in shares.items() if arm != CONTROL)
+    arriving = row.customers * experiment.simulation.delivery_rate
+    per_arm, control = int(arriving * smallest), int(arriving * shares[CONTROL])
+    lift = needed = None
+    if per_arm and control:
+        lift = _smallest_lift(row, analysis, per_arm, control, tests)
+    treated = _needed(row, analysis, smallest / shares[CONTROL], tests)
+    if treated is not None:
+        needed = math.ceil(treated / smallest / experiment.simulation.delivery_rate)
+    return PlannedPower(
+        segment=row.segment,
+        metric=row.metric,
+        base_rate=round(row.base, 6),
+        per_arm=per_arm,
+        control=control,
+        alpha=_alpha(analysis, tests),
+        smallest_lift=None if lift is None else round(lift, 6),
+        customers_needed=needed,
+    )
+
+
+def _smallest_lift(
+    row: Expected, analysis: Analysis, per_arm: int, control: int, tests: int
+) -> float | None:
+    alpha = _alpha(analysis, tests)
+    if row.sd is None:
+        if not 0 < row.base < 1:
+            return None
+        effect = smallest_detectable_effect(
+            row.base, per_arm, control, alpha=alpha, power=analysis.power
+        )
+        return None if effect is None else effect / row.base
+    # Of a single customer an arm has no spread to be told from chance.
+    if not row.sd or not row.base or min(per_arm, control) < _LEAST_OF_MEANS:
+        return None
+    difference = smallest_detectable_difference(
+        row.sd, per_arm, control, alpha=alpha, power=analysis.power
+    )
+    return difference / row.base
+
+
+def _needed(
+    row: Expected, analysis: Analysis, treatment_per_control: float, tests: int
+) -> int | None:
+    """Units of the smallest treatment that find the `minimum_lift`."""
+    difference = row.base * analysis.minimum_lift
+    levels = {
+        "alpha": _alpha(analysis, tests),
+        "power": analysis.power,
+        "treatment_per_control": treatment_per_control,
+    }
+    try:
+        if row.sd is None:
+            return sample_size(row.base, difference, **levels)[0]
+        return sample_size_of_means(row.sd, difference, **levels)[0]
+    except InputError:
+        # No event to expect, or a rate that cannot rise so far.
+        return None
+
+
+def _alpha(analysis: Analysis, tests: int) -> float:
+    return analysis.alpha if analysis.correction == "none" else analysis.alpha / max(tests, 1)
+
+
+def sentences(planned: Mapping[str, PlannedPower], customers: int, analysis: Analysis) -> list[str]:
+    """Whether the campaign can answer its question, a sentence a metric, the primary one first.
+
+    Args:
+        planned: the rows over all, by metric.
+        customers: who may be sent something.
+        analysis: names the primary metric, the power and the least lift of interest.
+    """
+    primary = analysis.primary_metric
+    order = sorted(planned, key=lambda metric: metric != primary)
+    return [_sentence(planned[metric], customers, analysis) for metric in order]
+
+
+def _sentence(row: PlannedPower, customers: int, analysis: Analysis) -> str:
+    name = row.metric.replace("_", " ")
+    name += " (primary)" if row.metric == analysis.primary_metric else ""
+    wanted = f"{analysis.minimum_lift:+.0%}"
+    if row.smallest_lift is None:
+        return f"{name}: no lift can be detected with {customers:,} customers."
+    found = f"a lift of {row.smallest_lift:+.1%} or more with {analysis.power:.0%} power"
+    if row.smallest_lift <= analysis.minimum_lift:
+        return f"{name}: can be answered. {customers:,} customers detect {found}."
+    needed = (
+        f"a lift of {wanted} needs about {row.customers_needed:,} customers"
+        if row.customers_needed is not None
+        else f"no number of customers shows a lift of {wanted}"
+    )
+    return f"{name}: underpowered. {customers:,} customers detect only {found}; {needed}."
+
+
+def segment_sentence(detectable: Iterable[PlannedPower], analysis: Analysis) -> str | None:
+    """Which segments can answer for themselves on the primary metric; None without segments."""
+    primary = analysis.primary_metric
+    rows = [one for one in detectable if one.segment != OVERALL and one.metric == primary]
+    if not rows:
+        return None
+    able = [
+        one.segment
+        for one in rows
+        if one.smallest_lift is not None and one.smallest_lift <= analysis.minimum_lift
+    ]
+    name = f"by segment, {primary.replace('_', ' ')}"
+    if len(able) == len(rows):
+        return f"{name}: can be answered in each of them."
+    if able:
+        return f"{name}: can be answered in {', '.join(able)} alone."
+    known = [one for one in rows if one.customers_needed is not None]
+    if not known:
+        return f"{name}: can be answered in none."
+    nearest = min(known, key=lambda one: cast("int", one.customers_needed))
+    return (
+        f"{name}: can be answered in none; the nearest, {nearest.segment}, needs about "
+        f"{nearest.customers_needed:,} customers of its own."
+    )

@@ -1,0 +1,165 @@
+"""From a results file to what its features say of the effect; on a bounded sample of units."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, cast
+
+from liftwright.analysis.heterogeneity import moderate, standardised
+from liftwright.analysis.uplift_forest import grow_uplift_forest
+from liftwright.data import identifier
+from liftwright.errors import InputError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from liftwright.data import Tables
+    from liftwright.model import Json
+
+    Array = NDArray[np.float64]
+
+# What a regression needs to be sure of what is notable; more units only cost memory.
+MOST_SAMPLED = 50_000
+# A text with more values than this says more of single units than of kinds of them.
+_MOST_LEVELS = 8
+
+
+def explain(  # noqa: PLR0913 - where, what, by what, and how
+    tables: Tables,
+    metric: str,
+    control: str,
+    columns: Sequence[str],
+    *,
+    alpha: float,
+    forest: bool,
+) -> dict[str, Json]:
+    """Which features go with a larger effect on a metric.
+
+    Args:
+        tables: holds `explained`: arm, y and a text `f0`, `f1` … for each column, a row a unit.
+        metric: its name.
+        control: the control's name.
+        columns: the features.
+        alpha: level of the tests.
+        forest: whether the exploratory forest is wanted too.
+
+    Returns:
+        The content of `explain`.
+    """
+    import numpy as np
+
+    rows = tables.rows(
+        f"select arm, y, {', '.join(f'f{i}' for i in range(len(columns)))} from explained "  # noqa: S608 - names of our own
+        f"where y is not null order by md5(cast(place as varchar)) limit {MOST_SAMPLED}"
+    )
+    arms = [str(row[0]) for row in rows]
+    outcome = np.array([float(cast("float", row[1])) for row in rows])
+    features: dict[str, Array] = {}
+    for place, column in enumerate(columns, start=2):
+        features |= _as_numbers(column, [row[place] for row in rows])
+    found = moderate(outcome, arms, control, features, alpha=alpha)
+    document: dict[str, Json] = {
+        "metric": metric,
+        "units": len(rows),
+        "rows": [
+            {
+                "arm": row.arm,
+                "feature": row.feature,
+                "change": row.change,
+                "interval": list(row.interval),
+                "p_value": row.p_value,
+                "p_adjusted": row.p_adjusted,
+                "significant": (row.arm, row.feature) in found.ranking,
+            }
+            for row in found.rows
+        ],
+        "joint_p_adjusted": dict(found.joint),
+        "ranking": [{"arm": arm, "feature": feature} for arm, feature in found.ranking],
+        "reason": found.reason,
+    }
+    if forest:
+        names, design = standardised(features)
+        document["forest"] = {
+            arm: _forest(outcome, arms, (arm, control), design, names, alpha)
+            for arm in dict.fromkeys(arms)
+            if arm != control
+        }
+    return document
+
+
+def keep_explained(
+    tables: Tables, table: str, arm: str, value: str, columns: Sequence[str]
+) -> None:
+    """Make the table `explained` of a file's rows; `value` is the metric's expression."""
+    texts = "".join(f", {identifier(column)} as f{i}" for i, column in enumerate(columns))
+    tables.keep(
+        "explained",
+        f"select _row as place, {identifier(arm)} as arm, {value} as y{texts} "  # noqa: S608 - quoted
+        f"from {identifier(table)} where {identifier(arm)} is not null and {identifier(arm)} <> ''",
+        stored=False,
+    )
+
+
+def _forest(  # noqa: PLR0913, PLR0917 - arrays of one sample
+    outcome: Array,
+    arms: Sequence[str],
+    pair: tuple[str, str],
+    design: Array,
+    names: Sequence[str],
+    alpha: float,
+) -> Json:
+    import numpy as np
+
+    arm_of = np.asarray(arms)
+    here = (arm_of == pair[0]) | (arm_of == pair[1])
+    found = grow_uplift_forest(
+        outcome[here], arm_of[here] == pair[0], design[here], names, alpha=alpha
+    )
+    return {
+        "exploratory": True,
+        "importances": [
+            {"feature": name, "mean_absolute_shap": value} for name, value in found.importances
+        ],
+        "slope": found.sorting,
+        "p_value": found.p_value,
+        "units": found.units,
+        "explained": found.explained,
+        "reason": found.reason,
+    }
+
+
+def _as_numbers(column: str, texts: Sequence[object]) -> dict[str, Array]:
+    """A column as numbers, or one 0/1 feature for each of its values but the most frequent."""
+    import numpy as np
+
+    told = [None if text is None or not str(text).strip() else str(text).strip() for text in texts]
+    known = [text for text in told if text is not None]
+    numbers = [_number(text) for text in known]
+    if all(number is not None for number in numbers):
+        values = iter(numbers)
+        return {
+            column: np.array([np.nan if text is None else next(values) for text in told], float)
+        }
+    levels = sorted(set(known), key=lambda level: (-known.count(level), level))
+    if len(levels) > _MOST_LEVELS:
+        raise InputError(
+            f"--explain {column!r}: found {len(levels)} values that are no numbers; allowed are "
+            f"numbers, or up to {_MOST_LEVELS} values"
+        )
+    return {
+        f"{column} = {level}": np.array(
+            [np.nan if text is None else float(text == level) for text in told]
+        )
+        for level in levels[1:]
+    }
+
+
+def _number(text: str) -> float | None:
+    words = {"true": 1.0, "false": 0.0}
+    try:
+        value = words.get(text.lower())
+        return float(text) if value is None else value
+    except ValueError:
+        return None

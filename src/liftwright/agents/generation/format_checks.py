@@ -1,0 +1,169 @@
+"""Checks on a draft's form: what can be told from its text and the channel's limits alone."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import TYPE_CHECKING
+
+from liftwright import text as texts
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from liftwright.model import Limits
+
+_FENCE = re.compile(r"^```[a-zA-Z]*\s*\n(.*?)\n?```\s*$", re.DOTALL)
+
+_SUBJECT_FAULTS = (
+    (re.compile(r"[*_`~]{2}|[*`]|^\s*#|\]\(|<[a-zA-Z/!][^>]*>"), "The subject holds markup."),
+    (re.compile(r"^\s*\W*subject\b\W*:", re.IGNORECASE), 'The subject begins with "Subject:".'),
+    (
+        re.compile(r"^\s*(?:re|fwd?|aw|wg)\s*:", re.IGNORECASE),
+        "The subject pretends to be a reply or a forwarded message.",
+    ),
+    (re.compile(r"[\r\n\x00-\x1f\x7f]"), "The subject holds a line break or control character."),
+    (re.compile(r"\[\s*source\b", re.IGNORECASE), "The subject holds a citation."),
+    (re.compile(r"!{2,}|\?{2,}"), "The subject repeats its punctuation."),
+)
+_BODY_FAULTS = (
+    (re.compile(r"\*\*|__(?=\S)|(?<=\S)__|~~"), "The body holds Markdown emphasis."),
+    (
+        re.compile(r"(?<![\w*])\*(?=[^\s*|])[^*\n|]+(?<=\S)\*(?![\w*])"),
+        "The body holds Markdown emphasis.",
+    ),
+    (re.compile(r"^\s{0,3}#{1,6}\s", re.MULTILINE), "The body holds a Markdown heading."),
+    (re.compile(r"^\s*[*+]\s+\S", re.MULTILINE), "The body holds a Markdown list."),
+    (re.compile(r"^\s*(?:-{3,}|={3,}|_{3,})\s*$", re.MULTILINE), "The body holds a ruled line."),
+    (re.compile(r"`"), "The body holds code marks."),
+    (re.compile(r"\]\("), "The body holds a Markdown link."),
+    (re.compile(r"^\s*\|.*\|\s*$", re.MULTILINE), "The body holds a Markdown table."),
+    (
+        re.compile(
+            r"</?(?:a|b|i|u|p|br|hr|em|strong|h[1-6]|div|span|ul|ol|li|img|table|t[drh]|html|body"
+            r"|head|style|script|font|center)\b[^>]*>|<!--",
+            re.IGNORECASE,
+        ),
+        "The body holds HTML.",
+    ),
+    (
+        re.compile(r"&(?:nbsp|amp|lt|gt|quot|#\d+|#x[0-9a-f]+);", re.IGNORECASE),
+        "The body holds HTML.",
+    ),
+    (
+        re.compile(r"^\s*\W*subject\b\W*:", re.IGNORECASE | re.MULTILINE),
+        'The body holds a line that begins with "Subject:".',
+    ),
+    (re.compile(r"[\x00-\x08\x0b-\x1f\x7f]"), "The body holds a control character."),
+)
+
+_PLACEHOLDERS = (
+    re.compile(r"\{\{?[^{}\n]{0,60}\}?\}"),
+    re.compile(r"\$\{?[A-Za-z_]\w*\}?\$?"),
+    re.compile(r"%%?[A-Za-z_][\w.]*%%?"),
+    re.compile(r"\*\|[^|\n]{1,60}\|\*"),
+    re.compile(r"\*{3,}|_{3,}"),
+    re.compile(r"\b(?:X{3,}|TBD|TBA|TODO|lorem ipsum)\b"),
+    re.compile(r"\binsert (?:your |the )?\w+ here\b", re.IGNORECASE),
+    re.compile(
+        r"<\s*(?:\w+[ _-])?(?:name|first|last|customer|company|brand|link|url|date|product|code"
+        r"|price|email|address|insert|your)\b[^<>\n]{0,40}>",
+        re.IGNORECASE,
+    ),
+    re.compile(
+        r"\(\s*(?:your|customer'?s?|insert|brand)\s+(?:\w+\s+)?(?:name|link|date|here|title)\s*\)",
+        re.IGNORECASE,
+    ),
+)
+_BRACKETS = re.compile(r"\[[^\[\]\n]{0,120}\]")
+_SHORT = 40
+
+
+def read_reply(reply: str) -> tuple[str, str] | str:
+    """The subject and body that a writer's reply holds, or the reason why it holds none.
+
+    A reply is a JSON object with the texts `subject` and `body`; a code fence or words around
+    the object are let pass, since they change nothing of the message.
+    """
+    found = _find_object(reply)
+    if found is None:
+        return "The reply is not a JSON object."
+    subject, body = found.get("subject"), found.get("body")
+    if not isinstance(subject, str) or not isinstance(body, str):
+        return 'The reply lacks the text "subject" or "body".'
+    return subject.strip(), body.replace("\r\n", "\n").strip()
+
+
+def check_form(subject: str, body: str, limits: Limits) -> Iterator[str]:
+    """Reasons why the form is refused: emptiness, lengths, markup, placeholders, repetition."""
+    yield from check_subject(subject, limits)
+    if not body:
+        yield "The body is empty."
+        return
+    count = len(body.split())
+    if not limits.body_min_words <= count <= limits.body_max_words:
+        yield (
+            f"The body has {count} words; "
+            f"{limits.body_min_words} to {limits.body_max_words} are allowed."
+        )
+    yield from dict.fromkeys(reason for pattern, reason in _BODY_FAULTS if pattern.search(body))
+    yield from _placeholders("body", body)
+    yield from _repetitions(body)
+
+
+def check_subject(subject: str, limits: Limits) -> Iterator[str]:
+    """Reasons why a subject is refused: emptiness, length, markup, capitals, placeholders."""
+    if not subject:
+        yield "The subject is empty."
+        return
+    if len(subject) > limits.subject_max_characters:
+        yield (
+            f"The subject has {len(subject)} characters; "
+            f"at most {limits.subject_max_characters} are allowed."
+        )
+    yield from (reason for pattern, reason in _SUBJECT_FAULTS if pattern.search(subject))
+    if _shouts(subject):
+        yield "The subject is written in capitals."
+    yield from _placeholders("subject", subject)
+
+
+def _find_object(reply: str) -> dict[str, object] | None:
+    fenced = _FENCE.match(reply.strip())
+    text = fenced[1] if fenced else reply
+    decoder = json.JSONDecoder(strict=False)
+    start = text.find("{")
+    while start >= 0:
+        try:
+            found, _ = decoder.raw_decode(text, start)
+        except (ValueError, RecursionError):
+            start = text.find("{", start + 1)
+            continue
+        return found if isinstance(found, dict) else None
+    return None
+
+
+def _shouts(subject: str) -> bool:
+    words = [word for word in re.findall(r"[^\W\d_]+", subject) if len(word) > 1]
+    loud = [word for word in words if word.isupper()]
+    return len(loud) > 1 and len(loud) * 2 > len(words)
+
+
+def _placeholders(where: str, text: str) -> Iterator[str]:
+    found = [match[0] for pattern in _PLACEHOLDERS for match in pattern.finditer(text)]
+    found += [
+        match[0]
+        for match in _BRACKETS.finditer(text)
+        if not re.match(r"\[\s*source\s*:", match[0], re.IGNORECASE)
+    ]
+    for placeholder in dict.fromkeys(found):
+        yield f'The {where} holds the placeholder "{placeholder[:_SHORT]}".'
+
+
+def _repetitions(body: str) -> Iterator[str]:
+    seen: set[str] = set()
+    for sentence in texts.sentences(texts.without_citations(body)):
+        key = texts.normalise(sentence.text).casefold()
+        if len(key.split()) > 2 and key in seen:  # noqa: PLR2004 - "Thank you." may recur
+            yield "The body says one sentence twice."
+            return
+        seen.add(key)

@@ -1,0 +1,166 @@
+"""The aggregated cells of an experiment: segment x arm x metric."""
+
+from __future__ import annotations
+
+import difflib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal, TypeAlias, cast
+
+from liftwright.analysis.moments import Counts, Moments, RatioMoments
+from liftwright.errors import InputError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+Kind = Literal["binary", "mean", "ratio"]
+Summary: TypeAlias = Counts | Moments | RatioMoments
+
+OVERALL = "all"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MetricSpec:
+    """A metric and how it is measured.
+
+    Attributes:
+        name: As shown.
+        kind: "binary" (the unit has the event or not), "mean" (a number per unit) or "ratio" (a
+            sum over units divided by another).
+    """
+
+    name: str
+    kind: Kind
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cell:
+    """The sums of one metric over the units of one arm in one segment.
+
+    Attributes:
+        segment: None throughout where there are no segments.
+        arm: Name of the arm.
+        metric: Name of the metric.
+        n: Units.
+        events: Binary: units with the event.
+        total: Mean: sum of the values, each less `origin`; ratio: sum of the numerator.
+        total_sq: Mean: sum of squares; ratio: that of the numerator.
+        denominator: Ratio: sum of the denominator.
+        denominator_sq: Ratio: sum of its squares.
+        product: Ratio: sum of numerator times denominator.
+        origin: Mean: what the values are counted from, see `Moments`.
+    """
+
+    segment: str | None
+    arm: str
+    metric: str
+    n: int
+    events: int = 0
+    total: float = 0.0
+    total_sq: float = 0.0
+    denominator: float = 0.0
+    denominator_sq: float = 0.0
+    product: float = 0.0
+    origin: float = 0.0
+
+
+class Table:
+    """The cells by key, checked; `segments` is empty where there are none."""
+
+    def __init__(
+        self, cells: Iterable[Cell], metrics: Sequence[MetricSpec], arms: Sequence[str]
+    ) -> None:
+        """Collect the cells.
+
+        Raises:
+            InputError: A cell names an unknown arm or metric, only some cells have a segment, or a
+                segment has the name of the overall rows.
+        """
+        self._kinds: dict[str, Kind] = {metric.name: metric.kind for metric in metrics}
+        self._summaries: dict[tuple[str | None, str, str], Summary] = {}
+        known = set(arms)
+        segments: dict[str | None, None] = {}
+        for cell in cells:
+            if cell.arm not in known:
+                check_known("arm", cell.arm, arms)
+            if cell.metric not in self._kinds:
+                check_known("metric", cell.metric, list(self._kinds))
+            segments[cell.segment] = None
+            key = (cell.segment, cell.arm, cell.metric)
+            summary = _summary(cell, self._kinds[cell.metric])
+            before = self._summaries.get(key)
+            self._summaries[key] = summary if before is None else _add(before, summary)
+        if None in segments and len(segments) > 1:
+            message = "segment: some cells have one and some have none; allowed is all or none"
+            raise InputError(message)
+        if OVERALL in segments:
+            message = (
+                f"segment: found {OVERALL!r}, which names the overall rows; rename the segment"
+            )
+            raise InputError(message)
+        self.segments = tuple(name for name in segments if name is not None)
+
+    def pairs(
+        self, arm: str, control: str, metric: str, segments: Sequence[str | None]
+    ) -> list[tuple[Summary, Summary]]:
+        """Treatment and control in each segment; an empty one where there is no cell."""
+        return [
+            (self._get(segment, arm, metric), self._get(segment, control, metric))
+            for segment in segments
+        ]
+
+    def whole(self, arm: str, metric: MetricSpec) -> Summary:
+        """The metric over all segments of the arm."""
+        whole = _EMPTY[metric.kind]
+        for segment in self.segments or (None,):
+            whole = _add(whole, self._get(segment, arm, metric.name))
+        return whole
+
+    def _get(self, segment: str | None, arm: str, metric: str) -> Summary:
+        return self._summaries.get((segment, arm, metric), _EMPTY[self._kinds[metric]])
+
+
+_EMPTY: Mapping[Kind, Summary] = {
+    "binary": Counts(n=0, events=0),
+    "mean": Moments(n=0, total=0.0, total_sq=0.0),
+    "ratio": RatioMoments(
+        n=0, numerator=0.0, denominator=0.0, numerator_sq=0.0, denominator_sq=0.0, product=0.0
+    ),
+}
+
+
+def _summary(cell: Cell, kind: Kind) -> Summary:
+    if kind == "binary":
+        return Counts(n=cell.n, events=cell.events)
+    if kind == "mean":
+        return Moments(n=cell.n, total=cell.total, total_sq=cell.total_sq, origin=cell.origin)
+    return RatioMoments(
+        n=cell.n,
+        numerator=cell.total,
+        denominator=cell.denominator,
+        numerator_sq=cell.total_sq,
+        denominator_sq=cell.denominator_sq,
+        product=cell.product,
+    )
+
+
+def _add(one: Summary, other: Summary) -> Summary:
+    if isinstance(one, Counts) and isinstance(other, Counts):
+        return one + other
+    if isinstance(one, Moments) and isinstance(other, Moments):
+        return one + other
+    return cast("RatioMoments", one) + cast("RatioMoments", other)
+
+
+def check_known(what: str, name: str, names: Sequence[str]) -> None:
+    """Refuse a name that is not among the names.
+
+    Raises:
+        InputError: With the names, and the nearest of them.
+    """
+    if name in names:
+        return
+    nearest = difflib.get_close_matches(name, names, n=1, cutoff=0.0)
+    hint = f"; nearest is {nearest[0]!r}" if nearest else ""
+    shown = ", ".join(map(repr, names[:10])) + (", …" if len(names) > 10 else "")  # noqa: PLR2004
+    message = f"{what}: found {name!r}; allowed are {shown}{hint}"
+    raise InputError(message)

@@ -1,0 +1,261 @@
+"""How probable it is that an arm is best, what choosing it may cost, and whom to send it to next.
+
+Rates have Jeffreys' beta prior, means and ratios a flat one on the normal scale; all is computed by
+numerical integration, nothing is drawn.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple
+
+from liftwright.analysis.moments import Counts, Moments, RatioMoments
+from liftwright.errors import InputError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+    Array = NDArray[np.float64]
+    Cell = Counts | Moments | RatioMoments
+
+BETA = "beta posterior"
+NORMAL = "normal posterior"
+
+# Jeffreys' prior of a rate: half an event and half a non-event.
+_PRIOR = 0.5
+# Points per arm of the grid, and how many standard deviations it reaches on either side.
+_POINTS = 1_201
+_REACH = 9.0
+# How near a credible limit is found: this share of the width that it is looked for in.
+_NEAR = 1e-15
+_LEAST = 1e-16  # the smallest distance of a probability from 0 and 1 that is told from none
+
+
+class Posterior(NamedTuple):
+    """What is believed of one arm's value.
+
+    Attributes:
+        mean: Its expectation.
+        sd: Its standard deviation.
+        rate: Whether it lies within 0 and 1 (a beta law) or not (a normal one).
+    """
+
+    mean: float
+    sd: float
+    rate: bool
+
+    def below(self, values: Array) -> Array:
+        """The probability to lie below each value."""
+        import numpy as np
+        from scipy.special import betainc, ndtr
+
+        if not self.rate:
+            return np.asarray(ndtr((values - self.mean) / self.sd))
+        size = self.mean * (1.0 - self.mean) / self.sd**2 - 1.0
+        a, b = self.mean * size, (1.0 - self.mean) * size
+        return np.asarray(betainc(a, b, values.clip(0.0, 1.0)))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Belief:
+    """One arm after the data.
+
+    Attributes:
+        mean: Expected rate, mean or ratio.
+        probability_best: Probability that no other arm is better.
+        expected_loss: How much is lost on average if this arm is chosen and another is better.
+        probability_better: Probability to be better than the control; None of the control.
+        difference: Expected difference to the control; None of the control.
+        difference_ci: Central credible interval of the difference.
+        lift_ci: Central credible interval of the lift; None where the control may be 0 or less.
+    """
+
+    mean: float
+    probability_best: float
+    expected_loss: float
+    probability_better: float | None = None
+    difference: float | None = None
+    difference_ci: tuple[float, float] | None = None
+    lift_ci: tuple[float, float] | None = None
+
+
+def posterior_of(cells: Sequence[Cell], shares: Sequence[float]) -> Posterior | None:
+    """The posterior of an arm's value over strata of the given shares.
+
+    With one stratum the law of a rate is exact; with several it is the beta law of the weighted
+    sum's mean and variance.
+
+    Args:
+        cells: Counts or moments of one arm, per stratum.
+        shares: Share of each stratum, of sum 1.
+
+    Returns:
+        None where the arm has too few units, or a metric without spread.
+    """
+    if all(isinstance(cell, Counts) for cell in cells):
+        laws = [_beta(cell) for cell in cells if isinstance(cell, Counts)]
+    else:
+        laws = [_normal(cell) for cell in cells if not isinstance(cell, Counts)]
+    mean = math.fsum(share * mean for share, (mean, _) in zip(shares, laws, strict=True))
+    variance = math.fsum(share**2 * v for share, (_, v) in zip(shares, laws, strict=True))
+    if not (math.isfinite(mean) and math.isfinite(variance) and variance > 0):
+        return None
+    return Posterior(mean, math.sqrt(variance), isinstance(cells[0], Counts))
+
+
+def believe(
+    posteriors: Mapping[str, Posterior], control: str, *, alpha: float = 0.05
+) -> dict[str, Belief]:
+    """What the posteriors say of every arm; larger values are better.
+
+    Args:
+        posteriors: By arm, the control among them.
+        control: Its name.
+        alpha: 1 - level of the credible intervals.
+
+    Source: Gelman et al. (2013), Bayesian Data Analysis, chapters 2 and 3; expected loss: Stucchio
+        (2015), Bayesian A/B Testing at VWO.
+    """
+    import numpy as np
+
+    arms = list(posteriors)
+    grid = _grid(list(posteriors.values()))
+    below = np.vstack([posteriors[arm].below(grid) for arm in arms])
+    best = {arm: _mass(below, place) for place, arm in enumerate(arms)}
+    scale = math.fsum(best.values())
+    # The integral of 1 - F over the grid is the expectation above its lower end.
+    largest = float(grid[0]) + float(np.trapezoid(1.0 - below.prod(axis=0), grid))
+    found = {}
+    for arm in arms:
+        own, other = posteriors[arm], posteriors[control]
+        loss = max(0.0, largest - own.mean)
+        if arm == control:
+            found[arm] = Belief(
+                mean=own.mean, probability_best=best[arm] / scale, expected_loss=loss
+            )
+            continue
+        contrast = _Contrast(own, other)
+        found[arm] = Belief(
+            mean=own.mean,
+            probability_best=best[arm] / scale,
+            expected_loss=loss,
+            probability_better=1.0 - contrast.below_difference(0.0),
+            difference=own.mean - other.mean,
+            difference_ci=contrast.difference(alpha),
+            lift_ci=contrast.lift(alpha),
+        )
+    return found
+
+
+def thompson_shares(probabilities: Mapping[str, float], *, least: float = 0.05) -> dict[str, float]:
+    """The shares of a next wave: as often as an arm is probably best, but never too seldom.
+
+    Args:
+        probabilities: Probability of each arm to be best.
+        least: Share that every arm keeps, at most half of an equal share.
+
+    Raises:
+        InputError: `least` is not within 0 and 1, or there is no probability.
+
+    Source: Thompson (1933), Biometrika 25; Russo et al. (2018), A Tutorial on Thompson Sampling.
+    """
+    if not probabilities or not 0.0 <= least <= 1.0:
+        raise InputError(f"allocation: least share {least}; allowed is 0 to 1, with an arm to send")
+    floor = min(least, 0.5 / len(probabilities))
+    total = math.fsum(probabilities.values())
+    free = 1.0 - floor * len(probabilities)
+    return {arm: floor + free * p / total for arm, p in probabilities.items()}
+
+
+def _beta(cell: Counts) -> tuple[float, float]:
+    size = cell.n + 2.0 * _PRIOR
+    mean = (cell.events + _PRIOR) / size
+    return mean, mean * (1.0 - mean) / (size + 1.0)
+
+
+def _normal(cell: Moments | RatioMoments) -> tuple[float, float]:
+    return cell.mean, cell.sd**2 / cell.n if cell.n else math.nan
+
+
+def _grid(laws: Sequence[Posterior]) -> Array:
+    import numpy as np
+
+    parts = [
+        np.linspace(law.mean - _REACH * law.sd, law.mean + _REACH * law.sd, _POINTS) for law in laws
+    ]
+    if all(law.rate for law in laws):
+        # Near 0 and 1 a beta law is steep: there the grid is fine by itself.
+        ends = np.concatenate(([0.0], np.geomspace(1e-12, 0.5, 200)))
+        parts = [*(part.clip(0.0, 1.0) for part in parts), ends, 1.0 - ends]
+    return np.unique(np.concatenate(parts))
+
+
+def _mass(below: Array, place: int) -> float:
+    """The integral of the product of the other arms' F over this arm's law."""
+    import numpy as np
+
+    others = np.delete(below, place, axis=0).prod(axis=0)
+    return float((np.diff(below[place]) * (others[1:] + others[:-1]) / 2.0).sum())
+
+
+class _Contrast:
+    """Two posteriors, and how their difference and ratio are distributed."""
+
+    def __init__(self, one: Posterior, zero: Posterior) -> None:
+        import numpy as np
+
+        self._one, self._zero = one, zero
+        grid = _grid([zero])
+        self._mass = np.diff(zero.below(grid))
+        self._middle = (grid[1:] + grid[:-1]) / 2.0
+
+    def below_difference(self, value: float) -> float:
+        return float((self._mass * self._one.below(self._middle + value)).sum())
+
+    def below_ratio(self, value: float) -> float:
+        return float((self._mass * self._one.below(self._middle * value)).sum())
+
+    def difference(self, alpha: float) -> tuple[float, float]:
+        middle = self._one.mean - self._zero.mean
+        reach = 40.0 * math.hypot(self._one.sd, self._zero.sd)
+        low, high = (
+            _solve(self.below_difference, level, middle - reach, middle + reach)
+            for level in (alpha / 2.0, 1.0 - alpha / 2.0)
+        )
+        return low, high
+
+    def lift(self, alpha: float) -> tuple[float, float] | None:
+        # A ratio means something only over a control that is above 0 beyond doubt.
+        if not self._zero.rate and self._zero.mean < _REACH * self._zero.sd / 2.0:
+            return None
+        far = 2.0
+        while self.below_ratio(far) < 1.0 - alpha / 4.0:
+            far *= 2.0
+            if far > 2.0**60:
+                return None
+        low, high = (
+            _solve(self.below_ratio, level, 0.0 if self._one.rate else -far, far) - 1.0
+            for level in (alpha / 2.0, 1.0 - alpha / 2.0)
+        )
+        return low, high
+
+
+def _solve(below: Callable[[float], float], level: float, low: float, high: float) -> float:
+    """Where a rising function passes a level; the nearer end where it does not between the two."""
+    from scipy.optimize import brentq
+    from scipy.special import ndtri
+
+    def above(value: float) -> float:
+        # As normal deviates, a law's probabilities lie close to a straight line: few steps do.
+        return float(ndtri(min(max(below(value), _LEAST), 1.0 - _LEAST))) - wanted
+
+    wanted = float(ndtri(level))
+    if above(low) >= 0.0:
+        return low
+    if above(high) <= 0.0:
+        return high
+    return float(brentq(above, low, high, xtol=_NEAR * (high - low), rtol=_NEAR))

@@ -1,0 +1,119 @@
+"""Do any two arms of an experiment differ at all? And if means do, which pairs?"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from liftwright.analysis.moments import Counts, Moments
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+CHI_SQUARE = "chi-square"
+ANOVA = "one-way analysis of variance"
+
+_NOTHING = "not estimable: fewer than two arms with units, or a metric that is constant"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Omnibus:
+    """A test that all arms have the same rate or mean.
+
+    Attributes:
+        statistic: Chi-square, or F.
+        df: Degrees of freedom of the statistic; for F those between arms.
+        p_value: Of the test; None where there is none.
+        test: Its name; None where there is none.
+        warnings: Why there is none.
+    """
+
+    statistic: float | None = None
+    df: int | None = None
+    p_value: float | None = None
+    test: str | None = None
+    warnings: tuple[str, ...] = ()
+
+
+def check_any_difference(arms: Mapping[str, Counts] | Mapping[str, Moments]) -> Omnibus:
+    """Test all arms at once: Pearson's chi-square of rates, analysis of variance of means.
+
+    Args:
+        arms: Counts or moments of each arm, without strata.
+
+    Source: Pearson (1900), Philosophical Magazine 50; Fisher (1925), Statistical Methods for
+        Research Workers, chapter 7.
+    """
+    there = {name: arm for name, arm in arms.items() if arm.n}
+    counts = {name: arm for name, arm in there.items() if isinstance(arm, Counts)}
+    moments = {name: arm for name, arm in there.items() if isinstance(arm, Moments)}
+    found = _chi_square(counts) if counts else _anova(moments)
+    return found or Omnibus(warnings=(_NOTHING,))
+
+
+def tukey_p_values(arms: Mapping[str, Moments]) -> dict[tuple[str, str], float]:
+    """Every pair of means against each other, corrected for the number of pairs.
+
+    Args:
+        arms: Moments of each arm; those without units are left out.
+
+    Returns:
+        The p-value of each pair, in the order of the arms; empty where there is no spread.
+
+    Source: Tukey (1949), Kramer (1956), Biometrics 12.
+    """
+    from scipy.stats import studentized_range
+
+    there = {name: arm for name, arm in arms.items() if arm.n}
+    within, df = _within(there)
+    if len(there) < 2 or not within or df < 1:  # noqa: PLR2004 - a comparison needs two
+        return {}
+    found = {}
+    for (a, one), (b, other) in itertools.combinations(there.items(), 2):
+        error = math.sqrt(within / df / 2.0 * (1.0 / one.n + 1.0 / other.n))
+        range_ = abs(one.mean - other.mean) / error
+        found[a, b] = float(studentized_range.sf(range_, len(there), df))
+    return found
+
+
+def _chi_square(arms: Mapping[str, Counts]) -> Omnibus | None:
+    from scipy.special import chdtrc
+
+    n = sum(arm.n for arm in arms.values())
+    events = sum(arm.events for arm in arms.values())
+    if len(arms) < 2 or not 0 < events < n:  # noqa: PLR2004 - as above
+        return None
+    rate = events / n
+    statistic = math.fsum(
+        (arm.events - arm.n * rate) ** 2 / (arm.n * rate * (1.0 - rate)) for arm in arms.values()
+    )
+    df = len(arms) - 1
+    return Omnibus(
+        statistic=statistic, df=df, p_value=float(chdtrc(df, statistic)), test=CHI_SQUARE
+    )
+
+
+def _anova(arms: Mapping[str, Moments]) -> Omnibus | None:
+    from scipy.special import fdtrc
+
+    within, df = _within(arms)
+    if len(arms) < 2 or not within or df < 1:  # noqa: PLR2004 - as above
+        return None
+    n = sum(arm.n for arm in arms.values())
+    mean = math.fsum(arm.n * arm.mean for arm in arms.values()) / n
+    between = math.fsum(arm.n * (arm.mean - mean) ** 2 for arm in arms.values())
+    statistic = between / (len(arms) - 1) / (within / df)
+    return Omnibus(
+        statistic=statistic,
+        df=len(arms) - 1,
+        p_value=float(fdtrc(len(arms) - 1, df, statistic)),
+        test=ANOVA,
+    )
+
+
+def _within(arms: Mapping[str, Moments]) -> tuple[float, int]:
+    """Sum of squares within arms, and its degrees of freedom."""
+    squares = math.fsum((arm.n - 1) * arm.variance for arm in arms.values() if arm.n > 1)
+    return squares, sum(arm.n - 1 for arm in arms.values())

@@ -1,0 +1,111 @@
+"""Where a call works: the workspace, its customers, its segments."""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import functools
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from liftwright.agents import segmentation as segmenting
+from liftwright.api.records import (
+    label_of,
+    to_segment,
+)
+from liftwright.api.rows import open_tables, read_customers
+from liftwright.campaign import init_workspace
+from liftwright.campaign.bootstrap import make_work
+from liftwright.campaign.requests import place_text
+from liftwright.config import read_settings
+from liftwright.data import load_customers, nearest
+from liftwright.errors import InputError
+from liftwright.model import Segment
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    import pandas as pd
+
+    from liftwright.campaign.run_context import Work
+    from liftwright.config import RfmBand, SegmentRule, Segments
+    from liftwright.data import Tables
+
+    Row = Mapping[str, Any]
+    CustomersLike = pd.DataFrame | Sequence[Row] | str | Path
+    SegmentLike = Segment | Row | str
+
+
+def open_work(workspace: str | Path | None) -> Work:
+    """What the stages share, for the workspace that a call works in."""
+    root = workspace_root(workspace)
+    return make_work(root, read_settings(root))
+
+
+def workspace_root(workspace: str | Path | None) -> Path:
+    """The named workspace, else the current folder, else a sample of this process's own."""
+    return Path(workspace) if workspace is not None else _default_workspace(Path.cwd())
+
+
+@functools.cache
+def _default_workspace(folder: Path) -> Path:
+    """The folder itself where it is a workspace, else one of this process's own."""
+    if (folder / "config").is_dir():
+        return folder
+    own = tempfile.TemporaryDirectory(prefix="liftwright-")
+    atexit.register(own.cleanup)
+    root = Path(own.name) / "workspace"
+    init_workspace(root)
+    return root
+
+
+@contextlib.contextmanager
+def open_customers(
+    customers: CustomersLike, workspace: str | Path | None
+) -> Iterator[tuple[Tables, Work]]:
+    """The table `customers`, read and checked like those of a run."""
+    with contextlib.closing(open_work(workspace)) as work, open_tables(work.places) as tables:
+        if isinstance(customers, str | Path):
+            config = work.settings.customers.model_copy(update={"path": place_text(customers)})
+            load_customers(tables, config, work.root)
+        else:
+            read_customers(tables, customers)
+        yield tables, work
+
+
+def place(tables: Tables, work: Work, method: str | None) -> segmenting.Segmentation:
+    """Put every customer into a segment; makes the table `segmented`."""
+    config = work.settings.segments
+    if method is not None:
+        if method not in ("rules", "rfm", "kmeans"):
+            raise InputError(f"method: found {method!r}, allowed: rules, rfm, kmeans")
+        config = config.model_copy(update={"method": method})
+    return segmenting.segment_customers(tables, config, seed=work.settings.experiment.seed)
+
+
+def segment_of(work: Work, given: SegmentLike) -> Segment:
+    """A segment from its label, a mapping, or itself."""
+    if isinstance(given, Segment):
+        return given
+    if isinstance(given, Mapping):
+        return to_segment(_configured(given, work.settings.segments))
+    work.need_customers()
+    found = place(work.tables, work, None).segments
+    for one in found:
+        if one.label == given:
+            return one
+    labels = [one.label for one in found]
+    hint = nearest(given, labels) or f"; the segments are: {', '.join(labels)}"
+    raise InputError(f"segment {given!r}: no such segment{hint}")
+
+
+def _configured(given: Row, segments: Segments) -> Row:
+    """What is said of a segment, and below it what segments.yaml says of one of that name."""
+    named: list[SegmentRule | RfmBand] = [*segments.rules, *segments.rfm]
+    for one in named:
+        if one.label == label_of(given):
+            known = {"description": one.description, "audience": one.audience}
+            return {**known, "interests": one.interests, **given}
+    return given

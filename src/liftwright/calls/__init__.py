@@ -1,0 +1,1 @@
+"""Calls to paid or remote services: remembered, budgeted, retried and rate limited."""

@@ -1,0 +1,113 @@
+"""A workspace made ready: adapters, audit log, keys, and a ledger that is not missing."""
+
+from __future__ import annotations
+
+import secrets
+from typing import TYPE_CHECKING
+
+from liftwright.audit import AuditLog
+from liftwright.calls.cache_policy import longest_reply
+from liftwright.calls.pricing import tariffs
+from liftwright.campaign.run_context import Step, Work
+from liftwright.config import environment
+from liftwright.errors import ConfigurationError, IntegrityError
+from liftwright.run_folder import RunFolder, all_runs, write_whole
+from liftwright.wiring import make_observer, make_ports
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from liftwright.config import Settings
+    from liftwright.ports import Ports
+
+
+def make_work(  # noqa: PLR0913 - what a request and its doors hand in
+    root: Path,
+    settings: Settings,
+    *,
+    engagement: str | Path | None = None,
+    refresh: bool = False,
+    offline: bool = False,
+    notify: Callable[[Step], None] = lambda _: None,
+) -> Work:
+    """What the stages share, from a workspace's settings; its run and folder are set later.
+
+    Where it is `offline`, making it lets nothing leave the machine; it is made to look at, not to
+    run.
+    """
+    ports = make_ports(root, settings, environment(root), offline=offline)
+    _check_budget(settings, ports)
+    return Work(
+        root=root,
+        settings=settings,
+        ports=ports,
+        folder=RunFolder(root),
+        audit=audit_log(root),
+        observer=lambda tables, found: make_observer(tables, settings, found),
+        engagement=engagement,
+        refresh=refresh,
+        notify=notify,
+    )
+
+
+def _check_budget(settings: Settings, ports: Ports) -> None:
+    """A budget can only be kept where it is known what each call can cost at most."""
+    services = settings.services
+    if services.budget_usd is None:
+        return
+    for tariff in tariffs(ports, services).values():
+        if tariff.missing:
+            raise ConfigurationError(
+                f"config/azure_config.yaml: {tariff.key}: found no price; a budget of "
+                f"{services.budget_usd:g} USD cannot be kept without it"
+            )
+    if ports.complete.metered and longest_reply(ports.complete) is None:
+        raise ConfigurationError(
+            f"config/azure_config.yaml: adapters.complete: {services.adapters.complete!r} does not "
+            "say how long a reply can be (its attribute max_output_tokens); a budget of "
+            f"{services.budget_usd:g} USD cannot be kept without it"
+        )
+
+
+def audit_log(root: Path) -> AuditLog:
+    """The workspace's audit log, keyed where LIFTWRIGHT_AUDIT_KEY is set."""
+    key = environment(root).get("LIFTWRIGHT_AUDIT_KEY", "").encode() or None
+    return AuditLog(root / "logs" / "safety_audit.log", key)
+
+
+def log_key(root: Path) -> bytes:
+    """The key under which customers appear in logs: LIFTWRIGHT_LOG_KEY, else the workspace's own.
+
+    The workspace's own is random, made at first use and readable by its owner alone.
+    """
+    given = environment(root).get("LIFTWRIGHT_LOG_KEY", "")
+    if given:
+        return given.encode()
+    path = root / "data" / "log.key"
+    if not path.is_file():
+        write_whole(path, secrets.token_hex(32).encode(), mode=0o600)
+    return path.read_bytes()
+
+
+def check_ledger(root: Path) -> None:
+    """Refuse a workspace whose runs paid for calls that no ledger remembers.
+
+    Raises:
+        IntegrityError: naming the run.
+    """
+    ledger = root / "data" / "ledger.sqlite"
+    if ledger.is_file():
+        return
+    for folder in all_runs(root):
+        record = folder.record()
+        if record is not None and record.metered_calls:
+            raise IntegrityError(
+                f"{ledger}: is missing, though run {record.run_id} counts "
+                f"{record.metered_calls} paid calls; restore it, or move the run away"
+            )
+
+
+def runs_folder(root: Path) -> Path:
+    """Where the runs of a workspace lie."""
+    return root / "data" / "runs"

@@ -1,0 +1,169 @@
+"""Whether an installation and a workspace are sound, part by part."""
+
+from __future__ import annotations
+
+import contextlib
+import platform
+import sys
+import tempfile
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import partial
+from typing import TYPE_CHECKING
+
+from liftwright.agents import safety
+from liftwright.campaign.bootstrap import check_ledger, make_work
+from liftwright.campaign.healthcheck import connection_prompt, looks
+from liftwright.campaign.pipeline import check_export
+from liftwright.campaign.verify import verify_workspace
+from liftwright.config import read_settings
+from liftwright.content.documents import invalid_on
+from liftwright.errors import LiftwrightError
+from liftwright.model import is_url
+from liftwright.run_folder import all_runs
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from liftwright.campaign.run_context import Work
+    from liftwright.config import Settings
+
+_OLDEST_PYTHON = (3, 11)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Check:
+    """One part that was looked at, and what was found."""
+
+    name: str
+    ok: bool
+    detail: str
+
+
+def examine(root: Path, *, live: bool) -> tuple[Check, ...]:
+    """Look at every part, going on after a fault.
+
+    Args:
+        root: the workspace.
+        live: also make one call to each service of the configuration. Without it, nothing leaves
+            the machine.
+    """
+    checks = [
+        _check("python", _python),
+        _check("workspace folder can be written", lambda: _writable(root)),
+        _check("audit log", lambda: _audit(root)),
+        _check("ledger", lambda: _ledger(root)),
+    ]
+    try:
+        settings = read_settings(root)
+    except LiftwrightError as error:
+        return (*checks, Check(name="configuration", ok=False, detail=str(error)))
+    checks += _parts(root, settings, live=live)
+    if live:
+        checks += examine_services(root, settings)
+    return tuple(checks)
+
+
+def examine_services(root: Path, settings: Settings) -> tuple[Check, ...]:
+    """One call to each service of the configuration, going on after a fault."""
+    return tuple(_check(look.name, look) for look in looks(root, settings))
+
+
+def _parts(root: Path, settings: Settings, *, live: bool) -> Iterator[Check]:
+    """What is on this machine; where it is `live`, also what lies in object stores."""
+    try:
+        work = make_work(root, settings, offline=True)
+    except LiftwrightError as error:
+        yield Check(name="configuration", ok=False, detail=str(error))
+        return
+    yield Check(name="configuration", ok=True, detail="every file is valid")
+    with contextlib.closing(work):
+        yield _check("content", lambda: _content(work))
+        if live or not any(map(is_url, settings.customers.paths)):
+            yield _check("customers", lambda: _customers(work))
+        else:
+            yield Check(name="customers", ok=True, detail="in an object store: --live looks there")
+        export_to = settings.services.object_stores.export_to
+        if live and export_to is not None:
+            yield _check("export", lambda: _export(work, export_to))
+        ports = work.ports
+        for name, asked, look in (
+            ("embedding model", (ports.embed,), _embed),
+            # The embedded screener reads the vectors of whichever embedder there is.
+            ("screener", (ports.screen, ports.embed), _screen),
+            ("writer", (ports.complete,), _complete),
+        ):
+            if not any(port.metered for port in asked):
+                yield _check(name, partial(look, work))
+
+
+def _check(name: str, look: Callable[[], str]) -> Check:
+    try:
+        return Check(name=name, ok=True, detail=look())
+    except LiftwrightError as error:
+        return Check(name=name, ok=False, detail=str(error))
+    except OSError as error:
+        return Check(name=name, ok=False, detail=f"{type(error).__name__}: {error.strerror}")
+
+
+def _python() -> str:
+    if sys.version_info < _OLDEST_PYTHON:
+        raise LiftwrightError(f"found {platform.python_version()}, allowed: 3.11 or newer")
+    return platform.python_version()
+
+
+def _writable(root: Path) -> str:
+    with tempfile.TemporaryFile(dir=root) as file:
+        file.write(b"liftwright")
+    return str(root.absolute())
+
+
+def _audit(root: Path) -> str:
+    if not any(run.audit and run.audit.count for f in all_runs(root) if (run := f.record())):
+        return "nothing recorded yet"
+    found = verify_workspace(root)
+    if not found.ok:
+        raise LiftwrightError("; ".join(found.problems[:3]))
+    return f"{found.lines} records, unchanged"
+
+
+def _ledger(root: Path) -> str:
+    check_ledger(root)
+    return "present" if (root / "data" / "ledger.sqlite").is_file() else "no paid call yet"
+
+
+def _content(work: Work) -> str:
+    documents = work.corpus.documents
+    expired = invalid_on(documents, datetime.now(UTC).date())
+    return f"{len(documents)} documents, {len(expired)} of them not valid today"
+
+
+def _customers(work: Work) -> str:
+    report = work.customers
+    return f"{report.rows_in:,} rows, {report.rows_kept:,} kept"
+
+
+def _export(work: Work, url: str) -> str:
+    check_export(work)
+    return f"Connection successful: {url}"
+
+
+def _embed(work: Work) -> str:
+    vectors = work.ports.embed(("a short sentence",))
+    return (
+        f"Connection successful: {work.ports.embed.identity.model}, {vectors.shape[1]} dimensions"
+    )
+
+
+def _screen(work: Work) -> str:
+    decision = safety.screen_text("Our shops open at nine.", work.screen, work.settings.safety)
+    if decision.status != "pass":
+        raise LiftwrightError(f"a harmless sentence is blocked: {'; '.join(decision.reasons)}")
+    return f"Connection successful: {safety.screener_name(work.ports.screen.identity)}"
+
+
+def _complete(work: Work) -> str:
+    identity = work.ports.complete.identity
+    work.ports.complete(connection_prompt(work.settings))
+    return f"Connection successful: {identity.provider}/{identity.model}"

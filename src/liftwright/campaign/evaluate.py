@@ -1,0 +1,329 @@
+"""`liftwright eval`: how well screening, search and grounding do on labelled cases."""
+
+from __future__ import annotations
+
+import math
+import tempfile
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from statistics import fmean
+from typing import TYPE_CHECKING, TypeVar
+
+from liftwright.agents.grounding import ground_many
+from liftwright.agents.safety import screen_text
+from liftwright.agents.safety.message_parts import parts_of
+from liftwright.analysis.ranking import auroc, average_precision, ndcg_at, recall_at
+from liftwright.calls.retry import at_once
+from liftwright.campaign.bootstrap import make_work
+from liftwright.campaign.evaluation_cases import (
+    read_grounding_cases,
+    read_retrieval_cases,
+    read_safety_cases,
+)
+from liftwright.campaign.queries import GroundedText
+from liftwright.config import environment, read_settings
+from liftwright.config.validation_errors import nearest
+from liftwright.errors import ConfigurationError, DataError, InputError, ProviderRefused
+from liftwright.log import Log, logging_to
+from liftwright.model import CATEGORIES, Query
+from liftwright.wiring import make_ports
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+
+    from liftwright.agents.safety import TextDecision
+    from liftwright.campaign.evaluation_cases import SafetyCase
+    from liftwright.campaign.run_context import Step, Work
+    from liftwright.model import Finding, Identity, Json
+    from liftwright.ports import Screen
+
+T = TypeVar("T")
+_CUTOFF = 10
+# Enough texts to fill the model's batches, few enough to show that something moves.
+_CASES_AT_ONCE = 64
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EvaluationRequest:
+    """What `liftwright eval` was asked.
+
+    Attributes:
+        what: safety | retrieval | grounding.
+        data: the folder of labelled cases.
+        floor: the least score that is good enough; None is the default of `what`.
+    """
+
+    what: str
+    data: Path
+    floor: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Evaluation:
+    """How well one part of the product did.
+
+    Attributes:
+        n: texts, judged queries, or texts with sources.
+        score: the measure that is held against the floor, the first of `measures`.
+        measures: by name; null where the cases do not allow it to be estimated.
+    """
+
+    what: str
+    data: str
+    n: int
+    score: float
+    floor: float
+    measures: Mapping[str, Json]
+
+    @property
+    def ok(self) -> bool:
+        """Whether the score reaches the floor."""
+        return self.score >= self.floor
+
+    def to_json(self) -> Mapping[str, Json]:
+        """The document that `liftwright eval --json` prints."""
+        return {
+            "what": self.what,
+            "data": self.data,
+            "n": self.n,
+            "score": self.score,
+            "floor": self.floor,
+            "ok": self.ok,
+            "measures": self.measures,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Kind:
+    """A thing to be evaluated: how, and the least score that is good enough by default."""
+
+    measure: Callable[[Work, Path], tuple[int, Mapping[str, Json]]]
+    floor: float
+
+
+def evaluate(
+    root: Path, request: EvaluationRequest, *, notify: Callable[[Step], None] = lambda _: None
+) -> Evaluation:
+    """Ask the workspace's own parts about labelled cases, and measure their answers.
+
+    Args:
+        root: the workspace whose configuration is evaluated; nothing of it but its logs changes.
+        request: what, on which cases, and the floor.
+        notify: is told how far it is.
+
+    Raises:
+        InputError: request, configuration or cases are wrong.
+        ProviderError: a case could not be answered; a score without it would mislead.
+    """
+    kind = _KINDS.get(request.what)
+    if kind is None:
+        raise InputError(f"eval: found {request.what!r}, {nearest(request.what, tuple(_KINDS))}")
+    floor = kind.floor if request.floor is None else request.floor
+    if not 0 <= floor <= 1:
+        raise InputError(f"--floor: found {floor:g}, allowed: a number from 0 to 1")
+    work = make_work(root, read_settings(root), notify=notify)
+    n, measures = kind.measure(work, request.data)
+    score = next(iter(measures.values()))
+    assert isinstance(score, float)  # noqa: S101 - each kind names its score first
+    return Evaluation(
+        what=request.what, data=str(request.data), n=n, score=score, floor=floor, measures=measures
+    )
+
+
+# ── Safety ────────────────────────────────────────────────────────────────────────────────────
+
+
+def _measure_safety(work: Work, folder: Path) -> tuple[int, Mapping[str, Json]]:
+    cases = read_safety_cases(folder)
+    if not any({True, False} <= _labels_of(cases, name) for name in CATEGORIES):
+        names = ", ".join(CATEGORIES)
+        raise DataError(
+            f"{folder}: found no category with both 0 and 1, allowed: at least one of {names}"
+        )
+    with logging_to(Log(work.root / "logs")):
+        decided = list(zip(cases, _screen_all(work, cases), strict=True))
+    categories = {name: _measure_category(work, name, decided) for name in CATEGORIES}
+    harmless = [found for case, found in decided if case.labels and not any(case.labels.values())]
+    areas = [area for c in categories.values() if isinstance(area := c["auroc"], float)]
+    return len(cases), {
+        "macro_auroc": fmean(areas),
+        "texts_without_harm": len(harmless),
+        "block_rate_without_harm": _block_rate(harmless),
+        "categories": categories,
+    }
+
+
+def _labels_of(cases: Sequence[SafetyCase], category: str) -> set[bool]:
+    return {case.labels[category] for case in cases if category in case.labels}
+
+
+def _measure_category(
+    work: Work, category: str, decided: Sequence[tuple[SafetyCase, TextDecision]]
+) -> dict[str, Json]:
+    threshold = work.settings.safety.threshold_of(category)
+    scores, above, labels = [], [], []
+    harmful: list[TextDecision] = []
+    for case, decision in decided:
+        if category not in case.labels:
+            continue
+        harm = next(found for found in decision.findings if found.category == category)
+        scores.append(harm.score or 0.0)
+        above.append((harm.severity or 0) > threshold)
+        labels.append(case.labels[category])
+        if case.labels[category]:
+            harmful.append(decision)
+    return {
+        "n": len(labels),
+        "positives": len(harmful),
+        "average_precision": _known(average_precision(scores, labels)),
+        "auroc": _known(auroc(scores, labels)),
+        "recall": _rate(above, labels, of=True),
+        "false_positive_rate": _rate(above, labels, of=False),
+        "block_rate_of_positives": _block_rate(harmful),
+    }
+
+
+def _screen_all(work: Work, cases: Sequence[SafetyCase]) -> Iterator[TextDecision]:
+    """Each text's decision, from as few calls as the screener allows."""
+    port = work.screen
+    for batch in _batches(work, cases):
+        # Texts are asked about in the very parts that `screen_text` will look at.
+        texts = tuple(
+            dict.fromkeys(part.text for case in batch for part in parts_of(case.text, "text"))
+        )
+        workers = work.concurrency if port.metered else 1
+        replies = (
+            port.many(texts)
+            if port.many is not None
+            else tuple(at_once([partial(port, text) for text in texts], workers))
+        )
+        if len(replies) != len(texts):
+            raise ProviderRefused(f"the screener gave {len(replies)} replies to {len(texts)} texts")
+        answered = _Answered(port, dict(zip(texts, replies, strict=True)))
+        for case in batch:
+            decision = screen_text(case.text, answered, work.settings.safety)
+            if any(harm.score is None for harm in decision.findings):
+                raise ProviderRefused(f"{case.where}: {decision.reasons[0]}")
+            yield decision
+
+
+class _Answered:
+    """A screener that has been asked already."""
+
+    def __init__(self, port: Screen, replies: Mapping[str, tuple[Finding, ...]]) -> None:
+        self._port, self._replies = port, replies
+
+    @property
+    def identity(self) -> Identity:
+        return self._port.identity
+
+    @property
+    def metered(self) -> bool:
+        return self._port.metered
+
+    def __call__(self, request: str, /) -> tuple[Finding, ...]:
+        return self._replies[request]
+
+
+# ── Retrieval ─────────────────────────────────────────────────────────────────────────────────
+
+
+def _measure_retrieval(work: Work, folder: Path) -> tuple[int, Mapping[str, Json]]:
+    adapter = work.settings.services.adapters.search
+    if adapter != "embedded":
+        # A service may have one index only, and it is the brand's.
+        raise ConfigurationError(
+            f"config/azure_config.yaml: adapters.search: found {adapter!r}, allowed: 'embedded' "
+            "where search is evaluated, as a service's index must not be filled with cases"
+        )
+    cases = read_retrieval_cases(folder)
+    gained, recalled = [], []
+    with (
+        tempfile.TemporaryDirectory(prefix="liftwright-") as temporary,
+        logging_to(Log(work.root / "logs")),
+    ):
+        ports = make_ports(Path(temporary), work.settings, environment(work.root))
+        report = work.calls.make(
+            "index", lambda: ports.index(cases.documents, progress=work.advance), local=True
+        )
+        search = ports.search(report.name)
+        for batch in _batches(work, cases.queries):
+            for name, text in batch:
+                query = Query(text=text, top_k=_CUTOFF)
+                passages = work.calls.make("search", partial(search, query), local=True)
+                found, gains = [passage.document_id for passage in passages], cases.gains[name]
+                gained.append(ndcg_at(_CUTOFF, found, gains))
+                recalled.append(recall_at(_CUTOFF, found, gains))
+    return len(cases.queries), {
+        f"ndcg_at_{_CUTOFF}": fmean(gained),
+        f"recall_at_{_CUTOFF}": fmean(recalled),
+        "documents": len(cases.documents),
+        "queries_without_relevant": cases.without_relevant,
+    }
+
+
+# ── Grounding ─────────────────────────────────────────────────────────────────────────────────
+
+
+def _measure_grounding(work: Work, folder: Path) -> tuple[int, Mapping[str, Json]]:
+    cases = read_grounding_cases(folder)
+    labels = [case.supported for case in cases]
+    if len(set(labels)) == 1:
+        only = str(labels[0]).lower()
+        raise DataError(f"{folder}: supported: found only {only}, allowed: both true and false")
+    scores, verdicts = [], []
+    with logging_to(Log(work.root / "logs")):
+        for batch in _batches(work, cases):
+            requests = [(case.text, case.sources) for case in batch]
+            config = work.settings.experiment.grounding
+            for found in ground_many(requests, work.ports.embed, config):
+                scores.append(found.score)
+                verdicts.append(GroundedText(id=None, grounded=found).supported)
+    accepted = _share(verdicts, labels, of=True)
+    refused = 1 - _share(verdicts, labels, of=False)
+    return len(cases), {
+        "auroc": auroc(scores, labels),
+        "balanced_accuracy": (accepted + refused) / 2,
+        "supported": sum(labels),
+        "supported_accepted": accepted,
+        "unsupported_refused": refused,
+    }
+
+
+_KINDS = {
+    "safety": _Kind(measure=_measure_safety, floor=0.7),
+    "retrieval": _Kind(measure=_measure_retrieval, floor=0.3),
+    "grounding": _Kind(measure=_measure_grounding, floor=0.6),
+}
+
+
+# ── Counting ──────────────────────────────────────────────────────────────────────────────────
+
+
+def _batches(work: Work, cases: Sequence[T]) -> Iterator[Sequence[T]]:
+    """The cases in turn; tells how many are done."""
+    work.advance(0, len(cases))
+    for first in range(0, len(cases), _CASES_AT_ONCE):
+        batch = cases[first : first + _CASES_AT_ONCE]
+        yield batch
+        work.advance(first + len(batch), len(cases))
+
+
+def _share(said: Sequence[bool], labels: Sequence[bool], *, of: bool) -> float:
+    """Among cases with the label `of`, the share of which True was said; NaN without any."""
+    among = [yes for yes, label in zip(said, labels, strict=True) if label is of]
+    return fmean(among) if among else math.nan
+
+
+def _rate(said: Sequence[bool], labels: Sequence[bool], *, of: bool) -> float | None:
+    return _known(_share(said, labels, of=of))
+
+
+def _block_rate(decisions: Sequence[TextDecision]) -> float | None:
+    return fmean(one.status == "block" for one in decisions) if decisions else None
+
+
+def _known(value: float) -> float | None:
+    """JSON has no NaN: what cannot be estimated is null."""
+    return None if math.isnan(value) else value

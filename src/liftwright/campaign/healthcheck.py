@@ -1,0 +1,199 @@
+"""One look at each service of the configuration: whether it answers, and else how to mend it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from liftwright.config import environment
+from liftwright.errors import LiftwrightError, ProviderUnavailable
+from liftwright.model import Limits, Prompt, Query, Segment, Sourced
+from liftwright.ports import KeepsIndexes
+from liftwright.wiring import OneByOne
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from liftwright.config import Settings
+    from liftwright.model import Finding
+
+HARMLESS = "Our shops open at nine."
+CONNECTED = "Connection successful"
+
+# Where the address of a service stands in azure_config.yaml, by its adapter's name.
+_ADDRESSES = {
+    "azure_openai": "azure_openai.endpoint",
+    "openai_compatible": "openai_compatible.base_url",
+    "azure_search": "azure_search.endpoint",
+    "azure_content_safety": "azure_content_safety.endpoint",
+    "key_vault": "key_vault.url",
+    "azure_monitor": "azure_monitor.connection_string_secret",
+    "otlp": "otlp.endpoint",
+    "mlflow": "mlflow.tracking_uri",
+}
+_ON_THIS_MACHINE = frozenset({"embedded", "environment", "json", "off"})
+# A secret that nobody has: who may ask for it is told that it is not there.
+_NO_SECRET = "CONNECTION_TEST"  # noqa: S105 - a name
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Look:
+    """How one service is looked at.
+
+    Attributes:
+        name: of the part, as it is shown.
+        adapter: its adapter's name.
+        ask: makes one call and says what was found; raises our own errors.
+        patience: the keys under `calls.timeout_seconds` that bound the call; empty if none does.
+    """
+
+    name: str
+    adapter: str
+    ask: Callable[[], str]
+    patience: str = ""
+
+    def __call__(self) -> str:
+        """What was found.
+
+        Raises:
+            LiftwrightError: what is wrong, and which key to look at.
+        """
+        try:
+            return self.ask()
+        except ProviderUnavailable as error:
+            address = _ADDRESSES.get(self.adapter, f"the address of {self.adapter}")
+            longer = f"; give it longer in calls.timeout_seconds.{self.patience}"
+            raise LiftwrightError(
+                f"{error}. If it lasts: check {address} and the network"
+                f"{longer if self.patience else ''}"
+            ) from None
+
+
+def looks(root: Path, settings: Settings) -> tuple[Look, ...]:
+    """A look at each service of the configuration that is not on this machine, in order."""
+    ports = OneByOne(root, settings, environment(root))
+    names = settings.services.adapters
+    safety = settings.services.azure_content_safety
+    found = [
+        Look(name="secrets", adapter=names.secrets, ask=lambda: _secrets(ports)),
+        *(
+            Look(name=f"identity for {name}", adapter="identity", ask=ask)
+            for name, ask in ports.token_requests().items()
+        ),
+        Look(
+            name="writer",
+            adapter=names.complete,
+            ask=lambda: _writer(ports, settings),
+            patience="complete",
+        ),
+        Look(
+            name="embedding model", adapter=names.embed, ask=lambda: _embed(ports), patience="embed"
+        ),
+        Look(
+            name="search",
+            adapter=names.search,
+            ask=lambda: _search(ports),
+            patience="index and .search",
+        ),
+        Look(
+            name="screener",
+            adapter=names.screen,
+            ask=lambda: _screener(ports, settings),
+            patience="screen",
+        ),
+        *(
+            Look(name=name, adapter="azure_content_safety", ask=ask, patience="screen")
+            for name, is_on, ask in (
+                ("prompt shields", safety and safety.prompt_shields, lambda: _shield(ports)),
+                ("groundedness", safety and safety.groundedness, lambda: _judge(ports)),
+            )
+            if is_on
+        ),
+        Look(name="telemetry", adapter=names.telemetry, ask=lambda: _checked(ports, "telemetry")),
+        Look(name="tracker", adapter=names.track, ask=lambda: _checked(ports, "track")),
+    ]
+    return tuple(look for look in found if look.adapter not in _ON_THIS_MACHINE)
+
+
+def connection_prompt(settings: Settings) -> Prompt:
+    """A prompt that asks for next to nothing."""
+    segment = Segment(
+        label="connection test", size=1, share=1.0, definition="", description="one reader"
+    )
+    return Prompt(
+        text='Reply with the JSON object {"subject": "Hello", "body": "Hello."} and nothing else.',
+        brand=settings.experiment.brand.name,
+        segment=segment,
+        tone=settings.experiment.tones[0],
+        passages=(),
+        limits=Limits(subject_max_characters=60, body_min_words=1, body_max_words=20),
+    )
+
+
+# Each asks past the retry layer and the ledger: a connection is tried now or not at all.
+
+
+def _secrets(ports: OneByOne) -> str:
+    ports.make("secrets")(_NO_SECRET)
+    return f"{CONNECTED}: secrets can be read"
+
+
+def _writer(ports: OneByOne, settings: Settings) -> str:
+    port = ports.make("complete")
+    port(connection_prompt(settings))
+    return f"{CONNECTED}: {port.identity.provider}/{port.identity.model}"
+
+
+def _embed(ports: OneByOne) -> str:
+    port = ports.make("embed")
+    vectors = port(("a short sentence",))
+    return f"{CONNECTED}: {port.identity.model}, {vectors.shape[1]} dimensions"
+
+
+def _search(ports: OneByOne) -> str:
+    adapter = ports.make("search")
+    if not isinstance(adapter.index, KeepsIndexes):
+        return f"{adapter.index.identity.provider} was made; it has no way to try its connection"
+    kept = adapter.index.kept()
+    if kept.in_use is None:
+        return f"{CONNECTED}: no index is in use yet; liftwright index makes one"
+    adapter.search(kept.in_use)(Query(text=HARMLESS, top_k=1))
+    return (
+        f"{CONNECTED}: {kept.in_use} is in use and answers; {len(kept.others)} older ones are there"
+    )
+
+
+def _screener(ports: OneByOne, settings: Settings) -> str:
+    port = ports.make("screen")
+    findings: tuple[Finding, ...] = port(HARMLESS)
+    above = [
+        one.category
+        for one in findings
+        if one.check != "safety" or one.severity > settings.safety.threshold_of(one.category)
+    ]
+    if above:
+        raise LiftwrightError(f"a harmless sentence is blocked: {', '.join(above)}")
+    return f"{CONNECTED}: {port.identity.provider}/{port.identity.model}"
+
+
+def _shield(ports: OneByOne) -> str:
+    if ports.make("shield")(HARMLESS):
+        raise LiftwrightError("a harmless sentence is taken for an attack")
+    return CONNECTED
+
+
+def _judge(ports: OneByOne) -> str:
+    opinion = ports.make("judge")(Sourced(text=HARMLESS, sources=(HARMLESS,)))
+    if not opinion.grounded:
+        raise LiftwrightError("a sentence is called ungrounded that its source repeats")
+    return CONNECTED
+
+
+def _checked(ports: OneByOne, port: str) -> str:
+    """What a port's own `check` finds; of one without no more is known than that it is made."""
+    made = ports.make(port)
+    check: Callable[[], str] | None = getattr(made, "check", None)
+    if check is None:
+        return "it was made; it has no way to try its connection"
+    return f"{CONNECTED}: {check()}"

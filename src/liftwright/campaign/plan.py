@@ -1,0 +1,103 @@
+"""Before paying: what a run would call and cost, and what it could show."""
+
+from __future__ import annotations
+
+import contextlib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from liftwright.agents.experimentation import (
+    OVERALL,
+    PlannedPower,
+    choose_eligible,
+    expected_outcomes,
+    plan_power,
+    segment_sentence,
+    sentences,
+)
+from liftwright.agents.segmentation import segment_customers
+from liftwright.campaign.bootstrap import make_work
+from liftwright.campaign.cost_estimate import PlannedCalls, planned_calls, unpriced
+from liftwright.campaign.requests import overrides_of
+from liftwright.config import read_settings
+from liftwright.log import Log, logging_to
+from liftwright.model import to_json
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from liftwright.campaign.requests import RunRequest
+    from liftwright.model import Json
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """What `liftwright plan` says.
+
+    Attributes:
+        answers: per metric a sentence on whether the campaign can answer its question, and one on
+            which segments can by themselves.
+        left_out: customers who would be sent nothing, by reason; those whom an earlier run
+            assigned are told by the run alone.
+    """
+
+    customers: int
+    segments: Mapping[str, int]
+    arms: Mapping[str, float]
+    calls: tuple[PlannedCalls, ...]
+    expected_usd: float
+    at_most_usd: float
+    budget_usd: float | None
+    alpha: float
+    power: float
+    minimum_lift: float
+    detectable: tuple[PlannedPower, ...]
+    answers: tuple[str, ...]
+    left_out: Mapping[str, int]
+    warnings: tuple[str, ...] = ()
+
+    def to_json(self) -> Json:
+        """The object that `liftwright plan --json` prints."""
+        return to_json(self)
+
+
+def plan_campaign(root: Path, request: RunRequest) -> Plan:
+    """Segment the customers, count the calls, and say what the experiment could show."""
+    settings = read_settings(root, overrides_of(request))
+    with (
+        logging_to(Log(root / "logs")),
+        contextlib.closing(make_work(root, settings)) as work,
+    ):
+        report = work.customers
+        found = segment_customers(
+            work.tables,
+            settings.segments,
+            seed=settings.experiment.seed,
+            absent=report.features_absent,
+        )
+        experiment = settings.experiment
+        eligible = choose_eligible(work.tables, experiment, suppressed=work.suppressed)
+        expected = expected_outcomes(work.tables, experiment, among="eligible")
+        detectable = plan_power(expected, experiment)
+        overall = {row.metric: row for row in detectable if row.segment == OVERALL}
+        customers = sum(eligible.sizes.values())
+        answers = sentences(overall, customers, experiment.analysis)
+        by_segment = segment_sentence(detectable, experiment.analysis)
+        calls = planned_calls(work, found.segments)
+    return Plan(
+        customers=found.customers,
+        segments=found.sizes,
+        arms=settings.experiment.arm_shares(),
+        calls=calls,
+        expected_usd=round(sum(one.expected_usd for one in calls), 6),
+        at_most_usd=round(sum(one.at_most_usd for one in calls), 6),
+        budget_usd=settings.services.budget_usd,
+        alpha=settings.experiment.analysis.alpha,
+        power=settings.experiment.analysis.power,
+        minimum_lift=settings.experiment.analysis.minimum_lift,
+        detectable=detectable,
+        answers=(*answers, *([by_segment] if by_segment else [])),
+        left_out=eligible.left_out,
+        warnings=(*report.warnings, *found.warnings, *unpriced(calls)),
+    )

@@ -1,0 +1,256 @@
+"""Questions without a run: index, search, screen, ground."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from liftwright.agents import grounding, safety
+from liftwright.campaign.pipeline import shielded
+from liftwright.campaign.requests import COMPLETE, NO_EXPERIMENT
+from liftwright.content.documents import invalid_on, read_documents
+from liftwright.errors import DataError, InputError
+from liftwright.log import Log, event, logging_to
+from liftwright.model import Query, to_json
+from liftwright.model.artifacts import Indexed
+from liftwright.ports import KeepsIndexes
+from liftwright.run_folder import all_runs, locked
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from liftwright.campaign.run_context import Work
+    from liftwright.model import Document, Json, Passage
+    from liftwright.ports import IndexReport
+
+_PASSAGE_KEYS = ("document_id", "title", "section", "paragraph_index", "text", "score")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Screened:
+    """One text and whether it may be sent."""
+
+    id: Json
+    decision: safety.TextDecision
+
+    def to_json(self) -> Json:
+        """The line that `liftwright screen --json` prints."""
+        return {
+            "id": self.id,
+            "status": self.decision.status,
+            "findings": [
+                {"category": f.category, "severity": f.severity, "score": f.score}
+                for f in self.decision.findings
+            ],
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GroundedText:
+    """One text and what its sources say of it."""
+
+    id: Json
+    grounded: grounding.Grounded
+
+    @property
+    def supported(self) -> bool:
+        """Whether no claim is unsupported."""
+        return all(claim.verdict != "unsupported" for claim in self.grounded.claims)
+
+    def to_json(self) -> Json:
+        """The line that `liftwright ground --json` prints."""
+        return {
+            "id": self.id,
+            "score": self.grounded.score,
+            "claims": [
+                {
+                    "text": claim.text,
+                    "start": claim.start,
+                    "end": claim.end,
+                    "verdict": claim.verdict,
+                    "score": claim.score,
+                    "source": to_json(claim.source),
+                }
+                for claim in self.grounded.claims
+            ],
+        }
+
+
+def index_content(work: Work, content: Path | None, *, remove_old: bool) -> IndexReport:
+    """Make the approved content searchable; where it is asked for, delete what it replaced.
+
+    Raises:
+        InputError: the search service keeps no old indexes that could be removed.
+    """
+    with (
+        locked(work.root),
+        logging_to(Log(work.root / "logs")),
+        contextlib.closing(work),
+    ):
+        keeper: KeepsIndexes | None = None
+        if remove_old:
+            if not isinstance(work.ports.index, KeepsIndexes):
+                name = work.settings.services.adapters.search
+                raise InputError(f"--remove-old: adapters.search {name!r} keeps no old indexes")
+            keeper = work.ports.index
+        documents, _ = shielded(work, _documents(work, content))
+        report = work.index(documents)
+        if keeper is None:
+            return report
+        keep = {report.name, *_needed_indexes(work.root)}
+        removed = work.calls.make("index", partial(keeper.remove_old, keep))
+        event("old_indexes_removed", agent="retrieval", removed=removed)
+        return replace(report, removed_indexes=removed)
+
+
+def _needed_indexes(root: Path) -> Iterator[str]:
+    """The indexes that runs still search: those of runs that have not ended."""
+    for folder in all_runs(root):
+        record = folder.record()
+        ended = record is not None and record.status in (COMPLETE, NO_EXPERIMENT)
+        if not ended and folder.file("index.json").is_file():
+            yield folder.read("index.json", Indexed).name
+
+
+def search_texts(
+    work: Work,
+    queries: Iterator[tuple[Json, str]],
+    *,
+    top_k: int,
+    min_score: float,
+    content: Path | None,
+) -> Iterator[tuple[Json, tuple[Passage, ...]]]:
+    """For each query its id and the best passage of each document, best first."""
+    with logging_to(Log(work.root / "logs")), contextlib.closing(work):
+        documents = _documents(work, content)
+        if work.ports.shield is not None:
+            # The ledger, which remembers what was looked at, admits one process.
+            with locked(work.root):
+                documents, _ = shielded(work, documents)
+        # What may not be used today is not found today, here as in a run.
+        invalid = invalid_on(documents, datetime.now(UTC).date())
+        excluded = tuple(document.document_id for document in invalid)
+        report = work.index(documents)
+        search = work.search(report.name)
+        for name, text in queries:
+            query = Query(text=text, top_k=top_k, min_score=min_score, excluded=excluded)
+            yield name, search(query)
+
+
+def screen_texts(work: Work, source: str) -> Iterator[Screened]:
+    """Screen one text, or each line of a JSONL file."""
+    with logging_to(Log(work.root / "logs")):
+        for name, text in _texts(source):
+            parts = safety.parts_of(text, "text")
+            screen = safety.asked_ahead(parts, work.screen, work.concurrency)
+            decision = safety.screen_text(text, screen, work.settings.safety)
+            yield Screened(id=name, decision=decision)
+
+
+def ground_texts(work: Work, file: Path) -> Iterator[GroundedText]:
+    """Prove each text of a JSONL file against its own sources."""
+    config = work.settings.experiment.grounding
+    with logging_to(Log(work.root / "logs")):
+        for number, line in read_lines(file):
+            text = _field(file, number, line, "text")
+            sources = _sources(file, number, line)
+            found = grounding.ground_text(text, sources, work.ports.embed, config)
+            yield GroundedText(id=_id(line, number), grounded=found)
+
+
+def passage_json(passage: Passage) -> Json:
+    """A passage as `liftwright search --json` prints it."""
+    return {key: to_json(getattr(passage, key)) for key in _PASSAGE_KEYS}
+
+
+def read_queries(file: Path) -> Iterator[tuple[Json, str]]:
+    """The id and text of each line of a file of queries."""
+    for number, line in read_lines(file):
+        yield _id(line, number), _field(file, number, line, "text")
+
+
+def read_lines(file: Path) -> Iterator[tuple[int, Mapping[str, Json]]]:
+    """The objects of a JSONL file with their line numbers; blank lines are passed over.
+
+    Raises:
+        DataError: naming file and line; or where the file holds no object at all.
+    """
+    found = False
+    try:
+        with file.open(encoding="utf-8-sig") as lines:
+            for number, text in enumerate(lines, start=1):
+                if text.strip():
+                    found = True
+                    yield number, _object(file, number, text)
+    except UnicodeDecodeError:
+        raise DataError(f"{file}: not UTF-8") from None
+    except OSError as error:
+        raise DataError(f"{file}: cannot be read ({error.strerror})") from None
+    if not found:
+        raise DataError(f"{file}: found no line, allowed: a JSON object a line")
+
+
+def _object(file: Path, number: int, text: str) -> Mapping[str, Json]:
+    try:
+        line = json.loads(text)
+        # Half a surrogate pair is JSON, but no text: nothing that follows could read it.
+        json.dumps(line, ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        raise DataError(f"{file}:{number}: found half a surrogate pair, allowed: text") from None
+    except (ValueError, RecursionError) as error:
+        raise DataError(f"{file}:{number}: not JSON ({error})") from None
+    if not isinstance(line, dict):
+        raise DataError(f"{file}:{number}: found {_kind(line)}, allowed: an object")
+    return line
+
+
+def _documents(work: Work, content: Path | None) -> tuple[Document, ...]:
+    if content is None:
+        return work.corpus.documents
+    on_bad = work.settings.experiment.content.on_bad_documents
+    return read_documents(content, on_bad=on_bad).documents
+
+
+def _texts(source: str) -> Iterator[tuple[Json, str]]:
+    path = Path(source)
+    if source.endswith(".jsonl"):
+        yield from read_queries(path)
+    else:
+        yield None, source
+
+
+def _id(line: Mapping[str, Json], number: int) -> Json:
+    return line.get("id", number)
+
+
+def _field(file: Path, number: int, line: Mapping[str, Json], name: str) -> str:
+    value = line.get(name)
+    if not isinstance(value, str):
+        raise DataError(f"{file}:{number}: {name}: found {_kind(value)}, allowed: text")
+    return value
+
+
+def _sources(file: Path, number: int, line: Mapping[str, Json]) -> list[tuple[str, str]]:
+    found = line.get("sources", [])
+    if not isinstance(found, list):
+        raise DataError(f"{file}:{number}: sources: found {_kind(found)}, allowed: a list")
+    sources = []
+    for place, source in enumerate(found):
+        where = f"sources.{place}"
+        if not isinstance(source, dict):
+            raise DataError(f"{file}:{number}: {where}: found {_kind(source)}, allowed: an object")
+        text, title = source.get("text"), source.get("title", "")
+        if not isinstance(text, str) or not isinstance(title, str | None):
+            raise DataError(f"{file}:{number}: {where}: title and text must be text")
+        sources.append((title or "", text))
+    return sources
+
+
+def _kind(value: object) -> str:
+    names = {dict: "an object", list: "a list", str: "text", bool: "true or false"}
+    return "nothing" if value is None else names.get(type(value), "a number")

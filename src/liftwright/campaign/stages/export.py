@@ -1,0 +1,149 @@
+"""A run's tables, put to an object store when they are whole; its folder stays the truth."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from liftwright.campaign.run_context import Stage
+from liftwright.errors import ConfigurationError, InputError, LiftwrightError
+from liftwright.log import event
+from liftwright.model import ObjectUrl, parse_url, utc_now
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from liftwright.campaign.run_context import Work
+    from liftwright.ports import Objects
+
+_TABLES = ("segmented", "assignments", "unassigned", "engagement")
+_FILES = tuple(f"{table}.parquet" for table in _TABLES)
+_RECORD = "export.json"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Exported:
+    """One file that was put to a store: its size, its content, and the store's name for that."""
+
+    url: str
+    bytes: int
+    sha256: str
+    etag: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Export:
+    """All that a run has put to a store, as `export.json` lists it.
+
+    Attributes:
+        to: the folder there.
+    """
+
+    run_id: str
+    at: str
+    to: str
+    files: tuple[Exported, ...]
+
+
+def exporting(work: Work) -> tuple[Stage, ...]:
+    """The stage that puts the tables elsewhere; none where nobody asks for it."""
+    return (_EXPORT,) if _asked(work) is not None else ()
+
+
+def check_export(work: Work) -> None:
+    """See that the store can be asked, before anything is paid for.
+
+    Raises:
+        DataError: there is no such bucket, or no way in.
+    """
+    url = _asked(work)
+    if url is not None:
+        work.places.objects(url).find(parse_url(f"{url.rstrip('/')}/"))
+
+
+def export(work: Work) -> str:
+    """Each table to `<export_to>/<run_id>/`, and then the list of all that is there.
+
+    A store shows an object when all of it has arrived, so no half of one is ever seen; the list
+    goes last, so who finds it finds every table whole. What is there already is not put again.
+
+    Raises:
+        DataError: the store cannot be reached, or does not take them.
+    """
+    home = _home(work)
+    objects = work.places.objects(str(home))
+    before = {one.url: one for one in _exported_before(work)}
+    placed: list[Exported] = []
+    put_bytes = 0
+    for name, path in _whole_files(work):
+        url, digest = home.below(name), _sha256(path)
+        known = before.get(str(url))
+        if known is not None and known.sha256 == digest and _is_there(objects, url, known):
+            placed.append(known)
+            continue
+        stored = objects.put(path, url)
+        put_bytes += stored.size
+        placed.append(
+            Exported(url=str(url), bytes=stored.size, sha256=digest, etag=stored.tag or "")
+        )
+    listed = Export(run_id=work.run.run_id, at=utc_now(), to=str(home), files=tuple(placed))
+    work.folder.write(_RECORD, listed)
+    objects.put(work.folder.file(_RECORD), home.below(_RECORD))
+    event("tables_exported", agent="pipeline", files=len(placed), put_bytes=put_bytes)
+    return f"{len(_TABLES)} tables at {home}, {put_bytes / 1e6:,.1f} MB put there"
+
+
+def _exported_before(work: Work) -> tuple[Exported, ...]:
+    """What the run has put there; nothing where its list is not there, or is damaged."""
+    try:
+        return work.folder.read(_RECORD, Export).files
+    except LiftwrightError:
+        return ()
+
+
+def _is_there(objects: Objects, url: ObjectUrl, known: Exported) -> bool:
+    found = objects.find(url)
+    return not isinstance(found, tuple) and (found.size, found.tag or "") == (
+        known.bytes,
+        known.etag,
+    )
+
+
+def _sha256(path: Path) -> str:
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror})") from None
+
+
+def _whole_files(work: Work) -> Iterator[tuple[str, Path]]:
+    for name in _FILES:
+        path = work.folder.file(name)
+        if path.is_dir():
+            for part in sorted(path.iterdir()):
+                yield f"{name}/{part.name}", part
+        else:
+            yield name, path
+
+
+def _home(work: Work) -> ObjectUrl:
+    url = _asked(work)
+    if url is None:
+        raise ConfigurationError("azure_config.yaml: object_stores.export_to: found null")
+    return parse_url(url).below(work.run.run_id)
+
+
+def _asked(work: Work) -> str | None:
+    return work.settings.services.object_stores.export_to
+
+
+_EXPORT = Stage(
+    name="export",
+    run=export,
+    reads=_FILES,
+    writes=(_RECORD,),
+    settings=_asked,
+)

@@ -1,0 +1,71 @@
+"""Whether the audit log, and what the runs hold of it, is what was written."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from liftwright.agents import safety
+from liftwright.campaign.bootstrap import audit_log, check_ledger
+from liftwright.campaign.requests import RUNNING
+from liftwright.errors import LiftwrightError
+from liftwright.model import SafetyDecision
+from liftwright.model.artifacts import Variants
+from liftwright.run_folder import RunFolder, all_runs
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from liftwright.audit import AuditLog, Verification
+    from liftwright.model import Run
+
+
+def verify_workspace(root: Path) -> Verification:
+    """Recompute the chain, and hold every run's messages and decisions against it.
+
+    Raises:
+        IntegrityError: the ledger is missing though a run paid for calls.
+    """
+    folders = [(folder, run) for folder in all_runs(root) if (run := folder.record())]
+    log = audit_log(root)
+    check_ledger(root)
+    found = log.verify(
+        [run.audit for _, run in folders if run.audit is not None],
+        unfinished=[run.run_id for _, run in folders if run.status == RUNNING],
+    )
+    if not found.ok:
+        return found
+    problems = tuple(
+        problem
+        for folder, run in folders
+        if run.audit is not None and run.audit.count and run.status != RUNNING
+        for problem in _against(folder, run, log)
+    )
+    return replace(found, ok=not problems, problems=problems)
+
+
+def _against(folder: RunFolder, run: Run, log: AuditLog) -> Iterator[str]:
+    """Where a run's files say something else than the log."""
+    try:
+        decisions = folder.read_list("decisions.json", SafetyDecision)
+        messages = {one.variant_id: one for one in folder.read("variants.json", Variants).all}
+    except LiftwrightError as error:
+        yield f"run {run.run_id}: {error}"
+        return
+    logged = {
+        (record.variant_id, record.content_sha256, record.status)
+        # A run of late arrivals sends what another run had screened.
+        for record in log.records(run.audit.run_id if run.audit else run.run_id)
+    }
+    for decision in decisions:
+        name = f"run {run.run_id}: variant {decision.variant_id}"
+        if (decision.variant_id, decision.content_sha256, decision.status) not in logged:
+            yield f"{name}: decisions.json says {decision.status!r}, the audit log does not"
+        message = messages.get(decision.variant_id)
+        if message is None:
+            yield f"{name}: decided on, but not in variants.json"
+        elif safety.content_sha256(message) != decision.content_sha256:
+            yield f"{name}: variants.json holds other words than those that were screened"
+    for variant_id in messages.keys() - {decision.variant_id for decision in decisions}:
+        yield f"run {run.run_id}: variant {variant_id}: in variants.json, but never decided on"

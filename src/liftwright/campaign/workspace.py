@@ -1,0 +1,167 @@
+"""What a person can do with a workspace; the command line and the Python API are its doors."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from liftwright.campaign import bootstrap, queries, run
+from liftwright.campaign.analyze import AnalyzeRequest, analyze_file
+from liftwright.campaign.approve import approve_variant
+from liftwright.campaign.doctor import Check, examine
+from liftwright.campaign.plan import Plan, plan_campaign
+from liftwright.campaign.queries import read_queries, search_texts
+from liftwright.campaign.requests import RunOutcome, RunRequest
+from liftwright.campaign.run_context import Step
+from liftwright.campaign.scaffold import init_workspace
+from liftwright.campaign.verify import verify_workspace
+from liftwright.config import read_settings
+from liftwright.errors import InputError
+from liftwright.run_folder import RunFolder, all_runs, locked
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from liftwright.audit import Verification
+    from liftwright.campaign.run_context import Work
+    from liftwright.model import Json, Passage, Run, SafetyDecision
+    from liftwright.ports import IndexReport
+
+__all__ = [
+    "AnalyzeRequest",
+    "Check",
+    "Plan",
+    "RunOutcome",
+    "RunRequest",
+    "Step",
+    "Workspace",
+    "analyze_file",
+    "init_workspace",
+]
+
+
+def _quietly(step: Step) -> None:
+    del step
+
+
+class Workspace:
+    """A folder with config/, data/ and logs/.
+
+    Args:
+        root: the folder; it need not hold anything until something is asked of it.
+    """
+
+    def __init__(self, root: Path | str) -> None:
+        self.root = Path(root)
+
+    def run(
+        self, request: RunRequest | None = None, *, notify: Callable[[Step], None] = _quietly
+    ) -> RunOutcome:
+        """Run the campaign, or go on with it, or measure it again."""
+        return run.run_campaign(self.root, request or RunRequest(), notify)
+
+    def plan(self, request: RunRequest | None = None) -> Plan:
+        """What a run would call, cost and be able to show."""
+        return plan_campaign(self.root, request or RunRequest())
+
+    def status(self, run_id: str | None = None) -> Run:
+        """A run's record; the latest where none is named."""
+        return self._record(self.folder(run_id))
+
+    def runs(self) -> tuple[Run, ...]:
+        """The records of all runs, by start."""
+        return tuple(self._record(folder) for folder in all_runs(self.root))
+
+    def folder(self, run_id: str | None = None) -> RunFolder:
+        """A run's folder; the latest run's where none is named.
+
+        Raises:
+            InputError: where there is no such run.
+        """
+        known = all_runs(self.root)
+        if run_id is None:
+            if not known:
+                raise InputError(f"{self.root}: no run yet; `liftwright run` makes one")
+            return known[-1]
+        for folder in known:
+            if folder.path.name == run_id:
+                return folder
+        names = ", ".join(folder.path.name for folder in known[-10:]) or "none yet"
+        raise InputError(f"run {run_id!r}: no such run; the latest are: {names}")
+
+    def report(self, run_id: str | None = None, *, form: str | None = None) -> tuple[Path, ...]:
+        """Write a run's report anew; `form` is ipynb or pdf, both where it is None."""
+        from liftwright.agents.reporting import write_report
+
+        if form not in (None, "ipynb", "pdf"):
+            raise InputError(f"--format: found {form!r}, allowed: ipynb or pdf")
+        folder = self.folder(run_id)
+        if not folder.file("metrics.json").is_file():
+            run = self._record(folder)
+            raise InputError(f"run {run.run_id}: nothing to report yet, it is {run.status}")
+        return write_report(folder.path, form=form)
+
+    def verify(self, run_id: str | None = None) -> Verification:
+        """Whether the audit log, and what the runs hold of it, is what was written."""
+        if run_id is not None:
+            self.folder(run_id)
+        return verify_workspace(self.root)
+
+    def approve(self, run_id: str, variant_id: str, who: str) -> SafetyDecision:
+        """A person's approval of a variant that waits for it."""
+        folder = self.folder(run_id)
+        with locked(self.root):
+            return approve_variant(self.root, folder, variant_id, who)
+
+    def doctor(self, *, live: bool = False) -> tuple[Check, ...]:
+        """Whether installation, configuration and adapters are sound."""
+        return examine(self.root, live=live)
+
+    def index(
+        self,
+        content: Path | None = None,
+        *,
+        remove_old: bool = False,
+        notify: Callable[[Step], None] = _quietly,
+    ) -> IndexReport:
+        """Make the approved content searchable; `remove_old` deletes the indexes before it."""
+        return queries.index_content(self._work(notify), content, remove_old=remove_old)
+
+    def search(
+        self, text: str, top_k: int = 5, min_score: float = 0.0, content: Path | None = None
+    ) -> tuple[Passage, ...]:
+        """The best passage of each document for a text, best first."""
+        ((_, passages),) = search_texts(
+            self._work(), iter([(None, text)]), top_k=top_k, min_score=min_score, content=content
+        )
+        return passages
+
+    def search_many(
+        self, queries: Path, top_k: int = 5, min_score: float = 0.0, content: Path | None = None
+    ) -> Iterator[tuple[Json, tuple[Passage, ...]]]:
+        """The same for each line of a JSONL file of id and text."""
+        return search_texts(
+            self._work(),
+            read_queries(queries),
+            top_k=top_k,
+            min_score=min_score,
+            content=content,
+        )
+
+    def screen(self, source: str) -> Iterator[queries.Screened]:
+        """Whether a text, or each line of a JSONL file, may be sent."""
+        return queries.screen_texts(self._work(), source)
+
+    def ground(self, file: Path) -> Iterator[queries.GroundedText]:
+        """What the sources of each line of a JSONL file say of its text."""
+        return queries.ground_texts(self._work(), file)
+
+    def _work(self, notify: Callable[[Step], None] = _quietly) -> Work:
+        return bootstrap.make_work(self.root, read_settings(self.root), notify=notify)
+
+    @staticmethod
+    def _record(folder: RunFolder) -> Run:
+        record = folder.record()
+        if record is None:
+            raise InputError(f"{folder.path}: no run.json")
+        return record

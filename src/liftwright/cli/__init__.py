@@ -1,0 +1,7 @@
+"""The command line: commands, tables, progress and exit statuses."""
+
+from __future__ import annotations
+
+from liftwright.cli.commands import app, main
+
+__all__ = ["app", "main"]

@@ -1,0 +1,408 @@
+"""The command line: reads what was typed, asks the workspace, prints the answer. No logic."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from liftwright.cli.exit_status import with_exit_status
+
+if TYPE_CHECKING:
+    from liftwright.campaign import Workspace
+
+app = typer.Typer(
+    name="liftwright",
+    help="E-mail from customers and approved content: personal, cited, screened and measured.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+
+Folder = Annotated[Path, typer.Option("--workspace", help="The workspace; the current folder.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
+RunId = Annotated[str | None, typer.Argument(metavar="[RUN]", help="A run's id; the latest.")]
+Overrides = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="KEY=VALUE", help="One configuration value, for this call."),
+]
+Customers = Annotated[str | None, typer.Option(metavar="PATH|URL", help="CSV or Parquet.")]
+Content = Annotated[Path | None, typer.Option("--content", help="Approved content to use.")]
+HERE = Path()
+
+
+@app.callback(invoke_without_command=True)
+def root(
+    *,
+    version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
+) -> None:
+    """Liftwright."""
+    if version:
+        from liftwright import __version__
+
+        typer.echo(__version__)
+        raise typer.Exit
+
+
+@app.command()
+@with_exit_status
+def init(folder: Annotated[Path, typer.Argument(metavar="DIR")], *, json: AsJson = False) -> None:
+    """Lay down a workspace: configuration, prompts and the sample brand."""
+    from liftwright.campaign import init_workspace
+    from liftwright.cli.terminal import show_init
+
+    show_init(folder, init_workspace(folder), json=json)
+
+
+@app.command()
+@with_exit_status
+def run(  # noqa: PLR0913 - one parameter per option
+    *,
+    customers: Customers = None,
+    content: Content = None,
+    engagement: Annotated[
+        str | None, typer.Option(metavar="PATH|URL", help="CSV or Parquet of real outcomes.")
+    ] = None,
+    run_id: Annotated[str | None, typer.Option("--run-id", help="The run's name.")] = None,
+    as_of: Annotated[
+        str | None, typer.Option("--as-of", metavar="DATE", help="The day features refer to.")
+    ] = None,
+    budget: Annotated[
+        float | None, typer.Option(metavar="USD", min=0, help="The most the run may cost.")
+    ] = None,
+    refresh: Annotated[bool, typer.Option("--refresh", help="Ask paid services anew.")] = False,
+    extend: Annotated[
+        str | None, typer.Option(metavar="RUN", help="Take late arrivals into a finished run.")
+    ] = None,
+    overrides: Overrides = None,
+    workspace: Folder = HERE,
+    json: AsJson = False,
+) -> int:
+    """Run the campaign, from customers and content to the report; run again to resume."""
+    from liftwright.campaign import RunRequest, Workspace
+    from liftwright.cli.terminal import Progress, show_run
+
+    request = RunRequest(
+        customers=customers,
+        content=content,
+        engagement=engagement,
+        run_id=run_id,
+        as_of=as_of,
+        budget_usd=budget,
+        refresh=refresh,
+        extend=extend,
+        overrides=tuple(overrides or ()),
+    )
+    with Progress(quiet=json) as progress:
+        outcome = Workspace(workspace).run(request, notify=progress)
+    show_run(outcome, json=json)
+    return outcome.exit_status
+
+
+@app.command()
+@with_exit_status
+def plan(  # noqa: PLR0913 - one parameter per option
+    *,
+    customers: Customers = None,
+    content: Content = None,
+    as_of: Annotated[str | None, typer.Option("--as-of", metavar="DATE")] = None,
+    overrides: Overrides = None,
+    workspace: Folder = HERE,
+    json: AsJson = False,
+) -> None:
+    """Before paying: calls, tokens, cost, power and the smallest detectable lift."""
+    from liftwright.campaign import RunRequest, Workspace
+    from liftwright.cli.terminal import show_plan
+
+    request = RunRequest(
+        customers=customers, content=content, as_of=as_of, overrides=tuple(overrides or ())
+    )
+    show_plan(Workspace(workspace).plan(request), json=json)
+
+
+@app.command()
+@with_exit_status
+def status(run: RunId = None, *, workspace: Folder = HERE, json: AsJson = False) -> None:
+    """How far a run has come, and what it found."""
+    from liftwright.cli.terminal import show_status
+
+    opened = _open(workspace)
+    show_status(opened.status(run), opened.folder(run), json=json)
+
+
+@app.command()
+@with_exit_status
+def runs(*, workspace: Folder = HERE, json: AsJson = False) -> None:
+    """All runs of the workspace."""
+    from liftwright.cli.terminal import show_runs
+
+    show_runs(_open(workspace).runs(), json=json)
+
+
+@app.command()
+@with_exit_status
+def report(
+    run: RunId = None,
+    *,
+    form: Annotated[
+        str | None, typer.Option("--format", metavar="ipynb|pdf", help="Only this one.")
+    ] = None,
+    workspace: Folder = HERE,
+    json: AsJson = False,
+) -> None:
+    """Write a run's report anew, as a notebook and a PDF."""
+    from liftwright.cli.terminal import show_files
+
+    show_files(_open(workspace).report(run, form=form), json=json)
+
+
+@app.command()
+@with_exit_status
+def verify(run: RunId = None, *, workspace: Folder = HERE, json: AsJson = False) -> int:
+    """Recompute the audit log's chain and compare it with what the runs recorded."""
+    from liftwright.cli.terminal import show_verification
+
+    verification = _open(workspace).verify(run)
+    show_verification(verification, json=json)
+    return 0 if verification.ok else 4
+
+
+@app.command()
+@with_exit_status
+def doctor(
+    *,
+    live: Annotated[bool, typer.Option("--live", help="Make one call to each service.")] = False,
+    workspace: Folder = HERE,
+    json: AsJson = False,
+) -> int:
+    """Check the installation, the configuration and the adapters."""
+    from liftwright.cli.terminal import show_checks
+
+    checks = _open(workspace).doctor(live=live)
+    show_checks(checks, json=json)
+    return 0 if all(check.ok for check in checks) else 1
+
+
+@app.command()
+@with_exit_status
+def index(
+    *,
+    content: Content = None,
+    remove_old: Annotated[
+        bool, typer.Option("--remove-old", help="Delete the indexes of earlier content.")
+    ] = False,
+    workspace: Folder = HERE,
+    json: AsJson = False,
+) -> None:
+    """Make the approved content searchable; unchanged documents are not worked on again."""
+    from liftwright.cli.terminal import Progress, show_index
+
+    with Progress(quiet=json) as progress:
+        result = _open(workspace).index(content, remove_old=remove_old, notify=progress)
+    show_index(result, json=json)
+
+
+@app.command()
+@with_exit_status
+def search(  # noqa: PLR0913 - one parameter per option
+    text: Annotated[str | None, typer.Argument(help="What to look for.")] = None,
+    *,
+    queries: Annotated[
+        Path | None, typer.Option(metavar="FILE.jsonl", help="Many queries: id and text a line.")
+    ] = None,
+    top_k: Annotated[int, typer.Option("--top-k", min=1, help="Documents at most.")] = 5,
+    min_score: Annotated[float, typer.Option("--min-score", min=0, max=1)] = 0.0,
+    content: Content = None,
+    workspace: Folder = HERE,
+    json: AsJson = False,
+) -> None:
+    """The best passage of each document for a text."""
+    from liftwright.cli.terminal import show_passages, show_search_lines
+    from liftwright.errors import InputError
+
+    place = _open(workspace)
+    if (text is None) == (queries is None):
+        raise InputError("give either TEXT or --queries FILE.jsonl")
+    if queries is not None:
+        show_search_lines(place.search_many(queries, top_k, min_score, content))
+    else:
+        show_passages(place.search(str(text), top_k, min_score, content), json=json)
+
+
+@app.command()
+@with_exit_status
+def screen(
+    source: Annotated[str, typer.Argument(metavar="FILE.jsonl|TEXT")],
+    *,
+    workspace: Folder = HERE,
+    json: AsJson = False,
+) -> int:
+    """Look for hate, violence, self-harm and sexual content; exit 1 where a text is blocked."""
+    from liftwright.cli.terminal import show_screened
+
+    return show_screened(_open(workspace).screen(source), json=json)
+
+
+@app.command()
+@with_exit_status
+def ground(
+    source: Annotated[Path, typer.Argument(metavar="FILE.jsonl")],
+    *,
+    workspace: Folder = HERE,
+    json: AsJson = False,
+) -> int:
+    """Prove each claim of a text against its sources; exit 1 where one is unsupported."""
+    from liftwright.cli.terminal import show_grounded
+
+    return show_grounded(_open(workspace).ground(source), json=json)
+
+
+@app.command()
+@with_exit_status
+def analyze(  # noqa: PLR0913 - one parameter per option
+    file: Annotated[str, typer.Argument(metavar="FILE|URL")],
+    *,
+    arm: Annotated[str, typer.Option(metavar="COL", help="The column of arms.")],
+    control: Annotated[str, typer.Option(metavar="NAME", help="The control arm's name.")],
+    metric: Annotated[
+        list[str],
+        typer.Option(metavar="NAME[:KIND]", help="What is compared; the first decides."),
+    ],
+    unit: Annotated[str | None, typer.Option(metavar="COL", help="The column of units.")] = None,
+    segment: Annotated[str | None, typer.Option(metavar="COL")] = None,
+    count: Annotated[str | None, typer.Option(metavar="COL", help="Units a row.")] = None,
+    covariate: Annotated[
+        list[str] | None,
+        typer.Option(metavar="METRIC=COL", help="Known before the experiment: adds CUPED rows."),
+    ] = None,
+    covariate_time: Annotated[
+        str | None, typer.Option(metavar="COL", help="When the covariates were measured.")
+    ] = None,
+    time: Annotated[
+        str | None, typer.Option(metavar="COL", help="When the unit was assigned.")
+    ] = None,
+    by: Annotated[
+        str | None, typer.Option(metavar="COL", help="Each value is an experiment of its own.")
+    ] = None,
+    exposed: Annotated[
+        str | None, typer.Option(metavar="COL", help="Whether the unit met the treatment.")
+    ] = None,
+    share: Annotated[
+        list[str] | None, typer.Option(metavar="ARM=S", help="Intended share of each arm.")
+    ] = None,
+    alpha: Annotated[float, typer.Option(metavar="A")] = 0.05,
+    correction: Annotated[str, typer.Option(metavar="holm|bh|none")] = "holm",
+    guardrail: Annotated[
+        list[str] | None, typer.Option(metavar="METRIC", help="A metric that no arm may harm.")
+    ] = None,
+    lower: Annotated[
+        list[str] | None, typer.Option(metavar="METRIC", help="A metric of which less is better.")
+    ] = None,
+    planned: Annotated[
+        int | None, typer.Option(metavar="N", help="Units planned before the first look.")
+    ] = None,
+    minimum: Annotated[
+        int, typer.Option(metavar="N", help="Units an arm needs before it can win.")
+    ] = 0,
+    bayes: Annotated[
+        bool, typer.Option("--bayes", help="Add posteriors and the shares of a next wave.")
+    ] = False,
+    explain: Annotated[
+        list[str] | None,
+        typer.Option(metavar="COL", help="A feature that may go with a larger effect."),
+    ] = None,
+    forest: Annotated[
+        bool, typer.Option("--forest", help="Add an exploratory uplift forest of the features.")
+    ] = False,
+    json: AsJson = False,
+) -> None:
+    """Lift, intervals, tests and verdicts of any experiment's results; CSV or Parquet.
+
+    A metric is a column: NAME, NAME:binary or NAME:mean; a ratio of two sums: NAME=A/B:ratio; or,
+    where a row tells of many units, NAME=EVENTS/UNITS:binary, or NAME=MEAN,SD:mean with --count.
+    """
+    from liftwright.campaign import AnalyzeRequest, analyze_file
+    from liftwright.cli.terminal import show_analysis
+
+    request = AnalyzeRequest(
+        file=file,
+        arm=arm,
+        control=control,
+        metrics=tuple(metric),
+        unit=unit,
+        segment=segment,
+        count=count,
+        covariates=tuple(covariate or ()),
+        shares=tuple(share or ()),
+        alpha=alpha,
+        correction=correction,
+        exposed=exposed,
+        time=time,
+        covariate_time=covariate_time,
+        guardrails=tuple(guardrail or ()),
+        lower=tuple(lower or ()),
+        planned=planned,
+        minimum=minimum,
+        bayes=bayes,
+        explain=tuple(explain or ()),
+        forest=forest,
+        by=by,
+    )
+    show_analysis(analyze_file(request), json=json)
+
+
+@app.command("eval")
+@with_exit_status
+def evaluate(
+    what: Annotated[str, typer.Argument(metavar="safety|retrieval|grounding")],
+    *,
+    data: Annotated[Path, typer.Option("--data", metavar="DIR", help="Labelled cases.")],
+    floor: Annotated[
+        float | None, typer.Option(metavar="F", help="The least score that is good enough.")
+    ] = None,
+    workspace: Folder = HERE,
+    json: AsJson = False,
+) -> int:
+    """Measure screening, search or grounding on labelled cases; exit 1 below the floor."""
+    from liftwright.campaign.evaluate import EvaluationRequest
+    from liftwright.campaign.evaluate import evaluate as measure
+    from liftwright.cli.terminal import Progress, show_evaluation
+
+    request = EvaluationRequest(what=what, data=data, floor=floor)
+    with Progress(quiet=json) as progress:
+        found = measure(workspace, request, notify=progress)
+    show_evaluation(found, json=json)
+    return 0 if found.ok else 1
+
+
+@app.command()
+@with_exit_status
+def approve(
+    run: Annotated[str, typer.Argument(metavar="RUN")],
+    variant: Annotated[str, typer.Argument(metavar="VARIANT")],
+    *,
+    who: Annotated[
+        str, typer.Option("--by", metavar="NAME", help="Who approves; goes into the audit log.")
+    ] = "",
+    workspace: Folder = HERE,
+    json: AsJson = False,
+) -> None:
+    """Approve a variant that waits for a person; run again to go on."""
+    from liftwright.cli.terminal import show_approval
+
+    name = who or os.environ.get("USER", "")
+    show_approval(_open(workspace).approve(run, variant, name), json=json)
+
+
+def _open(folder: Path) -> Workspace:
+    from liftwright.campaign import Workspace
+
+    return Workspace(folder)
+
+
+def main() -> None:
+    """The command `liftwright`."""
+    app()

@@ -1,0 +1,218 @@
+"""The answers of the other commands."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from rich.markup import escape
+from rich.table import Table
+
+from liftwright.cli.terminal import numbers
+from liftwright.cli.terminal.experiment import plain_table
+from liftwright.cli.terminal.output import console, print_json, print_line
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+    from pathlib import Path
+
+    from liftwright.audit import Verification
+    from liftwright.campaign import Check, Plan
+    from liftwright.campaign.cost_estimate import PlannedCalls
+    from liftwright.campaign.queries import GroundedText, Screened
+    from liftwright.model import Json, Passage, SafetyDecision
+    from liftwright.ports import IndexReport
+
+
+def show_init(folder: Path, files: Sequence[Path], *, json: bool) -> None:
+    """What was laid down, and what to type next."""
+    if json:
+        print_json({"workspace": str(folder), "files": [str(file) for file in files]})
+        return
+    console().print(
+        f"{len(files)} files in {folder}. Next: liftwright run --workspace {escape(str(folder))}"
+    )
+
+
+def show_plan(plan: Plan, *, json: bool) -> None:
+    """Calls, cost and power of a campaign."""
+    if json:
+        print_json(plan.to_json())
+        return
+    out = console()
+    table = plain_table("Calls")
+    table.add_column("service\nadapter", overflow="fold")
+    for name in ("expected\nat most", "use", "USD\nat most", "price of"):
+        table.add_column(name, justify="right")
+    for one in plan.calls:
+        used, expected, at_most, day = _priced(one)
+        table.add_row(
+            escape(f"{one.port}\n{one.adapter}"),
+            f"{one.expected:,}\n{one.at_most:,}",
+            used,
+            f"{expected}\n{at_most}",
+            day,
+        )
+    out.print(table)
+    table = plain_table(
+        f"Smallest detectable lift (alpha {plan.alpha:g} in all, power {plan.power:.0%})"
+    )
+    table.add_column("segment\nmetric", overflow="fold")
+    for name in ("base", "per arm\ncontrol", "alpha", "smallest\nlift", "customers\nneeded"):
+        table.add_column(name, justify="right", no_wrap=True)
+    for row in plan.detectable:
+        needed = row.customers_needed
+        table.add_row(
+            escape(f"{row.segment}\n{row.metric}"),
+            numbers.value(row.base_rate, "mean" if row.metric == "revenue" else "binary"),
+            f"{row.per_arm:,}\n{row.control:,}",
+            f"{row.alpha:.2g}",
+            numbers.percent(row.smallest_lift),
+            "–" if needed is None else f"{needed:,}",
+        )
+    out.print(table)
+    out.print(
+        "[dim]base: what the customers' history lets expect, else the configured "
+        "default; alpha: what the correction leaves to one test; customers needed: in all arms, "
+        f"for a lift of {plan.minimum_lift:+.0%}[/]\n"
+    )
+    for reason, customers in plan.left_out.items():
+        out.print(f"left out: {customers:,} {escape(reason)}")
+    for sentence in plan.answers:
+        out.print(escape(sentence))
+    for warning in plan.warnings:
+        out.print(f"[yellow]![/] {escape(warning)}")
+    budget = "" if plan.budget_usd is None else f"; the budget is {plan.budget_usd:.2f} USD"
+    out.print(f"cost: {plan.expected_usd:.4f} USD expected, {plan.at_most_usd:.4f} at most{budget}")
+
+
+def _priced(one: PlannedCalls) -> tuple[str, str, str, str]:
+    """What planned calls use, cost, cost at most, and the day of their price."""
+    if not one.metered:
+        return "on this machine", "–", "–", "–"
+    used = f"{one.units:,} {one.unit}" if one.unit else "–"
+    if one.input_tokens:
+        used = f"{one.input_tokens:,} tokens"
+    if one.output_tokens:
+        used = f"{one.input_tokens:,} + {one.output_tokens:,} tokens"
+    if one.unpriced:
+        return used, "no price", "no price", "–"
+    if one.price_as_of is None:
+        return used, "free", "free", "–"
+    day = one.price_as_of.isoformat()
+    return used, f"{one.expected_usd:.4f}", f"{one.at_most_usd:.4f}", day
+
+
+def show_files(files: Sequence[Path], *, json: bool) -> None:
+    """The files that were written."""
+    if json:
+        print_json([str(file) for file in files])
+        return
+    for file in files:
+        console().print(escape(str(file)))
+
+
+def show_verification(found: Verification, *, json: bool) -> None:
+    """Whether the audit log is what was written."""
+    if json:
+        print_json(found)
+        return
+    out = console()
+    if found.ok:
+        out.print(f"[green]unchanged[/]: {found.lines} records")
+        return
+    out.print(f"[bold red]ALTERED[/]: {found.lines} records")
+    for problem in found.problems:
+        out.print(f"  {escape(problem)}")
+
+
+def show_checks(checks: Sequence[Check], *, json: bool) -> None:
+    """What the doctor found."""
+    if json:
+        print_json({"ok": all(check.ok for check in checks), "checks": checks})
+        return
+    table = Table("", "part", "found")
+    for check in checks:
+        sign = "[green]ok[/]" if check.ok else "[bold red]fault[/]"
+        table.add_row(sign, check.name, escape(check.detail))
+    console().print(table)
+
+
+def show_index(report: IndexReport, *, json: bool) -> None:
+    """What indexing did."""
+    if json:
+        print_json(report)
+        return
+    out = console()
+    out.print(f"Indexed {report.documents} documents successfully. {len(report.errors)} errors.")
+    out.print(
+        f"{report.paragraphs} paragraphs; {report.added} added, {report.changed} changed, "
+        f"{report.removed} removed, {report.unchanged} unchanged; {report.embedded} embedded"
+    )
+    for name in report.removed_indexes:
+        out.print(f"old index removed: {escape(name)}")
+
+
+def show_passages(passages: Sequence[Passage], *, json: bool) -> None:
+    """Passages for one query."""
+    from liftwright.campaign.queries import passage_json
+
+    if json:
+        print_json([passage_json(passage) for passage in passages])
+        return
+    table = Table("score", "document", "section", "passage", show_lines=True)
+    for passage in passages:
+        table.add_row(
+            f"{passage.score:.2f}",
+            escape(passage.title),
+            escape(passage.section),
+            escape(passage.text),
+        )
+    console().print(table)
+
+
+def show_search_lines(found: Iterator[tuple[Json, tuple[Passage, ...]]]) -> None:
+    """Passages for many queries, a JSON line each."""
+    from liftwright.campaign.queries import passage_json
+
+    for name, passages in found:
+        print_line({"id": name, "results": [passage_json(passage) for passage in passages]})
+
+
+def show_screened(found: Iterable[Screened], *, json: bool) -> int:
+    """Each text's decision; 1 where one is blocked, else 0."""
+    status = 0
+    for one in found:
+        status |= one.decision.status != "pass"
+        if json:
+            print_line(one.to_json())
+            continue
+        name = "" if one.id is None else f"{one.id}: "
+        worst = ", ".join(f"{f.category} {f.severity}" for f in one.decision.findings)
+        out = f"{name}{one.decision.status} ({worst})"
+        console().print(
+            escape(out if not one.decision.reasons else f"{out}: {'; '.join(one.decision.reasons)}")
+        )
+    return int(status)
+
+
+def show_grounded(found: Iterable[GroundedText], *, json: bool) -> int:
+    """Each text's claims; 1 where one is unsupported, else 0."""
+    status = 0
+    for one in found:
+        status |= not one.supported
+        if json:
+            print_line(one.to_json())
+            continue
+        out = console()
+        out.print(f"[bold]{escape(str(one.id))}[/] {one.grounded.score:.2f}")
+        for claim in one.grounded.claims:
+            out.print(f"  {claim.verdict:<12} {claim.score:.2f}  {escape(claim.text)}")
+    return int(status)
+
+
+def show_approval(decision: SafetyDecision, *, json: bool) -> None:
+    """A person's approval."""
+    if json:
+        print_json(decision)
+        return
+    console().print(f"{decision.variant_id}: {decision.status} by {escape(decision.decided_by)}")

@@ -1,0 +1,210 @@
+"""What a run came to."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from rich.markup import escape
+from rich.table import Table
+
+from liftwright.campaign.pipeline import STAGES, Export
+from liftwright.cli.terminal.measurement import print_measured
+from liftwright.cli.terminal.numbers import as_number
+from liftwright.cli.terminal.output import console, print_json
+from liftwright.model import Failure, SafetyDecision
+from liftwright.model.artifacts import Variants
+from liftwright.run_folder import RunFolder
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from rich.console import Console
+
+    from liftwright.campaign import RunOutcome
+    from liftwright.model import Json, Run
+
+
+def show_run(outcome: RunOutcome, *, json: bool) -> None:
+    """How a run ended: segments, messages, arms, lift, files."""
+    folder = RunFolder(outcome.folder)
+    if json:
+        print_json(
+            {
+                "run_id": outcome.run.run_id,
+                "status": outcome.run.status,
+                "exit_status": outcome.exit_status,
+                "reason": outcome.reason,
+                "simulated": outcome.run.simulated,
+                "folder": str(outcome.folder),
+                "summary": _summary(folder),
+                "totals": outcome.run.totals,
+            }
+        )
+        return
+    out = console()
+    if outcome.exit_status != 0:
+        status = outcome.run.status.replace("_", " ")
+        reason = str(outcome.reason).removeprefix(f"{status}: ")
+        out.print(f"[bold red]{status}[/]: {escape(reason)}")
+    _print_customers(out, folder)
+    _print_messages(out, folder)
+    if outcome.exit_status == 0:
+        print_measured(out, folder)
+    _print_totals(out, outcome.run)
+    if folder.file("export.json").is_file():
+        exported = folder.read("export.json", Export)
+        out.print(f"{len(exported.files)} tables also at {escape(exported.to)}", soft_wrap=True)
+    files = [p.relative_to(outcome.folder) for p in outcome.folder.rglob("*") if p.is_file()]
+    names = sorted(str(p) for p in files if p.parts[0] != "measurements")
+    earlier = outcome.run.measurements
+    if earlier:
+        names.append(f"measurements/1 to {earlier}" if earlier > 1 else "measurements/1")
+    out.print(f"[bold]{outcome.folder}[/]: {', '.join(names)}")
+
+
+def _summary(folder: RunFolder) -> dict[str, Json]:
+    """The counts that the closing table shows."""
+    found: dict[str, Json] = {}
+    warnings: list[Json] = []
+    if folder.file("customers.json").is_file():
+        read = folder.raw("customers.json")
+        assert isinstance(read, dict)  # noqa: S101 - written by the product
+        found |= {
+            "customers": {name: read[name] for name in ("rows_in", "rows_kept", "rejected")},
+        }
+        warnings += list(read["warnings"])
+    if folder.file("segments.json").is_file():
+        segments = folder.raw("segments.json")
+        assert isinstance(segments, dict)  # noqa: S101 - written by the product
+        found["segments"] = {one["label"]: one["size"] for one in segments["segments"]}
+        warnings += list(segments["warnings"])
+    if folder.file("failures.json").is_file():
+        found["failed"] = len(folder.read_list("failures.json", Failure))
+    if folder.file("variants.json").is_file():
+        found["variants"] = len(folder.read("variants.json", Variants).variants)
+    if folder.file("decisions.json").is_file():
+        decisions = folder.read_list("decisions.json", SafetyDecision)
+        for status in ("pass", "block", "waiting"):
+            found[status] = sum(decision.status == status for decision in decisions)
+    found["warnings"] = warnings
+    return found
+
+
+def _print_customers(out: Console, folder: RunFolder) -> None:
+    if not folder.file("customers.json").is_file():
+        return
+    read = folder.raw("customers.json")
+    assert isinstance(read, dict)  # noqa: S101 - written by the product
+    rejected = sum(read["rejected"].values())
+    out.print(
+        f"customers: {read['rows_in']:,} rows in = {read['rows_kept']:,} kept + "
+        f"{rejected:,} rejected"
+    )
+    for reason, rows in read["rejected"].items():
+        out.print(f"[yellow]![/] rejected: {rows:,} rows, {escape(reason)}")
+    for warning in read["warnings"]:
+        out.print(f"[yellow]![/] {escape(warning)}")
+
+
+def _print_messages(out: Console, folder: RunFolder) -> None:
+    if not folder.file("decisions.json").is_file():
+        return
+    variants = folder.read("variants.json", Variants).variants
+    status = {one.variant_id: one for one in folder.read_list("decisions.json", SafetyDecision)}
+    failures = folder.read_list("failures.json", Failure)
+    segments = folder.raw("segments.json")
+    assert isinstance(segments, dict)  # noqa: S101 - written by the product
+    table = Table("segment", title="Segments and messages", title_justify="left")
+    for name in ("customers", "share", "pass", "blocked", "waiting", "failed"):
+        table.add_column(name, justify="right")
+    for one in segments["segments"]:
+        label = one["label"]
+        mine = [status[v.variant_id].status for v in variants if v.segment == label]
+        counts = [mine.count(name) for name in ("pass", "block", "waiting")]
+        failed = sum(failure.segment == label for failure in failures)
+        table.add_row(
+            escape(label),
+            f"{one['size']:,}",
+            f"{one['share']:.0%}",
+            *(str(count) for count in (*counts, failed)),
+        )
+    out.print(table)
+    for warning in segments["warnings"]:
+        out.print(f"[yellow]![/] {escape(warning)}")
+    control = next((one for i, one in status.items() if i not in {v.variant_id for v in variants}))
+    out.print(f"control message: {control.status}")
+
+
+def _print_totals(out: Console, run: Run) -> None:
+    totals = run.totals
+    if "runtime_seconds" not in totals:
+        out.print(f"run {run.run_id}")
+        return
+    out.print(
+        f"run {run.run_id}: {totals['runtime_seconds']} s, {totals['metered_calls']} metered "
+        f"calls, {totals['replayed_calls']} answered from memory, "
+        f"{as_number(totals['cost_usd']):.4f} USD"
+    )
+    _print_costs(out, totals)
+
+
+def _print_costs(out: Console, totals: Mapping[str, object]) -> None:
+    """What was paid to each service; nothing where nothing was."""
+    found = totals.get("cost_by_service")
+    if not isinstance(found, dict) or not found:
+        return
+    table = Table("service", title="Cost", title_justify="left")
+    for name in ("paid calls", "use", "USD"):
+        table.add_column(name, justify="right")
+    for port, paid in found.items():
+        tokens, units = paid["tokens"], paid["units"]
+        used = f"{units:,} units" if units else "–"
+        if tokens["input"]:
+            used = f"{tokens['input']:,} tokens"
+        if tokens["output"]:
+            used = f"{tokens['input']:,} + {tokens['output']:,} tokens"
+        table.add_row(port, f"{paid['calls']:,}", used, f"{paid['cost_usd']:.6f}")
+    out.print(table)
+    each = totals.get("cost_per_approved_variant_usd")
+    if each is not None:
+        out.print(
+            f"cost: {as_number(totals['cost_usd']):.6f} USD, {as_number(each):.6f} for each of "
+            f"{totals['approved_variants']} approved variants"
+        )
+
+
+def show_status(run: Run, folder: RunFolder, *, json: bool) -> None:
+    """A run's record, and what it has measured; `--json` prints the record."""
+    if json:
+        print_json(run)
+        return
+    out = console()
+    out.print(
+        f"[bold]{run.run_id}[/] {run.status}" + (f": {escape(run.reason)}" if run.reason else "")
+    )
+    if run.extends:
+        out.print(f"extends {escape(run.extends)}: messages and early arms are that run's")
+    table = Table("stage", "state", "seconds", "finished")
+    by_name = {stage.name: stage for stage in run.stages}
+    # Beside those of every run, those that this one was asked for.
+    for name in dict.fromkeys((*(stage.name for stage in STAGES), *by_name)):
+        record = by_name.get(name)
+        if record is None:
+            table.add_row(name, "not yet", "", "")
+        else:
+            table.add_row(name, record.status, f"{record.seconds:.2f}", record.finished_at)
+    out.print(table)
+    _print_costs(out, run.totals)
+    print_measured(out, folder)
+
+
+def show_runs(runs: Sequence[Run], *, json: bool) -> None:
+    """All runs, by start."""
+    if json:
+        print_json(list(runs))
+        return
+    table = Table("run", "status", "started", "engagement")
+    for run in runs:
+        kind = "simulated" if run.simulated else "real"
+        table.add_row(run.run_id, run.status, run.started_at, kind)
+    console().print(table)

@@ -1,0 +1,187 @@
+"""Reads config/ into validated, frozen values, before anything runs.
+
+Each fault becomes one message: file, line where there is one, key, what was found, what is
+allowed. Values from the command line (`--set`) take part like those of the file.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeVar
+
+from pydantic import RootModel, ValidationError
+
+from liftwright.config.experiment import Experiment
+from liftwright.config.models import Channel, Customers, Frames, Safety, Segments, Services
+from liftwright.config.overrides import applied, resolve
+from liftwright.config.prompt_templates import check_placeholders, read_templates
+from liftwright.config.validation_errors import describe
+from liftwright.config.yaml import Path as KeyPath
+from liftwright.config.yaml import Tree, load, read_text
+from liftwright.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+    from pydantic import BaseModel
+
+    from liftwright.config.override import Override
+
+M = TypeVar("M", bound="BaseModel")
+_FOOTER = frozenset({"brand", "postal_address", "unsubscribe_url"})
+_LINE = frozenset({"brand"})
+_SUBJECT = frozenset({"brand", "topic"})
+_VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
+
+
+class Channels(RootModel[dict[str, Channel]]):
+    """channels.yaml: the channels by name."""
+
+
+FILES: dict[str, type[BaseModel]] = {
+    "azure_config.yaml": Services,
+    "experiment_config.yaml": Experiment,
+    "customers.yaml": Customers,
+    "safety_thresholds.yaml": Safety,
+    "segments.yaml": Segments,
+    "channels.yaml": Channels,
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """All configuration of one run.
+
+    Attributes:
+        prompts: the templates by file stem: `base_template`, `tone_<tone>`, `control_message`.
+        frames: the composer's frames by tone; only where the composer writes.
+        overrides: what `--set` changed, as full key to value; recorded with the run.
+    """
+
+    services: Services
+    experiment: Experiment
+    customers: Customers
+    safety: Safety
+    segments: Segments
+    channel: Channel
+    prompts: Mapping[str, str]
+    frames: Mapping[str, Frames]
+    overrides: Mapping[str, object]
+
+
+def environment(root: Path) -> dict[str, str]:
+    """The environment's variables, and below them those of the workspace's `.env` file."""
+    from dotenv import dotenv_values
+
+    file = root / ".env"
+    stored = dotenv_values(file, interpolate=False) if file.is_file() else {}
+    return {**{key: value for key, value in stored.items() if value is not None}, **os.environ}
+
+
+def read_settings(root: Path, overrides: Sequence[str] = ()) -> Settings:
+    """Read and validate every file of `root`/config.
+
+    Args:
+        root: the workspace.
+        overrides: `KEY=VALUE` each, see `liftwright.config.overrides`.
+
+    Raises:
+        ConfigurationError: naming file, line, key, what was found and what is allowed.
+    """
+    folder = root / "config"
+    if not folder.is_dir():
+        raise ConfigurationError(
+            f"{folder}: no such folder; `liftwright init DIR` makes a workspace, "
+            "`--workspace DIR` names one"
+        )
+    changes = resolve(overrides, FILES)
+    values = {
+        name: _read_file(folder / name, shape, [c for c in changes if c.file == name], root)
+        for name, shape in FILES.items()
+    }
+    experiment, channels = values["experiment_config.yaml"], values["channels.yaml"]
+    services = values["azure_config.yaml"]
+    assert isinstance(experiment, Experiment)  # noqa: S101 - narrows for the type checker
+    assert isinstance(channels, Channels)  # noqa: S101 - the same
+    assert isinstance(services, Services)  # noqa: S101 - the same
+    if experiment.channel not in channels.root:
+        raise ConfigurationError(
+            f"{folder / 'experiment_config.yaml'}: channel: found {experiment.channel!r}, "
+            f"allowed: one of channels.yaml ({', '.join(sorted(channels.root))})"
+        )
+    for name, channel in channels.root.items():
+        where = f"{folder / 'channels.yaml'}: {name}.footer"
+        check_placeholders(where, channel.footer, _FOOTER)
+    embedded = services.adapters.complete == "embedded"
+    frames = {tone: _read_frames(folder, tone, root) for tone in experiment.tones if embedded}
+    return Settings(
+        services=services,
+        experiment=experiment,
+        customers=_of(values, "customers.yaml", Customers),
+        safety=_of(values, "safety_thresholds.yaml", Safety),
+        segments=_of(values, "segments.yaml", Segments),
+        channel=channels.root[experiment.channel],
+        prompts=read_templates(folder / "prompts", experiment.tones),
+        frames=frames,
+        overrides={change.key: change.value for change in changes},
+    )
+
+
+def _read_frames(folder: Path, tone: str, root: Path) -> Frames:
+    file = folder / "frames" / f"{tone}.yaml"
+    if not file.is_file():
+        raise ConfigurationError(
+            f"{file}: no such file; the composer needs one for each tone. Write it like those "
+            "beside it, or take the tone out of experiment_config.yaml"
+        )
+    frames = _read_file(file, Frames, [], root)
+    for key, lines in frames:
+        allowed = _SUBJECT if key == "subjects" else _LINE
+        for place, line in enumerate(lines):
+            check_placeholders(f"{file}: {key}.{place}", line, allowed)
+    return frames
+
+
+def _of(values: Mapping[str, BaseModel], name: str, kind: type[M]) -> M:
+    value = values[name]
+    assert isinstance(value, kind)  # noqa: S101 - narrows for the type checker
+    return value
+
+
+def _read_file(file: Path, shape: type[M], changes: Sequence[Override], root: Path) -> M:
+    tree = load(read_text(file), file)
+    data = applied(tree.data, changes, file)
+    if shape is Services:
+        data = _with_variables(data, tree, root)
+    try:
+        return shape.model_validate_json(json.dumps(data), strict=True)
+    except ValidationError as error:
+        raise ConfigurationError(describe(error, shape, data, tree, changes)) from None
+
+
+def _with_variables(data: object, tree: Tree, root: Path) -> object:
+    known = environment(root)
+
+    def replaced(value: object, path: KeyPath) -> object:
+        if isinstance(value, dict):
+            return {key: replaced(item, (*path, key)) for key, item in value.items()}
+        if isinstance(value, list):
+            return [replaced(item, (*path, place)) for place, item in enumerate(value)]
+        if not isinstance(value, str):
+            return value
+        for name in _VARIABLE.findall(value):
+            if name not in known:
+                raise ConfigurationError(
+                    f"{tree.at(path)}: found ${{{name}}}, which neither the environment nor "
+                    ".env holds; set the variable or write the value"
+                )
+        return _VARIABLE.sub(lambda match: known[match.group(1)], value)
+
+    return replaced(data, ())
+
+
+__all__ = ["FILES", "Channels", "Settings", "environment", "read_settings"]

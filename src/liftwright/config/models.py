@@ -1,0 +1,392 @@
+"""The shapes of the configuration: one model per file of config/, every key with its type.
+
+What each key means to a person stands as a comment beside it in the shipped YAML; here stand the
+types, ranges and defaults. Unknown keys are refused.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping  # noqa: TC003 - pydantic reads the annotations at run time
+from datetime import date  # noqa: TC003 - the same
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
+
+from liftwright.config.azure import (
+    Authentication,
+    AzureContentSafety,
+    AzureMonitor,
+    AzureOpenAI,
+    AzureSearch,
+    KeyVault,
+    MLflow,
+    Otlp,
+)
+from liftwright.config.model import Count, Name, NotNegative, Positive, Shape, Share
+from liftwright.config.object_stores import ObjectStores
+from liftwright.config.prices import (  # noqa: TC001 - pydantic reads them at run time
+    EmbeddingPrice,
+    Price,
+    ServicePrice,
+)
+
+# ── azure_config.yaml: which adapter serves each port ─────────────────────────────────────────
+
+
+class Adapters(Shape):
+    """The adapter of each port, by the name `wiring` knows it by."""
+
+    complete: Name = "embedded"
+    embed: Name = "embedded"
+    search: Name = "embedded"
+    screen: Name = "embedded"
+    engine: Name = "duckdb"
+    store: Name = "sqlite"
+    track: Name = "json"
+    secrets: Name = "environment"
+    telemetry: Name = "off"
+
+
+class OpenAICompatible(Shape):
+    """A server that speaks the OpenAI wire format: Ollama, vLLM, llama.cpp, LM Studio."""
+
+    base_url: Name
+    model: Name
+    api_key_secret: str | None = None
+    temperature: Annotated[float, Field(ge=0, le=2)] | None = 0.7
+    max_output_tokens: Annotated[int, Field(ge=16)] = 800
+    structured_output: bool = True
+
+
+class Timeouts(Shape):
+    """Seconds that one attempt may take, per port."""
+
+    complete: Positive = 10.0
+    embed: Positive = 10.0
+    index: Positive = 30.0
+    search: Positive = 1.0
+    screen: Positive = 2.0
+
+
+class RequestRates(Shape):
+    """Requests that may begin in any 60 seconds, per port; null is no limit."""
+
+    complete: Count | None = None
+    embed: Count | None = None
+    index: Count | None = None
+    search: Count | None = None
+    screen: Count | None = None
+    shield: Count | None = None
+    judge: Count | None = None
+
+
+class TokenRates(Shape):
+    """Tokens that may be sent in any 60 seconds, per port; null is no limit."""
+
+    complete: Count | None = None
+    embed: Count | None = None
+
+
+class Breaker(Shape):
+    """When a service that fails call after call is no longer asked."""
+
+    failures: Annotated[int, Field(ge=1, le=100)] = 3
+    cool_down_seconds: Positive = 30.0
+    probes: Annotated[int, Field(ge=1, le=20)] = 2
+
+
+class Calls(Shape):
+    """How calls to the outside are made."""
+
+    retries: Annotated[int, Field(ge=0, le=10)] = 3
+    backoff_seconds: NotNegative = 2.0
+    max_wait_seconds: Positive = 60.0
+    concurrency: Annotated[int, Field(ge=1, le=64)] = 4
+    requests_per_minute: RequestRates = RequestRates()
+    tokens_per_minute: TokenRates = TokenRates()
+    breaker: Breaker = Breaker()
+    timeout_seconds: Timeouts = Timeouts()
+
+
+class Spark(Shape):
+    """Where Spark runs, and its own properties, as `spark-submit --conf` takes them."""
+
+    master: Name = "local[*]"
+    config: Mapping[str, str] = {}
+
+
+class Services(Shape):
+    """azure_config.yaml."""
+
+    adapters: Adapters = Adapters()
+    openai_compatible: OpenAICompatible | None = None
+    authentication: Authentication = Authentication()
+    azure_openai: AzureOpenAI | None = None
+    azure_search: AzureSearch | None = None
+    azure_content_safety: AzureContentSafety | None = None
+    key_vault: KeyVault | None = None
+    azure_monitor: AzureMonitor | None = None
+    otlp: Otlp | None = None
+    mlflow: MLflow | None = None
+    calls: Calls = Calls()
+    prices: Mapping[str, Price] = {}
+    embedding_prices: Mapping[str, EmbeddingPrice] = {}
+    service_prices: Mapping[str, ServicePrice] = {}
+    budget_usd: NotNegative | None = None
+    engine_memory: Annotated[str, Field(pattern=r"^\d+(\.\d+)?\s?(MB|GB)$")] | None = None
+    engine_threads: Count | None = None
+    spark: Spark = Spark()
+    object_stores: ObjectStores = ObjectStores()
+
+    @property
+    def writer(self) -> AzureOpenAI | OpenAICompatible | None:
+        """The options of the language model that writes; None where it is none of these."""
+        options: dict[str, AzureOpenAI | OpenAICompatible | None] = {
+            "azure_openai": self.azure_openai,
+            "openai_compatible": self.openai_compatible,
+        }
+        return options.get(self.adapters.complete)
+
+
+# ── customers.yaml ────────────────────────────────────────────────────────────────────────────
+
+
+class Conversion(Shape):
+    """A file's column that must be converted to become ours."""
+
+    from_: Annotated[str, Field(alias="from", min_length=1)]
+    as_: Annotated[
+        Literal["text", "number", "integer", "years", "days_since", "percent"],
+        Field(alias="as"),
+    ] = "text"
+    formats: tuple[str, ...] = ()
+    values: Mapping[str, str] | None = None
+
+
+class IdMap(Shape):
+    """A table that turns the orders' ids into customer ids."""
+
+    path: Name
+    from_: Annotated[Name | Conversion, Field(alias="from")]
+    to: Name | Conversion
+
+
+class Orders(Shape):
+    """One file of orders, or of order lines."""
+
+    path: Name
+    id: Name | Conversion
+    date: Name
+    amount: Name
+    formats: tuple[str, ...] = ()
+    order_id: str | None = None
+    id_map: IdMap | None = None
+
+
+class Columns(Shape):
+    """Our columns by the file's: a name, null where it has none, or a conversion."""
+
+    customer_id: Name | Conversion = "customer_id"
+    age: Name | Conversion | None = "age"
+    location: Name | Conversion | None = "location"
+    tier: Name | Conversion | None = "tier"
+    purchase_frequency: Name | Conversion | None = "purchase_frequency"
+    avg_order_value: Name | Conversion | None = "avg_order_value"
+    last_engagement_days: Name | Conversion | None = "last_engagement_days"
+    historical_open_rate: Name | Conversion | None = "historical_open_rate"
+    historical_click_rate: Name | Conversion | None = "historical_click_rate"
+
+
+class Customers(Shape):
+    """customers.yaml."""
+
+    path: str | None = "data/raw/customers.csv"
+    columns: Columns = Columns()
+    on_bad_rows: Literal["refuse", "reject"] = "refuse"
+    orders: tuple[Orders, ...] = ()
+    as_of: date | None = None
+
+    @property
+    def paths(self) -> tuple[str, ...]:
+        """Every file that customers are read from: paths, or URLs."""
+        found = [self.path] if self.path else []
+        for orders in self.orders:
+            found += [orders.path, *([orders.id_map.path] if orders.id_map else [])]
+        return tuple(found)
+
+    @model_validator(mode="after")
+    def _somewhere(self) -> Customers:
+        if self.path is None and not self.orders:
+            raise ValueError("path is null and there are no orders: customers must come from one")
+        return self
+
+
+# ── safety_thresholds.yaml ────────────────────────────────────────────────────────────────────
+
+
+class CategoryThresholds(Shape):
+    """A threshold of its own for a category; null takes the general one."""
+
+    hate: Annotated[int, Field(ge=0, le=7)] | None = None
+    violence: Annotated[int, Field(ge=0, le=7)] | None = None
+    self_harm: Annotated[int, Field(ge=0, le=7)] | None = None
+    sexual: Annotated[int, Field(ge=0, le=7)] | None = None
+
+
+class Safety(Shape):
+    """safety_thresholds.yaml: a text is blocked where a severity is above its threshold."""
+
+    threshold: Annotated[int, Field(ge=0, le=7)] = 4
+    categories: CategoryThresholds = CategoryThresholds()
+
+    def threshold_of(self, category: str) -> int:
+        """The severity above which `category` blocks."""
+        own: int | None = getattr(self.categories, category)
+        return self.threshold if own is None else own
+
+
+# ── segments.yaml ─────────────────────────────────────────────────────────────────────────────
+
+
+class Condition(Shape):
+    """A rule and its weight."""
+
+    when: Name
+    weight: Annotated[int, Field(ge=1, le=100)] = 1
+
+
+class SegmentRule(Shape):
+    """A segment by weighted conditions; one without conditions takes whom no other fits."""
+
+    label: Name
+    description: Name
+    audience: tuple[str, ...] = ()
+    interests: tuple[str, ...] = ()
+    conditions: tuple[Condition, ...] = ()
+
+
+class RfmBand(Shape):
+    """A segment by the sum of the three scores, 3 to 15: from `at_least` up to the next band."""
+
+    label: Name
+    description: Name
+    at_least: Annotated[int, Field(ge=3, le=15)]
+    audience: tuple[str, ...] = ()
+    interests: tuple[str, ...] = ()
+
+
+class KMeans(Shape):
+    """Clusters of standardised features."""
+
+    k_min: Annotated[int, Field(ge=3, le=5)] = 3
+    k_max: Annotated[int, Field(ge=3, le=5)] = 5
+    features: Annotated[tuple[str, ...], Field(min_length=1)] = (
+        "purchase_frequency",
+        "avg_order_value",
+        "last_engagement_days",
+        "historical_open_rate",
+        "historical_click_rate",
+    )
+    sample_rows: Annotated[int, Field(ge=100, le=100_000)] = 100_000
+
+    @model_validator(mode="after")
+    def _ordered(self) -> KMeans:
+        if self.k_min > self.k_max:
+            raise ValueError("k_min must not exceed k_max")
+        return self
+
+
+class FeatureWords(Shape):
+    """What a feature at one end means: for a label, in a sentence, to the content index."""
+
+    label: Name
+    words: Name
+    audience: tuple[str, ...] = ()
+    interests: tuple[str, ...] = ()
+
+
+class FeatureEnds(Shape):
+    """The words for a feature that is low, and for one that is high."""
+
+    low: FeatureWords
+    high: FeatureWords
+
+
+class Segments(Shape):
+    """segments.yaml."""
+
+    method: Literal["rules", "rfm", "kmeans"] = "rules"
+    minimum_share: Share = 0.1
+    merge_small: bool = False
+    rules: Annotated[tuple[SegmentRule, ...], Field(min_length=3, max_length=5)]
+    rfm: Annotated[tuple[RfmBand, ...], Field(min_length=3, max_length=5)]
+    kmeans: KMeans = KMeans()
+    feature_words: Mapping[str, FeatureEnds]
+
+    @model_validator(mode="after")
+    def _labels_differ(self) -> Segments:
+        for name, labels in (
+            ("rules", [rule.label for rule in self.rules]),
+            ("rfm", [band.label for band in self.rfm]),
+        ):
+            if len(set(labels)) != len(labels):
+                raise ValueError(f"{name}: labels must differ")
+            if any(label.strip().isdigit() for label in labels):
+                raise ValueError(f"{name}: a label must be readable, not a number")
+            if any(label.strip().casefold() == "all" for label in labels):
+                raise ValueError(f"{name}: 'all' is the name of all segments together")
+        return self
+
+    @model_validator(mode="after")
+    def _bands_cover(self) -> Segments:
+        starts = sorted(band.at_least for band in self.rfm)
+        if len(set(starts)) != len(starts) or starts[0] != 3:  # noqa: PLR2004 - the least sum
+            raise ValueError(f"rfm: at_least is {starts}; they must differ, the lowest must be 3")
+        return self
+
+    @model_validator(mode="after")
+    def _rules_have_conditions(self) -> Segments:
+        if all(not rule.conditions for rule in self.rules):
+            raise ValueError("rules: at least one segment needs conditions")
+        return self
+
+
+# ── channels.yaml ─────────────────────────────────────────────────────────────────────────────
+
+
+class Form(Shape):
+    """The limits of a message: subject in characters, body in words, footer not counted."""
+
+    subject_max_characters: Annotated[int, Field(ge=10, le=200)] = 60
+    body_min_words: Annotated[int, Field(ge=0, le=2000)] = 150
+    body_max_words: Annotated[int, Field(ge=1, le=2000)] = 200
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Form:
+        if self.body_min_words > self.body_max_words:
+            raise ValueError("body_min_words must not exceed body_max_words")
+        return self
+
+
+class Channel(Shape):
+    """A channel: the limits of a variant and of the control message, and the footer."""
+
+    variant: Form = Form()
+    control: Form = Form(body_min_words=20)
+    footer: str = ""
+
+
+# ── frames/*.yaml ─────────────────────────────────────────────────────────────────────────────
+
+Lines = Annotated[tuple[Name, ...], Field(min_length=1)]
+
+
+class Frames(Shape):
+    """A tone's frames for the grounded composer: wording without any claim."""
+
+    subjects: Lines
+    greetings: Lines
+    openings: Lines
+    bridges: Lines
+    closings: Lines
+    calls_to_action: Lines

@@ -1,0 +1,1 @@
+"""Approved content: documents, their sections and paragraphs."""

@@ -1,0 +1,277 @@
+"""The customers of a workspace: read, checked and joined with their orders into one table."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from liftwright.data.fields import as_conversion, column_field, id_field, open_origin
+from liftwright.data.orders import FEATURES, TOTALS, OrdersReport, read_orders, report_orders
+from liftwright.data.row_checks import Checked, Example, check, keep_rejected, refuse_bad_rows
+from liftwright.data.rules import identifier
+from liftwright.errors import DataError
+from liftwright.model import CUSTOMERS, Kind
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping
+    from datetime import date
+    from pathlib import Path
+
+    from liftwright.config import Conversion, Customers
+    from liftwright.data.fields import Field, Origin
+    from liftwright.data.orders import OrderFeatures
+    from liftwright.data.tables import Tables
+    from liftwright.model import Column
+
+_FILE, _CHECKED = "_customers_file", "_customers_checked"
+_OF_ORDERS = ("customer_id", *FEATURES)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CustomersReport:
+    """What became of the rows of the customer file.
+
+    Attributes:
+        rows_in: rows_kept + rows_rejected; where customers come from orders, the ids that ordered.
+        rejected: bad customer rows by `column reason`; each row counts once, by its first fault.
+        examples: the first bad rows of all files.
+        orders: what became of the orders' rows; None without orders.
+        features_absent: our columns that the file has not, null in every row.
+        extra_columns: the file's further columns that were kept.
+        as_of: the day that conversions and orders are counted up to; None where none is needed.
+        warnings: what is odd but no fault.
+    """
+
+    rows_in: int
+    rows_kept: int
+    rejected: Mapping[str, int]
+    examples: tuple[Example, ...]
+    orders: OrdersReport | None
+    features_absent: tuple[str, ...]
+    extra_columns: tuple[str, ...]
+    as_of: date | None
+    warnings: tuple[str, ...]
+
+    @property
+    def rows_rejected(self) -> int:
+        """How many customer rows were set aside."""
+        return sum(self.rejected.values())
+
+
+def load_customers(
+    tables: Tables, config: Customers, root: Path, *, extra: Collection[str] | None = None
+) -> CustomersReport:
+    """Make the tables `customers` and `rejected`.
+
+    `customers` has one row per customer: the columns of `CUSTOMERS` in order, those that the file
+    lacks null in every row, then the file's further columns as numbers, flags or texts. `rejected`
+    has one row per bad row that was set aside, of every file.
+
+    Args:
+        tables: where they are made.
+        config: customers.yaml.
+        root: the workspace, which paths are relative to.
+        extra: the further columns to keep, by name; None keeps all.
+
+    Raises:
+        DataError: a file cannot be read without guessing, has bad rows that are not to be set
+            aside, or has no good row.
+        ConfigurationError: a conversion cannot be done.
+    """
+    opened = len(tables.warnings)
+    features = read_orders(tables, config, root) if config.orders else None
+    if config.path is None:
+        loaded = _load_of_orders(tables, features)
+    else:
+        loaded = _load_of_file(tables, config, root, features, extra)
+    files = (*(features.checked if features else ()), *loaded.checked)
+    keep_rejected(tables, files)
+    rows = sum(one.rows - one.rows_rejected for one in loaded.checked)
+    kept = rows if loaded.checked else tables.count(CUSTOMERS.name)
+    if not kept:
+        raise DataError(f"{config.path or 'orders'}: no good row is left; at least one is needed")
+    known = None if config.path is None else CUSTOMERS.name
+    return CustomersReport(
+        rows_in=sum(one.rows for one in loaded.checked) or kept,
+        rows_kept=kept,
+        rejected={reason: n for one in loaded.checked for reason, n in one.counts.items()},
+        examples=tuple(example for one in files for example in one.examples),
+        orders=report_orders(tables, features, known) if features else None,
+        features_absent=loaded.absent,
+        extra_columns=loaded.extra,
+        as_of=features.as_of if features else config.as_of,
+        warnings=(*dict.fromkeys(tables.warnings[opened:]), *loaded.warnings),
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Loaded:
+    """What loading the customers found, beside the table it made."""
+
+    checked: tuple[Checked, ...] = ()
+    absent: tuple[str, ...]
+    extra: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
+
+
+def _load_of_orders(tables: Tables, features: OrderFeatures | None) -> _Loaded:
+    if features is None:
+        raise DataError("customers.yaml: path is null and there are no orders")
+    told = {"customer_id": "o.customer_id", **features.columns()}
+    columns = [f"{_sql_or_null(told, c)} as {identifier(c.name)}" for c in CUSTOMERS.columns]
+    statement = tables.sql(
+        "customers_of_orders", totals=identifier(TOTALS), columns=", ".join(columns)
+    )
+    tables.keep(CUSTOMERS.name, statement)
+    return _Loaded(absent=tuple(name for name in CUSTOMERS.names if name not in told))
+
+
+def _load_of_file(
+    tables: Tables,
+    config: Customers,
+    root: Path,
+    features: OrderFeatures | None,
+    wanted: Collection[str] | None,
+) -> _Loaded:
+    path, as_of = str(config.path), features.as_of if features else config.as_of
+    origin = open_origin(tables, _FILE, root, path)
+    mapped = _mapped(config, ordered=features is not None)
+    origin.refuse_missing(
+        {f"columns.{name}": as_conversion(m, "text").from_ for name, m in mapped.items()}
+    )
+    fields = _fields(origin, mapped, as_of)
+    extra, warnings = _extra(tables, origin, mapped, wanted)
+    checked = check(tables, _CHECKED, origin, fields, unique="customer_id", extra=extra)
+    if config.on_bad_rows == "refuse":
+        refuse_bad_rows(checked)
+    _keep_customers(tables, mapped, tuple(extra), features, clean=not checked.counts)
+    ordered = FEATURES if features else ()
+    return _Loaded(
+        checked=(checked,),
+        absent=tuple(n for n in CUSTOMERS.names if n not in mapped and n not in ordered),
+        extra=tuple(extra),
+        warnings=(*warnings, *_odd_ids(checked)),
+    )
+
+
+def _mapped(config: Customers, *, ordered: bool) -> dict[str, str | Conversion]:
+    """Our columns that are read from the customer file, and how."""
+    found = {name: getattr(config.columns, name) for name in CUSTOMERS.names}
+    return {
+        name: mapped
+        for name, mapped in found.items()
+        if mapped is not None and not (ordered and name in FEATURES)
+    }
+
+
+def _fields(
+    origin: Origin, mapped: Mapping[str, str | Conversion], as_of: date | None
+) -> list[Field]:
+    columns = {column.name: column for column in CUSTOMERS.columns}
+    return [
+        id_field(origin, name, conversion, "customers.yaml: columns.customer_id")
+        if name == "customer_id"
+        else column_field(origin, columns[name], conversion, as_of=as_of)
+        for name, conversion in mapped.items()
+    ]
+
+
+def _extra(
+    tables: Tables,
+    origin: Origin,
+    mapped: Mapping[str, str | Conversion],
+    wanted: Collection[str] | None,
+) -> tuple[dict[str, str], list[str]]:
+    """SQL of the file's further columns by name, each as what all of its values are."""
+    read = {as_conversion(m, "text").from_ for m in mapped.values()}
+    ours = {name.casefold() for name in CUSTOMERS.names}
+    warnings, names = [], []
+    for name in origin.types:
+        if name in read or (wanted is not None and name not in wanted):
+            continue
+        if name.casefold() in ours:
+            warnings.append(
+                f"{origin.label}: column {name!r} is not read, as customers.yaml maps another "
+                "source to that name"
+            )
+        elif name not in origin.kinds or name.startswith("_"):
+            warnings.append(f"{origin.label}: column {name!r} ({origin.types[name]}) is not kept")
+        else:
+            names.append(name)
+    texts = [name for name in names if origin.kinds[name] is Kind.TEXT]
+    told = _told_kinds(tables, origin, texts)
+    return {name: _extra_sql(name, origin.kinds[name], told.get(name)) for name in names}, warnings
+
+
+def _told_kinds(tables: Tables, origin: Origin, names: list[str]) -> dict[str, Kind]:
+    """What the values of text columns are, all of them: numbers, true or false, or texts."""
+    if not names:
+        return {}
+    counts = []
+    for name in names:
+        at = identifier(name)
+        filled = f"{at} is not null and trim({at}) <> ''"
+        counts.append(f"count(*) filter (where {filled})")
+        counts.append(f"count(*) filter (where {_finite(f'number_of({at})')})")
+        counts.append(f"count(*) filter (where lower(trim({at})) in ('true', 'false'))")
+    (found,) = tables.rows(f"select {', '.join(counts)} from {identifier(origin.table)}")  # noqa: S608 - quoted
+    kinds = {}
+    for position, name in enumerate(names):
+        filled_rows, numbers, flags = found[3 * position : 3 * position + 3]
+        if filled_rows and filled_rows == numbers:
+            kinds[name] = Kind.NUMBER
+        elif filled_rows and filled_rows == flags:
+            kinds[name] = Kind.FLAG
+        else:
+            kinds[name] = Kind.TEXT
+    return kinds
+
+
+def _extra_sql(name: str, stored: Kind, told: Kind | None) -> str:
+    at = identifier(name)
+    if told is Kind.FLAG:
+        return f"case when trim({at}) <> '' then lower(trim({at})) = 'true' end"
+    if told is Kind.NUMBER or stored in (Kind.NUMBER, Kind.INTEGER):
+        number = f"number_of({at})" if told else f"cast({at} as double)"
+        return f"case when {_finite(number)} then {number} end"
+    return f"cast({at} as varchar)" if stored is Kind.TIME else at
+
+
+def _finite(number: str) -> str:
+    return f"abs({number}) <= 1.7976931348623157e308"
+
+
+def _keep_customers(
+    tables: Tables,
+    mapped: Collection[str],
+    extra: Collection[str],
+    features: OrderFeatures | None,
+    *,
+    clean: bool,
+) -> None:
+    told = {name: f"c.{identifier(name)}" for name in mapped}
+    told |= features.columns() if features else {}
+    columns = [f"{_sql_or_null(told, c)} as {identifier(c.name)}" for c in CUSTOMERS.columns]
+    columns += [f"c.{identifier(name)} as {identifier(name)}" for name in extra]
+    listed, checked = ", ".join(columns), identifier(_CHECKED)
+    if features is None:
+        # A view: the checked rows are stored, or quick to read. Where none is bad, none is judged
+        # again at each use.
+        good = "" if clean else "where c._fault is null"
+        statement = tables.sql("customers_checked", checked=checked, columns=listed, good=good)
+    else:
+        statement = tables.sql(
+            "customers_with_orders", checked=checked, totals=identifier(TOTALS), columns=listed
+        )
+    tables.keep(CUSTOMERS.name, statement, stored=features is not None)
+
+
+def _sql_or_null(told: Mapping[str, str], column: Column) -> str:
+    return told.get(column.name, f"cast(null as {column.kind.value})")
+
+
+def _odd_ids(checked: Checked) -> tuple[str, ...]:
+    if not checked.odd_ids:
+        return ()
+    odd = f"{checked.odd_ids} customer ids begin or end with white space"
+    return (f"{checked.label}: {odd}; they are kept as they are",)

@@ -1,0 +1,308 @@
+"""Real engagement from a CSV or Parquet file, matched to the assignment.
+
+What does not fit is set aside and counted, by reason. The columns are those of `ENGAGEMENT`; needed
+are `customer_id` and one outcome, the rest is used where it is there. Flags are true/false, yes/no
+or 1/0 in any case.
+
+Opens and clicks that a machine made do not count: those within seconds of the delivery, and clicks
+of one customer on several links in one moment (mail scanners and image proxies do both). A proxy
+that opens later cannot be told from a person; that is why opens alone decide nothing.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, cast
+
+from liftwright import log
+from liftwright.config import Engagement
+from liftwright.data.rules import identifier, literal
+from liftwright.errors import DataError
+from liftwright.model import Identity, fingerprint
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from liftwright.data.tables import Tables
+    from liftwright.model.remote_files import File
+
+_OUTCOMES = {
+    "opened": "open_rate",
+    "clicked": "click_rate",
+    "converted": "conversion_rate",
+    "revenue": "revenue",
+}
+_FLAGS = ("delivered", "opened", "clicked", "converted")
+_TIMES = ("delivered_at", "opened_at", "clicked_at", "converted_at")
+_TEXTS = ("customer_id", "arm", "variant_id")
+_TRUE = ("true", "t", "yes", "y", "1", "1.0")
+_FALSE = ("false", "f", "no", "n", "0", "0.0")
+# A larger order value is a mistake; its square would also leave the sums' decimals.
+_LARGEST_REVENUE = 1e9
+_DIGEST = 16
+_AGENT = "experimentation"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EngagementReport:
+    """What a file of engagement held, and what was made of it.
+
+    Attributes:
+        rows: rows of the file.
+        rows_used: those that count; the others are in `set_aside`, by reason.
+        first_rows: by the same reasons, the number of the first such row (1 is the first of data).
+        customers_found: assigned customers with a row that counts; they are taken as reached.
+        customers_missing: assigned customers without one; they count as not delivered.
+        combined: rows beyond the first of a customer: flags by any, revenue by sum, times by first.
+        absent: metrics that the file says nothing about.
+        names_message: whether the file says which arm or variant was sent. Where it does not, the
+            lift holds only if the messages were sent as assigned.
+        machine_opens, machine_clicks: rows whose open or click a machine made; not counted as one.
+        early: rows with an event from before the assignment; they count.
+        ignored: columns of the file that are none of ours.
+    """
+
+    rows: int
+    rows_used: int
+    set_aside: Mapping[str, int]
+    first_rows: Mapping[str, int]
+    customers_found: int
+    customers_missing: int
+    combined: int
+    absent: tuple[str, ...]
+    names_message: bool
+    machine_opens: int = 0
+    machine_clicks: int = 0
+    early: int = 0
+    ignored: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = field(default=())
+
+
+class EngagementFile:
+    """The port `observe` on a file; every row says `historical`."""
+
+    metered = False
+
+    def __init__(self, tables: Tables, path: File, config: Engagement | None = None) -> None:
+        """Read `path` into these tables when called.
+
+        Args:
+            tables: hold the assignments.
+            path: CSV or Parquet.
+            config: what counts as a machine's open or click; None takes the defaults.
+        """
+        self._tables = tables
+        self._path = path
+        self._config = config or Engagement()
+        self._report: EngagementReport | None = None
+        self._ignored: tuple[str, ...] = ()
+
+    @property
+    def identity(self) -> Identity:
+        """The file, by its size and time of change."""
+        if not isinstance(self._path, Path):
+            corpus = self._path.digest[:_DIGEST]
+            return Identity(provider="file", model="engagement", corpus=corpus)
+        try:
+            found = self._path.stat()
+        except OSError:
+            return Identity(provider="file", model="engagement")
+        corpus = fingerprint(found.st_size, found.st_mtime_ns)[:_DIGEST]
+        return Identity(provider="file", model="engagement", corpus=corpus)
+
+    @property
+    def report(self) -> EngagementReport | None:
+        """What the last call found; None before the first."""
+        return self._report
+
+    def __call__(self, request: str, /) -> str:
+        """The table `engagement` for the table of assignments `request`.
+
+        Raises:
+            DataError: the file is missing, cannot be read, lacks what is needed, or holds no row
+                of an assigned customer.
+        """
+        assignments = identifier(request)
+        columns = self._columns()
+        self._tables.keep("engagement_read", self._read_statement(columns), stored=False)
+        self._tables.keep(
+            "engagement_judged",
+            self._tables.sql("engagement_judge", assignments=assignments),
+        )
+        self._tables.keep(
+            "engagement_machines",
+            self._tables.sql(
+                "engagement_machines",
+                # Nothing is within less than no second.
+                seconds=str(self._config.machine_seconds or -1),
+                burst=str(self._config.burst_clicks),
+            ),
+        )
+        report = self._judge(columns, request)
+        self._tables.keep(
+            "engagement", self._tables.sql("engagement_combine", assignments=assignments)
+        )
+        self._report = report
+        log.event(
+            "engagement_read",
+            agent=_AGENT,
+            level="warning" if report.set_aside else "info",
+            rows=report.rows,
+            rows_used=report.rows_used,
+            set_aside=report.set_aside,
+            customers_missing=report.customers_missing,
+            combined=report.combined,
+            absent=report.absent,
+            machine_opens=report.machine_opens,
+            machine_clicks=report.machine_clicks,
+            early=report.early,
+        )
+        return "engagement"
+
+    def _columns(self) -> dict[str, str]:
+        """Our columns that the file has, by the file's name for each.
+
+        Raises:
+            DataError: `customer_id` or every outcome is missing, or a name is there twice.
+        """
+        found = self._tables.open("engagement_file", self._path)
+        names: dict[str, str] = {}
+        for name in found:
+            own = name.strip().casefold()
+            if own in (*_TEXTS, *_FLAGS, "revenue", *_TIMES):
+                if own in names:
+                    raise DataError(f"{self._path}: the column {own!r} is there twice")
+                names[own] = name
+        if "customer_id" not in names:
+            raise DataError(
+                f"{self._path}: no column 'customer_id'; found {', '.join(found) or 'none'}"
+            )
+        if not any(outcome in names for outcome in _OUTCOMES):
+            raise DataError(
+                f"{self._path}: no outcome; found {', '.join(found)}; needed is at least one of "
+                f"{', '.join(_OUTCOMES)}"
+            )
+        self._ignored = tuple(name for name in found if name not in names.values())
+        return names
+
+    def _read_statement(self, columns: Mapping[str, str]) -> str:
+        typed = (*_FLAGS, "revenue", *_TIMES)
+        values = [f"{_value(name)} as {name}" for name in typed]
+        bad = [
+            f"when {name}_text is not null and {_value(name)} is null then {literal(name)}"
+            for name in typed
+        ]
+        named = [
+            f"{identifier(columns[name]) if name in columns else 'cast(null as varchar)'} as {name}"
+            for name in (*_TEXTS, *typed)
+        ]
+        return self._tables.sql(
+            "engagement_read",
+            file="engagement_file",
+            columns=", ".join(named),
+            words=", ".join(f"nullif(trim({name}), '') as {name}_text" for name in typed),
+            values=", ".join(values),
+            bad=" ".join(bad),
+        )
+
+    def _judge(self, columns: Mapping[str, str], assignments: str) -> EngagementReport:
+        """Count the rows by what was made of them.
+
+        Raises:
+            DataError: no row counts.
+        """
+        rows = self._tables.rows(
+            "select reason, count(*), min(_row), count(distinct customer_id) "
+            "from engagement_judged group by reason order by reason"
+        )
+        by_reason = {reason: cast("tuple[int, int, int]", tuple(v)) for reason, *v in rows}
+        used, _, customers = by_reason.pop(None, (0, 0, 0))
+        set_aside = {str(reason): count for reason, (count, _, _) in by_reason.items()}
+        first = {str(reason): row for reason, (_, row, _) in by_reason.items()}
+        total = used + sum(set_aside.values())
+        if not used:
+            reasons = "; ".join(
+                f"{n} with {why} (first row {first[why]})" for why, n in set_aside.items()
+            )
+            raise DataError(
+                f"{self._path}: none of {total} rows is of an assigned customer and can be read"
+                + (f": {reasons}" if reasons else "")
+            )
+        (machines,) = self._tables.rows(
+            "select sum(case when machine_open then 1 else 0 end), "
+            "sum(case when machine_click then 1 else 0 end), "
+            "sum(case when early then 1 else 0 end) from engagement_machines"
+        )
+        opens, clicks, early = (int(str(count)) for count in machines)
+        odd = _oddities(opens, clicks, early, self._config)
+        return EngagementReport(
+            rows=total,
+            rows_used=used,
+            set_aside=set_aside,
+            first_rows=first,
+            customers_found=customers,
+            customers_missing=self._tables.count(assignments) - customers,
+            combined=used - customers,
+            absent=tuple(m for name, m in _OUTCOMES.items() if name not in columns),
+            names_message="arm" in columns or "variant_id" in columns,
+            machine_opens=opens,
+            machine_clicks=clicks,
+            early=early,
+            ignored=self._ignored,
+            warnings=(*_warnings(set_aside, first, used - customers, columns), *odd),
+        )
+
+
+def _value(name: str) -> str:
+    """The value that the column's text spells; null where it spells none."""
+    text = f"{name}_text"
+    if name in _FLAGS:
+        return (
+            f"case when lower({text}) in ({', '.join(map(literal, _TRUE))}) then true "
+            f"when lower({text}) in ({', '.join(map(literal, _FALSE))}) then false end"
+        )
+    if name == "revenue":
+        return (
+            f"case when number_of({text}) between 0e0 and {literal(_LARGEST_REVENUE)} "
+            f"then number_of({text}) end"
+        )
+    # A time without a zone is in UTC, wherever the machine stands.
+    return f"(time_of({text}) at time zone 'UTC')"
+
+
+def _oddities(opens: int, clicks: int, early: int, config: Engagement) -> tuple[str, ...]:
+    """What was found of machines, and of events before anyone was assigned."""
+    within = f"within {config.machine_seconds} seconds of the delivery"
+    found = []
+    if opens:
+        found.append(f"{opens} opens {within} are taken for a machine's and do not count")
+    if clicks:
+        found.append(
+            f"{clicks} clicks {within}, or {config.burst_clicks} and more in one moment, are taken "
+            "for a scanner's and do not count"
+        )
+    if early:
+        found.append(f"{early} rows hold events from before the assignment; they count")
+    return tuple(found)
+
+
+def _warnings(
+    set_aside: Mapping[str, int],
+    first: Mapping[str, int],
+    combined: int,
+    columns: Mapping[str, str],
+) -> tuple[str, ...]:
+    warnings = [
+        f"{count} {'row was' if count == 1 else 'rows were'} set aside: {reason} "
+        f"(first in row {first[reason]})"
+        for reason, count in set_aside.items()
+    ]
+    if combined:
+        warnings.append(f"{combined} further rows of the same customers were combined")
+    if "arm" not in columns and "variant_id" not in columns:
+        warnings.append(
+            "the file names no arm or variant: the lift holds only if the messages were sent as "
+            "assigned"
+        )
+    return tuple(warnings)

@@ -1,0 +1,300 @@
+"""Files of orders, or of order lines, become three features of each customer."""
+
+from __future__ import annotations
+
+import functools
+from dataclasses import dataclass
+from datetime import date
+from typing import TYPE_CHECKING
+
+from liftwright.data.fields import (
+    Field,
+    as_conversion,
+    blank,
+    day_of,
+    id_field,
+    missing,
+    not_finite,
+    number_of,
+    open_origin,
+    unread,
+)
+from liftwright.data.row_checks import Checked, check, refuse_bad_rows
+from liftwright.data.rules import compile_amount, identifier, literal
+from liftwright.errors import ConfigurationError, DataError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from liftwright.config import Customers, IdMap, Orders
+    from liftwright.data.fields import Origin
+    from liftwright.data.tables import Tables
+
+FEATURES = ("purchase_frequency", "avg_order_value", "last_engagement_days")
+"""What orders tell of a customer."""
+
+TOTALS = "_order_totals"
+DAY = identifier("day")
+DAYS_PER_YEAR = 365.25
+_LARGEST_AMOUNT = 1e12
+_UNITS = 10_000.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OrdersReport:
+    """What became of the rows of all files of orders.
+
+    Attributes:
+        rows_in: rows_used + rows_rejected + rows_unknown + rows_later.
+        rows_unknown: rows whose id stands in no id map, or in no customer file.
+        rows_later: rows after `as_of`.
+        ids_unknown: customers with orders whom the customer file lacks.
+        first, last: the days that the orders cover, both included.
+    """
+
+    rows_in: int
+    rows_used: int
+    rows_rejected: int
+    rows_unknown: int
+    rows_later: int
+    ids_unknown: int
+    first: date
+    last: date
+
+    @property
+    def days(self) -> int:
+        """How many days the orders cover."""
+        return (self.last - self.first).days + 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OrderFeatures:
+    """Orders summed per customer in the table `TOTALS`, and how to read features from it.
+
+    Attributes:
+        checked: every file that was checked: orders and id maps.
+        unmapped: rows whose id stands in no id map.
+    """
+
+    checked: tuple[Checked, ...]
+    rows_in: int
+    rows_rejected: int
+    rows_later: int
+    unmapped: int
+    first: date
+    last: date
+    as_of: date
+
+    def columns(self) -> dict[str, str]:
+        """SQL of the three features from a row `o` of `TOTALS`, nulls where nobody ordered."""
+        years = ((self.last - self.first).days + 1) / DAYS_PER_YEAR
+        # Who never ordered was last engaged before all who did.
+        never = (self.as_of - self.first).days + 1
+        today = f"cast({literal(self.as_of.isoformat())} as date)"
+        return {
+            # Not round(): engines differ where the next digit is a five.
+            "purchase_frequency": "floor("
+            f"coalesce(o.orders, 0e0) / {literal(years)} * 1e6 + 5e-1) / 1e6",
+            "avg_order_value": "case when o.orders > 0 then "
+            f"floor(greatest(o.total, 0e0) / {literal(_UNITS)} / o.orders * 1e6 + 5e-1) / 1e6 "
+            "else 0e0 end",
+            "last_engagement_days": "cast(coalesce("
+            f"date_diff('day', o.last_day, {today}), {never}) as double)",
+        }
+
+
+def read_orders(tables: Tables, config: Customers, root: Path) -> OrderFeatures:
+    """Check all files of orders and sum them per customer.
+
+    Raises:
+        DataError: a file cannot be read, has bad rows that are not to be set aside, or no good row.
+        ConfigurationError: an amount or a date format is not one.
+    """
+    checked: list[Checked] = []
+    lines: list[str] = []
+    rows_in = rows_rejected = 0
+    for number, orders in enumerate(config.orders):
+        found = _check_orders(tables, orders, number, root)
+        maps = [] if orders.id_map is None else [_check_map(tables, orders.id_map, number, root)]
+        if config.on_bad_rows == "refuse":
+            for one in (found, *maps):
+                refuse_bad_rows(one)
+        checked.extend((found, *maps))
+        lines.append(_keep_lines(tables, found, maps, number))
+        rows_in += found.rows
+        rows_rejected += found.rows_rejected
+    first, last = _covered(tables, lines, config.as_of)
+    as_of = config.as_of or last
+    unmapped, later = _left_out(tables, lines, as_of)
+    _keep_totals(tables, config.orders, lines, as_of)
+    return OrderFeatures(
+        checked=tuple(checked),
+        rows_in=rows_in,
+        rows_rejected=rows_rejected,
+        rows_later=later,
+        unmapped=unmapped,
+        first=first,
+        last=last,
+        as_of=as_of,
+    )
+
+
+def report_orders(tables: Tables, features: OrderFeatures, customers: str | None) -> OrdersReport:
+    """What became of the rows, once the table `customers` is known (None: ids are customers)."""
+    ids = lines = 0
+    if customers is not None:
+        statement = tables.sql(
+            "unknown_orders", totals=identifier(TOTALS), customers=identifier(customers)
+        )
+        ((ids_found, lines_found),) = tables.rows(statement)
+        ids, lines = int(str(ids_found)), int(str(lines_found))
+    unknown = features.unmapped + lines
+    return OrdersReport(
+        rows_in=features.rows_in,
+        rows_used=features.rows_in - features.rows_rejected - features.rows_later - unknown,
+        rows_rejected=features.rows_rejected,
+        rows_unknown=unknown,
+        rows_later=features.rows_later,
+        ids_unknown=ids,
+        first=features.first,
+        last=features.last,
+    )
+
+
+def _check_orders(tables: Tables, orders: Orders, number: int, root: Path) -> Checked:
+    key = f"customers.yaml: orders[{number}]"
+    origin = open_origin(tables, f"_orders_{number}_file", root, orders.path)
+    conversion = as_conversion(orders.id, "text")
+    names = {f"{key}.id": conversion.from_, f"{key}.date": orders.date}
+    if orders.order_id is not None:
+        names[f"{key}.order_id"] = orders.order_id
+    origin.refuse_missing(names)
+    fields = [
+        id_field(origin, "id", conversion, f"{key}.id"),
+        _day_field(origin, orders, key),
+        _amount_field(origin, orders, key),
+    ]
+    if orders.order_id is not None:
+        mapped = as_conversion(orders.order_id, "text")
+        fields.append(id_field(origin, "order_id", mapped, f"{key}.order_id"))
+        extra = {}
+    else:
+        extra = {"order_id": "cast(null as varchar)"}
+    return check(tables, f"_orders_{number}", origin, fields, extra=extra)
+
+
+def _day_field(origin: Origin, orders: Orders, key: str) -> Field:
+    return Field(
+        name="date",
+        value=day_of(origin, orders.date, orders.formats, f"{key}.date"),
+        gap=blank(origin, orders.date),
+        faults=(missing("date"), unread("date", "is not a date")),
+    )
+
+
+def _amount_field(origin: Origin, orders: Orders, key: str) -> Field:
+    amount = compile_amount(
+        orders.amount,
+        tuple(origin.types),
+        f"{key}.amount ({origin.label})",
+        number=functools.partial(number_of, origin),
+    )
+    if not amount.columns:
+        raise ConfigurationError(f"{key}.amount: {orders.amount!r} names no column")
+    names = sorted(amount.columns)
+    return Field(
+        name="amount",
+        value=amount.sql,
+        gap="(" + " or ".join(blank(origin, name) for name in names) + ")",
+        faults=(
+            missing("amount"),
+            unread("amount", "is not a number"),
+            not_finite("amount"),
+            (
+                f"abs(amount) > {literal(_LARGEST_AMOUNT)}",
+                f"is out of range (at most {_LARGEST_AMOUNT:g} is allowed)",
+            ),
+        ),
+        shown=names[0] if len(names) == 1 else None,
+    )
+
+
+def _check_map(tables: Tables, id_map: IdMap, number: int, root: Path) -> Checked:
+    key = f"customers.yaml: orders[{number}].id_map"
+    origin = open_origin(tables, f"_map_{number}_file", root, id_map.path)
+    read = {end: as_conversion(getattr(id_map, end), "text") for end in ("from_", "to")}
+    origin.refuse_missing({f"{key}.{end.strip('_')}": one.from_ for end, one in read.items()})
+    fields = [
+        id_field(origin, "from_id", read["from_"], f"{key}.from"),
+        id_field(origin, "to_id", read["to"], f"{key}.to"),
+    ]
+    return check(tables, f"_map_{number}", origin, fields, unique="from_id")
+
+
+def _keep_lines(tables: Tables, found: Checked, maps: Sequence[Checked], number: int) -> str:
+    name = f"_order_lines_{number}"
+    join = "".join(
+        f"left join {identifier(one.table)} as m on l.id = m.from_id and m._fault is null"
+        for one in maps
+    )
+    statement = tables.sql(
+        "order_lines",
+        customer="m.to_id" if maps else "l.id",
+        checked=identifier(found.table),
+        join=join,
+        units=literal(_UNITS),
+    )
+    tables.keep(name, statement, stored=False)
+    return name
+
+
+def _union(lines: Sequence[str], columns: str) -> str:
+    return " union all ".join(f"select {columns} from {identifier(name)}" for name in lines)  # noqa: S608 - quoted
+
+
+def _covered(tables: Tables, lines: Sequence[str], as_of: date | None) -> tuple[date, date]:
+    until = "" if as_of is None else f' where "day" <= {_date(as_of)}'
+    statement = (
+        'select cast(min("day") as varchar), cast(max("day") as varchar) '  # noqa: S608 - built
+        f"from ({_union(lines, DAY)}) as every_line{until}"
+    )
+    ((first, last),) = tables.rows(statement)
+    if first is None:
+        limit = "" if as_of is None else f" up to as_of {as_of.isoformat()}"
+        raise DataError(f"orders: no good row is left{limit}; at least one is needed")
+    return date.fromisoformat(str(first)), date.fromisoformat(str(last))
+
+
+def _left_out(tables: Tables, lines: Sequence[str], as_of: date) -> tuple[int, int]:
+    """Rows without a customer, and rows after `as_of`."""
+    within = f'"day" <= {_date(as_of)}'
+    statement = (
+        f"select count(*) filter (where {within} and customer_id is null), "  # noqa: S608 - built
+        f"count(*) filter (where not {within}) "
+        f"from ({_union(lines, f'customer_id, {DAY}')}) as every_line"
+    )
+    ((unmapped, later),) = tables.rows(statement)
+    return int(str(unmapped)), int(str(later))
+
+
+def _keep_totals(
+    tables: Tables, orders: Sequence[Orders], lines: Sequence[str], as_of: date
+) -> None:
+    totals = [
+        tables.sql(
+            "order_totals",
+            orders="count(*) filter (where amount >= 0)"
+            if one.order_id is None
+            else "count(distinct order_id) filter (where amount >= 0)",
+            lines=identifier(name),
+            as_of=_date(as_of),
+        )
+        for one, name in zip(orders, lines, strict=True)
+    ]
+    union = " union all ".join(f"({statement})" for statement in totals)
+    tables.keep(TOTALS, tables.sql("order_sums", totals=union))
+
+
+def _date(day: date) -> str:
+    return f"cast({literal(day.isoformat())} as date)"

@@ -1,0 +1,322 @@
+"""A user's rule, as text, becomes a checked SQL expression; what it does not name is refused.
+
+The text is parsed, its tree is walked, and SQL is written anew from what the walk understood: no
+character of the user's text reaches an engine except as a quoted name or an escaped literal.
+"""
+
+from __future__ import annotations
+
+import difflib
+import math
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from liftwright.errors import ConfigurationError
+from liftwright.model import Kind
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Iterable, Mapping
+
+    from sqlglot import exp
+
+MAXIMUM_CHARACTERS = 1000
+_SHOWN_CHARACTERS = 80
+_ALLOWED = (
+    "columns, numbers, 'texts', true, false, and, or, not, =, <>, <, <=, >, >=, between, in, "
+    "is null, +, -, *, / and parentheses"
+)
+_BOOLEAN, _NUMBER, _TEXT = "true or false", "a number", "a text"
+_TYPES = {
+    Kind.TEXT: _TEXT,
+    Kind.NUMBER: _NUMBER,
+    Kind.INTEGER: _NUMBER,
+    Kind.FLAG: _BOOLEAN,
+}
+
+
+def identifier(name: str) -> str:
+    """`name` as a quoted identifier in SQL."""
+    return '"' + name.replace('"', '""') + '"'
+
+
+def literal(value: str | float | bool | None) -> str:  # noqa: FBT001 - a value, not a switch
+    """`value` as a literal in SQL; numbers with a fraction are doubles.
+
+    Raises:
+        ValueError: `value` is NaN or infinite, or a text holds a NUL character.
+    """
+    if value is None:
+        return "null"
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, int):
+        return str(value)
+    if isinstance(value, float):
+        if not math.isfinite(value):
+            raise ValueError("a literal must be finite")
+        text = repr(value)
+        return text if "e" in text else text + "e0"
+    if "\0" in value:
+        raise ValueError("a literal must not hold a NUL character")
+    return "'" + value.replace("'", "''") + "'"
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """`; did you mean 'x'?` for the known name most like `name`; empty where none is like it."""
+    by_fold = {k.casefold(): k for k in known}
+    found = difflib.get_close_matches(name.casefold(), by_fold, n=1)
+    return f"; did you mean {by_fold[found[0]]!r}?" if found else ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rule:
+    """A checked expression.
+
+    Attributes:
+        text: as it was written.
+        sql: the same in the data plane's SQL.
+        columns: the columns that it reads.
+    """
+
+    text: str
+    sql: str
+    columns: frozenset[str]
+
+
+class _RefusedError(Exception):
+    """Why a rule is not admitted; becomes a `ConfigurationError` that names the place."""
+
+
+def compile_rule(
+    text: str, columns: Mapping[str, Kind], where: str, *, absent: Collection[str] = ()
+) -> Rule:
+    """A condition on a customer, true or false (or null where a value is missing).
+
+    Args:
+        text: the rule, such as `avg_order_value > 200 and tier in ('Gold', 'Silver')`.
+        columns: the columns that it may name, and what they hold.
+        where: file and key, for messages.
+        absent: columns that exist by name, but that the customer file does not have.
+
+    Raises:
+        ConfigurationError: the rule is not one; the message names the offending part.
+    """
+    return _compile(text, _Walk(columns=columns, absent=absent), where, _BOOLEAN)
+
+
+def compile_amount(
+    text: str, columns: Collection[str], where: str, *, number: Callable[[str], str]
+) -> Rule:
+    """A number computed from columns, such as `Quantity * "Unit Price"`; or one column's name.
+
+    Args:
+        text: the arithmetic; a name with spaces stands in double quotes, unless it is the whole.
+        columns: the columns that it may name.
+        where: file and key, for messages.
+        number: the SQL of a column's number, by the column's name.
+
+    Raises:
+        ConfigurationError: as for `compile_rule`.
+    """
+    written = identifier(text) if text in columns else text
+    walk = _Walk(columns=dict.fromkeys(columns, Kind.NUMBER), absent=(), render=number)
+    return _compile(written, walk, where, _NUMBER)
+
+
+def _compile(text: str, walk: _Walk, where: str, wanted: str) -> Rule:
+    try:
+        sql = walk.read_whole(_parse(text), wanted)
+    except _RefusedError as refusal:
+        shown = text if len(text) <= _SHOWN_CHARACTERS else text[: _SHOWN_CHARACTERS - 1] + "…"
+        raise ConfigurationError(f"{where}: {shown!r}: {refusal}") from None
+    return Rule(text=text, sql=sql, columns=frozenset(walk.used))
+
+
+def _parse(text: str) -> exp.Expr:
+    import sqlglot
+    from sqlglot.errors import SqlglotError
+
+    if len(text) > MAXIMUM_CHARACTERS:
+        raise _RefusedError(f"{len(text)} characters; at most {MAXIMUM_CHARACTERS} are allowed")
+    if "\0" in text:
+        raise _RefusedError("a NUL character is not allowed")
+    try:
+        _check_tokens(text)
+        tree = sqlglot.parse_one(text, read="duckdb")
+    except SqlglotError:
+        raise _RefusedError(f"cannot be read as a rule; allowed are {_ALLOWED}") from None
+    except RecursionError:
+        raise _RefusedError("nested too deeply") from None
+    return tree
+
+
+def _check_tokens(text: str) -> None:
+    """Refuse what the parser would pass over: comments and semicolons."""
+    import sqlglot
+
+    tokens = sqlglot.tokenize(text, read="duckdb")
+    if not tokens:
+        raise _RefusedError("is empty; a condition is expected")
+    end = 0
+    for token in tokens:
+        if token.token_type.name == "SEMICOLON":
+            raise _RefusedError("';' is not allowed")
+        if token.comments or text[end : token.start].strip():
+            raise _RefusedError("comments are not allowed")
+        end = token.end + 1
+    if text[end:].strip():
+        raise _RefusedError("comments are not allowed")
+
+
+@dataclass(slots=True, kw_only=True)
+class _Walk:
+    """Reads a tree: each part gives its type and its SQL, or refuses."""
+
+    columns: Mapping[str, Kind]
+    absent: Collection[str]
+    render: Callable[[str], str] = identifier
+    used: set[str] = field(default_factory=set)
+
+    def read_whole(self, node: exp.Expr, wanted: str) -> str:
+        """The SQL of the whole rule, which must be of type `wanted`."""
+        try:
+            found, sql = self._read(node)
+        except RecursionError:
+            raise _RefusedError("nested too deeply") from None
+        if found != wanted:
+            raise _RefusedError(f"the whole is {found}; it must be {wanted}")
+        return sql
+
+    def _read(self, node: exp.Expr) -> tuple[str, str]:
+        reader = getattr(self, f"_read_{type(node).__name__.lower()}", None)
+        if reader is not None:
+            found: tuple[str, str] = reader(node)
+            return found
+        sign = _LOGIC.get(type(node).__name__)
+        if sign:
+            return _BOOLEAN, f"({self._as(_BOOLEAN, node.this)} {sign} {self._other(node)})"
+        sign = _ARITHMETIC.get(type(node).__name__)
+        if sign:
+            left, right = self._as(_NUMBER, node.this), self._as(_NUMBER, node.expression)
+            return _NUMBER, f"({left} {sign} {right})"
+        sign = _COMPARISONS.get(type(node).__name__)
+        if sign:
+            left, right = self._alike(node.this, node.expression, sign)
+            return _BOOLEAN, f"({left} {sign} {right})"
+        raise _RefusedError(f"{_shown(node)} is not allowed; allowed are {_ALLOWED}")
+
+    def _other(self, node: exp.Expr) -> str:
+        return self._as(_BOOLEAN, node.expression)
+
+    def _as(self, wanted: str, node: exp.Expr) -> str:
+        found, sql = self._read(node)
+        if found != wanted:
+            raise _RefusedError(f"{_shown(node)} is {found} where {wanted} is expected")
+        return sql
+
+    def _alike(self, *nodes: exp.Expr | str) -> list[str]:
+        """The SQL of operands that must hold the same kind of value."""
+        operands = [node for node in nodes if not isinstance(node, str)]
+        for node in operands:
+            if _is_null(node):
+                raise _RefusedError("null is compared with 'is null', not with a sign")
+            if type(node).__name__ in _COMPARISONS:
+                raise _RefusedError("comparisons cannot be chained; join them with 'and'")
+        read = [self._read(node) for node in operands]
+        for (found, _), node in zip(read, operands, strict=True):
+            if found != read[0][0]:
+                raise _RefusedError(
+                    f"{_shown(node)} is {found}, {_shown(operands[0])} is {read[0][0]}; "
+                    f"they cannot be compared{self._quotes_hint(operands)}"
+                )
+        return [sql for _, sql in read]
+
+    def _quotes_hint(self, operands: list[exp.Expr]) -> str:
+        return " (a number needs no quotes)" if any(_is_text(n) for n in operands) else ""
+
+    def _read_paren(self, node: exp.Expr) -> tuple[str, str]:
+        return self._read(node.this)
+
+    def _read_not(self, node: exp.Expr) -> tuple[str, str]:
+        return _BOOLEAN, f"(not {self._as(_BOOLEAN, node.this)})"
+
+    def _read_neg(self, node: exp.Expr) -> tuple[str, str]:
+        return _NUMBER, f"(- {self._as(_NUMBER, node.this)})"
+
+    def _read_div(self, node: exp.Expr) -> tuple[str, str]:
+        left, right = self._as(_NUMBER, node.this), self._as(_NUMBER, node.expression)
+        # One engine gives null, another fails: null everywhere.
+        return _NUMBER, f"({left} / nullif({right}, 0e0))"
+
+    def _read_between(self, node: exp.Expr) -> tuple[str, str]:
+        if node.args.get("symmetric"):
+            raise _RefusedError("'symmetric' is not allowed")
+        value, low, high = self._alike(node.this, node.args["low"], node.args["high"])
+        return _BOOLEAN, f"({value} between {low} and {high})"
+
+    def _read_in(self, node: exp.Expr) -> tuple[str, str]:
+        listed = node.args.get("expressions")
+        if not listed or any(node.args.get(k) for k in ("query", "unnest", "field")):
+            raise _RefusedError("'in' takes a list in parentheses, such as ('a', 'b')")
+        value, *items = self._alike(node.this, *listed)
+        return _BOOLEAN, f"({value} in ({', '.join(items)}))"
+
+    def _read_is(self, node: exp.Expr) -> tuple[str, str]:
+        if not _is_null(node.expression):
+            raise _RefusedError("'is' is allowed only in 'is null' and 'is not null'")
+        _, value = self._read(node.this)
+        return _BOOLEAN, f"({value} is null)"
+
+    def _read_boolean(self, node: exp.Expr) -> tuple[str, str]:
+        return _BOOLEAN, "true" if node.this else "false"
+
+    def _read_literal(self, node: exp.Expr) -> tuple[str, str]:
+        if _is_text(node):
+            return _TEXT, literal(str(node.this))
+        try:
+            return _NUMBER, literal(float(str(node.this)))
+        except ValueError:
+            raise _RefusedError(f"{_shown(node)} is not a number that can be held") from None
+
+    def _read_column(self, node: exp.Expr) -> tuple[str, str]:
+        if any(node.args.get(part) for part in ("table", "db", "catalog")):
+            raise _RefusedError(f"{_shown(node)}: a column has one name, without a dot")
+        name = self._resolve(node.name, quoted=bool(node.this.args.get("quoted")))
+        kind = _TYPES.get(self.columns[name])
+        if kind is None:
+            raise _RefusedError(f"column {name!r} holds times, which rules do not read")
+        self.used.add(name)
+        return kind, self.render(name)
+
+    def _resolve(self, written: str, *, quoted: bool) -> str:
+        alike = {name.casefold(): name for name in self.columns}
+        gone = {name.casefold(): name for name in self.absent}
+        if written.casefold() in gone:
+            name = gone[written.casefold()]
+            raise _RefusedError(f"column {name!r} is absent from the customers (mapped to null)")
+        if written in self.columns:
+            return written
+        if written.casefold() in alike:
+            return alike[written.casefold()]
+        hint = "; a text stands in single quotes" if quoted else ""
+        known = [name for name in self.columns if name.casefold() not in gone]
+        raise _RefusedError(f"unknown column {written!r}{nearest(written, known) or hint}")
+
+
+_LOGIC = {"And": "and", "Or": "or"}
+_ARITHMETIC = {"Add": "+", "Sub": "-", "Mul": "*"}
+_COMPARISONS = {"EQ": "=", "NEQ": "<>", "LT": "<", "LTE": "<=", "GT": ">", "GTE": ">="}
+
+
+def _is_null(node: exp.Expr) -> bool:
+    return type(node).__name__ == "Null"
+
+
+def _is_text(node: exp.Expr) -> bool:
+    return type(node).__name__ == "Literal" and bool(node.args.get("is_string"))
+
+
+def _shown(node: exp.Expr) -> str:
+    """The part as a person would know it again, cut to a line."""
+    text = node.sql(dialect="duckdb")
+    return repr(text if len(text) <= _SHOWN_CHARACTERS else text[: _SHOWN_CHARACTERS - 1] + "…")

@@ -1,0 +1,103 @@
+"""The words of the product: table schemas, frozen records, and the fingerprint that names content.
+
+What has a `customer_id` is a row of a table and stays in the engine; its columns are declared here.
+All else is a small frozen record. Ids are content hashes: the same content has the same id on
+every machine.
+"""
+
+from __future__ import annotations
+
+from liftwright.model.content import Document, Paragraph, Passage, Query, Section
+from liftwright.model.json import Json, fingerprint, from_json, to_json
+from liftwright.model.messages import (
+    CATEGORIES,
+    Citation,
+    Claim,
+    Completion,
+    Failure,
+    Finding,
+    Limits,
+    Opinion,
+    Prompt,
+    SafetyDecision,
+    Sourced,
+    SourceSpan,
+    Tokens,
+    Usage,
+    Variant,
+)
+from liftwright.model.runs import (
+    CONTROL,
+    METRICS,
+    Arm,
+    AuditRange,
+    Identity,
+    Mark,
+    Run,
+    StageRun,
+    utc_now,
+)
+from liftwright.model.segments import DefiningFeature, FeatureSummary, Segment
+from liftwright.model.tables import (
+    ASSIGNMENTS,
+    CUSTOMERS,
+    ENGAGEMENT,
+    FEATURES,
+    SEGMENTED,
+    UNASSIGNED,
+    Column,
+    Kind,
+    Table,
+)
+from liftwright.model.urls import ObjectUrl, is_url, parse_url
+
+__all__ = [
+    "ASSIGNMENTS",
+    "CATEGORIES",
+    "CONTROL",
+    "CUSTOMERS",
+    "ENGAGEMENT",
+    "FEATURES",
+    "METRICS",
+    "SEGMENTED",
+    "UNASSIGNED",
+    "Arm",
+    "AuditRange",
+    "Citation",
+    "Claim",
+    "Column",
+    "Completion",
+    "DefiningFeature",
+    "Document",
+    "Failure",
+    "FeatureSummary",
+    "Finding",
+    "Identity",
+    "Json",
+    "Kind",
+    "Limits",
+    "Mark",
+    "ObjectUrl",
+    "Opinion",
+    "Paragraph",
+    "Passage",
+    "Prompt",
+    "Query",
+    "Run",
+    "SafetyDecision",
+    "Section",
+    "Segment",
+    "SourceSpan",
+    "Sourced",
+    "StageRun",
+    "Table",
+    "Tokens",
+    "Usage",
+    "Variant",
+    "fingerprint",
+    "from_json",
+    "is_url",
+    "parse_url",
+    "to_json",
+    "utc_now",
+]

@@ -1,0 +1,273 @@
+from __future__ import annotations
+
+import json
+import random
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from liftwright.analysis import (
+    Cell,
+    Comparison,
+    Counts,
+    MetricSpec,
+    Row,
+    adjust_p_values,
+    compare,
+    compare_proportions,
+    compare_stratified_proportions,
+    to_json,
+)
+from liftwright.errors import InputError
+
+OPENED = MetricSpec(name="opened", kind="binary")
+REVENUE = MetricSpec(name="revenue", kind="mean")
+PER_OPEN = MetricSpec(name="clicks_per_open", kind="ratio")
+
+ROW_KEYS = [
+    "segment",
+    "arm",
+    "metric",
+    "kind",
+    "n_treatment",
+    "n_control",
+    "treatment",
+    "control",
+    "difference",
+    "difference_ci",
+    "lift",
+    "lift_ci",
+    "p_value",
+    "p_adjusted",
+    "significant",
+    "test",
+    "warnings",
+]
+
+
+def opened(segment: str | None, arm: str, n: int, events: int) -> Cell:
+    return Cell(segment=segment, arm=arm, metric="opened", n=n, events=events)
+
+
+def two_segments() -> list[Cell]:
+    return [
+        opened("gold", "control", 200, 40),
+        opened("gold", "urgent", 210, 63),
+        opened("gold", "friendly", 190, 40),
+        opened("basic", "control", 400, 40),
+        opened("basic", "urgent", 100, 18),
+    ]
+
+
+UNITS = {"control": 600, "urgent": 310, "friendly": 190}
+
+
+def row(comparison: Comparison, segment: str, arm: str) -> Row:
+    return next(r for r in comparison.comparisons if (r.segment, r.arm) == (segment, arm))
+
+
+def test_compare_with_segments_stratifies_over_those_where_the_arm_exists() -> None:
+    found = compare(two_segments(), [OPENED], "control", units=UNITS)
+    assert [(r.segment, r.arm) for r in found.comparisons] == [
+        ("all", "urgent"),
+        ("all", "friendly"),
+        ("gold", "urgent"),
+        ("gold", "friendly"),
+        ("basic", "urgent"),
+        ("basic", "friendly"),
+    ]
+    gold = (Counts(n=210, events=63), Counts(n=200, events=40))
+    basic = (Counts(n=100, events=18), Counts(n=400, events=40))
+    urgent = row(found, "all", "urgent").estimate
+    assert urgent == compare_stratified_proportions([gold, basic])
+    friendly = row(found, "all", "friendly").estimate
+    assert (friendly.n_treatment, friendly.n_control) == (190, 200)
+    assert row(found, "gold", "urgent").estimate == compare_proportions(*gold)
+    missing = row(found, "basic", "friendly")
+    assert missing.estimate.p_value is None
+    assert missing.estimate.warnings
+    assert not missing.significant
+
+
+def test_compare_corrects_overall_and_segment_rows_as_two_families() -> None:
+    found = compare(two_segments(), [OPENED], "control", units=UNITS, correction="holm")
+    for family in (found.comparisons[:2], found.comparisons[2:]):
+        raw = [r.estimate.p_value for r in family]
+        assert [r.p_adjusted for r in family] == adjust_p_values(raw, "holm")
+        assert [r.significant for r in family] == [
+            r.p_adjusted is not None and r.p_adjusted < 0.05 for r in family
+        ]
+    assert row(found, "all", "urgent").significant
+
+
+def test_compare_without_segments_is_plain_and_adds_cells_of_one_key() -> None:
+    cells = [
+        opened(None, "control", 100, 20),
+        opened(None, "control", 50, 5),
+        opened(None, "urgent", 150, 40),
+    ]
+    found = compare(cells, [OPENED], "control", units={"control": 150, "urgent": 150})
+    assert len(found.comparisons) == 1
+    expected = compare_proportions(Counts(n=150, events=40), Counts(n=150, events=25))
+    assert found.comparisons[0].estimate == expected
+    assert found.arms[0].metrics["opened"].value == pytest.approx(25 / 150)
+    assert found.arms[0].metrics["opened"].events == 25
+
+
+def test_to_json_has_the_agreed_keys_and_no_other() -> None:
+    cells = [
+        *two_segments(),
+        Cell(segment="gold", arm="control", metric="revenue", n=3, total=6.0, total_sq=14.0),
+        Cell(segment="gold", arm="urgent", metric="revenue", n=3, total=9.0, total_sq=29.0),
+        Cell(
+            segment="gold",
+            arm="control",
+            metric="clicks_per_open",
+            n=100,
+            total=20,
+            total_sq=20,
+            denominator=50,
+            denominator_sq=50,
+            product=20,
+        ),
+    ]
+    found = compare(cells, [OPENED, REVENUE, PER_OPEN], "control", units=UNITS)
+    document = json.loads(json.dumps(to_json(found), allow_nan=False))
+    assert list(document) == ["n", "control", "alpha", "correction", "srm", "arms", "comparisons"]
+    assert list(document["srm"]) == ["p_value", "ok", "observed", "expected"]
+    assert document["n"] == 1100
+    assert document["srm"]["observed"] == UNITS
+    assert all(list(r) == ROW_KEYS for r in document["comparisons"])
+    control = document["arms"][0]["metrics"]
+    assert control["opened"] == {"kind": "binary", "value": pytest.approx(80 / 600), "events": 80}
+    assert control["revenue"] == {"kind": "mean", "value": 2.0, "sd": 1.0}
+    assert control["clicks_per_open"]["value"] == pytest.approx(0.4)
+    urgent = document["arms"][1]["metrics"]["clicks_per_open"]
+    assert urgent == {"kind": "ratio", "value": None, "sd": None}
+    revenue = next(r for r in document["comparisons"] if r["metric"] == "revenue")
+    assert revenue["test"] == "stratified Welch t"
+    assert len(revenue["difference_ci"]) == 2
+
+
+def test_compare_with_an_arm_without_units_warns_and_fails_the_srm_check() -> None:
+    cells = [opened(None, "control", 100, 20)]
+    found = compare(
+        cells,
+        [OPENED],
+        "control",
+        units={"control": 100},
+        shares={"control": 0.5, "urgent": 0.5},
+    )
+    assert [arm.n for arm in found.arms] == [100, 0]
+    assert found.arms[1].metrics["opened"].value is None
+    assert found.comparisons[0].estimate.warnings
+    assert not found.srm.ok
+
+
+def test_compare_uses_expected_counts_before_shares() -> None:
+    cells = [opened(None, "control", 100, 20), opened(None, "urgent", 300, 20)]
+    units = {"control": 100, "urgent": 300}
+    found = compare(
+        cells,
+        [OPENED],
+        "control",
+        units=units,
+        shares={"control": 1, "urgent": 1},
+        expected={"control": 101.0, "urgent": 299.0},
+    )
+    assert found.srm.ok
+    assert found.srm.expected == pytest.approx({"control": 101.0, "urgent": 299.0})
+
+
+def test_compare_with_an_unknown_control_names_the_nearest() -> None:
+    with pytest.raises(InputError, match=r"found 'No Email'.*nearest is 'No E-Mail'"):
+        compare([], [OPENED], "No Email", units={"Mens E-Mail": 1, "No E-Mail": 1})
+
+
+@pytest.mark.parametrize(
+    ("cells", "reason"),
+    [
+        ([opened(None, "urgnt", 1, 0)], "arm: found 'urgnt'.*nearest is 'urgent'"),
+        ([opened("a", "urgent", 1, 0), opened(None, "control", 1, 0)], "all or none"),
+        ([opened("all", "urgent", 1, 0)], "rename the segment"),
+        ([Cell(segment=None, arm="urgent", metric="opend", n=1)], "nearest is 'opened'"),
+    ],
+)
+def test_compare_refuses_cells_that_do_not_fit(cells: list[Cell], reason: str) -> None:
+    with pytest.raises(InputError, match=reason):
+        compare(cells, [OPENED], "control", units={"control": 1, "urgent": 1})
+
+
+def test_compare_refuses_an_alpha_outside_its_range() -> None:
+    with pytest.raises(InputError, match=r"alpha: 1\.5"):
+        compare([], [OPENED], "control", units={"control": 1}, alpha=1.5)
+
+
+@st.composite
+def any_cells(draw: st.DrawFn) -> list[Cell]:
+    cells = []
+    small = st.integers(0, 6)
+    for segment in draw(st.sampled_from([[None], ["x"], ["x", "y", "z"]])):
+        for arm in ("control", "urgent", "friendly"):
+            n = draw(small)
+            cells.append(opened(segment, arm, n, draw(st.integers(0, n))))
+            values = draw(st.lists(st.floats(-50, 50), min_size=n, max_size=n))
+            cells.append(
+                Cell(
+                    segment=segment,
+                    arm=arm,
+                    metric="revenue",
+                    n=n,
+                    total=sum(values),
+                    total_sq=sum(v * v for v in values),
+                )
+            )
+            cells.append(
+                Cell(
+                    segment=segment,
+                    arm=arm,
+                    metric="clicks_per_open",
+                    n=n,
+                    total=0.0 if n < 3 else 1.0,
+                    total_sq=0.0 if n < 3 else 1.0,
+                    denominator=float(n // 2),
+                    denominator_sq=float(n // 2),
+                    product=0.0 if n < 3 else 1.0,
+                )
+            )
+    return cells
+
+
+@settings(deadline=None, max_examples=40)
+@given(any_cells(), st.sampled_from(["auto", "chi_square", "fisher", "welch"]))
+def test_compare_of_any_small_cells_gives_numbers_or_reasons(
+    cells: list[Cell], test_type: str
+) -> None:
+    found = compare(
+        cells,
+        [OPENED, REVENUE, PER_OPEN],
+        "control",
+        units={"control": 5, "urgent": 5, "friendly": 5},
+        test_type=test_type,  # type: ignore[arg-type]
+    )
+    document = json.loads(json.dumps(to_json(found), allow_nan=False))
+    for r in document["comparisons"]:
+        missing = [k for k in ("treatment", "difference", "lift", "p_value") if r[k] is None]
+        assert bool(r["warnings"]) or not missing
+        assert r["p_value"] is None or 0 <= r["p_value"] <= 1
+        if r["p_value"] is None:
+            assert not r["significant"]
+        if r["difference"] is not None:
+            assert r["difference"] == pytest.approx(r["treatment"] - r["control"])
+
+
+def test_compare_of_thousands_of_small_tests_keeps_every_row() -> None:
+    rng = random.Random(4)  # noqa: S311 - draws of a test
+    cells = [
+        opened(f"s{i}", arm, n, rng.randint(0, n))
+        for i in range(1000)
+        for arm, n in (("control", rng.randint(1, 6)), ("urgent", rng.randint(1, 6)))
+    ]
+    found = compare(cells, [OPENED], "control", units={"control": 3500, "urgent": 3500})
+    assert len(found.comparisons) == 1001

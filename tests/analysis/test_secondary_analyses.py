@@ -1,0 +1,146 @@
+from __future__ import annotations
+
+import random
+
+import pytest
+
+from liftwright.analysis import (
+    Cell,
+    Contrasts,
+    Counts,
+    MetricSpec,
+    Moments,
+    bayes_rows,
+    interaction_rows,
+    row_json,
+    sequential_rows,
+)
+from liftwright.analysis.bayes import believe, posterior_of
+from liftwright.analysis.interactions import check_interaction
+from liftwright.analysis.sequential import estimate_sequence
+from liftwright.errors import InputError
+
+OPENED = MetricSpec(name="opened", kind="binary")
+SPENT = MetricSpec(name="spent", kind="mean")
+ARMS = ("control", "urgent", "friendly")
+
+
+def opened(segment: str | None, arm: str, n: int, events: int) -> Cell:
+    return Cell(segment=segment, arm=arm, metric="opened", n=n, events=events)
+
+
+def spent(arm: str, values: list[float]) -> Cell:
+    return Cell(
+        segment=None,
+        arm=arm,
+        metric="spent",
+        n=len(values),
+        total=sum(values),
+        total_sq=sum(v * v for v in values),
+    )
+
+
+SEGMENTS = [
+    opened("gold", "control", 400, 80),
+    opened("gold", "urgent", 410, 160),
+    opened("gold", "friendly", 390, 80),
+    opened("basic", "control", 800, 120),
+    opened("basic", "urgent", 300, 40),
+]
+
+
+def test_sequential_rows_have_the_common_columns_and_one_family() -> None:
+    contrasts = Contrasts(SEGMENTS, (OPENED,), "control", ARMS)
+    urgent, friendly = sequential_rows(contrasts, {"urgent": 4_000})
+    gold = (Counts(n=410, events=160), Counts(n=400, events=80))
+    basic = (Counts(n=300, events=40), Counts(n=800, events=120))
+    assert urgent.estimate == estimate_sequence([gold, basic], alpha=0.05, planned=4_000)
+    assert (friendly.estimate.n_treatment, friendly.estimate.n_control) == (390, 400)
+    assert urgent.p_adjusted == pytest.approx(2 * (urgent.estimate.p_value or 0))
+    assert list(row_json(urgent))[:6] == [
+        *("segment", "arm", "metric", "kind", "n_treatment", "n_control"),
+    ]
+
+
+def test_interaction_rows_tell_whether_the_effect_differs() -> None:
+    urgent, friendly = interaction_rows(Contrasts(SEGMENTS, (OPENED,), "control", ARMS))
+    expected = check_interaction(
+        [
+            (Counts(n=410, events=160), Counts(n=400, events=80)),
+            (Counts(n=300, events=40), Counts(n=800, events=120)),
+        ]
+    )
+    assert urgent.estimate.p_value == expected.p_value
+    assert urgent.significant
+    assert urgent.estimate.difference is None
+    found = row_json(urgent)
+    assert found["statistic"] == expected.statistic
+    assert found["segments_compared"] == 2
+    assert friendly.estimate.p_value is None, "it stands in one segment alone"
+
+
+def test_interaction_rows_without_segments_are_none() -> None:
+    cells = [opened(None, "control", 9, 1), opened(None, "urgent", 9, 2)]
+    assert interaction_rows(Contrasts(cells, (OPENED,), "control", ARMS)) == []
+
+
+def test_bayes_rows_of_one_stratum_are_the_posteriors_of_the_arms() -> None:
+    draw = random.Random(2)  # noqa: S311 - not for secrets
+    values = {arm: [draw.gauss(5 + place, 2) for _ in range(40)] for place, arm in enumerate(ARMS)}
+    cells = [
+        *(opened(None, arm, 500, 50 + 10 * place) for place, arm in enumerate(ARMS)),
+        *(spent(arm, numbers) for arm, numbers in values.items()),
+    ]
+    rows = bayes_rows(Contrasts(cells, (OPENED, SPENT), "control", ARMS))
+    assert [(row.metric, row.arm) for row in rows] == [
+        *(("opened", arm) for arm in ARMS),
+        *(("spent", arm) for arm in ARMS),
+    ]
+    laws = {
+        arm: law
+        for place, arm in enumerate(ARMS)
+        if (law := posterior_of([Counts(n=500, events=50 + 10 * place)], [1.0]))
+    }
+    beliefs = believe(laws, "control")
+    friendly = next(r for r in rows if (r.metric, r.arm) == ("opened", "friendly"))
+    assert friendly.more["probability_best"] == beliefs["friendly"].probability_best
+    assert friendly.estimate.difference_ci == beliefs["friendly"].difference_ci
+    assert friendly.estimate.lift == pytest.approx(70.5 / 50.5 - 1)
+    control = next(r for r in rows if (r.metric, r.arm) == ("spent", "control"))
+    assert control.estimate.difference is None
+    assert control.more["probability_better"] is None
+    of_spent = [r.more["probability_best"] or 0 for r in rows if r.metric == "spent"]
+    assert sum(of_spent) == pytest.approx(1.0)
+    best = next(r for r in rows if (r.metric, r.arm) == ("spent", "friendly"))
+    moments = Moments(n=40, total=sum(values["friendly"]), total_sq=0.0)
+    assert best.estimate.treatment == pytest.approx(moments.mean)
+
+
+def test_bayes_rows_count_only_segments_that_all_arms_share() -> None:
+    rows = bayes_rows(Contrasts(SEGMENTS, (OPENED,), "control", ARMS))
+    assert {row.arm: row.estimate.n_treatment for row in rows} == {
+        "control": 400,
+        "urgent": 410,
+        "friendly": 390,
+    }
+    urgent = next(row for row in rows if row.arm == "urgent")
+    assert urgent.estimate.treatment == pytest.approx(160.5 / 411)
+
+
+def test_bayes_rows_of_a_constant_metric_say_why_there_are_none() -> None:
+    cells = [spent("control", [3.0] * 5), spent("urgent", [3.0] * 5)]
+    rows = bayes_rows(Contrasts(cells, (SPENT,), "control", ARMS))
+    assert all(row.more["probability_best"] is None for row in rows)
+    assert all("not estimable" in row.estimate.warnings[0] for row in rows)
+
+
+def test_bayes_rows_without_a_unit_of_the_control_say_why_there_are_none() -> None:
+    cells = [opened(None, "control", 0, 0), opened(None, "urgent", 50, 9)]
+    rows = bayes_rows(Contrasts(cells, (OPENED,), "control", ARMS))
+    assert all(row.more["probability_best"] is None for row in rows)
+    assert all("not estimable" in row.estimate.warnings[0] for row in rows)
+
+
+def test_contrasts_of_an_unknown_control_name_the_nearest() -> None:
+    with pytest.raises(InputError, match=r"control: found 'contrl'.*nearest is 'control'"):
+        sequential_rows(Contrasts(SEGMENTS, (OPENED,), "contrl", ARMS))

@@ -1,0 +1,118 @@
+from __future__ import annotations
+
+import math
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from liftwright.calls.circuit_breaker import Breaker
+from liftwright.config import Breaker as Settings
+
+SETTINGS = Settings(failures=3, cool_down_seconds=30.0, probes=2)
+
+
+def opened(at: float = 100.0) -> Breaker:
+    breaker = Breaker(SETTINGS)
+    assert [breaker.call_failed(at, "503") for _ in range(3)] == [False, False, True]
+    return breaker
+
+
+def test_wait_before_any_failure_is_none() -> None:
+    breaker = Breaker(SETTINGS)
+    assert (breaker.wait(0.0), breaker.take(), breaker.is_open) == (0.0, False, False)
+
+
+def test_call_failed_a_reply_between_failures_starts_the_count_anew() -> None:
+    breaker = Breaker(SETTINGS)
+    for _ in range(5):
+        breaker.call_failed(0.0, "503")
+        breaker.call_failed(0.0, "503")
+        assert not breaker.replied()
+    assert not breaker.is_open
+
+
+def test_wait_open_breaker_is_the_rest_of_the_cool_down_then_one_probe_alone() -> None:
+    breaker = opened(at=100.0)
+    assert [breaker.wait(now) for now in (100.0, 129.0, 130.0)] == [30.0, 1.0, 0.0]
+    assert breaker.take()
+    assert breaker.wait(130.0) == math.inf
+
+
+def test_replied_to_the_probe_closes_the_breaker_and_forgets_the_failures() -> None:
+    breaker = opened()
+    breaker.take()
+    assert breaker.replied()
+    assert (breaker.wait(130.0), breaker.is_open) == (0.0, False)
+    assert not breaker.call_failed(131.0, "503")
+
+
+def test_probe_failed_waits_again_and_is_given_up_after_the_last() -> None:
+    breaker = opened(at=0.0)
+    breaker.take()
+    breaker.probe_failed(40.0, "504")
+    assert (breaker.wait(40.0), breaker.given_up, breaker.told) == (30.0, False, "504")
+    breaker.take()
+    breaker.probe_failed(80.0, "reset")
+    assert (breaker.given_up, breaker.told) == (True, "reset")
+
+
+def test_probe_failed_after_a_late_reply_closed_the_breaker_changes_nothing() -> None:
+    breaker = opened()
+    breaker.take()
+    breaker.replied()
+    breaker.probe_failed(131.0, "503")
+    assert not breaker.is_open
+
+
+def test_probe_dropped_lets_another_leave_at_once() -> None:
+    breaker = opened(at=0.0)
+    breaker.take()
+    breaker.probe_dropped()
+    assert breaker.wait(30.0) == 0.0
+    assert breaker.take()
+
+
+def test_call_failed_while_open_does_not_prolong_the_cool_down() -> None:
+    breaker = opened(at=0.0)
+    assert not breaker.call_failed(29.0, "503")
+    assert breaker.wait(30.0) == 0.0
+
+
+@pytest.mark.parametrize("failures", [1, 2, 7])
+def test_call_failed_opens_after_as_many_as_are_configured(failures: int) -> None:
+    breaker = Breaker(Settings(failures=failures))
+    found = [breaker.call_failed(0.0, "503") for _ in range(failures)]
+    assert found == [False] * (failures - 1) + [True]
+
+
+@given(
+    failures=st.integers(1, 5),
+    probes=st.integers(1, 5),
+    answers=st.lists(st.booleans(), max_size=60),
+)
+def test_breaker_any_service_never_has_more_probes_than_configured_without_a_reply(
+    failures: int, probes: int, answers: list[bool]
+) -> None:
+    settings = Settings(failures=failures, cool_down_seconds=10.0, probes=probes)
+    breaker, now = Breaker(settings), 0.0
+    failed_in_a_row = 0
+    for answer in answers:
+        if breaker.given_up:
+            # Exactly: fewer would give up on a service too early.
+            assert failed_in_a_row == failures + probes
+            return
+        now += breaker.wait(now)
+        is_probe = breaker.take()
+        # Nothing but a probe leaves from the failure that opened it on.
+        assert is_probe == (failed_in_a_row >= failures)
+        if answer:
+            breaker.replied()
+            failed_in_a_row = 0
+            continue
+        failed_in_a_row += 1
+        if is_probe:
+            breaker.probe_failed(now, "503")
+        else:
+            breaker.call_failed(now, "503")
+    assert breaker.given_up == (failed_in_a_row == failures + probes)

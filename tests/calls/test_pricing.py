@@ -1,0 +1,104 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from liftwright.calls.pricing import tariff_of
+from liftwright.config import Services
+from liftwright.model import Identity, Tokens, Usage
+
+MODEL = {"input_usd_per_million": 1.0, "as_of": "2026-11-01"}
+PRICES: dict[str, Any] = {
+    "prices": {
+        "writer": {**MODEL, "cached_input_usd_per_million": 0.5, "output_usd_per_million": 4.0}
+    },
+    "embedding_prices": {"small": MODEL},
+    "service_prices": {
+        "acme": {"usd_per_thousand": 2.0, "as_of": "2026-11-01"},
+        "azure_search": {"usd_per_thousand": 3.0, "as_of": "2026-11-01"},
+    },
+}
+AZURE_OPENAI = {
+    "endpoint": "https://x.example",
+    "deployment": "d",
+    "model": "writer",
+    "embedding_deployment": "vectors",
+}
+
+
+def services(**more: Any) -> Services:
+    return Services.model_validate({**PRICES, **more})
+
+
+@pytest.mark.parametrize(
+    ("port", "identity", "usage", "usd"),
+    [
+        (
+            "complete",
+            Identity(provider="acme", model="writer"),
+            Usage(tokens=Tokens(input=2_000_000, cached_input=1_000_000, output=1_000_000)),
+            5.5,
+        ),
+        (
+            "embed",
+            Identity(provider="acme", model="small"),
+            Usage(tokens=Tokens(input=500_000)),
+            0.5,
+        ),
+        ("screen", Identity(provider="acme", model="any"), Usage(units=500), 1.0),
+        ("search", Identity(provider="acme", model="any"), Usage(units=500), 1.0),
+    ],
+)
+def test_tariff_of_a_third_party_is_found_by_what_its_identity_names(
+    port: str, identity: Identity, usage: Usage, usd: float
+) -> None:
+    tariff = tariff_of(port, identity, services())
+    assert tariff.usd(usage) == pytest.approx(usd)
+    assert not tariff.missing
+
+
+@pytest.mark.parametrize(
+    ("port", "key"),
+    [
+        ("complete", "prices.m"),
+        ("embed", "embedding_prices.m"),
+        ("screen", "service_prices.p"),
+        ("search", "service_prices.p"),
+    ],
+)
+def test_tariff_of_an_unknown_price_is_missing_and_names_its_key(port: str, key: str) -> None:
+    tariff = tariff_of(port, Identity(provider="p", model="m"), services())
+    assert (tariff.missing, tariff.key) == (True, key)
+    assert tariff.usd(Usage(units=5, tokens=Tokens(input=5))) == 0.0
+
+
+@pytest.mark.parametrize(("named", "missing"), [("small", False), (None, True)])
+def test_tariff_of_an_embedding_deployment_goes_by_its_model_where_that_is_named(
+    named: str | None,
+    missing: bool,  # noqa: FBT001
+) -> None:
+    found = tariff_of(
+        "embed",
+        Identity(provider="azure_openai", model="vectors"),
+        services(
+            adapters={"embed": "azure_openai"},
+            azure_openai={**AZURE_OPENAI, "embedding_model": named},
+        ),
+    )
+    assert found.missing is missing
+
+
+@pytest.mark.parametrize(("semantic", "charged"), [("default", True), (None, False)])
+def test_tariff_of_azure_search_charges_for_semantic_queries_alone(
+    semantic: str | None,
+    charged: bool,  # noqa: FBT001
+) -> None:
+    configured = services(
+        adapters={"search": "azure_search"},
+        azure_search={"endpoint": "https://x.example", "semantic_configuration": semantic},
+    )
+    identity = Identity(provider="azure_search")
+    found = tariff_of("search", identity, configured)
+    assert (found.charged, found.usd(Usage(units=1000))) == (charged, 3.0 if charged else 0.0)
+    assert not tariff_of("index", identity, configured).charged

@@ -1,0 +1,318 @@
+"""`analyze` on files of many shapes: what stands beside the primary analysis, and odd input."""
+
+from __future__ import annotations
+
+import json
+import random
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from scipy import stats
+
+from liftwright.campaign.analyze import AnalyzeRequest, analyze_file
+from liftwright.errors import DataError, InputError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
+
+
+def write(path: Path, header: str, rows: Iterable[object]) -> Path:
+    path.write_text("\n".join([header, *map(str, rows)]) + "\n")
+    return path
+
+
+def analyze(file: Path, **changes: Any) -> dict[str, Any]:
+    values: dict[str, Any] = {"arm": "arm", "control": "A", "metrics": ("y",)}
+    found = dict(analyze_file(AnalyzeRequest(file=file, **{**values, **changes})))
+    json.dumps(found, allow_nan=False)
+    return found
+
+
+@pytest.fixture
+def dated(tmp_path: Path) -> Path:
+    """Ten days of 40 units; on the last two the arm B gets far too many."""
+    rows = []
+    for day in range(1, 11):
+        for unit in range(40):
+            arm = "B" if unit % 2 or (day > 8 and unit < 24) else "A"
+            rows.append(f"{arm},2026-03-{day:02d}T08:{unit:02d},{unit % 5 == 0},{unit % 3 == 0}")
+    return write(tmp_path / "dated.csv", "arm,at,y,met", rows)
+
+
+def test_analyze_checks_the_ratio_over_time_and_names_no_winner(dated: Path) -> None:
+    found = analyze(dated, time="at")
+    assert found["srm"]["ok"], "over all days the arms are near their sizes"
+    assert len(found["srm_over_time"]) == 10
+    assert found["srm_over_time"]["2026-03-09"]["observed"] == {"A": 8, "B": 32}
+    assert found["srm_failed"] == ["period 2026-03-09", "period 2026-03-10"]
+    assert {one["arm"] for one in found["best"]} == {None}
+    assert {one["decision"] for one in found["decisions"]} == {"stop"}
+
+
+def test_analyze_many_days_are_checked_in_ten_periods(tmp_path: Path) -> None:
+    rows = [f"{'AB'[n % 2]},2026-01-{1 + n // 40:02d},{n % 3 == 0}" for n in range(1_200)]
+    found = analyze(write(tmp_path / "t.csv", "arm,at,y", rows), time="at")
+    periods = found["srm_over_time"]
+    assert len(periods) == 10
+    assert sum(sum(one["observed"].values()) for one in periods.values()) == 1_200
+    assert next(iter(periods)) == "2026-01-01 to 2026-01-03"
+    assert found["srm_failed"] == []
+
+
+def test_analyze_exposed_units_stand_apart_from_assigned_ones(dated: Path) -> None:
+    found = analyze(dated, exposed="met")
+    assert found["n"] == 400
+    assert found["exposed"]["n"] == 140
+    assert [arm["arm"] for arm in found["exposed"]["arms"]] == ["A", "B"]
+    row = found["exposed"]["comparisons"][0]
+    assert row["n_treatment"] + row["n_control"] == 140
+    assert "not drawn at random" in found["exposed"]["caveat"]
+    assert "exposed" not in analyze(dated)
+
+
+def test_analyze_by_segment_checks_the_ratio_in_each(tmp_path: Path) -> None:
+    rows = [f"{'AB'[n % 2]},west,{n % 3 == 0}" for n in range(20_000)]
+    rows += [f"{'AAAAB'[n % 5]},east,{n % 3 == 0}" for n in range(300)]
+    found = analyze(write(tmp_path / "s.csv", "arm,place,y", rows), segment="place")
+    assert found["srm"]["ok"]
+    assert found["srm_by_segment"]["west"]["ok"]
+    assert found["srm_failed"] == ["segment east"]
+    assert {one["arm"] for one in found["best"]} == {None}
+    assert [row["test"] for row in found["interactions"]] == ["Breslow-Day (Tarone)"]
+
+
+def test_analyze_winsorised_caps_at_the_percentile_of_values_other_than_zero(
+    tmp_path: Path,
+) -> None:
+    draw = random.Random(1)  # noqa: S311 - not for secrets
+    values = [0.0 if n % 4 else round(draw.expovariate(0.05), 2) + 1 for n in range(800)]
+    values[0] = 9_000.0
+    rows = [f"{'AB'[n // 4 % 2]},{value}" for n, value in enumerate(values)]
+    found = analyze(write(tmp_path / "w.csv", "arm,y", rows))
+    low, high = found["winsorised_at"]["y"]
+    assert low is None
+    assert high == sorted(v for v in values if v)[197]
+    capped = {
+        arm: [min(v, high) for n, v in enumerate(values) if "AB"[n // 4 % 2] == arm] for arm in "AB"
+    }
+    expected = stats.ttest_ind(capped["B"], capped["A"], equal_var=False)
+    assert found["winsorised"][0]["p_value"] == pytest.approx(expected.pvalue, rel=1e-6)
+    assert found["winsorised"][0]["difference"] == pytest.approx(
+        sum(capped["B"]) / 400 - sum(capped["A"]) / 400
+    )
+    assert found["comparisons"][0]["control"] > found["winsorised"][0]["control"]
+    assert "winsorised" not in analyze(
+        write(tmp_path / "b.csv", "arm,y", ["A,0", "B,1", "A,1"] * 9)
+    )
+
+
+def test_analyze_winsorised_of_values_below_zero_caps_both_ends(tmp_path: Path) -> None:
+    rows = [f"{'AB'[n % 2]},{n - 200}" for n in range(401)]
+    found = analyze(write(tmp_path / "w.csv", "arm,y", rows))
+    assert found["winsorised_at"]["y"] == [-196.0, 196.0]
+
+
+def test_analyze_with_bayes_gives_posteriors_and_shares_of_a_next_wave(tmp_path: Path) -> None:
+    rows = [f"{'ABC'[n % 3]},{n % 10 < 2 + n % 3}" for n in range(900)]
+    file = write(tmp_path / "b.csv", "arm,y", rows)
+    found = analyze(file, bayes=True)
+    best = {row["arm"]: row["probability_best"] for row in found["bayes"]}
+    assert sum(best.values()) == pytest.approx(1.0)
+    shares = found["allocation"]["shares"]
+    assert max(shares, key=shares.get) == max(best, key=lambda arm: best[arm])
+    assert min(shares.values()) >= 0.05 - 1e-12
+    assert len(found["allocation"]["caveats"]) == 3
+    assert "bayes" not in analyze(file)
+
+
+def test_analyze_with_bayes_after_a_mismatch_allocates_nothing(dated: Path) -> None:
+    found = analyze(dated, time="at", bayes=True)
+    assert found["allocation"]["shares"] is None
+
+
+def test_analyze_guardrail_plan_and_minimum_shape_the_decision(tmp_path: Path) -> None:
+    rows = [
+        f"{'AB'[n % 2]},{n % 20 < (4 if n % 2 else 2)},{n % 10 < (5 if n % 2 else 2)}"
+        for n in range(4_000)
+    ]
+    file = write(tmp_path / "g.csv", "arm,y,left", rows)
+    options: dict[str, Any] = {"metrics": ("y", "left")}
+
+    def decision(**more: Any) -> str:
+        (found,) = analyze(file, **options, **more)["decisions"]
+        return str(found["decision"])
+
+    assert decision() == "ship"
+    assert decision(guardrails=("left",)) == "ship"
+    assert decision(guardrails=("left",), lower=("left",)) == "stop"
+    assert decision(minimum=3_000) == "continue"
+    assert decision(lower=("y",)) == "stop"
+
+
+def test_analyze_planned_units_decide_when_to_give_up(tmp_path: Path) -> None:
+    rows = [f"{'AB'[n % 2]},{n % 10 < 2}" for n in range(2_000)]
+    file = write(tmp_path / "p.csv", "arm,y", rows)
+    assert analyze(file, planned=2_000)["decisions"][0]["decision"] == "stop"
+    assert analyze(file, planned=9_000)["decisions"][0]["decision"] == "continue"
+
+
+def test_analyze_an_arm_without_units_is_null_with_a_warning(tmp_path: Path) -> None:
+    rows = ["A,1,30", "A,0,70", "B,1,40", "B,0,60", "C,1,0", "C,0,0"]
+    found = analyze(write(tmp_path / "e.csv", "arm,y,n", rows), count="n")
+    row = next(row for row in found["comparisons"] if row["arm"] == "C")
+    assert row["difference"] is None
+    assert "not estimable" in row["warnings"][0]
+    assert not found["srm"]["ok"]
+    named = analyze(
+        write(tmp_path / "f.csv", "arm,y", ["A,1", "A,0", "B,1", "B,0"] * 20),
+        shares=("A=0.4", "B=0.4", "none sent=0.2"),
+    )
+    assert [arm["n"] for arm in named["arms"]] == [40, 40, 0]
+    assert named["srm_failed"] == ["overall"]
+
+
+def test_analyze_arms_with_spaces_and_unlike_shares(tmp_path: Path) -> None:
+    rows = [f"{'new, bold: one' if n % 4 == 0 else 'as it was'},{n % 7 == 0}" for n in range(800)]
+    file = write(
+        tmp_path / "s.csv", "which arm,did buy?", (f'"{r.replace(",T", "|T")}' for r in ())
+    )
+    quoted = [f'"{row.rpartition(",")[0]}",{row.rpartition(",")[2]}' for row in rows]
+    write(file, "which arm,did buy?", quoted)
+    found = analyze(
+        file,
+        arm="which arm",
+        control="as it was",
+        metrics=("did buy?",),
+        shares=("as it was=0.75", "new, bold: one=0.25"),
+    )
+    assert found["srm"]["ok"]
+    assert found["comparisons"][0]["arm"] == "new, bold: one"
+
+
+def test_analyze_thousands_of_small_tests_answers_for_each(tmp_path: Path) -> None:
+    draw = random.Random(4)  # noqa: S311 - not for secrets
+    rows = [
+        f"{'ABC'[n % 3]},s{n // 3 % 500},"
+        + ",".join(str(int(draw.random() < 0.1)) for _ in range(5))
+        for n in range(20_000)
+    ]
+    file = write(tmp_path / "many.csv", "arm,seg,m1,m2,m3,m4,m5", rows)
+    found = analyze(file, segment="seg", metrics=("m1", "m2", "m3", "m4", "m5"))
+    assert len(found["comparisons"]) == 10 + 5_000
+    assert sum(row["significant"] for row in found["comparisons"]) <= 2
+    assert len(found["interactions"]) == 10
+
+
+@pytest.mark.parametrize(
+    ("changes", "error", "message"),
+    [
+        ({"exposed": "mett"}, InputError, r"--exposed 'mett'.*met"),
+        ({"exposed": "at"}, DataError, r"row 1: at: found '2026"),
+        ({"time": "ta"}, InputError, r"--time 'ta'"),
+        ({"time": "y"}, DataError, r"row 1: y: found 'True', allowed: a date or time"),
+        ({"guardrails": ("yy",)}, InputError, r"--guardrail 'yy': no such metric"),
+        ({"guardrails": ("y",)}, InputError, r"--guardrail 'y': the first metric decides"),
+        ({"lower": ("x",)}, InputError, r"--lower 'x': no such metric"),
+        ({"planned": 0}, InputError, r"--planned: found 0"),
+        ({"minimum": -1}, InputError, r"--minimum: found -1"),
+        ({"metrics": ()}, InputError, r"--metric: none given"),
+        ({"covariate_time": "at"}, InputError, r"--covariate-time: there is no --covariate"),
+        (
+            {"covariate_time": "at", "covariates": ("y=met",)},
+            InputError,
+            r"--covariate-time: needs --time",
+        ),
+    ],
+)
+def test_analyze_with_a_wrong_option_says_what_is_allowed(
+    dated: Path, changes: dict[str, Any], error: type[Exception], message: str
+) -> None:
+    with pytest.raises(error, match=message):
+        analyze(dated, **changes)
+
+
+def test_analyze_a_covariate_from_after_the_assignment_is_refused(tmp_path: Path) -> None:
+    rows = [f"{'AB'[n % 2]},2026-03-02,2026-03-0{1 + (n == 7) * 4},{n},{n % 9}" for n in range(40)]
+    file = write(tmp_path / "c.csv", "arm,at,seen,y,x", rows)
+    options: dict[str, Any] = {"covariates": ("y=x",), "time": "at", "covariate_time": "seen"}
+    with pytest.raises(InputError, match=r"row 8: measured at '2026-03-05', after the assignment"):
+        analyze(file, **options)
+    fine = write(tmp_path / "d.csv", "arm,at,seen,y,x", rows[:7])
+    assert analyze(fine, **options)["cuped"]
+
+
+def test_analyze_a_covariate_told_in_every_row_of_a_unit_does_not_add_up(tmp_path: Path) -> None:
+    draw = random.Random(6)  # noqa: S311 - not for secrets
+    units = [(n, draw.gauss(50, 9), 1 + n % 3) for n in range(120)]
+    once = [f"{n},{'AB'[n % 2]},{x:.3f},{3 * x + n % 5:.3f}" for n, x, _ in units]
+    often = [
+        f"{n},{'AB'[n % 2]},{x:.3f},{(3 * x + n % 5 if time == 0 else 0):.3f}"
+        for n, x, times in units
+        for time in range(times)
+    ]
+    found = [
+        analyze(write(tmp_path / f"{name}.csv", "u,arm,x,y", rows), unit="u", covariates=("y=x",))
+        for name, rows in (("once", once), ("often", often))
+    ]
+    assert found[0]["variance_reduction"]["y"] > 0.9
+    assert found[1]["variance_reduction"]["y"] == pytest.approx(found[0]["variance_reduction"]["y"])
+
+
+def test_analyze_hillstrom_gives_every_published_number(shared_data: Path) -> None:
+    file = shared_data / "experiments" / "hillstrom.csv"
+    options: dict[str, Any] = {
+        "arm": "segment",
+        "control": "No E-Mail",
+        "metrics": ("visit", "conversion", "spend"),
+    }
+    found = analyze(file, **options)
+    assert f"{found['srm']['p_value']:.3f}" == "0.904"
+    rows = {(row["arm"].split()[0], row["metric"]): row for row in found["comparisons"]}
+    printed = {
+        ("Mens", "visit"): ("0.0765896", "72.14", "5.685e-112"),
+        ("Mens", "conversion"): ("0.0068050", "118.84", "1.523e-13"),
+        ("Mens", "spend"): ("0.7698272", "117.93", "1.164e-07"),
+        ("Womens", "visit"): ("0.0452331", "42.61", "3.182e-44"),
+        ("Womens", "conversion"): ("0.0031111", "54.33", "1.571e-04"),
+        ("Womens", "spend"): ("0.4244122", "65.02", "1.129e-03"),
+    }
+    for key, (difference, lift, p_value) in printed.items():
+        row = rows[key]
+        assert f"{row['difference']:.7f}"[:8] == difference[:8]
+        assert f"{100 * row['lift']:.2f}" == lift
+        assert f"{row['p_value']:.3e}" == p_value
+    assert f"{rows['Womens', 'conversion']['p_adjusted']:.3e}" == "3.142e-04"
+    assert f"{rows['Womens', 'spend']['p_adjusted']:.7f}" == "0.0011294"
+    visit = next(one for one in found["omnibus"] if one["metric"] == "visit")
+    assert f"{visit['statistic']:.3f}" == "504.461"
+    by_history = analyze(file, **options, segment="history_segment")
+    odds = {
+        (row["arm"].split()[0], row["metric"]): row["common_odds_ratio"]
+        for row in by_history["interactions"]
+    }
+    assert f"{odds['Mens', 'visit']:.5f}" == "1.88863"
+    assert f"{odds['Womens', 'conversion']:.5f}" == "1.54383"
+    womens = [
+        row["difference"]
+        for row in by_history["comparisons"]
+        if (row["arm"], row["metric"]) == ("Womens E-Mail", "conversion")
+        and row["segment"] != "all"
+    ]
+    assert sum(difference < 0 for difference in womens) == 2
+
+
+def test_analyze_fast_food_gives_every_published_number(shared_data: Path) -> None:
+    found = analyze(
+        shared_data / "experiments" / "fastfood.csv",
+        arm="Promotion",
+        control="1",
+        metrics=("SalesInThousands",),
+    )
+    means = [arm["metrics"]["SalesInThousands"]["value"] for arm in found["arms"]]
+    assert [f"{mean:.3f}" for mean in means] == ["58.099", "47.329", "55.364"]
+    (omnibus,) = found["omnibus"]
+    assert f"{omnibus['statistic']:.4f}" == "21.9535"
+    assert f"{omnibus['p_value']:.3e}" == "6.766e-10"
+    pair = next(one for one in omnibus["pairs"] if one["arms"] == ["1", "3"])
+    assert f"{pair['p_value']:.4f}" == "0.2444"

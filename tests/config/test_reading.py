@@ -1,0 +1,361 @@
+from __future__ import annotations
+
+from datetime import date
+from typing import TYPE_CHECKING
+
+import pytest
+
+from configuration import lay_down
+from liftwright.config import environment, read_settings
+from liftwright.config.loader import FILES
+from liftwright.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    return lay_down(tmp_path)
+
+
+def change(root: Path, name: str, old: str, new: str) -> Path:
+    file = root / "config" / name
+    text = file.read_text()
+    assert old in text
+    file.write_text(text.replace(old, new))
+    return file
+
+
+def refused(root: Path, *overrides: str) -> str:
+    with pytest.raises(ConfigurationError) as caught:
+        read_settings(root, overrides)
+    return str(caught.value)
+
+
+def test_read_settings_of_a_sound_configuration_gives_its_values(root: Path) -> None:
+    settings = read_settings(root)
+
+    assert settings.experiment.name == "test-campaign"
+    assert settings.experiment.arms == ("control", "urgent", "informational", "friendly")
+    assert settings.experiment.arm_shares() == dict.fromkeys(settings.experiment.arms, 0.25)
+    assert settings.safety.threshold_of("hate") == 4
+    assert settings.channel.variant.body_max_words == 200
+    assert set(settings.frames) == {"urgent", "informational", "friendly"}
+    assert settings.prompts["tone_urgent"] == "Be urgent."
+    assert settings.overrides == {}
+
+
+def test_read_settings_without_the_composer_needs_no_frames(root: Path) -> None:
+    (root / "config/frames/urgent.yaml").unlink()
+
+    settings = read_settings(root, ["adapters.complete=openai_compatible"])
+
+    assert settings.frames == {}
+
+
+@pytest.mark.parametrize("name", [*FILES, "prompts/base_template.txt", "frames/urgent.yaml"])
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [
+        (None, "no such file"),
+        (b"", "the file is empty"),
+        (b"  \n", "the file is empty"),
+        (b"\xff\xfea\x00", "not UTF-8"),
+    ],
+)
+def test_read_settings_with_a_broken_file_names_it(
+    root: Path, name: str, content: bytes | None, expected: str
+) -> None:
+    file = root / "config" / name
+    file.unlink()
+    if content is not None:
+        file.write_bytes(content)
+
+    message = refused(root)
+
+    assert str(file) in message
+    assert expected in message
+    assert "\n" not in message
+
+
+@pytest.mark.parametrize("name", list(FILES))
+def test_read_settings_with_malformed_yaml_names_file_and_line(root: Path, name: str) -> None:
+    file = root / "config" / name
+    file.write_text("a: 1\nb: [1, 2\nc: 3\n")
+
+    message = refused(root)
+
+    assert f"{file}:3: malformed YAML" in message
+
+
+def test_read_settings_with_a_list_for_a_file_says_what_is_allowed(root: Path) -> None:
+    (root / "config/customers.yaml").write_text("- a\n")
+
+    assert "found list, allowed: a mapping" in refused(root)
+
+
+@pytest.mark.parametrize(
+    ("name", "old", "new", "expected"),
+    [
+        (
+            "safety_thresholds.yaml",
+            "threshold: 4",
+            "threshold: four",
+            ":1: threshold: found 'four', allowed: a whole number",
+        ),
+        (
+            "safety_thresholds.yaml",
+            "threshold: 4",
+            "threshold: 9",
+            ":1: threshold: found 9, allowed: less than or equal to 7",
+        ),
+        (
+            "safety_thresholds.yaml",
+            "threshold: 4",
+            "treshold: 4",
+            ":1: treshold: unknown key; did you mean 'threshold'?",
+        ),
+        (
+            "safety_thresholds.yaml",
+            "threshold: 4",
+            "threshold: 4\ncategories: {hte: 2}",
+            ":2: categories.hte: unknown key; did you mean 'hate'?",
+        ),
+        ("experiment_config.yaml", "seed: 7", "seed: 7.5", ":2: seed: found 7.5, allowed: a whole"),
+        ("experiment_config.yaml", "seed: 7", "seed: -1", ":2: seed: found -1, allowed: greater"),
+        ("experiment_config.yaml", "seed: 7", "seed: 7\nseed: 8", ":3: seed: given twice"),
+        (
+            "experiment_config.yaml",
+            "name: Larkspur",
+            "nom: Larkspur",
+            "brand.name: the key is missing",
+        ),
+        (
+            "experiment_config.yaml",
+            "informational, friendly]",
+            "informational]",
+            "tones: found ['urgent', 'informational'], allowed:",
+        ),
+        (
+            "experiment_config.yaml",
+            "{mean: 0.1, sd: 0.05}",
+            "{mean: 0.1, sd: -0.05}",
+            "simulation.uplift.urgent.sd: found -0.05, allowed: greater than or equal to 0",
+        ),
+        (
+            "experiment_config.yaml",
+            "urgent: {mean",
+            "polite: {mean",
+            "simulation.uplift names 'polite', which is not a tone",
+        ),
+        (
+            "experiment_config.yaml",
+            "seed: 7",
+            "seed: 7\nshares: {control: 0.5, urgent: 0.2, informational: 0.2, friendly: 0.2}",
+            "shares must sum to 1, not 1.1",
+        ),
+        (
+            "experiment_config.yaml",
+            "seed: 7",
+            "seed: 7\nshares: {control: 0.5, urgent: 0.5}",
+            "shares must name exactly these arms",
+        ),
+        (
+            "experiment_config.yaml",
+            "seed: 7",
+            "seed: 7\nchannel: fax",
+            "channel: found 'fax', allowed: one of channels.yaml (email)",
+        ),
+        (
+            "experiment_config.yaml",
+            "seed: 7",
+            "seed: 7\nanalysis: {test_type: magic}",
+            "analysis.test_type: found 'magic', allowed: 'auto', 'chi_square'",
+        ),
+        (
+            "customers.yaml",
+            "path: data/customers.csv",
+            "path: null",
+            "customers must come from one",
+        ),
+        (
+            "customers.yaml",
+            "path: data/customers.csv",
+            "path: a.csv\ncolumns:\n  age: {from: Born, as: yeers}",
+            ":3: columns.age.as: found 'yeers', allowed: 'text', 'number'",
+        ),
+        (
+            "customers.yaml",
+            "path: data/customers.csv",
+            "path: a.csv\nas_of: yesterday",
+            ":2: as_of: found 'yesterday', allowed: a date, YYYY-MM-DD",
+        ),
+        (
+            "segments.yaml",
+            "weight: 1",
+            "weight: heavy",
+            "rules.0.conditions.1.weight: found 'heavy', allowed: a whole number",
+        ),
+        ("segments.yaml", "label: Gone quiet", "label: '2'", "a label must be readable"),
+        ("segments.yaml", "label: Gone quiet", "label: Everyone else", "labels must differ"),
+        (
+            "channels.yaml",
+            "body_min_words: 150",
+            "body_min_words: 250",
+            "email.variant: body_min_words must not exceed body_max_words",
+        ),
+        (
+            "channels.yaml",
+            "footer:",
+            "foter:",
+            ":4: email.foter: unknown key; did you mean 'footer'?",
+        ),
+        ("azure_config.yaml", "complete: embedded", "complete: ''", "adapters.complete: found ''"),
+        (
+            "azure_config.yaml",
+            "complete: embedded",
+            "complete: ${LIFTWRIGHT_NOT_SET_ANYWHERE}",
+            "adapters.complete: found ${LIFTWRIGHT_NOT_SET_ANYWHERE}, which neither",
+        ),
+        (
+            "prompts/base_template.txt",
+            "{brand}",
+            "{brnad}",
+            ":1: unknown placeholder {brnad}; did you mean 'brand'?",
+        ),
+        (
+            "prompts/base_template.txt",
+            "{passages}",
+            "",
+            "the placeholder {passages} is missing",
+        ),
+        (
+            "channels.yaml",
+            'footer: "{brand}"',
+            'footer: "{brnd}"',
+            "email.footer: unknown placeholder {brnd}; did you mean 'brand'?",
+        ),
+        (
+            "frames/urgent.yaml",
+            "[Hello,]",
+            '["Hello {name},"]',
+            "greetings.0: unknown placeholder {name}; allowed: brand",
+        ),
+        ("prompts/base_template.txt", "{passages}", "{passages", ":2: a single brace"),
+        ("prompts/tone_urgent.txt", "Be", "Be {tone}", ":1: unknown placeholder {tone}"),
+        ("prompts/control_message.txt", "Subject: ", "", "allowed: a line 'Subject: …' first"),
+    ],
+)
+def test_read_settings_with_a_wrong_value_says_where_what_and_what_is_allowed(
+    root: Path, name: str, old: str, new: str, expected: str
+) -> None:
+    file = change(root, name, old, new)
+
+    message = refused(root)
+
+    assert message.startswith(str(file)), message
+    assert expected in message
+    assert "\n" not in message
+
+
+def test_read_settings_with_two_faults_names_the_first_and_counts_the_rest(root: Path) -> None:
+    change(root, "experiment_config.yaml", "seed: 7", "seed: x\nchanel: email")
+
+    assert ":2: seed: found 'x', allowed: a whole number (and 1 more)" in refused(root)
+
+
+def test_read_settings_without_a_config_folder_says_how_to_make_one(tmp_path: Path) -> None:
+    assert "`liftwright init DIR`" in refused(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("override", "key", "value"),
+    [
+        ("seed=11", "experiment_config.seed", 11),
+        ("experiment_config.seed=11", "experiment_config.seed", 11),
+        ("experiment.seed=11", "experiment_config.seed", 11),
+        ("alpha=0.1", "experiment_config.analysis.alpha", 0.1),
+        ("analysis.alpha=0.1", "experiment_config.analysis.alpha", 0.1),
+        (
+            "simulation.uplift.urgent.mean=0.3",
+            "experiment_config.simulation.uplift.urgent.mean",
+            0.3,
+        ),
+        ("channels.email.footer=Bye", "channels.email.footer", "Bye"),
+        ("segments.rules.0.label=Fans", "segments.rules.0.label", "Fans"),
+        ("safety_thresholds.threshold=2", "safety_thresholds.threshold", 2),
+        ("as_of=2026-01-31", "customers.as_of", "2026-01-31"),
+    ],
+)
+def test_read_settings_with_an_override_changes_one_value_and_records_it(
+    root: Path, override: str, key: str, value: object
+) -> None:
+    settings = read_settings(root, [override])
+
+    assert settings.overrides == {key: value}
+
+
+def test_read_settings_with_overrides_puts_the_values_in_place(root: Path) -> None:
+    settings = read_settings(
+        root,
+        ["seed=11", "as_of=2026-01-31", "segments.rules.0.conditions.0.weight=9"],
+    )
+
+    assert settings.experiment.seed == 11
+    assert settings.customers.as_of == date(2026, 1, 31)
+    assert settings.segments.rules[0].conditions[0].weight == 9
+
+
+@pytest.mark.parametrize(
+    ("override", "expected"),
+    [
+        ("seed", "--set seed: allowed: KEY=VALUE"),
+        ("=3", "allowed: KEY=VALUE"),
+        ("sede=3", "--set sede: unknown key; did you mean 'seed'?"),
+        ("screen=x", "--set screen: means any of azure_config.adapters.screen"),
+        ("seed=[1", "--set seed: the value is not YAML"),
+        ("seed=x", "--set experiment_config.seed: seed: found 'x', allowed: a whole number"),
+        ("segments.rules.9.label=x", "has no such place"),
+        ("segments.rules.9.conditions.0.weight=2", "has no such place"),
+    ],
+)
+def test_read_settings_with_a_wrong_override_says_what_is_allowed(
+    root: Path, override: str, expected: str
+) -> None:
+    assert expected in refused(root, override)
+
+
+def test_read_settings_takes_variables_from_env_file(root: Path) -> None:
+    change(root, "azure_config.yaml", "complete: embedded", "complete: ${LIFTWRIGHT_TEST_WRITER}")
+    (root / ".env").write_text("LIFTWRIGHT_TEST_WRITER=openai_compatible\n")
+
+    assert read_settings(root).services.adapters.complete == "openai_compatible"
+
+
+def test_environment_prefers_the_process_over_the_file(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (root / ".env").write_text("LIFTWRIGHT_TEST_A=file\nLIFTWRIGHT_TEST_B=file\n")
+    monkeypatch.setenv("LIFTWRIGHT_TEST_A", "process")
+
+    found = environment(root)
+
+    assert (found["LIFTWRIGHT_TEST_A"], found["LIFTWRIGHT_TEST_B"]) == ("process", "file")
+
+
+@pytest.mark.parametrize(
+    ("override", "shown"),
+    [
+        ("object_stores.s3_endpoint=https://user:CANARY@minio:9000", "https://…@minio:9000"),
+        ("object_stores.s3_endpoint=https://minio/?token=CANARY", "https://minio/?…"),
+        ("mlflow={tracking_uri: 'https://user:CANARY@host/'}", "https://…@host/"),
+        ("object_stores.export_to=s3://bucket/x?sig=CANARY", "s3://…"),
+    ],
+)
+def test_read_settings_with_a_secret_in_an_address_does_not_repeat_it(
+    root: Path, override: str, shown: str
+) -> None:
+    message = refused(root, override)
+    assert shown in message
+    assert "CANARY" not in message

@@ -1,0 +1,471 @@
+from __future__ import annotations
+
+from datetime import date
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from liftwright.config import Customers
+from liftwright.data import REJECTED, load_customers
+from liftwright.errors import ConfigurationError, DataError
+from liftwright.model import CUSTOMERS, Kind
+from plane_samples import open_tables
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from liftwright.data import CustomersReport, Tables
+
+HEADER = ",".join(CUSTOMERS.names)
+GOOD = "A1,30,Leeds,Gold,2,50,10,0.2,0.1"
+REST: dict[str, Any] = {name: None for name in CUSTOMERS.names if name != "customer_id"}
+
+
+@pytest.fixture
+def tables(tmp_path: Path) -> Iterator[Tables]:
+    made = open_tables(tmp_path / "spill")
+    yield made
+    made.close()
+
+
+def load(
+    tables: Tables, folder: Path, *lines: str, extra: tuple[str, ...] | None = None, **config: Any
+) -> CustomersReport:
+    (folder / "c.csv").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    shape = Customers.model_validate({"path": "c.csv", **config})
+    return load_customers(tables, shape, folder, extra=extra)
+
+
+def test_load_customers_plain_file_keeps_values_and_order(tables: Tables, tmp_path: Path) -> None:
+    report = load(
+        tables,
+        tmp_path,
+        HEADER,
+        "007,30,Leeds,Gold,2,50.5,10,0.2,0.1",
+        "=cmd|x,,,,0,0,0,0,1",
+        "A'\"b,120,  ,Ü,1e2,+3,.5,1,0",
+    )
+    assert tables.rows("select * from customers") == [
+        ("007", 30.0, "Leeds", "Gold", 2.0, 50.5, 10.0, 0.2, 0.1),
+        ("=cmd|x", None, None, None, 0.0, 0.0, 0.0, 0.0, 1.0),
+        ("A'\"b", 120.0, None, "Ü", 100.0, 3.0, 0.5, 1.0, 0.0),
+    ]
+    assert (report.rows_in, report.rows_kept, report.rows_rejected) == (3, 3, 0)
+    assert tables.columns("customers") == {c.name: c.kind for c in CUSTOMERS.columns}
+    assert tables.columns("rejected") == {c.name: c.kind for c in REJECTED.columns}
+    assert tables.count("rejected") == 0
+    assert report.features_absent == report.extra_columns == report.warnings == ()
+
+
+@pytest.mark.parametrize(
+    ("row", "reason"),
+    [
+        (",30,Leeds,Gold,2,50,10,0.2,0.1", "customer_id is missing"),
+        ('" \t ",30,Leeds,Gold,2,50,10,0.2,0.1', "customer_id is missing"),
+        ("A1,30,Leeds,Gold,2,50,10,0.2,0.1", "customer_id repeats"),
+        ("A2,500,Leeds,Gold,2,50,10,0.2,0.1", "age is out of range (0 to 120 is allowed)"),
+        ("A2,-1,Leeds,Gold,2,50,10,0.2,0.1", "age is out of range"),
+        ("A2,old,Leeds,Gold,2,50,10,0.2,0.1", "age is not a number"),
+        ("A2,30,Leeds,Gold,,50,10,0.2,0.1", "purchase_frequency is missing"),
+        ("A2,30,Leeds,Gold,nan,50,10,0.2,0.1", "purchase_frequency is not finite"),
+        ("A2,30,Leeds,Gold,2,inf,10,0.2,0.1", "avg_order_value is not finite"),
+        ("A2,30,Leeds,Gold,2,1e999,10,0.2,0.1", "avg_order_value is not finite"),
+        ('A2,30,Leeds,Gold,2,"1,000",10,0.2,0.1', "avg_order_value is not a number"),
+        ("A2,30,Leeds,Gold,2,1_000,10,0.2,0.1", "avg_order_value is not a number"),
+        ("A2,30,Leeds,Gold,2,-5,10,0.2,0.1", "avg_order_value is out of range (at least 0"),
+        ("A2,30,Leeds,Gold,2,50,-1,0.2,0.1", "last_engagement_days is out of range"),
+        ("A2,30,Leeds,Gold,2,50,10,1.2,0.1", "historical_open_rate is out of range (0 to 1"),
+        ("A2,30,Leeds,Gold,2,50,10,0.2,10%", "historical_click_rate is not a number"),
+    ],
+)
+def test_load_customers_bad_row_is_refused_or_set_aside(
+    tables: Tables, tmp_path: Path, row: str, reason: str
+) -> None:
+    with pytest.raises(DataError, match=r"c\.csv: 1 of 2 rows are bad") as raised:
+        load(tables, tmp_path, HEADER, GOOD, row)
+    assert reason in str(raised.value)
+    assert "row 2:" in str(raised.value)
+    report = load(tables, tmp_path, HEADER, GOOD, row, on_bad_rows="reject")
+    assert (report.rows_in, report.rows_kept, report.rows_rejected) == (2, 1, 1)
+    (found,) = report.rejected
+    assert found.startswith(reason)
+    ((file, number, column, why),) = tables.rows("select * from rejected")
+    assert (file, number) == ("c.csv", 2)
+    assert f"{column} {why}" == found
+
+
+def test_load_customers_bad_rows_are_counted_once_by_their_first_fault(
+    tables: Tables, tmp_path: Path
+) -> None:
+    report = load(
+        tables,
+        tmp_path,
+        HEADER,
+        ",500,L,G,2,50,10,9,0.1",
+        GOOD,
+        GOOD,
+        "B,500,L,G,2,50,10,9,0.1",
+        "B,50,L,G,2,50,10,0.9,0.1",
+        GOOD,
+        on_bad_rows="reject",
+    )
+    assert dict(report.rejected) == {
+        "customer_id is missing": 1,
+        "age is out of range (0 to 120 is allowed)": 1,
+        "customer_id repeats an earlier row's": 2,
+    }
+    assert report.rows_in == report.rows_kept + report.rows_rejected == 6
+    assert [(e.row, e.column) for e in report.examples] == [
+        (1, "customer_id"),
+        (3, "customer_id"),
+        (4, "age"),
+    ]
+    # The first good row of an id is kept, a bad one does not take the id.
+    assert tables.rows("select customer_id, age from customers") == [("A1", 30.0), ("B", 50.0)]
+    assert tables.rows('select "row" from rejected') == [(1,), (3,), (4,), (6,)]
+
+
+@pytest.mark.parametrize(
+    ("field", "told"),
+    [
+        ("500", "found '500'"),
+        ("1,5", "found '1,5'"),
+        ("N/A", "found 'N/A'"),
+        ("canary@example.com", "row 1: age is not a number."),
+        ("0161 496 0000 canary", "row 1: age is not a number."),
+        ("01614960000", "row 1: age is out of range (0 to 120 is allowed)."),
+    ],
+)
+def test_load_customers_message_quotes_numbers_and_never_a_person(
+    tables: Tables, tmp_path: Path, field: str, told: str
+) -> None:
+    with pytest.raises(DataError) as raised:
+        load(tables, tmp_path, HEADER, f'canary-id,"{field}",L,G,2,50,10,0.2,0.1')
+    assert told in str(raised.value)
+    assert "canary" not in str(raised.value)
+
+
+def test_load_customers_no_good_row_is_refused(tables: Tables, tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="no good row is left"):
+        load(tables, tmp_path, HEADER, ",30,L,G,2,50,10,0.2,0.1", on_bad_rows="reject")
+
+
+def test_load_customers_missing_columns_are_named_with_the_nearest(
+    tables: Tables, tmp_path: Path
+) -> None:
+    with pytest.raises(DataError) as raised:
+        load(tables, tmp_path, HEADER.replace("age,", "aeg,").replace("tier", "x"), GOOD)
+    assert "'age' (for columns.age); did you mean 'aeg'?" in str(raised.value)
+    assert "'tier' (for columns.tier)" in str(raised.value)
+    assert "location" not in str(raised.value).partition("found are")[0]
+
+
+def test_load_customers_columns_mapped_to_null_are_absent(tables: Tables, tmp_path: Path) -> None:
+    report = load(tables, tmp_path, "id", "x", "y", columns={**REST, "customer_id": "id"})
+    assert report.features_absent == CUSTOMERS.names[1:]
+    assert tables.rows("select * from customers") == [("x", *[None] * 8), ("y", *[None] * 8)]
+    assert tables.columns("customers") == {c.name: c.kind for c in CUSTOMERS.columns}
+
+
+def test_load_customers_ids_with_outer_white_space_are_kept_and_told(
+    tables: Tables, tmp_path: Path
+) -> None:
+    report = load(tables, tmp_path, "customer_id", '" a"', "a ", "a", "b\u00a0", columns=REST)
+    assert [r[0] for r in tables.rows("select customer_id from customers")] == [
+        " a",
+        "a ",
+        "a",
+        "b\u00a0",
+    ]
+    assert len(report.warnings) == 1
+    assert "2 customer ids begin or end with white space" in report.warnings[0]
+
+
+def test_load_customers_composed_and_decomposed_spellings_are_two_ids(
+    tables: Tables, tmp_path: Path
+) -> None:
+    report = load(tables, tmp_path, "customer_id", "é", "e\u0301", "É", columns=REST)
+    assert report.rows_kept == 3
+
+
+@pytest.mark.parametrize(
+    ("mapped", "field", "value"),
+    [
+        ({"as": "years", "formats": ["%m/%d/%Y"]}, "3/1/1990", 36.0),
+        ({"as": "years", "formats": ["%m/%d/%Y"]}, "3/2/1990", 35.0),
+        ({"as": "years"}, "1990-02-28", 36.0),
+        ({"as": "years", "formats": ["%d.%m.%Y", "%Y"]}, "1990", 36.0),
+        ({"as": "number"}, " 41.5 ", 41.5),
+        ({"as": "integer"}, "41.0", 41.0),
+        ({"values": {"unknown": ""}}, "unknown", None),
+        ({"as": "number", "values": {"old": "77"}}, "old", 77.0),
+    ],
+)
+def test_load_customers_age_conversions_give_known_values(
+    tables: Tables, tmp_path: Path, mapped: dict[str, Any], field: str, value: float | None
+) -> None:
+    load(
+        tables,
+        tmp_path,
+        "customer_id,x",
+        f'1,"{field}"',
+        as_of="2026-03-01",
+        columns={**REST, "age": {"from": "x", **mapped}},
+    )
+    assert tables.rows("select age from customers") == [(value,)]
+
+
+@pytest.mark.parametrize(
+    "case",
+    [
+        ("age", {"as": "years"}, "2026-03-02", "age is out of range"),
+        ("age", {"as": "years"}, "1850-01-01", "age is out of range"),
+        ("age", {"as": "years"}, "01/02/1990", "age is not a date"),
+        ("age", {"as": "years", "formats": ["%m/%d/%Y"]}, "13/13/1990", "age is not a date"),
+        ("age", {"as": "integer"}, "41.5", "age is not a whole number"),
+        ("last_engagement_days", {"as": "days_since"}, "2026-03-02", "is out of range"),
+        ("last_engagement_days", {"as": "days_since"}, "", "is missing"),
+        ("historical_open_rate", {"as": "percent"}, "101%", "is out of range"),
+        ("historical_open_rate", {"as": "percent"}, "5%5", "is not a number"),
+    ],
+)
+def test_load_customers_what_does_not_convert_is_a_bad_row(
+    tables: Tables, tmp_path: Path, case: tuple[str, dict[str, Any], str, str]
+) -> None:
+    column, mapped, field, reason = case
+    with pytest.raises(DataError) as raised:
+        load(
+            tables,
+            tmp_path,
+            "customer_id,x",
+            f"1,{field}",
+            as_of="2026-03-01",
+            columns={**REST, column: {"from": "x", **mapped}},
+        )
+    assert reason in str(raised.value)
+    assert "1990" not in str(raised.value)
+
+
+def test_load_customers_other_conversions_give_known_values(tables: Tables, tmp_path: Path) -> None:
+    columns = {
+        "customer_id": {"from": "id", "as": "integer"},
+        "age": None,
+        "location": {"from": "zip", "as": "integer"},
+        "tier": {"from": "grade", "values": {"high": "Gold", "it's": "Odd"}},
+        "purchase_frequency": None,
+        "avg_order_value": None,
+        "last_engagement_days": {"from": "seen", "as": "days_since"},
+        "historical_open_rate": {"from": "opened", "as": "percent"},
+        "historical_click_rate": {"from": "clicked", "as": "percent"},
+    }
+    report = load(
+        tables,
+        tmp_path,
+        "id,zip,grade,seen,opened,clicked",
+        "13085.0,10753.0,high,2026-02-27,25%,3",
+        "007,,low,2026-03-01 10:00,12.5 %,0",
+        "8,5,it's,2025-03-01,0,0",
+        columns=columns,
+        as_of="2026-03-01",
+    )
+    assert tables.rows(
+        "select customer_id, location, tier, last_engagement_days, historical_open_rate, "
+        "historical_click_rate from customers"
+    ) == [
+        ("13085", "10753", "Gold", 2.0, 0.25, 0.03),
+        ("7", None, "low", 0.0, 0.125, 0.0),
+        ("8", "5", "Odd", 365.0, 0.0, 0.0),
+    ]
+    assert report.as_of == date(2026, 3, 1)
+
+
+@pytest.mark.parametrize(
+    ("columns", "said"),
+    [
+        ({"age": {"from": "x", "as": "years"}}, "columns.age: as: years counts up to a day"),
+        ({"age": {"from": "x", "as": "text"}}, "columns.age: as: text does not make a number"),
+        ({"tier": {"from": "x", "as": "percent"}}, "columns.tier: as: percent"),
+        ({"customer_id": {"from": "x", "as": "number"}}, "allowed are text and integer"),
+    ],
+)
+def test_load_customers_conversion_that_cannot_be_is_refused_with_its_key(
+    tables: Tables, tmp_path: Path, columns: dict[str, Any], said: str
+) -> None:
+    with pytest.raises(ConfigurationError) as raised:
+        load(tables, tmp_path, "customer_id,x", "1,2", columns={**REST, **columns})
+    assert "customers.yaml: columns." in str(raised.value)
+    assert said in str(raised.value)
+
+
+@pytest.mark.parametrize("form", ["%Q", "dd.mm.yyyy", "%m/%d", "%Y %z", "%"])
+def test_load_customers_format_that_is_none_is_refused(
+    tables: Tables, tmp_path: Path, form: str
+) -> None:
+    columns = {**REST, "age": {"from": "x", "as": "years", "formats": [form]}}
+    with pytest.raises(ConfigurationError, match="is not a format of dates"):
+        load(tables, tmp_path, "customer_id,x", "1,2", columns=columns, as_of="2026-01-01")
+
+
+def test_load_customers_further_columns_are_typed_by_all_their_values(
+    tables: Tables, tmp_path: Path
+) -> None:
+    report = load(
+        tables,
+        tmp_path,
+        "customer_id,Number,Flag,Word,Empty,Not finite,Mostly,AGE",
+        "1, 5 ,TRUE,x,,inf,1,3",
+        "2,,false,,,1,,4",
+        "3,1e2,,5,,2,y,5",
+        columns=REST,
+    )
+    assert report.extra_columns == ("Number", "Flag", "Word", "Empty", "Not finite", "Mostly")
+    kinds = tables.columns("customers")
+    assert [kinds[name] for name in report.extra_columns] == [
+        Kind.NUMBER,
+        Kind.FLAG,
+        Kind.TEXT,
+        Kind.TEXT,
+        Kind.TEXT,
+        Kind.TEXT,
+    ]
+    assert tables.rows('select "Number", "Flag", "Word", age from customers') == [
+        (5.0, True, "x", None),
+        (None, False, None, None),
+        (100.0, None, "5", None),
+    ]
+    assert "'AGE' is not read" in report.warnings[0]
+
+
+def test_load_customers_extra_given_keeps_those_columns_alone(
+    tables: Tables, tmp_path: Path
+) -> None:
+    report = load(tables, tmp_path, "customer_id,a,b", "1,2,3", columns=REST, extra=("b", "none"))
+    assert report.extra_columns == ("b",)
+    assert tuple(tables.columns("customers")) == (*CUSTOMERS.names, "b")
+
+
+def parquet(tables: Tables, folder: Path, select: str) -> None:
+    tables.write(select, folder / "c.parquet")
+
+
+def test_load_customers_parquet_reads_stored_types(tables: Tables, tmp_path: Path) -> None:
+    parquet(
+        tables,
+        tmp_path,
+        "select cast(12345678901 as bigint) as customer_id, cast(30 as smallint) as age, "
+        "date '2026-02-01' as seen, 0.25 as historical_open_rate, true as vip, "
+        "timestamp '2020-01-01 10:00:00' as joined, 2.5 as score, [1] as listed, "
+        "cast('nan' as double) as odd",
+    )
+    columns = {
+        **REST,
+        "age": "age",
+        "historical_open_rate": "historical_open_rate",
+        "last_engagement_days": {"from": "seen", "as": "days_since"},
+    }
+    config = Customers.model_validate(
+        {"path": "c.parquet", "columns": columns, "as_of": "2026-03-01"}
+    )
+    report = load_customers(tables, config, tmp_path)
+    assert tables.rows("select * from customers") == [
+        (
+            "12345678901",
+            30.0,
+            None,
+            None,
+            None,
+            None,
+            28.0,
+            0.25,
+            None,
+            True,
+            "2020-01-01 10:00:00",
+            2.5,
+            None,
+        )
+    ]
+    assert report.extra_columns == ("vip", "joined", "score", "odd")
+    assert "'listed'" in report.warnings[0]
+
+
+@pytest.mark.parametrize(
+    ("select", "said"),
+    [
+        ("select 10000000.0::double as customer_id", "as: integer"),
+        ("select 'a'::blob as customer_id", "stores ids as BLOB"),
+        ("select '1' as customer_id, true as age", "'age' holds BOOLEAN; numbers are expected"),
+        ("select 'a' || chr(0) || 'b' as customer_id, 1 as age", "holds a NUL character"),
+    ],
+)
+def test_load_customers_parquet_types_that_do_not_fit_are_refused(
+    tables: Tables, tmp_path: Path, select: str, said: str
+) -> None:
+    parquet(tables, tmp_path, select)
+    columns = REST if "age" not in select else {**REST, "age": "age"}
+    config = Customers.model_validate({"path": "c.parquet", "columns": columns})
+    with pytest.raises(DataError) as raised:
+        load_customers(tables, config, tmp_path)
+    assert said in str(raised.value)
+
+
+def test_load_customers_float_ids_as_integer_are_digits_or_bad_rows(
+    tables: Tables, tmp_path: Path
+) -> None:
+    parquet(
+        tables,
+        tmp_path,
+        "select * from (values (13085.0::double), (1e7), (1.5), (null), "
+        "('nan'::double), (1e300)) as t(x)",
+    )
+    config = Customers.model_validate(
+        {
+            "path": "c.parquet",
+            "on_bad_rows": "reject",
+            "columns": {**REST, "customer_id": {"from": "x", "as": "integer"}},
+        }
+    )
+    report = load_customers(tables, config, tmp_path)
+    assert tables.rows("select customer_id from customers") == [("13085",), ("10000000",)]
+    assert dict(report.rejected) == {
+        "customer_id is missing": 2,
+        "customer_id is not a whole number": 2,
+    }
+
+
+def test_load_customers_twice_gives_the_second_file(tables: Tables, tmp_path: Path) -> None:
+    load(tables, tmp_path, "customer_id", "1", "1", columns=REST, on_bad_rows="reject")
+    report = load(tables, tmp_path, "customer_id", "2", columns=REST)
+    assert tables.rows("select customer_id from customers") == [("2",)]
+    assert report.rejected == {}
+    assert tables.count("rejected") == 0
+
+
+cell = st.one_of(st.sampled_from(["", "0.5", "2", "x", "nan", "-1", " "]))
+
+
+@settings(
+    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(rows=st.lists(st.tuples(st.sampled_from("ABC "), cell, cell), min_size=1, max_size=12))
+def test_load_customers_any_rows_are_kept_or_rejected_and_none_is_lost(
+    tables: Tables, tmp_path: Path, rows: list[tuple[str, str, str]]
+) -> None:
+    lines = [f'"{i}","{a}","{b}"' for i, a, b in rows]
+    columns = {**REST, "age": "a", "historical_open_rate": "b"}
+    valid: dict[str, tuple[float | None, float]] = {}
+    for i, a, b in rows:
+        if i != " " and a.strip() in ("", "0.5", "2") and b == "0.5":
+            valid.setdefault(i, (float(a) if a.strip() else None, 0.5))
+    if not valid:
+        with pytest.raises(DataError, match="no good row"):
+            load(tables, tmp_path, "customer_id,a,b", *lines, columns=columns, on_bad_rows="reject")
+        return
+    report = load(
+        tables, tmp_path, "customer_id,a,b", *lines, columns=columns, on_bad_rows="reject"
+    )
+    assert report.rows_in == len(rows) == report.rows_kept + report.rows_rejected
+    kept = tables.rows("select customer_id, age, historical_open_rate from customers")
+    assert {str(k): (a, o) for k, a, o in kept} == valid

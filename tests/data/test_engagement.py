@@ -1,0 +1,333 @@
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from liftwright.config import Engagement
+from liftwright.data.engagement import EngagementFile, EngagementReport
+from liftwright.errors import DataError
+from liftwright.model import ENGAGEMENT
+from plane_samples import keep_rows, open_tables
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from liftwright.data import Tables
+
+IDS = ("007", "a", "b", "c", "d")
+
+
+@pytest.fixture
+def tables(tmp_path: Path) -> Iterator[Tables]:
+    opened = open_tables(tmp_path / "engine")
+    keep_rows(
+        opened,
+        "plain",
+        ["customer_id", "segment", "arm", "variant_id"],
+        [(i, "S", "urgent" if i in "ab" else "control", f"v-{i}") for i in IDS],
+    )
+    opened.keep(
+        "assignments",
+        "select *, cast('2026-01-02T00:00:00Z' as timestamp with time zone) as assigned_at "
+        "from plain",
+    )
+    yield opened
+    opened.close()
+
+
+def read(tables: Tables, folder: Path, text: str) -> tuple[EngagementReport, dict[str, tuple]]:
+    path = folder / "engagement.csv"
+    path.write_text(text, encoding="utf-8")
+    observe = EngagementFile(tables, path)
+    assert observe("assignments") == "engagement"
+    report = observe.report
+    assert report is not None
+    rows = tables.rows(
+        "select customer_id, delivered, opened, clicked, converted, revenue from engagement"
+    )
+    assert len(rows) == len(IDS)
+    return report, {str(row[0]): tuple(row[1:]) for row in rows}
+
+
+def test_engagement_file_with_one_outcome_takes_those_in_it_as_reached(
+    tables: Tables, tmp_path: Path
+) -> None:
+    report, rows = read(tables, tmp_path, "customer_id,opened\n007,yes\na,No\nb,\n")
+
+    assert rows["007"] == (True, True, False, False, 0.0)
+    assert rows["a"] == (True, False, False, False, 0.0)
+    assert rows["b"] == (True, False, False, False, 0.0)
+    assert rows["c"] == (False, False, False, False, 0.0)
+    assert report.customers_found == 3
+    assert report.customers_missing == 2
+    assert report.absent == ("click_rate", "conversion_rate", "revenue")
+    assert not report.names_message
+    assert any("sent as assigned" in warning for warning in report.warnings)
+    assert tuple(tables.columns("engagement")) == ENGAGEMENT.names
+    assert [tuple(r) for r in tables.rows("select distinct source from engagement")] == [
+        ("historical",)
+    ]
+
+
+@pytest.mark.parametrize("yes", ["true", "TRUE", "Yes", "y", "1", "1.0", " t "])
+@pytest.mark.parametrize("no", ["false", "False", "NO", "n", "0", "0.0", "F"])
+def test_engagement_file_reads_flags_in_any_case(
+    tables: Tables, tmp_path: Path, yes: str, no: str
+) -> None:
+    _, rows = read(tables, tmp_path, f"Customer_ID,Clicked\n007,{yes}\na,{no}\n")
+
+    assert rows["007"][2] is True
+    assert rows["a"][2] is False
+
+
+def test_engagement_file_combines_rows_of_one_customer(tables: Tables, tmp_path: Path) -> None:
+    report, rows = read(
+        tables,
+        tmp_path,
+        "customer_id,opened,clicked,revenue,opened_at\n"
+        "a,1,0,10.5,2026-01-03T10:00:00Z\na,0,1,,2026-01-02T09:00:00Z\na,0,0,4.5,\n",
+    )
+
+    assert rows["a"] == (True, True, True, False, 15.0)
+    assert report.combined == 2
+    ((opened_at,),) = tables.rows(
+        "select cast(epoch_ms(opened_at) as bigint) from engagement where customer_id = 'a'"
+    )
+    assert opened_at == 1767344400000
+    assert any("2 further rows" in warning for warning in report.warnings)
+
+
+def test_engagement_file_honours_the_offset_of_a_time_and_refuses_nonsense(
+    tables: Tables, tmp_path: Path
+) -> None:
+    report, rows = read(
+        tables,
+        tmp_path,
+        "customer_id,opened,opened_at\na,1,2026-01-03T01:30+02:00\nb,1,2026-01-03T01:30+25:00\n",
+    )
+
+    assert (rows["a"][1], rows["b"][1]) == (True, False)
+    assert report.set_aside == {"unreadable opened_at": 1}
+    ((opened_at,),) = tables.rows(
+        "select cast(opened_at at time zone 'UTC' as varchar) from engagement "
+        "where customer_id = 'a'"
+    )
+    assert opened_at == "2026-01-02 23:30:00"
+
+
+def test_engagement_file_counts_and_names_what_does_not_fit(tables: Tables, tmp_path: Path) -> None:
+    report, rows = read(
+        tables,
+        tmp_path,
+        "customer_id,delivered,opened,revenue,arm,variant_id,note\n"
+        "007,true,true,1,control,v-007,kept\n"
+        ",true,true,1,,,\n"
+        "zzz,true,true,1,,,\n"
+        "a,true,maybe,1,,,\n"
+        "a,true,true,-5,,,\n"
+        "b,false,true,0,,,\n"
+        "c,true,true,0,urgent,,\n"
+        "d,true,true,0,control,v-a,\n"
+        "zzz,true,true,1,,,\n",
+    )
+
+    assert report.set_aside == {
+        "an outcome though not delivered": 1,
+        "another arm than assigned": 1,
+        "another variant than assigned": 1,
+        "no customer_id": 1,
+        "unknown customer_id": 2,
+        "unreadable opened": 1,
+        "unreadable revenue": 1,
+    }
+    assert report.first_rows["unknown customer_id"] == 3
+    assert report.rows == 9
+    assert report.rows_used == 1
+    assert report.ignored == ("note",)
+    assert report.names_message
+    assert rows["007"] == (True, True, False, False, 1.0)
+    assert all(rows[i] == (False, False, False, False, 0.0) for i in "abcd")
+    assert not any("zzz" in warning for warning in report.warnings)
+    assert any("unreadable opened (first in row 4)" in warning for warning in report.warnings)
+
+
+@pytest.mark.parametrize("value", ["nan", "inf", "1e99", "ten", "-0.01"])
+def test_engagement_file_refuses_impossible_revenue(
+    tables: Tables, tmp_path: Path, value: str
+) -> None:
+    report, _ = read(tables, tmp_path, f"customer_id,revenue\na,{value}\nb,3\n")
+
+    assert report.set_aside == {"unreadable revenue": 1}
+
+
+def test_engagement_file_bounced_message_is_not_delivered(tables: Tables, tmp_path: Path) -> None:
+    report, rows = read(tables, tmp_path, "customer_id,delivered,opened\na,no,no\nb,yes,no\n")
+
+    assert rows["a"][0] is False
+    assert rows["b"][0] is True
+    assert report.set_aside == {}
+
+
+def test_engagement_file_in_parquet_reads_typed_columns(tables: Tables, tmp_path: Path) -> None:
+    path = tmp_path / "engagement.parquet"
+    tables.write(
+        "select 'a' as customer_id, true as opened, 12.5e0 as revenue, "
+        "timestamp '2026-01-03 10:00:00' as opened_at",
+        path,
+    )
+    observe = EngagementFile(tables, path)
+
+    observe("assignments")
+
+    rows = tables.rows(
+        "select opened, revenue, opened_at is not null from engagement where customer_id = 'a'"
+    )
+    assert [tuple(row) for row in rows] == [(True, 12.5, True)]
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("id,opened\na,1\n", "no column 'customer_id'"),
+        ("customer_id,delivered\na,1\n", "no outcome"),
+        ("customer_id,opened,OPENED \na,1,1\n", "twice"),
+        ("customer_id,opened\nnobody,1\n", "1 with unknown customer_id"),
+        ("customer_id,opened\na,perhaps\n", "1 with unreadable opened"),
+        ("customer_id,opened\n", "no rows"),
+    ],
+)
+def test_engagement_file_that_says_nothing_is_refused(
+    tables: Tables, tmp_path: Path, text: str, reason: str
+) -> None:
+    with pytest.raises(DataError, match=reason):
+        read(tables, tmp_path, text)
+
+
+def test_engagement_file_that_is_missing_is_refused(tables: Tables, tmp_path: Path) -> None:
+    observe = EngagementFile(tables, tmp_path / "none.csv")
+
+    with pytest.raises(DataError):
+        observe("assignments")
+    assert observe.report is None
+
+
+def test_engagement_file_identity_changes_with_the_file(tables: Tables, tmp_path: Path) -> None:
+    path = tmp_path / "e.csv"
+    observe = EngagementFile(tables, path)
+    missing = observe.identity
+    path.write_text("customer_id,opened\na,1\n")
+    first = observe.identity
+    path.write_text("customer_id,opened\na,1\nb,0\n")
+
+    assert len({missing.corpus, first.corpus, observe.identity.corpus}) == 3
+    assert not observe.metered
+
+
+# ── Machines, and events that came too early ──────────────────────────────────────────────────
+
+
+def observed(
+    tables: Tables, folder: Path, text: str, **config: int
+) -> tuple[EngagementReport, dict[str, tuple]]:
+    path = folder / "engagement.csv"
+    path.write_text(text, encoding="utf-8")
+    observe = EngagementFile(tables, path, Engagement(**config))
+    observe("assignments")
+    report = observe.report
+    assert report is not None
+    rows = tables.rows("select customer_id, opened, clicked, converted from engagement")
+    return report, {str(row[0]): tuple(row[1:]) for row in rows}
+
+
+HEAD = "customer_id,delivered_at,opened,opened_at,clicked,clicked_at,converted\n"
+
+
+def test_engagement_file_opens_and_clicks_within_seconds_of_delivery_do_not_count(
+    tables: Tables, tmp_path: Path
+) -> None:
+    report, rows = observed(
+        tables,
+        tmp_path,
+        HEAD
+        + "a,2026-01-03T10:00:00Z,1,2026-01-03T10:00:02Z,1,2026-01-03T10:00:03Z,1\n"
+        + "b,2026-01-03T10:00:00Z,1,2026-01-03T10:00:10Z,1,2026-01-03T10:00:11Z,0\n"
+        + "c,2026-01-03T10:00:00Z,1,2026-01-03T10:00:11Z,0,,0\n",
+    )
+
+    # An order is an order, whoever clicked first.
+    assert rows["a"] == (False, False, True)
+    assert rows["b"] == (False, True, False)
+    assert rows["c"] == (True, False, False)
+    assert (report.machine_opens, report.machine_clicks) == (2, 1)
+    assert any("2 opens within 10 seconds" in warning for warning in report.warnings)
+    assert any("1 clicks within 10 seconds" in warning for warning in report.warnings)
+
+
+def test_engagement_file_delivery_of_another_row_of_the_customer_tells_the_time(
+    tables: Tables, tmp_path: Path
+) -> None:
+    report, rows = observed(
+        tables,
+        tmp_path,
+        HEAD
+        + "a,2026-01-03T10:00:00Z,0,,0,,0\n"
+        + "a,,0,,1,2026-01-03T10:00:04Z,0\n"
+        + "a,,1,2026-01-03T12:00:00Z,0,,0\n",
+    )
+
+    assert rows["a"] == (True, False, False)
+    assert report.machine_clicks == 1
+
+
+def test_engagement_file_clicks_on_all_links_in_one_moment_are_a_scanner_s(
+    tables: Tables, tmp_path: Path
+) -> None:
+    moment, later = "2026-01-03T15:00:00Z", "2026-01-03T18:30:00Z"
+    report, rows = observed(
+        tables,
+        tmp_path,
+        HEAD
+        + "".join(f"a,,0,,1,{moment},0\n" for _ in range(3))
+        + "".join(f"b,,0,,1,{moment},0\n" for _ in range(2))
+        + "".join(f"c,,0,,1,{moment},0\n" for _ in range(4))
+        + f"c,,0,,1,{later},0\n"
+        + "".join("d,,0,,1,,0\n" for _ in range(5)),
+    )
+
+    assert [rows[name][1] for name in "abcd"] == [False, True, True, True]
+    assert report.machine_clicks == 7
+
+
+def test_engagement_file_that_asks_for_no_filter_keeps_what_is_early(
+    tables: Tables, tmp_path: Path
+) -> None:
+    text = HEAD + "a,2026-01-03T10:00:00Z,1,2026-01-03T10:00:00Z,1,2026-01-03T10:00:00Z,0\n"
+
+    report, rows = observed(tables, tmp_path, text, machine_seconds=0)
+
+    assert rows["a"] == (True, True, False)
+    assert (report.machine_opens, report.machine_clicks) == (0, 0)
+
+
+def test_engagement_file_events_before_the_assignment_are_counted_and_said(
+    tables: Tables, tmp_path: Path
+) -> None:
+    report, rows = observed(
+        tables,
+        tmp_path,
+        HEAD
+        + "a,2026-01-01T10:00:00Z,1,2026-01-01T11:00:00Z,0,,0\n"
+        + "b,2026-01-03T10:00:00Z,1,2026-01-03T11:00:00Z,0,,0\n",
+    )
+
+    assert report.early == 1
+    assert rows["a"][0] is True
+    assert any("1 rows hold events from before the assignment" in w for w in report.warnings)
+
+
+def test_engagement_file_clicks_without_an_open_are_legal(tables: Tables, tmp_path: Path) -> None:
+    _, rows = observed(tables, tmp_path, "customer_id,opened,clicked\na,0,1\n")
+
+    assert rows["a"] == (False, True, False)

@@ -1,0 +1,400 @@
+from __future__ import annotations
+
+import dataclasses
+import inspect
+import json
+import math
+import os
+import subprocess
+import sys
+import typing
+from collections.abc import Mapping
+from datetime import UTC, date, datetime, timedelta
+from enum import Enum
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from liftwright import model
+from liftwright.model import (
+    CUSTOMERS,
+    ENGAGEMENT,
+    FEATURES,
+    Arm,
+    Citation,
+    Document,
+    Failure,
+    FeatureSummary,
+    Finding,
+    Query,
+    Run,
+    SafetyDecision,
+    Section,
+    Segment,
+    Tokens,
+    Variant,
+    fingerprint,
+    from_json,
+    to_json,
+    utc_now,
+)
+
+TABLE_WORDS = (model.Column, model.Table)
+RECORDS = [
+    kind
+    for _, kind in inspect.getmembers(model, inspect.isclass)
+    if dataclasses.is_dataclass(kind)
+    and kind.__module__.startswith(f"{model.__name__}.")
+    and kind not in TABLE_WORDS
+]
+ANY_JSON = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(),
+    lambda inner: st.lists(inner, max_size=2) | st.dictionaries(st.text(), inner, max_size=2),
+    max_leaves=4,
+)
+
+
+def values(kind: object) -> st.SearchStrategy[typing.Any]:  # noqa: PLR0911 - one case a line
+    """Values of a field's declared type, small enough to build hundreds of records."""
+    origin, arguments = typing.get_origin(kind), typing.get_args(kind)
+    if kind is object:
+        return ANY_JSON
+    if kind is float:
+        return st.floats(allow_nan=False, allow_infinity=False)
+    if kind is str:
+        return st.text(st.characters(codec=None), max_size=6)
+    if origin is tuple:
+        return st.lists(values(arguments[0]), max_size=2).map(tuple)
+    if origin is Mapping:
+        return st.dictionaries(st.text(max_size=4), values(arguments[1]), max_size=2)
+    if dataclasses.is_dataclass(kind):
+        return records(typing.cast("type", kind))
+    if type(None) in arguments:
+        return st.one_of(*(values(one) for one in arguments))
+    return st.from_type(typing.cast("type", kind))
+
+
+def records(kind: type) -> st.SearchStrategy[typing.Any]:
+    hints = typing.get_type_hints(kind)
+    return st.builds(kind, **{name: values(hint) for name, hint in hints.items()})
+
+
+def sample(kind: typing.Any) -> typing.Any:
+    """One value of a type: the least that fills a record."""
+    if dataclasses.is_dataclass(kind) and isinstance(kind, type):
+        return kind(**{n: sample(hint) for n, hint in typing.get_type_hints(kind).items()})
+    if typing.get_origin(kind) in (tuple, Mapping):
+        return {} if typing.get_origin(kind) is Mapping else ()
+    if type(None) in typing.get_args(kind):
+        return None
+    return {object: 1, date: date(2026, 3, 1)}[kind] if kind in (object, date) else kind()
+
+
+def test_records_are_all_frozen_slotted_and_by_keyword() -> None:
+    assert len(RECORDS) >= 20
+    for kind in RECORDS:
+        parameters = kind.__dataclass_params__
+        assert parameters.frozen, kind
+        assert hasattr(kind, "__slots__"), kind
+        assert all(field.kw_only for field in dataclasses.fields(kind)), kind
+
+
+@pytest.mark.parametrize("kind", RECORDS, ids=lambda kind: kind.__name__)
+@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(data=st.data())
+def test_from_json_every_record_comes_back_as_it_was(kind: type, data: st.DataObject) -> None:
+    record = data.draw(records(kind))
+    text = json.dumps(to_json(record))
+    back = from_json(kind, json.loads(text))
+    assert back == record
+    assert json.dumps(to_json(back)) == text
+    assert fingerprint(back) == fingerprint(record)
+
+
+@pytest.mark.parametrize("kind", RECORDS, ids=lambda kind: kind.__name__)
+def test_from_json_unknown_field_is_refused_by_name(kind: type) -> None:
+    value = to_json(sample(kind))
+    assert isinstance(value, dict)
+    with pytest.raises(ValueError, match=f"{kind.__name__} has no field 'surname'"):
+        from_json(kind, {**value, "surname": "x"})
+
+
+REQUIRED = [
+    (kind, field.name)
+    for kind in RECORDS
+    for field in dataclasses.fields(kind)
+    if field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
+]
+
+
+@pytest.mark.parametrize(
+    ("kind", "name"), REQUIRED, ids=lambda part: getattr(part, "__name__", part)
+)
+def test_from_json_missing_field_is_refused_by_name(kind: type, name: str) -> None:
+    value = to_json(sample(kind))
+    assert isinstance(value, dict)
+    with pytest.raises(ValueError, match=name):
+        from_json(kind, {key: item for key, item in value.items() if key != name})
+
+
+class Colour(Enum):
+    RED = "red"
+
+
+class Opaque:
+    pass
+
+
+WRONG = {str: 1, int: "1", float: "1.0", bool: 0, date: "yesterday"}
+
+
+@pytest.mark.parametrize("kind", RECORDS, ids=lambda kind: kind.__name__)
+def test_from_json_wrong_type_in_any_field_is_refused(kind: type) -> None:
+    value = to_json(sample(kind))
+    assert isinstance(value, dict)
+    for name, hint in typing.get_type_hints(kind).items():
+        if hint is object:
+            continue
+        simple = WRONG.get(hint, Opaque())
+        with pytest.raises(ValueError, match=r"expected, found|isoformat"):
+            from_json(kind, {**value, name: simple})
+
+
+@pytest.mark.parametrize(
+    ("kind", "value"),
+    [
+        (int, True),
+        (float, True),
+        (int, 1.5),
+        (bool, 1),
+        (str, None),
+        (date, 20260301),
+        (date, "2026-02-30"),
+        (Tokens, []),
+        (Tokens, "x"),
+        (Tokens, {"input": "9"}),
+        (Tokens, {"input": None}),
+        (Citation, None),
+        (tuple[str, ...], "text"),
+        (tuple[str, ...], {"a": 1}),
+        (tuple[str, int], ["a", 1, 2]),
+        (tuple[str, int], ["a"]),
+        (tuple[str, int], [1, "a"]),
+        (Mapping[str, int], [["a", 1]]),
+        (Mapping[str, int], {"a": "b"}),
+        (int | None, "1"),
+        (FeatureSummary, {"mean": "low"}),
+    ],
+)
+def test_from_json_value_of_another_form_is_refused(kind: type, value: object) -> None:
+    with pytest.raises(ValueError, match=r"expected, found|isoformat|range|missing|format"):
+        from_json(kind, value)
+
+
+@pytest.mark.parametrize(
+    ("kind", "value", "read"),
+    [
+        (float, 3, 3.0),
+        (int | None, None, None),
+        (tuple[str, int], ["a", 1], ("a", 1)),
+        (tuple[int, ...], [], ()),
+        (Mapping[str, int | None], {"hate": None}, {"hate": None}),
+        (object, {"a": [1]}, {"a": [1]}),
+    ],
+)
+def test_from_json_value_of_its_form_is_read(kind: type, value: object, read: object) -> None:
+    found = from_json(kind, value)
+    assert found == read
+    assert type(found) is type(read)
+
+
+@pytest.mark.parametrize("impossible", [math.nan, math.inf, -math.inf, np.float32("nan")])
+def test_to_json_number_that_is_none_becomes_null_and_reads_as_nan(impossible: float) -> None:
+    arm = Arm(name="urgent", share=impossible)
+    assert to_json(arm) == {"name": "urgent", "share": None}
+    assert math.isnan(from_json(Arm, to_json(arm)).share)
+    optional = FeatureSummary(
+        mean=impossible, median=0.0, std=None, min=0.0, q25=0.0, q75=0.0, max=0.0
+    )
+    assert from_json(FeatureSummary, to_json(optional)).mean is None
+
+
+@pytest.mark.parametrize(
+    ("value", "written"),
+    [
+        (Colour.RED, "red"),
+        (date(2026, 3, 1), "2026-03-01"),
+        (datetime(2026, 3, 1, 9, 30, tzinfo=UTC), "2026-03-01T09:30:00+00:00"),
+        ((1, (2.5, None)), [1, [2.5, None]]),
+        ({"b", "a"}, ["a", "b"]),
+        (frozenset({3, 1}), [1, 3]),
+        ({1: True}, {"1": True}),
+        (np.int64(7), 7),
+        (np.float32(0.5), 0.5),
+        (np.float64(0.25), 0.25),
+        (Tokens(input=3), {"input": 3, "cached_input": 0, "output": 0}),
+    ],
+)
+def test_to_json_value_has_its_plain_form(value: object, written: object) -> None:
+    found = to_json(value)
+    assert found == written
+    assert json.loads(json.dumps(found)) == written
+
+
+@pytest.mark.parametrize("value", [Opaque(), Tokens, len, {"a": [Opaque()]}])
+def test_to_json_value_without_a_form_is_refused(value: object) -> None:
+    with pytest.raises(TypeError, match="has no form in JSON"):
+        to_json(value)
+
+
+FINGERPRINTED = (
+    "from datetime import date\n"
+    "from liftwright.model import Query, Section, Document, fingerprint\n"
+    "print(fingerprint({'b': 1, 'a': {'gold', 'silver', 'basic'}},"
+    " Query(text='naïve ✓ \\ud83d', top_k=3, min_score=0.1),"
+    " Document(document_id='d', title='t', category='c', approval_date=date(2026, 3, 1),"
+    " sections=(Section(title='s', paragraphs=('p',)),))))"
+)
+
+
+def test_fingerprint_is_the_same_in_every_process() -> None:
+    found = {
+        subprocess.run(
+            [sys.executable, "-c", FINGERPRINTED],
+            env={**os.environ, "PYTHONHASHSEED": seed, "LC_ALL": locale},
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=True,
+        ).stdout
+        for seed, locale in (("0", "C"), ("1", "C.UTF-8"), ("4242", "C"))
+    }
+    assert len(found) == 1
+    assert len(found.pop().strip()) == 64
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        (("a", "b"), ("b", "a")),
+        (("ab",), ("a", "b")),
+        (("1",), (1,)),
+        ((None,), ("null",)),
+        ((None,), ()),
+        (([],), ({},)),
+        ((["a", "b"],), ("a", "b")),
+        ((True,), (1,)),
+        ((Query(text="a", top_k=3),), (Query(text="a", top_k=4),)),
+    ],
+)
+def test_fingerprint_of_unlike_parts_differs(
+    one: tuple[object, ...], other: tuple[object, ...]
+) -> None:
+    assert fingerprint(*one) != fingerprint(*other)
+
+
+def test_fingerprint_ignores_the_order_of_a_mapping_and_how_a_sequence_is_kept() -> None:
+    assert fingerprint({"a": 1, "b": [2]}) == fingerprint({"b": (2,), "a": 1})
+
+
+def document(approved: date, expires: date | None) -> Document:
+    return Document(
+        document_id="d",
+        title="t",
+        category="policy",
+        sections=(Section(title="Overview", paragraphs=("p",)),),
+        approval_date=approved,
+        expires_on=expires,
+    )
+
+
+@pytest.mark.parametrize(
+    ("day", "valid"),
+    [
+        (date(2026, 2, 28), False),
+        (date(2026, 3, 1), True),
+        (date(2026, 3, 31), True),
+        (date(2026, 4, 1), False),
+    ],
+)
+def test_is_valid_holds_from_approval_to_expiry_inclusive(day: date, valid: bool) -> None:  # noqa: FBT001
+    assert document(date(2026, 3, 1), date(2026, 3, 31)).is_valid(day) is valid
+
+
+def test_is_valid_without_expiry_holds_for_ever() -> None:
+    assert document(date(2026, 3, 1), None).is_valid(date.max)
+    assert not document(date(2026, 3, 1), None).is_valid(date(2026, 2, 28))
+
+
+def test_is_valid_of_one_day_holds_that_day_alone() -> None:
+    day = date(2026, 3, 1)
+    one = document(day, day)
+    found = [one.is_valid(day + timedelta(days=n)) for n in (-1, 0, 1)]
+    assert found == [False, True, False]
+
+
+def test_utc_now_is_iso_in_utc_to_the_millisecond() -> None:
+    text = utc_now()
+    moment = datetime.fromisoformat(text)
+    assert (text[-1], len(text), moment.utcoffset()) == ("Z", 24, timedelta(0))
+    assert abs(datetime.now(UTC) - moment) < timedelta(minutes=5)
+
+
+def test_tables_have_the_columns_of_the_contract() -> None:
+    assert CUSTOMERS.names == (
+        "customer_id",
+        "age",
+        "location",
+        "tier",
+        "purchase_frequency",
+        "avg_order_value",
+        "last_engagement_days",
+        "historical_open_rate",
+        "historical_click_rate",
+    )
+    assert (CUSTOMERS.names[1], *CUSTOMERS.names[4:]) == FEATURES
+    assert [c.name for c in CUSTOMERS.columns if c.nullable] == ["age", "location", "tier"]
+    assert [c.high for c in CUSTOMERS.columns if c.high] == [120.0, 1.0, 1.0]
+    assert {c.low for c in CUSTOMERS.columns if c.name in FEATURES} == {0.0}
+    assert model.SEGMENTED.names == ("customer_id", "segment", "confidence", "reason")
+    assert model.ASSIGNMENTS.names == (
+        *("customer_id", "segment", "arm", "variant_id", "assigned_at"),
+    )
+    assert ENGAGEMENT.names[4:10] == (
+        *("delivered", "opened", "clicked", "converted", "revenue", "source"),
+    )
+    assert [c.name for c in ENGAGEMENT.columns if c.nullable] == [
+        *("delivered_at", "opened_at", "clicked_at", "converted_at"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("kind", "names"),
+    [
+        (
+            Variant,
+            (
+                "variant_id arm segment tone subject body citations passages prompt prompt_sha256 "
+                "model tokens cost_usd attempts created_at latency_ms"
+            ),
+        ),
+        (Citation, "document_id version title section paragraph_index"),
+        (Tokens, "input cached_input output"),
+        (
+            SafetyDecision,
+            "variant_id content_sha256 status reasons severities decided_by decided_at",
+        ),
+    ],
+)
+def test_records_in_a_runs_files_have_the_fields_of_the_contract(kind: type, names: str) -> None:
+    assert [field.name for field in dataclasses.fields(kind)] == names.split()
+
+
+def test_records_read_by_the_tests_are_among_those_found() -> None:
+    assert {Run, Segment, Failure, Finding, Query} <= set(RECORDS)

@@ -1,0 +1,123 @@
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from liftwright.data.file_resolver import Places
+from liftwright.errors import DataError, InputError
+from liftwright.model import parse_url
+from liftwright.model.remote_files import Remote, StoredObject
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from liftwright.model import ObjectUrl
+
+
+class Shelf:
+    """The port `objects` over a few bytes; counts what it is asked."""
+
+    def __init__(self, **held: bytes) -> None:
+        self.held = {f"in/{name.replace('_', '.')}": data for name, data in held.items()}
+        self.found: list[str] = []
+        self.asked: list[tuple[int, int]] = []
+
+    def find(self, url: ObjectUrl) -> StoredObject | tuple[StoredObject, ...]:
+        self.found.append(str(url))
+        if url.key in self.held:
+            return self._stored(url.key)
+        below = [key for key in self.held if key.startswith(f"{url.key}/")]
+        return tuple(self._stored(key) for key in below)
+
+    def read(self, one: StoredObject, start: int, end: int) -> bytes:
+        self.asked.append((start, end))
+        return self.held[one.url.key][start:end]
+
+    def put(self, file: Path, url: ObjectUrl) -> StoredObject:
+        self.held[url.key] = file.read_bytes()
+        return self._stored(url.key)
+
+    def _stored(self, key: str) -> StoredObject:
+        data = self.held[key]
+        tag = f'"{hash(data)}"'
+        url = parse_url(f"s3://bucket/{key}")
+        return StoredObject(url=url, size=len(data), tag=tag, version=None, modified_ns=1)
+
+
+def find(shelf: Shelf, folder: Path, text: str) -> Remote:
+    found = Places(lambda: shelf, folder).find(folder, text)
+    assert isinstance(found, Remote)
+    return found
+
+
+def test_find_of_a_path_stays_a_path(tmp_path: Path) -> None:
+    assert Places().find(tmp_path, "a.csv") == tmp_path / "a.csv"
+
+
+def test_find_without_stores_refuses_a_url(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="a path of this machine is expected"):
+        Places().find(tmp_path, "s3://bucket/a.csv")
+
+
+def test_find_of_one_url_twice_asks_the_store_once(tmp_path: Path) -> None:
+    shelf = Shelf(a_csv=b"x")
+    places = Places(lambda: shelf, tmp_path)
+    assert places.find(tmp_path, "s3://bucket/in/a.csv") is places.find(
+        tmp_path, "s3://bucket/in/a.csv"
+    )
+    assert len(shelf.found) == 1
+
+
+def test_find_of_nothing_says_so(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"s3://bucket/none\.csv: no such object"):
+        find(Shelf(a_csv=b"x"), tmp_path, "s3://bucket/none.csv")
+
+
+def test_read_of_an_object_gives_its_bytes_to_the_end(tmp_path: Path) -> None:
+    remote = find(Shelf(a_csv=b"0123456789"), tmp_path, "s3://bucket/in/a.csv")
+    assert remote.read(2, 5) == b"234"
+    assert remote.read(8, 99) == b"89"
+    assert remote.read(10, 12) == b""
+
+
+def test_local_copies_a_large_object_whole_and_once(tmp_path: Path) -> None:
+    data = bytes(range(256)) * 80_000  # three pieces
+    shelf = Shelf(a_csv=data)
+    places = Places(lambda: shelf, tmp_path)
+    remote = places.find(tmp_path, "s3://bucket/in/a.csv")
+    assert isinstance(remote, Remote)
+    assert remote.local().read_bytes() == data
+    with remote.open("rb") as file:
+        assert file.read() == data
+    assert len(shelf.asked) == 3
+    places.close()
+    assert not remote.local().exists()
+
+
+def test_local_where_nothing_can_be_written_says_so(tmp_path: Path) -> None:
+    blocked = tmp_path / "file"
+    blocked.write_text("")
+    remote = find(Shelf(a_csv=b"x"), blocked / "data", "s3://bucket/in/a.csv")
+    with pytest.raises(InputError, match="cannot be written"):
+        remote.local()
+
+
+def test_digest_changes_with_content_and_not_with_the_time_of_asking(tmp_path: Path) -> None:
+    one = find(Shelf(a_csv=b"x"), tmp_path, "s3://bucket/in/a.csv")
+    same = find(Shelf(a_csv=b"x"), tmp_path, "s3://bucket/in/a.csv")
+    other = find(Shelf(a_csv=b"y"), tmp_path, "s3://bucket/in/a.csv")
+    assert one.digest == same.digest != other.digest
+
+
+def test_folder_holds_the_parquet_files_directly_below_it(tmp_path: Path) -> None:
+    shelf = Shelf(b_parquet=b"1", a_parquet=b"2", c_csv=b"3")
+    folder = find(shelf, tmp_path, "s3://bucket/in/")
+    assert folder.is_dir()
+    assert not folder.is_file()
+    assert [one.name for one in folder.glob("*.parquet")] == ["a.parquet", "b.parquet"]
+    with pytest.raises(DataError, match="a folder; one object is expected"):
+        folder.read(0, 1)
+    before = folder.digest
+    shelf.held["in/a.parquet"] = b"other"
+    assert find(shelf, tmp_path, "s3://bucket/in/").digest != before

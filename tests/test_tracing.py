@@ -1,0 +1,132 @@
+"""Spans: parents, ends, fields, threads, and that nothing is done where telemetry is off."""
+
+from __future__ import annotations
+
+import json
+import threading
+from typing import TYPE_CHECKING
+
+import pytest
+
+from liftwright.calls.retry import at_once
+from liftwright.errors import ProviderUnavailable
+from liftwright.log import Log, logging_to
+from liftwright.tracing import current, span, tracing
+from span_catcher import SpanCatcher
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from liftwright.ports import Span
+
+
+class Broken(SpanCatcher):
+    def __call__(self, span: Span, /) -> None:
+        super().__call__(span)
+        raise RuntimeError("canary-text of a vendor")
+
+    def close(self) -> None:
+        super().close()
+        raise RuntimeError("canary-text of a vendor")
+
+
+def test_span_within_another_has_it_as_parent_and_ends_first() -> None:
+    catcher = SpanCatcher()
+    with tracing(catcher), span("run"):
+        with span("stage", stage="segment"):
+            pass
+        with span("stage", stage="index"), span("call"):
+            pass
+    segment, call, index, run = catcher.spans
+    assert [one.name for one in catcher.spans] == ["stage", "call", "stage", "run"]
+    assert run.parent_id is None
+    assert (segment.parent_id, index.parent_id) == (run.span_id, run.span_id)
+    assert call.parent_id == index.span_id
+    assert len({one.span_id for one in catcher.spans}) == 4
+    assert {one.trace_id for one in catcher.spans} == {run.trace_id}
+    assert run.started_ns <= index.started_ns <= call.started_ns <= call.ended_ns <= run.ended_ns
+    assert catcher.closed == 1
+
+
+def test_span_fields_are_set_changed_and_taken_away() -> None:
+    catcher = SpanCatcher()
+    with tracing(catcher), span("call", service="complete", model=None, outcome="?") as one:
+        one.set(tokens_input=412, outcome="ok")
+        current().set(attempts=2, service=None)
+    (found,) = catcher.spans
+    assert found.fields == {"outcome": "ok", "tokens_input": 412, "attempts": 2}
+    assert found.error is None
+
+
+def test_span_left_by_an_exception_names_its_type_and_never_its_message() -> None:
+    catcher = SpanCatcher()
+    with tracing(catcher), pytest.raises(ProviderUnavailable), span("run"), span("call"):
+        raise ProviderUnavailable("canary-message 8871")
+    assert [one.error for one in catcher.spans] == ["ProviderUnavailable"] * 2
+    assert "canary-message" not in repr(catcher.spans)
+
+
+def test_tell_records_moments_in_order_within_the_span() -> None:
+    catcher = SpanCatcher()
+    with tracing(catcher), span("call"):
+        current().tell("attempt_failed", attempt=1, error="ProviderUnavailable", wait=None)
+        current().tell("attempt_failed", attempt=2)
+    (found,) = catcher.spans
+    first, second = found.moments
+    assert first.fields == {"attempt": 1, "error": "ProviderUnavailable"}
+    assert found.started_ns <= first.at_ns <= second.at_ns <= found.ended_ns
+
+
+def test_span_in_threads_of_at_once_has_the_span_of_the_caller_as_parent() -> None:
+    catcher = SpanCatcher()
+    together = threading.Barrier(3)
+
+    def job(number: int) -> None:
+        with span("call", number=number) as one:
+            together.wait(timeout=10)  # all three are open at the same time
+            assert current() is one
+
+    with tracing(catcher), span("stage"):
+        at_once([lambda n=n: job(n) for n in range(3)], 3)  # type: ignore[misc]
+    *calls, stage = catcher.spans
+    assert {one.parent_id for one in calls} == {stage.span_id}
+    assert {one.fields["number"] for one in calls} == {0, 1, 2}
+
+
+def test_span_where_nothing_is_traced_is_one_shared_object_that_keeps_nothing() -> None:
+    with span("run") as one, span("call") as two:
+        one.set(secret=1)
+        one.tell("x")
+        assert one is two is current()
+    assert not hasattr(one, "__dict__")
+
+
+def test_tracing_with_telemetry_off_asks_it_for_nothing() -> None:
+    catcher = SpanCatcher(on=False)
+    with tracing(catcher), span("run"):
+        pass
+    assert (catcher.spans, catcher.closed) == ([], 0)
+
+
+def test_tracing_twice_makes_two_traces_and_leaves_none_behind() -> None:
+    catcher = SpanCatcher()
+    for _ in range(2):
+        with tracing(catcher), span("run"):
+            pass
+    first, second = catcher.spans
+    assert first.trace_id != second.trace_id
+    with span("run"):
+        pass
+    assert len(catcher.spans) == 2
+
+
+def test_tracing_to_a_port_that_fails_stops_nothing_and_is_logged_once(tmp_path: Path) -> None:
+    broken = Broken()
+    with logging_to(Log(tmp_path)), tracing(broken):
+        for _ in range(3):
+            with span("call"):
+                pass
+    lines = (tmp_path / "system.log").read_text(encoding="utf-8").splitlines()
+    assert [json.loads(line)["action"] for line in lines] == ["telemetry_failed"]
+    assert "canary-text" not in lines[0]
+    assert (len(broken.spans), broken.closed) == (3, 1)

@@ -1,0 +1,240 @@
+from __future__ import annotations
+
+import importlib
+import logging
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+
+from configuration import lay_down
+from liftwright.config import read_settings
+from liftwright.errors import ConfigurationError, LiftwrightError, ProviderUnavailable
+from liftwright.log import Log, logging_to
+from liftwright.wiring import adapter_names, make_ports
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from liftwright.ports import Ports
+
+PORTS = (
+    "complete",
+    "embed",
+    "search",
+    "screen",
+    "engine",
+    "store",
+    "track",
+    "secrets",
+    "telemetry",
+)
+KEY = "sk-canary-77b2"
+SERVER = (
+    "azure_config.openai_compatible="
+    '{"base_url": "http://127.0.0.1:9/v1", "model": "small", "api_key_secret": "SOME_KEY"}'
+)
+THIRD_PARTY = '''
+from liftwright.model import Completion, Identity
+
+
+class Writer:
+    """Answers with the brand of the workspace that it was made for."""
+
+    metered = False
+    identity = Identity(provider="acme", model="writer")
+
+    def __init__(self, site):
+        self.brand = site.settings.experiment.brand.name
+
+    def __call__(self, request, /):
+        return Completion(text=self.brand, model="writer")
+'''
+
+
+@pytest.fixture
+def workspace(tmp_path: Path) -> Path:
+    return lay_down(tmp_path / "workspace")
+
+
+@pytest.fixture
+def third_party(tmp_path: Path) -> Iterator[str]:
+    """An installed package of somebody else's, with an adapter named `acme`."""
+    site = tmp_path / "site"
+    info = site / "acme_writer-1.0.dist-info"
+    info.mkdir(parents=True)
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: acme-writer\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text("[liftwright.complete]\nacme = acme_writer:Writer\n")
+    (site / "acme_writer.py").write_text(THIRD_PARTY)
+    sys.path.insert(0, str(site))
+    importlib.invalidate_caches()
+    yield "acme"
+    sys.path.remove(str(site))
+    sys.modules.pop("acme_writer", None)
+    importlib.invalidate_caches()
+
+
+def ports(workspace: Path, *overrides: str, **variables: str) -> Ports:
+    return make_ports(workspace, read_settings(workspace, overrides), variables)
+
+
+def test_make_ports_by_default_gives_embedded_parts_that_cost_nothing(workspace: Path) -> None:
+    made = ports(workspace)
+    assert {port.metered for port in (made.complete, made.embed, made.index, made.screen)} == {
+        False
+    }
+    assert made.complete.identity.provider == "embedded"
+
+
+def test_make_ports_opens_neither_engine_nor_store_before_they_are_needed(workspace: Path) -> None:
+    made = ports(workspace)
+    assert not (workspace / "data").exists()
+    store = made.store()
+    store.close()
+    assert (workspace / "data" / "ledger.sqlite").is_file()
+
+
+def test_make_ports_puts_each_search_on_the_index_it_is_named(workspace: Path) -> None:
+    made = ports(workspace)
+    assert made.search("one").identity.corpus == "one"
+    assert made.search("two").identity != made.search("one").identity
+
+
+@pytest.mark.parametrize("port", PORTS)
+def test_make_ports_with_an_unknown_adapter_names_file_key_and_what_is_allowed(
+    workspace: Path, port: str
+) -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        ports(workspace, f"azure_config.adapters.{port}=frobnicator")
+    message = str(caught.value)
+    assert f"config/azure_config.yaml: adapters.{port}: found 'frobnicator'" in message
+    assert any(name in message for name in adapter_names(port))
+
+
+@pytest.mark.parametrize(
+    ("port", "typed", "meant"),
+    [("engine", "duckdbb", "duckdb"), ("complete", "openai_compatable", "openai_compatible")],
+)
+def test_make_ports_with_a_misspelt_adapter_names_the_nearest(
+    workspace: Path, port: str, typed: str, meant: str
+) -> None:
+    with pytest.raises(ConfigurationError, match=f"did you mean '?{meant}"):
+        ports(workspace, f"azure_config.adapters.{port}={typed}")
+
+
+def test_make_ports_with_a_server_gives_a_metered_writer(workspace: Path) -> None:
+    made = ports(
+        workspace, "azure_config.adapters.complete=openai_compatible", SERVER, SOME_KEY=KEY
+    )
+    assert made.complete.metered
+    assert made.complete.identity.model == "small"
+
+
+def test_make_ports_without_the_servers_options_says_which_are_missing(workspace: Path) -> None:
+    with pytest.raises(ConfigurationError, match=r"openai_compatible: found null.*base_url"):
+        ports(workspace, "azure_config.adapters.complete=openai_compatible")
+
+
+@pytest.mark.parametrize("variables", [{}, {"SOME_KEY": ""}])
+def test_make_ports_without_the_secret_names_it_and_where_it_belongs(
+    workspace: Path, variables: dict[str, str]
+) -> None:
+    with pytest.raises(ConfigurationError, match=r"the secret SOME_KEY is not set.*\.env"):
+        ports(workspace, "azure_config.adapters.complete=openai_compatible", SERVER, **variables)
+
+
+def test_make_ports_shows_no_secret_in_any_port_log_or_error(
+    workspace: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    variables = {"SOME_KEY": KEY, "OTHER": "other-canary-1"}
+    with logging_to(Log(workspace / "logs")):
+        made = ports(
+            workspace, "azure_config.adapters.complete=openai_compatible", SERVER, **variables
+        )
+        with pytest.raises(LiftwrightError) as caught:
+            ports(workspace, "azure_config.adapters.screen=nobody", **variables)
+    shown = [repr(made), str(made), str(caught.value), repr(caught.value), caplog.text]
+    shown += [repr(part) for part in (made.secrets, made.complete, made.complete.identity)]
+    shown += [path.read_text() for path in (workspace / "logs").iterdir()]
+    for canary in variables.values():
+        assert canary not in "\n".join(shown)
+    assert made.secrets("SOME_KEY") == KEY
+
+
+def test_third_party_adapter_is_named_beside_our_own(third_party: str) -> None:
+    assert third_party in adapter_names("complete")
+    assert third_party not in adapter_names("screen")
+
+
+def test_third_party_adapter_is_made_from_the_workspaces_site(
+    workspace: Path, third_party: str
+) -> None:
+    made = ports(workspace, f"azure_config.adapters.complete={third_party}")
+    assert made.complete.identity.provider == "acme"
+    assert made.complete(None).text == "Larkspur"  # type: ignore[arg-type]
+
+
+def test_adapter_names_of_every_port_include_the_configured_default(workspace: Path) -> None:
+    adapters = read_settings(workspace).services.adapters
+    for port in PORTS:
+        assert getattr(adapters, port) in adapter_names(port)
+
+
+def test_make_ports_with_keys_in_a_vault_opens_it_as_an_identity(workspace: Path) -> None:
+    made = ports(
+        workspace,
+        "azure_config.authentication.method=api_key",
+        "azure_config.adapters.secrets=key_vault",
+        'azure_config.key_vault={"url": "https://localhost:9"}',
+    )
+    assert "localhost:9" in repr(made.secrets)
+
+
+def test_make_ports_with_a_vault_that_is_away_asks_it_again(
+    workspace: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # An identity whose token is never asked for: nobody answers where the vault should be.
+    monkeypatch.setenv("AZURE_TOKEN_CREDENTIALS", "ManagedIdentityCredential")
+    made = ports(
+        workspace,
+        "azure_config.adapters.secrets=key_vault",
+        'azure_config.key_vault={"url": "https://localhost:9"}',
+        "azure_config.calls.backoff_seconds=0",
+    )
+    with logging_to(Log(tmp_path / "logs")), pytest.raises(ProviderUnavailable):
+        made.secrets("AZURE_SEARCH_API_KEY")
+    told = (tmp_path / "logs" / "system.log").read_text()
+    assert told.count('"call_retried"') == 3
+
+
+@pytest.mark.parametrize(
+    ("port", "adapter"),
+    [("telemetry", "azure_monitor"), ("telemetry", "otlp"), ("track", "mlflow")],
+)
+def test_make_ports_with_an_adapter_whose_block_is_null_names_the_block(
+    workspace: Path, port: str, adapter: str
+) -> None:
+    with pytest.raises(ConfigurationError, match=f"{adapter}: found null"):
+        ports(workspace, f"adapters.{port}={adapter}")
+
+
+@pytest.mark.parametrize(
+    ("port", "adapter", "block", "secret"),
+    [
+        ("telemetry", "azure_monitor", "{}", "APPLICATIONINSIGHTS_CONNECTION_STRING"),
+        (
+            *("telemetry", "otlp"),
+            "{endpoint: 'http://127.0.0.1:9', headers_secret: COLLECTOR_HEADERS}",
+            "COLLECTOR_HEADERS",
+        ),
+        ("track", "mlflow", "{token_secret: TRACKER_TOKEN}", "TRACKER_TOKEN"),
+    ],
+)
+def test_make_ports_without_a_receivers_secret_names_it(
+    workspace: Path, port: str, adapter: str, block: str, secret: str
+) -> None:
+    wanted = (f"adapters.{port}={adapter}", f"azure_config.{adapter}={block}")
+    with pytest.raises(ConfigurationError, match=f"secret {secret} is not set"):
+        ports(workspace, *wanted)
