@@ -1,4 +1,4 @@
-"""The command line: reads what was typed, asks the workspace, prints the answer. No logic."""
+"""The commands: parse the arguments, call the workspace, print the result. No logic."""
 
 from __future__ import annotations
 
@@ -15,22 +15,30 @@ if TYPE_CHECKING:
 
 app = typer.Typer(
     name="liftwright",
-    help="E-mail from customers and approved content: personal, cited, screened and measured.",
+    help="Personalised e-mail from approved content: cited, screened and measured.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
 
-Folder = Annotated[Path, typer.Option("--workspace", help="The workspace; the current folder.")]
+Folder = Annotated[
+    Path, typer.Option("--workspace", help="Workspace folder (default: the current folder).")
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
-RunId = Annotated[str | None, typer.Argument(metavar="[RUN]", help="A run's id; the latest.")]
+RunId = Annotated[
+    str | None, typer.Argument(metavar="[RUN]", help="Run id (default: the latest run).")
+]
 Overrides = Annotated[
     list[str] | None,
-    typer.Option("--set", metavar="KEY=VALUE", help="One configuration value, for this call."),
+    typer.Option("--set", metavar="KEY=VALUE", help="Override a configuration value. Repeatable."),
 ]
-Customers = Annotated[str | None, typer.Option(metavar="PATH|URL", help="CSV or Parquet.")]
-Content = Annotated[Path | None, typer.Option("--content", help="Approved content to use.")]
+Customers = Annotated[
+    str | None, typer.Option(metavar="PATH|URL", help="Customer list, CSV or Parquet.")
+]
+Content = Annotated[
+    Path | None, typer.Option("--content", help="Folder or file of approved content.")
+]
 HERE = Path()
 
 
@@ -39,7 +47,7 @@ def root(
     *,
     version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
 ) -> None:
-    """Liftwright."""
+    """Personalised e-mail from approved content: cited, screened and measured."""
     if version:
         from liftwright import __version__
 
@@ -50,7 +58,7 @@ def root(
 @app.command()
 @with_exit_status
 def init(folder: Annotated[Path, typer.Argument(metavar="DIR")], *, json: AsJson = False) -> None:
-    """Lay down a workspace: configuration, prompts and the sample brand."""
+    """Create a workspace with configuration, prompts and sample data."""
     from liftwright.campaign import init_workspace
     from liftwright.cli.terminal import show_init
 
@@ -64,24 +72,31 @@ def run(  # noqa: PLR0913 - one parameter per option
     customers: Customers = None,
     content: Content = None,
     engagement: Annotated[
-        str | None, typer.Option(metavar="PATH|URL", help="CSV or Parquet of real outcomes.")
+        str | None, typer.Option(metavar="PATH|URL", help="Real outcomes, CSV or Parquet.")
     ] = None,
-    run_id: Annotated[str | None, typer.Option("--run-id", help="The run's name.")] = None,
+    run_id: Annotated[
+        str | None, typer.Option("--run-id", help="Run id (default: derived from the inputs).")
+    ] = None,
     as_of: Annotated[
-        str | None, typer.Option("--as-of", metavar="DATE", help="The day features refer to.")
+        str | None,
+        typer.Option("--as-of", metavar="DATE", help="Reference date for customer features."),
     ] = None,
     budget: Annotated[
-        float | None, typer.Option(metavar="USD", min=0, help="The most the run may cost.")
+        float | None,
+        typer.Option(metavar="USD", min=0, help="Budget of the run; reached, the run stops."),
     ] = None,
-    refresh: Annotated[bool, typer.Option("--refresh", help="Ask paid services anew.")] = False,
+    refresh: Annotated[
+        bool, typer.Option("--refresh", help="Call paid services again instead of reusing replies.")
+    ] = False,
     extend: Annotated[
-        str | None, typer.Option(metavar="RUN", help="Take late arrivals into a finished run.")
+        str | None,
+        typer.Option(metavar="RUN", help="Assign customers who joined after this finished run."),
     ] = None,
     overrides: Overrides = None,
     workspace: Folder = HERE,
     json: AsJson = False,
 ) -> int:
-    """Run the campaign, from customers and content to the report; run again to resume."""
+    """Run the campaign from customers and content to the report. Run again to resume."""
     from liftwright.campaign import RunRequest, Workspace
     from liftwright.cli.terminal import Progress, show_run
 
@@ -108,12 +123,15 @@ def plan(  # noqa: PLR0913 - one parameter per option
     *,
     customers: Customers = None,
     content: Content = None,
-    as_of: Annotated[str | None, typer.Option("--as-of", metavar="DATE")] = None,
+    as_of: Annotated[
+        str | None,
+        typer.Option("--as-of", metavar="DATE", help="Reference date for customer features."),
+    ] = None,
     overrides: Overrides = None,
     workspace: Folder = HERE,
     json: AsJson = False,
 ) -> None:
-    """Before paying: calls, tokens, cost, power and the smallest detectable lift."""
+    """Estimate calls, tokens, cost, power and the smallest detectable lift before a run."""
     from liftwright.campaign import RunRequest, Workspace
     from liftwright.cli.terminal import show_plan
 
@@ -126,7 +144,7 @@ def plan(  # noqa: PLR0913 - one parameter per option
 @app.command()
 @with_exit_status
 def status(run: RunId = None, *, workspace: Folder = HERE, json: AsJson = False) -> None:
-    """How far a run has come, and what it found."""
+    """Show a run's progress and results."""
     from liftwright.cli.terminal import show_status
 
     opened = _open(workspace)
@@ -136,7 +154,7 @@ def status(run: RunId = None, *, workspace: Folder = HERE, json: AsJson = False)
 @app.command()
 @with_exit_status
 def runs(*, workspace: Folder = HERE, json: AsJson = False) -> None:
-    """All runs of the workspace."""
+    """List the runs of the workspace."""
     from liftwright.cli.terminal import show_runs
 
     show_runs(_open(workspace).runs(), json=json)
@@ -148,12 +166,12 @@ def report(
     run: RunId = None,
     *,
     form: Annotated[
-        str | None, typer.Option("--format", metavar="ipynb|pdf", help="Only this one.")
+        str | None, typer.Option("--format", metavar="ipynb|pdf", help="Write only this format.")
     ] = None,
     workspace: Folder = HERE,
     json: AsJson = False,
 ) -> None:
-    """Write a run's report anew, as a notebook and a PDF."""
+    """Write a run's report again, as a notebook and a PDF."""
     from liftwright.cli.terminal import show_files
 
     show_files(_open(workspace).report(run, form=form), json=json)
@@ -162,7 +180,7 @@ def report(
 @app.command()
 @with_exit_status
 def verify(run: RunId = None, *, workspace: Folder = HERE, json: AsJson = False) -> int:
-    """Recompute the audit log's chain and compare it with what the runs recorded."""
+    """Verify the audit log's hash chain and compare it with the runs. Exit 4 if altered."""
     from liftwright.cli.terminal import show_verification
 
     verification = _open(workspace).verify(run)
@@ -174,11 +192,13 @@ def verify(run: RunId = None, *, workspace: Folder = HERE, json: AsJson = False)
 @with_exit_status
 def doctor(
     *,
-    live: Annotated[bool, typer.Option("--live", help="Make one call to each service.")] = False,
+    live: Annotated[
+        bool, typer.Option("--live", help="Call each configured service once.")
+    ] = False,
     workspace: Folder = HERE,
     json: AsJson = False,
 ) -> int:
-    """Check the installation, the configuration and the adapters."""
+    """Check the installation, the configuration and the adapters. Exit 1 on a fault."""
     from liftwright.cli.terminal import show_checks
 
     checks = _open(workspace).doctor(live=live)
@@ -192,12 +212,12 @@ def index(
     *,
     content: Content = None,
     remove_old: Annotated[
-        bool, typer.Option("--remove-old", help="Delete the indexes of earlier content.")
+        bool, typer.Option("--remove-old", help="Delete indexes of earlier content.")
     ] = False,
     workspace: Folder = HERE,
     json: AsJson = False,
 ) -> None:
-    """Make the approved content searchable; unchanged documents are not worked on again."""
+    """Index the approved content. Unchanged documents are skipped."""
     from liftwright.cli.terminal import Progress, show_index
 
     with Progress(quiet=json) as progress:
@@ -208,18 +228,20 @@ def index(
 @app.command()
 @with_exit_status
 def search(  # noqa: PLR0913 - one parameter per option
-    text: Annotated[str | None, typer.Argument(help="What to look for.")] = None,
+    text: Annotated[str | None, typer.Argument(help="Search text.")] = None,
     *,
     queries: Annotated[
-        Path | None, typer.Option(metavar="FILE.jsonl", help="Many queries: id and text a line.")
+        Path | None, typer.Option(metavar="FILE.jsonl", help="Queries, one {id, text} per line.")
     ] = None,
-    top_k: Annotated[int, typer.Option("--top-k", min=1, help="Documents at most.")] = 5,
-    min_score: Annotated[float, typer.Option("--min-score", min=0, max=1)] = 0.0,
+    top_k: Annotated[int, typer.Option("--top-k", min=1, help="Maximum number of documents.")] = 5,
+    min_score: Annotated[
+        float, typer.Option("--min-score", min=0, max=1, help="Minimum relevance.")
+    ] = 0.0,
     content: Content = None,
     workspace: Folder = HERE,
     json: AsJson = False,
 ) -> None:
-    """The best passage of each document for a text."""
+    """Find the best passage of each document for a text."""
     from liftwright.cli.terminal import show_passages, show_search_lines
     from liftwright.errors import InputError
 
@@ -240,7 +262,7 @@ def screen(
     workspace: Folder = HERE,
     json: AsJson = False,
 ) -> int:
-    """Look for hate, violence, self-harm and sexual content; exit 1 where a text is blocked."""
+    """Screen text for hate, violence, self-harm and sexual content. Exit 1 if blocked."""
     from liftwright.cli.terminal import show_screened
 
     return show_screened(_open(workspace).screen(source), json=json)
@@ -254,7 +276,7 @@ def ground(
     workspace: Folder = HERE,
     json: AsJson = False,
 ) -> int:
-    """Prove each claim of a text against its sources; exit 1 where one is unsupported."""
+    """Check each claim of a text against its sources. Exit 1 if one is unsupported."""
     from liftwright.cli.terminal import show_grounded
 
     return show_grounded(_open(workspace).ground(source), json=json)
@@ -265,64 +287,74 @@ def ground(
 def analyze(  # noqa: PLR0913 - one parameter per option
     file: Annotated[str, typer.Argument(metavar="FILE|URL")],
     *,
-    arm: Annotated[str, typer.Option(metavar="COL", help="The column of arms.")],
-    control: Annotated[str, typer.Option(metavar="NAME", help="The control arm's name.")],
+    arm: Annotated[str, typer.Option(metavar="COL", help="Column with the arm.")],
+    control: Annotated[str, typer.Option(metavar="NAME", help="Name of the control arm.")],
     metric: Annotated[
         list[str],
-        typer.Option(metavar="NAME[:KIND]", help="What is compared; the first decides."),
+        typer.Option(metavar="NAME[:KIND]", help="Metric; the first is primary. Repeatable."),
     ],
-    unit: Annotated[str | None, typer.Option(metavar="COL", help="The column of units.")] = None,
-    segment: Annotated[str | None, typer.Option(metavar="COL")] = None,
-    count: Annotated[str | None, typer.Option(metavar="COL", help="Units a row.")] = None,
+    unit: Annotated[
+        str | None, typer.Option(metavar="COL", help="Column with the unit (user, customer).")
+    ] = None,
+    segment: Annotated[
+        str | None, typer.Option(metavar="COL", help="Column with the segment.")
+    ] = None,
+    count: Annotated[
+        str | None, typer.Option(metavar="COL", help="Column with the number of units per row.")
+    ] = None,
     covariate: Annotated[
         list[str] | None,
-        typer.Option(metavar="METRIC=COL", help="Known before the experiment: adds CUPED rows."),
+        typer.Option(metavar="METRIC=COL", help="Pre-experiment covariate: adds CUPED estimates."),
     ] = None,
     covariate_time: Annotated[
-        str | None, typer.Option(metavar="COL", help="When the covariates were measured.")
+        str | None, typer.Option(metavar="COL", help="Column: when covariates were measured.")
     ] = None,
     time: Annotated[
-        str | None, typer.Option(metavar="COL", help="When the unit was assigned.")
+        str | None, typer.Option(metavar="COL", help="Column: when the unit was assigned.")
     ] = None,
     by: Annotated[
-        str | None, typer.Option(metavar="COL", help="Each value is an experiment of its own.")
+        str | None, typer.Option(metavar="COL", help="Column: one experiment per value.")
     ] = None,
     exposed: Annotated[
-        str | None, typer.Option(metavar="COL", help="Whether the unit met the treatment.")
+        str | None, typer.Option(metavar="COL", help="Column: whether the unit was exposed.")
     ] = None,
     share: Annotated[
-        list[str] | None, typer.Option(metavar="ARM=S", help="Intended share of each arm.")
+        list[str] | None, typer.Option(metavar="ARM=S", help="Planned share of an arm. Repeatable.")
     ] = None,
-    alpha: Annotated[float, typer.Option(metavar="A")] = 0.05,
-    correction: Annotated[str, typer.Option(metavar="holm|bh|none")] = "holm",
+    alpha: Annotated[float, typer.Option(metavar="A", help="Significance level.")] = 0.05,
+    correction: Annotated[
+        str, typer.Option(metavar="holm|bh|none", help="Multiple-testing correction.")
+    ] = "holm",
     guardrail: Annotated[
-        list[str] | None, typer.Option(metavar="METRIC", help="A metric that no arm may harm.")
+        list[str] | None,
+        typer.Option(metavar="METRIC", help="Metric that must not get worse. Repeatable."),
     ] = None,
     lower: Annotated[
-        list[str] | None, typer.Option(metavar="METRIC", help="A metric of which less is better.")
+        list[str] | None,
+        typer.Option(metavar="METRIC", help="Metric for which lower is better. Repeatable."),
     ] = None,
     planned: Annotated[
-        int | None, typer.Option(metavar="N", help="Units planned before the first look.")
+        int | None, typer.Option(metavar="N", help="Planned number of units (interim analysis).")
     ] = None,
     minimum: Annotated[
-        int, typer.Option(metavar="N", help="Units an arm needs before it can win.")
+        int, typer.Option(metavar="N", help="Minimum units per arm before a winner is named.")
     ] = 0,
     bayes: Annotated[
-        bool, typer.Option("--bayes", help="Add posteriors and the shares of a next wave.")
+        bool, typer.Option("--bayes", help="Add Bayesian results and shares for the next wave.")
     ] = False,
     explain: Annotated[
         list[str] | None,
-        typer.Option(metavar="COL", help="A feature that may go with a larger effect."),
+        typer.Option(metavar="COL", help="Feature to test as an effect modifier. Repeatable."),
     ] = None,
     forest: Annotated[
         bool, typer.Option("--forest", help="Add an exploratory uplift forest of the features.")
     ] = False,
     json: AsJson = False,
 ) -> None:
-    """Lift, intervals, tests and verdicts of any experiment's results; CSV or Parquet.
+    """Analyze any experiment's results, CSV or Parquet: lift, intervals, tests, verdicts.
 
-    A metric is a column: NAME, NAME:binary or NAME:mean; a ratio of two sums: NAME=A/B:ratio; or,
-    where a row tells of many units, NAME=EVENTS/UNITS:binary, or NAME=MEAN,SD:mean with --count.
+    A metric is a column (NAME, NAME:binary or NAME:mean) or a ratio of two sums (NAME=A/B:ratio).
+    For aggregated rows: NAME=EVENTS/UNITS:binary, or NAME=MEAN,SD:mean with --count.
     """
     from liftwright.campaign import AnalyzeRequest, analyze_file
     from liftwright.cli.terminal import show_analysis
@@ -359,14 +391,14 @@ def analyze(  # noqa: PLR0913 - one parameter per option
 def evaluate(
     what: Annotated[str, typer.Argument(metavar="safety|retrieval|grounding")],
     *,
-    data: Annotated[Path, typer.Option("--data", metavar="DIR", help="Labelled cases.")],
+    data: Annotated[Path, typer.Option("--data", metavar="DIR", help="Folder of labelled cases.")],
     floor: Annotated[
-        float | None, typer.Option(metavar="F", help="The least score that is good enough.")
+        float | None, typer.Option(metavar="F", help="Minimum acceptable score.")
     ] = None,
     workspace: Folder = HERE,
     json: AsJson = False,
 ) -> int:
-    """Measure screening, search or grounding on labelled cases; exit 1 below the floor."""
+    """Evaluate screening, retrieval or grounding on labelled cases. Exit 1 below the floor."""
     from liftwright.campaign.evaluate import EvaluationRequest
     from liftwright.campaign.evaluate import evaluate as measure
     from liftwright.cli.terminal import Progress, show_evaluation
@@ -385,12 +417,12 @@ def approve(
     variant: Annotated[str, typer.Argument(metavar="VARIANT")],
     *,
     who: Annotated[
-        str, typer.Option("--by", metavar="NAME", help="Who approves; goes into the audit log.")
+        str, typer.Option("--by", metavar="NAME", help="Name of the approver, for the audit log.")
     ] = "",
     workspace: Folder = HERE,
     json: AsJson = False,
 ) -> None:
-    """Approve a variant that waits for a person; run again to go on."""
+    """Approve a variant that is waiting for review. Run again to continue."""
     from liftwright.cli.terminal import show_approval
 
     name = who or os.environ.get("USER", "")
