@@ -30,7 +30,9 @@ class StandInScreen:
         self._orders = json.loads(file.read_text()) if file.is_file() else {}
         self._asked = root / _ASKED
         self.metered = bool(self._orders.get("metered"))
-        self.identity = Identity(provider=NAME, model="words", version="1")
+        self.identity = Identity(
+            provider=NAME, model="words", version=self._orders.get("version", "1")
+        )
 
     def __call__(self, request: str, /) -> tuple[Finding, ...]:
         with self._asked.open("a", encoding="utf-8") as file:
@@ -55,7 +57,7 @@ def make_screener(site: Site) -> StandInScreen:
 
 
 def order(root: Path, **orders: object) -> None:
-    """Tell the workspace's screener what to do: `down` and `block` words, `metered`."""
+    """Tell the workspace's screener what to do: `down` and `block` words, `metered`, `version`."""
     (root / _ORDERS).write_text(json.dumps(orders))
 
 

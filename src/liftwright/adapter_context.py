@@ -43,7 +43,12 @@ class Site:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SearchAdapter:
-    """A search service: how its index is made, and how it is asked."""
+    """A search service: how its index is made, and how it is asked.
+
+    Attributes:
+        search: the search of the index with a name. Making it calls no service; before there is
+            an index it is made for the name "", to read its identity.
+    """
 
     index: Index
     search: Callable[[str], Search]

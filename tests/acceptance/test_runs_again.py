@@ -168,8 +168,8 @@ def test_run_with_other_input_has_another_id(done: Path, base: str, changed: str
 def command(
     root: Path, *arguments: str, paths: tuple[Path, ...]
 ) -> subprocess.CompletedProcess[str]:
-    here = Path(__file__).parents[1]
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(map(str, (*paths, here)))}
+    ours = (*paths, Path(__file__).parents[1], Path(liftwright.__file__).parents[1])
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(map(str, ours))}
     return subprocess.run(
         [sys.executable, "-c", "from liftwright.cli import main; main()", *arguments],
         cwd=root,
@@ -195,7 +195,7 @@ def test_run_with_other_code_is_numbered_and_replays_what_was_paid(
     paths = (package.parent, packages)
     refused = command(done, "run", "--run-id", base, paths=paths)
     assert refused.returncode == 2
-    assert "never rewritten" in refused.stderr
+    assert "Different now: code." in refused.stderr
     ran = command(done, "run", "--json", paths=paths)
     assert ran.returncode == 0, ran.stderr
     answer = json.loads(ran.stdout)
@@ -207,6 +207,76 @@ def test_run_with_other_code_is_numbered_and_replays_what_was_paid(
     again = command(done, "run", "--json", paths=paths)
     assert json.loads(again.stdout)["run_id"] == f"{base}-2"
     assert Workspace(done).verify().ok
+
+
+def test_run_with_another_version_of_an_adapter_is_another_run(
+    done: Path, packages: Path, base: str
+) -> None:
+    before, log = files(done / "data/runs" / base), done / "logs/safety_audit.log"
+    audited = log.read_bytes()
+    stand_in.order(done, version="2")
+
+    refused = command(done, "run", "--run-id", base, paths=(packages,))
+
+    assert refused.returncode == 2
+    assert "screen adapter: version: 1 → 2" in refused.stderr
+    assert files(done / "data/runs") == {f"{base}/{name}": data for name, data in before.items()}
+    assert log.read_bytes() == audited
+    other = command(done, "run", "--json", paths=(packages,))
+    assert other.returncode == 0, other.stderr
+    run_id = json.loads(other.stdout)["run_id"]
+    assert not run_id.startswith(base)
+    assert files(done / "data/runs" / base) == before
+    added = log.read_bytes().removeprefix(audited).decode().splitlines()
+    assert len(added) == MESSAGES + 1
+    assert all(run_id in line for line in added)
+
+
+def test_run_measured_after_a_change_of_adapter_and_settings_keeps_its_messages(
+    done: Path, base: str, tmp_path: Path
+) -> None:
+    folder = done / "data/runs" / base
+    before, audited = files(folder), campaign.audit_lines(done)
+    file = outcomes(folder, tmp_path / "real.csv", clicks=5)
+    stand_in.order(done, version="2")
+    outcome = campaign.run(done, "experiment_config.seed=5", run_id=base, engagement=file)
+    assert (outcome.exit_status, outcome.run.simulated, outcome.run.measurements) == (0, False, 1)
+    for name in ("variants.json", "decisions.json", "arms.json", "assignments.parquet"):
+        assert (folder / name).read_bytes() == before[name]
+    assert campaign.audit_lines(done) == audited
+    # Measured or not, what was said to whom was said by another adapter.
+    with pytest.raises(InputError, match="version: 1 → 2"):
+        campaign.run(done, run_id=base)
+
+
+@pytest.mark.parametrize(
+    ("overrides", "named"),
+    [
+        (["experiment_config.seed=5"], ["experiment_config.yaml: seed: 20261 → 5"]),
+        (["analysis.alpha=0.1"], ["experiment_config.yaml: analysis.alpha: 0.05 → 0.1"]),
+        (
+            ["safety_thresholds.threshold=2", "customers.on_bad_rows=reject"],
+            ["safety_thresholds.yaml: threshold: 4 → 2", "customers.yaml: on_bad_rows"],
+        ),
+        (["adapters.screen=embedded"], ["screen adapter: provider: stand-in → embedded"]),
+    ],
+)
+def test_run_under_a_finished_id_says_which_settings_differ(
+    done: Path, base: str, overrides: list[str], named: list[str]
+) -> None:
+    with pytest.raises(InputError) as refused:
+        campaign.run(done, *overrides, run_id=base)
+    for name in named:
+        assert name in str(refused.value)
+
+
+def test_run_under_a_finished_id_whose_approvals_changed_is_refused(done: Path, base: str) -> None:
+    folder = done / "data/runs" / base
+    (folder / "approvals.json").write_text("[]")
+    before = files(folder)
+    with pytest.raises(InputError, match="stage screen"):
+        campaign.run(done, run_id=base)
+    assert files(folder) == before
 
 
 def test_run_refreshed_is_numbered_asks_anew_and_resumes_without_paying_twice(
@@ -229,7 +299,7 @@ def test_run_under_a_finished_id_with_other_inputs_is_refused_after_bad_input(
     with pytest.raises(InputError, match="never rewritten") as refused:
         campaign.run(done, "experiment_config.seed=5", run_id=base)
     assert refused.value.exit_status == 2
-    with pytest.raises(InputError, match="never rewritten"):
+    with pytest.raises(InputError, match="--refresh"):
         campaign.run(done, run_id=base, refresh=True)
     customers = done / "data/raw/customers.csv"
     customers.write_text(customers.read_text().replace("C00002", "C00001"))

@@ -48,7 +48,12 @@ def inherit(work: Work) -> None:
             shutil.copy2(before.file(name), work.folder.file(name))
     kept = tuple(stage for stage in record.stages if stage.name in _SAYING)
     others = tuple(stage for stage in work.run.stages if stage.name not in _SAYING)
-    work.save(stages=(*kept, *others), audit=record.audit, valid_on=record.valid_on)
+    work.save(
+        stages=(*kept, *others),
+        audit=record.audit,
+        valid_on=record.valid_on,
+        campaign=record.campaign,
+    )
 
 
 def extended_folder(work: Work) -> RunFolder:
@@ -148,6 +153,7 @@ EXTENDING = (
         run=place,
         inputs=("customers", "extends"),
         writes=("segmented.parquet", "segments.json", "rejected.parquet", "customers.json"),
+        settings=("services.adapters.engine", "customers"),
     ),
     Stage(
         name="assign",
@@ -155,9 +161,9 @@ EXTENDING = (
         reads=("segmented.parquet", "variants.json", "decisions.json"),
         inputs=("customers", "extends"),
         writes=("arms.json", "assignments.parquet", "unassigned.parquet", "history.parquet"),
-        settings=lambda w: (
-            w.settings.experiment.holdout.model_dump(mode="json"),
-            w.settings.experiment.exclusions.model_dump(mode="json"),
+        settings=(
+            *("services.adapters.engine", "customers"),
+            *("experiment.holdout", "experiment.exclusions"),
         ),
     ),
     *MEASURING,

@@ -11,7 +11,6 @@ below is the order of the stages and all that shapes the outcome of each.
 
 from __future__ import annotations
 
-from liftwright.campaign.cache_keys import settings_of, without_paths
 from liftwright.campaign.run_context import Stage
 from liftwright.campaign.stages.experiment import (
     assign_arms,
@@ -37,7 +36,6 @@ __all__ = [
     "provider_stages",
     "read_approvals",
     "shielded",
-    "without_paths",
 ]
 
 STAGES = (
@@ -46,69 +44,51 @@ STAGES = (
         run=segment,
         inputs=("customers",),
         writes=("segmented.parquet", "segments.json", "rejected.parquet", "customers.json"),
-        settings=lambda w: (
-            without_paths(settings_of(w.settings.customers)),
-            settings_of(w.settings.segments),
-            w.settings.experiment.seed,
-        ),
+        settings=("services.adapters.engine", "customers", "segments", "experiment.seed"),
     ),
     Stage(
         name="index",
         run=index,
         inputs=("content", "valid_documents"),
         writes=("index.json",),
-        settings=lambda w: without_paths(settings_of(w.settings.experiment.content)),
-        ports=lambda w: (
-            w.ports.index.identity,
-            w.ports.embed.identity,
-            *((w.ports.shield.identity,) if w.ports.shield else ()),
-        ),
+        settings=("experiment.content",),
+        ports=("index", "embed", "shield"),
     ),
     Stage(
         name="retrieve",
         run=retrieve,
         reads=("segments.json", "index.json"),
+        inputs=("content",),
         writes=("passages.json",),
-        settings=lambda w: settings_of(w.settings.experiment.retrieval),
-        ports=lambda w: (w.ports.index.identity, w.ports.embed.identity),
+        settings=("experiment.retrieval",),
+        ports=("index", "search", "embed"),
     ),
     Stage(
         name="generate",
         run=generate,
         reads=("segments.json", "passages.json"),
         writes=("variants.json", "channel.json", "failures.json"),
-        settings=lambda w: (
-            settings_of(w.settings.experiment.brand),
-            w.settings.experiment.tones,
-            settings_of(w.settings.experiment.generation),
-            settings_of(w.settings.experiment.grounding),
-            w.settings.experiment.channel,
-            settings_of(w.settings.channel),
-            w.settings.prompts,
+        settings=(
+            *("experiment.brand", "experiment.tones", "experiment.generation"),
+            *("experiment.grounding", "experiment.channel", "channel", "prompts", "frames"),
         ),
-        ports=lambda w: (w.ports.complete.identity, w.ports.embed.identity),
+        ports=("complete", "embed"),
     ),
     Stage(
         name="ground",
         run=ground,
         reads=("variants.json",),
         writes=("claims.json",),
-        settings=lambda w: settings_of(w.settings.experiment.grounding),
-        ports=lambda w: (w.ports.embed.identity,),
+        settings=("experiment.grounding", "experiment.brand", "frames"),
+        ports=("embed",),
     ),
     Stage(
         name="screen",
         run=screen,
         reads=("variants.json", "claims.json", "approvals.json"),
         writes=("decisions.json", "opinions.json"),
-        settings=lambda w: (
-            settings_of(w.settings.safety),
-            settings_of(w.settings.experiment.approval),
-        ),
-        ports=lambda w: (
-            w.ports.screen.identity,
-            *((w.ports.judge.identity,) if w.ports.judge else ()),
-        ),
+        settings=("safety", "experiment.approval"),
+        ports=("screen", "judge"),
     ),
     Stage(
         name="assign",
@@ -119,14 +99,10 @@ STAGES = (
             *("arms.json", "assignments.parquet", "unassigned.parquet", "history.parquet"),
             "plan.json",
         ),
-        settings=lambda w: (
-            w.settings.experiment.name,
-            w.settings.experiment.tones,
-            w.settings.experiment.arm_shares(),
-            settings_of(w.settings.experiment.holdout),
-            settings_of(w.settings.experiment.exclusions),
-            settings_of(w.settings.experiment.analysis),
-            settings_of(w.settings.experiment.simulation),
+        settings=(
+            *("services.adapters.engine", "customers", "experiment.name", "experiment.tones"),
+            *("experiment.shares", "experiment.holdout", "experiment.exclusions"),
+            *("experiment.analysis", "experiment.simulation"),
         ),
     ),
     Stage(
@@ -135,10 +111,11 @@ STAGES = (
         reads=("assignments.parquet",),
         inputs=("engagement",),
         writes=("engagement.parquet", "engagement.json"),
+        # The simulator is code, and these are all that shapes it.
         settings=lambda w: (
-            without_paths(settings_of(w.settings.experiment.engagement))
+            ("experiment.engagement",)
             if w.engagement
-            else (settings_of(w.settings.experiment.simulation), w.settings.experiment.seed)
+            else ("customers", "experiment.simulation", "experiment.seed", "experiment.name")
         ),
     ),
     Stage(
@@ -149,7 +126,7 @@ STAGES = (
             "plan.json",
         ),
         writes=("metrics.json",),
-        settings=lambda w: settings_of(w.settings.experiment.analysis),
+        settings=("experiment.analysis",),
     ),
     Stage(
         name="report",

@@ -35,6 +35,7 @@ from liftwright.campaign.run_context import (
     Step,
     Work,
     carry_out,
+    fingerprint_parts,
     is_kept,
     stage_key,
     unfinish,
@@ -45,7 +46,6 @@ from liftwright.campaign.run_resolver import (
     digest_of,
     engagement_file,
     input_digests,
-    shaping_settings,
 )
 from liftwright.campaign.stages.export import exporting
 from liftwright.campaign.totals import totals_of
@@ -63,7 +63,6 @@ from liftwright.model import CATEGORIES, AuditRange, Run, StageRun, fingerprint,
 from liftwright.run_folder import (
     RunFolder,
     all_runs,
-    code_fingerprint,
     digest_file,
     locked,
     versions,
@@ -77,7 +76,6 @@ if TYPE_CHECKING:
     from liftwright.config import Settings
 
 MEASURED_FILES = ("engagement.parquet", "engagement.json", "metrics.json", "report")
-_ID_HEX = 12
 _ID_FORM = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,79}")
 
 
@@ -129,17 +127,7 @@ def _run(work: Work, request: RunRequest) -> RunOutcome:
             work.inputs = {"engagement": digest_of(work.engagement)}
             return _measure(work, folder, record)
     work.inputs = input_digests(work)
-    base = fingerprint(
-        work.inputs["customers"], work.inputs["content"], shaping_settings(work.settings)
-    )
-    prints = fingerprint(base, code_fingerprint())
-    folder = choose_folder(work, request, base[:_ID_HEX], prints)
-    record = folder.record()
-    if record is not None and record.status == COMPLETE:
-        if work.engagement is not None:
-            return _measure(work, folder, record)
-        return _keep(work, folder, record)
-    return _carry_out(work, folder, record, prints)
+    return _run_stages(work, request)
 
 
 def _extend(work: Work, request: RunRequest, run_id: str) -> RunOutcome:
@@ -150,22 +138,27 @@ def _extend(work: Work, request: RunRequest, run_id: str) -> RunOutcome:
         known = [f.path.name for f in all_runs(work.root)]
         found = "is not finished" if record else f"no such run{nearest(run_id, known)}"
         raise InputError(f"--extend {run_id}: {found}; allowed: a finished run")
-    arms = digest_file(before.file("arms.json"))
-    work.inputs = {**input_digests(work), "extends": arms}
-    base = fingerprint(arms, work.inputs["customers"], shaping_settings(work.settings))
-    prints = fingerprint(base, code_fingerprint())
-    folder = choose_folder(work, request, base[:_ID_HEX], prints)
-    present = folder.record()
-    if present is not None and present.status == COMPLETE:
-        return _keep(work, folder, present)
-    return _carry_out(work, folder, present, prints, extends=run_id)
+    work.inputs = {**input_digests(work), "extends": digest_file(before.file("arms.json"))}
+    return _run_stages(work, request)
+
+
+def _run_stages(work: Work, request: RunRequest) -> RunOutcome:
+    """Begin the run that is asked for, go on with it, keep it, or measure it again."""
+    stages = STAGES if request.extend is None else EXTENDING
+    folder = choose_folder(work, request, stages)
+    record = folder.record()
+    if record is None or record.status != COMPLETE:
+        return _carry_out(work, folder, record, extends=request.extend)
+    if work.engagement is not None:
+        return _measure(work, folder, record)
+    return _keep(work, folder, record)
 
 
 # ── Carrying it out ───────────────────────────────────────────────────────────────────────────
 
 
 def _carry_out(
-    work: Work, folder: RunFolder, before: Run | None, prints: str, *, extends: str | None = None
+    work: Work, folder: RunFolder, before: Run | None, *, extends: str | None
 ) -> RunOutcome:
     """A new run, or one that stopped on its way."""
     work.folder = folder
@@ -173,7 +166,7 @@ def _carry_out(
     if before is None:
         # What is wrong with the customers is told before a folder is made.
         work.need_customers()
-    work.run = replace(_begun(work, before, prints), extends=extends)
+    work.run = _begun(work, before, extends)
     folder.clear_torn()
     with within(run=work.run.run_id):
         try:
@@ -187,12 +180,12 @@ def _carry_out(
             raise
 
 
-def _begun(work: Work, before: Run | None, prints: str) -> Run:
+def _begun(work: Work, before: Run | None, extends: str | None) -> Run:
     run_id = work.folder.path.name
     run = before or Run(
         run_id=run_id,
         status=RUNNING,
-        fingerprint=prints,
+        fingerprint="",
         started_at=utc_now(),
         valid_on=datetime.now(UTC).date(),
         seed=work.settings.experiment.seed,
@@ -204,10 +197,13 @@ def _begun(work: Work, before: Run | None, prints: str) -> Run:
     )
     valid = [d.document_id for d in work.corpus.documents if d.is_valid(run.valid_on)]
     work.inputs = {**work.inputs, "valid_documents": fingerprint(valid)}
+    parts = fingerprint_parts(STAGES if extends is None else EXTENDING, work)
     return replace(
         run,
         status=RUNNING,
-        fingerprint=prints,
+        fingerprint=fingerprint(parts),
+        fingerprint_parts=parts,
+        extends=extends,
         reason=None,
         finished_at=None,
         simulated=work.engagement is None,
@@ -227,8 +223,7 @@ def _campaign(settings: Settings) -> dict[str, object]:
 
 def _keep(work: Work, folder: RunFolder, record: Run) -> RunOutcome:
     """A finished run: every stage is kept; what somebody removed is made again."""
-    work.folder, work.run = folder, record
-    work.inputs = {**work.inputs, "valid_documents": record.inputs.get("valid_documents", "")}
+    work.take_up(folder, record)
     if not record.simulated:
         if _half_measured(record):
             raise InputError(

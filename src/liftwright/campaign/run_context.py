@@ -27,8 +27,8 @@ from liftwright.calls.retry import Calls
 from liftwright.content import documents as contents
 from liftwright.data import Places, Tables, load_customers, scratch_folder
 from liftwright.log import event, within
-from liftwright.model import Identity, Run, StageRun, fingerprint, utc_now
-from liftwright.run_folder import RunFolder, code_fingerprint, digest_file
+from liftwright.model import Run, StageRun, fingerprint, to_json, utc_now
+from liftwright.run_folder import RunFolder, code_fingerprint, digest_file, versions
 from liftwright.tracing import span
 
 if TYPE_CHECKING:
@@ -42,6 +42,8 @@ if TYPE_CHECKING:
         Completion,
         Document,
         Finding,
+        Identity,
+        Json,
         Opinion,
         Passage,
         Prompt,
@@ -52,6 +54,17 @@ if TYPE_CHECKING:
     from liftwright.ports import IndexReport, Observe, Ports, Store
 
 DONE, UNFINISHED = "done", "unfinished"
+_FILE_OF = {
+    "services": "azure_config.yaml",
+    "experiment": "experiment_config.yaml",
+    "customers": "customers.yaml",
+    "safety": "safety_thresholds.yaml",
+    "segments": "segments.yaml",
+    "channel": "channels.yaml",
+    "prompts": "prompts",
+    "frames": "frames",
+}
+_LONGEST_SHOWN = 40
 NO_RUN = "no-run"
 """Who pays, in the ledger, for what is asked outside of a run."""
 
@@ -82,8 +95,8 @@ class Stage:
         reads: files of earlier stages that shape the outcome.
         writes: the files it leaves; each whole or not at all.
         inputs: which of the run's inputs shape the outcome: customers, content, engagement.
-        settings: what shapes the outcome of the configuration, as JSON values.
-        ports: which ports' identities shape the outcome.
+        settings: which settings shape the outcome, as paths of attributes of `Settings`.
+        ports: the ports whose adapters shape the outcome.
     """
 
     name: str
@@ -91,8 +104,8 @@ class Stage:
     writes: tuple[str, ...]
     reads: tuple[str, ...] = ()
     inputs: tuple[str, ...] = ()
-    settings: Callable[[Work], object] = lambda _: None
-    ports: Callable[[Work], Sequence[Identity]] = lambda _: ()
+    settings: tuple[str, ...] | Callable[[Work], tuple[str, ...]] = ()
+    ports: tuple[str, ...] = ()
 
 
 class Work:
@@ -130,6 +143,7 @@ class Work:
         self._observer = observer
         self._refresh = refresh
         self._stage = ""
+        self._identities: dict[str, Identity | None] = {}
         self._ledger: Ledger | None = None
         self._store: Store | None = None
         self._ledger_lock = threading.Lock()
@@ -186,6 +200,19 @@ class Work:
         return self._observer(self.tables, self.engagement)
 
     # ── Ports, with retries and memory ──
+
+    def identity(self, port: str) -> Identity | None:
+        """What names a port's adapter; None where the port is switched off. No service is called.
+
+        That of `search` is without a corpus: the content is an input.
+        """
+        if port not in self._identities:
+            made = self.ports.search("") if port == "search" else getattr(self.ports, port)
+            found: Identity | None = None if made is None else made.identity
+            if port == "search" and found is not None:
+                found = replace(found, corpus="")
+            self._identities[port] = found
+        return self._identities[port]
 
     @property
     def concurrency(self) -> int:
@@ -290,6 +317,12 @@ class Work:
         self._stage = stage
         self.notify(Step(stage=stage, state="started"))
 
+    def take_up(self, folder: RunFolder, record: Run) -> None:
+        """Look at a finished run; which documents are valid was decided when it began."""
+        self.folder, self.run = folder, record
+        valid = record.inputs.get("valid_documents", "")
+        self.inputs = {**self.inputs, "valid_documents": valid}
+
     def save(self, **changes: object) -> None:
         """Change the run's record and write it."""
         self.run = replace(self.run, **changes)  # type: ignore[arg-type] # fields of Run by name
@@ -310,17 +343,59 @@ class Work:
             self._store.close()
 
 
+def fingerprint_parts(stages: Sequence[Stage], work: Work) -> dict[str, Json]:
+    """What shapes the outcome of stages, by name: their inputs, settings, adapters and code.
+
+    This is the one definition of what makes two runs the same. A stage's key, a run's default id
+    and the question whether a finished run is the one that is asked for are all answered by it.
+    """
+    parts: dict[str, Json] = {"code": code_fingerprint(), "versions": to_json(versions())}
+    for stage in stages:
+        settings = stage.settings(work) if callable(stage.settings) else stage.settings
+        parts |= {name: work.inputs.get(name) for name in stage.inputs}
+        parts |= dict(_setting(work.settings, path) for path in settings)
+        parts |= {f"{port} adapter": to_json(work.identity(port)) for port in stage.ports}
+    return parts
+
+
 def stage_key(stage: Stage, work: Work) -> str:
-    """What names a stage's outcome."""
-    return fingerprint(
-        stage.name,
-        code_fingerprint(),
-        {name: digest_file(work.folder.file(name)) for name in stage.reads if _there(work, name)},
-        {name: work.inputs.get(name) for name in stage.inputs},
-        stage.settings(work),
-        stage.ports(work),
-        work.settings.customers.as_of,
-    )
+    """What names a stage's outcome: its parts, and the files it reads as they were written."""
+    written = {name: digest for s in work.run.stages for name, digest in s.outputs.items()}
+    read = {
+        name: written.get(name) or digest_file(work.folder.file(name))
+        for name in stage.reads
+        if name in written or _there(work, name)
+    }
+    return fingerprint(stage.name, fingerprint_parts((stage,), work), read)
+
+
+def _setting(settings: Settings, path: str) -> tuple[str, Json]:
+    """A setting as its reader knows it, by file and key, and its value as JSON."""
+    from pydantic_core import to_jsonable_python
+
+    group, *keys = path.split(".")
+    value: object = settings
+    for name in (group, *keys):
+        value = getattr(value, name)
+    file = _FILE_OF[group]
+    shown = f"{file}: {'.'.join(keys)}" if keys else file
+    return shown, _brief(_without_paths(to_jsonable_python(value)))
+
+
+def _without_paths(value: Json) -> Json:
+    """Settings without where files lie: what a file holds is an input, and digested as such."""
+    if isinstance(value, dict):
+        kept = {k: v for k, v in value.items() if k != "path" or isinstance(v, dict)}
+        return {key: _without_paths(item) for key, item in kept.items()}
+    return [_without_paths(item) for item in value] if isinstance(value, list) else value
+
+
+def _brief(value: Json) -> Json:
+    """Values by key, a list or a long text by its digest."""
+    if isinstance(value, dict):
+        return {key: _brief(item) for key, item in value.items()}
+    is_short = not isinstance(value, list) and len(str(value)) <= _LONGEST_SHOWN
+    return value if is_short else fingerprint(value)
 
 
 def is_kept(stage: Stage, work: Work, key: str) -> bool:

@@ -71,7 +71,9 @@ class Run:
 
     Attributes:
         status: running | unfinished | complete | no_experiment | waiting.
-        fingerprint: of inputs, the configuration that shapes results, and the code.
+        fingerprint: of `fingerprint_parts`.
+        fingerprint_parts: what shapes the run, by name: inputs, the configuration that shapes
+            results, the adapters' identities, the code. Two runs with equal parts are the same.
         valid_on: the UTC date that documents' validity is judged on, of the first start.
         inputs: digests of customers, content and engagement.
         measurements: how many earlier measurements lie in measurements/.
@@ -84,6 +86,7 @@ class Run:
     run_id: str
     status: str
     fingerprint: str
+    fingerprint_parts: Mapping[str, object] = field(default_factory=dict)
     started_at: str
     valid_on: date
     seed: int

@@ -145,5 +145,5 @@ _EXPORT = Stage(
     run=export,
     reads=_FILES,
     writes=(_RECORD,),
-    settings=_asked,
+    settings=("services.object_stores.export_to",),
 )
