@@ -5,6 +5,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
+from statsmodels.stats.power import NormalIndPower
+from statsmodels.stats.proportion import proportion_effectsize
 
 from liftwright.agents.experimentation import (
     OVERALL,
@@ -16,7 +18,7 @@ from liftwright.agents.experimentation import (
     segment_sentence,
     sentences,
 )
-from liftwright.analysis import power_of, smallest_detectable_effect
+from liftwright.analysis import smallest_detectable_effect
 from plane_samples import customer, experiment_config, keep_customers, keep_segmented, open_tables
 
 if TYPE_CHECKING:
@@ -150,7 +152,8 @@ def test_least_per_arm_gives_the_primary_metric_its_power() -> None:
     least = least_per_arm((expected("click_rate", 0.08, None),), config)
     assert least is not None
 
-    power = power_of(0.08, 0.008, least, least, alpha=0.05 / 12)
+    distance = proportion_effectsize(0.088, 0.08)
+    power = NormalIndPower().power(distance, least, 0.05 / 12)
 
     assert power == pytest.approx(0.8, abs=1e-3)
     assert least_per_arm((expected("open_rate", 0.08, None),), config) is None

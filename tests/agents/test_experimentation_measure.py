@@ -13,13 +13,11 @@ from liftwright.agents.experimentation import (
     count_engagement,
     design_experiment,
     keep_history,
-    lift_rows,
     measure,
 )
 from liftwright.agents.experimentation.power import detectable, power_warning
 from liftwright.analysis import Estimate
 from liftwright.errors import NoExperiment
-from liftwright.model import METRICS
 from plane_samples import (
     TONES,
     customer,
@@ -367,23 +365,6 @@ def test_measure_of_simulated_engagement_counts_days_and_agrees_with_the_table(
         cells = [cell for cell in count_engagement(tables) if cell.arm == arm["arm"]]
         assert arm["n"] == sum(cell.delivered for cell in cells)
         assert arm["metrics"]["open_rate"]["events"] == sum(cell.opened for cell in cells)
-
-
-def test_lift_rows_give_a_line_per_arm_and_metric(tables: Tables) -> None:
-    experiment = experiment_config()
-    assignment = run(tables, {"A": 400}, experiment)
-    engage(tables, clicked="place % 5 = 0")
-    metrics = measure(tables, assignment, experiment, simulated=True)
-
-    rows = lift_rows(metrics)
-
-    assert [(one.arm, one.metric) for one in rows] == [(t, m) for t in TONES for m in METRICS]
-    click = rows[1]
-    assert (click.n_treatment, click.n_control) == (100, 100)
-    assert click.lift == pytest.approx(0.0)
-    assert click.lift_ci is not None
-    assert rows[0].lift_ci is None
-    assert {one.segment for one in lift_rows(metrics, segment="A")} == {"A"}
 
 
 def test_detectable_of_a_mean_is_its_power_formula() -> None:

@@ -19,7 +19,6 @@ from liftwright.analysis.means import (
 from liftwright.analysis.moments import Counts, Moments, RatioMoments, calculate_lift
 from liftwright.analysis.multiplicity import Correction, adjust_p_values
 from liftwright.analysis.power import (
-    power_of,
     sample_size,
     sample_size_of_means,
     smallest_detectable_difference,
@@ -93,7 +92,6 @@ __all__ = [
     "interaction_rows",
     "name_winners",
     "omnibus_entries",
-    "power_of",
     "row_json",
     "sample_size",
     "sample_size_of_means",

@@ -13,28 +13,6 @@ from statistics import NormalDist
 from liftwright.errors import InputError
 
 
-def power_of(
-    base: float, difference: float, n_treatment: float, n_control: float, *, alpha: float = 0.05
-) -> float:
-    """Probability that the test finds a difference that is there.
-
-    Args:
-        base: Rate of the control, above 0 and below 1.
-        difference: Absolute difference, of either sign; base + difference within 0 and 1.
-        n_treatment: Units of the treatment.
-        n_control: Units of the control.
-        alpha: Level of the two-sided test; divide it for a family of tests.
-
-    Raises:
-        InputError: An argument outside its range.
-    """
-    _check(base=base, alpha=alpha, units=min(n_treatment, n_control))
-    effect = _distance(base, difference) / math.sqrt(1.0 / n_treatment + 1.0 / n_control)
-    critical = _above(alpha / 2.0)
-    normal = NormalDist()
-    return normal.cdf(effect - critical) + normal.cdf(-effect - critical)
-
-
 def smallest_detectable_effect(
     base: float,
     n_treatment: float,

@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from liftwright.model import Column
 
 _FILE, _CHECKED = "_customers_file", "_customers_checked"
-_OF_ORDERS = ("customer_id", *FEATURES)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

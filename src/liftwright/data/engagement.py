@@ -51,23 +51,18 @@ class EngagementReport:
     Attributes:
         rows: rows of the file.
         rows_used: those that count; the others are in `set_aside`, by reason.
-        first_rows: by the same reasons, the number of the first such row (1 is the first of data).
-        customers_found: assigned customers with a row that counts; they are taken as reached.
-        customers_missing: assigned customers without one; they count as not delivered.
+        customers_missing: assigned customers without such a row; they count as not delivered.
         combined: rows beyond the first of a customer: flags by any, revenue by sum, times by first.
         absent: metrics that the file says nothing about.
         names_message: whether the file says which arm or variant was sent. Where it does not, the
             lift holds only if the messages were sent as assigned.
         machine_opens, machine_clicks: rows whose open or click a machine made; not counted as one.
         early: rows with an event from before the assignment; they count.
-        ignored: columns of the file that are none of ours.
     """
 
     rows: int
     rows_used: int
     set_aside: Mapping[str, int]
-    first_rows: Mapping[str, int]
-    customers_found: int
     customers_missing: int
     combined: int
     absent: tuple[str, ...]
@@ -75,7 +70,6 @@ class EngagementReport:
     machine_opens: int = 0
     machine_clicks: int = 0
     early: int = 0
-    ignored: tuple[str, ...] = ()
     warnings: tuple[str, ...] = field(default=())
 
 
@@ -96,7 +90,6 @@ class EngagementFile:
         self._path = path
         self._config = config or Engagement()
         self._report: EngagementReport | None = None
-        self._ignored: tuple[str, ...] = ()
 
     @property
     def identity(self) -> Identity:
@@ -183,7 +176,6 @@ class EngagementFile:
                 f"{self._path}: no outcome; found {', '.join(found)}; needed is at least one of "
                 f"{', '.join(_OUTCOMES)}"
             )
-        self._ignored = tuple(name for name in found if name not in names.values())
         return names
 
     def _read_statement(self, columns: Mapping[str, str]) -> str:
@@ -240,8 +232,6 @@ class EngagementFile:
             rows=total,
             rows_used=used,
             set_aside=set_aside,
-            first_rows=first,
-            customers_found=customers,
             customers_missing=self._tables.count(assignments) - customers,
             combined=used - customers,
             absent=tuple(m for name, m in _OUTCOMES.items() if name not in columns),
@@ -249,7 +239,6 @@ class EngagementFile:
             machine_opens=opens,
             machine_clicks=clicks,
             early=early,
-            ignored=self._ignored,
             warnings=(*_warnings(set_aside, first, used - customers, columns), *odd),
         )
 

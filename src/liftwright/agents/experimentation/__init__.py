@@ -29,7 +29,6 @@ from liftwright.agents.experimentation.design import Design, design_experiment
 from liftwright.agents.experimentation.eligibility import Eligible, choose_eligible
 from liftwright.agents.experimentation.history import HISTORY, keep_history
 from liftwright.agents.experimentation.interim_looks import course_of
-from liftwright.agents.experimentation.lifts import LiftRow, lift_rows
 from liftwright.agents.experimentation.measure import measure
 
 __all__ = [
@@ -42,7 +41,6 @@ __all__ = [
     "Design",
     "Eligible",
     "Expected",
-    "LiftRow",
     "PlannedPower",
     "Slice",
     "assign",
@@ -56,7 +54,6 @@ __all__ = [
     "keep_history",
     "lay_down_plan",
     "least_per_arm",
-    "lift_rows",
     "measure",
     "plan_power",
     "segment_sentence",

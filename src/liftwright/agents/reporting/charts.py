@@ -55,10 +55,6 @@ class Chart:
         """The chart as SVG."""
         return str(_renderer().vegalite_to_svg(dict(self.specification)))
 
-    def png(self) -> bytes:
-        """The chart as PNG, two points to a pixel."""
-        return bytes(_renderer().svg_to_png(self.svg(), scale=_PICTURE_SCALE))
-
 
 def chart_of(drawn: alt.TopLevelMixin, told: str) -> Chart:
     """A chart in the report's type and colours.

@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from nbformat import NotebookNode
 
 COVER = "cover"
-CONTENTS = "contents"
 TEMPLATE = """\
 # %% tags=["cover"]
 from pathlib import Path

@@ -113,7 +113,6 @@ class Results:
     srm_failed: tuple[str, ...]
     best: tuple[Best, ...]
     power: tuple[PowerRow, ...]
-    arm_sizes: Mapping[str, int]
     differences: tuple[Values, ...]
     balance_ok: bool | None
     warnings: tuple[str, ...]
@@ -320,9 +319,6 @@ def read_results(metrics: Values) -> Results:
         srm_failed=texts(metrics.get("srm_failed")),
         best=tuple(record(Best, item) for item in items(metrics.get("best"))),
         power=tuple(record(PowerRow, item) for item in items(metrics.get("power"))),
-        arm_sizes={
-            str(mapping(arm)["arm"]): whole(mapping(arm)["n"]) for arm in items(metrics["arms"])
-        },
         differences=tuple(mapping(item) for item in items(balance.get("differences"))),
         balance_ok=cast("bool | None", balance.get("ok")),
         warnings=texts(metrics.get("warnings")),
