@@ -126,13 +126,24 @@ def test_run_extended_again_with_equal_customers_is_kept(done: Path) -> None:
     assert extend(done, new).status == 0
     files = {path.name: path.read_bytes() for path in (done / "data/runs/later").glob("*.parquet")}
 
-    assert extend(done, new).status == 0
+    # Nothing is screened or retrieved again, so this changes nothing.
+    others = ("safety_thresholds.threshold=2", "retrieval.top_k=3")
+    assert extend(done, new, *(part for one in others for part in ("--set", one))).status == 0
 
     again = {path.name: path.read_bytes() for path in (done / "data/runs/later").glob("*.parquet")}
     assert again == files
+    refused = extend(
+        done, new, "--set", "analysis.alpha=0.1", "--set", "exclusions.rules=['age > 60']"
+    )
+    assert refused.status == 2
+    assert "experiment_config.yaml: analysis.alpha: 0.05 → 0.1" in refused.err
+    assert "experiment_config.yaml: exclusions.rules" in refused.err
 
 
-def test_run_extended_is_measured_by_real_outcomes_and_verified(done: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("named", ["by its id", "by the run that it extends"])
+def test_run_extended_is_measured_by_real_outcomes_and_verified(
+    done: Path, tmp_path: Path, named: str
+) -> None:
     new = [{**row, "customer_id": f"N{n:05}"} for n, row in enumerate(varied_customers(20, seed=5))]
     assert extend(done, new).status == 0
     rows = read_rows(done / "data/runs/later/assignments.parquet")
@@ -140,7 +151,11 @@ def test_run_extended_is_measured_by_real_outcomes_and_verified(done: Path, tmp_
     lines = [f"{row['customer_id']},1,{number % 2}" for number, row in enumerate(rows)]
     file.write_text("\n".join(["customer_id,opened,clicked", *lines]) + "\n", encoding="utf-8")
 
-    answer = liftwright(done, "run", "--run-id", "later", "--engagement", str(file))
+    measured = ("--engagement", str(file))
+    if named == "by its id":
+        answer = liftwright(done, "run", "--run-id", "later", *measured)
+    else:
+        answer = extend(done, new, *measured)
 
     assert answer.status == 0, answer.err
     metrics = read_json(done / "data/runs/later/metrics.json")

@@ -24,6 +24,7 @@ from liftwright.campaign import (
     analyze_file,
     init_workspace,
 )
+from liftwright.campaign.run_resolver import differences
 from liftwright.config import read_settings
 from liftwright.errors import ConfigurationError, DataError, InputError
 from liftwright.model import CUSTOMERS
@@ -50,6 +51,38 @@ def tree(folder: Path) -> dict[str, bytes]:
         for path in sorted(folder.rglob("*"))
         if path.is_file()
     }
+
+
+# ── Which run is meant ────────────────────────────────────────────────────────────────────────
+
+
+def test_differences_of_equal_parts_are_none() -> None:
+    parts = {"code": "a" * 64, "customers.yaml": {"as_of": None}, "judge adapter": None}
+    assert list(differences(parts, dict(parts))) == []
+
+
+def test_differences_are_named_by_key_with_short_values_alone() -> None:
+    before = {
+        "code": "a" * 64,
+        "experiment_config.yaml: seed": 7,
+        "experiment_config.yaml: simulation": {"uplift": {"urgent": {"mean": 0.1}}},
+        "screen adapter": {"provider": "acme", "version": "1"},
+        "customers": "c" * 64,
+    }
+    now = {
+        "code": "b" * 64,
+        "experiment_config.yaml: seed": 8,
+        "experiment_config.yaml: simulation": {"uplift": {"urgent": {"mean": 0.2}, "calm": 1}},
+        "screen adapter": {"provider": "acme", "version": "2"},
+        "customers": "c" * 64,
+    }
+    assert list(differences(before, now)) == [
+        "code",
+        "experiment_config.yaml: seed: 7 → 8",
+        "experiment_config.yaml: simulation.uplift.urgent.mean: 0.1 → 0.2",
+        "experiment_config.yaml: simulation.uplift.calm: null → 1",
+        "screen adapter: version: 1 → 2",
+    ]
 
 
 # ── init ──────────────────────────────────────────────────────────────────────────────────────

@@ -317,6 +317,12 @@ def test_identity_of_search_names_the_corpus_before_and_after_a_call(rig: Search
     assert dataclasses.replace(other.identity, corpus="") == dataclasses.replace(before, corpus="")
 
 
+def test_identity_of_search_before_there_is_an_index_lacks_the_corpus_alone(rig: SearchRig) -> None:
+    before = rig.make().search("").identity
+    assert rig.server is None or not rig.server.requests
+    assert before == dataclasses.replace(search(rig, BOOTS, TENT).identity, corpus="")
+
+
 def test_identity_of_index_is_stable(rig: SearchRig) -> None:
     before = rig.make().index.identity
     index(rig, *DOCUMENTS)

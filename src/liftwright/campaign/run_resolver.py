@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -96,7 +97,7 @@ def _differences_below(name: str, before: object, now: object) -> Iterator[str]:
         for key in {**before, **now}:
             yield from _differences_below(f"{name}{joint}{key}", before.get(key), now.get(key))
         return
-    values = [str(value) for value in (before, now)]
+    values = [v if isinstance(v, str) else json.dumps(v) for v in (before, now)]
     is_short = all(len(value) <= _LONGEST_SHOWN for value in values)
     yield f"{name}: {' → '.join(values)}" if is_short else name
 
