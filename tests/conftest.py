@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -15,7 +15,7 @@ ROOT = Path(__file__).parents[1]
 _LONGEST = 200  # characters of a name or a reason that are shown
 
 # How long an example takes says something of the machine, not of the code.
-settings.register_profile("liftwright", deadline=None)
+settings.register_profile("liftwright", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("liftwright")
 
 

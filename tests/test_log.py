@@ -25,6 +25,7 @@ from liftwright.log import (
     logging_to,
     within,
 )
+from waiting import PATIENCE_SECONDS
 
 CANARIES = ("Canary Personsdottir", "canary.person@example.org", "cust-000-canary")
 
@@ -124,7 +125,7 @@ def test_event_from_threads_with_a_copied_context_keeps_its_fields(tmp_path: Pat
     with logging_to(Log(tmp_path), run="r1"), ThreadPoolExecutor(8) as pool:
         running = [pool.submit(contextvars.copy_context().run, work, n) for n in range(8)]
         for done in running:
-            done.result(timeout=30)
+            done.result(timeout=PATIENCE_SECONDS)
     contexts = [line["context"] for line in read(tmp_path)]
     assert len(contexts) == 400
     assert {c["run"] for c in contexts} == {"r1"}
@@ -135,7 +136,7 @@ def test_event_from_a_thread_without_the_context_is_not_written(tmp_path: Path) 
     with logging_to(Log(tmp_path)):
         thread = threading.Thread(target=event, args=("a_done",), kwargs={"agent": "pipeline"})
         thread.start()
-        thread.join(timeout=10)
+        thread.join(timeout=PATIENCE_SECONDS)
     assert read(tmp_path) == []
 
 

@@ -30,6 +30,7 @@ from liftwright.run_folder import (
     versions,
     write_whole,
 )
+from waiting import PATIENCE_SECONDS
 
 RUN = Run(
     run_id="abc123",
@@ -134,7 +135,7 @@ def test_write_whole_killed_at_any_moment_leaves_one_of_both_contents(tmp_path: 
         while path.stat().st_ino == first and process.is_alive():
             pass
         process.kill()
-        process.join(timeout=30)
+        process.join(timeout=PATIENCE_SECONDS)
         assert path.read_bytes() in (b"a" * 200_000, b"b" * 200_000)
     RunFolder(tmp_path).clear_torn()
     assert names(tmp_path) == ["a.json"]
@@ -238,7 +239,7 @@ def printed(package: Path) -> str:
         cwd=package.parent,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=PATIENCE_SECONDS,
         check=True,
     ).stdout.strip()
 
@@ -454,7 +455,7 @@ def test_locked_second_process_is_told_the_first_until_it_dies(
         assert str(tmp_path) in str(caught.value)
     finally:
         first.send_signal(end)
-        first.wait(timeout=30)
+        first.wait(timeout=PATIENCE_SECONDS)
         if first.stdout is not None:
             first.stdout.close()
     with locked(tmp_path):
@@ -482,7 +483,7 @@ def test_locked_second_thread_is_refused_too(tmp_path: Path) -> None:
     with locked(tmp_path):
         thread = threading.Thread(target=work)
         thread.start()
-        thread.join(timeout=30)
+        thread.join(timeout=PATIENCE_SECONDS)
     assert len(refused) == 1
     assert f"process {os.getpid()}" in refused[0]
 

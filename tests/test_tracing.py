@@ -13,6 +13,7 @@ from liftwright.errors import ProviderUnavailable
 from liftwright.log import Log, logging_to
 from liftwright.tracing import current, span, tracing
 from span_catcher import SpanCatcher
+from waiting import PATIENCE_SECONDS
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -83,7 +84,7 @@ def test_span_in_threads_of_at_once_has_the_span_of_the_caller_as_parent() -> No
 
     def job(number: int) -> None:
         with span("call", number=number) as one:
-            together.wait(timeout=10)  # all three are open at the same time
+            together.wait(timeout=PATIENCE_SECONDS)  # all three are open at the same time
             assert current() is one
 
     with tracing(catcher), span("stage"):

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import signal
 import threading
-import time
 from typing import TYPE_CHECKING
 
 import pytest
@@ -17,9 +16,9 @@ from compatible_server import failure
 from liftwright.campaign import Workspace
 from liftwright.errors import WorkspaceBusy
 from under_way import UnderWay
+from waiting import PATIENCE_SECONDS, wait_until
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from pathlib import Path
 
     from compatible_server import Answer, Request
@@ -36,13 +35,13 @@ def test_second_run_at_once_is_refused_and_names_the_first(
 
     def hold(_: Request, __: int) -> Answer | None:
         asked.set()
-        go_on.wait(60)
+        go_on.wait(PATIENCE_SECONDS)
         return None
 
     writer.before_reply = hold
     process = killed.start(workspace)
     try:
-        assert asked.wait(60)
+        assert asked.wait(PATIENCE_SECONDS)
         with pytest.raises(WorkspaceBusy, match=f"process {process.pid}") as refused:
             campaign.run(workspace)
         assert refused.value.exit_status == 2
@@ -70,7 +69,7 @@ def test_run_with_any_number_of_calls_at_once_writes_the_same_messages(
         with under_way:
             if number <= concurrency:
                 # Fails unless so many calls are under way at once.
-                together.wait(30)
+                together.wait(PATIENCE_SECONDS)
         return None
 
     writer.before_reply = count
@@ -105,7 +104,7 @@ def test_run_has_messages_screened_while_others_are_written(
     def hold(_: Request, number: int) -> Answer | None:
         if number == MESSAGES:
             # The last draft: it comes only once more was looked at than the control has parts.
-            _wait_until(lambda: len(stand_in.asked(workspace)) > A_FEW_MESSAGES_PARTS)
+            wait_until(lambda: len(stand_in.asked(workspace)) > A_FEW_MESSAGES_PARTS)
         return None
 
     writer.before_reply = hold
@@ -133,11 +132,3 @@ def test_run_with_a_budget_has_nothing_screened_before_all_is_written(
     # What is set aside for a screening cannot refuse a draft.
     assert seen == [0] * MESSAGES
     assert stand_in.asked(workspace) == []
-
-
-def _wait_until(is_so: Callable[[], bool]) -> None:
-    for _ in range(3000):
-        if is_so():
-            return
-        time.sleep(0.01)
-    raise AssertionError("it never came to be")

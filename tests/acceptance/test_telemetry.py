@@ -57,8 +57,8 @@ def options(exporter: str, url: str, monkeypatch: pytest.MonkeyPatch) -> tuple[s
     monkeypatch.setenv("MONITOR", f"InstrumentationKey={KEY};IngestionEndpoint={url}")
     monkeypatch.setenv("COLLECTOR", json.dumps({HEADER[0]: HEADER[1]}))
     block = {
-        "azure_monitor": "{connection_string_secret: MONITOR, flush_seconds: 20}",
-        "otlp": f"{{endpoint: '{url}', headers_secret: COLLECTOR, flush_seconds: 20}}",
+        "azure_monitor": "{connection_string_secret: MONITOR, flush_seconds: 60}",
+        "otlp": f"{{endpoint: '{url}', headers_secret: COLLECTOR, flush_seconds: 60}}",
     }
     return (
         f"adapters.telemetry={exporter}",

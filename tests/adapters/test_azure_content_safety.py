@@ -85,7 +85,7 @@ def config(server: AzureServer, **changes: object) -> AzureContentSafety:
 
 
 def screener(
-    server: AzureServer, *, timeout_seconds: float = 5.0, **changes: object
+    server: AzureServer, *, timeout_seconds: float = 60, **changes: object
 ) -> AzureContentSafetyScreen:
     return AzureContentSafetyScreen(
         config(server, **changes), api_key=KEY, timeout_seconds=timeout_seconds
@@ -96,7 +96,7 @@ def severities(findings: Sequence[Finding]) -> dict[str, int]:
     return {finding.category: finding.severity for finding in findings}
 
 
-def fault(server: AzureServer, wrong: Fault, *, timeout_seconds: float = 5.0) -> ProviderError:
+def fault(server: AzureServer, wrong: Fault, *, timeout_seconds: float = 60) -> ProviderError:
     server.script(ANALYZE, [wrong])
     with pytest.raises(ProviderError) as caught:
         screener(server, timeout_seconds=timeout_seconds)(TEXT)
@@ -150,7 +150,7 @@ def test_call_by_identity_shows_a_token_and_no_key(
     for name, value in environment(azure_server.url).items():
         monkeypatch.setenv(name, value)
     credential = credential_for(Authentication(method="managed_identity"))
-    ask = AzureContentSafetyScreen(config(azure_server), credential=credential, timeout_seconds=5)
+    ask = AzureContentSafetyScreen(config(azure_server), credential=credential, timeout_seconds=60)
     for _ in range(3):
         assert severities(ask("You scum"))["hate"] == 6
     assert len(azure_server.under(PATH)) == 1
@@ -167,7 +167,7 @@ def test_call_by_an_identity_that_fails_says_how_to_mend_it(
         monkeypatch.setenv(name, value)
     azure_server.script(PATH, [Fault(kind="status", status=503), Fault(kind="status", status=400)])
     credential = credential_for(Authentication(method="managed_identity"))
-    ask = AzureContentSafetyScreen(config(azure_server), credential=credential, timeout_seconds=5)
+    ask = AzureContentSafetyScreen(config(azure_server), credential=credential, timeout_seconds=60)
     with pytest.raises(ProviderUnavailable, match="503"):
         ask(TEXT)
     with pytest.raises(ProviderRefused, match=r"authentication\.client_id"):
@@ -462,7 +462,7 @@ def test_call_with_an_answer_of_another_shape_is_refused(
 
 
 def test_call_that_takes_too_long_is_unavailable(azure_server: AzureServer) -> None:  # noqa: F811
-    error = fault(azure_server, Fault(kind="slow", seconds=5), timeout_seconds=0.4)
+    error = fault(azure_server, Fault(kind="slow", seconds=60), timeout_seconds=0.4)
     assert isinstance(error, ProviderUnavailable)
     assert "0.4 s" in str(error)
 
@@ -659,11 +659,11 @@ def test_identity_changes_with_all_that_changes_a_reply() -> None:
 
 
 def shields(server: AzureServer) -> AzurePromptShields:
-    return AzurePromptShields(Service(config(server), KEY, None, 5))
+    return AzurePromptShields(Service(config(server), KEY, None, 60))
 
 
 def groundedness(server: AzureServer) -> AzureGroundedness:
-    return AzureGroundedness(Service(config(server), KEY, None, 5))
+    return AzureGroundedness(Service(config(server), KEY, None, 60))
 
 
 def sourced(text: str, sources: list[str]) -> Sourced:

@@ -109,7 +109,7 @@ def config(server: AzureServer, **changes: object) -> AzureOpenAI:
 
 
 def writer(
-    server: AzureServer, way: Way = WAYS["v1 key"], *, seconds: float = 5.0, **changes: object
+    server: AzureServer, way: Way = WAYS["v1 key"], *, seconds: float = 60, **changes: object
 ) -> AzureOpenAIComplete:
     return AzureOpenAIComplete(
         config(server, api_version=way.api_version, **changes),
@@ -120,7 +120,7 @@ def writer(
 
 
 def embedder(
-    server: AzureServer, way: Way = WAYS["v1 key"], *, seconds: float = 5.0, **changes: object
+    server: AzureServer, way: Way = WAYS["v1 key"], *, seconds: float = 60, **changes: object
 ) -> AzureOpenAIEmbed:
     return AzureOpenAIEmbed(
         config(server, api_version=way.api_version, **changes),
@@ -224,7 +224,7 @@ def test_complete_counts_only_what_the_service_reports(
 
 def test_complete_without_a_price_costs_nothing(server: AzureServer) -> None:
     write = AzureOpenAIComplete(
-        config(server), api_key=KEY, token_provider=None, price=None, timeout_seconds=5
+        config(server), api_key=KEY, token_provider=None, price=None, timeout_seconds=60
     )
     assert write(PROMPT).cost_usd == 0
 
@@ -372,17 +372,17 @@ class Tried:
     gaps: list[float]
 
 
-def complete_v1(server: AzureServer, seconds: float = 5.0) -> Callable[[], object]:
+def complete_v1(server: AzureServer, seconds: float = 60) -> Callable[[], object]:
     write = writer(server, seconds=seconds)
     return lambda: write(PROMPT)
 
 
-def complete_dated(server: AzureServer, seconds: float = 5.0) -> Callable[[], object]:
+def complete_dated(server: AzureServer, seconds: float = 60) -> Callable[[], object]:
     write = writer(server, WAYS["dated token"], seconds=seconds)
     return lambda: write(PROMPT)
 
 
-def embed_v1(server: AzureServer, seconds: float = 5.0) -> Callable[[], object]:
+def embed_v1(server: AzureServer, seconds: float = 60) -> Callable[[], object]:
     embed = embedder(server, WAYS["v1 token"], seconds=seconds)
     return lambda: embed((WORDS,))
 
@@ -620,7 +620,7 @@ def test_call_asks_for_a_token_each_time(server: AzureServer, api_version: str |
         api_key=None,
         token_provider=token,
         price=None,
-        timeout_seconds=5,
+        timeout_seconds=60,
     )
     assert given == []
     write(PROMPT)
@@ -652,7 +652,7 @@ def test_call_without_a_token_says_why_and_sends_nothing(
         api_key=None,
         token_provider=token,
         price=None,
-        timeout_seconds=5,
+        timeout_seconds=60,
     )
     with pytest.raises(error, match=words) as caught:
         write(PROMPT)
@@ -681,7 +681,7 @@ def test_client_with_an_address_that_is_no_resource_is_refused(endpoint: str) ->
     options = AzureOpenAI(endpoint=endpoint, deployment="d", model="m")
     with pytest.raises(ConfigurationError, match=r"azure_openai\.endpoint"):
         AzureOpenAIComplete(
-            options, api_key=KEY, token_provider=None, price=None, timeout_seconds=5
+            options, api_key=KEY, token_provider=None, price=None, timeout_seconds=60
         )
 
 

@@ -143,7 +143,7 @@ def indexing(config: AzureSearch, embed: WordEmbed) -> AzureSearchIndex:
 
 
 def indexer(config: AzureSearch, embed: WordEmbed | None, **options: Any) -> AzureSearchIndex:
-    given = {"api_key": KEY, "timeout_seconds": 5.0, "wait": lambda _: None, **options}
+    given = {"api_key": KEY, "timeout_seconds": 60, "wait": lambda _: None, **options}
     return AzureSearchIndex(config, embed, **given)
 
 
@@ -151,7 +151,7 @@ def searcher(
     config: AzureSearch, embed: WordEmbed | None, name: str, **options: Any
 ) -> AzurePassageSearch:
     return AzurePassageSearch(
-        config, embed, name, **{"api_key": KEY, "timeout_seconds": 5.0, **options}
+        config, embed, name, **{"api_key": KEY, "timeout_seconds": 60, **options}
     )
 
 

@@ -116,7 +116,7 @@ def server(kind: Kind) -> Iterator[CompatibleServer]:
 def writer(server: CompatibleServer, **options: object) -> CompatibleWriter:
     values = {"base_url": server.url, "model": "small", **options}
     config = OpenAICompatible.model_validate(values)
-    return CompatibleWriter(config, api_key=None, timeout_seconds=5.0)
+    return CompatibleWriter(config, api_key=None, timeout_seconds=60)
 
 
 def test_call_gives_the_message_whatever_stands_around_it(server: CompatibleServer) -> None:

@@ -52,7 +52,7 @@ def objects(
     server: ObjectServer, kind: str, found: dict[str, str] | None = None, **options: object
 ) -> ObstoreObjects:
     where = {"s3_endpoint": server.url, "azure_endpoint": server.azure}
-    chosen = ObjectStores.model_validate({**where, "timeout_seconds": 5, **options})
+    chosen = ObjectStores.model_validate({**where, "timeout_seconds": 60, **options})
     return ObstoreObjects(
         chosen, Authentication(), variables(server, kind) if found is None else found
     )

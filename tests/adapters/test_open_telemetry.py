@@ -23,6 +23,7 @@ from liftwright.config import AzureMonitor, Otlp
 from liftwright.errors import ConfigurationError, ProviderRefused, ProviderUnavailable
 from liftwright.log import Log, logging_to
 from liftwright.tracing import span, tracing
+from waiting import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -72,7 +73,7 @@ def _same_environment(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv(name)
 
 
-def opened(exporter: str, url: str, *, flush_seconds: float = 20) -> OpenTelemetry:
+def opened(exporter: str, url: str, *, flush_seconds: float = 60) -> OpenTelemetry:
     if exporter == "otlp":
         headers = json.dumps({HEADER[0]: HEADER[1]})
         return otlp_telemetry(Otlp(endpoint=url, flush_seconds=flush_seconds), headers)
@@ -173,6 +174,7 @@ def test_more_spans_than_one_batch_arrive_all_and_once(
     azure_server: AzureServer,  # noqa: F811 - the fixture
 ) -> None:
     send(opened(exporter, azure_server.url), calls=600)
+    wait_until(lambda: len(receiver.spans) >= 602)
     assert len({one.span_id for one in receiver.spans}) == len(receiver.spans) == 602
 
 
@@ -220,7 +222,7 @@ def test_exporters_that_cannot_be_made_are_told_by_type_alone(tmp_path: Path) ->
         raise RuntimeError("canary-words of a package")
 
     with logging_to(Log(tmp_path)):
-        send(OpenTelemetry("somewhere", broken, flush_seconds=10))
+        send(OpenTelemetry("somewhere", broken, flush_seconds=60))
     (warning,) = warnings_of(tmp_path)
     assert (warning["reason"], warning["spans"]) == ("RuntimeError", 3)
 
@@ -347,4 +349,4 @@ def test_check_that_is_refused_says_so(
 ) -> None:
     azure_server.script(ROUTES[exporter], [Fault(kind="status", status=status)] * 9)
     with pytest.raises(ProviderUnavailable, match=f"^{exporter} did not take a span$"):
-        opened(exporter, azure_server.url, flush_seconds=2).check()
+        opened(exporter, azure_server.url, flush_seconds=60).check()

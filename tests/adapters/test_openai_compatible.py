@@ -49,7 +49,7 @@ def prompt() -> Prompt:
 def writer(
     server: CompatibleServer,
     *,
-    timeout_seconds: float = 5.0,
+    timeout_seconds: float = 60,
     price: Price | None = None,
     api_key: str | None = "k-1",
     **config: object,

@@ -16,6 +16,7 @@ import pytest
 from liftwright.adapters.spark.engine import SparkEngine
 from liftwright.ports import Source
 from spark_here import SPARK, local_spark
+from waiting import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -37,7 +38,6 @@ engine.write("select 1 as id, 'old' as h", file)
 print(engine._session.sparkContext._gateway.proc.pid, flush=True)
 engine.write({STATEMENT!r}, file)
 """
-_SECONDS = 60
 
 
 @pytest.fixture
@@ -58,10 +58,7 @@ def is_running(process: int) -> bool:
 
 
 def wait_until_ended(process: int) -> None:
-    until = time.monotonic() + _SECONDS
-    while is_running(process):
-        assert time.monotonic() < until, "the Java machine outlived the process that started it"
-        time.sleep(0.05)
+    wait_until(lambda: not is_running(process))
 
 
 @contextlib.contextmanager

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from liftwright.adapters.embedded.sqlite import SqliteStore
 from liftwright.errors import InputError, IntegrityError, LiftwrightError
+from waiting import PATIENCE_SECONDS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -117,14 +118,14 @@ def test_store_is_safe_for_threads_and_a_second_connection(path: Path) -> None:
     gate = threading.Barrier(8)
 
     def work(number: int) -> None:
-        gate.wait(timeout=10)
+        gate.wait(timeout=PATIENCE_SECONDS)
         for step in range(20):
             stores[number % 2].put(f"{number}-{step}", {"status": "done", "run_id": "r1"})
             assert stores[number % 2].get(f"{number}-{step}") is not None
 
     with ThreadPoolExecutor(8) as pool:
         for done in [pool.submit(work, n) for n in range(8)]:
-            done.result(timeout=60)
+            done.result(timeout=PATIENCE_SECONDS)
     assert len(list(stores[0].rows(run_id="r1"))) == 160
     for store in stores:
         store.close()

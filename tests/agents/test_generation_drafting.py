@@ -25,6 +25,7 @@ from liftwright.errors import (
 )
 from liftwright.log import Log, logging_to, within
 from liftwright.model import Failure, Limits, Prompt, Tokens, Variant
+from waiting import PATIENCE_SECONDS
 from writing_samples import (
     BODY,
     BRAND,
@@ -303,7 +304,7 @@ def test_generate_variants_tells_of_one_kept_while_others_are_written() -> None:
     def answer(request: Prompt) -> str:
         if request.tone == TONES[-1]:
             # Never passes unless an earlier tone is told of before this one is written.
-            assert first.wait(10)
+            assert first.wait(PATIENCE_SECONDS)
         return by_tone(request)
 
     variants, failures, _ = write(answer, concurrency=3, kept=lambda _: first.set())
@@ -331,7 +332,7 @@ def test_generate_variants_shows_no_segments_name_to_another() -> None:
 
 def test_generate_variants_runs_no_more_at_once_than_configured() -> None:
     lock, most, now = threading.Lock(), [0], [0]
-    together = threading.Barrier(2, timeout=10)
+    together = threading.Barrier(2, timeout=PATIENCE_SECONDS)
 
     def answer(request: Prompt) -> str:
         with lock:

@@ -10,6 +10,7 @@ from liftwright.config import Safety
 from liftwright.errors import ProviderRefused, ProviderUnavailable
 from liftwright.model import CATEGORIES, Finding, Identity
 from under_way import UnderWay
+from waiting import PATIENCE_SECONDS
 
 TEXT = "Our shops open at nine. Come by on foot. Come by on foot. See https://acme.example now."
 
@@ -36,7 +37,7 @@ class Screener:
             self.asked.append(request)
         with self.under_way:
             if self._gate:
-                self._gate.wait(timeout=10)
+                self._gate.wait(timeout=PATIENCE_SECONDS)
         if self._fails_on in request:
             raise ProviderUnavailable("the screener is away")
         return tuple(

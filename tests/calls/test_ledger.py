@@ -26,13 +26,13 @@ from liftwright.errors import (
 )
 from liftwright.model import Identity, Prompt, Query, Tokens, Usage
 from liftwright.usage import report_usage
+from waiting import PATIENCE_SECONDS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
     from pathlib import Path
 
 WRITER = Identity(provider="test", model="m", version="1", corpus="c")
-WAIT = 20.0
 
 
 class Memory(memory_store.Memory):
@@ -221,7 +221,7 @@ def together(book: Ledger, count: int = 6) -> tuple[int, list[object]]:
     def ask() -> str:
         asked.append(1)
         entered.set()
-        assert release.wait(WAIT)
+        assert release.wait(PATIENCE_SECONDS)
         return "reply"
 
     def work() -> object:
@@ -229,10 +229,10 @@ def together(book: Ledger, count: int = 6) -> tuple[int, list[object]]:
 
     with ThreadPoolExecutor(count) as pool:
         running = [pool.submit(work)]
-        assert entered.wait(WAIT)
+        assert entered.wait(PATIENCE_SECONDS)
         running += [pool.submit(work) for _ in range(count - 1)]
         release.set()
-        return len(asked), [done.result(timeout=WAIT) for done in running]
+        return len(asked), [done.result(timeout=PATIENCE_SECONDS) for done in running]
 
 
 def test_remember_like_requests_in_flight_become_one() -> None:
@@ -249,21 +249,21 @@ def test_remember_whoever_waits_for_a_failing_call_gets_its_error_and_later_ones
 
     def ask() -> str:
         entered.set()
-        assert release.wait(WAIT)
+        assert release.wait(PATIENCE_SECONDS)
         raise ProviderUnavailable("503")
 
     with ThreadPoolExecutor(2) as pool:
         first = pool.submit(book.remember, terms(), WRITER, "q", ask)
-        assert entered.wait(WAIT)
-        assert store.looked_up.acquire(timeout=WAIT)
+        assert entered.wait(PATIENCE_SECONDS)
+        assert store.looked_up.acquire(timeout=PATIENCE_SECONDS)
 
         waiting = pool.submit(book.remember, terms(), WRITER, "q", service)
         # Looking up and joining are one step: whoever has looked up has joined.
-        assert store.looked_up.acquire(timeout=WAIT)
+        assert store.looked_up.acquire(timeout=PATIENCE_SECONDS)
         release.set()
         for call in (first, waiting):
             with pytest.raises(ProviderUnavailable, match="503"):
-                call.result(timeout=WAIT)
+                call.result(timeout=PATIENCE_SECONDS)
     assert service.asked == 0
     assert book.spent_usd == 0.0
     assert book.remember(terms(), WRITER, "q", service) == "reply 1"
@@ -328,7 +328,7 @@ def test_remember_concurrent_calls_never_exceed_the_budget(
 
     with ThreadPoolExecutor(4) as pool:
         for done in [pool.submit(work, n) for n in range(len(calls))]:
-            done.result(timeout=WAIT)
+            done.result(timeout=PATIENCE_SECONDS)
     assert most[0] <= budget + 1e-6
     # Each call's cost is kept to the billionth of a dollar.
     assert book.spent_usd == pytest.approx(paid[0], abs=len(calls) * 1e-9)
@@ -639,18 +639,18 @@ def test_remember_each_text_under_way_in_another_thread_is_waited_for() -> None:
 
     def slow(requests: Sequence[object]) -> list[str]:
         entered.set()
-        assert release.wait(WAIT)
+        assert release.wait(PATIENCE_SECONDS)
         return service(requests)
 
     with ThreadPoolExecutor(2) as pool:
         first = pool.submit(book.remember_each, priced(1), WRITER, ["a", "b"], slow)
-        assert entered.wait(WAIT)
+        assert entered.wait(PATIENCE_SECONDS)
         second = pool.submit(book.remember_each, priced(1), WRITER, ["b", "c"], service)
         while len(service.asked) < 1:
             assert not second.done()
         release.set()
-        assert first.result(timeout=WAIT) == ("va", "vb")
-        assert second.result(timeout=WAIT) == ("vb", "vc")
+        assert first.result(timeout=PATIENCE_SECONDS) == ("va", "vb")
+        assert second.result(timeout=PATIENCE_SECONDS) == ("vb", "vc")
     assert service.asked == [["c"], ["a", "b"]]
     assert book.spent_usd == 0.12
 

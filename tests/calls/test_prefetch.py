@@ -10,8 +10,7 @@ from liftwright.calls.prefetch import Ahead
 from liftwright.calls.retry import Calls, at_once
 from liftwright.config import Calls as CallSettings
 from liftwright.errors import ProviderUnavailable
-
-PATIENCE = 10.0
+from waiting import PATIENCE_SECONDS, wait_until
 
 
 class Screener:
@@ -32,7 +31,7 @@ class Screener:
     def __call__(self, request: str) -> str:
         self.asked.append(request)
         self.entered.release()
-        assert self.gate.wait(PATIENCE)
+        assert self.gate.wait(PATIENCE_SECONDS)
         if request == self._fails_on:
             raise ProviderUnavailable("the screener is away")
         return request.upper()
@@ -53,7 +52,7 @@ def test_ask_returns_before_there_is_a_reply_and_no_more_than_the_workers_are_un
     screener = Screener()
     ahead = Ahead(screener, 2)
     ahead.ask("abc")
-    assert all(screener.entered.acquire(timeout=PATIENCE) for _ in range(2))
+    assert all(screener.entered.acquire(timeout=PATIENCE_SECONDS) for _ in range(2))
     assert sorted(screener.asked) == ["a", "b"]
     screener.gate.set()
     assert ahead.reply("c") == ("C",)
@@ -64,7 +63,7 @@ def test_stop_drops_what_has_not_begun_and_keeps_what_is_under_way() -> None:
     screener = Screener()
     ahead = Ahead(screener, 1)
     ahead.ask("ab")
-    assert screener.entered.acquire(timeout=PATIENCE)
+    assert screener.entered.acquire(timeout=PATIENCE_SECONDS)
     ahead.stop()
     ahead.ask("c")
     screener.gate.set()
@@ -77,11 +76,11 @@ def test_close_waits_for_the_calls_under_way() -> None:
     screener = Screener()
     ahead = Ahead(screener, 1)
     ahead.ask("ab")
-    assert screener.entered.acquire(timeout=PATIENCE)
+    assert screener.entered.acquire(timeout=PATIENCE_SECONDS)
     closed = threading.Thread(target=ahead.close)
     closed.start()
     screener.gate.set()
-    closed.join(PATIENCE)
+    closed.join(PATIENCE_SECONDS)
     assert not closed.is_alive()
     assert screener.asked == ["a"]
 
@@ -90,7 +89,7 @@ def test_ask_call_that_fails_ends_the_asking_and_is_raised_to_nobody() -> None:
     screener = Screener(fails_on="a")
     ahead = Ahead(screener, 1)
     ahead.ask("ab")
-    assert screener.entered.acquire(timeout=PATIENCE)
+    assert screener.entered.acquire(timeout=PATIENCE_SECONDS)
     screener.gate.set()
     assert ahead.reply("a") is None
     ahead.ask("c")
@@ -120,7 +119,7 @@ class Queue:
     def hold(self) -> None:
         def ask() -> None:
             self.held.set()
-            assert self.free.wait(PATIENCE)
+            assert self.free.wait(PATIENCE_SECONDS)
 
         self.calls.make("complete", ask)
 
@@ -131,19 +130,19 @@ class Queue:
     def waits(self, count: int) -> None:
         """Until so many wait for a place, ahead of their time or not."""
         changed = self.calls._turns._changed
-        for _ in range(int(PATIENCE * 1000)):
+
+        def are_waiting() -> bool:
             with changed:
-                if len(changed._waiters) >= count:  # type: ignore[attr-defined]
-                    return
-            threading.Event().wait(0.001)
-        raise AssertionError("nobody waits")
+                return len(changed._waiters) >= count  # type: ignore[attr-defined]
+
+        wait_until(are_waiting)
 
 
 def test_ask_takes_no_place_that_another_call_waits_for() -> None:
     queue = Queue()
     holder = threading.Thread(target=queue.hold)
     holder.start()
-    assert queue.held.wait(PATIENCE)
+    assert queue.held.wait(PATIENCE_SECONDS)
     ahead = Ahead(queue.make, 2)
     ahead.ask(["ahead 1", "ahead 2"])
     queue.waits(2)
@@ -153,9 +152,9 @@ def test_ask_takes_no_place_that_another_call_waits_for() -> None:
     drafts.start()
     queue.waits(5)
     queue.free.set()
-    drafts.join(PATIENCE)
+    drafts.join(PATIENCE_SECONDS)
     assert ahead.reply("ahead 1") == ("ahead 1",)
     assert ahead.reply("ahead 2") == ("ahead 2",)
-    holder.join(PATIENCE)
+    holder.join(PATIENCE_SECONDS)
     ahead.close()
     assert [name.split()[0] for name in queue.made] == ["draft"] * 3 + ["ahead"] * 2

@@ -22,6 +22,7 @@ from liftwright.errors import (
 )
 from liftwright.log import Log, logging_to
 from under_way import UnderWay
+from waiting import PATIENCE_SECONDS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -221,7 +222,7 @@ def test_make_after_a_429_half_as_many_are_under_way() -> None:
     def ask() -> None:
         with under_way:
             # Only two at a time pass.
-            pair.wait(timeout=10)
+            pair.wait(timeout=PATIENCE_SECONDS)
         raise ProviderUnavailable("503")
 
     def job() -> None:
@@ -238,7 +239,7 @@ def test_make_places_are_shared_by_all_services() -> None:
 
     def ask() -> None:
         with under_way:
-            gate.wait(timeout=10)
+            gate.wait(timeout=PATIENCE_SECONDS)
 
     services = ["complete", "screen", "search"] * 4
     at_once([partial(calls.make, name, ask) for name in services], 12)
@@ -271,7 +272,7 @@ def test_make_call_within_a_call_needs_no_place_of_its_own() -> None:
 
     def search() -> str:
         # All places are taken, by those that wait for what they ask here.
-        both.wait(timeout=10)
+        both.wait(timeout=PATIENCE_SECONDS)
         return calls.make("embed", Service())
 
     assert at_once([partial(calls.make, "search", search)] * 8, 4) == ["reply"] * 8

@@ -16,6 +16,7 @@ from liftwright.config import Calls as CallSettings
 from liftwright.errors import ProviderRefused, ProviderUnavailable
 from liftwright.log import Log, event, logging_to, within
 from under_way import UnderWay
+from waiting import PATIENCE_SECONDS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -229,13 +230,13 @@ def test_make_from_many_threads_loses_no_count() -> None:
     gate = threading.Barrier(8)
 
     def work() -> None:
-        gate.wait(timeout=10)
+        gate.wait(timeout=PATIENCE_SECONDS)
         for _ in range(50):
             calls.make("complete", Failing(1, busy))
 
     with ThreadPoolExecutor(8) as pool:
         for done in [pool.submit(work) for _ in range(8)]:
-            done.result(timeout=30)
+            done.result(timeout=PATIENCE_SECONDS)
     totals = calls.totals()["complete"]
     assert (totals.calls, totals.attempts, totals.errors) == (400, 800, 0)
 
@@ -244,7 +245,7 @@ def test_at_once_jobs_that_end_in_reverse_order_are_answered_in_theirs() -> None
     ended = [threading.Event() for _ in range(4)]
 
     def job(number: int) -> int:
-        assert number == 3 or ended[number + 1].wait(timeout=10)
+        assert number == 3 or ended[number + 1].wait(timeout=PATIENCE_SECONDS)
         ended[number].set()
         return number
 
@@ -256,7 +257,7 @@ def test_at_once_two_workers_have_two_jobs_under_way_and_never_more() -> None:
 
     def job() -> None:
         with under_way:
-            gate.wait(timeout=10)
+            gate.wait(timeout=PATIENCE_SECONDS)
 
     at_once([job] * 6, 2)
     assert under_way.most == 2

@@ -90,7 +90,7 @@ def openai_compatible() -> Iterator[Rig]:
             return CompatibleWriter(
                 OpenAICompatible.model_validate(values),
                 api_key=KEY,
-                timeout_seconds=5.0,
+                timeout_seconds=60,
                 price=PRICE,
             )
 
@@ -158,7 +158,7 @@ def azure(api_version: str | None, *, token: bool) -> Callable[[], Iterator[Rig]
                     api_key=None if token else AZURE_KEY,
                     token_provider=(lambda: TOKEN) if token else None,
                     price=PRICE,
-                    timeout_seconds=5.0,
+                    timeout_seconds=60,
                 )
 
             yield Rig(

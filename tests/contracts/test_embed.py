@@ -76,7 +76,7 @@ def azure(_: Path) -> Iterator[Rig]:
                 AzureOpenAI.model_validate(values),
                 api_key=KEY,
                 token_provider=None,
-                timeout_seconds=5.0,
+                timeout_seconds=60,
             )
 
         yield Rig(

@@ -58,7 +58,7 @@ def server() -> Iterator[AzureServer]:
         _ask_openai(running.url)
         _ask_search(running.url)
         AzureContentSafetyScreen(
-            AzureContentSafety(endpoint=running.url), api_key=SAFETY_KEY, timeout_seconds=5
+            AzureContentSafety(endpoint=running.url), api_key=SAFETY_KEY, timeout_seconds=60
         )("Our shops open at nine.")
         credential = credential_for(Authentication(method="managed_identity"))
         vault_client = KeyVaultSecrets(
@@ -81,16 +81,18 @@ def _ask_openai(url: str) -> None:
             embedding_dimensions=256,
         )
         AzureOpenAIComplete(
-            config, api_key=OPENAI_KEY, token_provider=None, price=None, timeout_seconds=5
+            config, api_key=OPENAI_KEY, token_provider=None, price=None, timeout_seconds=60
         )(prompt())
-        AzureOpenAIEmbed(config, api_key=OPENAI_KEY, token_provider=None, timeout_seconds=5)(("a",))
+        AzureOpenAIEmbed(config, api_key=OPENAI_KEY, token_provider=None, timeout_seconds=60)(
+            ("a",)
+        )
 
 
 def _ask_search(url: str) -> None:
     config, embed = AzureSearch(endpoint=url), MiniLmEmbed()
     index = AzureSearchIndex(config, embed, api_key=SEARCH_KEY)
     name = index(DOCUMENTS, progress=quietly).name
-    search = AzurePassageSearch(config, embed, name, api_key=SEARCH_KEY, timeout_seconds=5)
+    search = AzurePassageSearch(config, embed, name, api_key=SEARCH_KEY, timeout_seconds=60)
     assert search(Query(text="boots", top_k=3, categories=("product",)))
 
 

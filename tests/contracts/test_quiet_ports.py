@@ -37,13 +37,13 @@ def off() -> Iterator[Telemetry]:
 def otlp() -> Iterator[Telemetry]:
     with served(CollectorService()) as server:
         headers = json.dumps({HEADER[0]: HEADER[1]})
-        yield otlp_telemetry(Otlp(endpoint=server.url, flush_seconds=20), headers)
+        yield otlp_telemetry(Otlp(endpoint=server.url, flush_seconds=60), headers)
 
 
 def azure_monitor() -> Iterator[Telemetry]:
     with served(MonitorService()) as server:
         connection = f"InstrumentationKey={KEY};IngestionEndpoint={server.url}/"
-        yield azure_monitor_telemetry(AzureMonitor(flush_seconds=20), connection)
+        yield azure_monitor_telemetry(AzureMonitor(flush_seconds=60), connection)
 
 
 def as_json(_: Path) -> Iterator[Track]:

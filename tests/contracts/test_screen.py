@@ -68,7 +68,7 @@ def azure(_: Path) -> Iterator[Rig]:
         def make(**changes: object) -> AzureContentSafetyScreen:
             options = {"endpoint": server.url, **changes}
             return AzureContentSafetyScreen(
-                AzureContentSafety.model_validate(options), api_key=KEY, timeout_seconds=5
+                AzureContentSafety.model_validate(options), api_key=KEY, timeout_seconds=60
             )
 
         yield Rig(

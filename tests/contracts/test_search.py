@@ -103,7 +103,7 @@ def azure(_: Path) -> Iterator[SearchRig]:
             return SearchAdapter(
                 index=AzureSearchIndex(config, embed, api_key=KEY),
                 search=lambda name: AzurePassageSearch(
-                    config, embed, name, api_key=KEY, timeout_seconds=5
+                    config, embed, name, api_key=KEY, timeout_seconds=60
                 ),
             )
 

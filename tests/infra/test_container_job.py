@@ -14,8 +14,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from waiting import PATIENCE_SECONDS, wait_until
+
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
 ROOT = Path(__file__).parents[2]
 JOB = ROOT / "infra" / "container_job.py"
@@ -35,7 +37,7 @@ with open(root / "logs/safety_audit.log", "a") as log:
     log.write("decided\\n")
 (root / "started").touch()
 if "wait" in what:
-    time.sleep(60)
+    time.sleep(600)
 run = root / "data/runs/one"
 run.mkdir(parents=True, exist_ok=True)
 (run / "run.json").write_text("{}")
@@ -77,7 +79,7 @@ class Place:
 
     def run(self, *arguments: str) -> tuple[int, str]:
         process = self.start(*arguments)
-        _, said = process.communicate(timeout=30)
+        _, said = process.communicate(timeout=PATIENCE_SECONDS)
         return process.returncode, said
 
     def paid(self) -> int:
@@ -87,6 +89,9 @@ class Place:
             return 0
         with contextlib.closing(sqlite3.connect(f"file:{ledger}?mode=ro", uri=True)) as known:
             assert known.execute("pragma integrity_check").fetchone() == ("ok",)
+            # The first copy may be of a ledger without a table yet.
+            if not known.execute("select 1 from sqlite_master where name = 'records'").fetchall():
+                return 0
             count: int = known.execute("select count(*) from records").fetchone()[0]
             return count
 
@@ -98,14 +103,7 @@ def place(tmp_path: Path) -> Iterator[Place]:
     for process in made.started:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
-        process.communicate(timeout=10)
-
-
-def until(true: Callable[[], object]) -> None:
-    end = time.monotonic() + 20
-    while not true():
-        assert time.monotonic() < end, "it did not come to pass"
-        time.sleep(0.02)
+        process.communicate(timeout=PATIENCE_SECONDS)
 
 
 def test_job_brings_the_workspace_back_to_the_share(place: Place) -> None:
@@ -136,9 +134,9 @@ def test_job_ends_with_the_status_of_the_run(place: Place) -> None:
 
 def test_job_asked_to_end_stops_the_run_and_brings_back_what_there_is(place: Place) -> None:
     process = place.start("wait")
-    until((place.local / "started").exists)
+    wait_until((place.local / "started").exists)
     process.terminate()
-    process.communicate(timeout=20)
+    process.communicate(timeout=PATIENCE_SECONDS)
     assert process.returncode == 128 + signal.SIGTERM
     assert place.paid() == 1
     assert not (place.share / LOCK).exists()
@@ -146,9 +144,9 @@ def test_job_asked_to_end_stops_the_run_and_brings_back_what_there_is(place: Pla
 
 def test_job_killed_outright_has_kept_ledger_and_log_of_an_interval_ago(place: Place) -> None:
     process = place.start("wait")
-    until((place.share / "logs/safety_audit.log").exists)
+    wait_until((place.share / "logs/safety_audit.log").exists)
     os.killpg(process.pid, signal.SIGKILL)
-    process.communicate(timeout=10)
+    process.communicate(timeout=PATIENCE_SECONDS)
     assert (place.share / "logs/safety_audit.log").read_text("utf-8") == "decided\n"
     assert (place.share / LOCK).exists(), "nobody gave it back"
     old = time.time() - 3600
@@ -160,7 +158,7 @@ def test_job_killed_outright_has_kept_ledger_and_log_of_an_interval_ago(place: P
 def test_second_job_at_once_is_kept_out_and_changes_nothing(place: Place) -> None:
     place.environment["LIFTWRIGHT_JOB_INTERVAL_SECONDS"] = "30"
     place.start("wait")
-    until((place.local / "started").exists)
+    wait_until((place.local / "started").exists)
     place.environment["LIFTWRIGHT_JOB_FOLDER"] = str(place.local / "second")
     status, said = place.run()
     assert status == 2
@@ -171,9 +169,9 @@ def test_second_job_at_once_is_kept_out_and_changes_nothing(place: Place) -> Non
 
 def test_job_whose_lock_another_took_stops_and_brings_nothing_back(place: Place) -> None:
     process = place.start("wait")
-    until(place.paid)
+    wait_until(place.paid)
     (place.share / LOCK).write_text("another", "ascii")
-    _, said = process.communicate(timeout=20)
+    _, said = process.communicate(timeout=PATIENCE_SECONDS)
     assert process.returncode == 2
     assert "another job has taken over" in said
     assert not (place.share / "data" / "runs").exists()
