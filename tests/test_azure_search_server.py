@@ -6,7 +6,6 @@ from typing import Any
 
 import pytest
 
-from azure_server.odata import BadFilter, parse
 from azure_server.search import KEY, SearchService
 from azure_server.server import InvalidRequest, Recorded, Reply
 
@@ -64,21 +63,6 @@ def found(service: SearchService, **body: object) -> Any:
     reply = send(service, "POST", "/indexes('things')/docs/search.post.search", body)
     assert isinstance(reply.json, dict)
     return reply.json["value"]
-
-
-def test_search_that_the_index_can_answer_is_answered(service: SearchService) -> None:
-    query = {"kind": "vector", "vector": [1.0, 0.5], "k": 3, "fields": "vector"}
-    (hit,) = found(
-        service,
-        search="boots",
-        filter="kind eq 'a'",
-        select="id,text",
-        queryType="semantic",
-        semanticConfiguration="default",
-        vectorQueries=[query],
-    )
-    assert hit.keys() == {"id", "text", "@search.score", "@search.rerankerScore"}
-    assert found(service, search="boots", filter="kind ne 'a'") == []
 
 
 @pytest.mark.parametrize(
@@ -149,43 +133,3 @@ def test_index_that_contradicts_itself_is_invalid(
     fields[place] |= change
     with pytest.raises(InvalidRequest):
         send(service, "PUT", "/indexes('things')", {**DEFINITION, "fields": fields})
-
-
-@pytest.mark.parametrize(
-    ("method", "path", "version"),
-    [
-        ("GET", "/indexes", "2019-01-01"),
-        ("GET", "/aliases('a')", "2025-09-01"),
-        ("POST", "/indexes('things')/docs/suggest", "2026-04-01"),
-        ("PATCH", "/indexes('things')", "2026-04-01"),
-        ("PUT", "/indexes('other')", "2026-04-01"),
-    ],
-)
-def test_request_that_is_not_known_is_invalid(
-    service: SearchService, method: str, path: str, version: str
-) -> None:
-    with pytest.raises(InvalidRequest):
-        send(service, method, path, DEFINITION, version)
-
-
-@pytest.mark.parametrize(
-    ("text", "expected"),
-    [
-        ("a eq 'x''y'", True),
-        ("not (a eq 'x''y')", False),
-        ("search.in(a, 'b|x''y', '|') and n gt 2", True),
-        ("search.in(a, 'b x''y')", True),
-        ("list/any(i: search.in(i, 'p|q', '|'))", True),
-        ("list/any(i: i eq 'r') or flag eq false", False),
-        ("flag eq true and none eq null", True),
-    ],
-)
-def test_parse_gives_a_test_of_documents(text: str, expected: object) -> None:
-    document = {"a": "x'y", "n": 3, "list": ["q"], "flag": True}
-    assert parse(text).test(document) is expected
-
-
-@pytest.mark.parametrize("text", ["", "a", "a eq", "a eq x", "(a eq 1", "a eq 1 b", "a = 1"])
-def test_parse_refuses_what_is_no_filter(text: str) -> None:
-    with pytest.raises(BadFilter):
-        parse(text)

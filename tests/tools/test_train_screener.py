@@ -18,7 +18,9 @@ import train_screener  # noqa: E402
 from harm_sentences import write_harm_sentences  # noqa: E402
 from liftwright.adapters.embedded import models  # noqa: E402
 from liftwright.model import CATEGORIES, Identity  # noqa: E402
-from retail_negatives import write_retail_mails, write_retail_sentences  # noqa: E402
+from retail_negatives import (  # noqa: E402
+    write_retail_sentences,  # noqa: E402
+)
 from screener_vectors import embed_once  # noqa: E402
 
 
@@ -30,10 +32,6 @@ def test_read_allowed_other_file_is_refused_by_name(tmp_path: Path, name: str) -
     (tmp_path / Path(name).name).write_text("text\n", encoding="utf-8")
     with pytest.raises(screener_data.RefusedFile, match=Path(name).name):
         screener_data.read_allowed(tmp_path, name)
-
-
-def test_reporting_sets_are_not_on_the_list_of_training_files() -> None:
-    assert not set(screener_data.REPORTING_ONLY) & set(screener_data.ALLOWED)
 
 
 def test_read_allowed_listed_file_is_read(tmp_path: Path) -> None:
@@ -60,15 +58,6 @@ def test_read_rows_same_seed_gives_the_same_rows(shared_data: Path) -> None:
     assert first != screener_data.read_rows(shared_data, seed=4, scale=0.1)
 
 
-def test_is_dev_takes_about_a_quarter_of_the_groups() -> None:
-    taken = sum(screener_data.is_dev(f"group {row}") for row in range(4000))
-    assert 900 < taken < 1100
-
-
-def test_train_group_is_on_the_side_of_training() -> None:
-    assert not screener_data.is_dev(train_screener.TRAIN_GROUP)
-
-
 def test_clean_tweet_loses_the_traces_of_its_medium() -> None:
     tweet = '!!! RT @someone: "Look &amp;amp; learn" #sale https://example.org/x'
     assert screener_data.clean(tweet) == 'Look & learn" sale'
@@ -80,13 +69,6 @@ def test_write_retail_sentences_are_many_distinct_and_seeded() -> None:
     assert made == write_retail_sentences(per_template=14, seed=5)
     assert not [sentence.text for sentence in made if "{" in sentence.text]
     assert {sentence.alarming for sentence in made} == {True, False}
-
-
-def test_write_retail_mails_have_8_to_14_sentences() -> None:
-    pool = tuple(str(number) for number in range(40))
-    mails = write_retail_mails(pool, count=50, seed=2)
-    assert {len(mail) for mail in mails} <= set(range(8, 15))
-    assert all(len(set(mail)) == len(mail) for mail in mails)
 
 
 def test_write_harm_sentences_cover_each_category_and_the_harmless() -> None:
