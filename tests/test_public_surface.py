@@ -6,11 +6,9 @@ import inspect
 import re
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
-import liftwright
 from liftwright import errors
 
 NODE = re.compile(r"^(?P<branch>[│├└─ ]*)(?P<name>[A-Z]\w+)(?:\s+(?P<status>\d))?")
@@ -55,22 +53,6 @@ def test_errors_each_class_stands_where_it_is_drawn(name: str) -> None:
         assert kind.exit_status == real()[parent].exit_status
     else:
         assert kind.exit_status == status
-
-
-def test_errors_all_are_caught_by_the_root() -> None:
-    assert all(issubclass(kind, errors.LiftwrightError) for kind in real().values())
-    assert {kind.exit_status for kind in real().values()} == {1, 2, 3, 4}
-
-
-def test_provider_error_says_how_long_to_wait() -> None:
-    assert errors.ProviderUnavailable("busy", retry_after_seconds=3).retry_after_seconds == 3
-    assert errors.ProviderRefused("no").retry_after_seconds is None
-    assert str(errors.ProviderUnavailable("busy")) == "busy"
-
-
-def test_package_says_that_it_is_typed_and_which_version_it_is() -> None:
-    assert (Path(liftwright.__file__).parent / "py.typed").is_file()
-    assert re.fullmatch(r"\d+\.\d+\.\d+", liftwright.__version__)
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 import subprocess
 import sys
 from typing import TYPE_CHECKING
@@ -74,13 +73,6 @@ def test_command_line_that_reads_options_loads_no_more_than_typer_does(
     assert heavy(loaded_by(asking(*arguments))) <= {"pydantic"}
 
 
-def test_command_line_that_works_is_seen_to_load_what_is_heavy() -> None:
-    assert heavy(loaded_by("import liftwright.campaign")) >= {
-        "pydantic",
-        "liftwright.campaign.pipeline",
-    }
-
-
 @pytest.fixture(scope="module")
 def workspace(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return acceptance_samples.lay_down(tmp_path_factory.mktemp("embedded") / "workspace")
@@ -105,12 +97,3 @@ def test_command_with_embedded_adapters_loads_no_package_of_a_service(
         loaded = loaded_by(asking(*arguments, "--workspace", str(workspace)))
         assert {name for name in loaded if name.partition(".")[0] in OF_SERVICES} == set()
         assert "liftwright.wiring" in loaded, "it did work"
-
-
-def test_command_with_azure_is_seen_to_load_its_packages(workspace: Path, tmp_path: Path) -> None:
-    root = shutil.copytree(workspace, tmp_path / "workspace")
-    acceptance_samples.configure(root, "azure_config.adapters.screen", "azure_content_safety")
-    block = {"endpoint": "https://localhost:9"}
-    acceptance_samples.configure(root, "azure_config.azure_content_safety", block)
-    code = asking("plan", "--workspace", str(root))
-    assert "azure.core" in loaded_by(code)

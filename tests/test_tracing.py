@@ -49,16 +49,6 @@ def test_span_within_another_has_it_as_parent_and_ends_first() -> None:
     assert catcher.closed == 1
 
 
-def test_span_fields_are_set_changed_and_taken_away() -> None:
-    catcher = SpanCatcher()
-    with tracing(catcher), span("call", service="complete", model=None, outcome="?") as one:
-        one.set(tokens_input=412, outcome="ok")
-        current().set(attempts=2, service=None)
-    (found,) = catcher.spans
-    assert found.fields == {"outcome": "ok", "tokens_input": 412, "attempts": 2}
-    assert found.error is None
-
-
 def test_span_left_by_an_exception_names_its_type_and_never_its_message() -> None:
     catcher = SpanCatcher()
     with tracing(catcher), pytest.raises(ProviderUnavailable), span("run"), span("call"):
@@ -94,31 +84,11 @@ def test_span_in_threads_of_at_once_has_the_span_of_the_caller_as_parent() -> No
     assert {one.fields["number"] for one in calls} == {0, 1, 2}
 
 
-def test_span_where_nothing_is_traced_is_one_shared_object_that_keeps_nothing() -> None:
-    with span("run") as one, span("call") as two:
-        one.set(secret=1)
-        one.tell("x")
-        assert one is two is current()
-    assert not hasattr(one, "__dict__")
-
-
 def test_tracing_with_telemetry_off_asks_it_for_nothing() -> None:
     catcher = SpanCatcher(on=False)
     with tracing(catcher), span("run"):
         pass
     assert (catcher.spans, catcher.closed) == ([], 0)
-
-
-def test_tracing_twice_makes_two_traces_and_leaves_none_behind() -> None:
-    catcher = SpanCatcher()
-    for _ in range(2):
-        with tracing(catcher), span("run"):
-            pass
-    first, second = catcher.spans
-    assert first.trace_id != second.trace_id
-    with span("run"):
-        pass
-    assert len(catcher.spans) == 2
 
 
 def test_tracing_to_a_port_that_fails_stops_nothing_and_is_logged_once(tmp_path: Path) -> None:

@@ -1,10 +1,8 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from liftwright.model import Tokens, Usage
+from liftwright.model import Usage
 from liftwright.usage import metering, report_usage, text_records
 
 
@@ -27,22 +25,3 @@ def test_text_records_are_the_thousands_of_characters_that_are_begun(
     characters: int, records: int
 ) -> None:
     assert text_records("é" * characters) == records
-
-
-USAGES = st.builds(
-    Usage,
-    tokens=st.builds(
-        Tokens,
-        input=st.integers(0, 10**9),
-        cached_input=st.integers(0, 10**9),
-        output=st.integers(0, 10**9),
-    ),
-    units=st.integers(0, 10**9),
-)
-
-
-@given(one=USAGES, two=USAGES, three=USAGES)
-def test_usage_adds_up_in_any_order(one: Usage, two: Usage, three: Usage) -> None:
-    assert one + two + three == three + (two + one)
-    assert one + Usage() == one
-    assert (one + two).tokens.output == one.tokens.output + two.tokens.output

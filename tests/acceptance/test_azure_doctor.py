@@ -13,7 +13,6 @@ from azure_server.faults import Fault
 from azure_server.fixtures import azure_server  # noqa: F401 - a fixture
 from azure_server.identity import (
     COGNITIVE,
-    PATH,
     IdentityService,
     environment,
     token_for,
@@ -209,14 +208,6 @@ def test_doctor_live_out_of_reach_names_the_address_once_for_each_service(
     assert len(azure_server.under("/openai/v1/responses")) <= 1, "a look is one attempt"
 
 
-def test_doctor_live_with_a_host_that_is_none_says_so(site: Path) -> None:
-    configure(site, "azure_config.azure_openai.endpoint", "https://localhost:1")
-    found = examined(site)
-    assert "cannot be reached" in found["writer"].detail
-    assert "azure_openai.endpoint" in found["writer"].detail
-    assert found["screener"].ok
-
-
 def test_doctor_live_without_a_key_goes_on_with_the_others(
     site: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -226,19 +217,6 @@ def test_doctor_live_without_a_key_goes_on_with_the_others(
     assert not found["configuration"].ok
     assert found["writer"].ok
     assert found["screener"].ok
-
-
-def test_doctor_live_with_an_identity_that_gets_no_token_says_how_to_mend_it(
-    site: Path,
-    azure_server: AzureServer,  # noqa: F811 - the fixture
-) -> None:
-    configure(site, "azure_config.authentication.method", "managed_identity")
-    azure_server.script(PATH, [Fault(kind="status", status=400)] * 20)
-    found = examined(site)
-    told = found["identity for Cognitive Services"]
-    assert not told.ok
-    assert "authentication." in told.detail
-    assert not found["writer"].ok
 
 
 def test_doctor_live_with_a_vault_that_refuses_says_which_role(

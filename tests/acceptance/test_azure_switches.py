@@ -61,24 +61,6 @@ def plant(root: Path) -> str:
 # ── Prompt Shields ────────────────────────────────────────────────────────────────────────────
 
 
-def test_index_without_the_switch_asks_nobody(site: Path, azure_server: AzureServer) -> None:  # noqa: F811
-    plant(site)
-    assert liftwright(site, "index").status == 0
-    assert azure_server.requests == []
-
-
-def test_index_with_shields_refuses_a_document_that_attacks_by_its_id(site: Path) -> None:
-    switch_on(site, "prompt_shields")
-    name = plant(site)
-
-    answer = liftwright(site, "index")
-
-    assert answer.status == 2
-    assert f"'{name}'" in answer.err
-    assert "on_bad_documents" in answer.err
-    assert ATTACK not in answer.err
-
-
 def test_index_with_shields_asks_once_for_each_document(
     site: Path,
     azure_server: AzureServer,  # noqa: F811

@@ -8,7 +8,6 @@ import os
 import re
 import shutil
 import subprocess
-import textwrap
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -18,8 +17,6 @@ from acceptance_samples import (
     CONTENT,
     CUSTOMERS,
     HEADER,
-    TONES,
-    command,
     configure,
     files_of,
     liftwright,
@@ -27,7 +24,6 @@ from acceptance_samples import (
     varied_customers,
     write_customers,
 )
-from liftwright.run_folder import locked
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -59,10 +55,6 @@ def assert_refusal(answer: Answer, *told: str) -> None:
         assert words in answer.err
 
 
-def rewrite(root: Path, *lines: str) -> None:
-    (root / CUSTOMERS).write_text("\n".join(lines) + "\n", encoding="utf-8")
-
-
 def with_value(column: str, value: str) -> list[dict[str, str]]:
     rows = varied_customers(20)
     rows[6] = {**rows[6], column: value}
@@ -81,37 +73,15 @@ def test_run_customers_of_the_option_that_are_not_there_are_named(root: Path) ->
     refused(root, "nobody.csv", "no such file", arguments=("--customers", "nobody.csv"))
 
 
-def test_run_customers_in_a_folder_are_refused(root: Path) -> None:
-    (root / CUSTOMERS).unlink()
-    (root / CUSTOMERS).mkdir()
-    refused(root, CUSTOMERS, "folder", "a file is expected")
-
-
 WHOLE_FILES: dict[str, tuple[bytes, tuple[str, ...]]] = {
     "empty": (b"", ("empty", "a header line and rows are expected")),
-    "blank": (b"\n\n\n", ("line 1", "names of the columns are expected")),
     "header only": (f"{NAMES}\n".encode(), ("no rows", "at least one row is expected")),
-    "no header": (f"{GOOD}\n{GOOD}\n".encode(), ("no column", "customer_id", "customers.yaml")),
     "short row": (
         f"{NAMES}\n{GOOD}\nC00002,41,Leeds\n".encode(),
         ("line 3", "3 fields", "header has 9"),
     ),
-    "extra field": (
-        f"{NAMES}\n{GOOD}\n{GOOD.replace('C00001', 'C00002')},9\n".encode(),
-        ("line 3", "10 fields", "header has 9"),
-    ),
-    "extra empty field": (
-        f"{NAMES}\n{GOOD}\n{GOOD.replace('C00001', 'C00002')},\n".encode(),
-        ("line 3", "10 fields", "header has 9"),
-    ),
-    "NUL byte": (f"{NAMES}\n{GOOD}\nC0\0002,{GOOD[7:]}\n".encode(), ("NUL", "UTF-8 is expected")),
     "UTF-16": (f"{NAMES}\n{GOOD}\n".encode("utf-16"), ("UTF-16", "UTF-8")),
-    "UTF-16 without a mark": (f"{NAMES}\n{GOOD}\n".encode("utf-16-le"), ("UTF-16", "UTF-8")),
-    "open quote": (f'{NAMES}\n{GOOD}\n"C00002,{GOOD[7:]}\n'.encode(), ("line",)),
     "spreadsheet": (b"PK\x03\x04" + b"\x00\x01" * 200, ("compressed", "CSV or Parquet")),
-    "not Parquet inside": (b"PAR1" + b"no" * 200, ("cannot be read",)),
-    "column named twice": (f"{NAMES},tier\n{GOOD},Gold\n".encode(), ("line 1", "tier")),
-    "column without a name": (f"{NAMES},\n{GOOD},x\n".encode(), ("line 1", "no name")),
 }
 
 
@@ -123,8 +93,8 @@ def test_run_file_of_customers_that_is_no_table_is_refused(
     refused(root, "customers.csv", *told)
 
 
-@pytest.mark.parametrize("column", HEADER)
-def test_run_missing_column_is_named_with_the_way_out(root: Path, column: str) -> None:
+def test_run_missing_column_is_named_with_the_way_out(root: Path) -> None:
+    column = "avg_order_value"
     rows = [
         {name: value for name, value in row.items() if name != column}
         for row in varied_customers(20)
@@ -133,32 +103,11 @@ def test_run_missing_column_is_named_with_the_way_out(root: Path, column: str) -
     refused(root, CUSTOMERS, repr(column), f"columns.{column}", "null")
 
 
-def test_run_misspelt_column_is_answered_with_the_nearest(root: Path) -> None:
-    text = (root / CUSTOMERS).read_text(encoding="utf-8")
-    (root / CUSTOMERS).write_text(text.replace("avg_order_value", "avg_order_vale"), "utf-8")
-    refused(root, "'avg_order_value'", "did you mean 'avg_order_vale'")
-
-
 VALUES = {
     "text for a number": ("avg_order_value", "plenty", "not a number"),
-    "decimal comma": ("avg_order_value", "12,50", "not a number"),
-    "thousands": ("avg_order_value", "1,250.00", "not a number"),
-    "money": ("avg_order_value", "£12.50", "not a number"),
-    "hexadecimal": ("purchase_frequency", "0x10", "not a number"),
-    "NaN": ("avg_order_value", "NaN", ""),
     "infinite": ("avg_order_value", "inf", ""),
-    "minus infinite": ("last_engagement_days", "-Infinity", ""),
-    "overflow": ("avg_order_value", "1e999", ""),
-    "negative": ("purchase_frequency", "-1", "0"),
-    "negative days": ("last_engagement_days", "-3", "0"),
-    "old": ("age", "430", "120"),
-    "unborn": ("age", "-1", "0"),
     "rate above one": ("historical_open_rate", "1.2", "1"),
-    "percent for a rate": ("historical_click_rate", "12%", "not a number"),
-    "missing number": ("historical_open_rate", "", "missing"),
-    "null in words": ("historical_open_rate", "NULL", "not a number"),
     "blank id": ("customer_id", "", "missing"),
-    "id of spaces": ("customer_id", "   ", "missing"),
     "id twice": ("customer_id", "C00003", "repeats"),
 }
 
@@ -171,13 +120,6 @@ def test_run_bad_value_is_named_with_its_row(
     answer = refused(root, CUSTOMERS, column, told)
     # The seventh of the customers; a header stands before them.
     assert re.search(r"row 7\b|line 8\b", answer.err), answer.err
-
-
-def test_run_bad_rows_are_counted_and_only_the_first_are_shown(root: Path) -> None:
-    rows = [{**row, "age": "999"} for row in varied_customers(200)]
-    write_customers(root, rows)
-    answer = refused(root, "200", "age")
-    assert len(answer.err) < 2000
 
 
 def test_run_refusal_tells_no_id_and_no_person(root: Path) -> None:
@@ -193,43 +135,13 @@ def test_run_refusal_tells_no_id_and_no_person(root: Path) -> None:
         assert "lovelace" not in place.casefold()
 
 
-def test_run_no_good_row_left_is_refused_though_rows_may_be_rejected(root: Path) -> None:
-    configure(root, "customers.on_bad_rows", "reject")
-    write_customers(root, [{**row, "age": "999"} for row in varied_customers(5)])
-    refused(root, CUSTOMERS, "no good row")
-
-
-def test_run_ids_stored_as_fractions_are_refused_with_the_way_out(root: Path) -> None:
-    rows = [{**row, "customer_id": f"{number}.5"} for number, row in enumerate(varied_customers(5))]
-    write_customers(root, rows)
-    configure(root, "customers.columns.customer_id", {"from": "customer_id", "as": "integer"})
-    refused(root, CUSTOMERS, "customer_id", "not a whole number")
-
-
-def test_run_age_of_a_date_without_a_day_to_count_to_asks_for_it(root: Path) -> None:
-    configure(root, "customers.columns.age", {"from": "age", "as": "years"})
-    refused(root, "customers.yaml", "columns.age", "as_of", "--as-of")
-
-
 ORDERS = {
     "missing file": ({}, None, "orders.csv: no such file"),
-    "missing column": (
-        {"date": "bought"},
-        "customer_id,day,amount\nC00001,2026-01-01,3\n",
-        "bought",
-    ),
     "bad date": ({}, "customer_id,day,amount\nC00001,yesterday,3\n", "not a date"),
-    "bad amount": ({}, "customer_id,day,amount\nC00001,2026-01-01,lots\n", "amount"),
-    "no id": ({}, "customer_id,day,amount\n,2026-01-01,3\n", "id is missing"),
     "injection": (
         {"amount": "amount); drop table customers; --"},
         "customer_id,day,amount\nC00001,2026-01-01,3\n",
         "amount",
-    ),
-    "missing id map": (
-        {"id_map": {"path": "map.csv", "from": "a", "to": "b"}},
-        "customer_id,day,amount\nC00001,2026-01-01,3\n",
-        "map.csv: no such file",
     ),
 }
 
@@ -249,16 +161,8 @@ def test_run_bad_orders_are_refused(
 
 RULES = {
     "second statement": "age > 3; drop table customers",
-    "comment": "age > 3 -- and so on",
-    "subquery": "age > (select max(age) from customers)",
     "file": "age in (select * from read_csv('/etc/passwd'))",
-    "function": "getenv('HOME') = 'x'",
-    "union": "age > 3 union select 1",
-    "copy": "copy customers to 'out.csv'",
     "unknown column": "avg_order_vale > 3",
-    "no comparison": "age +",
-    "wrong kinds": "tier > 3",
-    "assignment": "age := 3",
 }
 
 
@@ -266,12 +170,6 @@ RULES = {
 def test_run_rule_that_is_no_condition_is_refused_with_its_place(root: Path, rule: str) -> None:
     configure(root, "segments.rules.0.conditions.0.when", rule)
     refused(root, "segments.yaml", "rules[0].conditions[0]")
-
-
-def test_run_rule_on_a_feature_that_the_file_lacks_names_it(root: Path) -> None:
-    configure(root, "customers.columns.age", None)
-    configure(root, "segments.rules.0.conditions.0.when", "age > 40")
-    refused(root, "segments.yaml", "rules[0].conditions[0]", "age")
 
 
 # ── Content ───────────────────────────────────────────────────────────────────────────────────
@@ -293,27 +191,12 @@ def edit_document(root: Path, **changes: object) -> str:
     return file.name
 
 
-def test_run_content_that_is_not_there_is_refused(root: Path) -> None:
-    shutil.rmtree(root / CONTENT)
-    refused(root, CONTENT)
-
-
 def test_run_content_of_the_option_that_is_not_there_is_refused(root: Path) -> None:
     refused(root, "nothing-here", arguments=("--content", "nothing-here"))
 
 
-def test_run_empty_folder_of_content_is_refused(root: Path) -> None:
-    for file in (root / CONTENT).iterdir():
-        file.unlink()
-    refused(root, CONTENT, "document")
-
-
 BROKEN_DOCUMENTS = {
     "broken JSON": b'{"document_id": "a",\n "title": }',
-    "empty": b"",
-    "NUL bytes": b"\0" * 100,
-    "UTF-16": '{"document_id": "a"}'.encode("utf-16"),
-    "a number": b"42",
     "deep": b"[" * 100_000,
 }
 
@@ -327,11 +210,7 @@ def test_run_broken_document_is_named(root: Path, data: bytes) -> None:
 
 BAD_FIELDS: dict[str, tuple[dict[str, object], str]] = {
     "no id": ({"document_id": None}, "document_id"),
-    "blank title": ({"title": " "}, "title"),
-    "no content": ({"content": None}, "content"),
     "bad day": ({"approval_date": "last week"}, "approval_date"),
-    "bad end": ({"expires_on": "2026-13-01"}, "expires_on"),
-    "audience a number": ({"audience": 3}, "audience"),
 }
 
 
@@ -340,12 +219,6 @@ def test_run_document_with_a_bad_field_is_named_with_it(
     root: Path, changes: dict[str, object], field: str
 ) -> None:
     refused(root, edit_document(root, **changes), field)
-
-
-def test_run_document_id_that_comes_twice_names_both_files(root: Path) -> None:
-    file = one_document(root)
-    shutil.copy(file, file.with_name("zz-copy.json"))
-    refused(root, file.name, "zz-copy.json", file.stem)
 
 
 def test_run_all_content_expired_is_refused_without_a_run(root: Path) -> None:
@@ -360,10 +233,7 @@ def test_run_all_content_expired_is_refused_without_a_run(root: Path) -> None:
 
 # ── Configuration ─────────────────────────────────────────────────────────────────────────────
 
-CONFIG_FILES = (
-    *("azure_config", "experiment_config", "customers", "safety_thresholds", "segments"),
-    "channels",
-)
+CONFIG_FILES = ("azure_config", "channels")
 
 
 @pytest.mark.parametrize("name", CONFIG_FILES)
@@ -392,55 +262,19 @@ WRONG_SETTINGS: dict[str, tuple[str, object, tuple[str, ...]]] = {
         {"alhpa": 0.05},
         ("experiment_config.yaml", "analysis.alhpa", "alpha"),
     ),
-    "text for a number": ("experiment_config.seed", "many", ("seed", "many")),
     "out of range": ("experiment_config.analysis.alpha", 1.5, ("analysis.alpha", "1.5")),
-    "two tones": ("experiment_config.tones", ["urgent", "friendly"], ("tones", "3")),
-    "tone named control": (
-        "experiment_config.tones",
-        ["control", "urgent", "friendly"],
-        ("tones", "control"),
-    ),
-    "tone without a prompt": (
-        "experiment_config.tones",
-        [*TONES, "solemn"],
-        ("solemn",),
-    ),
     "shares of other arms": ("experiment_config.shares", {"control": 1.0}, ("shares", "urgent")),
-    "shares beyond 1": (
-        "experiment_config.shares",
-        {"control": 0.5, "urgent": 0.5, "informational": 0.5, "friendly": 0.5},
-        ("shares", "1"),
-    ),
-    "unknown channel": ("experiment_config.channel", "pigeon", ("channel", "pigeon", "email")),
     "unknown adapter": (
         "azure_config.adapters.complete",
         "embeded",
         ("azure_config.yaml", "adapters.complete", "embeded", "embedded"),
     ),
-    "unknown engine": ("azure_config.adapters.engine", "duck", ("adapters.engine", "duckdb")),
     "adapter without its options": (
         "azure_config.adapters.complete",
         "openai_compatible",
         ("openai_compatible", "base_url"),
     ),
-    "threshold above 7": ("safety_thresholds.threshold", 8, ("threshold", "8")),
-    "threshold of no category": (
-        "safety_thresholds.categories",
-        {"rudeness": 2},
-        ("safety_thresholds.yaml", "rudeness"),
-    ),
-    "two segments": ("segments.rules", [], ("segments.yaml", "rules")),
-    "limits crossed": (
-        "channels.email.variant.body_min_words",
-        500,
-        ("channels.yaml", "body_min_words"),
-    ),
     "unknown method": ("segments.method", "magic", ("segments.yaml", "method", "kmeans")),
-    "conversion of no kind": (
-        "customers.columns.age",
-        {"from": "age", "as": "decades"},
-        ("customers.yaml", "columns.age"),
-    ),
 }
 
 
@@ -455,9 +289,6 @@ def test_run_wrong_setting_is_named_with_file_key_and_what_is_allowed(
 PROMPTS = {
     "unknown placeholder": ("base_template.txt", "{passages} {weather}", "weather"),
     "missing placeholder": ("base_template.txt", "Write for {brand}.", "is missing"),
-    "open brace": ("base_template.txt", "{passages", ""),
-    "no subject": ("control_message.txt", "Thank you.", "Subject"),
-    "empty": ("tone_urgent.txt", "", ""),
 }
 
 
@@ -465,11 +296,6 @@ PROMPTS = {
 def test_run_wrong_prompt_template_is_named(root: Path, name: str, text: str, told: str) -> None:
     (root / "config/prompts" / name).write_text(text, encoding="utf-8")
     refused(root, name, told)
-
-
-def test_run_missing_prompt_template_is_named(root: Path) -> None:
-    (root / "config/prompts/base_template.txt").unlink()
-    refused(root, "base_template.txt")
 
 
 OPTIONS = {
@@ -584,32 +410,6 @@ def test_run_full_disk_stops_with_one_message_and_goes_on_once_there_is_room(
 
 
 # ── Two at once ───────────────────────────────────────────────────────────────────────────────
-
-
-def test_run_second_run_at_once_is_refused_and_names_the_first(root: Path) -> None:
-    hold = textwrap.dedent(
-        """
-        import sys
-        from pathlib import Path
-        from liftwright.run_folder import locked
-        with locked(Path(sys.argv[1])):
-            print("held", flush=True)
-            sys.stdin.read()
-        """
-    )
-    python, *_ = command(root)
-    with subprocess.Popen(
-        [python, "-c", hold, str(root)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
-    ) as first:
-        assert first.stdout is not None
-        assert first.stdout.readline() == b"held\n"
-        before = files_of(root)
-        answer = liftwright_process(root, "run")
-        assert_refusal(answer, f"process {first.pid}", "under way")
-        assert files_of(root) == before
-        first.communicate()
-    with locked(root):
-        """The first is gone, and the workspace is free again."""
 
 
 # ── Commands that only read ───────────────────────────────────────────────────────────────────

@@ -75,18 +75,6 @@ def test_run_with_a_budget_never_spends_more_however_many_calls_at_once(
     assert not (outcome.folder / "assignments.parquet").exists()
 
 
-def test_run_with_budget_zero_makes_no_call(workspace: Path, writer: MeteredWriter) -> None:
-    outcome = campaign.run(workspace, budget_usd=0.0)
-    assert (outcome.exit_status, writer.requests) == (3, 0)
-    assert outcome.run.metered_calls == 0
-
-
-def test_run_with_embedded_parts_needs_no_budget(workspace: Path) -> None:
-    campaign.stop_before(workspace, "report", budget_usd=0.0)
-    assert (workspace / "data" / "runs").is_dir()
-    assert not (workspace / "data" / "ledger.sqlite").exists()
-
-
 def test_plan_numbers_cover_what_a_run_then_pays(workspace: Path, writer: MeteredWriter) -> None:
     plan = Workspace(workspace).plan()
     assert writer.requests == 0

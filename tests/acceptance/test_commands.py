@@ -9,8 +9,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 from typer.testing import CliRunner
 
 import campaign
@@ -99,13 +97,6 @@ def test_status_and_runs_print_the_records(done: Path) -> None:
         assert stage in ask(done, "status").stdout
 
 
-@pytest.mark.parametrize("command", ["status", "report", "verify"])
-def test_reading_command_of_an_unknown_run_ends_with_2(done: Path, command: str) -> None:
-    told = ask(done, command, "no-such-run", status=2).stderr
-    assert "no-such-run" in told
-    assert "campaign" in told
-
-
 @pytest.mark.parametrize("command", ["status", "report"])
 def test_reading_command_without_any_run_ends_with_2(workspace: Path, command: str) -> None:
     assert "no run yet" in ask(workspace, command, status=2).stderr
@@ -118,13 +109,6 @@ def test_report_writes_the_form_that_is_asked(done: Path) -> None:
     assert [Path(name).name for name in found] == ["experiment_report.ipynb"]
     assert [path.name for path in folder.iterdir()] == ["experiment_report.ipynb"]
     assert "docx" in ask(done, "report", "--format", "docx", status=2).stderr
-
-
-def test_verify_and_doctor_find_a_sound_workspace(done: Path) -> None:
-    assert document(done, "verify") == {"ok": True, "lines": 13, "problems": []}
-    found = document(done, "doctor")
-    assert found["ok"]
-    assert all(set(check) == {"name", "ok", "detail"} for check in found["checks"])
 
 
 def test_doctor_finds_each_fault_and_goes_on(done: Path) -> None:
@@ -152,15 +136,6 @@ def test_plan_says_calls_cost_and_power_before_paying(workspace: Path) -> None:
 
 
 # ── Questions ─────────────────────────────────────────────────────────────────────────────────
-
-
-def test_index_works_only_on_what_changed(workspace: Path) -> None:
-    ask(workspace, "index")
-    again = json.loads(ask(workspace, "index", "--json").stdout)
-    assert (again["documents"], again["unchanged"], again["embedded"]) == (8, 8, 0)
-    (workspace / "data/content/approved_content/boot-care.json").unlink()
-    less = json.loads(ask(workspace, "index", "--json").stdout)
-    assert (less["documents"], less["removed"], less["errors"]) == (7, 1, [])
 
 
 @pytest.mark.parametrize("top_k", [1, 3, 8, 20])
@@ -291,18 +266,6 @@ def test_metrics_json_is_the_object_of_analyze_and_more(done: Path) -> None:
     found = json.loads((done / "data/runs/campaign/metrics.json").read_text())
     assert set(found) >= ANALYSIS | {"simulated", "balance", "power", "daily"}
     assert all(list(row) == COMPARISON for row in found["comparisons"])
-
-
-@settings(
-    max_examples=10, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
-@given(order=st.permutations(range(400)))
-def test_analyze_of_rows_in_any_order_is_the_same(order: list[int], tmp_path: Path) -> None:
-    arguments = results(tmp_path / "r.csv")
-    expected = json.loads(ask(None, "analyze", *arguments, "--json").stdout)
-    head, *rows = (tmp_path / "r.csv").read_text().splitlines()
-    (tmp_path / "r.csv").write_text("\n".join([head, *(rows[i] for i in order)]) + "\n")
-    assert json.loads(ask(None, "analyze", *arguments, "--json").stdout) == expected
 
 
 @pytest.mark.parametrize(

@@ -80,13 +80,6 @@ def test_eval_reaches_its_default_floor_and_changes_nothing_but_logs(
     assert after == before
 
 
-def test_eval_equal_cases_give_equal_answers(root: Path, data: Path) -> None:
-    said = [
-        liftwright(root, "eval", "retrieval", "--data", str(data), "--json").out for _ in range(2)
-    ]
-    assert said[0] == said[1]
-
-
 def test_eval_below_the_floor_exits_1_and_says_so(root: Path, data: Path) -> None:
     (data / "qrels" / "test.tsv").write_text("query-id\tcorpus-id\tscore\nq\t0\t1\n")
     asked = ("eval", "retrieval", "--data", str(data), "--floor", "0.95")
@@ -97,14 +90,6 @@ def test_eval_below_the_floor_exits_1_and_says_so(root: Path, data: Path) -> Non
     found = json.loads(liftwright(root, *asked, "--json").out)
     assert found["score"] < 0.95
     assert found["ok"] is False
-
-
-def test_eval_table_names_each_measure_and_category(root: Path, labelled: Path) -> None:
-    answer = liftwright(root, "eval", "safety", "--data", str(labelled))
-    assert answer.status == 0
-    for words in ("macro auroc", "block rate without harm", "violence", "self_harm", "\u2013"):
-        assert words in answer.out
-    assert "score 1.0000, floor 0.7: reached" in answer.out
 
 
 REFUSED = {

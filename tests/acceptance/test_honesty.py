@@ -208,11 +208,11 @@ def test_run_message_screened_in_part_is_blocked_alone_and_its_share_goes_to_con
     assert of_segment["control"] > max(of_segment[tone] for tone in TONES)
 
 
-# ── Who gets what ─────────────────────────────────────────────────────────────────────────────
-
-
 def test_run_nobody_is_assigned_to_a_message_that_did_not_pass(measured: Path) -> None:
     assert_assigned_to_what_passed(measured / "data/runs/part")
+
+
+# ── Who gets what ─────────────────────────────────────────────────────────────────────────────
 
 
 def test_run_no_customer_is_dropped_and_arms_do_not_hang_on_the_order_of_rows(
@@ -330,10 +330,6 @@ def test_messages_have_plain_subjects_and_no_placeholders(messages: list[dict[st
         assert not re.search(r"ignore (all|any|previous)|instructions", body, re.IGNORECASE)
         assert not [label for label in labels if label in subject or label in body]
         assert 120 <= len(message["body"].split()) <= 200
-
-
-def test_messages_of_one_segment_differ_by_tone(messages: list[dict[str, Any]]) -> None:
-    assert len({said(message) for message in messages}) == len(messages)
 
 
 def said(message: dict[str, Any]) -> str:

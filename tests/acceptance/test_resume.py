@@ -254,17 +254,6 @@ def test_run_whose_screener_dies_asks_the_writer_again_for_what_it_lacks(
     assert set(writer.paid.values()) == {1}
 
 
-def test_run_with_one_message_unscreened_blocks_it_alone(workspace: Path, finished: Path) -> None:
-    first = json.loads((finished / "data/runs/campaign/variants.json").read_text())["variants"][0]
-    stand_in.order(workspace, down=[first["subject"]])
-    folder = campaign.stop_before(workspace, "observe")
-    blocked = [one for one in decisions(folder) if one["status"] == "block"]
-    assert [one["variant_id"] for one in blocked] == [first["variant_id"]]
-    (line,) = [line for line in campaign.audit_lines(workspace) if line["status"] == "block"]
-    assert line["block_reason"].startswith("unavailable")
-    assert first["variant_id"] not in {row[3] for row in assigned(folder)}
-
-
 def test_run_with_no_screening_is_unfinished_and_screens_again(workspace: Path) -> None:
     stand_in.order(workspace, down=[""])
     outcome = campaign.run(workspace)
@@ -283,14 +272,3 @@ def test_run_with_no_screening_is_unfinished_and_screens_again(workspace: Path) 
     assert Counter(status for _, status in decided) == {"block": 13, "pass": 13}
     assert set(decided.values()) == {1}
     assert Workspace(workspace).verify().ok
-
-
-def test_run_with_all_messages_harmful_has_no_experiment(workspace: Path) -> None:
-    stand_in.order(workspace, block=["[Source:"])
-    outcome = campaign.run(workspace)
-    assert (outcome.exit_status, outcome.run.status) == (1, "no_experiment")
-    assert not (outcome.folder / "assignments.parquet").exists()
-    asked = len(stand_in.asked(workspace))
-    again = campaign.run(workspace)
-    assert (again.exit_status, again.run.run_id) == (1, outcome.run.run_id)
-    assert len(stand_in.asked(workspace)) == asked

@@ -119,16 +119,6 @@ def test_run_with_other_ways_of_calling_is_the_same_run(
     assert (outcome.exit_status, paid.requests) == (0, requests)
 
 
-def test_run_with_customers_and_content_moved_is_the_same_run(done: Path, tmp_path: Path) -> None:
-    customers = tmp_path / "elsewhere: list.csv"
-    shutil.move(done / "data/raw/customers.csv", customers)
-    content = tmp_path / "elsewhere"
-    shutil.move(done / "data/content/approved_content", content)
-    steps: list[Step] = []
-    campaign.run(done, seen=steps, customers=customers, content=content)
-    assert campaign.states(steps) == KEPT
-
-
 def test_run_with_an_output_removed_makes_that_one_again(done: Path) -> None:
     folder = Workspace(done).folder().path
     expected = campaign.result(folder)
@@ -306,12 +296,6 @@ def test_run_under_a_finished_id_with_other_inputs_is_refused_after_bad_input(
     with pytest.raises(DataError, match="customer_id"):
         campaign.run(done, run_id=base)
     assert files(done / "data/runs") == before
-
-
-@pytest.mark.parametrize("name", ["../away", "", "-x", ".hidden", "a/b", "x" * 81])
-def test_run_under_an_id_that_is_no_name_is_refused(done: Path, name: str) -> None:
-    with pytest.raises(InputError, match="--run-id"):
-        campaign.run(done, run_id=name)
 
 
 # ── Approval ──────────────────────────────────────────────────────────────────────────────────

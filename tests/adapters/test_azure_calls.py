@@ -58,12 +58,6 @@ def test_recording_of_an_error_tells_its_type_alone(tmp_path: Path) -> None:
     assert record["context"]["request_sha256"] is None
 
 
-def test_recording_of_a_refusal_is_a_warning(tmp_path: Path) -> None:
-    with logging_to(Log(tmp_path)), recording("search", "GET", URL, b"x") as sent:
-        sent.status = 401
-    assert told(tmp_path)["level"] == "warning"
-
-
 def test_recording_of_who_asks_for_tokens_hashes_nothing(tmp_path: Path) -> None:
     with logging_to(Log(tmp_path)), recording(IDENTITY, "POST", URL, "client_secret=CANARY"):
         pass

@@ -3,14 +3,13 @@ from __future__ import annotations
 import json
 import traceback
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
-from email.utils import format_datetime
+from datetime import date
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
 
-from azure_server.faults import Fault, Kind
+from azure_server.faults import Fault
 from azure_server.fixtures import azure_server  # noqa: F401 - a fixture
 from azure_server.openai import KEY, TOKEN, OpenAIService, error_body, message, refusal, usage
 from liftwright.adapters.azure.openai import AzureOpenAIComplete, AzureOpenAIEmbed
@@ -29,7 +28,6 @@ from liftwright.model import Limits, Prompt, Segment, Tokens, Usage
 from liftwright.usage import metering
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from pathlib import Path
 
     from azure_server.server import AzureServer
@@ -222,13 +220,6 @@ def test_complete_counts_only_what_the_service_reports(
     assert ("usage_not_reported" in logged) is (tokens == Tokens())
 
 
-def test_complete_without_a_price_costs_nothing(server: AzureServer) -> None:
-    write = AzureOpenAIComplete(
-        config(server), api_key=KEY, token_provider=None, price=None, timeout_seconds=60
-    )
-    assert write(PROMPT).cost_usd == 0
-
-
 def test_complete_where_no_model_is_told_names_the_configured_one(
     server: AzureServer, service: OpenAIService
 ) -> None:
@@ -320,16 +311,6 @@ def test_complete_with_an_outcome_that_is_no_draft_says_which(
     assert words in str(found)
 
 
-def test_complete_cut_off_without_reasoning_does_not_speak_of_it(
-    server: AzureServer, service: OpenAIService
-) -> None:
-    service.outcomes.append(
-        {"status": "incomplete", "incomplete_details": {"reason": "max_output_tokens"}}
-    )
-    found = refused(server, deployment="writer", reasoning=False, max_output_tokens=16)
-    assert "at 16 tokens; raise" in str(found)
-
-
 @pytest.mark.parametrize(
     ("inner", "words"),
     [
@@ -363,196 +344,6 @@ def test_complete_where_the_filter_refuses_names_the_categories(
 # ── Faults, through the retry layer ───────────────────────────────────────────────────────────
 
 
-@dataclass(frozen=True, kw_only=True)
-class Tried:
-    """What came of a call: the error, the attempts, and the seconds between them."""
-
-    error: ProviderError
-    attempts: int
-    gaps: list[float]
-
-
-def complete_v1(server: AzureServer, seconds: float = 60) -> Callable[[], object]:
-    write = writer(server, seconds=seconds)
-    return lambda: write(PROMPT)
-
-
-def complete_dated(server: AzureServer, seconds: float = 60) -> Callable[[], object]:
-    write = writer(server, WAYS["dated token"], seconds=seconds)
-    return lambda: write(PROMPT)
-
-
-def embed_v1(server: AzureServer, seconds: float = 60) -> Callable[[], object]:
-    embed = embedder(server, WAYS["v1 token"], seconds=seconds)
-    return lambda: embed((WORDS,))
-
-
-PORTS = {"complete v1": complete_v1, "complete dated": complete_dated, "embed v1": embed_v1}
-
-
-@pytest.fixture(params=PORTS.values(), ids=PORTS)
-def port(request: pytest.FixtureRequest, server: AzureServer) -> Callable[[], object]:
-    asked: Callable[[], object] = request.param(server)
-    return asked
-
-
-def calls(waits: list[float]) -> Calls:
-    return Calls(CallSettings(), sleep=waits.append, jitter=lambda: 0.0)
-
-
-def failing(server: AzureServer, port: Callable[[], object], fault: Fault, folder: Path) -> Tried:
-    """A call that meets the fault at every attempt; nothing of it may hold a canary."""
-    server.script("/openai/", [fault] * 9)
-    waits: list[float] = []
-    with logging_to(Log(folder)), pytest.raises(ProviderError) as caught:
-        calls(waits).make("openai", port)
-    told = f"{caught.value!r} {(folder / 'system.log').read_text()}"
-    assert not [canary for canary in CANARIES if canary in told]
-    trace = "".join(traceback.format_exception(caught.value))
-    assert not [secret for secret in (KEY, TOKEN) if secret in trace]
-    return Tried(error=caught.value, attempts=len(server.requests), gaps=waits)
-
-
-@pytest.mark.parametrize("status", [408, 409, 425, 429, 500, 502, 503, 504])
-def test_call_on_a_passing_status_is_made_four_times(
-    server: AzureServer, port: Callable[[], object], tmp_path: Path, status: int
-) -> None:
-    tried = failing(server, port, Fault(kind="status", status=status), tmp_path)
-    assert type(tried.error) is ProviderUnavailable
-    assert f"Azure OpenAI answered {status}" in str(tried.error)
-    assert tried.error.retry_after_seconds is None
-    assert (tried.attempts, tried.gaps) == (4, [2.0, 4.0, 8.0])
-
-
-@pytest.mark.parametrize(
-    ("status", "words"),
-    [
-        (400, "answered 400"),
-        (401, "AZURE_OPENAI_API_KEY"),
-        (403, "Cognitive Services OpenAI User"),
-        (404, "deployment"),
-        (410, "is retired"),
-        (413, "too long"),
-        (422, "answered 422"),
-    ],
-)
-def test_call_on_a_lasting_status_is_made_once(
-    server: AzureServer, port: Callable[[], object], tmp_path: Path, status: int, words: str
-) -> None:
-    # Even where it is told when to come back: it would not help.
-    fault = Fault(kind="status", status=status, headers={"Retry-After": "1"})
-    tried = failing(server, port, fault, tmp_path)
-    assert type(tried.error) is ProviderRefused
-    assert words in str(tried.error)
-    assert (tried.attempts, tried.gaps) == (1, [])
-
-
-@pytest.mark.parametrize(
-    ("headers", "gap"),
-    [
-        ({"Retry-After": "7"}, 7.0),
-        ({"Retry-After": "0.5"}, 0.5),
-        ({"retry-after-ms": "1500", "Retry-After": "7"}, 1.5),
-        ({"x-ms-retry-after-ms": "250"}, 0.25),
-        ({"Retry-After": "Wed, 21 Oct 2015 07:28:00 GMT"}, 0.0),
-        ({"Retry-After": "600"}, 60.0),
-    ],
-)
-@pytest.mark.parametrize("status", [429, 503])
-def test_call_waits_as_long_as_the_service_asks(
-    server: AzureServer, tmp_path: Path, headers: dict[str, str], gap: float, status: int
-) -> None:
-    fault = Fault(kind="status", status=status, headers=headers)
-    tried = failing(server, complete_v1(server), fault, tmp_path)
-    assert (tried.attempts, tried.gaps) == (4, [gap] * 3)
-
-
-@pytest.mark.parametrize("words", ["soon", "-3", "nan", "inf", ""])
-def test_call_told_no_time_waits_ever_longer(
-    server: AzureServer, tmp_path: Path, words: str
-) -> None:
-    fault = Fault(kind="status", status=429, headers={"Retry-After": words})
-    assert failing(server, complete_v1(server), fault, tmp_path).gaps == [2.0, 4.0, 8.0]
-
-
-def test_call_waits_until_the_date_that_the_service_names(
-    server: AzureServer, tmp_path: Path
-) -> None:
-    moment = format_datetime(datetime.now(UTC) + timedelta(seconds=50), usegmt=True)
-    fault = Fault(kind="status", status=429, headers={"Retry-After": moment})
-    tried = failing(server, complete_v1(server), fault, tmp_path)
-    assert len(tried.gaps) == 3
-    assert all(20 < gap <= 50 for gap in tried.gaps)
-
-
-@pytest.mark.parametrize(
-    ("kind", "words"),
-    [
-        ("reset", "cannot be reached"),
-        ("cut", "broke off"),
-        ("malformed", "not JSON"),
-        ("html", "not JSON"),
-        ("wrong_schema", "reply"),
-        ("empty", "not JSON"),
-    ],
-)
-def test_call_with_a_broken_answer_is_made_four_times(
-    server: AzureServer, port: Callable[[], object], tmp_path: Path, kind: Kind, words: str
-) -> None:
-    tried = failing(server, port, Fault(kind=kind), tmp_path)
-    assert type(tried.error) is ProviderUnavailable
-    assert words in str(tried.error)
-    assert (tried.attempts, tried.gaps) == (4, [2.0, 4.0, 8.0])
-
-
-@pytest.mark.parametrize("make", PORTS.values(), ids=PORTS)
-def test_call_that_takes_too_long_is_made_four_times(
-    server: AzureServer, tmp_path: Path, make: Callable[..., Callable[[], object]]
-) -> None:
-    tried = failing(server, make(server, 0.3), Fault(kind="slow", seconds=30), tmp_path)
-    assert type(tried.error) is ProviderUnavailable
-    assert "within 0.3 s" in str(tried.error)
-    assert (tried.attempts, tried.gaps) == (4, [2.0, 4.0, 8.0])
-
-
-def test_call_with_an_error_page_is_made_four_times(
-    server: AzureServer, port: Callable[[], object], tmp_path: Path
-) -> None:
-    tried = failing(server, port, Fault(kind="html", status=502), tmp_path)
-    assert type(tried.error) is ProviderUnavailable
-    assert (tried.attempts, tried.gaps) == (4, [2.0, 4.0, 8.0])
-
-
-def test_call_with_a_spent_quota_is_made_once(
-    server: AzureServer, port: Callable[[], object], tmp_path: Path
-) -> None:
-    fault = Fault(kind="status", status=429, body=error_body("insufficient_quota"))
-    tried = failing(server, port, fault, tmp_path)
-    assert type(tried.error) is ProviderRefused
-    assert tried.attempts == 1
-
-
-@pytest.mark.parametrize("kind", ["status", "reset", "cut", "malformed", "empty"])
-def test_call_after_a_fault_that_passes_is_answered(
-    server: AzureServer, port: Callable[[], object], kind: Kind
-) -> None:
-    server.script("/openai/", [Fault(kind=kind)])
-    waits: list[float] = []
-    assert calls(waits).make("openai", port) is not None
-    assert (len(server.requests), waits) == (2, [2.0])
-
-
-def test_call_without_a_service_is_made_four_times(
-    service: OpenAIService, server: AzureServer
-) -> None:
-    waits: list[float] = []
-    write = writer(server, endpoint="https://localhost:9")
-    with pytest.raises(ProviderUnavailable, match="cannot be reached"):
-        calls(waits).make("openai", lambda: write(PROMPT))
-    assert waits == [2.0, 4.0, 8.0]
-    assert service.served == []
-
-
 def test_call_to_a_service_that_cannot_prove_itself_sends_nothing(
     server: AzureServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -563,15 +354,21 @@ def test_call_to_a_service_that_cannot_prove_itself_sends_nothing(
 
 
 @pytest.mark.parametrize(
-    ("status", "key"), [(410, "azure_openai.deployment"), (404, "azure_openai.deployment")]
+    ("status", "named"),
+    [
+        (401, "AZURE_OPENAI_API_KEY"),
+        (403, "Cognitive Services OpenAI User"),
+        (404, "'thinker'"),
+        (404, "azure_openai.deployment"),
+        (410, "'thinker'"),
+        (410, "azure_openai.deployment"),
+    ],
 )
-def test_complete_on_a_deployment_that_is_gone_names_the_key_to_change(
-    server: AzureServer, status: int, key: str
+def test_complete_that_is_refused_names_what_to_change(
+    server: AzureServer, status: int, named: str
 ) -> None:
     server.script("/openai/", [Fault(kind="status", status=status)])
-    found = refused(server)
-    assert "'thinker'" in str(found)
-    assert key in str(found)
+    assert named in str(refused(server))
 
 
 @pytest.mark.parametrize("status", [404, 410])
@@ -581,27 +378,6 @@ def test_embed_on_a_deployment_that_is_gone_names_the_key_to_change(
     server.script("/openai/", [Fault(kind="status", status=status)])
     with pytest.raises(ProviderRefused, match=r"'vectors'.*azure_openai\.embedding_deployment"):
         embedder(server)(("a",))
-
-
-@pytest.mark.parametrize("way", WAYS.values(), ids=WAYS)
-def test_complete_of_a_deployment_that_is_not_there_is_refused(
-    server: AzureServer, way: Way
-) -> None:
-    with pytest.raises(ProviderRefused, match=r"404 \(DeploymentNotFound\).*'other'"):
-        writer(server, way, deployment="other")(PROMPT)
-
-
-@pytest.mark.parametrize("way", WAYS.values(), ids=WAYS)
-def test_complete_by_a_stranger_is_refused(server: AzureServer, way: Way) -> None:
-    stranger = Way(
-        api_version=way.api_version,
-        api_key="stranger" if way.api_key else None,
-        token="stranger" if way.token else None,
-    )
-    with pytest.raises(ProviderRefused, match="401") as caught:
-        writer(server, stranger)(PROMPT)
-    assert "stranger" not in str(caught.value)
-    assert len(server.requests) == 1
 
 
 # ── Who we are ────────────────────────────────────────────────────────────────────────────────
@@ -685,36 +461,6 @@ def test_client_with_an_address_that_is_no_resource_is_refused(endpoint: str) ->
         )
 
 
-@pytest.mark.parametrize("way", WAYS.values(), ids=WAYS)
-def test_repr_shows_no_secret(server: AzureServer, way: Way) -> None:
-    for made in (writer(server, way), embedder(server, way)):
-        made((WORDS,) if isinstance(made, AzureOpenAIEmbed) else PROMPT)  # type: ignore[operator]
-        shown = f"{made!r} {vars(made)!r} {made.identity!r}"
-        assert KEY not in shown
-        assert TOKEN not in shown
-
-
-def test_complete_identity_changes_with_all_that_changes_a_reply(server: AzureServer) -> None:
-    plain = writer(server).identity
-    others = [
-        writer(server, model="other").identity,
-        writer(server, deployment="other").identity,
-        writer(server, WAYS["dated key"]).identity,
-        writer(server, endpoint="https://other.example").identity,
-        writer(server, reasoning=False).identity,
-        writer(server, reasoning=False, temperature=0.1).identity,
-        writer(server, max_output_tokens=99).identity,
-    ]
-    assert plain.provider == "azure_openai"
-    assert plain == writer(server, WAYS["v1 token"], seconds=9).identity
-    assert (
-        plain
-        == writer(server, endpoint=f"{server.url.upper()}/".replace("HTTPS", "https")).identity
-    )
-    assert len({plain, *others}) == 8
-    assert writer(server).metered
-
-
 # ── Vectors ───────────────────────────────────────────────────────────────────────────────────
 
 
@@ -737,12 +483,6 @@ def test_embed_in_every_form_gives_unit_vectors_in_order(
 def test_embed_sends_dimensions_only_where_they_are_configured(server: AzureServer) -> None:
     embedder(server, embedding_deployment="old-vectors")(("a",))
     assert "dimensions" not in server.requests[0].json
-
-
-def test_embed_without_texts_is_as_wide_as_with_some(server: AzureServer) -> None:
-    assert embedder(server)(()).shape == (0, 1536)
-    assert embedder(server, embedding_dimensions=8)(()).shape == (0, 8)
-    assert len(server.requests) == 1
 
 
 def test_embed_sends_many_texts_in_batches_and_keeps_their_order(server: AzureServer) -> None:
@@ -772,19 +512,9 @@ def test_embed_after_a_fault_pays_only_for_what_it_lacks(
     server.script("/openai/", [None, Fault(kind="status", status=503), None])
     embed = embedder(server, embedding_dimensions=8)
     texts = tuple(f"text {number}" for number in range(500))
-    vectors = calls([]).make("openai", lambda: embed(texts))
+    vectors = Calls(CallSettings(), sleep=lambda _: None).make("openai", lambda: embed(texts))
     assert vectors.shape == (500, 8)
     assert sorted(service.served) == sorted(texts)
-
-
-def test_embed_remembers_the_texts_of_before(server: AzureServer) -> None:
-    embed = embedder(server)
-    first = embed(("a", "b"))
-    again = embed(("b", "c", "a"))
-    assert [request.json["input"] for request in server.requests] == [["a", "b"], ["c"]]
-    assert (again[[2, 0]] == first).all()
-    assert (embed(("c", "b"))[1] == first[1]).all()
-    assert len(server.requests) == 2
 
 
 def test_embed_logs_counts_and_no_texts(server: AzureServer, tmp_path: Path) -> None:
@@ -832,13 +562,6 @@ def test_embed_with_vectors_that_are_none_is_unavailable(
         embedder(server)(("a", "b"))
 
 
-def test_embed_with_vectors_of_another_width_is_unavailable(server: AzureServer) -> None:
-    body = rows([1.0, 2.0])
-    server.script("/openai/", [Fault(kind="status", status=200, body=body)])
-    with pytest.raises(ProviderUnavailable, match="one vector"):
-        embedder(server, embedding_dimensions=3)(("a",))
-
-
 def test_embed_takes_vectors_as_numbers_too(server: AzureServer) -> None:
     server.script("/openai/", [Fault(kind="status", status=200, body=rows([3.0, 4.0]))])
     assert embedder(server)(("a",))[0] == pytest.approx([0.6, 0.8])
@@ -847,19 +570,6 @@ def test_embed_takes_vectors_as_numbers_too(server: AzureServer) -> None:
 def test_embed_without_a_deployment_names_the_key(server: AzureServer) -> None:
     with pytest.raises(ConfigurationError, match=r"azure_openai\.embedding_deployment"):
         embedder(server, embedding_deployment=None)
-
-
-def test_embed_identity_changes_with_all_that_changes_a_vector(server: AzureServer) -> None:
-    plain = embedder(server).identity
-    others = [
-        embedder(server, embedding_deployment="other").identity,
-        embedder(server, embedding_dimensions=8).identity,
-        embedder(server, endpoint="https://other.example").identity,
-        embedder(server, WAYS["dated key"]).identity,
-    ]
-    assert plain == embedder(server, deployment="other", max_output_tokens=99).identity
-    assert len({plain, *others}) == 5
-    assert embedder(server).metered
 
 
 # ── What is charged ───────────────────────────────────────────────────────────────────────────
@@ -881,15 +591,6 @@ def test_complete_tells_what_a_reply_of_no_use_was_charged(
     with metering() as used, pytest.raises(ProviderError):
         writer(server)(PROMPT)
     assert used == [Usage(tokens=Tokens(input=1000, cached_input=400, output=200))]
-
-
-def test_complete_without_usage_tells_of_no_charge(
-    server: AzureServer, service: OpenAIService
-) -> None:
-    service.usage = None
-    with metering() as used:
-        writer(server)(PROMPT)
-    assert used == []
 
 
 def test_embed_tells_the_tokens_of_each_batch_and_of_nothing_remembered(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import traceback
 from typing import TYPE_CHECKING, Any
@@ -141,16 +140,3 @@ def test_no_identity_that_repeats_a_secret_gets_it_into_a_traceback(
             ASKED[name](ports.make(name))
         said = "".join(traceback.format_exception(caught.value))
         assert [canary for canary in CANARIES if canary in said] == []
-
-
-def test_no_request_is_told_with_its_text(
-    tmp_path: Path,
-    azure_server: AzureServer,  # noqa: F811 - the fixture
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    ports = one_by_one(tmp_path, azure_server, "api_key", monkeypatch)
-    with logging_to(Log(tmp_path / "logs")):
-        ASKED["screen"](ports.make("screen"))
-    (line,) = (tmp_path / "logs/system.log").read_text().splitlines()
-    assert json.loads(line)["action"] == "azure_call"
-    assert "a text" not in line

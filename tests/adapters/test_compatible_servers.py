@@ -136,36 +136,6 @@ def test_call_of_a_server_without_schemas_asks_in_words_and_remembers(
     assert asked == [True, False, False]
 
 
-def test_call_told_to_ask_in_words_never_sends_a_schema(server: CompatibleServer) -> None:
-    writer(server, structured_output=False)(PROMPT)
-    assert "response_format" not in server.requests[0].body
-
-
-def test_call_of_a_server_that_counts_no_tokens_costs_nothing_known(
-    server: CompatibleServer, kind: Kind
-) -> None:
-    body: Any = kind.answer().body
-    del body["usage"]
-    server.script.append(Answer(body=body))
-    assert writer(server)(PROMPT).tokens == Tokens()
-
-
-@pytest.mark.parametrize("kind", [SERVERS["llama.cpp"]], ids=["llama.cpp"])
-def test_call_while_the_model_is_loaded_is_unavailable(server: CompatibleServer) -> None:
-    error = {"code": 503, "message": "Loading model", "type": "unavailable_error"}
-    server.script.append(Answer(status=503, body={"error": error}))
-    with pytest.raises(ProviderUnavailable, match="503"):
-        writer(server)(PROMPT)
-
-
-@pytest.mark.parametrize("kind", [SERVERS["ollama"]], ids=["ollama"])
-def test_call_of_a_model_that_is_not_there_is_refused(server: CompatibleServer) -> None:
-    error = {"message": "model 'small' not found", "type": "api_error", "code": None}
-    server.script.append(Answer(status=404, body={"error": error}))
-    with pytest.raises(ProviderRefused, match="404"):
-        writer(server)(PROMPT)
-
-
 @pytest.mark.parametrize("kind", [SERVERS["ollama"]], ids=["ollama"])
 @pytest.mark.parametrize(
     ("finish", "error"), [("stop", ProviderUnavailable), ("length", ProviderRefused)]

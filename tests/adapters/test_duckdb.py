@@ -6,7 +6,6 @@ import subprocess
 import sys
 from typing import TYPE_CHECKING
 
-import duckdb
 import pytest
 
 from liftwright.adapters.duckdb.engine import DuckDBEngine
@@ -108,29 +107,6 @@ def test_open_malformed_csv_is_refused_in_one_line_that_names_the_file(
     assert len(message) < 400
 
 
-def test_open_malformed_row_does_not_repeat_its_values(engine: Engine, tmp_path: Path) -> None:
-    path = written(tmp_path, HEADER + b"canary@example.com,secret-name\n")
-    with pytest.raises(DataError) as raised:
-        read(engine, path)
-    assert "canary" not in str(raised.value)
-    assert raised.value.__suppress_context__
-
-
-def test_open_missing_file_is_refused(engine: Engine, tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="no such file"):
-        engine.open("opened", Source(path=tmp_path / "absent.csv"))
-
-
-def test_open_folder_without_parquet_is_refused(engine: Engine, tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="folder"):
-        engine.open("opened", Source(path=tmp_path))
-
-
-def test_open_text_named_parquet_is_refused(engine: Engine, tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="not a Parquet file"):
-        engine.open("opened", Source(path=written(tmp_path, b"a,b\n1,2\n", "rows.parquet")))
-
-
 def test_open_broken_parquet_is_refused(engine: Engine, tmp_path: Path) -> None:
     path = written(tmp_path, b"PAR1 and nothing else", "rows.parquet")
     with pytest.raises(InputError, match=r"rows\.parquet"):
@@ -145,14 +121,6 @@ def test_open_parquet_folder_numbers_rows_through_its_files(engine: Engine, tmp_
     assert names == ("n", "t")
     assert engine.rows("select * from typed order by _row") == [(1, 3, "y"), (2, 7, "x")]
     assert engine.rows("select n from texts order by _row") == [("3",), ("7",)]
-
-
-def test_open_parquet_with_columns_named_like_the_engines_own_still_numbers_rows(
-    engine: Engine, tmp_path: Path
-) -> None:
-    engine.write("select 9 as file_row_number union all select 8", tmp_path / "a.parquet")
-    engine.open("opened", Source(path=tmp_path / "a.parquet", text=False))
-    assert engine.rows("select * from opened order by _row") == [(1, 9), (2, 8)]
 
 
 @pytest.mark.parametrize(
@@ -225,14 +193,6 @@ def test_keep_same_name_may_change_between_stored_and_computed(engine: Engine) -
     assert found == [[(1,)], [(2,)], [(3,)], [(4,)]]
 
 
-def test_keep_stored_does_not_follow_its_source(engine: Engine) -> None:
-    engine.keep("source", "select 1 as n")
-    engine.keep("stored", "select n from source")
-    engine.keep("computed", "select n from source", stored=False)
-    engine.keep("source", "select 2 as n")
-    assert engine.rows("select s.n, c.n from stored s, computed c") == [(1, 2)]
-
-
 def test_write_equal_rows_make_equal_files_in_the_declared_types(
     engine: Engine, tmp_path: Path
 ) -> None:
@@ -253,24 +213,6 @@ def test_write_equal_rows_make_equal_files_in_the_declared_types(
         ("confidence", "DOUBLE"),
         ("reason", "VARCHAR"),
     ]
-
-
-def test_write_that_fails_leaves_the_old_file_and_nothing_else(
-    engine: Engine, tmp_path: Path
-) -> None:
-    folder = tmp_path / "out"
-    engine.write("select 1 as n", folder / "rows.parquet")
-    before = (folder / "rows.parquet").read_bytes()
-    with pytest.raises(duckdb.ConversionException):
-        engine.write("select cast('x' as integer) as n", folder / "rows.parquet")
-    assert [p.name for p in folder.iterdir()] == ["rows.parquet"]
-    assert (folder / "rows.parquet").read_bytes() == before
-
-
-def test_write_into_a_path_that_is_no_folder_is_refused(engine: Engine, tmp_path: Path) -> None:
-    blocked = written(tmp_path, b"a file", "blocked")
-    with pytest.raises(InputError, match="blocked"):
-        engine.write("select 1 as n", blocked / "rows.parquet")
 
 
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="no device that is always full")  # noqa: PTH110 - a device
@@ -365,17 +307,6 @@ def test_engine_start_removes_what_a_killed_process_left(tmp_path: Path) -> None
         folder.mkdir()
     DuckDBEngine(tmp_path).close()
     assert sorted(p.name for p in tmp_path.iterdir()) == sorted([alive.name, other.name])
-
-
-def test_engine_in_a_place_that_is_no_folder_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="cannot be written"):
-        DuckDBEngine(written(tmp_path, b"a file", "blocked"))
-
-
-def test_identity_names_the_version_and_is_not_metered(engine: Engine) -> None:
-    assert engine.identity.provider == "duckdb"
-    assert engine.identity.version == duckdb.__version__
-    assert engine.metered is False
 
 
 WRITER = """

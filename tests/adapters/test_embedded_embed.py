@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -12,7 +11,7 @@ from hypothesis import strategies as st
 
 from liftwright.adapters.embedded import embed, models
 from liftwright.adapters.embedded.embed import LONGEST_REMEMBERED, MiniLmEmbed, cut_batches
-from liftwright.errors import ModelBroken, ProviderError
+from liftwright.errors import ModelBroken
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -27,31 +26,10 @@ TEXTS = (
 )
 
 
-def test_embed_texts_gives_unit_rows_of_float32() -> None:
-    vectors = EMBED(TEXTS)
-    assert vectors.shape == (len(TEXTS), 384)
-    assert vectors.dtype == np.float32
-    np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), 1.0, atol=1e-6)
-
-
-def test_embed_nothing_gives_no_rows() -> None:
-    vectors = EMBED(())
-    assert vectors.shape == (0, 384)
-    assert vectors.dtype == np.float32
-
-
 def test_embed_published_example_reproduces_its_similarities() -> None:
     food, bread, girl = EMBED(TEXTS[:3])
     assert float(food @ bread) == pytest.approx(0.7553, abs=0.01)
     assert float(food @ girl) < 0.1
-
-
-@settings(max_examples=15, deadline=None)
-@given(st.lists(st.text(max_size=80), min_size=1, max_size=24))
-def test_embed_any_batch_gives_each_text_the_vector_it_has_alone(others: list[str]) -> None:
-    alone = EMBED((TEXTS[0],))[0]
-    among = EMBED((*others, TEXTS[0]))[-1]
-    np.testing.assert_allclose(among, alone, atol=1e-6)
 
 
 def test_embed_more_than_one_batch_keeps_the_order() -> None:
@@ -67,13 +45,6 @@ def test_embed_long_text_is_cut_at_256_word_pieces() -> None:
     np.testing.assert_array_equal(first, second)
 
 
-def test_embed_several_threads_gives_the_same_vectors() -> None:
-    expected = EMBED(TEXTS)
-    with ThreadPoolExecutor(4) as threads:
-        for vectors in threads.map(lambda _: EMBED(TEXTS), range(8)):
-            np.testing.assert_array_equal(vectors, expected)
-
-
 @settings(max_examples=15, deadline=None)
 @given(st.lists(st.text(max_size=80), max_size=24))
 def test_embed_remembered_text_has_the_very_vector_it_has_anew(others: list[str]) -> None:
@@ -82,11 +53,6 @@ def test_embed_remembered_text_has_the_very_vector_it_has_anew(others: list[str]
     among = remembering((*reversed(TEXTS), *others))
     alone = np.vstack([fresh((text,)) for text in (*reversed(TEXTS), *others)])
     np.testing.assert_array_equal(among, alone)
-
-
-def test_embed_text_given_twice_has_the_same_vector_twice() -> None:
-    first, _, again = MiniLmEmbed(remembered=0)((TEXTS[0], TEXTS[1], TEXTS[0]))
-    np.testing.assert_array_equal(first, again)
 
 
 def test_embed_reply_changed_by_its_caller_leaves_the_memory_as_it_was() -> None:
@@ -124,18 +90,6 @@ def test_cut_batches_any_lengths_are_all_there_once_with_little_padding(lengths:
         assert longest * len(batch) <= 256 or len(batch) == 1
 
 
-def test_identity_names_the_model_and_is_not_metered() -> None:
-    assert EMBED.identity.provider == "embedded"
-    assert EMBED.identity.model == "all-MiniLM-L6-v2-int8"
-    assert EMBED.identity.version == "8199be6f699a"
-    assert not EMBED.metered
-
-
-def test_embed_missing_model_is_refused_by_name(tmp_path: Path) -> None:
-    with pytest.raises(ModelBroken, match=r"absent\.onnx"):
-        MiniLmEmbed(model=tmp_path / "absent.onnx")(("hello",))
-
-
 def test_embed_altered_model_is_refused_by_name_and_sum(tmp_path: Path) -> None:
     path = tmp_path / "model.onnx"
     path.write_bytes(b"not the model")
@@ -148,10 +102,6 @@ def test_embed_altered_tokenizer_is_refused_by_name(tmp_path: Path) -> None:
     path.write_bytes((models.FOLDER / "tokenizer.json").read_bytes() + b" ")
     with pytest.raises(ModelBroken, match=r"tokenizer\.json"):
         MiniLmEmbed(tokenizer=path)(("hello",))
-
-
-def test_model_broken_is_a_provider_error() -> None:
-    assert issubclass(ModelBroken, ProviderError)
 
 
 def test_installed_model_absent_package_is_named() -> None:

@@ -74,38 +74,6 @@ def ids(found: tuple[object, ...]) -> list[str]:
     return [passage.document_id for passage in found]  # type: ignore[attr-defined]
 
 
-def test_index_first_time_embeds_every_paragraph_and_tells_progress(tmp_path: Path) -> None:
-    told: list[tuple[int, int]] = []
-    embed = HashedWords()
-    report = EmbeddedIndex(tmp_path, embed)(CORPUS, progress=lambda *step: told.append(step))
-    assert (report.documents, report.paragraphs, report.added, report.embedded) == (3, 4, 3, 4)
-    assert told[0] == (0, 4)
-    assert told[-1] == (4, 4)
-
-
-def test_index_again_embeds_nothing_and_keeps_the_name(tmp_path: Path) -> None:
-    first = index(tmp_path, CORPUS, HashedWords())
-    embed = HashedWords()
-    again = index(tmp_path, CORPUS, embed)
-    assert embed.asked == []
-    assert again.name == first.name
-    assert (again.unchanged, again.added, again.changed, again.removed) == (3, 0, 0, 0)
-
-
-def test_index_changed_and_removed_documents_embed_only_what_is_new(tmp_path: Path) -> None:
-    first = index(tmp_path, CORPUS, HashedWords())
-    changed = replace(
-        BOOTS, sections=(Section(title="Overview", paragraphs=("Wax keeps leather soft.", "New.")),)
-    )
-    embed = HashedWords()
-    report = index(tmp_path, (changed, TENT), embed)
-    assert [text.splitlines()[-1] for text in embed.asked] == ["New."]
-    assert (report.changed, report.removed, report.unchanged, report.embedded) == (1, 1, 1, 1)
-    assert report.name != first.name
-    found = EmbeddedSearch(tmp_path, HashedWords(), report.name)(Query(text="stove", top_k=9))
-    assert sorted(ids(found)) == ["boots", "tent"]
-
-
 def test_index_other_embedder_embeds_everything_under_another_name(tmp_path: Path) -> None:
     first = index(tmp_path, CORPUS, HashedWords())
     embed = HashedWords("2")
@@ -178,76 +146,9 @@ def test_index_two_at_once_agree(tmp_path: Path) -> None:
     assert not [path for path in tmp_path.iterdir() if path.name.startswith(".making-")]
 
 
-def test_search_query_gives_the_best_passage_of_each_document(tmp_path: Path) -> None:
-    found = search(tmp_path)(Query(text="soft leather wax", top_k=10))
-    assert found[0].document_id == "boots"
-    assert found[0].paragraph_index == 1
-    assert found[0].text == "Wax keeps leather soft."
-    assert sorted(ids(found)) == ["boots", "stove", "tent"]
-    scores = [passage.score for passage in found]
-    assert scores == sorted(scores, reverse=True)
-    assert all(0 <= score <= 1 for score in scores)
-
-
-def test_search_top_k_and_floor_cut_the_end(tmp_path: Path) -> None:
-    find = search(tmp_path)
-    every = find(Query(text="soft leather wax", top_k=10))
-    assert find(Query(text="soft leather wax", top_k=2)) == every[:2]
-    floor = every[0].score
-    assert find(Query(text="soft leather wax", top_k=9, min_score=floor))[0] == every[0]
-    assert find(Query(text="soft leather wax", top_k=9, min_score=1.0)) == ()
-    assert find(Query(text="soft leather wax", top_k=0)) == ()
-
-
-def test_search_categories_and_excluded_filter(tmp_path: Path) -> None:
-    find = search(tmp_path)
-    assert ids(find(Query(text="boots", top_k=9, categories=("cooking",)))) == ["stove"]
-    assert "boots" not in ids(find(Query(text="boots", top_k=9, excluded=("boots",))))
-    assert find(Query(text="boots", top_k=9, categories=("none",))) == ()
-
-
-def test_search_audience_raises_its_documents_in_any_spelling(tmp_path: Path) -> None:
-    same = "Warm gloves for cold days."
-    plain = document("a", same, title="Gloves")
-    named = document("b", same, title="Gloves", audience=("Gold members",))
-    find = search(tmp_path, (plain, named))
-    assert ids(find(Query(text="gloves", top_k=2))) == ["a", "b"]
-    raised = find(Query(text="gloves", top_k=2, audience=("gold  MEMBER",)))
-    assert ids(raised) == ["b", "a"]
-    assert raised[0].score > raised[1].score
-
-
-def test_search_audience_only_document_is_kept_from_others(tmp_path: Path) -> None:
-    closed = document("gold", "Gold gloves.", audience=("gold members",), audience_only=True)
-    find = search(tmp_path, (closed, TENT))
-    assert ids(find(Query(text="gloves", top_k=9, audience=("new customers",)))) == ["tent"]
-    assert "gold" in ids(find(Query(text="gloves", top_k=9, audience=("Gold members",))))
-    assert "gold" in ids(find(Query(text="gloves", top_k=9)))
-
-
 def test_search_equal_documents_are_ordered_by_id(tmp_path: Path) -> None:
     twins = tuple(document(name, "Same text.", title="Same") for name in ("c", "a", "b"))
     assert ids(search(tmp_path, twins)(Query(text="same text", top_k=9))) == ["a", "b", "c"]
-
-
-@pytest.mark.parametrize("text", ["", "zzz", "\u200b"])
-def test_search_query_without_known_words_gives_every_document(tmp_path: Path, text: str) -> None:
-    assert len(search(tmp_path)(Query(text=text, top_k=9))) == 3
-
-
-def test_search_empty_index_gives_nothing(tmp_path: Path) -> None:
-    assert search(tmp_path, ())(Query(text="boots", top_k=3)) == ()
-
-
-def test_search_missing_index_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(ProviderRefused, match="missing or broken"):
-        EmbeddedSearch(tmp_path, HashedWords(), "absent")(Query(text="boots", top_k=3))
-
-
-def test_search_identity_names_the_corpus(tmp_path: Path) -> None:
-    first, second = search(tmp_path), search(tmp_path, (BOOTS,))
-    assert first.identity.corpus != second.identity.corpus
-    assert not first.metered
 
 
 @given(

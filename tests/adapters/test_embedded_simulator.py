@@ -5,16 +5,11 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from liftwright.adapters.embedded.simulator import EmbeddedSimulator
-from liftwright.agents.experimentation import assign, design_experiment
 from liftwright.config import Simulation
-from liftwright.model import ASSIGNMENTS, ENGAGEMENT
 from plane_samples import (
     customer,
-    decide,
-    experiment_config,
     keep_customers,
     open_tables,
-    variants_for,
 )
 
 if TYPE_CHECKING:
@@ -74,18 +69,6 @@ def rate(tables: Tables, event: str, where: str = "delivered") -> float:
     return float(str(value))
 
 
-def test_simulator_gives_every_assigned_customer_a_marked_row(tables: Tables) -> None:
-    populate(tables, 500)
-
-    simulate(tables)
-
-    assert tuple(tables.columns("engagement")) == ENGAGEMENT.names
-    assert tables.count("engagement") == 500
-    assert [tuple(r) for r in tables.rows("select distinct source from engagement")] == [
-        ("simulated",)
-    ]
-
-
 def test_simulator_meets_the_customers_own_rates(tables: Tables) -> None:
     populate(tables, 40_000, historical_open_rate=0.30, historical_click_rate=0.08)
 
@@ -98,15 +81,6 @@ def test_simulator_meets_the_customers_own_rates(tables: Tables) -> None:
     assert rate(tables, "converted", "clicked") == pytest.approx(0.5, abs=0.05)
     assert rate(tables, "opened or clicked or converted", "not delivered") == 0.0
     assert rate(tables, "converted", "not clicked") == 0.0
-
-
-def test_simulator_without_a_history_uses_the_defaults(tables: Tables) -> None:
-    populate(tables, 20_000, historical_open_rate=None, historical_click_rate=None)
-
-    simulate(tables, default_open_rate=0.6, default_click_rate=0.2)
-
-    assert rate(tables, "opened") == pytest.approx(0.6, abs=0.015)
-    assert rate(tables, "clicked") == pytest.approx(0.2, abs=0.012)
 
 
 @pytest.mark.parametrize(
@@ -202,14 +176,6 @@ def test_simulator_revenue_is_cents_around_the_order_value_on_conversion_alone(
     assert all(row[5] == 0.0 for row in outcomes(tables) if not row[4])
 
 
-def test_simulator_without_order_values_earns_nothing(tables: Tables) -> None:
-    populate(tables, 500, avg_order_value=None, historical_click_rate=0.9)
-
-    simulate(tables, conversion_rate_of_clicks=1.0)
-
-    assert {row[5] for row in outcomes(tables)} == {0.0}
-
-
 def test_simulator_times_follow_each_other(tables: Tables) -> None:
     populate(tables, 5_000, historical_open_rate=0.5, historical_click_rate=0.3)
 
@@ -246,25 +212,6 @@ def test_simulator_on_the_sample_brand_meets_the_usual_rates(
     assert 0.05 <= rate(tables, "clicked") <= 0.10
 
 
-def test_simulator_of_assignments_from_a_file_gives_the_same(
-    tables: Tables, tmp_path: Path
-) -> None:
-    populate(tables, 2_000)
-    tables.keep("everyone", "select customer_id, 'S' as segment from customers")
-    variants = variants_for({"S": 2_000})
-    design = design_experiment(variants, decide(variants), experiment_config(), {"S": 2_000})
-    assign(tables, design, "2026-01-02T03:04:05.678Z", among="everyone")
-    simulator = EmbeddedSimulator(tables, Simulation(), seed=1, salt=design.salt)
-    simulator("assignments")
-    told = sorted(tables.rows("select * from engagement"))
-
-    tables.write("assignments", tmp_path / "assignments.parquet", ASSIGNMENTS)
-    tables.read("assignments", tmp_path / "assignments.parquet", ASSIGNMENTS)
-    simulator("assignments")
-
-    assert sorted(tables.rows("select * from engagement")) == told
-
-
 def test_simulator_seeds_are_independent(tables: Tables) -> None:
     populate(tables, 40_000, historical_open_rate=0.3)
     simulate(tables, seed=1)
@@ -278,14 +225,3 @@ def test_simulator_seeds_are_independent(tables: Tables) -> None:
 
     # Delivered twice and opened twice; its standard error is 0.0014.
     assert float(str(both)) == pytest.approx((0.98 * 0.3) ** 2, abs=0.006)
-
-
-def test_simulator_identity_names_configuration_and_seed(tables: Tables) -> None:
-    one, same, seed, config = (
-        EmbeddedSimulator(tables, Simulation.model_validate(values), seed=number, salt="x").identity
-        for values, number in (({}, 1), ({}, 1), ({}, 2), ({"delivery_rate": 0.5}, 1))
-    )
-
-    assert one == same
-    assert len({one.corpus, seed.corpus, config.corpus}) == 3
-    assert not EmbeddedSimulator.metered

@@ -212,19 +212,6 @@ def test_track_of_a_simulated_experiment_marks_every_number_of_it(
     assert run.tags["liftwright.simulated"] == "false"
 
 
-def test_track_of_an_unfinished_run_is_failed_and_has_totals_alone(
-    service: MLflowService,
-    azure_server: AzureServer,  # noqa: F811 - the fixture
-    tmp_path: Path,
-    folder: Path,
-) -> None:
-    (folder / "metrics.json").unlink()
-    tracker(tmp_path, azure_server.url, token=TOKEN)(record(status="unfinished"), folder)
-    (run,) = service.runs.values()
-    assert run.status == "FAILED"
-    assert run.metrics == {"totals/cost_usd": 0.25, "totals/tokens/input": 400}
-
-
 @pytest.mark.parametrize(
     "fault",
     [
@@ -252,15 +239,6 @@ def test_track_server_that_fails_is_asked_once_and_told_without_its_words(
         assert words not in str(raised.value)
     assert raised.value.__cause__ is None
     assert capfd.readouterr() == ("", "")
-
-
-def test_track_server_that_takes_no_such_token_names_the_refusal(
-    azure_server: AzureServer,  # noqa: F811 - the fixture
-    tmp_path: Path,
-    folder: Path,
-) -> None:
-    with pytest.raises(ProviderUnavailable, match=r"mlflow\.tracking_uri"):
-        tracker(tmp_path, azure_server.url, token="another")(record(), folder)  # noqa: S106 - wrong
 
 
 @pytest.mark.skipif(

@@ -17,8 +17,7 @@ from liftwright.config import Authentication, ObjectStores
 from liftwright.data import Places, Tables
 from liftwright.errors import DataError, InputError
 from liftwright.model import parse_url
-from liftwright.model.remote_files import Remote, StoredObject
-from liftwright.ports import Source
+from liftwright.model.remote_files import StoredObject
 from object_server import ACCOUNT, KEY, ObjectServer
 
 if TYPE_CHECKING:
@@ -265,30 +264,6 @@ def test_open_of_mixed_schemas_below_a_prefix_names_object_and_column(
             tables.open("rows", found)
 
 
-def test_open_of_csv_keeps_its_bytes(server: ObjectServer, tmp_path: Path) -> None:
-    server.put("data", "a.csv", "id;name\n007;Zoë\n".encode())
-    places = Places(lambda: objects(server, "gcs"), tmp_path)
-    with closing(Tables(DuckDBEngine(tmp_path), places=places)) as tables:
-        tables.open("rows", tables.find(tmp_path, "gs://data/a.csv"))
-        assert tables.rows("select _row, id, name from rows") == [(1, "007", "Zoë")]
-        assert tables.warnings == ("a.csv: fields are parted by semicolons",)
-    places.close()
-    assert list(tmp_path.glob("engine-*")) == []
-
-
-def test_open_of_an_object_whose_name_looks_like_a_pattern_reads_that_one(
-    server: ObjectServer, tmp_path: Path
-) -> None:
-    server.put("data", "odd[1]'s.parquet", parquet(tmp_path, "select 1 as n"))
-    places = Places(lambda: objects(server, "gcs"), tmp_path)
-    engine = DuckDBEngine(tmp_path)
-    with closing(engine):
-        found = places.find(tmp_path, "gs://data/odd[1]'s.parquet")
-        assert isinstance(found, Remote)
-        engine.open("rows", Source(path=found))
-        assert engine.rows("select n from rows") == [("1",)]
-
-
 # ── Who is let in ─────────────────────────────────────────────────────────────────────────────
 
 
@@ -411,20 +386,3 @@ def test_find_without_a_package_names_the_extra_that_brings_it(
 
 
 # ── The server of these tests, by another client ──────────────────────────────────────────────
-
-
-def test_azures_own_client_takes_the_server_for_blob_storage(server: ObjectServer) -> None:
-    blob = pytest.importorskip("azure.storage.blob")
-    with blob.BlobServiceClient(server.azure, credential=KEY, retry_total=0) as service:
-        container = service.get_container_client("data")
-        container.upload_blob("in/ä b.csv", b"0123456789")
-        held = container.get_blob_client("in/ä b.csv")
-        properties = held.get_blob_properties()
-        assert properties.size == 10
-        assert held.download_blob(2, 3).readall() == b"234"
-        (listed,) = list(container.list_blobs(name_starts_with="in/"))
-        assert (listed.name, listed.size) == ("in/ä b.csv", 10)
-        assert listed.etag == properties.etag.strip('"')
-        with pytest.raises(Exception, match="ContainerNotFound"):
-            list(service.get_container_client("nowhere").list_blobs())
-    assert server.refused == []

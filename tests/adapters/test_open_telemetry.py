@@ -178,18 +178,6 @@ def test_more_spans_than_one_batch_arrive_all_and_once(
     assert len({one.span_id for one in receiver.spans}) == len(receiver.spans) == 602
 
 
-def test_telemetry_may_be_closed_and_used_again(
-    exporter: str,
-    receiver: Receiver,
-    azure_server: AzureServer,  # noqa: F811 - the fixture
-) -> None:
-    telemetry = opened(exporter, azure_server.url)
-    for _ in range(2):
-        send(telemetry)
-        telemetry.close()
-    assert [one.name for one in receiver.spans].count("run") == 2
-
-
 @pytest.mark.parametrize(
     "fault",
     [

@@ -1,8 +1,7 @@
 from __future__ import annotations
 
 import contextlib
-from datetime import UTC, date, datetime, timedelta
-from email.utils import format_datetime
+from datetime import date
 from typing import TYPE_CHECKING
 
 import pytest
@@ -87,13 +86,6 @@ def test_call_sends_model_prompt_limits_and_schema(
     form = request.body["response_format"]
     assert isinstance(form, dict)
     assert form["json_schema"]["schema"]["required"] == ["subject", "body"]
-
-
-def test_call_without_temperature_and_schema_sends_neither(
-    server: CompatibleServer, prompt: Prompt
-) -> None:
-    writer(server, temperature=None, structured_output=False)(prompt)
-    assert not {"temperature", "response_format"} & set(server.requests[0].body)
 
 
 def test_call_never_sends_the_account_of_another_service(
@@ -188,57 +180,6 @@ def test_call_where_a_filter_refuses_is_not_asked_without_schema(
     assert len(server.requests) == 1
 
 
-@pytest.mark.parametrize("status", [408, 409, 429, 500, 502, 503, 504, 529])
-def test_call_on_a_passing_status_is_unavailable(
-    server: CompatibleServer, prompt: Prompt, status: int
-) -> None:
-    error = fault(server, prompt, failure(status))
-    assert isinstance(error, ProviderUnavailable)
-    assert str(status) in str(error)
-    assert error.retry_after_seconds is None
-
-
-@pytest.mark.parametrize("status", [400, 401, 403, 404, 413, 422])
-def test_call_on_a_lasting_status_is_refused(
-    server: CompatibleServer, prompt: Prompt, status: int
-) -> None:
-    error = fault(server, prompt, failure(status))
-    assert isinstance(error, ProviderRefused)
-    assert "SERVER WORDS" not in str(error)
-
-
-def test_call_with_a_spent_quota_is_refused(server: CompatibleServer, prompt: Prompt) -> None:
-    error = fault(server, prompt, failure(429, "insufficient_quota"))
-    assert isinstance(error, ProviderRefused)
-
-
-@pytest.mark.parametrize(
-    ("headers", "seconds"),
-    [
-        ({"retry_after": "7"}, 7.0),
-        ({"retry_after": "0.5"}, 0.5),
-        ({"retry_after_ms": "1500", "retry_after": "7"}, 1.5),
-        ({"retry_after": "soon"}, None),
-        ({"retry_after": "-3"}, None),
-        ({"retry_after": "nan"}, None),
-        ({"retry_after": "Wed, 21 Oct 2015 07:28:00 GMT"}, 0.0),
-        ({"retry_after": "Wed, 21 Oct 2015 07:28:00 -0000"}, 0.0),
-    ],
-)
-def test_call_tells_how_long_to_wait(
-    server: CompatibleServer, prompt: Prompt, headers: dict[str, str], seconds: float | None
-) -> None:
-    error = fault(server, prompt, failure(429, **headers))
-    assert error.retry_after_seconds == seconds
-
-
-def test_call_reads_a_date_to_wait_for(server: CompatibleServer, prompt: Prompt) -> None:
-    moment = format_datetime(datetime.now(UTC) + timedelta(seconds=90), usegmt=True)
-    error = fault(server, prompt, failure(503, retry_after=moment))
-    assert error.retry_after_seconds is not None
-    assert 60 < error.retry_after_seconds <= 90
-
-
 @pytest.mark.parametrize(
     "answer",
     [
@@ -294,33 +235,11 @@ def test_call_that_takes_too_long_is_unavailable(
     assert "0.3 s" in str(error)
 
 
-def test_call_without_a_server_is_unavailable(prompt: Prompt) -> None:
-    server = CompatibleServer()
-    with server.running():
-        ask = writer(server)
-    with pytest.raises(ProviderUnavailable, match="cannot be reached"):
-        ask(prompt)
-
-
 @pytest.mark.parametrize("url", ["localhost:11434", "ftp://host/v1", "http://"])
 def test_writer_with_an_address_that_is_no_url_is_refused(url: str) -> None:
     config = OpenAICompatible(base_url=url, model="m")
     with pytest.raises(ConfigurationError, match="base_url"):
         CompatibleWriter(config, api_key=None, timeout_seconds=1)
-
-
-def test_identity_changes_with_all_that_changes_a_reply(server: CompatibleServer) -> None:
-    plain = writer(server).identity
-    others = [
-        writer(server, model="large").identity,
-        writer(server, temperature=0.1).identity,
-        writer(server, max_output_tokens=99).identity,
-        writer(server, structured_output=False).identity,
-        writer(server, base_url="http://127.0.0.1:1/v1").identity,
-    ]
-    assert plain == writer(server, api_key="other", timeout_seconds=9).identity
-    assert len({plain, *others}) == 6
-    assert writer(server).metered
 
 
 @pytest.mark.parametrize("finish", ["stop", "length", "content_filter"])

@@ -14,7 +14,7 @@ from py4j.protocol import Py4JJavaError
 from liftwright.adapters.duckdb.engine import DuckDBEngine
 from liftwright.adapters.embedded.simulator import EmbeddedSimulator
 from liftwright.adapters.spark import session
-from liftwright.adapters.spark.dialect import time_as, to_spark
+from liftwright.adapters.spark.dialect import to_spark
 from liftwright.adapters.spark.engine import SparkEngine
 from liftwright.agents.experimentation import assign, design_experiment, measure
 from liftwright.agents.segmentation import segment_customers
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from liftwright.ports import Engine, Row
+    from liftwright.ports import Engine
 
 pytestmark = SPARK
 AT = "2026-01-02T03:04:05.000Z"
@@ -135,34 +135,6 @@ def test_plane_on_both_engines_gives_the_same_rows_and_the_same_results(
         assert duckdb.rows("describe one") == duckdb.rows("describe two")
 
 
-CONTENTS = [
-    b"a,b\n007,=cmd|x\n",
-    b'a,b\n 1 ,"q\nz"\n4,5\n',
-    b'\xef\xbb\xbf"a","b"\n1,2\n',
-    b"a,b\nJos\xe9,2\n",
-    "a,b\nJosé\u00a0,\u00a02\n".encode(),
-    b"a;b\n1;2,5\n",
-    b"a\tb\r\n1\t2\r\n3\t\r\n",
-    b"a|b\r1|2\r3|4\r",
-    b"a,b\n1,2\n\n4,5",
-    b'a,b\n1,"say ""hi"""\n"",x\n',
-    b"a,b\n#1,\n-- x,\\n\n",
-]
-
-
-def test_open_csv_gives_the_same_text_and_row_numbers_on_both_engines(
-    both: tuple[Engine, Engine], tmp_path: Path
-) -> None:
-    for number, content in enumerate(CONTENTS):
-        file = tmp_path / f"{number}.csv"
-        file.write_bytes(content)
-        found: list[list[Row]] = []
-        for engine in both:
-            engine.open("odd", Source(path=file))
-            found.append(list(engine.rows("select _row, a, b from odd order by _row")))
-        assert found[0] == found[1], content
-
-
 @pytest.mark.parametrize(
     ("content", "said"),
     [
@@ -202,13 +174,6 @@ def test_open_folder_numbers_rows_through_its_files_and_refuses_mixed_ones(
     both[0].write("select 'x' as n", folder / "c.parquet")
     with pytest.raises(DataError, match=r"c\.parquet: column 'n' holds"):
         both[1].open("many", Source(path=folder, text=False))
-
-
-def test_open_broken_parquet_is_refused_with_its_name(spark: SparkEngine, tmp_path: Path) -> None:
-    file = tmp_path / "rows.parquet"
-    file.write_bytes(b"PAR1 and nothing else")
-    with pytest.raises(DataError, match=r"rows\.parquet"):
-        spark.open("broken", Source(path=file))
 
 
 def test_write_of_many_parts_makes_a_folder_in_order_and_replaces_it(
@@ -277,11 +242,6 @@ def test_dialect_spells_what_sqlglot_would_leave_with_another_meaning() -> None:
     assert "'\\\\s'" in spelled
 
 
-def test_time_as_unknown_directive_is_refused() -> None:
-    with pytest.raises(ConfigurationError, match="%Q"):
-        time_as("%Q")
-
-
 def test_engine_without_java_says_what_to_install(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
@@ -295,13 +255,6 @@ def test_engine_at_another_master_in_one_process_is_refused(spark: SparkEngine) 
     assert spark.identity.provider == "spark"
     with pytest.raises(ConfigurationError, match=r"spark\.master"):
         SparkEngine(Spark(master="local[3]"))
-
-
-@pytest.mark.parametrize("master", ["local[x]", "local[0]", "head:7077", "spark://"])
-def test_engine_at_what_is_no_master_names_what_is_allowed(master: str) -> None:
-    with pytest.raises(ConfigurationError, match=r"found '.*', allowed: local\[\*\]") as raised:
-        session._start({"spark.master": master})
-    assert master in str(raised.value)
 
 
 def test_reason_of_what_java_raises_is_its_message_without_a_stack(spark: SparkEngine) -> None:

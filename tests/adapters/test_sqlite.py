@@ -2,8 +2,6 @@ from __future__ import annotations
 
 import shutil
 import sqlite3
-import threading
-from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 import pytest
@@ -12,7 +10,6 @@ from hypothesis import strategies as st
 
 from liftwright.adapters.embedded.sqlite import SqliteStore
 from liftwright.errors import InputError, IntegrityError, LiftwrightError
-from waiting import PATIENCE_SECONDS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -38,26 +35,6 @@ def filled(path: Path, count: int = 300) -> None:
     store.close()
 
 
-def test_put_row_comes_back_with_its_key(store: SqliteStore) -> None:
-    assert store.get("k1") is None
-    store.put("k1", {"status": "pending", "run_id": "r1", "cost_usd": 0.1})
-    store.put("k1", {"status": "done", "run_id": "r1", "reply": {"a": [1, None, "ü"]}})
-    assert store.get("k1") == {
-        "key": "k1",
-        "status": "done",
-        "run_id": "r1",
-        "reply": {"a": [1, None, "ü"]},
-    }
-
-
-def test_put_row_as_it_was_read_keeps_it_equal(store: SqliteStore) -> None:
-    store.put("k1", {"status": "done", "run_id": None})
-    row = store.get("k1")
-    assert row is not None
-    store.put("k2", row)
-    assert store.get("k2") == {**row, "key": "k2"}
-
-
 @given(st.text(st.characters(codec=None), max_size=50))
 def test_put_reply_of_any_text_comes_back(
     tmp_path_factory: pytest.TempPathFactory, text: str
@@ -70,38 +47,6 @@ def test_put_reply_of_any_text_comes_back(
     assert row["reply"] == text
 
 
-def test_rows_are_found_by_status_and_run(store: SqliteStore) -> None:
-    for key, status, run_id in (("a", "done", "r1"), ("b", "pending", "r1"), ("c", "done", "r2")):
-        store.put(key, {"status": status, "run_id": run_id})
-    store.put("epoch", {"status": "epoch", "epoch": 1})
-
-    def keys(**equals: object) -> list[object]:
-        return sorted(str(row["key"]) for row in store.rows(**equals))
-
-    assert keys(status="done") == ["a", "c"]
-    assert keys(run_id="r1") == ["a", "b"]
-    assert keys(status="done", run_id="r1") == ["a"]
-    assert keys(status="lost") == []
-    assert keys() == ["a", "b", "c", "epoch"]
-
-
-def test_rows_by_another_column_are_refused(store: SqliteStore) -> None:
-    with pytest.raises(ValueError, match="not '1=1; drop table records'"):
-        store.rows(**{"1=1; drop table records": 1})
-
-
-def test_rows_with_a_hostile_value_find_nothing(store: SqliteStore) -> None:
-    store.put("a", {"status": "done"})
-    assert list(store.rows(status="' or '1'='1")) == []
-
-
-def test_store_opened_again_holds_what_was_put(path: Path) -> None:
-    filled(path, 3)
-    store = SqliteStore(path)
-    assert len(list(store.rows(run_id="r1"))) == 3
-    store.close()
-
-
 def test_store_of_a_process_that_died_holds_what_was_put(path: Path, tmp_path: Path) -> None:
     store = SqliteStore(path)
     store.put("k1", {"status": "pending"})
@@ -111,24 +56,6 @@ def test_store_of_a_process_that_died_holds_what_was_put(path: Path, tmp_path: P
     after = SqliteStore(tmp_path / "after" / path.name)
     assert after.get("k1") == {"key": "k1", "status": "pending"}
     after.close()
-
-
-def test_store_is_safe_for_threads_and_a_second_connection(path: Path) -> None:
-    stores = [SqliteStore(path), SqliteStore(path)]
-    gate = threading.Barrier(8)
-
-    def work(number: int) -> None:
-        gate.wait(timeout=PATIENCE_SECONDS)
-        for step in range(20):
-            stores[number % 2].put(f"{number}-{step}", {"status": "done", "run_id": "r1"})
-            assert stores[number % 2].get(f"{number}-{step}") is not None
-
-    with ThreadPoolExecutor(8) as pool:
-        for done in [pool.submit(work, n) for n in range(8)]:
-            done.result(timeout=PATIENCE_SECONDS)
-    assert len(list(stores[0].rows(run_id="r1"))) == 160
-    for store in stores:
-        store.close()
 
 
 @pytest.mark.parametrize(
@@ -212,18 +139,6 @@ def test_store_with_damaged_bytes_never_gives_a_wrong_row(
         store.close()
 
 
-def test_store_folder_that_cannot_be_made_is_an_input_error(tmp_path: Path) -> None:
-    (tmp_path / "data").write_text("a file stands where the folder should be")
-    with pytest.raises(InputError, match=r"ledger\.sqlite: the ledger cannot be opened"):
-        SqliteStore(tmp_path / "data" / "ledger.sqlite")
-
-
-def test_store_folder_in_the_place_of_the_file_is_an_input_error(path: Path) -> None:
-    path.mkdir(parents=True)
-    with pytest.raises(InputError, match="cannot be opened"):
-        SqliteStore(path)
-
-
 def test_put_into_a_full_database_is_an_input_error_and_loses_nothing(path: Path) -> None:
     store = SqliteStore(path)
     store.put("k1", {"status": "done"})
@@ -234,10 +149,3 @@ def test_put_into_a_full_database_is_an_input_error_and_loses_nothing(path: Path
     assert store.get("k2") is None
     assert store.get("k1") is not None
     store.close()
-
-
-def test_put_after_close_is_a_defect_and_says_so(path: Path) -> None:
-    store = SqliteStore(path)
-    store.close()
-    with pytest.raises(sqlite3.ProgrammingError, match="closed"):
-        store.put("k1", {"status": "done"})

@@ -75,13 +75,6 @@ def test_lay_down_plan_read_back_from_json_is_the_same_and_checks(assignment: As
     assert check_plan(again, assignment, config) == ()
 
 
-def test_lay_down_plan_hash_does_not_hang_on_the_time(assignment: Assignment) -> None:
-    config = experiment_config()
-    later = lay_down_plan(assignment, config, minimum_sample=1200, planned_at="2027-01-01T00:00Z")
-
-    assert later.sha256 == laid_down(assignment, config).sha256
-
-
 @pytest.mark.parametrize(
     ("changed", "name"),
     [

@@ -109,14 +109,6 @@ def test_plan_power_of_segments_is_a_family_of_its_own() -> None:
     assert planned["A"] == pytest.approx(0.05 / 24)
 
 
-def test_plan_power_without_correction_tests_at_alpha() -> None:
-    config = experiment_config(analysis={"correction": "none"})
-
-    (planned,) = plan_power((expected("open_rate", 0.2, None),), config)
-
-    assert planned.alpha == 0.05
-
-
 @pytest.mark.parametrize(
     ("metric", "base", "sd"), [("open_rate", 0.2, None), ("revenue", 1.0, 9.0)]
 )
@@ -211,16 +203,3 @@ def test_segment_sentence_says_which_segments_can_answer(
     assert found is not None
     assert found.startswith("by segment, click rate: can be answered in ")
     assert found.endswith(told)
-
-
-def test_segment_sentence_without_segments_or_needs_says_no_number() -> None:
-    analysis = experiment_config().analysis
-    assert segment_sentence([planned("click_rate", 0.01, 10)], analysis) is None
-    row = replace(planned("click_rate", None, None), segment="A")
-    assert segment_sentence([row], analysis) == "by segment, click rate: can be answered in none."
-
-
-def test_plan_power_of_a_mean_needs_two_customers_an_arm() -> None:
-    (row,) = plan_power((expected("revenue", 1.0, 5.0, customers=6),), experiment_config())
-    assert row.smallest_lift is None
-    assert row.customers_needed is not None

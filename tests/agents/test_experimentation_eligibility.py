@@ -50,14 +50,6 @@ def held(tables: Tables) -> set[str]:
     return ids(tables, "select customer_id from unassigned where reason = 'holdout'")
 
 
-def test_choose_eligible_by_default_leaves_nobody_out(tables: Tables) -> None:
-    found = choose_eligible(tables, experiment_config())
-
-    assert found.sizes == SIZES
-    assert found.left_out == {}
-    assert len(ids(tables, "select customer_id from eligible")) == 1000
-
-
 def test_choose_eligible_holdout_has_its_share_and_is_the_same_for_every_campaign(
     tables: Tables,
 ) -> None:
@@ -73,14 +65,6 @@ def test_choose_eligible_holdout_has_its_share_and_is_the_same_for_every_campaig
     assert abs(len(first) - 200) < 4 * 12.6
     assert first == second
     assert held(tables) != first
-
-
-def test_choose_eligible_larger_holdout_holds_the_smaller_one(tables: Tables) -> None:
-    choose_eligible(tables, experiment_config(holdout={"share": 0.1}))
-    small = held(tables)
-    choose_eligible(tables, experiment_config(holdout={"share": 0.3}))
-
-    assert small < held(tables)
 
 
 def test_choose_eligible_rule_leaves_out_whom_it_fits(tables: Tables) -> None:

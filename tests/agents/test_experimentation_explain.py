@@ -70,15 +70,6 @@ def test_moderate_without_a_difference_seldom_ranks_anything() -> None:
     assert ranked <= rejected <= 0.09 * 200
 
 
-@pytest.mark.parametrize("n", [20, 400])
-def test_moderate_of_too_little_says_that_nothing_can_be_estimated(n: int) -> None:
-    frame = units(n, 0.2)
-    features = {"age": frame["age"].to_numpy()} if n == 20 else {"flat": np.ones(n)}
-    found = moderate(frame["bought"].to_numpy(float), frame["arm"].tolist(), "old", features)
-    assert found.rows == ()
-    assert "nothing can be estimated" in found.reason
-
-
 def test_moderate_of_features_that_say_the_same_estimates_nothing() -> None:
     frame = units(400, 0.2)
     age = frame["age"].to_numpy()
@@ -107,10 +98,6 @@ def test_forest_of_noise_tells_nothing() -> None:
     assert "nothing told" in found.reason
 
 
-def test_forest_of_few_units_is_not_grown() -> None:
-    assert "no forest is grown" in grown(units(300, 0.4)).reason
-
-
 def analyze(frame: pd.DataFrame, **options: Any) -> dict[str, Any]:
     return dict(liftwright.analyze(frame, arm="arm", control="old", metrics=["bought"], **options))
 
@@ -123,13 +110,6 @@ def test_analyze_with_explain_says_which_features_go_with_the_effect() -> None:
     forest = found["forest"]["new"]
     assert forest["exploratory"]
     assert forest["importances"][0]["feature"] == "age"
-
-
-def test_analyze_with_explain_of_noise_ranks_nothing() -> None:
-    found = analyze(units(3_000, 0.0, seed=4), explain=["age", "visits"])["explain"]
-    assert found["ranking"] == []
-    assert "would rank noise" in found["reason"]
-    assert "forest" not in found
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,6 @@ from hypothesis import strategies as st
 
 from liftwright.agents.generation import check_draft, citations_of, read_reply
 from liftwright.agents.generation.call_to_action import asks_to_act
-from liftwright.model import Limits
 from writing_samples import BODY, CLUB, LAMP, LIMITS, PASSAGES, SEGMENT, SUBJECT, passage, rules
 
 
@@ -50,12 +49,6 @@ def test_check_draft_of_a_good_message_gives_no_reason() -> None:
 )
 def test_check_draft_refuses_a_subject(subject: str, word: str) -> None:
     assert any(word in reason for reason in reasons(subject=subject))
-
-
-@pytest.mark.parametrize("subject", ["Meet the PINE CLUB", "8 o'clock: £89 of light", "GB lamps"])
-def test_check_draft_lets_an_ordinary_subject_pass(subject: str) -> None:
-    found = reasons(subject=subject)
-    assert not [reason for reason in found if "capitals" in reason or "markup" in reason]
 
 
 @pytest.mark.parametrize(
@@ -107,25 +100,6 @@ def test_check_draft_lets_ordinary_prose_pass(sentence: str) -> None:
     assert reasons(body=with_sentence(sentence)) == ()
 
 
-def test_check_draft_counts_words_by_white_space() -> None:
-    words = len(BODY.split())
-    limits = Limits(subject_max_characters=60, body_min_words=words, body_max_words=words)
-    assert reasons(rules=rules(limits=limits)) == ()
-    less, more = (replace(limits, body_max_words=words - 1, body_min_words=1),
-                  replace(limits, body_min_words=words + 1, body_max_words=500))  # fmt: skip
-    for other in (less, more):
-        assert any(f"has {words} words" in reason for reason in reasons(rules=rules(limits=other)))
-
-
-def test_check_draft_without_body_says_so_alone() -> None:
-    assert reasons(body="") == ("The body is empty.",)
-
-
-def test_check_draft_without_citation_is_refused() -> None:
-    found = reasons(body="Hello,\n\nVisit our shop today and see the lamps for yourself.")
-    assert any("cites none" in reason for reason in found)
-
-
 @pytest.mark.parametrize(
     "citation",
     [
@@ -157,13 +131,6 @@ def test_check_draft_names_a_citation_that_does_not_resolve(citation: str) -> No
 def test_check_draft_refuses_a_value_that_no_cited_passage_holds(sentence: str) -> None:
     found = reasons(body=with_sentence(sentence))
     assert any("no cited passage contains" in reason for reason in found)
-
-
-def test_check_draft_refuses_a_value_of_a_passage_that_is_not_cited() -> None:
-    sentence = "Most repairs are back within 10 days."
-    found = reasons(body=with_sentence(sentence))
-    assert any("10" in reason and "no cited passage" in reason for reason in found)
-    assert reasons(body=with_sentence(f"{sentence} [Source: Repairs, At the Bench]")) == ()
 
 
 def test_check_draft_compares_values_not_their_spelling() -> None:
@@ -249,12 +216,6 @@ def test_check_draft_refuses_a_link_elsewhere(link: str) -> None:
     assert any("links to" in reason for reason in reasons(body=with_sentence(f"See {link} now.")))
 
 
-def test_check_draft_lets_an_address_of_a_cited_source_pass() -> None:
-    source = replace(LAMP, text=f"{LAMP.text} Questions go to desk@lamps.org at any time.")
-    body = with_sentence("Write to desk@lamps.org.")
-    assert reasons(body=body, passages=(source, *PASSAGES[1:])) == ()
-
-
 @pytest.mark.parametrize(
     "sentence",
     [
@@ -272,17 +233,6 @@ def test_check_draft_refuses_talk_of_how_it_was_made(sentence: str) -> None:
 def test_check_draft_refuses_directions_to_staff() -> None:
     body = with_sentence("If the fee stays, apologize to the customer.")
     assert any("to staff" in reason for reason in reasons(body=body))
-
-
-def test_check_draft_refuses_a_run_of_the_instructions() -> None:
-    told = "never write the name of the audience or a part of it in the message itself"
-    found = reasons(body=with_sentence(f"We {told}."), rules=rules(instructions=told))
-    assert any("repeats the instructions" in reason for reason in found)
-
-
-def test_check_draft_without_a_call_to_action_is_refused() -> None:
-    body = BODY.replace("Visit our shop today and see it for yourself.", "Our shop is lovely.")
-    assert any("call to action" in reason for reason in reasons(body=body))
 
 
 @pytest.mark.parametrize(
@@ -304,22 +254,9 @@ def test_asks_to_act_knows_an_invitation(sentence: str) -> None:
     assert asks_to_act(f"Hello,\n\nLamps are warm. {sentence}")
 
 
-@pytest.mark.parametrize(
-    "body", ["Hello,\n\nLamps are warm.", "Delivery, returns and orders are free.", ""]
-)
-def test_asks_to_act_is_not_misled_by_statements(body: str) -> None:
-    assert not asks_to_act(body)
-
-
 def test_check_draft_refuses_a_sentence_said_twice() -> None:
     found = reasons(body=with_sentence("The light is very warm. The light is very warm."))
     assert any("twice" in reason for reason in found)
-
-
-def test_reasons_stand_once_and_end_as_sentences() -> None:
-    found = reasons(subject="", body="{a} {a} **x** **y** [Your Name]")
-    assert len(found) == len(set(found)) > 4
-    assert all(reason.endswith(".") and "\n" not in reason for reason in found)
 
 
 def test_citations_of_gives_each_passage_once_in_the_order_of_the_text() -> None:

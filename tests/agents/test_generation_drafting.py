@@ -9,14 +9,12 @@ import pytest
 
 from liftwright.agents.generation import (
     Draft,
-    channel_limits,
     control_variant,
     generate_variants,
     render_prompt,
     variant_id,
 )
 from liftwright.agents.generation.drafting import alike, text_sha256, without_quotes
-from liftwright.config import Channel
 from liftwright.errors import (
     BudgetSpent,
     ConfigurationError,
@@ -24,7 +22,7 @@ from liftwright.errors import (
     ProviderUnavailable,
 )
 from liftwright.log import Log, logging_to, within
-from liftwright.model import Failure, Limits, Prompt, Tokens, Variant
+from liftwright.model import Failure, Prompt, Tokens, Variant
 from waiting import PATIENCE_SECONDS
 from writing_samples import (
     BODY,
@@ -134,16 +132,6 @@ def test_render_prompt_gives_the_reasons_even_where_the_template_does_not(cut: s
     assert prompt.feedback == ("Draft 1: Too short.",)
 
 
-def test_channel_limits_are_those_of_the_channel() -> None:
-    channel = Channel.model_validate({"control": {"body_min_words": 7}})
-    variant, control = channel_limits(channel)
-    assert variant == Limits(subject_max_characters=60, body_min_words=150, body_max_words=200)
-    assert control.body_min_words == 7
-
-
-# ── Drafts ────────────────────────────────────────────────────────────────────────────────────
-
-
 def test_generate_variants_gives_one_per_segment_and_tone_in_order() -> None:
     variants, failures, writer = write(by_tone, segments=(SEGMENT, OTHERS))
     assert failures == ()
@@ -151,6 +139,9 @@ def test_generate_variants_gives_one_per_segment_and_tone_in_order() -> None:
         (segment.label, tone, tone) for segment in (SEGMENT, OTHERS) for tone in TONES
     ]
     assert len(writer.prompts) == 6
+
+
+# ── Drafts ────────────────────────────────────────────────────────────────────────────────────
 
 
 def test_generate_variants_stores_what_a_variant_is_traced_by() -> None:
@@ -273,31 +264,6 @@ def test_generate_variants_has_alike_ones_written_again_in_the_order_of_tones() 
     assert "same as another variant" in writer.prompts[-1].feedback[0]
 
 
-def test_generate_variants_that_stay_alike_fail() -> None:
-    variants, failures, _ = write(lambda _: reply(), max_redrafts=1)
-    assert [v.tone for v in variants] == ["urgent"]
-    assert [(f.tone, f.cause, f.attempts) for f in failures] == [
-        ("informational", "checks", 2),
-        ("friendly", "checks", 2),
-    ]
-    assert write(lambda _: reply(), max_redrafts=0)[1][0].attempts == 1
-
-
-@pytest.mark.parametrize("max_redrafts", [0, 1, 3])
-def test_generate_variants_tells_of_each_one_kept_once_and_of_no_other(max_redrafts: int) -> None:
-    def answer(request: Prompt) -> str:
-        # Alike at first: those of later tones are written again, and one of them in vain.
-        again = request.tone == "friendly" and len(request.feedback) < 2
-        return reply() if again or not request.feedback else by_tone(request)
-
-    told: list[Variant] = []
-    variants, _, _ = write(
-        answer, segments=(SEGMENT, OTHERS), max_redrafts=max_redrafts, kept=told.append
-    )
-    assert len(told) == len(variants) > 0
-    assert {one.variant_id for one in told} == {one.variant_id for one in variants}
-
-
 def test_generate_variants_tells_of_one_kept_while_others_are_written() -> None:
     first = threading.Event()
 
@@ -320,14 +286,6 @@ def test_generate_variants_refuses_one_subject_for_two_variants() -> None:
     variants, failures, _ = write(answer)
     assert failures == ()
     assert [v.attempts for v in variants] == [1, 2, 2]
-
-
-def test_generate_variants_shows_no_segments_name_to_another() -> None:
-    def answer(request: Prompt) -> str:
-        return by_tone(request).replace("Visit our shop", "Join the Quiet Wanderers and visit")
-
-    variants, _, _ = write(answer, segments=(SEGMENT, OTHERS), max_redrafts=0)
-    assert variants == ()
 
 
 def test_generate_variants_runs_no_more_at_once_than_configured() -> None:
@@ -374,14 +332,6 @@ def test_generate_variants_logs_in_the_callers_context_and_without_text(tmp_path
     assert "Ember" not in log
 
 
-def test_generate_variants_twice_gives_the_same_apart_from_times() -> None:
-    def plain(variants: tuple[Variant, ...]) -> list[Variant]:
-        return [replace(v, created_at="", latency_ms=0.0) for v in variants]
-
-    first, second = (write(by_tone, segments=(SEGMENT, OTHERS))[0] for _ in range(2))
-    assert plain(first) == plain(second)
-
-
 @pytest.mark.parametrize(
     ("reason", "logged"),
     [
@@ -403,15 +353,6 @@ def test_alike_forgives_a_few_words_but_not_a_different_text() -> None:
 
 
 # ── The control ───────────────────────────────────────────────────────────────────────────────
-
-
-def test_control_variant_is_the_filled_template() -> None:
-    control = control_variant(TEMPLATES["control_message"], brand=BRAND, limits=SHORT)
-    assert control.subject == "News from Hollow Pine 47"
-    assert control.body.startswith("Hello,\n\nHollow Pine 47 writes")
-    assert (control.arm, control.segment, control.tone) == ("control", None, None)
-    assert (control.citations, control.passages, control.attempts) == ((), (), 1)
-    assert control.variant_id == variant_id("control", None, control.subject, control.body)
 
 
 @pytest.mark.parametrize(

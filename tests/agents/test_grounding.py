@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import json
 import zlib
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -21,7 +20,7 @@ from liftwright.agents.grounding import (
 )
 from liftwright.agents.grounding.evidence import Evidence, Piece, _longest_run
 from liftwright.config import Grounding
-from liftwright.model import Claim, Passage, Variant, from_json, to_json
+from liftwright.model import Claim, Passage, Variant
 from liftwright.text import words
 
 if TYPE_CHECKING:
@@ -111,10 +110,6 @@ def test_ground_text_lead_in_and_citation_do_not_count(lead: str, fact: str) -> 
     assert (claim.start, claim.end, claim.text) == (0, len(text), text)
 
 
-def test_ground_text_lead_in_that_says_something_counts() -> None:
-    assert only("Silver members too: Unworn products can be returned.").score < 1.0
-
-
 @pytest.mark.parametrize(
     "text",
     [
@@ -164,12 +159,6 @@ def test_ground_text_value_that_no_source_holds_is_unsupported_and_named(
     assert claim.reason == f"{value!r} stands in no source"
 
 
-def test_ground_text_value_of_another_sentence_is_not_fully_supported() -> None:
-    claim = only("Unworn products can be returned within 30 days for 20% off.")
-    right = only("Unworn products can be returned within 30 days.")
-    assert claim.score < right.score
-
-
 @pytest.mark.parametrize(
     ("wrong", "right"),
     [
@@ -192,11 +181,6 @@ def test_ground_text_opposite_of_the_source_is_not_supported(wrong: str, right: 
     claim = only(wrong)
     assert claim.verdict != "supported"
     assert "opposite" in claim.reason or claim.verdict == "unsupported"
-
-
-def test_ground_text_invention_is_unsupported_with_a_reason() -> None:
-    claim = only("Our tents were tested by astronauts in orbit.")
-    assert (claim.verdict, claim.reason) == ("unsupported", "no source says this")
 
 
 @pytest.mark.parametrize("sources", [[], [("", "")], [("Title alone", " \n ")]])
@@ -270,35 +254,11 @@ def test_ground_text_promises_in_any_form_are_claims(text: str) -> None:
     assert all(claim.verdict != "not_a_claim" for claim in ground(text).claims)
 
 
-def test_ground_text_score_is_the_least_of_its_claims() -> None:
-    found = ground(f"Hi there,\n\n{FACTS[3]} Our tents float. Visit our website.")
-    claims = [claim for claim in found.claims if claim.verdict != "not_a_claim"]
-    assert found.score == min(claim.score for claim in claims) < 0.5
-    assert [claim.verdict for claim in claims] == ["supported", "unsupported"]
-
-
 @pytest.mark.parametrize("text", ["", "  \n ", "Hello!"])
 def test_ground_text_without_claims_scores_one_and_asks_for_no_vectors(text: str) -> None:
     embed = WordEmbed()
     assert ground_text(text, SOURCES, embed, CONFIG).score == 1.0
     assert embed.calls == []
-
-
-@settings(deadline=None)
-@given(
-    st.lists(st.sampled_from([*FACTS, "Hi!", "Our tents float.", "A\u200bb £9.99 «x»"]), max_size=6)
-)
-def test_ground_text_claims_stand_in_the_text_in_order(parts: list[str]) -> None:
-    text = "\n\n".join(parts)
-    found = ground(text)
-    reached = 0
-    for claim in found.claims:
-        assert text[claim.start : claim.end] == claim.text
-        assert claim.start >= reached
-        reached = claim.end
-        assert 0.0 <= claim.score <= 1.0
-        if claim.source:
-            assert 0 <= claim.source.start < claim.source.end <= len(SOURCES[claim.source.index][1])
 
 
 @settings(deadline=None)
@@ -386,12 +346,6 @@ def test_ground_variant_invention_with_a_citation_is_unsupported() -> None:
     assert "'9 years'" in claim.reason
 
 
-@pytest.mark.parametrize("cited", ["", " [Source: Unknown, Part]"])
-def test_ground_variant_without_known_citation_any_passage_may_support(cited: str) -> None:
-    (claim,) = ground_variant(variant(FACTS[3] + cited), WordEmbed(), CONFIG).claims
-    assert claim.verdict == "supported"
-
-
 def test_ground_variant_known_frames_claim_nothing() -> None:
     frame = "If you ask Tarnwick, mountains are calling."
     body = f"{frame} {FACTS[3]}"
@@ -412,10 +366,6 @@ def test_reasons_against_names_what_does_not_hold() -> None:
     assert "only weakly supported" in strict[0]
 
 
-def test_reasons_against_grounded_text_are_none() -> None:
-    assert reasons_against(ground(" ".join(FACTS)), CONFIG) == ()
-
-
 def test_thresholds_of_the_configuration_decide_the_verdict() -> None:
     text = "You can return unworn products within 30 days."
     score = only(text).score
@@ -425,11 +375,6 @@ def test_thresholds_of_the_configuration_decide_the_verdict() -> None:
         (Grounding(supported_score=1.0, weak_score=1.0), "unsupported"),
     ):
         assert ground_text(text, SOURCES, WordEmbed(), config).claims[0].verdict == verdict
-
-
-def test_claims_survive_json() -> None:
-    found = ground(" ".join(FACTS))
-    assert from_json(Grounded, json.loads(json.dumps(to_json(found)))) == found
 
 
 @pytest.mark.parametrize(

@@ -38,10 +38,6 @@ def test_table_any_cells_stand_in_their_columns(cells: list[str]) -> None:
     assert found == [" ".join(cell.split()) for cell in cells]
 
 
-def test_table_heading_with_a_mark_is_set_right() -> None:
-    assert markdown.table(["a", ">n"], [["x", 1]]).splitlines()[1] == "| :--- | ---: |"
-
-
 @pytest.mark.parametrize(
     ("value", "expected"),
     [(0.1234, "+12.3%"), (-0.05, "−5.0%"), (None, "–"), (0.0, "+0.0%")],  # noqa: RUF001
@@ -67,16 +63,3 @@ def test_stars_follow_the_verdict_and_then_the_p_value(
     expected: str,
 ) -> None:
     assert markdown.stars(p, significant=significant) == expected
-
-
-def test_p_value_small_is_given_as_a_bound() -> None:
-    assert markdown.p_value(1e-9) == "< 0.001"
-    assert markdown.p_value(0.0123) == "0.012"
-
-
-@pytest.mark.parametrize(
-    ("items", "expected"),
-    [([], "none"), (["a"], "a"), (["a", "b"], "a and b"), (["a", "b", "c"], "a, b and c")],
-)
-def test_listed_items_read_as_a_phrase(items: list[str], expected: str) -> None:
-    assert markdown.listed(items) == expected

@@ -62,11 +62,6 @@ def test_shield_documents_refuses_an_attack_by_its_id_and_without_its_text() -> 
     assert "ignore" not in str(caught.value)
 
 
-def test_shield_documents_of_attacks_alone_is_refused_though_they_may_be_skipped() -> None:
-    with pytest.raises(DataError, match="one document that is left"):
-        shield_documents([ATTACK], Shield(), skip=True, workers=1)
-
-
 def test_shield_documents_that_cannot_be_looked_at_are_not_used() -> None:
     with pytest.raises(ProviderUnavailable):
         shield_documents([SOUND], Shield(broken=True), skip=True, workers=1)

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import json
 from typing import TYPE_CHECKING
 
@@ -12,12 +11,10 @@ from hypothesis import strategies as st
 from liftwright.agents.safety import (
     approve,
     audit_record,
-    content_sha256,
     is_unavailable,
     policy_sha256,
     screen_text,
     screen_variant,
-    screener_name,
     summarise_safety,
 )
 from liftwright.audit import AuditLog
@@ -154,12 +151,6 @@ def test_screen_variant_takes_the_worst_part_of_each_category() -> None:
     assert decision.status == "pass"
 
 
-def test_screen_text_says_where_the_harm_is() -> None:
-    text = "Fine words. A vile one. More."
-    harm = screen_text(text, finds("vile", hate=6), POLICY).findings[0]
-    assert (harm.where, text[harm.start : harm.end]) == ("sentence 2", "A vile one.")
-
-
 def test_screen_text_narrower_span_of_the_screener_is_kept() -> None:
     def answer(text: str) -> object:
         at = text.find("vile")
@@ -189,9 +180,6 @@ def test_screen_variant_many_with_a_reply_short_blocks(reply: object) -> None:
     assert (decision.status, is_unavailable(decision)) == ("block", True)
 
 
-# ── The rule ──────────────────────────────────────────────────────────────────────────────────
-
-
 @pytest.mark.parametrize("category", CATEGORIES)
 @pytest.mark.parametrize(
     ("severity", "status"), [(0, "pass"), (2, "pass"), (4, "pass"), (5, "block"), (6, "block")]
@@ -200,32 +188,15 @@ def test_screen_variant_blocks_above_medium_only(category: str, severity: int, s
     assert decide(finds("boots", **{category: severity})).status == status
 
 
+# ── The rule ──────────────────────────────────────────────────────────────────────────────────
+
+
 @pytest.mark.parametrize("category", CATEGORIES)
 def test_screen_variant_threshold_of_its_own_holds_for_its_category_alone(category: str) -> None:
     policy = Safety.model_validate({"threshold": 4, "categories": {category: 0}})
     for other in CATEGORIES:
         found = screen_text("boots", finds("boots", **{other: 2}), policy)
         assert found.status == ("block" if other == category else "pass")
-
-
-def test_screen_variant_decision_names_content_screener_and_time() -> None:
-    decision = decide(finds("nothing"))
-    digest = hashlib.sha256(b"Hello\nGood boots. Warm socks.").hexdigest()
-    assert decision.content_sha256 == digest == content_sha256(variant())
-    assert (decision.decided_by, decision.decided_at) == ("fake/words@1", AT)
-    assert decision.reasons == ()
-
-
-@pytest.mark.parametrize(
-    ("identity", "name"),
-    [
-        (Identity(provider="a"), "a"),
-        (Identity(provider="a", model="b"), "a/b"),
-        (Identity(provider="a", version="2"), "a@2"),
-    ],
-)
-def test_screener_name_leaves_out_what_is_empty(identity: Identity, name: str) -> None:
-    assert screener_name(identity) == name
 
 
 def test_policy_sha256_changes_with_what_is_blocked_only() -> None:
@@ -309,12 +280,6 @@ def test_screen_variant_harm_seen_before_a_fault_is_told_too() -> None:
     assert decision.severities == {"hate": 6, "violence": None, "self_harm": None, "sexual": None}
 
 
-def test_screen_text_all_categories_are_there_whatever_happens() -> None:
-    for screen in (finds("x"), fails(TimeoutError())):
-        found = screen_text("boots", screen, POLICY)
-        assert tuple(harm.category for harm in found.findings) == CATEGORIES
-
-
 MEDIUM = findings(hate=4)
 REPLY = st.sampled_from([H, MEDIUM, *BAD_REPLIES.values(), *ERRORS.values()])
 
@@ -341,11 +306,6 @@ def test_screen_variant_passes_only_if_every_part_had_a_clean_reply(
 
 
 # ── Approval, summary, audit, logs ────────────────────────────────────────────────────────────
-
-
-def test_screen_variant_where_approval_is_required_waits_unless_blocked() -> None:
-    assert decide(finds("none"), approval_required=True).status == "waiting"
-    assert decide(finds("boots", hate=6), approval_required=True).status == "block"
 
 
 def test_approve_waiting_decision_passes_in_the_name_of_a_person() -> None:
@@ -380,14 +340,6 @@ def test_summarise_safety_counts_each_outcome() -> None:
     assert summary.blocked_by_category == {"hate": 1, "violence": 0, "self_harm": 0, "sexual": 1}
     assert (summary.unavailable, summary.at_threshold) == (1, 1)
     assert summary.pass_rate == 0.6
-
-
-def test_summarise_safety_threshold_zero_does_not_count_the_harmless() -> None:
-    assert summarise_safety([decide(finds("none"))], Safety(threshold=0)).at_threshold == 0
-
-
-def test_summarise_safety_without_decisions_has_no_pass_rate() -> None:
-    assert summarise_safety([], POLICY).pass_rate is None
 
 
 def test_audit_record_of_each_decision_can_be_written(tmp_path: Path) -> None:

@@ -50,12 +50,6 @@ def parts(count: int) -> list[Part]:
     return [Part(f"text {number}", "body") for number in range(count)]
 
 
-def test_asked_ahead_asks_for_as_many_at_once_as_there_are_workers() -> None:
-    screener = Screener(gate=3)
-    asked_ahead(parts(9), screener, workers=3)
-    assert (len(screener.asked), screener.under_way.most) == (9, 3)
-
-
 def test_asked_ahead_asks_for_each_text_once_and_then_answers_from_it() -> None:
     screener = Screener()
     asked = asked_ahead([*parts(4), *parts(4)], screener, workers=2)
@@ -63,15 +57,6 @@ def test_asked_ahead_asks_for_each_text_once_and_then_answers_from_it() -> None:
     assert [len(asked(part.text)) for part in parts(4)] == [4] * 4
     assert len(screener.asked) == 4
     assert (asked.identity, asked.metered) == (screener.identity, True)
-
-
-def test_asked_ahead_fault_of_one_part_is_raised_for_it_alone() -> None:
-    asked = asked_ahead(parts(3), Screener(fails_on="text 1"), workers=2)
-    assert asked("text 0")
-    assert asked("text 2")
-    for _ in range(2):
-        with pytest.raises(ProviderUnavailable):
-            asked("text 1")
 
 
 @pytest.mark.parametrize(("whatever_is_asked", "asked"), [(True, 1), (False, 5)])

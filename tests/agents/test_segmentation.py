@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -8,13 +7,11 @@ import pytest
 import yaml
 
 from liftwright.agents.segmentation import (
-    Segmentation,
-    place_customers,
     segment_customers,
 )
 from liftwright.config import Segments
 from liftwright.errors import ConfigurationError, NoExperiment
-from liftwright.model import FEATURES, from_json, to_json
+from liftwright.model import FEATURES
 from plane_samples import (
     customer,
     keep_customers,
@@ -79,19 +76,6 @@ def test_segment_customers_rows_in_another_order_places_all_alike(
 
     assert placed(tables) == before
     assert second == first
-
-
-@pytest.mark.parametrize("method", ["rules", "rfm", "kmeans"])
-def test_segmentation_as_json_reads_back_and_places_the_same(tables: Tables, method: str) -> None:
-    keep_customers(tables, varied_customers(150))
-    found = segment_customers(tables, shipped(method=method), seed=3)
-    before = placed(tables)
-
-    read = from_json(Segmentation, json.loads(json.dumps(to_json(found))))
-    place_customers(tables, read.model)
-
-    assert read == found
-    assert placed(tables) == before
 
 
 @pytest.mark.parametrize("count", [30, 31, 77, 400])
@@ -186,26 +170,6 @@ def test_segment_customers_no_rule_satisfied_goes_to_the_segment_without_conditi
     segment_customers(tables, segments_config(rules=rules), seed=0)
 
     assert placed(tables)[1] == ("C00002", "Default", 1.0, "satisfies no other rule")
-
-
-def test_segment_customers_no_rule_and_no_default_goes_last_with_confidence_0(
-    tables: Tables,
-) -> None:
-    keep_customers(tables, [customer(1), customer(2, age=None)])
-    rules = [
-        {"label": "A", "description": "d", "conditions": [{"when": "age >= 40"}]},
-        {"label": "B", "description": "d", "conditions": [{"when": "age < 20"}]},
-        {"label": "C", "description": "d", "conditions": [{"when": "age < 40"}]},
-    ]
-
-    segment_customers(tables, segments_config(rules=rules), seed=0)
-
-    assert placed(tables)[1] == (
-        "C00002",
-        "C",
-        0.0,
-        "satisfies no rule; placed in the last segment",
-    )
 
 
 @pytest.mark.parametrize("method", ["rules", "rfm", "kmeans"])
@@ -339,24 +303,6 @@ def test_merge_small_moves_a_small_segment_into_its_nearest_and_says_so(tables: 
     assert str(reason).endswith("'Soon' is too small and was merged into 'Later'")
 
 
-def test_merge_small_keeps_three_segments(tables: Tables) -> None:
-    keep_customers(
-        tables,
-        [customer(index, age=20.0 if index else 90.0) for index in range(30)]
-        + [customer(99, age=70.0)],
-    )
-    rules = [
-        {"label": "A", "description": "d", "conditions": [{"when": "age < 30"}]},
-        {"label": "B", "description": "d", "conditions": [{"when": "age = 90"}]},
-        {"label": "C", "description": "d", "conditions": [{"when": "age = 70"}]},
-    ]
-
-    found = segment_customers(tables, segments_config(rules=rules, merge_small=True), seed=0)
-
-    assert found.sizes == {"A": 29, "B": 1, "C": 1}
-    assert found.model.merged == {}
-
-
 def test_segments_describe_the_distribution_exactly(tables: Tables) -> None:
     import numpy as np
 
@@ -421,16 +367,6 @@ def test_segments_name_the_features_that_set_them_apart(tables: Tables) -> None:
     assert "have high last engagement days" in words["Often"]
     assert "order seldom" in words["Seldom"]
     assert words["Between"] == []
-
-
-def test_segments_of_an_absent_feature_say_that_all_lack_it(tables: Tables) -> None:
-    keep_customers(tables, [{**row, "age": None} for row in varied_customers(60)])
-
-    found = segment_customers(tables, segments_config(), seed=0, absent=["age"])
-
-    for segment in found.segments:
-        assert segment.features["age"].median is None
-        assert segment.features["age"].missing == segment.size
 
 
 def test_rfm_bands_follow_the_sum_and_confidence_its_distance_from_a_band(tables: Tables) -> None:

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from sklearn.metrics import silhouette_score
 
 from liftwright.agents.segmentation import segment_customers
-from liftwright.agents.segmentation.kmeans import _choose, _silhouette
-from liftwright.agents.segmentation.naming import distinct_labels, in_words
+from liftwright.agents.segmentation.kmeans import _silhouette
+from liftwright.agents.segmentation.naming import distinct_labels
 from liftwright.errors import ConfigurationError
 from plane_samples import customer, keep_customers, open_tables, segments_config, varied_customers
 
@@ -89,27 +89,6 @@ def test_kmeans_on_the_same_seed_repeats_and_another_seed_samples_others(tables:
     assert first.model.scales != other.model.scales
 
 
-def test_kmeans_a_few_extremes_make_no_cluster_of_their_own(tables: Tables) -> None:
-    extremes = [customer(900 + index, avg_order_value=1e9) for index in range(2)]
-    keep_customers(tables, in_groups(FOUR) + extremes)
-
-    found = segment_customers(tables, segments_config(method="kmeans", kmeans=TWO_FEATURES), seed=1)
-
-    assert min(found.sizes.values()) >= 40
-
-
-def test_kmeans_missing_values_count_as_the_median(tables: Tables) -> None:
-    rows = in_groups(FOUR)
-    rows[0]["age"] = None
-    keep_customers(tables, rows)
-    features = {"features": ["purchase_frequency", "avg_order_value", "age"]}
-
-    found = segment_customers(tables, segments_config(method="kmeans", kmeans=features), seed=1)
-
-    assert {s.feature: s.median for s in found.model.scales}["age"] == 40.0
-    assert sum(found.sizes.values()) == 160
-
-
 def test_kmeans_absent_features_are_left_out_with_a_warning(tables: Tables) -> None:
     keep_customers(tables, [{**row, "historical_open_rate": None} for row in varied_customers(80)])
 
@@ -172,18 +151,6 @@ def test_silhouette_agrees_with_scikit_learn() -> None:
     assert _silhouette(points, np.zeros(81, dtype=np.intp)) == -1.0
 
 
-def test_choose_on_a_large_sample_refines_what_the_trial_rows_gave() -> None:
-    rng = np.random.default_rng(3)
-    middles = np.array([[0.0, 0.0], [6.0, 0.0], [0.0, 6.0]])
-    points = np.repeat(middles, 5_000, axis=0) + rng.normal(size=(15_000, 2))
-    rng.shuffle(points)
-
-    centres, silhouettes = _choose(points, 3, 4, seed=1)
-
-    assert sorted(silhouettes) == ["3", "4"]
-    assert np.abs(centres[np.lexsort(centres.T.round())] - middles).max() < 0.1
-
-
 @given(
     st.lists(
         st.fixed_dictionaries(
@@ -199,11 +166,3 @@ def test_distinct_labels_are_all_different_and_readable(effects: list[dict[str, 
 
     assert len(set(labels)) == len(effects)
     assert all(label and not label.isdigit() for label in labels)
-
-
-def test_in_words_joins_as_a_sentence_does() -> None:
-    assert [in_words(["a"]), in_words(["a", "b"]), in_words(["a", "b", "c"])] == [
-        "a",
-        "a and b",
-        "a, b and c",
-    ]

@@ -94,12 +94,6 @@ def test_one_arm_without_spread_borrows_the_others() -> None:
     assert found.p_value == pytest.approx(oracle.pvalue, rel=1e-9)
 
 
-def test_one_unit_in_an_arm_has_no_test() -> None:
-    found = compare_means(moments_of([5.0]), moments_of([1.0, 2.0]))
-    assert (found.difference, found.p_value) == (3.5, None)
-    assert found.warnings == ("not estimable: an arm has fewer than two units",)
-
-
 def test_an_arm_without_units_gives_nothing_but_a_warning() -> None:
     found = compare_means(moments_of([]), moments_of([1.0, 2.0]))
     assert (found.treatment, found.control, found.p_value) == (None, None, None)
@@ -120,29 +114,6 @@ def test_compare_ratios_agrees_with_the_linearised_values() -> None:
     assert found.p_value == pytest.approx(oracle.pvalue, rel=1e-8)
     assert found.difference_ci == pytest.approx(oracle.confidence_interval(), rel=1e-8)
     assert ratio_of(n1, d1).sd == pytest.approx(np.std((n1 - r1 * d1) / d1.mean(), ddof=1))
-
-
-def test_compare_ratios_without_denominator_is_refused_with_a_reason() -> None:
-    zeros = np.zeros(10)
-    found = compare_ratios(ratio_of(zeros, zeros), ratio_of(np.ones(10), np.arange(1.0, 11.0)))
-    assert (found.treatment, found.difference, found.lift, found.p_value) == (None,) * 4
-    assert found.warnings == ("not estimable: an arm has a denominator of 0",)
-
-
-def test_a_ratio_with_denominator_one_is_the_mean() -> None:
-    rng = np.random.default_rng(2)
-    one, zero = rng.exponential(3, 50), rng.exponential(2, 60)
-    mean = compare_means(moments_of(one.tolist()), moments_of(zero.tolist()))
-    ratio = compare_ratios(ratio_of(one, np.ones(50)), ratio_of(zero, np.ones(60)))
-    assert ratio.p_value == pytest.approx(mean.p_value, rel=1e-9)
-    assert ratio.lift_ci == pytest.approx(mean.lift_ci, rel=1e-9)
-
-
-def test_stratified_means_of_one_stratum_are_the_plain_ones() -> None:
-    pair = (moments_of([1.0, 2.0, 4.0]), moments_of([2.0, 2.5, 3.0, 7.0]))
-    plain, stratified = compare_means(*pair), compare_stratified_means([pair])
-    assert stratified.p_value == pytest.approx(plain.p_value)
-    assert stratified.test == "stratified Welch t"
 
 
 def test_stratified_means_weigh_strata_by_their_harmonic_size() -> None:
@@ -229,14 +200,3 @@ def test_lift_interval_of_sparse_revenue_keeps_its_level_where_given(lift: float
     intervals = [e.lift_ci for e in found if e.lift_ci is not None]
     assert 300 < len(intervals) < 2000
     assert np.mean([low <= lift <= high for low, high in intervals]) >= 0.93
-
-
-@pytest.mark.parametrize("buyers", [3, 12])
-def test_lift_interval_where_one_arm_has_no_buyer_is_refused(buyers: int) -> None:
-    nobody = Moments(n=100, total=0.0, total_sq=0.0)
-    some = Moments(n=100, total=10.0 * buyers, total_sq=100.0 * buyers)
-    found = compare_means(nobody, some)
-    assert found.lift == -1.0
-    assert found.lift_ci is None
-    assert found.difference_ci is not None
-    assert any("lift interval not estimable" in warning for warning in found.warnings)

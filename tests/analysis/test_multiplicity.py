@@ -25,11 +25,6 @@ def test_adjust_p_values_leaves_missing_ones_out_of_the_family(
     assert found == pytest.approx(expected)
 
 
-def test_adjust_p_values_of_no_tests_is_empty_handed() -> None:
-    assert adjust_p_values([None]) == [None]
-    assert adjust_p_values([]) == []
-
-
 @given(
     p_values=st.lists(st.floats(0, 1), min_size=1, max_size=40),
     correction=st.sampled_from(("holm", "bh")),

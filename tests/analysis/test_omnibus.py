@@ -56,10 +56,3 @@ def test_tukey_p_values_of_unlike_sizes_agree_with_scipy() -> None:
     assert found == pytest.approx(
         {(str(i), str(j)): expected.pvalue[i, j] for i, j in ((0, 1), (0, 2), (1, 2))}, rel=1e-6
     )
-
-
-def test_omnibus_tests_of_nothing_say_so() -> None:
-    nobody = Moments(n=0, total=0.0, total_sq=0.0)
-    assert check_any_difference({"a": moments([1, 2]), "b": nobody}).p_value is None
-    assert check_any_difference({"a": Counts(n=5, events=0), "b": Counts(n=5, events=0)}).warnings
-    assert tukey_p_values({"a": moments([1, 1]), "b": moments([1, 1])}) == {}

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import math
-import random
 
 import pytest
 from hypothesis import given
@@ -31,15 +30,6 @@ def test_average_precision_scores_with_ties_equals_scikit_learn(
     assert average_precision(scores, labels) == pytest.approx(expected, abs=1e-12)
 
 
-def test_auroc_and_average_precision_many_scores_equal_scikit_learn() -> None:
-    source = random.Random(11)  # noqa: S311 - a repeatable sample
-    labels = [source.random() < 0.2 for _ in range(3000)]
-    scores = [source.gauss(float(label), 1.0) for label in labels]
-    assert auroc(scores, labels) == pytest.approx(roc_auc_score(labels, scores), abs=1e-12)
-    expected = average_precision_score(labels, scores)
-    assert average_precision(scores, labels) == pytest.approx(expected, abs=1e-12)
-
-
 @given(SCORED)
 def test_auroc_labels_turned_round_is_the_complement(cases: list[tuple[float, bool]]) -> None:
     scores, labels = zip(*cases, strict=True)
@@ -47,21 +37,9 @@ def test_auroc_labels_turned_round_is_the_complement(cases: list[tuple[float, bo
     assert auroc(scores, labels) + other == pytest.approx(1)
 
 
-def test_auroc_one_score_for_all_is_chance() -> None:
-    assert auroc([0.3] * 6, [True, False, False, True, False, True]) == 0.5
-
-
 @pytest.mark.parametrize("labels", [[True, True], [False, False]])
 def test_auroc_one_class_is_nan(labels: list[bool]) -> None:
     assert math.isnan(auroc([0.1, 0.2], labels))
-
-
-def test_average_precision_no_positive_is_nan() -> None:
-    assert math.isnan(average_precision([0.1, 0.2], [False, False]))
-
-
-def test_average_precision_only_positives_is_one() -> None:
-    assert average_precision([0.1, 0.2], [True, True]) == 1
 
 
 def test_auroc_labels_of_another_number_are_refused() -> None:
@@ -89,21 +67,11 @@ def test_ndcg_at_hand_computed_table_is_met(found: list[str], expected: float) -
     assert ndcg_at(10, found, GAINS) == pytest.approx(expected, abs=1e-7)
 
 
-def test_ndcg_at_cutoff_cuts_the_found_and_the_best() -> None:
-    # Of the best two, 3 + 3 / log2(3), the search found 2 + 3 / log2(3).
-    expected = (2 + 3 / 1.5849625) / (3 + 3 / 1.5849625)
-    assert ndcg_at(2, ["b", "a", "c"], GAINS) == pytest.approx(expected, abs=1e-7)
-
-
 @given(st.permutations(sorted(GAINS)), st.integers(1, 8))
 def test_ndcg_at_any_order_equals_scikit_learn(order: list[str], k: int) -> None:
     falling = [[float(len(order) - rank) for rank in range(len(order))]]
     expected = ndcg_score([[GAINS[name] for name in order]], falling, k=k)
     assert ndcg_at(k, order, GAINS) == pytest.approx(expected, abs=1e-12)
-
-
-def test_ndcg_at_nothing_relevant_is_nan() -> None:
-    assert math.isnan(ndcg_at(10, ["a"], {"a": 0.0}))
 
 
 @pytest.mark.parametrize(
@@ -114,7 +82,3 @@ def test_recall_at_counts_relevant_documents_within_the_cutoff(
     k: int, found: list[str], expected: float
 ) -> None:
     assert recall_at(k, found, GAINS) == pytest.approx(expected)
-
-
-def test_recall_at_nothing_relevant_is_nan() -> None:
-    assert math.isnan(recall_at(10, ["a"], {"a": 0.0}))

@@ -18,7 +18,6 @@ from liftwright.analysis import (
 from liftwright.analysis.bayes import believe, posterior_of
 from liftwright.analysis.interactions import check_interaction
 from liftwright.analysis.sequential import estimate_sequence
-from liftwright.errors import InputError
 
 OPENED = MetricSpec(name="opened", kind="binary")
 SPENT = MetricSpec(name="spent", kind="mean")
@@ -79,11 +78,6 @@ def test_interaction_rows_tell_whether_the_effect_differs() -> None:
     assert friendly.estimate.p_value is None, "it stands in one segment alone"
 
 
-def test_interaction_rows_without_segments_are_none() -> None:
-    cells = [opened(None, "control", 9, 1), opened(None, "urgent", 9, 2)]
-    assert interaction_rows(Contrasts(cells, (OPENED,), "control", ARMS)) == []
-
-
 def test_bayes_rows_of_one_stratum_are_the_posteriors_of_the_arms() -> None:
     draw = random.Random(2)  # noqa: S311 - not for secrets
     values = {arm: [draw.gauss(5 + place, 2) for _ in range(40)] for place, arm in enumerate(ARMS)}
@@ -114,33 +108,3 @@ def test_bayes_rows_of_one_stratum_are_the_posteriors_of_the_arms() -> None:
     best = next(r for r in rows if (r.metric, r.arm) == ("spent", "friendly"))
     moments = Moments(n=40, total=sum(values["friendly"]), total_sq=0.0)
     assert best.estimate.treatment == pytest.approx(moments.mean)
-
-
-def test_bayes_rows_count_only_segments_that_all_arms_share() -> None:
-    rows = bayes_rows(Contrasts(SEGMENTS, (OPENED,), "control", ARMS))
-    assert {row.arm: row.estimate.n_treatment for row in rows} == {
-        "control": 400,
-        "urgent": 410,
-        "friendly": 390,
-    }
-    urgent = next(row for row in rows if row.arm == "urgent")
-    assert urgent.estimate.treatment == pytest.approx(160.5 / 411)
-
-
-def test_bayes_rows_of_a_constant_metric_say_why_there_are_none() -> None:
-    cells = [spent("control", [3.0] * 5), spent("urgent", [3.0] * 5)]
-    rows = bayes_rows(Contrasts(cells, (SPENT,), "control", ARMS))
-    assert all(row.more["probability_best"] is None for row in rows)
-    assert all("not estimable" in row.estimate.warnings[0] for row in rows)
-
-
-def test_bayes_rows_without_a_unit_of_the_control_say_why_there_are_none() -> None:
-    cells = [opened(None, "control", 0, 0), opened(None, "urgent", 50, 9)]
-    rows = bayes_rows(Contrasts(cells, (OPENED,), "control", ARMS))
-    assert all(row.more["probability_best"] is None for row in rows)
-    assert all("not estimable" in row.estimate.warnings[0] for row in rows)
-
-
-def test_contrasts_of_an_unknown_control_name_the_nearest() -> None:
-    with pytest.raises(InputError, match=r"control: found 'contrl'.*nearest is 'control'"):
-        sequential_rows(Contrasts(SEGMENTS, (OPENED,), "contrl", ARMS))

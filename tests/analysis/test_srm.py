@@ -17,13 +17,6 @@ def test_check_srm_of_unequal_shares_is_the_chi_square_test() -> None:
     assert found.expected == {"a": 500, "b": 250, "c": 250}
 
 
-def test_check_srm_with_a_mismatch_is_not_ok() -> None:
-    found = check_srm({"a": 5300, "b": 4700}, {"a": 1, "b": 1})
-    assert not found.ok
-    assert found.p_value is not None
-    assert found.p_value < 1e-8
-
-
 def test_check_srm_with_small_counts_is_near_the_binomial_test() -> None:
     found = check_srm({"a": 6, "b": 1}, {"a": 1, "b": 1})
     assert found.p_value == pytest.approx(scipy_stats.binomtest(6, 7).pvalue, abs=0.015)
@@ -49,8 +42,3 @@ def test_check_srm_of_one_arm_is_one_and_without_units_is_none() -> None:
 def test_check_srm_refuses_impossible_shares(share: float) -> None:
     with pytest.raises(InputError, match="arm 'b'"):
         check_srm({"a": 1, "b": 1}, {"a": 1, "b": share})
-
-
-def test_check_srm_refuses_shares_that_are_all_zero() -> None:
-    with pytest.raises(InputError, match="no arm has a share"):
-        check_srm({"a": 1}, {"a": 0})

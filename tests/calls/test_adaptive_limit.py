@@ -8,13 +8,6 @@ from hypothesis import strategies as st
 from liftwright.calls.adaptive_limit import WINDOW_SECONDS, Pace
 
 
-def test_wait_without_limits_never_waits_for_time() -> None:
-    pace = Pace(10_000, None, None)
-    for _ in range(5_000):
-        assert pace.wait(0.0, 10**9) == 0.0
-        pace.take(0.0, 10**9)
-
-
 def test_wait_all_places_taken_waits_until_one_has_come_back() -> None:
     pace = Pace(2, None, None)
     pace.take(0.0, 0)
@@ -32,13 +25,6 @@ def test_wait_full_minute_waits_until_the_oldest_request_is_a_minute_old() -> No
     assert pace.wait(60.0, 0) == 0.0
     pace.take(60.0, 0)
     assert pace.wait(60.0, 0) == 20.0
-
-
-def test_wait_tokens_of_a_minute_spent_waits_until_enough_are_a_minute_old() -> None:
-    pace = Pace(9, None, 100)
-    pace.take(0.0, 60)
-    pace.take(10.0, 40)
-    assert (pace.wait(10.0, 60), pace.wait(10.0, 61)) == (50.0, 60.0)
 
 
 def test_wait_request_of_more_tokens_than_a_minute_allows_leaves_alone() -> None:
@@ -67,22 +53,6 @@ def test_slow_requests_that_left_together_halve_the_pace_once() -> None:
     assert pace.places == 4
     assert pace.slow(began=1.5, now=2.0)
     assert pace.places == 2
-
-
-def test_slow_again_and_again_leaves_one_place() -> None:
-    pace = Pace(8, 100, None)
-    for now in range(50):
-        pace.slow(began=float(now), now=float(now))
-    assert (pace.places, pace.wait(99.0, 0)) == (1, 0.0)
-
-
-def test_slow_halves_the_requests_of_a_minute_too() -> None:
-    pace = Pace(9, 4, None)
-    pace.slow(began=0.0, now=0.0)
-    pace.take(0.0, 0)
-    assert pace.wait(0.0, 0) == 0.0
-    pace.take(0.0, 0)
-    assert pace.wait(0.0, 0) == 60.0
 
 
 def test_pause_holds_every_request_back_and_is_never_shortened() -> None:

@@ -285,15 +285,6 @@ def test_remember_reservation_that_is_not_a_number_is_refused() -> None:
     assert service.asked == 0
 
 
-def test_remember_budget_of_whole_calls_is_not_lost_to_rounding() -> None:
-    book, service = ledger(Memory(), budget_usd=0.3), Service()
-    for number in range(3):
-        book.remember(terms(0.1, 0.1), WRITER, number, service)
-    with pytest.raises(BudgetSpent):
-        book.remember(terms(0.1, 0.1), WRITER, 3, service)
-    assert service.asked == 3
-
-
 @settings(deadline=None, max_examples=30)
 @given(
     budget=st.floats(0, 1),
@@ -348,14 +339,6 @@ def test_ledger_pending_row_of_a_dead_process_stays_spent_and_is_asked_again() -
     after = ledger(store)
     assert (after.spent_usd, after.calls) == (pytest.approx(0.14), 2)
     assert ledger(store, "r2").spent_usd == 0.0
-
-
-def test_ledger_lost_call_counts_against_the_budget_of_the_resumed_run() -> None:
-    store = Memory()
-    with pytest.raises(KeyboardInterrupt):
-        ledger(store).remember(terms(), WRITER, "q", Service(KeyboardInterrupt()))
-    with pytest.raises(BudgetSpent):
-        ledger(store, budget_usd=0.15).remember(terms(), WRITER, "q", Service())
 
 
 def test_ledger_closing_cut_short_counts_a_lost_call_once() -> None:
@@ -491,12 +474,6 @@ def test_before_attempt_that_fits_is_reserved_in_the_row_and_settled() -> None:
     assert book.spent_usd == ledger(store).spent_usd == 0.12
 
 
-def test_before_attempt_outside_a_call_reserves_nothing() -> None:
-    book = ledger(Memory(), budget_usd=0.0)
-    book.before_attempt()
-    assert book.spent_usd == 0.0
-
-
 def test_remember_call_within_a_call_pays_each_for_itself() -> None:
     store = Memory()
     book = ledger(store)
@@ -619,20 +596,6 @@ def test_remember_each_asks_again_for_all_that_a_dead_process_had_not_kept() -> 
     assert ledger(store).spent_usd == 0.16
 
 
-def test_remember_each_interrupted_and_asked_again_by_the_same_ledger_counts_both() -> None:
-    store = Memory()
-    book = ledger(store)
-
-    def die(_: Sequence[object]) -> list[str]:
-        raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        book.remember_each(priced(1), WRITER, ["a"], die)
-    book.remember_each(priced(1), WRITER, ["a"], Batches())
-    assert book.spent_usd == ledger(store).spent_usd == 0.08
-    assert book.calls == ledger(store).calls == 2
-
-
 def test_remember_each_text_under_way_in_another_thread_is_waited_for() -> None:
     book, service = ledger(Memory()), Batches()
     entered, release = threading.Event(), threading.Event()
@@ -667,23 +630,6 @@ def test_remember_each_failure_reaches_everyone_who_waits_and_is_not_remembered(
         book.remember_each(priced(1), WRITER, ["a", "b"], refuse)
     assert book.remember_each(priced(1), WRITER, ["a", "b"], service) == ("va", "vb")
     assert (book.spent_usd, ledger(store).spent_usd) == (0.12, 0.12)
-
-
-def test_remember_each_beyond_the_budget_is_refused_unasked() -> None:
-    service = Batches()
-    book = ledger(Memory(), budget_usd=0.05)
-    with pytest.raises(BudgetSpent):
-        book.remember_each(priced(1), WRITER, ["a", "b"], service)
-    assert service.asked == []
-
-
-def test_remember_each_kept_reply_of_another_form_is_an_integrity_error() -> None:
-    store = Memory()
-    ledger(store).remember_each(priced(1), WRITER, ["a"], Batches())
-    (row,) = store.rows(status="part")
-    store.kept[str(row["key"])]["reply"] = 7
-    with pytest.raises(IntegrityError):
-        ledger(store).remember_each(priced(1), WRITER, ["a"], Batches())
 
 
 # ── Beside another run ────────────────────────────────────────────────────────────────────────

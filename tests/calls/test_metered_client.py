@@ -133,11 +133,6 @@ def test_complete_terms_reserve_the_longest_reply_and_two_bytes_a_token() -> Non
     assert reserved == pytest.approx((most_input * 2.0 + 1000 * 10.0) / 1e6)
 
 
-def test_complete_terms_without_a_price_or_a_prompt_reserve_nothing() -> None:
-    assert free_terms().reserve_usd(PROMPT) == 0.0
-    assert complete_terms(priced(), Writer(metered=True, longest=1000)).reserve_usd("text") == 0.0
-
-
 def test_terms_replies_come_back_as_they_were() -> None:
     reply = Completion(text="t", model="m", tokens=Tokens(input=3), cost_usd=0.5)
     terms = complete_terms(priced(), Writer(metered=True, longest=1000))
@@ -228,15 +223,6 @@ def test_paid_embed_reserves_a_token_a_byte_and_stays_within_the_budget() -> Non
         embed(("eleven chars",))
     assert embedder.asked == [("éé",)]
     assert ledger.spent_usd == pytest.approx(2 * PER_TOKEN)
-
-
-def test_paid_embed_outside_a_run_asks_with_retries_and_keeps_nothing() -> None:
-    embedder = Embedder(failures=2)
-    port = PaidEmbed(embedder, EMBEDDING)
-    port.attach(Calls(CallSettings(), sleep=lambda _: None), lambda: None)
-    assert port(("one",)).shape == (1, 3)
-    port(("one",))
-    assert len(embedder.asked) == 4
 
 
 def test_paid_embed_that_nothing_is_attached_to_is_the_port_itself() -> None:
@@ -342,13 +328,6 @@ def test_complete_terms_price_the_tokens_of_a_third_partys_reply() -> None:
     Guarded(writer, terms, Calls(CallSettings()), lambda: ledger)(PROMPT)
     assert ledger.spent_usd == pytest.approx((100 * 2.0 + 10 * 10.0) / 1e6)
     assert ledger.paid()["complete"].usage.tokens == Tokens(input=100, output=10)
-
-
-def test_guarded_metered_port_outside_a_run_is_asked_past_the_ledger() -> None:
-    writer = Writer(metered=True)
-    guarded = Guarded(writer, free_terms(), Calls(CallSettings()), lambda: None)
-    assert guarded(PROMPT) == guarded(PROMPT)
-    assert writer.asked == 2
 
 
 class Batch(Writer):

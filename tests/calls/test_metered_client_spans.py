@@ -10,7 +10,7 @@ import pytest
 
 from liftwright.calls.cache_policy import complete_terms
 from liftwright.calls.ledger import Ledger
-from liftwright.calls.metered_client import Guarded, PaidEmbed, call_span
+from liftwright.calls.metered_client import Guarded, PaidEmbed
 from liftwright.calls.retry import Calls
 from liftwright.config import Calls as CallSettings
 from liftwright.config import Services
@@ -100,12 +100,6 @@ def test_call_answered_from_memory_is_replayed_and_costs_nothing() -> None:
     assert {"attempts", "cost_usd", "tokens_input"}.isdisjoint(replayed.fields)
 
 
-def test_call_of_a_port_on_this_machine_is_never_replayed() -> None:
-    found = spans_of(Writer(metered=False), times=2)
-    assert [one.fields["outcome"] for one in found] == ["ok", "ok"]
-    assert [one.fields["metered"] for one in found] == [False, False]
-
-
 def test_call_that_is_made_again_tells_the_attempt_that_failed() -> None:
     (found,) = spans_of(Writer(ProviderUnavailable("canary 503", retry_after_seconds=2)))
     assert (found.fields["outcome"], found.fields["attempts"]) == ("ok", 2)
@@ -136,11 +130,6 @@ def test_call_beyond_the_budget_is_not_made_and_says_so() -> None:
     (found,) = spans_of(Writer(), fails=BudgetSpent, budget=0.5)
     assert found.fields["outcome"] == "budget_spent"
     assert "attempts" not in found.fields
-
-
-def test_call_span_where_telemetry_is_off_lets_errors_through() -> None:
-    with pytest.raises(ProviderRefused), call_span("complete", Writer()):
-        raise ProviderRefused("no")
 
 
 class Charged(Writer):

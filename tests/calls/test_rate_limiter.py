@@ -124,39 +124,6 @@ def test_make_call_that_waits_to_retry_stops_when_others_find_the_service_dead()
     assert len(mine.asked_at) == 1
 
 
-def test_make_dead_service_leaves_the_others_alone() -> None:
-    clock = FakeClock()
-    calls = calls_on(clock)
-    for _ in range(3):
-        with pytest.raises(ProviderUnavailable):
-            calls.make("complete", Service(down))
-    before = clock()
-    assert calls.make("screen", Service()) == "reply"
-    assert clock() == before
-
-
-def test_check_services_raises_only_for_one_that_was_given_up() -> None:
-    clock = FakeClock()
-    calls = calls_on(clock)
-    for _ in range(2):
-        with pytest.raises(ProviderUnavailable):
-            calls.make("complete", Service(down))
-    calls.check_services()
-    with pytest.raises(ProviderUnavailable):
-        calls.make("complete", Service(down))
-    with pytest.raises(ServiceDown, match="complete"):
-        calls.check_services()
-
-
-def test_make_refusals_never_open_the_breaker() -> None:
-    clock = FakeClock()
-    service, calls = Service(lambda: ProviderRefused("401")), calls_on(clock)
-    for _ in range(20):
-        with pytest.raises(ProviderRefused):
-            calls.make("complete", service)
-    assert (len(service.asked_at), clock()) == (20, 0.0)
-
-
 def test_make_interrupted_probe_lets_the_next_call_be_the_probe() -> None:
     clock = FakeClock()
     service, calls = Service(down), calls_on(clock)
@@ -246,15 +213,6 @@ def test_make_places_are_shared_by_all_services() -> None:
     assert under_way.most == 3
 
 
-def test_make_requests_a_minute_are_kept() -> None:
-    clock = FakeClock()
-    service = Service().at(clock)
-    calls = calls_on(clock, requests_per_minute={"complete": 3})
-    for _ in range(7):
-        calls.make("complete", service)
-    assert service.asked_at == [0.0] * 3 + [60.0] * 3 + [120.0]
-
-
 def test_make_tokens_a_minute_are_kept_for_the_service_they_are_set_for() -> None:
     clock = FakeClock()
     service, other = Service().at(clock), Service().at(clock)
@@ -279,15 +237,6 @@ def test_make_call_within_a_call_needs_no_place_of_its_own() -> None:
     assert calls.totals()["embed"].calls == 8
     # The places have been given back as they were taken.
     assert at_once([partial(calls.make, "search", Service())] * 2, 2) == ["reply"] * 2
-
-
-def test_make_call_within_a_call_keeps_to_the_pace_of_its_own_service() -> None:
-    clock = FakeClock()
-    calls = calls_on(clock, requests_per_minute={"embed": 1})
-    inner = Service().at(clock)
-    for _ in range(2):
-        calls.make("search", lambda: calls.make("embed", inner))
-    assert inner.asked_at == [0.0, 60.0]
 
 
 def test_make_spent_budget_at_the_probe_says_nothing_of_the_service() -> None:
@@ -316,15 +265,6 @@ def test_make_local_call_takes_no_turn() -> None:
     assert calls.make("complete", ask) == ["reply"] * 3
     assert clock() == 0.0
     assert calls.totals()["embed"].calls == 3
-
-
-def test_make_local_failures_open_no_breaker() -> None:
-    clock = FakeClock()
-    calls = calls_on(clock, retries=0)
-    for _ in range(10):
-        with pytest.raises(ProviderUnavailable):
-            calls.make("embed", Service(down), local=True)
-    calls.check_services()
 
 
 @settings(max_examples=25, deadline=None)

@@ -59,32 +59,12 @@ def lines(folder: Path) -> list[dict[str, object]]:
     return [json.loads(line) for line in (folder / "system.log").read_text().splitlines()]
 
 
-def test_make_service_that_replies_asks_once_and_waits_not() -> None:
-    waits, service = Waits(), Failing(0, busy)
-    assert Calls(SETTINGS, sleep=waits).make("complete", service) == "reply"
-    assert (service.asked, waits.seconds) == (1, [])
-
-
 def test_make_service_always_unavailable_asks_one_and_three_times_with_doubling_gaps() -> None:
     waits, service = Waits(), Failing(99, busy)
     with pytest.raises(ProviderUnavailable, match="503"):
         Calls(SETTINGS, sleep=waits, jitter=lambda: 0.0).make("complete", service)
     assert service.asked == 4
     assert waits.seconds == [2.0, 4.0, 8.0]
-
-
-@pytest.mark.parametrize("failures", [1, 2, 3])
-def test_make_service_that_recovers_gives_the_reply(failures: int) -> None:
-    waits, service = Waits(), Failing(failures, busy)
-    assert Calls(SETTINGS, sleep=waits).make("complete", service) == "reply"
-    assert (service.asked, len(waits.seconds)) == (failures + 1, failures)
-
-
-def test_make_without_retries_asks_once() -> None:
-    service = Failing(99, busy)
-    with pytest.raises(ProviderUnavailable):
-        Calls(CallSettings(retries=0), sleep=Waits()).make("complete", service)
-    assert service.asked == 1
 
 
 @given(st.floats(0, 1, exclude_max=True))
@@ -94,14 +74,6 @@ def test_make_jitter_shortens_gaps_by_a_quarter_at_most(jitter: float) -> None:
         Calls(SETTINGS, sleep=waits, jitter=lambda: jitter).make("complete", Failing(99, busy))
     for wait, full in zip(waits.seconds, [2.0, 4.0, 8.0], strict=True):
         assert 0.75 * full <= wait <= full
-
-
-def test_make_gap_above_the_longest_wait_is_capped() -> None:
-    waits = Waits()
-    short = CallSettings(retries=5, backoff_seconds=2.0, max_wait_seconds=5.0)
-    with pytest.raises(ProviderUnavailable):
-        Calls(short, sleep=waits, jitter=lambda: 0.0).make("complete", Failing(99, busy))
-    assert waits.seconds == [2.0, 4.0, 5.0, 5.0, 5.0]
 
 
 @pytest.mark.parametrize(
@@ -188,10 +160,6 @@ def test_make_each_call_logs_service_status_latency_and_attempts(tmp_path: Path)
     assert [c["wait_seconds"] for c in retries if isinstance(c, dict)] == [2.0, 2.0, 4.0, 8.0]
 
 
-def test_totals_without_a_call_are_empty() -> None:
-    assert Calls(SETTINGS).totals() == {}
-
-
 def test_totals_by_service_count_calls_attempts_and_errors() -> None:
     calls = Calls(SETTINGS, sleep=Waits())
     calls.make("screen", Failing(0, busy))
@@ -207,22 +175,12 @@ def test_totals_by_service_count_calls_attempts_and_errors() -> None:
     assert complete.latency_p50_ms <= complete.latency_p95_ms <= complete.latency_p99_ms
 
 
-@pytest.mark.parametrize(("count", "median"), [(1, 1.0), (2, 1.0), (3, 2.0), (4, 2.0), (5, 3.0)])
-def test_quantile_median_of_few_values_is_the_nearest_rank(count: int, median: float) -> None:
-    assert _quantile([float(n) for n in range(1, count + 1)], 0.5) == median
-
-
 @given(st.lists(st.floats(0, 1e6), min_size=1, max_size=400), st.sampled_from([0.5, 0.95, 0.99]))
 def test_quantile_any_values_equals_the_nearest_rank_of_numpy(
     values: list[float], q: float
 ) -> None:
     ordered = sorted(values)
     assert _quantile(ordered, q) == np.percentile(ordered, round(q * 100), method="inverted_cdf")
-
-
-@pytest.mark.parametrize("percent", range(1, 101))
-def test_quantile_every_percent_of_a_hundred_values_is_that_rank(percent: int) -> None:
-    assert _quantile([float(n) for n in range(1, 101)], percent / 100) == percent
 
 
 def test_make_from_many_threads_loses_no_count() -> None:

@@ -5,8 +5,6 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import yaml
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 import configuration
 import counted_screen
@@ -140,42 +138,6 @@ def test_evaluate_safety_measures_each_category_by_hand_computed_values(
     assert found.measures["block_rate_without_harm"] == 0.5
 
 
-def test_evaluate_safety_thresholds_change_the_decisions_and_not_the_score(
-    root: Path, data: Path
-) -> None:
-    texts = [("hate 0.9", 1), ("hate 0.6", 0), ("hate 0.1", 0)]
-    write_lines(data / "cases.jsonl", [{"text": text, "hate": label} for text, label in texts])
-    strict = measure(root, "safety", data)
-    (root / "config" / "safety_thresholds.yaml").write_text("threshold: 6\n", encoding="utf-8")
-    lenient = measure(root, "safety", data)
-    rates = [found.measures["block_rate_without_harm"] for found in (strict, lenient)]
-    assert rates == [0.5, 0.0]
-    assert strict.score == lenient.score == 1
-
-
-def test_evaluate_safety_harm_blocked_for_another_category_is_told_apart(
-    root: Path, data: Path
-) -> None:
-    write_lines(
-        data / "cases.jsonl",
-        [{"text": "hate 0.2 violence 0.9", "hate": 1}, {"text": "hate 0.1", "hate": 0}],
-    )
-    hate: Any = measure(root, "safety", data).measures["categories"]
-    assert hate["hate"]["recall"] == 0
-    assert hate["hate"]["block_rate_of_positives"] == 1
-
-
-def test_evaluate_safety_no_text_without_harm_has_no_block_rate(root: Path, data: Path) -> None:
-    write_lines(
-        data / "cases.jsonl",
-        [
-            {"text": "hate 0.9", "hate": 1, "sexual": 0},
-            {"text": "sexual 0.8", "hate": 0, "sexual": 1},
-        ],
-    )
-    assert measure(root, "safety", data).measures["block_rate_without_harm"] is None
-
-
 def test_evaluate_safety_many_texts_are_asked_for_in_batches_with_progress(
     root: Path, data: Path
 ) -> None:
@@ -208,21 +170,6 @@ def test_evaluate_safety_csv_is_read_as_jsonl_is(root: Path, data: Path, tmp_pat
     table, listed = measure(root, "safety", data), measure(root, "safety", lines)
     assert table.measures == listed.measures
     assert [case.where.rpartition(":")[2] for case in read_safety_cases(data)] == ["2", "5", "6"]
-
-
-def test_evaluate_safety_screener_without_batches_gives_the_same_decisions(
-    root: Path, data: Path
-) -> None:
-    choose(root, screen=stand_in.NAME)
-    stand_in.order(root, block=["bad"])
-    write_lines(
-        data / "cases.jsonl",
-        [{"text": "bad words", "hate": 1}, {"text": "kind words", "hate": 0}],
-    )
-    found = measure(root, "safety", data)
-    assert found.score == 1
-    assert found.measures["block_rate_without_harm"] == 0
-    assert sorted(stand_in.asked(root)) == ["bad words", "kind words"]
 
 
 def test_evaluate_safety_screener_that_is_away_ends_it_after_retries(
@@ -323,18 +270,6 @@ def test_read_safety_cases_bad_table_is_named(data: Path, text: bytes, told: str
     assert told in str(error.value)
 
 
-def test_read_safety_cases_folder_in_place_of_a_file_is_refused(data: Path) -> None:
-    (data / "cases.csv").mkdir()
-    with pytest.raises(DataError, match=r"cases\.csv: cannot be read"):
-        read_safety_cases(data)
-
-
-def test_read_safety_cases_file_in_place_of_the_folder_is_refused(data: Path) -> None:
-    file = write_lines(data / "cases.jsonl", [{"text": "a"}])
-    with pytest.raises(DataError, match="found a file, allowed: a folder of cases"):
-        read_safety_cases(file)
-
-
 # ── Retrieval ─────────────────────────────────────────────────────────────────────────────────
 
 DOCUMENTS = (
@@ -371,28 +306,6 @@ def test_evaluate_retrieval_finds_what_was_judged_and_leaves_the_workspace_alone
     assert {step.state for step in steps} == {"advanced"}
     assert (steps[-1].done, steps[-1].total) == (3, 3)
     assert not (root / "data").exists()
-
-
-def test_evaluate_retrieval_judged_against_the_search_scores_low_and_is_not_ok(
-    root: Path, data: Path
-) -> None:
-    # A document without a word is never found; the best of the others comes second at most.
-    found = measure(root, "retrieval", lay_down(data, "q1\tempty\t3\nq1\tboots\t1\n"), 0.9)
-    assert found.score == pytest.approx(1 / (3 + 1 / 1.5849625), abs=1e-6)
-    assert found.measures["recall_at_10"] == 0.5
-    assert not found.ok
-
-
-def test_evaluate_retrieval_floor_that_is_just_reached_is_enough(root: Path, data: Path) -> None:
-    assert measure(root, "retrieval", lay_down(data), 1.0).ok
-
-
-def test_evaluate_retrieval_queries_without_relevant_documents_are_counted_apart(
-    root: Path, data: Path
-) -> None:
-    found = measure(root, "retrieval", lay_down(data, "q1\tboots\t1\nq2\ttents\t0\n"))
-    assert found.n == 1
-    assert found.measures["queries_without_relevant"] == 1
 
 
 def test_evaluate_retrieval_search_service_is_refused_before_it_is_asked(
@@ -436,12 +349,6 @@ def test_read_retrieval_cases_bad_judgement_is_named(data: Path, text: str, told
         read_retrieval_cases(lay_down(data, text))
     assert told in str(error.value)
     assert "test.tsv" in str(error.value)
-
-
-def test_read_retrieval_cases_judgements_without_their_header_are_refused(data: Path) -> None:
-    (lay_down(data) / "qrels" / "test.tsv").write_text("q1\t0\tboots\t1\n")
-    with pytest.raises(DataError, match=r"test\.tsv:1: query-id: found 0 columns"):
-        read_retrieval_cases(data)
 
 
 @pytest.mark.parametrize("name", ["corpus.jsonl", "queries.jsonl", "qrels/test.tsv"])
@@ -492,20 +399,6 @@ def test_evaluate_grounding_tells_supported_from_unsupported(root: Path, data: P
     }
 
 
-def test_evaluate_grounding_labels_turned_round_score_zero(root: Path, data: Path) -> None:
-    text = SOURCE["text"]
-    write_lines(
-        data / "cases.jsonl",
-        [
-            {"text": text, "sources": [SOURCE], "supported": False},
-            {"text": text, "sources": [], "supported": True},
-        ],
-    )
-    found = measure(root, "grounding", data)
-    assert not found.ok
-    assert (found.score, found.measures["balanced_accuracy"]) == (0.0, 0.0)
-
-
 @pytest.mark.parametrize("label", [True, False])
 def test_evaluate_grounding_one_label_for_all_is_refused(
     root: Path, data: Path, *, label: bool
@@ -540,15 +433,3 @@ def test_evaluate_grounding_bad_line_is_named(
 
 
 # ── Whatever the cases ────────────────────────────────────────────────────────────────────────
-
-
-@settings(max_examples=200)
-@given(
-    score=st.floats(0, 1),
-    floor=st.floats(0, 1),
-)
-def test_evaluation_is_ok_exactly_where_the_score_reaches_the_floor(
-    score: float, floor: float
-) -> None:
-    found = Evaluation(what="safety", data="d", n=1, score=score, floor=floor, measures={})
-    assert found.to_json()["ok"] is (not score < floor)

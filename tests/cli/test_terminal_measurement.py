@@ -75,10 +75,6 @@ def test_print_measured_says_who_was_left_out_and_what_machines_did(tmp_path: Pa
     assert "SIMULATED" not in out
 
 
-def test_print_measured_of_a_simulated_run_speaks_of_no_machines(tmp_path: Path) -> None:
-    assert "machines" not in shown(write_run(tmp_path / "run"))
-
-
 @pytest.mark.parametrize(
     ("deviations", "told"),
     [
@@ -124,10 +120,6 @@ def test_print_measured_colours_only_where_there_is_a_terminal(tmp_path: Path) -
     change(folder, "metrics.json", decisions=decided("stop", "worse"))
     assert "\x1b[31mstop\x1b[0m" in shown(folder, colour=True)
     assert "\x1b" not in shown(folder)
-
-
-def test_print_measured_of_a_run_without_a_result_prints_nothing(tmp_path: Path) -> None:
-    assert not shown(tmp_path)
 
 
 def test_print_measured_names_tests_and_says_once_why_something_is_missing(tmp_path: Path) -> None:

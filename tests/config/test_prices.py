@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from liftwright.config import EmbeddingPrice, Price, ServicePrice
+from liftwright.config import Price
 from liftwright.model import Tokens, Usage
 
 DAY = date(2026, 11, 1)
@@ -29,18 +29,3 @@ def test_price_of_tokens_is_each_kind_at_its_own_price(
     counts = (fresh, cached, output)
     exact = sum(n * Decimal(str(each)) for n, each in zip(counts, prices, strict=True)) / 10**6
     assert price.usd(Usage(tokens=tokens, units=9)) == pytest.approx(float(exact), rel=1e-12)
-
-
-@given(cents=CENTS, count=TOKENS)
-def test_embedding_price_is_that_of_the_input_alone(cents: float, count: int) -> None:
-    price = EmbeddingPrice(input_usd_per_million=cents, as_of=DAY)
-    usage = Usage(tokens=Tokens(input=count, output=77), units=9)
-    exact = count * Decimal(str(cents)) / 10**6
-    assert price.usd(usage) == pytest.approx(float(exact), rel=1e-12)
-
-
-@given(cents=CENTS, count=TOKENS)
-def test_service_price_is_that_of_the_units_alone(cents: float, count: int) -> None:
-    price = ServicePrice(usd_per_thousand=cents, as_of=DAY)
-    usage = Usage(tokens=Tokens(input=5), units=count)
-    assert price.usd(usage) == pytest.approx(float(count * Decimal(str(cents)) / 1000), rel=1e-12)

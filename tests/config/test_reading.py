@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-from datetime import date
 from typing import TYPE_CHECKING
 
 import pytest
@@ -265,10 +264,6 @@ def test_read_settings_with_two_faults_names_the_first_and_counts_the_rest(root:
     assert ":2: seed: found 'x', allowed: a whole number (and 1 more)" in refused(root)
 
 
-def test_read_settings_without_a_config_folder_says_how_to_make_one(tmp_path: Path) -> None:
-    assert "`liftwright init DIR`" in refused(tmp_path)
-
-
 @pytest.mark.parametrize(
     ("override", "key", "value"),
     [
@@ -294,17 +289,6 @@ def test_read_settings_with_an_override_changes_one_value_and_records_it(
     settings = read_settings(root, [override])
 
     assert settings.overrides == {key: value}
-
-
-def test_read_settings_with_overrides_puts_the_values_in_place(root: Path) -> None:
-    settings = read_settings(
-        root,
-        ["seed=11", "as_of=2026-01-31", "segments.rules.0.conditions.0.weight=9"],
-    )
-
-    assert settings.experiment.seed == 11
-    assert settings.customers.as_of == date(2026, 1, 31)
-    assert settings.segments.rules[0].conditions[0].weight == 9
 
 
 @pytest.mark.parametrize(

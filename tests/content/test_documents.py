@@ -72,16 +72,6 @@ def test_read_documents_all_fields_are_read(tmp_path: Path) -> None:
     assert document.sections[0].paragraphs == ("One.", "Two.")
 
 
-@pytest.mark.parametrize("audience", ["All", ["all", "new customers"], [], None])
-def test_read_documents_audience_all_or_empty_is_no_restriction(
-    tmp_path: Path, audience: object
-) -> None:
-    file = write(tmp_path, "a.json", {**GOOD, "audience": audience, "audience_only": True})
-    (document,) = read_documents(file).documents
-    assert not document.audience_only
-    assert "all" not in [word.casefold() for word in document.audience]
-
-
 def test_read_documents_folder_of_all_forms_is_read_in_order_of_files(tmp_path: Path) -> None:
     write(tmp_path, "b.json", [{**GOOD, "document_id": "b1"}, {**GOOD, "document_id": "b2"}])
     write(tmp_path, "sub/c.jsonl", json.dumps({**GOOD, "document_id": "c"}) + "\n\n")
@@ -98,19 +88,6 @@ def test_read_documents_folder_of_all_forms_is_read_in_order_of_files(tmp_path: 
     assert corpus.documents[0].title == "Returns"
     assert [one.title for one in corpus.documents[0].sections] == ["Overview", "How"]
     assert corpus.skipped == ()
-
-
-def test_read_documents_changed_text_changes_the_fingerprint(tmp_path: Path) -> None:
-    before = read_documents(write(tmp_path, "a.json", GOOD)).fingerprint
-    assert read_documents(write(tmp_path, "b.json", GOOD)).fingerprint == before
-    changed = {**GOOD, "content": "Other."}
-    assert read_documents(write(tmp_path, "a.json", changed)).fingerprint != before
-
-
-def test_read_documents_one_megabyte_document_is_read(tmp_path: Path) -> None:
-    file = write(tmp_path, "a.json", {**GOOD, "content": "Keep it dry. " * 80_000})
-    (document,) = read_documents(file).documents
-    assert len(document.sections[0].paragraphs[0]) > 1_000_000
 
 
 @pytest.mark.parametrize(

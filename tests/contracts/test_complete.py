@@ -102,15 +102,20 @@ def openai_compatible() -> Iterator[Rig]:
             return arrange
 
         answers = {
-            "overload": (failure(429), ProviderUnavailable),
-            "server fault": (failure(500), ProviderUnavailable),
+            **{
+                str(status): (failure(status), ProviderUnavailable)
+                for status in (408, 409, 429, 500, 502, 503, 504, 529)
+            },
+            **{
+                str(status): (failure(status), ProviderRefused)
+                for status in (400, 401, 403, 404, 413, 422)
+            },
+            "spent quota": (failure(429, "insufficient_quota"), ProviderRefused),
             "broken reply": (Answer(body=b'{"choices": [{"mess'), ProviderUnavailable),
             "lost connection": (
                 Answer(body=chat_completion("{}"), cut_after=20),
                 ProviderUnavailable,
             ),
-            "credentials": (failure(401), ProviderRefused),
-            "bad request": (failure(400), ProviderRefused),
             "content filter": (failure(400, "content_filter"), ProviderRefused),
         }
         yield Rig(
@@ -145,7 +150,7 @@ def azure(api_version: str | None, *, token: bool) -> Callable[[], Iterator[Rig]
     def rigs() -> Iterator[Rig]:
         with served(OpenAIService(write=_answer)) as server:
 
-            def make(**changes: object) -> AzureOpenAIComplete:
+            def make(*, seconds: float = 60, **changes: object) -> AzureOpenAIComplete:
                 values = {
                     "endpoint": server.url,
                     "deployment": "thinker",
@@ -158,7 +163,7 @@ def azure(api_version: str | None, *, token: bool) -> Callable[[], Iterator[Rig]
                     api_key=None if token else AZURE_KEY,
                     token_provider=(lambda: TOKEN) if token else None,
                     price=PRICE,
-                    timeout_seconds=60,
+                    timeout_seconds=seconds,
                 )
 
             yield Rig(

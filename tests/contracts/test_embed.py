@@ -64,7 +64,7 @@ def azure(_: Path) -> Iterator[Rig]:
     )
     with served(service) as server:
 
-        def make(**changes: object) -> AzureOpenAIEmbed:
+        def make(*, seconds: float = 60, **changes: object) -> AzureOpenAIEmbed:
             values = {
                 "endpoint": server.url,
                 "deployment": "writer",
@@ -76,7 +76,7 @@ def azure(_: Path) -> Iterator[Rig]:
                 AzureOpenAI.model_validate(values),
                 api_key=KEY,
                 token_provider=None,
-                timeout_seconds=60,
+                timeout_seconds=seconds,
             )
 
         yield Rig(

@@ -19,7 +19,7 @@ from liftwright.errors import DataError, InputError
 from liftwright.model import Column, Kind, Table
 from liftwright.ports import Source
 from spark_here import SPARK, local_spark
-from spelled_times import NONSENSE, spelled_times
+from spelled_times import spelled_times
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -224,11 +224,6 @@ def times_of(engine: Engine, texts: Sequence[str]) -> list[object]:
     return [row[1] for row in engine.rows(asked)]
 
 
-def test_time_of_guesses_nothing(engine: Engine) -> None:
-    texts = ("epoch", "infinity", "today", "tomorrow", "03/04/2026", "", *NONSENSE)
-    assert {t: v for t, v in zip(texts, times_of(engine, texts), strict=True) if v} == {}
-
-
 @settings(max_examples=10, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(spelled=st.lists(spelled_times(), min_size=1, max_size=40))
 def test_time_of_gives_the_time_in_utc_however_it_is_spelled(
@@ -249,10 +244,3 @@ def test_two_engines_do_not_see_each_others_tables(rig: EngineRig) -> None:
     finally:
         one.close()
         two.close()
-
-
-def test_close_gives_back_every_file(rig: EngineRig) -> None:
-    opened = rig.make()
-    opened.keep("t", "select * from range(1000)")
-    opened.close()
-    assert [path for path in rig.folder.rglob("*") if path.is_file()] == []

@@ -65,10 +65,10 @@ def embedded(folder: Path) -> Iterator[Rig]:
 def azure(_: Path) -> Iterator[Rig]:
     with served(SafetyService(harms={"stab you": ("Violence", 6)})) as server:
 
-        def make(**changes: object) -> AzureContentSafetyScreen:
+        def make(*, seconds: float = 60, **changes: object) -> AzureContentSafetyScreen:
             options = {"endpoint": server.url, **changes}
             return AzureContentSafetyScreen(
-                AzureContentSafety.model_validate(options), api_key=KEY, timeout_seconds=60
+                AzureContentSafety.model_validate(options), api_key=KEY, timeout_seconds=seconds
             )
 
         yield Rig(

@@ -148,11 +148,6 @@ def test_load_customers_message_quotes_numbers_and_never_a_person(
     assert "canary" not in str(raised.value)
 
 
-def test_load_customers_no_good_row_is_refused(tables: Tables, tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="no good row is left"):
-        load(tables, tmp_path, HEADER, ",30,L,G,2,50,10,0.2,0.1", on_bad_rows="reject")
-
-
 def test_load_customers_missing_columns_are_named_with_the_nearest(
     tables: Tables, tmp_path: Path
 ) -> None:
@@ -161,13 +156,6 @@ def test_load_customers_missing_columns_are_named_with_the_nearest(
     assert "'age' (for columns.age); did you mean 'aeg'?" in str(raised.value)
     assert "'tier' (for columns.tier)" in str(raised.value)
     assert "location" not in str(raised.value).partition("found are")[0]
-
-
-def test_load_customers_columns_mapped_to_null_are_absent(tables: Tables, tmp_path: Path) -> None:
-    report = load(tables, tmp_path, "id", "x", "y", columns={**REST, "customer_id": "id"})
-    assert report.features_absent == CUSTOMERS.names[1:]
-    assert tables.rows("select * from customers") == [("x", *[None] * 8), ("y", *[None] * 8)]
-    assert tables.columns("customers") == {c.name: c.kind for c in CUSTOMERS.columns}
 
 
 def test_load_customers_ids_with_outer_white_space_are_kept_and_told(
@@ -182,13 +170,6 @@ def test_load_customers_ids_with_outer_white_space_are_kept_and_told(
     ]
     assert len(report.warnings) == 1
     assert "2 customer ids begin or end with white space" in report.warnings[0]
-
-
-def test_load_customers_composed_and_decomposed_spellings_are_two_ids(
-    tables: Tables, tmp_path: Path
-) -> None:
-    report = load(tables, tmp_path, "customer_id", "é", "e\u0301", "É", columns=REST)
-    assert report.rows_kept == 3
 
 
 @pytest.mark.parametrize(
@@ -337,14 +318,6 @@ def test_load_customers_further_columns_are_typed_by_all_their_values(
         (100.0, None, "5", None),
     ]
     assert "'AGE' is not read" in report.warnings[0]
-
-
-def test_load_customers_extra_given_keeps_those_columns_alone(
-    tables: Tables, tmp_path: Path
-) -> None:
-    report = load(tables, tmp_path, "customer_id,a,b", "1,2,3", columns=REST, extra=("b", "none"))
-    assert report.extra_columns == ("b",)
-    assert tuple(tables.columns("customers")) == (*CUSTOMERS.names, "b")
 
 
 def parquet(tables: Tables, folder: Path, select: str) -> None:

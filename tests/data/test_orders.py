@@ -239,21 +239,6 @@ def test_load_customers_id_map_with_one_id_twice_is_a_bad_row(
     assert list(features(tables)) == ["a"]
 
 
-def test_load_customers_id_map_of_numbers_is_read_as_whole_ones(
-    tables: Tables, tmp_path: Path
-) -> None:
-    id_map = {
-        "path": written(tmp_path, "m.csv", "card,who", "7.0,1.2e1", "8.5,2"),
-        "from": {"from": "card", "as": "integer"},
-        "to": {"from": "who", "as": "integer"},
-    }
-    files = orders(tmp_path, "7,2020-01-01,5", id_map=id_map)
-    with pytest.raises(DataError, match=r"m\.csv: 1 of 2 rows.*from_id is not a whole number"):
-        load(tables, tmp_path, files)
-    load(tables, tmp_path, files, on_bad_rows="reject")
-    assert list(features(tables)) == ["12"]
-
-
 def test_load_customers_orders_after_as_of_are_left_out(tables: Tables, tmp_path: Path) -> None:
     report = load(
         tables,
@@ -287,11 +272,6 @@ def test_load_customers_never_ordered_is_not_more_recent_than_a_buyer(
 def test_load_customers_orders_all_after_as_of_are_refused(tables: Tables, tmp_path: Path) -> None:
     with pytest.raises(DataError, match="up to as_of 2019-01-01"):
         load(tables, tmp_path, orders(tmp_path, "a,2020-01-01,5"), as_of="2019-01-01")
-
-
-def test_load_customers_returns_alone_make_no_customer(tables: Tables, tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="no good row is left"):
-        load(tables, tmp_path, orders(tmp_path, "a,2020-01-01,-5"))
 
 
 @pytest.mark.parametrize(
@@ -470,16 +450,3 @@ def test_load_customers_online_retail_agrees_with_pandas(tables: Tables, shared_
     assert report.as_of == lines["day"].max().date()
     assert set(features(tables)) == set(expected.index)
     assert_features_equal(tables, expected)
-
-
-def test_load_customers_orders_stored_as_float_ids_ask_for_integer(
-    tables: Tables, shared_data: Path
-) -> None:
-    files = {
-        "path": "online_retail_II_2009_2010.parquet",
-        "id": "Customer ID",
-        "date": "InvoiceDate",
-        "amount": "Price",
-    }
-    with pytest.raises(DataError, match="from: Customer ID, as: integer"):
-        load(tables, shared_data / "customers", files)

@@ -50,11 +50,6 @@ def test_columns_tell_kinds_and_leave_out_what_has_none(tables: Tables) -> None:
     }
 
 
-def test_sql_part_that_is_not_given_is_a_fault_of_the_caller(tables: Tables) -> None:
-    with pytest.raises(KeyError, match="among"):
-        tables.sql("eligible")
-
-
 def test_write_and_read_give_the_same_table(tables: Tables, tmp_path: Path) -> None:
     tables.keep(
         "segmented_here",
@@ -64,12 +59,6 @@ def test_write_and_read_give_the_same_table(tables: Tables, tmp_path: Path) -> N
     assert tables.write("segmented_here", path, SEGMENTED) == 1
     tables.read("segmented_back", path, SEGMENTED)
     assert tables.rows("select * from segmented_back") == [("Ü1", "A", 0.25, "why")]
-
-
-def test_write_without_schema_takes_a_table_or_a_statement(tables: Tables, tmp_path: Path) -> None:
-    tables.keep("two", "select 1 as n union all select 2")
-    assert tables.write("two", tmp_path / "a.parquet") == 2
-    assert tables.write("select * from two where n > 1", tmp_path / "b.parquet") == 1
 
 
 def test_read_file_of_other_columns_is_refused(tables: Tables, tmp_path: Path) -> None:

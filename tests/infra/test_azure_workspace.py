@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib.util
 import json
 import re
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -79,18 +78,6 @@ def test_edited_any_tree_holds_the_value_and_all_else_as_it_was(
     assert tool.edited(after, {path: value}) == after, "setting it again changes nothing"
 
 
-def test_edited_without_a_line_end_and_with_an_empty_value_sets_them() -> None:
-    assert tool.edited("a:\nb: 1", {("a",): "word", ("c", "d"): 2}) == (
-        "a: word\nb: 1\nc:\n  d: 2\n"
-    )
-
-
-def test_edited_block_with_a_comment_beside_null_keeps_it() -> None:
-    after = tool.edited("a: null # ours\nb: 1\n", {("a", "url"): "https://x"})
-    assert yaml.safe_load(after) == {"a": {"url": "https://x"}, "b": 1}
-    assert "# ours" in after
-
-
 def test_edited_mapping_in_braces_says_how_to_write_it() -> None:
     with pytest.raises(tool.WriteError, match="a: write it one key a line, so that b can be set"):
         tool.edited("a: {c: 1}\n", {("a", "b"): 2})
@@ -124,11 +111,3 @@ def test_write_variables_replaces_its_own_lines_alone(tmp_path: Path) -> None:
     assert tool.write_variables(tmp_path, {"B": "new", "D": "4"}) == ("B", "D")
     assert (tmp_path / ".env").read_text("utf-8") == "# mine\nA=1\nB='new'\nC=3\nD='4'\n"
     assert tool.write_variables(tmp_path, {"B": "new", "D": "4"}) == ()
-
-
-def test_main_in_a_folder_without_a_configuration_names_it(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert tool.main(["check", "--workspace", str(tmp_path)]) == 2
-    assert str(tmp_path) in capsys.readouterr().err
-    assert "azure_workspace" not in sys.modules

@@ -51,10 +51,6 @@ def find(shelf: Shelf, folder: Path, text: str) -> Remote:
     return found
 
 
-def test_find_of_a_path_stays_a_path(tmp_path: Path) -> None:
-    assert Places().find(tmp_path, "a.csv") == tmp_path / "a.csv"
-
-
 def test_find_without_stores_refuses_a_url(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="a path of this machine is expected"):
         Places().find(tmp_path, "s3://bucket/a.csv")
@@ -67,18 +63,6 @@ def test_find_of_one_url_twice_asks_the_store_once(tmp_path: Path) -> None:
         tmp_path, "s3://bucket/in/a.csv"
     )
     assert len(shelf.found) == 1
-
-
-def test_find_of_nothing_says_so(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=r"s3://bucket/none\.csv: no such object"):
-        find(Shelf(a_csv=b"x"), tmp_path, "s3://bucket/none.csv")
-
-
-def test_read_of_an_object_gives_its_bytes_to_the_end(tmp_path: Path) -> None:
-    remote = find(Shelf(a_csv=b"0123456789"), tmp_path, "s3://bucket/in/a.csv")
-    assert remote.read(2, 5) == b"234"
-    assert remote.read(8, 99) == b"89"
-    assert remote.read(10, 12) == b""
 
 
 def test_local_copies_a_large_object_whole_and_once(tmp_path: Path) -> None:

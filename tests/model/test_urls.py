@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from liftwright.errors import DataError
-from liftwright.model import is_url, parse_url
+from liftwright.model import parse_url
 
 
 @pytest.mark.parametrize(
@@ -61,8 +61,3 @@ def test_parse_url_with_what_may_be_a_secret_does_not_repeat_it(text: str) -> No
     with pytest.raises(DataError) as caught:
         parse_url(text)
     assert "CANARY" not in str(caught.value)
-
-
-@pytest.mark.parametrize("text", ["data/c.csv", "/abs/c.csv", "C:/c.csv", "s3:/bucket/x", "a:b"])
-def test_is_url_of_a_path_is_false(text: str) -> None:
-    assert not is_url(text)

@@ -9,8 +9,11 @@ from typing import Any
 import pytest
 import yaml
 
+from liftwright.content import read_documents
+
 ROOT = Path(__file__).parents[2]
 BRAND = "Tarnwick"
+CATEGORIES = {"product", "promotion", "loyalty", "support", "policy", "story"}
 PLANTED = "fellside-jacket-questions"
 AUDIENCE_ONLY = {
     "silver-benefits": "silver members",
@@ -18,8 +21,10 @@ AUDIENCE_ONLY = {
     "gold-preview-weekends": "gold members",
 }
 OFFERS_FOR_SOME = {"welcome-offer": "new customers", "comeback-offer": "lapsed customers"}
-PATHS = sorted((ROOT / "data" / "content" / "approved_content").glob("*.json"))
-DOCUMENTS: list[dict[str, Any]] = [json.loads(path.read_text("utf-8")) for path in PATHS]
+FOLDER = ROOT / "data" / "content" / "approved_content"
+DOCUMENTS: list[dict[str, Any]] = [
+    json.loads(path.read_text("utf-8")) for path in sorted(FOLDER.glob("*.json"))
+]
 TONES = ("urgent", "informational", "friendly")
 FRAMES: dict[str, dict[str, list[str]]] = {
     tone: yaml.safe_load((ROOT / "config" / "frames" / f"{tone}.yaml").read_text("utf-8"))
@@ -45,6 +50,16 @@ each_tone = pytest.mark.parametrize("tone", TONES)
 
 def _placeholders(template: str) -> set[str]:
     return {name for _, name, _, _ in Formatter().parse(template) if name is not None}
+
+
+def test_documents_are_twenty_to_fifty_with_all_metadata() -> None:
+    documents = read_documents(FOLDER).documents
+    assert 20 <= len(documents) <= 50
+    assert {one.category for one in documents} == CATEGORIES
+    for one in documents:
+        assert one.sections, one.document_id
+        assert one.keywords, one.document_id
+        assert one.source_url.startswith("https://"), one.document_id
 
 
 def test_documents_hold_one_planted_instruction() -> None:

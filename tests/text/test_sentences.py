@@ -89,11 +89,6 @@ def test_sentences_citation_belongs_to_sentence_before(text: str) -> None:
     assert texts(f"{text} It is light.") == [text, "It is light."]
 
 
-def test_sentences_long_wrapped_line_goes_on_with_a_capital() -> None:
-    text = "The jacket keeps the wind out on every walk in the whole of the\nLake District. End."
-    assert len(texts(text)) == 2
-
-
 @given(COPY)
 def test_sentences_any_text_has_exact_offsets_and_loses_no_word(text: str) -> None:
     spans = sentences(text)
@@ -104,15 +99,6 @@ def test_sentences_any_text_has_exact_offsets_and_loses_no_word(text: str) -> No
     # Only list numbers ("1." and "2)") may stand outside.
     outside = [c for place, c in enumerate(text) if place not in covered and c.isalpha()]
     assert outside == []
-
-
-def test_sentences_one_megabyte_is_read_whole() -> None:
-    text = "Save 20% today, e.g. on boots. " * 33_000
-    assert len(sentences(text)) == 33_000
-
-
-def test_snippet_short_text_is_kept() -> None:
-    assert snippet(" One two. Three. ", 10) == "One two. Three."
 
 
 def test_snippet_long_text_ends_with_a_sentence() -> None:

@@ -19,7 +19,7 @@ from harm_sentences import write_harm_sentences  # noqa: E402
 from liftwright.adapters.embedded import models  # noqa: E402
 from liftwright.model import CATEGORIES, Identity  # noqa: E402
 from retail_negatives import (  # noqa: E402
-    write_retail_sentences,  # noqa: E402
+    write_retail_sentences,
 )
 from screener_vectors import embed_once  # noqa: E402
 
@@ -32,6 +32,10 @@ def test_read_allowed_other_file_is_refused_by_name(tmp_path: Path, name: str) -
     (tmp_path / Path(name).name).write_text("text\n", encoding="utf-8")
     with pytest.raises(screener_data.RefusedFile, match=Path(name).name):
         screener_data.read_allowed(tmp_path, name)
+
+
+def test_reporting_sets_are_not_on_the_list_of_training_files() -> None:
+    assert not set(screener_data.REPORTING_ONLY) & set(screener_data.ALLOWED)
 
 
 def test_read_allowed_listed_file_is_read(tmp_path: Path) -> None:

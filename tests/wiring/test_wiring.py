@@ -95,12 +95,6 @@ def test_make_ports_opens_neither_engine_nor_store_before_they_are_needed(worksp
     assert (workspace / "data" / "ledger.sqlite").is_file()
 
 
-def test_make_ports_puts_each_search_on_the_index_it_is_named(workspace: Path) -> None:
-    made = ports(workspace)
-    assert made.search("one").identity.corpus == "one"
-    assert made.search("two").identity != made.search("one").identity
-
-
 @pytest.mark.parametrize("port", PORTS)
 def test_make_ports_with_an_unknown_adapter_names_file_key_and_what_is_allowed(
     workspace: Path, port: str
@@ -163,23 +157,12 @@ def test_make_ports_shows_no_secret_in_any_port_log_or_error(
     assert made.secrets("SOME_KEY") == KEY
 
 
-def test_third_party_adapter_is_named_beside_our_own(third_party: str) -> None:
-    assert third_party in adapter_names("complete")
-    assert third_party not in adapter_names("screen")
-
-
 def test_third_party_adapter_is_made_from_the_workspaces_site(
     workspace: Path, third_party: str
 ) -> None:
     made = ports(workspace, f"azure_config.adapters.complete={third_party}")
     assert made.complete.identity.provider == "acme"
     assert made.complete(None).text == "Larkspur"  # type: ignore[arg-type]
-
-
-def test_adapter_names_of_every_port_include_the_configured_default(workspace: Path) -> None:
-    adapters = read_settings(workspace).services.adapters
-    for port in PORTS:
-        assert getattr(adapters, port) in adapter_names(port)
 
 
 def test_make_ports_with_keys_in_a_vault_opens_it_as_an_identity(workspace: Path) -> None:
