@@ -43,7 +43,6 @@ NUMBER = Or((int, float))
 NUMBER_OR_NULL = Or((int, float, None))
 TEXT_OR_NULL = Or((str, None))
 INTERVAL = Or(([NUMBER_OR_NULL], None))
-SHARE = float
 TIME = Text(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|\+00:00)")
 DAY = Text(r"\d{4}-\d\d-\d\d")
 HEX12 = Text(r"[0-9a-f]{12}")

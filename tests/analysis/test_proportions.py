@@ -8,7 +8,6 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from scipy import stats as scipy_stats
-from scipy.optimize import minimize_scalar
 from statsmodels.stats.contingency_tables import StratifiedTable
 from statsmodels.stats.proportion import confint_proportions_2indep, proportions_ztest
 
@@ -34,26 +33,6 @@ def least_expected_cell(treatment: Counts, control: Counts) -> float:
     both = treatment + control
     events = (both.events, both.n - both.events)
     return min(arm.n * e / both.n for arm in (treatment, control) for e in events)
-
-
-def score_of_difference(table: tuple[int, int, int, int], delta: float) -> float:
-    """Miettinen and Nurminen's statistic with the restricted estimate found by search."""
-    x1, n1, x0, n0 = table
-
-    def loss(p0: float) -> float:
-        p1 = p0 + delta
-        return -(
-            x1 * math.log(p1)
-            + (n1 - x1) * math.log(1 - p1)
-            + x0 * math.log(p0)
-            + (n0 - x0) * math.log(1 - p0)
-        )
-
-    bounds = (max(0.0, -delta) + 1e-9, min(1.0, 1.0 - delta) - 1e-9)
-    p0 = minimize_scalar(loss, bounds=bounds, method="bounded", options={"xatol": 1e-13}).x
-    p1 = p0 + delta
-    variance = (p1 * (1 - p1) / n1 + p0 * (1 - p0) / n0) * (n1 + n0) / (n1 + n0 - 1)
-    return float((x1 / n1 - x0 / n0 - delta) / math.sqrt(variance))
 
 
 @settings(deadline=None)

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import yaml
 
-from liftwright.content import read_documents
+from liftwright.content.documents import read_documents
 
 ROOT = Path(__file__).parents[2]
 BRAND = "Tarnwick"
