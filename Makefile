@@ -9,7 +9,7 @@ READY := $(VENV)/.ready
 INSTALL = $(BIN)/uv pip install --quiet --python $(BIN)/python
 export UV_COMPILE_BYTECODE = 1
 
-.PHONY: setup run test coverage check bench contracts docs clean lock wheel smoke image audit lint-workflows
+.PHONY: setup run test snapshots coverage check bench contracts docs clean lock wheel smoke image audit lint-workflows
 
 setup: $(READY)
 
@@ -31,6 +31,11 @@ run: $(RUNNABLE)
 
 test: setup
 	$(BIN)/python -m pytest -n 2 --dist loadgroup --max-worker-restart=0 --cov=src --cov-report=term
+
+# Write the wording of screens, messages and reports anew; look at the difference before it is committed.
+snapshots: setup
+	$(BIN)/python -m pytest --quiet --snapshot-update \
+		$$(grep --recursive --files-with-matches --include='test_*.py' SnapshotAssertion tests)
 
 # What the last `make test` ran of each module, line by line, in htmlcov/.
 coverage: setup

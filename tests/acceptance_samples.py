@@ -9,6 +9,7 @@ import re
 import subprocess
 import sys
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import yaml
@@ -19,7 +20,6 @@ from liftwright.cli import app
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
-    from pathlib import Path
 
     from liftwright.campaign import Step
 
@@ -166,6 +166,31 @@ def liftwright_process(root: Path, *arguments: str) -> Answer:
         command(root, *arguments), capture_output=True, text=True, timeout=300, check=False
     )
     return Answer(status=done.returncode, out=done.stdout, err=done.stderr)
+
+
+_CHANGING = (
+    (re.compile(r"\d{4}-\d\d-\d\dT[\d:.]+Z"), "TIME"),
+    (re.compile(r"(?<=│ )\d+\.\d\d +(?=│ TIME)"), "SECONDS "),
+    (re.compile(r"\d+\.\d+ s\b"), "SECONDS s"),
+    (re.compile(r"\b[0-9a-f]{12,64}\b"), "HASH"),
+    (re.compile(r"(?<=│ )3\.\d+\.\d+ +(?=│)"), "VERSION "),
+    (re.compile(r"(?<=\.yaml:)\d+"), "LINE"),
+    (re.compile(r" +$", re.MULTILINE), ""),
+    # Where a line breaks and how wide a column is depends on the length of a path.
+    (re.compile(r",\s+(?=[\w/]+\.\w+,|[\w/]+\.\w+$)", re.MULTILINE), ", "),
+    (re.compile(r"(?<=\S) {3,}"), "  "),
+    (re.compile(r"([━─])\1{2,}"), r"\1\1"),
+)
+
+
+def steady(text: str, root: Path | None = None) -> str:
+    """What a command said, without what differs from run to run and from place to place."""
+    if root is not None:
+        text = text.replace(str(root), "WORKSPACE")
+    text = text.replace(str(Path.cwd()), "HERE")
+    for pattern, word in _CHANGING:
+        text = pattern.sub(word, text)
+    return text
 
 
 class Enough(Exception):  # noqa: N818 - a wish, not a fault

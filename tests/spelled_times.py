@@ -10,8 +10,6 @@ from hypothesis import strategies as st
 if TYPE_CHECKING:
     from hypothesis.strategies import DrawFn
 
-"""What spells no time, or one that nobody has."""
-
 
 @st.composite
 def spelled_times(draw: DrawFn) -> tuple[str, str]:

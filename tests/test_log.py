@@ -206,12 +206,12 @@ def test_anonymise_is_the_keyed_hash_in_16_hex() -> None:
 
 def test_log_folder_that_cannot_be_made_is_an_input_error(tmp_path: Path) -> None:
     (tmp_path / "logs").write_text("a file stands where the folder should be")
-    with pytest.raises(InputError, match="logs cannot be written"):
+    with pytest.raises(InputError, match="logs"):
         Log(tmp_path / "logs")
 
 
 def test_event_file_that_cannot_be_written_is_an_input_error(tmp_path: Path) -> None:
     log = Log(tmp_path)
     (tmp_path / "system.log").mkdir()
-    with logging_to(log), pytest.raises(InputError, match=r"system\.log: cannot be written"):
+    with logging_to(log), pytest.raises(InputError, match=r"system\.log"):
         event("a_done", agent="pipeline")

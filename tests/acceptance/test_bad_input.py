@@ -1,4 +1,8 @@
-"""What is wrong with an input ends in one message and exit 2; what was there stays as it was."""
+"""What is wrong with an input ends in one message and exit 2; what was there stays as it was.
+
+The tests assert what a message names (file, key, row, value, what is allowed); its wording stands
+in `__snapshots__`, and `make snapshots` writes it anew.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +12,7 @@ import os
 import re
 import shutil
 import subprocess
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -21,6 +25,7 @@ from acceptance_samples import (
     files_of,
     liftwright,
     liftwright_process,
+    steady,
     varied_customers,
     write_customers,
 )
@@ -29,20 +34,35 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
+    from syrupy.assertion import SnapshotAssertion
+
     from acceptance_samples import Answer
 
 GOOD = "C00001,41,Leeds,Gold,3.5,64.20,12,0.31,0.05"
 NAMES = ",".join(HEADER)
 
 
-def refused(root: Path, *told: str, arguments: tuple[str, ...] = ()) -> Answer:
-    """Run, and see that it is refused as agreed; `told` is what the message must hold."""
-    before = files_of(root)
-    answer = liftwright(root, "run", *arguments)
-    assert_refusal(answer, *told)
-    assert files_of(root) == before
-    assert not list((root / "data").glob("runs/*"))
-    return answer
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """Runs what must be refused."""
+
+    root: Path
+    snapshot: SnapshotAssertion
+
+    def __call__(self, *told: str, arguments: tuple[str, ...] = ()) -> Answer:
+        """Run, and see that it is refused as agreed; `told` is what the message must name."""
+        before = files_of(self.root)
+        answer = liftwright(self.root, "run", *arguments)
+        assert_refusal(answer, *told)
+        assert files_of(self.root) == before
+        assert not list((self.root / "data").glob("runs/*"))
+        assert steady(answer.err, self.root) == self.snapshot
+        return answer
+
+
+@pytest.fixture
+def refused(root: Path, snapshot: SnapshotAssertion) -> Refused:
+    return Refused(root, snapshot)
 
 
 def assert_refusal(answer: Answer, *told: str) -> None:
@@ -64,71 +84,71 @@ def with_value(column: str, value: str) -> list[dict[str, str]]:
 # ── Files of customers ────────────────────────────────────────────────────────────────────────
 
 
-def test_run_customers_that_are_not_there_are_named(root: Path) -> None:
+def test_run_customers_that_are_not_there_are_named(root: Path, refused: Refused) -> None:
     (root / CUSTOMERS).unlink()
-    refused(root, CUSTOMERS, "no such file")
+    refused(CUSTOMERS)
 
 
-def test_run_customers_of_the_option_that_are_not_there_are_named(root: Path) -> None:
-    refused(root, "nobody.csv", "no such file", arguments=("--customers", "nobody.csv"))
+def test_run_customers_of_the_option_that_are_not_there_are_named(refused: Refused) -> None:
+    refused("nobody.csv", arguments=("--customers", "nobody.csv"))
 
 
 WHOLE_FILES: dict[str, tuple[bytes, tuple[str, ...]]] = {
-    "empty": (b"", ("empty", "a header line and rows are expected")),
-    "header only": (f"{NAMES}\n".encode(), ("no rows", "at least one row is expected")),
+    "empty": (b"", ()),
+    "header only": (f"{NAMES}\n".encode(), ()),
     "short row": (
         f"{NAMES}\n{GOOD}\nC00002,41,Leeds\n".encode(),
-        ("line 3", "3 fields", "header has 9"),
+        ("line 3", "3 fields", "9"),
     ),
     "UTF-16": (f"{NAMES}\n{GOOD}\n".encode("utf-16"), ("UTF-16", "UTF-8")),
-    "spreadsheet": (b"PK\x03\x04" + b"\x00\x01" * 200, ("compressed", "CSV or Parquet")),
+    "spreadsheet": (b"PK\x03\x04" + b"\x00\x01" * 200, ("CSV", "Parquet")),
 }
 
 
 @pytest.mark.parametrize(("data", "told"), WHOLE_FILES.values(), ids=WHOLE_FILES)
 def test_run_file_of_customers_that_is_no_table_is_refused(
-    root: Path, data: bytes, told: tuple[str, ...]
+    root: Path, refused: Refused, data: bytes, told: tuple[str, ...]
 ) -> None:
     (root / CUSTOMERS).write_bytes(data)
-    refused(root, "customers.csv", *told)
+    refused("customers.csv", *told)
 
 
-def test_run_missing_column_is_named_with_the_way_out(root: Path) -> None:
+def test_run_missing_column_is_named_with_the_way_out(root: Path, refused: Refused) -> None:
     column = "avg_order_value"
     rows = [
         {name: value for name, value in row.items() if name != column}
         for row in varied_customers(20)
     ]
     write_customers(root, rows)
-    refused(root, CUSTOMERS, repr(column), f"columns.{column}", "null")
+    refused(CUSTOMERS, repr(column), f"columns.{column}", "null")
 
 
 VALUES = {
-    "text for a number": ("avg_order_value", "plenty", "not a number"),
+    "text for a number": ("avg_order_value", "plenty", "avg_order_value"),
     "infinite": ("avg_order_value", "inf", ""),
     "rate above one": ("historical_open_rate", "1.2", "1"),
-    "blank id": ("customer_id", "", "missing"),
-    "id twice": ("customer_id", "C00003", "repeats"),
+    "blank id": ("customer_id", "", "customer_id"),
+    "id twice": ("customer_id", "C00003", "customer_id"),
 }
 
 
 @pytest.mark.parametrize(("column", "value", "told"), VALUES.values(), ids=VALUES)
 def test_run_bad_value_is_named_with_its_row(
-    root: Path, column: str, value: str, told: str
+    root: Path, refused: Refused, column: str, value: str, told: str
 ) -> None:
     write_customers(root, with_value(column, value))
-    answer = refused(root, CUSTOMERS, column, told)
+    answer = refused(CUSTOMERS, column, told)
     # The seventh of the customers; a header stands before them.
     assert re.search(r"row 7\b|line 8\b", answer.err), answer.err
 
 
-def test_run_refusal_tells_no_id_and_no_person(root: Path) -> None:
+def test_run_refusal_tells_no_id_and_no_person(root: Path, refused: Refused) -> None:
     rows = [
         {**row, "customer_id": "ada.lovelace@example.org", "location": "Ada Lovelace"}
         for row in varied_customers(3)
     ]
     write_customers(root, rows)
-    answer = refused(root, "customer_id")
+    answer = refused("customer_id")
     log = (root / "logs/system.log").read_text(encoding="utf-8")
     assert "run_stopped" in log
     for place in (answer.err, log):
@@ -136,8 +156,8 @@ def test_run_refusal_tells_no_id_and_no_person(root: Path) -> None:
 
 
 ORDERS = {
-    "missing file": ({}, None, "orders.csv: no such file"),
-    "bad date": ({}, "customer_id,day,amount\nC00001,yesterday,3\n", "not a date"),
+    "missing file": ({}, None, "orders.csv"),
+    "bad date": ({}, "customer_id,day,amount\nC00001,yesterday,3\n", "row 1"),
     "injection": (
         {"amount": "amount); drop table customers; --"},
         "customer_id,day,amount\nC00001,2026-01-01,3\n",
@@ -148,13 +168,13 @@ ORDERS = {
 
 @pytest.mark.parametrize(("changes", "text", "told"), ORDERS.values(), ids=ORDERS)
 def test_run_bad_orders_are_refused(
-    root: Path, changes: dict[str, object], text: str | None, told: str
+    root: Path, refused: Refused, changes: dict[str, object], text: str | None, told: str
 ) -> None:
     entry = {"path": "orders.csv", "id": "customer_id", "date": "day", "amount": "amount"}
     configure(root, "customers.orders", [{**entry, **changes}])
     if text is not None:
         (root / "orders.csv").write_text(text, encoding="utf-8")
-    refused(root, told)
+    refused(told)
 
 
 # ── Rules ─────────────────────────────────────────────────────────────────────────────────────
@@ -167,9 +187,11 @@ RULES = {
 
 
 @pytest.mark.parametrize("rule", RULES.values(), ids=RULES)
-def test_run_rule_that_is_no_condition_is_refused_with_its_place(root: Path, rule: str) -> None:
+def test_run_rule_that_is_no_condition_is_refused_with_its_place(
+    root: Path, refused: Refused, rule: str
+) -> None:
     configure(root, "segments.rules.0.conditions.0.when", rule)
-    refused(root, "segments.yaml", "rules[0].conditions[0]")
+    refused("segments.yaml", "rules[0].conditions[0]")
 
 
 # ── Content ───────────────────────────────────────────────────────────────────────────────────
@@ -191,8 +213,8 @@ def edit_document(root: Path, **changes: object) -> str:
     return file.name
 
 
-def test_run_content_of_the_option_that_is_not_there_is_refused(root: Path) -> None:
-    refused(root, "nothing-here", arguments=("--content", "nothing-here"))
+def test_run_content_of_the_option_that_is_not_there_is_refused(refused: Refused) -> None:
+    refused("nothing-here", arguments=("--content", "nothing-here"))
 
 
 BROKEN_DOCUMENTS = {
@@ -202,10 +224,10 @@ BROKEN_DOCUMENTS = {
 
 
 @pytest.mark.parametrize("data", BROKEN_DOCUMENTS.values(), ids=BROKEN_DOCUMENTS)
-def test_run_broken_document_is_named(root: Path, data: bytes) -> None:
+def test_run_broken_document_is_named(root: Path, refused: Refused, data: bytes) -> None:
     file = one_document(root)
     file.write_bytes(data)
-    refused(root, file.name)
+    refused(file.name)
 
 
 BAD_FIELDS: dict[str, tuple[dict[str, object], str]] = {
@@ -216,9 +238,9 @@ BAD_FIELDS: dict[str, tuple[dict[str, object], str]] = {
 
 @pytest.mark.parametrize(("changes", "field"), BAD_FIELDS.values(), ids=BAD_FIELDS)
 def test_run_document_with_a_bad_field_is_named_with_it(
-    root: Path, changes: dict[str, object], field: str
+    root: Path, refused: Refused, changes: dict[str, object], field: str
 ) -> None:
-    refused(root, edit_document(root, **changes), field)
+    refused(edit_document(root, **changes), field)
 
 
 def test_run_all_content_expired_is_refused_without_a_run(root: Path) -> None:
@@ -237,23 +259,23 @@ CONFIG_FILES = ("azure_config", "channels")
 
 
 @pytest.mark.parametrize("name", CONFIG_FILES)
-def test_run_missing_configuration_file_is_named(root: Path, name: str) -> None:
+def test_run_missing_configuration_file_is_named(root: Path, refused: Refused, name: str) -> None:
     (root / f"config/{name}.yaml").unlink()
-    refused(root, f"{name}.yaml")
+    refused(f"{name}.yaml")
 
 
 @pytest.mark.parametrize("name", CONFIG_FILES)
-def test_run_malformed_yaml_is_named_with_its_line(root: Path, name: str) -> None:
+def test_run_malformed_yaml_is_named_with_its_line(root: Path, refused: Refused, name: str) -> None:
     (root / f"config/{name}.yaml").write_text("a: 1\nb: [1,\nc: 2\n", encoding="utf-8")
-    answer = refused(root, f"{name}.yaml")
+    answer = refused(f"{name}.yaml")
     assert re.search(r"\.yaml:\d+|line \d+", answer.err)
 
 
 @pytest.mark.parametrize("name", CONFIG_FILES)
-def test_run_unknown_key_is_named(root: Path, name: str) -> None:
+def test_run_unknown_key_is_named(root: Path, refused: Refused, name: str) -> None:
     file = root / f"config/{name}.yaml"
     file.write_text(file.read_text(encoding="utf-8") + "\nno_such_key: 1\n", encoding="utf-8")
-    refused(root, f"{name}.yaml", "no_such_key")
+    refused(f"{name}.yaml", "no_such_key")
 
 
 WRONG_SETTINGS: dict[str, tuple[str, object, tuple[str, ...]]] = {
@@ -280,22 +302,24 @@ WRONG_SETTINGS: dict[str, tuple[str, object, tuple[str, ...]]] = {
 
 @pytest.mark.parametrize(("key", "value", "told"), WRONG_SETTINGS.values(), ids=WRONG_SETTINGS)
 def test_run_wrong_setting_is_named_with_file_key_and_what_is_allowed(
-    root: Path, key: str, value: object, told: tuple[str, ...]
+    root: Path, refused: Refused, key: str, value: object, told: tuple[str, ...]
 ) -> None:
     configure(root, key, value)
-    refused(root, *told)
+    refused(*told)
 
 
 PROMPTS = {
     "unknown placeholder": ("base_template.txt", "{passages} {weather}", "weather"),
-    "missing placeholder": ("base_template.txt", "Write for {brand}.", "is missing"),
+    "missing placeholder": ("base_template.txt", "Write for {brand}.", "body_max_words"),
 }
 
 
 @pytest.mark.parametrize(("name", "text", "told"), PROMPTS.values(), ids=PROMPTS)
-def test_run_wrong_prompt_template_is_named(root: Path, name: str, text: str, told: str) -> None:
+def test_run_wrong_prompt_template_is_named(
+    root: Path, refused: Refused, name: str, text: str, told: str
+) -> None:
     (root / "config/prompts" / name).write_text(text, encoding="utf-8")
-    refused(root, name, told)
+    refused(name, told)
 
 
 OPTIONS = {
@@ -310,8 +334,10 @@ OPTIONS = {
 
 
 @pytest.mark.parametrize(("arguments", "told"), OPTIONS.values(), ids=OPTIONS)
-def test_run_wrong_option_is_refused(root: Path, arguments: tuple[str, ...], told: str) -> None:
-    refused(root, told, arguments=arguments)
+def test_run_wrong_option_is_refused(
+    refused: Refused, arguments: tuple[str, ...], told: str
+) -> None:
+    refused(told, arguments=arguments)
 
 
 def test_run_in_a_folder_that_is_no_workspace_says_how_to_make_one(tmp_path: Path) -> None:
@@ -322,7 +348,7 @@ def test_run_in_a_folder_that_is_no_workspace_says_how_to_make_one(tmp_path: Pat
 
 def test_init_into_a_folder_that_holds_something_leaves_it_alone(root: Path) -> None:
     before = files_of(root)
-    assert_refusal(liftwright(None, "init", str(root)), str(root), "empty folder")
+    assert_refusal(liftwright(None, "init", str(root)), str(root))
     assert files_of(root) == before
 
 
@@ -332,13 +358,13 @@ def test_init_into_a_folder_that_holds_something_leaves_it_alone(root: Path) -> 
 def test_run_folder_of_runs_that_is_a_file_is_refused(root: Path) -> None:
     (root / "data/runs").write_text("in the way", encoding="utf-8")
     before = files_of(root)
-    assert_refusal(liftwright(root, "run"), "data/runs", "cannot be written")
+    assert_refusal(liftwright(root, "run"), "data/runs")
     assert files_of(root) == before
 
 
 def test_run_folder_of_logs_that_is_a_file_is_refused(root: Path) -> None:
     (root / "logs").write_text("in the way", encoding="utf-8")
-    assert_refusal(liftwright(root, "run"), "logs", "cannot be written")
+    assert_refusal(liftwright(root, "run"), "logs")
     assert not (root / "data/runs").exists()
 
 
@@ -388,7 +414,7 @@ def fill(folder: Path, leave: int) -> None:
 
 def test_run_workspace_that_is_read_only_is_refused(root: Path) -> None:
     with mounted(root, "64m", read_only=True):
-        assert_refusal(liftwright_process(root, "run"), "cannot be written", "Read-only")
+        assert_refusal(liftwright_process(root, "run"), "Read-only")
 
 
 @pytest.mark.parametrize("leave", [0, 8 << 10, 100 << 10])

@@ -220,7 +220,7 @@ def test_run_without_any_reply_stops_asking_is_unfinished_and_asks_again(
     writer.before_reply = away()
     outcome = campaign.run(workspace)
     assert (outcome.exit_status, outcome.run.status) == (3, "unfinished")
-    assert "complete: 3 calls in a row got no reply" in str(outcome.reason)
+    assert "complete: 3" in str(outcome.reason)
     assert not (outcome.folder / "assignments.parquet").exists()
     # Three calls under way with one retry each, and two probes.
     asked = writer.requests
@@ -242,7 +242,7 @@ def test_run_whose_screener_dies_asks_the_writer_again_for_what_it_lacks(
     stand_in.order(workspace, down=[""], metered=True)
     stopped = campaign.run(workspace)
     assert (stopped.exit_status, stopped.run.status) == (3, "unfinished")
-    assert "screen: 3 calls in a row got no reply" in str(stopped.reason)
+    assert "screen: 3" in str(stopped.reason)
     assert len(json.loads((stopped.folder / "failures.json").read_text())) == 1
     writer.before_reply = lambda _, __: None
     stand_in.order(workspace, metered=True)

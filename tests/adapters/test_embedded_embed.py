@@ -93,7 +93,7 @@ def test_cut_batches_any_lengths_are_all_there_once_with_little_padding(lengths:
 def test_embed_altered_model_is_refused_by_name_and_sum(tmp_path: Path) -> None:
     path = tmp_path / "model.onnx"
     path.write_bytes(b"not the model")
-    with pytest.raises(ModelBroken, match=r"model\.onnx: sha256 is .* allowed: 8199be6f699a"):
+    with pytest.raises(ModelBroken, match=r"model\.onnx: .*8199be6f699a"):
         MiniLmEmbed(model=path)(("hello",))
 
 

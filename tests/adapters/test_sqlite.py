@@ -64,7 +64,7 @@ def test_store_of_a_process_that_died_holds_what_was_put(path: Path, tmp_path: P
 def test_store_file_that_is_no_database_is_an_integrity_error(data: bytes, path: Path) -> None:
     path.parent.mkdir()
     path.write_bytes(data)
-    with pytest.raises(IntegrityError, match=r"ledger\.sqlite: the ledger is corrupt") as caught:
+    with pytest.raises(IntegrityError, match=r"ledger\.sqlite: .*corrupt") as caught:
         SqliteStore(path)
     assert caught.value.exit_status == 4
     assert path.read_bytes() == data
@@ -144,7 +144,7 @@ def test_put_into_a_full_database_is_an_input_error_and_loses_nothing(path: Path
     store.put("k1", {"status": "done"})
     # What a full disk answers, without one: the database may grow by no page.
     store._connection.execute("pragma max_page_count = 1")
-    with pytest.raises(InputError, match=r"cannot be opened or written .*full"):
+    with pytest.raises(InputError, match="full"):
         store.put("k2", {"status": "done", "reply": "x" * 100_000})
     assert store.get("k2") is None
     assert store.get("k1") is not None

@@ -182,7 +182,7 @@ def test_assign_to_what_was_not_approved_raises(tables: Tables) -> None:
     assert isinstance(document, dict)
     forged = {**document, "approved": ["control@None", "urgent@A", "friendly@A"]}
 
-    with pytest.raises(IntegrityError, match=r"'informational@A'.*not approved"):
+    with pytest.raises(IntegrityError, match="'informational@A'"):
         assign(tables, from_json(Design, json.loads(json.dumps(forged))), AT)
 
 

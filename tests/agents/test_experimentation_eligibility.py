@@ -103,7 +103,7 @@ def test_choose_eligible_suppressed_file_that_cannot_serve_is_refused(
     file = tmp_path / "never.csv"
     file.write_text("customerid\nA-1\n", encoding="utf-8")
 
-    with pytest.raises(DataError, match=r"no column 'customer_id'.*customerid"):
+    with pytest.raises(DataError, match=r"'customer_id'.*customerid"):
         choose_eligible(tables, experiment_config(), suppressed=file)
     with pytest.raises(ConfigurationError, match=r"exclusions\.suppressed.*gone\.csv"):
         choose_eligible(tables, experiment_config(), suppressed=tmp_path / "gone.csv")

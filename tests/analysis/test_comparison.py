@@ -152,7 +152,7 @@ def test_compare_with_an_arm_without_units_warns_and_fails_the_srm_check() -> No
 
 
 def test_compare_with_an_unknown_control_names_the_nearest() -> None:
-    with pytest.raises(InputError, match=r"found 'No Email'.*nearest is 'No E-Mail'"):
+    with pytest.raises(InputError, match=r"'No Email'.*'No E-Mail'"):
         compare([], [OPENED], "No Email", units={"Mens E-Mail": 1, "No E-Mail": 1})
 
 

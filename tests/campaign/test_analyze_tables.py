@@ -87,5 +87,5 @@ def test_analyze_takes_the_options_of_the_command() -> None:
 
 
 def test_analyze_of_what_is_no_table_says_what_is_allowed() -> None:
-    with pytest.raises(InputError, match="found a int; allowed: a DataFrame of pandas or Polars"):
+    with pytest.raises(InputError, match=r"int.*DataFrame"):
         liftwright.analyze(7, arm="a", control="b", metrics="y")

@@ -101,7 +101,7 @@ def test_init_workspace_into_a_new_or_empty_folder_lists_what_it_wrote(
 
 def test_init_workspace_into_a_folder_with_something_changes_nothing(tmp_path: Path) -> None:
     (tmp_path / "mine.txt").write_text("mine", encoding="utf-8")
-    with pytest.raises(InputError, match="holds something already; allowed: a new or an empty"):
+    with pytest.raises(InputError):
         init_workspace(tmp_path)
     assert tree(tmp_path) == {"mine.txt": b"mine"}
 

@@ -109,7 +109,7 @@ def test_read_settings_a_character_changed_is_read_or_refused_in_one_line(
     ],
 )
 def test_load_yaml_made_to_harm_is_refused_in_one_line(text: str) -> None:
-    with pytest.raises(ConfigurationError, match=r"^c\.yaml(:\d+)?: malformed YAML: .*") as caught:
+    with pytest.raises(ConfigurationError, match=r"^c\.yaml(:\d+)?: ") as caught:
         load(text, Path("c.yaml"))
     assert str(caught.value).isprintable()
 

@@ -212,5 +212,5 @@ def test_read_documents_aliases_in_front_matter_are_refused(tmp_path: Path) -> N
     )
     (tmp_path / "a.md").write_text(f"---\ndocument_id: a\n{bomb}---\nText.\n")
 
-    with pytest.raises(DataError, match=r"a\.md: found a YAML alias"):
+    with pytest.raises(DataError, match=r"a\.md: .*alias"):
         read_documents(tmp_path)

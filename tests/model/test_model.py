@@ -179,7 +179,7 @@ def test_to_json_value_has_its_plain_form(value: object, written: object) -> Non
 
 @pytest.mark.parametrize("value", [Opaque(), Tokens, len, {"a": [Opaque()]}])
 def test_to_json_value_without_a_form_is_refused(value: object) -> None:
-    with pytest.raises(TypeError, match="has no form in JSON"):
+    with pytest.raises(TypeError, match="JSON"):
         to_json(value)
 
 

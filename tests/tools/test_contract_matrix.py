@@ -34,7 +34,7 @@ def test_lower_bounds_gives_the_oldest_version_of_each_package(matrix: ModuleTyp
 def test_lower_bounds_without_one_names_the_requirement(
     matrix: ModuleType, requirement: str
 ) -> None:
-    with pytest.raises(ValueError, match="has no lower bound"):
+    with pytest.raises(ValueError, match="lower bound"):
         matrix.lower_bounds(f"{HEAD}[{requirement!r}]")
 
 

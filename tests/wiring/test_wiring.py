@@ -126,7 +126,7 @@ def test_make_ports_with_a_server_gives_a_metered_writer(workspace: Path) -> Non
 
 
 def test_make_ports_without_the_servers_options_says_which_are_missing(workspace: Path) -> None:
-    with pytest.raises(ConfigurationError, match=r"openai_compatible: found null.*base_url"):
+    with pytest.raises(ConfigurationError, match=r"openai_compatible: .*base_url"):
         ports(workspace, "azure_config.adapters.complete=openai_compatible")
 
 
@@ -134,7 +134,7 @@ def test_make_ports_without_the_servers_options_says_which_are_missing(workspace
 def test_make_ports_without_the_secret_names_it_and_where_it_belongs(
     workspace: Path, variables: dict[str, str]
 ) -> None:
-    with pytest.raises(ConfigurationError, match=r"the secret SOME_KEY is not set.*\.env"):
+    with pytest.raises(ConfigurationError, match=r"SOME_KEY.*\.env"):
         ports(workspace, "azure_config.adapters.complete=openai_compatible", SERVER, **variables)
 
 
