@@ -10,6 +10,7 @@ from acceptance_samples import TONES
 
 ARMS = {"control", *TONES}
 METRICS = {"open_rate", "click_rate", "conversion_rate", "revenue"}
+GUARDRAILS = {"unsubscribe_rate", "complaint_rate"}
 CATEGORIES = {"hate", "violence", "self_harm", "sexual"}
 
 
@@ -243,8 +244,8 @@ CONTRACTS: dict[str, dict[str, Any]] = {
         "hypotheses": [str],
         "primary_metric": "click_rate",
         "secondary_metrics": [METRIC],
-        "guardrail_metrics": [],
-        "direction": MapOf(str, frozenset(METRICS)),
+        "guardrail_metrics": [Text("|".join(sorted(GUARDRAILS)))],
+        "direction": MapOf(Text("(higher|lower) is better"), frozenset(METRICS | GUARDRAILS)),
         "alpha": NUMBER,
         "power": NUMBER,
         "correction": Text("holm|bh|none"),

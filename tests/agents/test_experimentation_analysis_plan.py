@@ -14,7 +14,7 @@ from liftwright.agents.experimentation import (
     lay_down_plan,
 )
 from liftwright.errors import IntegrityError
-from liftwright.model import from_json, to_json
+from liftwright.model import fingerprint, from_json, to_json
 from plane_samples import (
     customer,
     decide,
@@ -57,7 +57,11 @@ def test_lay_down_plan_holds_all_that_decides(assignment: Assignment) -> None:
 
     assert plan.primary_metric == "click_rate"
     assert plan.guardrail_metrics == ("revenue",)
-    assert plan.secondary_metrics == ("open_rate", "conversion_rate")
+    assert plan.secondary_metrics == (
+        *("open_rate", "conversion_rate", "unsubscribe_rate", "complaint_rate"),
+    )
+    assert plan.direction["revenue"] == "higher is better"
+    assert plan.direction["unsubscribe_rate"] == "lower is better"
     assert plan.alpha == 0.01
     assert plan.salt == assignment.design.salt
     assert plan.slices == assignment.slices
@@ -81,7 +85,10 @@ def test_lay_down_plan_read_back_from_json_is_the_same_and_checks(assignment: As
         ({"alpha": 0.1}, "alpha was planned as 0.05 and is 0.1"),
         ({"primary_metric": "open_rate"}, "primary metric was planned as 'click_rate'"),
         ({"correction": "none"}, "correction was planned as 'holm' and is 'none'"),
-        ({"guardrail_metrics": ["open_rate"]}, "guardrail metrics was planned as none"),
+        (
+            {"guardrail_metrics": ["open_rate"]},
+            "guardrail metrics was planned as unsubscribe_rate, complaint_rate and is open_rate",
+        ),
         ({"stopping": "anytime"}, "stopping was planned as 'fixed'"),
         ({"minimum_lift": 0.2}, "minimum lift was planned as 0.1 and is 0.2"),
     ],
@@ -95,6 +102,28 @@ def test_check_plan_names_what_was_decided_otherwise(
 
     assert any(name in deviation for deviation in deviations)
     assert all(deviation.startswith("deviates from plan: ") for deviation in deviations)
+
+
+def test_check_plan_made_before_a_metric_existed_deviates_only_where_the_metric_was_measured(
+    assignment: Assignment,
+) -> None:
+    config = experiment_config()
+    known = ("open_rate", "click_rate", "conversion_rate", "revenue")
+    plan = laid_down(assignment, config)
+    older = replace(plan, guardrail_metrics=(), direction={m: plan.direction[m] for m in known})
+    older = replace(older, sha256=fingerprint(unhashed(older)))
+
+    without = check_plan(older, assignment, config, absent=("unsubscribe_rate", "complaint_rate"))
+    measured = check_plan(older, assignment, config, absent=("complaint_rate",))
+
+    assert without == ()
+    assert any("planned as none and is unsubscribe_rate" in one for one in measured)
+
+
+def unhashed(plan: AnalysisPlan) -> dict[str, object]:
+    values = to_json(plan)
+    assert isinstance(values, dict)
+    return {name: value for name, value in values.items() if name not in ("planned_at", "sha256")}
 
 
 def test_check_plan_of_other_cut_points_names_them(assignment: Assignment) -> None:

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from liftwright.data import Tables
 
 AT = "2026-01-02T00:00:00.000Z"
+MEASURED = ("open_rate", "click_rate", "conversion_rate", "revenue")
 
 
 @pytest.fixture
@@ -310,7 +311,100 @@ def test_measure_of_simulated_engagement_counts_days_and_agrees_with_the_table(
     for arm in metrics["arms"]:
         cells = [cell for cell in count_engagement(tables) if cell.arm == arm["arm"]]
         assert arm["n"] == sum(cell.delivered for cell in cells)
-        assert arm["metrics"]["open_rate"]["events"] == sum(cell.opened for cell in cells)
+        assert arm["metrics"]["open_rate"]["events"] == sum(cell.totals["opened"] for cell in cells)
+
+
+MANY_CLICKS = "place < case when arm = 'urgent' then 400 else 200 end"
+
+
+def test_measure_with_unsubscribes_reports_them_and_stops_the_arm_that_causes_them(
+    tables: Tables,
+) -> None:
+    experiment = experiment_config()
+    assignment = run(tables, {"A": 16_000}, experiment)
+    engage(
+        tables,
+        clicked=MANY_CLICKS,
+        unsubscribed="place < case when arm = 'urgent' then 160 else 20 end",
+    )
+
+    metrics: dict[str, Any] = measure(tables, assignment, experiment, simulated=False)
+
+    measured = [one["metric"] for one in metrics["comparisons"][: len(MEASURED) + 1]]
+    assert measured == [*MEASURED, "unsubscribe_rate"]
+    found = row(metrics, "all", "urgent", "unsubscribe_rate")
+    assert (found["treatment"], found["control"]) == (0.04, 0.005)
+    assert found["lift"] == pytest.approx(7.0)
+    decisions = {one["arm"]: one for one in metrics["decisions"]}
+    assert metrics["best"][0]["arm"] == "urgent"
+    assert decisions["urgent"]["decision"] == "stop"
+    assert "unsubscribe_rate" in decisions["urgent"]["reasons"][0]
+    assert not any("complaint_rate" in warning for warning in metrics["warnings"])
+
+
+def test_measure_with_fewer_unsubscribes_ships_the_arm(tables: Tables) -> None:
+    experiment = experiment_config()
+    assignment = run(tables, {"A": 16_000}, experiment)
+    engage(
+        tables,
+        clicked=MANY_CLICKS,
+        unsubscribed="place < case when arm = 'urgent' then 20 else 160 end",
+    )
+
+    metrics: dict[str, Any] = measure(tables, assignment, experiment, simulated=False)
+
+    (urgent,) = [one for one in metrics["decisions"] if one["arm"] == "urgent"]
+    assert urgent["decision"] == "ship"
+    assert urgent["reasons"][1:] == ["guardrail not harmed: unsubscribe_rate"]
+
+
+def test_measure_without_guardrails_does_not_stop_for_unsubscribes(tables: Tables) -> None:
+    experiment = experiment_config(analysis={"guardrail_metrics": []})
+    assignment = run(tables, {"A": 16_000}, experiment)
+    engage(
+        tables,
+        clicked=MANY_CLICKS,
+        unsubscribed="place < case when arm = 'urgent' then 160 else 20 end",
+    )
+
+    metrics: dict[str, Any] = measure(tables, assignment, experiment, simulated=False)
+
+    assert {one["arm"]: one["decision"] for one in metrics["decisions"]}["urgent"] == "ship"
+
+
+def test_measure_of_a_primary_metric_of_which_less_is_better_names_the_lowest_arm(
+    tables: Tables,
+) -> None:
+    experiment = experiment_config(analysis={"primary_metric": "unsubscribe_rate"})
+    assignment = run(tables, {"A": 8000}, experiment)
+    engage(
+        tables,
+        unsubscribed="place < case arm when 'urgent' then 40 when 'friendly' then 400 else 200 end",
+    )
+
+    metrics: dict[str, Any] = measure(tables, assignment, experiment, simulated=False)
+
+    best = metrics["best"][0]
+    assert (best["arm"], best["lift"]) == ("urgent", pytest.approx(-0.8))
+    decisions = {one["arm"]: one["decision"] for one in metrics["decisions"]}
+    assert (decisions["urgent"], decisions["friendly"]) == ("ship", "stop")
+    beliefs = {one["arm"]: one for one in metrics["bayes"] if one["metric"] == "unsubscribe_rate"}
+    assert beliefs["urgent"]["probability_best"] > 0.999
+    assert beliefs["friendly"]["probability_better"] < 0.001
+    assert beliefs["friendly"]["expected_loss"] == pytest.approx(0.18, abs=0.01)
+
+
+def test_measure_without_the_column_of_a_configured_guardrail_says_so(tables: Tables) -> None:
+    experiment = experiment_config(analysis={"guardrail_metrics": ["complaint_rate"]})
+    assignment = run(tables, {"A": 16_000}, experiment)
+    engage(tables, clicked=MANY_CLICKS)
+
+    metrics: dict[str, Any] = measure(tables, assignment, experiment, simulated=False)
+
+    assert any("complaint_rate" in warning for warning in metrics["warnings"])
+    (urgent,) = [one for one in metrics["decisions"] if one["arm"] == "urgent"]
+    assert urgent["decision"] == "ship"
+    assert len(urgent["reasons"]) == 1
 
 
 @pytest.mark.parametrize(

@@ -45,6 +45,23 @@ def test_believe_rates_agrees_with_draws_from_the_posteriors() -> None:
     assert sum(belief.probability_best for belief in found.values()) == pytest.approx(1.0)
 
 
+def test_believe_where_less_is_better_agrees_with_draws_from_the_posteriors() -> None:
+    found = believe({arm: law(*counts) for arm, counts in ARMS.items()}, "c", direction="lower")
+    rng = np.random.default_rng(2)
+    draws = {arm: rng.beta(x + 0.5, n - x + 0.5, 400_000) for arm, (n, x) in ARMS.items()}
+    together = np.vstack(list(draws.values()))
+    smallest = together.min(axis=0)
+    for place, arm in enumerate(ARMS):
+        assert found[arm].probability_best == pytest.approx(
+            (together.argmin(axis=0) == place).mean(), abs=0.004
+        )
+        assert found[arm].expected_loss == pytest.approx((draws[arm] - smallest).mean(), abs=2e-4)
+    assert found["u"].probability_better == pytest.approx(
+        (draws["u"] < draws["c"]).mean(), abs=0.004
+    )
+    assert found["t"].difference == pytest.approx((draws["t"] - draws["c"]).mean(), abs=2e-4)
+
+
 @given(
     means=st.tuples(st.floats(1.0, 50.0), st.floats(1.0, 50.0)),
     sds=st.tuples(st.floats(0.5, 9.0), st.floats(0.5, 9.0)),

@@ -41,8 +41,10 @@ CASES = "when amount > 0 then 'x'"
 FRAGMENTS = {
     **dict.fromkeys(("bad", "name_cases", "reasons", "value_cases", "word_cases"), CASES),
     "centres": "when 'x' then 1e0",
+    "combined": ", true as x",
     "good": "where c._fault is null",
     "join": "left join m on l.id = m.id",
+    "optional": ", c.x",
     "ordered": "order by c._row",
     "sets": "(segment, a), (segment, b)",
 }

@@ -6,7 +6,7 @@ become what an experiment says of every arm: for `analyze` and for a run's `metr
 
 from __future__ import annotations
 
-from liftwright.analysis.aggregates import OVERALL, Cell, Kind, MetricSpec
+from liftwright.analysis.aggregates import OVERALL, Cell
 from liftwright.analysis.comparison import compare
 from liftwright.analysis.document import row_json, srm_json, to_json
 from liftwright.analysis.estimates import Estimate
@@ -42,7 +42,6 @@ from liftwright.analysis.secondary_analyses import (
 from liftwright.analysis.srm import SRM_ALPHA, Srm, check_srm
 from liftwright.analysis.verdicts import (
     Decision,
-    Direction,
     Stopping,
     Verdict,
     decide_arms,
@@ -50,6 +49,7 @@ from liftwright.analysis.verdicts import (
     few,
     name_winners,
 )
+from liftwright.model import Direction, MetricSpec
 
 __all__ = [
     "OVERALL",
@@ -64,7 +64,6 @@ __all__ = [
     "Decision",
     "Direction",
     "Estimate",
-    "Kind",
     "MetricSpec",
     "Moments",
     "RatioMoments",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, TypeAlias, cast
+from typing import TYPE_CHECKING, TypeAlias, cast
 
 from liftwright.analysis.moments import Counts, Moments, RatioMoments
 from liftwright.errors import InputError
@@ -12,24 +12,11 @@ from liftwright.errors import InputError
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-Kind = Literal["binary", "mean", "ratio"]
+    from liftwright.model import MetricKind, MetricSpec
+
 Summary: TypeAlias = Counts | Moments | RatioMoments
 
 OVERALL = "all"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MetricSpec:
-    """A metric and how it is measured.
-
-    Attributes:
-        name: As shown.
-        kind: "binary" (the unit has the event or not), "mean" (a number per unit) or "ratio" (a
-            sum over units divided by another).
-    """
-
-    name: str
-    kind: Kind
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,7 +62,7 @@ class Table:
             InputError: A cell names an unknown arm or metric, only some cells have a segment, or a
                 segment has the name of the overall rows.
         """
-        self._kinds: dict[str, Kind] = {metric.name: metric.kind for metric in metrics}
+        self._kinds: dict[str, MetricKind] = {metric.name: metric.kind for metric in metrics}
         self._summaries: dict[tuple[str | None, str, str], Summary] = {}
         known = set(arms)
         segments: dict[str | None, None] = {}
@@ -119,7 +106,7 @@ class Table:
         return self._summaries.get((segment, arm, metric), _EMPTY[self._kinds[metric]])
 
 
-_EMPTY: Mapping[Kind, Summary] = {
+_EMPTY: Mapping[MetricKind, Summary] = {
     "binary": Counts(n=0, events=0),
     "mean": Moments(n=0, total=0.0, total_sq=0.0),
     "ratio": RatioMoments(
@@ -128,7 +115,7 @@ _EMPTY: Mapping[Kind, Summary] = {
 }
 
 
-def _summary(cell: Cell, kind: Kind) -> Summary:
+def _summary(cell: Cell, kind: MetricKind) -> Summary:
     if kind == "binary":
         return Counts(n=cell.n, events=cell.events)
     if kind == "mean":

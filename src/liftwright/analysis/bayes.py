@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from liftwright.model import Direction
+
     Array = NDArray[np.float64]
     Cell = Counts | Moments | RatioMoments
 
@@ -108,14 +110,19 @@ def posterior_of(cells: Sequence[Cell], shares: Sequence[float]) -> Posterior | 
 
 
 def believe(
-    posteriors: Mapping[str, Posterior], control: str, *, alpha: float = 0.05
+    posteriors: Mapping[str, Posterior],
+    control: str,
+    *,
+    alpha: float = 0.05,
+    direction: Direction = "higher",
 ) -> dict[str, Belief]:
-    """What the posteriors say of every arm; larger values are better.
+    """What the posteriors say of every arm.
 
     Args:
         posteriors: By arm, the control among them.
         control: Its name.
         alpha: 1 - level of the credible intervals.
+        direction: Whether larger values are better, or smaller ones.
 
     Source: Gelman et al. (2013), Bayesian Data Analysis, chapters 2 and 3; expected loss: Stucchio
         (2015), Bayesian A/B Testing at VWO.
@@ -125,25 +132,30 @@ def believe(
     arms = list(posteriors)
     grid = _grid(list(posteriors.values()))
     below = np.vstack([posteriors[arm].below(grid) for arm in arms])
-    best = {arm: _mass(below, place) for place, arm in enumerate(arms)}
+    higher = direction == "higher"
+    # The probability of each arm to be worse than each value.
+    worse = below if higher else 1.0 - below
+    best = {arm: _mass(worse, place) for place, arm in enumerate(arms)}
     scale = math.fsum(best.values())
-    # The integral of 1 - F over the grid is the expectation above its lower end.
-    largest = float(grid[0]) + float(np.trapezoid(1.0 - below.prod(axis=0), grid))
+    # The integral of P(X > x) over the grid is the expectation above its lower end.
+    above = 1.0 - worse.prod(axis=0) if higher else worse.prod(axis=0)
+    best_value = float(grid[0]) + float(np.trapezoid(above, grid))
     found = {}
     for arm in arms:
         own, other = posteriors[arm], posteriors[control]
-        loss = max(0.0, largest - own.mean)
+        loss = max(0.0, best_value - own.mean if higher else own.mean - best_value)
         if arm == control:
             found[arm] = Belief(
                 mean=own.mean, probability_best=best[arm] / scale, expected_loss=loss
             )
             continue
         contrast = _Contrast(own, other)
+        lower = contrast.below_difference(0.0)
         found[arm] = Belief(
             mean=own.mean,
             probability_best=best[arm] / scale,
             expected_loss=loss,
-            probability_better=1.0 - contrast.below_difference(0.0),
+            probability_better=1.0 - lower if higher else lower,
             difference=own.mean - other.mean,
             difference_ci=contrast.difference(alpha),
             lift_ci=contrast.lift(alpha),
@@ -194,12 +206,12 @@ def _grid(laws: Sequence[Posterior]) -> Array:
     return np.unique(np.concatenate(parts))
 
 
-def _mass(below: Array, place: int) -> float:
-    """The integral of the product of the other arms' F over this arm's law."""
+def _mass(worse: Array, place: int) -> float:
+    """The integral over this arm's law of the probability that all other arms are worse."""
     import numpy as np
 
-    others = np.delete(below, place, axis=0).prod(axis=0)
-    return float((np.diff(below[place]) * (others[1:] + others[:-1]) / 2.0).sum())
+    others = np.delete(worse, place, axis=0).prod(axis=0)
+    return float((np.abs(np.diff(worse[place])) * (others[1:] + others[:-1]) / 2.0).sum())
 
 
 class _Contrast:

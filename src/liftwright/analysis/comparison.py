@@ -9,8 +9,6 @@ from typing import TYPE_CHECKING, cast
 from liftwright.analysis.aggregates import (
     OVERALL,
     Cell,
-    Kind,
-    MetricSpec,
     Summary,
     Table,
     check_known,
@@ -27,6 +25,7 @@ if TYPE_CHECKING:
 
     from liftwright.analysis.estimates import Estimate
     from liftwright.analysis.multiplicity import Correction
+    from liftwright.model import MetricKind, MetricSpec
 
 
 def compare(  # noqa: PLR0913 - the analysis plan has this many parts
@@ -114,7 +113,7 @@ def compare(  # noqa: PLR0913 - the analysis plan has this many parts
     )
 
 
-def _arm_value(kind: Kind, whole: Summary) -> ArmValue:
+def _arm_value(kind: MetricKind, whole: Summary) -> ArmValue:
     value = _number(whole.mean)
     if isinstance(whole, Counts):
         return ArmValue(kind=kind, value=value, events=whole.events)
@@ -123,7 +122,7 @@ def _arm_value(kind: Kind, whole: Summary) -> ArmValue:
 
 def _estimates(
     pairs: Sequence[Sequence[tuple[Summary, Summary]]],
-    kinds: Sequence[Kind],
+    kinds: Sequence[MetricKind],
     alpha: float,
     test_type: TestType,
     *,

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from liftwright.analysis.aggregates import Kind, MetricSpec
     from liftwright.analysis.estimates import Estimate
     from liftwright.analysis.multiplicity import Correction
     from liftwright.analysis.srm import Srm
+    from liftwright.model import MetricKind, MetricSpec
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,7 +25,7 @@ class ArmValue:
         sd: Standard deviation, of the other kinds only; None below two units.
     """
 
-    kind: Kind
+    kind: MetricKind
     value: float | None
     events: int | None = None
     sd: float | None = None
@@ -58,7 +58,7 @@ class Row:
     segment: str
     arm: str
     metric: str
-    kind: Kind
+    kind: MetricKind
     estimate: Estimate
     p_adjusted: float | None
     significant: bool

@@ -13,7 +13,8 @@ if TYPE_CHECKING:
 
     from liftwright.analysis.results import Row
     from liftwright.analysis.secondary_analyses import Contrasts
-    from liftwright.analysis.verdicts import Direction, Verdict
+    from liftwright.analysis.verdicts import Verdict
+    from liftwright.model import Direction
 
 
 def beside_runner_up(

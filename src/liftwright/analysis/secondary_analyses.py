@@ -9,7 +9,7 @@ import math
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from liftwright.analysis.aggregates import OVERALL, Cell, MetricSpec, Summary, Table, check_known
+from liftwright.analysis.aggregates import OVERALL, Cell, Summary, Table, check_known
 from liftwright.analysis.bayes import BETA, NORMAL, Posterior, believe, posterior_of
 from liftwright.analysis.estimates import Estimate
 from liftwright.analysis.interactions import check_interaction
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from liftwright.analysis.multiplicity import Correction
     from liftwright.analysis.results import Row
-    from liftwright.model import Json
+    from liftwright.model import Json, MetricSpec
 
 _PAIR = 2
 # Pairs grow with the square of the arms.
@@ -161,7 +161,7 @@ def _as_mapping(found: Omnibus) -> dict[str, Json]:
 def bayes_rows(contrasts: Contrasts) -> list[Row]:
     """Posterior of every arm, the control among them, over the segments that all arms share.
 
-    Rows have, after the common columns, `probability_best` (larger is better), the
+    Rows have, after the common columns, `probability_best` (in the metric's direction), the
     `expected_loss` of choosing the arm, and `probability_better` than the control.
     """
     table = contrasts.table()
@@ -172,7 +172,11 @@ def bayes_rows(contrasts: Contrasts) -> list[Row]:
         arms = _arms_of(table, contrasts, metric)
         laws = _posteriors(arms)
         known = contrasts.control in laws
-        beliefs = believe(laws, contrasts.control, alpha=contrasts.alpha) if known else {}
+        beliefs = (
+            believe(laws, contrasts.control, alpha=contrasts.alpha, direction=metric.direction)
+            if known
+            else {}
+        )
         control = sum(cell.n for cell in arms.get(contrasts.control, ()))
         for arm in contrasts.arms:
             belief = beliefs.get(arm)

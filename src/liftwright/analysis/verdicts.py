@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from liftwright.analysis.results import Row
+    from liftwright.model import Direction
 
-Direction = Literal["higher", "lower"]
 Choice = Literal["ship", "stop", "continue"]
 MISMATCH = "sample-ratio mismatch: the arms do not have the sizes that were meant"
 

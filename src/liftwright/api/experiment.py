@@ -17,7 +17,7 @@ from liftwright.api.rows import Rows, open_tables, put_rows, read_customers, to_
 from liftwright.api.session import open_customers, open_work, place
 from liftwright.config import Uplift
 from liftwright.data import identifier
-from liftwright.model import CUSTOMERS, ENGAGEMENT, Segment, utc_now
+from liftwright.model import CUSTOMERS, ENGAGEMENT, METRICS, Segment, utc_now
 from liftwright.wiring import make_observer
 
 if TYPE_CHECKING:
@@ -125,26 +125,27 @@ def simulate_engagement(
 
 def calculate_metrics(engagement: Sequence[Row] | pd.DataFrame) -> dict[str, dict[str, Any]]:
     """Rates per arm, of delivered messages: `metrics['treatment_1']['open_rate']`, fractions."""
+    rows = to_rows(engagement)
+    optional = {column.name for column in ENGAGEMENT.optional}
+    metrics = [m for m in METRICS if m.column not in optional or any(m.column in r for r in rows)]
     with open_tables() as tables:
-        columns = ("customer_id", "segment", "arm", "delivered", "opened", "clicked", "converted")
-        put_rows(tables, "engagement", to_rows(engagement), (*columns, "revenue"))
+        columns = ("customer_id", "segment", "arm", "delivered", *(m.column for m in metrics))
+        put_rows(tables, "engagement", rows, columns)
         counts = count_engagement(tables)
     found: dict[str, dict[str, Any]] = {}
     for cell in counts:
-        arm = found.setdefault(
-            cell.arm, dict.fromkeys(("assigned", "delivered", "opened", "clicked", "converted"), 0)
-        )
-        for name in ("assigned", "delivered", "opened", "clicked", "converted"):
-            arm[name] += getattr(cell, name)
-        arm["revenue"] = arm.get("revenue", 0.0) + cell.revenue
+        arm = found.setdefault(cell.arm, {"assigned": 0, "delivered": 0})
+        arm["assigned"] += cell.assigned
+        arm["delivered"] += cell.delivered
+        for metric in metrics:
+            total = cell.totals[metric.column]
+            arm.setdefault(metric.column, 0)
+            arm[metric.column] += int(total) if metric.kind == "binary" else total
     for arm in found.values():
         n = arm["delivered"]
-        for metric, name in (
-            ("open_rate", "opened"),
-            ("click_rate", "clicked"),
-            ("conversion_rate", "converted"),
-        ):
-            arm[metric] = arm[name] / n if n else None
+        for metric in metrics:
+            if metric.kind == "binary":
+                arm[metric.name] = arm[metric.column] / n if n else None
     return found
 
 

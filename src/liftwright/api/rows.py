@@ -68,7 +68,9 @@ def read_customers(tables: Tables, customers: RowsLike) -> None:
 
 def put_rows(tables: Tables, name: str, rows: Sequence[Row], columns: Sequence[str]) -> None:
     """Rows as a table of the data plane, typed as `ENGAGEMENT` declares, else text."""
-    kinds = {c.name: c.kind for c in (*ASSIGNMENTS.columns, *ENGAGEMENT.columns)}
+    kinds = {
+        c.name: c.kind for c in (*ASSIGNMENTS.columns, *ENGAGEMENT.columns, *ENGAGEMENT.optional)
+    }
     with tempfile.TemporaryDirectory(prefix="liftwright-") as folder:
         file = Path(folder) / f"{name}.csv"
         write_csv(file, rows, columns)

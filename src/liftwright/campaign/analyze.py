@@ -134,6 +134,8 @@ def analyze_file(request: AnalyzeRequest) -> dict[str, Json]:
             )
             _check_explained(request, metrics[0], names)
             found = read_results(tables, "results", names, columns, metrics)
+            specs = (replace(m, direction=_direction(request, m.name)) for m in found.metrics)
+            found = replace(found, metrics=tuple(specs))
             shares = _check_arms(request, shares, found.units)
             if request.by is not None:
                 return compare_many(request, found, shares)

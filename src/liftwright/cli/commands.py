@@ -383,7 +383,7 @@ def analyze(  # noqa: PLR0913 - one parameter per option
         forest=forest,
         by=by,
     )
-    show_analysis(analyze_file(request), json=json)
+    show_analysis(analyze_file(request), json=json, lower=request.lower)
 
 
 @app.command("eval")

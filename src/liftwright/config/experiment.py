@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping  # noqa: TC003 - pydantic reads the annotations at run time
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field, model_validator
 
 from liftwright.config.model import Name, NotNegative, Shape, Share, Slug
+from liftwright.model import METRICS
 
 
 class Brand(Shape):
@@ -97,7 +98,11 @@ class Simulation(Shape):
     default_click_rate: Share = 0.06
 
 
-Metric = Literal["open_rate", "click_rate", "conversion_rate", "revenue"]
+if TYPE_CHECKING:
+    MetricName = str
+else:
+    MetricName = Literal[*(metric.name for metric in METRICS)]
+(_PRIMARY,) = (metric.name for metric in METRICS if metric.role == "primary")
 
 
 class Analysis(Shape):
@@ -107,14 +112,25 @@ class Analysis(Shape):
     power: Annotated[float, Field(gt=0, lt=1)] = 0.8
     correction: Literal["holm", "bh", "none"] = "holm"
     test_type: Literal["auto", "chi_square", "z_test", "fisher_exact", "t_test"] = "auto"
-    primary_metric: Metric = "click_rate"
-    guardrail_metrics: tuple[Metric, ...] = ()
+    primary_metric: MetricName = _PRIMARY
+    guardrail_metrics: tuple[MetricName, ...] | None = None
     minimum_lift: Annotated[float, Field(gt=0, le=10)] = 0.1
     stopping: Literal["fixed", "anytime"] = "fixed"
 
+    @property
+    def guardrails(self) -> tuple[str, ...]:
+        """The metrics that no arm may harm: those configured, else those with that role."""
+        if self.guardrail_metrics is not None:
+            return self.guardrail_metrics
+        return tuple(
+            metric.name
+            for metric in METRICS
+            if metric.role == "guardrail" and metric.name != self.primary_metric
+        )
+
     @model_validator(mode="after")
     def _guardrails_are_others(self) -> Analysis:
-        if self.primary_metric in self.guardrail_metrics:
+        if self.primary_metric in (self.guardrail_metrics or ()):
             raise ValueError(
                 f"guardrail_metrics must not name the primary metric {self.primary_metric!r}"
             )

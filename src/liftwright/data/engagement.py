@@ -1,8 +1,10 @@
 """Real engagement from a CSV or Parquet file, matched to the assignment.
 
-What does not fit is set aside and counted, by reason. The columns are those of `ENGAGEMENT`; needed
-are `customer_id` and one outcome, the rest is used where it is there. Flags are true/false, yes/no
-or 1/0 in any case.
+Rows that do not fit are set aside and counted, by reason. The columns are those of `ENGAGEMENT`;
+`customer_id` and the column of one metric are needed, the others are used where the file has them.
+A flag is true/false or yes/no in any case, or a count: any count from 1 is true.
+
+A row that does not say whether its message was delivered counts as delivered, unless it bounced.
 
 Opens and clicks that a machine made do not count: those within seconds of the delivery, and clicks
 of one customer on several links in one moment (mail scanners and image proxies do both). A proxy
@@ -19,7 +21,7 @@ from liftwright import log
 from liftwright.config import Engagement
 from liftwright.data.rules import identifier, literal
 from liftwright.errors import DataError
-from liftwright.model import Identity, fingerprint
+from liftwright.model import ENGAGEMENT, METRICS, Column, Identity, Kind, fingerprint
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -27,19 +29,16 @@ if TYPE_CHECKING:
     from liftwright.data.tables import Tables
     from liftwright.model.remote_files import File
 
-_OUTCOMES = {
-    "opened": "open_rate",
-    "clicked": "click_rate",
-    "converted": "conversion_rate",
-    "revenue": "revenue",
-}
-_FLAGS = ("delivered", "opened", "clicked", "converted")
-_TIMES = ("delivered_at", "opened_at", "clicked_at", "converted_at")
 _TEXTS = ("customer_id", "arm", "variant_id")
+_TYPED = tuple(
+    column for column in (*ENGAGEMENT.columns, *ENGAGEMENT.optional) if column.kind is not Kind.TEXT
+)
+_OUTCOMES = {metric.column: metric.name for metric in METRICS}
 _TRUE = ("true", "t", "yes", "y", "1", "1.0")
 _FALSE = ("false", "f", "no", "n", "0", "0.0")
-# A larger order value is a mistake; its square would also leave the sums' decimals.
-_LARGEST_REVENUE = 1e9
+# A larger amount is a mistake; its square would also leave the sums' decimals.
+_LARGEST_AMOUNT = 1e9
+_LARGEST_COUNT = 1e15
 _DIGEST = 16
 _AGENT = "experimentation"
 
@@ -53,7 +52,7 @@ class EngagementReport:
         rows_used: those that count; the others are in `set_aside`, by reason.
         customers_missing: assigned customers without such a row; they count as not delivered.
         combined: rows beyond the first of a customer: flags by any, revenue by sum, times by first.
-        absent: metrics that the file says nothing about.
+        absent: metrics that the file says nothing about, but for those of optional columns.
         names_message: whether the file says which arm or variant was sent. Where it does not, the
             lift holds only if the messages were sent as assigned.
         machine_opens, machine_clicks: rows whose open or click a machine made; not counted as one.
@@ -121,7 +120,11 @@ class EngagementFile:
         self._tables.keep("engagement_read", self._read_statement(columns), stored=False)
         self._tables.keep(
             "engagement_judged",
-            self._tables.sql("engagement_judge", assignments=assignments),
+            self._tables.sql(
+                "engagement_judge",
+                assignments=assignments,
+                outcome=" or ".join(_happened(c) for c in _TYPED if c.name in _OUTCOMES),
+            ),
         )
         self._tables.keep(
             "engagement_machines",
@@ -133,8 +136,15 @@ class EngagementFile:
             ),
         )
         report = self._judge(columns, request)
+        found = [column for column in ENGAGEMENT.optional if column.name in columns]
         self._tables.keep(
-            "engagement", self._tables.sql("engagement_combine", assignments=assignments)
+            "engagement",
+            self._tables.sql(
+                "engagement_combine",
+                assignments=assignments,
+                combined="".join(f", {_combined(column)} as {column.name}" for column in found),
+                optional="".join(f", {_or_none(column)} as {column.name}" for column in found),
+            ),
         )
         self._report = report
         log.event(
@@ -163,7 +173,7 @@ class EngagementFile:
         names: dict[str, str] = {}
         for name in found:
             own = name.strip().casefold()
-            if own in (*_TEXTS, *_FLAGS, "revenue", *_TIMES):
+            if own in (*_TEXTS, *(column.name for column in _TYPED)):
                 if own in names:
                     raise DataError(f"{self._path}: the column {own!r} is there twice")
                 names[own] = name
@@ -179,11 +189,11 @@ class EngagementFile:
         return names
 
     def _read_statement(self, columns: Mapping[str, str]) -> str:
-        typed = (*_FLAGS, "revenue", *_TIMES)
-        values = [f"{_value(name)} as {name}" for name in typed]
+        typed = [column.name for column in _TYPED]
+        values = {column.name: _value(column) for column in _TYPED}
         bad = [
-            f"when {name}_text is not null and {_value(name)} is null then {literal(name)}"
-            for name in typed
+            f"when {name}_text is not null and {value} is null then {literal(name)}"
+            for name, value in values.items()
         ]
         named = [
             f"{identifier(columns[name]) if name in columns else 'cast(null as varchar)'} as {name}"
@@ -194,7 +204,7 @@ class EngagementFile:
             file="engagement_file",
             columns=", ".join(named),
             words=", ".join(f"nullif(trim({name}), '') as {name}_text" for name in typed),
-            values=", ".join(values),
+            values=", ".join(f"{value} as {name}" for name, value in values.items()),
             bad=" ".join(bad),
         )
 
@@ -234,7 +244,11 @@ class EngagementFile:
             set_aside=set_aside,
             customers_missing=self._tables.count(assignments) - customers,
             combined=used - customers,
-            absent=tuple(m for name, m in _OUTCOMES.items() if name not in columns),
+            absent=tuple(
+                metric
+                for name, metric in _OUTCOMES.items()
+                if name in ENGAGEMENT.names and name not in columns
+            ),
             names_message="arm" in columns or "variant_id" in columns,
             machine_opens=opens,
             machine_clicks=clicks,
@@ -243,21 +257,42 @@ class EngagementFile:
         )
 
 
-def _value(name: str) -> str:
-    """The value that the column's text spells; null where it spells none."""
-    text = f"{name}_text"
-    if name in _FLAGS:
+def _value(column: Column) -> str:
+    """SQL: the value that the column's text spells; null where it spells none."""
+    text = f"{column.name}_text"
+    number = f"number_of({text})"
+    if column.kind is Kind.FLAG:
+        count = f"{number} between 1e0 and {literal(_LARGEST_COUNT)} and {number} = floor({number})"
         return (
             f"case when lower({text}) in ({', '.join(map(literal, _TRUE))}) then true "
-            f"when lower({text}) in ({', '.join(map(literal, _FALSE))}) then false end"
+            f"when lower({text}) in ({', '.join(map(literal, _FALSE))}) then false "
+            f"when {count} then true end"
         )
-    if name == "revenue":
-        return (
-            f"case when number_of({text}) between 0e0 and {literal(_LARGEST_REVENUE)} "
-            f"then number_of({text}) end"
-        )
+    if column.kind is Kind.NUMBER:
+        return f"case when {number} between 0e0 and {literal(_LARGEST_AMOUNT)} then {number} end"
     # A time without a zone is in UTC, wherever the machine stands.
     return f"(time_of({text}) at time zone 'UTC')"
+
+
+def _happened(column: Column) -> str:
+    """SQL: whether a row `r` has the outcome."""
+    if column.kind is Kind.FLAG:
+        return f"coalesce(r.{column.name}, false)"
+    return f"coalesce(r.{column.name}, 0e0) > 0e0"
+
+
+def _combined(column: Column) -> str:
+    """SQL: the column over all rows of a customer, any flag or the sum of numbers."""
+    if column.kind is Kind.FLAG:
+        return f"max(case when {column.name} then 1 else 0 end) = 1"
+    return f"sum(coalesce({column.name}, 0e0))"
+
+
+def _or_none(column: Column) -> str:
+    """SQL: the combined column of an assigned customer, who may not be in the file."""
+    if column.name == "bounced":
+        return "coalesce(c.bounced and not c.delivered, false)"
+    return f"coalesce(c.{column.name}, {'false' if column.kind is Kind.FLAG else '0e0'})"
 
 
 def _oddities(opens: int, clicks: int, early: int, config: Engagement) -> tuple[str, ...]:

@@ -145,6 +145,8 @@ class Tables:
     def write(self, table_or_sql: str, path: Path, schema: Table | None = None) -> int:
         """Write a table, or a statement's rows, to Parquet, whole or not at all; rows written."""
         if _NAME.fullmatch(table_or_sql):
+            if schema is not None and schema.optional:
+                schema = schema.having(self.columns(table_or_sql))
             names = schema.names if schema else ()
             columns = ", ".join(map(identifier, names)) or "*"
             table_or_sql = f"select {columns} from {identifier(table_or_sql)}"  # noqa: S608 - quoted
@@ -153,12 +155,15 @@ class Tables:
     def read(self, table: str, path: Path, schema: Table) -> None:
         """Make a Parquet file that we wrote readable as `table`, with the schema's columns.
 
+        Optional columns are read where the file has them.
+
         Raises:
             DataError: the file is missing, or lacks a column or has it in another kind.
         """
         source = f"_file_{table}"
         self.open(source, path, text=False)
         found = self.columns(source)
+        schema = schema.having(found)
         for column in schema.columns:
             if found.get(column.name) is not column.kind:
                 raise DataError(

@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 
 CONTROL = "control"
-METRICS = ("open_rate", "click_rate", "conversion_rate", "revenue")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Container
 
 
 class Kind(Enum):
@@ -29,15 +33,26 @@ class Column:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Table:
-    """A table's name and columns, in order."""
+    """A table's name and columns, in order.
+
+    Attributes:
+        columns: Those that every such table has.
+        optional: Those that follow them in a table whose source has them.
+    """
 
     name: str
     columns: tuple[Column, ...]
+    optional: tuple[Column, ...] = ()
 
     @property
     def names(self) -> tuple[str, ...]:
-        """The columns' names, in order."""
+        """The names of the columns that every such table has, in order."""
         return tuple(column.name for column in self.columns)
+
+    def having(self, names: Container[str]) -> Table:
+        """The schema of a table that has these columns: its optional ones are no longer so."""
+        found = tuple(column for column in self.optional if column.name in names)
+        return replace(self, columns=(*self.columns, *found), optional=())
 
 
 def _column(name: str, kind: Kind, *, nullable: bool = False, high: float | None = None) -> Column:
@@ -115,5 +130,13 @@ ENGAGEMENT = Table(
         _column("clicked_at", Kind.TIME, nullable=True),
         _column("converted_at", Kind.TIME, nullable=True),
     ),
+    optional=(
+        _column("unsubscribed", Kind.FLAG),
+        _column("complained", Kind.FLAG),
+        _column("bounced", Kind.FLAG),
+    ),
 )
-"""One row per assigned customer; `source` is `historical` (real) or `simulated`."""
+"""One row per assigned customer; `source` is `historical` (real) or `simulated`.
+
+Without a delivery every outcome is false or 0. `bounced`: the message came back and none arrived.
+"""

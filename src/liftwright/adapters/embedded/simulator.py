@@ -70,11 +70,12 @@ class EmbeddedSimulator:
                 "simulate",
                 assigned=assigned,
                 customer=customer,
-                open_rate=literal(float(config.default_open_rate)),
-                click_rate=literal(float(config.default_click_rate)),
-                unopened_share=literal(float(config.click_without_open_share)),
-                delivery_rate=literal(float(config.delivery_rate)),
-                conversion_rate=literal(float(config.conversion_rate_of_clicks)),
+                # Each number of the configuration, by its key.
+                **{
+                    key: literal(float(value))
+                    for key, value in config
+                    if isinstance(value, int | float)
+                },
                 uplift=_uplift_case(config.uplift),
                 response_sd=literal(_RESPONSE_SD),
                 **self._words(request),

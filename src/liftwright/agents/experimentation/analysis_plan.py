@@ -11,6 +11,8 @@ from liftwright.errors import IntegrityError
 from liftwright.model import CONTROL, METRICS, Arm, fingerprint, to_json
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from liftwright.agents.experimentation.arms import Assignment
     from liftwright.config import Experiment
 
@@ -66,7 +68,7 @@ def lay_down_plan(
 ) -> AnalysisPlan:
     """The plan of an experiment whose customers have their arms, hashed."""
     analysis, design = experiment.analysis, assignment.design
-    guardrails = analysis.guardrail_metrics
+    guardrails = analysis.guardrails
     plan = AnalysisPlan(
         experiment=experiment.name,
         hypotheses=tuple(
@@ -76,10 +78,12 @@ def lay_down_plan(
         ),
         primary_metric=analysis.primary_metric,
         secondary_metrics=tuple(
-            metric for metric in METRICS if metric not in (analysis.primary_metric, *guardrails)
+            metric.name
+            for metric in METRICS
+            if metric.name not in (analysis.primary_metric, *guardrails)
         ),
         guardrail_metrics=guardrails,
-        direction=dict.fromkeys(METRICS, "higher is better"),
+        direction={metric.name: f"{metric.direction} is better" for metric in METRICS},
         alpha=analysis.alpha,
         power=analysis.power,
         correction=analysis.correction,
@@ -105,6 +109,7 @@ def check_plan(
     experiment: Experiment,
     *,
     extended: bool = False,
+    absent: Collection[str] = (),
 ) -> tuple[str, ...]:
     """How the analysis deviates from what was planned, a sentence each; empty where it does not.
 
@@ -113,6 +118,7 @@ def check_plan(
         assignment: of the experiment.
         experiment: how it would be analysed now.
         extended: whether customers came later, who make segments larger than was planned.
+        absent: metrics whose column the outcomes lack: what was planned for them does not matter.
 
     Raises:
         IntegrityError: the plan is not the one that was laid down.
@@ -128,12 +134,21 @@ def check_plan(
         minimum_sample=plan.minimum_sample,
         planned_at=plan.planned_at,
     )
-    planned, used = _fields(plan), _fields(now)
+    planned, used = _fields(_without(plan, absent)), _fields(_without(now, absent))
     return tuple(
         f"deviates from plan: {name.replace('_', ' ')} was planned as {_short(planned[name])} "
         f"and is {_short(used[name])}"
         for name in planned
         if planned[name] != used[name] and not (extended and name in _GROWING)
+    )
+
+
+def _without(plan: AnalysisPlan, metrics: Collection[str]) -> AnalysisPlan:
+    return replace(
+        plan,
+        secondary_metrics=tuple(m for m in plan.secondary_metrics if m not in metrics),
+        guardrail_metrics=tuple(m for m in plan.guardrail_metrics if m not in metrics),
+        direction={m: way for m, way in plan.direction.items() if m not in metrics},
     )
 
 

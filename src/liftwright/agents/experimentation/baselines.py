@@ -15,15 +15,22 @@ from liftwright.analysis import (
 from liftwright.data import literal
 from liftwright.errors import InputError
 from liftwright.model import CONTROL, METRICS
+from liftwright.model.metrics import BY_NAME
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
-    from liftwright.config import Analysis, Experiment
+    from liftwright.config import Analysis, Experiment, Simulation
     from liftwright.data import Tables
+    from liftwright.model import MetricSpec
+    from liftwright.model.metrics import Simulated
 
 OVERALL = "all"
 _LEAST_OF_MEANS = 2
+# Of the others nothing can be expected before there are outcomes.
+_EXPECTED = {metric: metric.simulated for metric in METRICS if metric.simulated is not None}
+# An amount is a customer's average times three factors of mean 1, each uniform on ½ to 1½.
+_SQUARE_OF_FACTORS = (13.0 / 12.0) ** 3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,7 +78,7 @@ class PlannedPower:
 def expected_outcomes(
     tables: Tables, experiment: Experiment, *, among: str = "segmented"
 ) -> tuple[Expected, ...]:
-    """What history lets expect of the control, over all and per segment, by metric.
+    """What history lets expect of the control, over all and per segment, by simulated metric.
 
     Args:
         tables: hold `among` and `customers`.
@@ -85,9 +92,11 @@ def expected_outcomes(
         tables.sql(
             "expected_outcomes",
             assigned=assigned,
-            customer=customer,
-            open_rate=literal(simulation.default_open_rate),
-            click_rate=literal(simulation.default_click_rate),
+            sums=", ".join(
+                sums
+                for metric, simulated in _EXPECTED.items()
+                for sums in _sums(metric, simulated, simulation, customer)
+            ),
         )
     )
     sums = {str(segment): tuple(map(float, cast("tuple[float, ...]", v))) for segment, *v in found}
@@ -97,25 +106,41 @@ def expected_outcomes(
     return tuple(
         expected
         for segment, values in {OVERALL: whole, **dict(sorted(sums.items()))}.items()
-        for expected in _expected(segment, values, simulation.conversion_rate_of_clicks)
+        for expected in _expected(segment, values)
     )
 
 
-def _expected(segment: str, sums: tuple[float, ...], conversion: float) -> tuple[Expected, ...]:
-    customers, opened, clicked, value, value_sq = sums
-    mean = conversion * value / customers
-    # An order is a customer's average times three factors of mean 1, each uniform on ½ to 1½.
-    square = conversion * value_sq / customers * (13.0 / 12.0) ** 3
-    bases: dict[str, tuple[float, float | None]] = {
-        "open_rate": (opened / customers, None),
-        "click_rate": (clicked / customers, None),
-        "conversion_rate": (conversion * clicked / customers, None),
-        "revenue": (mean, math.sqrt(max(square - mean * mean, 0.0))),
-    }
-    return tuple(
-        Expected(segment=segment, metric=metric, base=base, sd=sd, customers=int(customers))
-        for metric, (base, sd) in bases.items()
-    )
+def _sums(
+    metric: MetricSpec, simulated: Simulated, simulation: Simulation, customer: str
+) -> tuple[str, ...]:
+    """SQL: over customers, the expected outcome, and of an amount its square."""
+    chance = _chance(metric, simulated, simulation, customer)
+    if simulated.amount is None:
+        return (f"sum({chance})",)
+    amount = f"coalesce({customer}.{simulated.amount}, 0e0)"
+    return f"sum({chance} * {amount})", f"sum({chance} * {amount} * {amount})"
+
+
+def _chance(metric: MetricSpec, simulated: Simulated, simulation: Simulation, customer: str) -> str:
+    """SQL: a customer's chance of the metric's event."""
+    rate = literal(float(getattr(simulation, simulated.rate))) if simulated.rate else "1e0"
+    if simulated.after is None:
+        return f"coalesce({customer}.{metric.covariate}, {rate})"
+    before = BY_NAME[simulated.after]
+    assert before.simulated is not None  # noqa: S101 - what is simulated after it needs it
+    return f"{_chance(before, before.simulated, simulation, customer)} * {rate}"
+
+
+def _expected(segment: str, values: tuple[float, ...]) -> Iterator[Expected]:
+    customers, *sums = values
+    means = iter(total / customers for total in sums)
+    for metric, simulated in _EXPECTED.items():
+        base, sd = next(means), None
+        if simulated.amount is not None:
+            sd = math.sqrt(max(next(means) * _SQUARE_OF_FACTORS - base * base, 0.0))
+        yield Expected(
+            segment=segment, metric=metric.name, base=base, sd=sd, customers=int(customers)
+        )
 
 
 def plan_power(expected: tuple[Expected, ...], experiment: Experiment) -> tuple[PlannedPower, ...]:
@@ -130,7 +155,7 @@ def plan_power(expected: tuple[Expected, ...], experiment: Experiment) -> tuple[
         _planned(
             row,
             experiment,
-            tests=treatments * len(METRICS) * (1 if row.segment == OVERALL else segments),
+            tests=treatments * len(_EXPECTED) * (1 if row.segment == OVERALL else segments),
         )
         for row in expected
     )
@@ -140,7 +165,7 @@ def least_per_arm(expected: tuple[Expected, ...], experiment: Experiment) -> int
     """Messages that must arrive in an arm to find the `minimum_lift` of the primary metric."""
     primary = experiment.analysis.primary_metric
     row = next((e for e in expected if e.segment == OVERALL and e.metric == primary), None)
-    tests = len(experiment.tones) * len(METRICS)
+    tests = len(experiment.tones) * len(_EXPECTED)
     return None if row is None else _needed(row, experiment.analysis, 1.0, tests)
 
 

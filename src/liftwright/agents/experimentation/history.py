@@ -2,39 +2,32 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from liftwright.agents.experimentation.results_options import Metric
 from liftwright.agents.experimentation.results_sums import Sums, adjust
 from liftwright.data import identifier
-from liftwright.model import Column, Kind, Table
+from liftwright.model import CUSTOMERS, METRICS, Table
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Iterable
     from pathlib import Path
 
     from liftwright.analysis import Cell
     from liftwright.data import Tables
+    from liftwright.model import MetricSpec
 
+_COVARIATES = frozenset(metric.covariate for metric in METRICS)
 HISTORY = Table(
     name="history",
-    columns=(
-        Column(name="customer_id", kind=Kind.TEXT),
-        Column(name="historical_open_rate", kind=Kind.NUMBER, nullable=True, low=0.0, high=1.0),
-        Column(name="historical_click_rate", kind=Kind.NUMBER, nullable=True, low=0.0, high=1.0),
+    columns=tuple(
+        replace(column, nullable=column.name in _COVARIATES)
+        for column in CUSTOMERS.columns
+        if column.name in {"customer_id", *_COVARIATES}
     ),
 )
-"""One row per assigned customer: rates from before the messages."""
-
-_FLAG = "case when e.{} then 1 else 0 end"
-# Which outcome is explained by which rate; a rate that explains nothing takes nothing away.
-_PAIRS = {
-    "open_rate": (_FLAG.format("opened"), "historical_open_rate"),
-    "click_rate": (_FLAG.format("clicked"), "historical_click_rate"),
-    "conversion_rate": (_FLAG.format("converted"), "historical_click_rate"),
-    "revenue": ("e.revenue", "historical_click_rate"),
-}
-
+"""One row per assigned customer: the covariates of metrics, from before the messages."""
 
 _KEYS = ("n", "x", "xx", "y", "yy", "xy")
 # In the order of the keys; `#` is a metric's number.
@@ -56,14 +49,17 @@ def keep_history(tables: Tables, file: Path, *, known: Path | None = None) -> No
     """
     if known is not None:
         tables.read("known_history", known, HISTORY)
-        tables.write(tables.sql("history_late"), file, HISTORY)
+        known_then = "case when k.customer_id is null then c.{0} else k.{0} end as {0}"
+        columns = ", ".join(known_then.format(name) for name in HISTORY.names[1:])
+        tables.write(tables.sql("history_late", columns=columns), file, HISTORY)
         return
     assigned, customer = tables.with_features("assignments")
-    tables.write(tables.sql("history", assigned=assigned, customer=customer), file, HISTORY)
+    columns = ", ".join(f"{customer}.{name}" for name in HISTORY.names[1:])
+    tables.write(tables.sql("history", assigned=assigned, columns=columns), file, HISTORY)
 
 
 def adjust_by_history(
-    tables: Tables, engagement: str, metrics: Collection[str]
+    tables: Tables, engagement: str, metrics: Iterable[MetricSpec]
 ) -> tuple[tuple[Cell, ...], dict[str, float]]:
     """The cells of the metrics adjusted by what was known before, as means.
 
@@ -73,25 +69,27 @@ def adjust_by_history(
         metrics: those that were measured.
 
     Returns:
-        Cells, and by metric the share of variance that is taken away; without metrics whose
-        customers have no history.
+        Cells, and by metric the share of variance that is taken away; without metrics that have no
+        covariate, or whose customers have no history.
     """
-    if not metrics:
+    known = [metric for metric in metrics if metric.covariate]
+    if not known:
         return (), {}
     statement = tables.sql(
         "measure_history",
         engagement=identifier(engagement),
         values=", ".join(
-            f"cast({_PAIRS[name][0]} as decimal(18, 4)) as y_{n}, "
-            f"cast(h.{_PAIRS[name][1]} as decimal(9, 6)) as x_{n}"
-            for n, name in enumerate(metrics)
+            f"cast({_outcome(metric)} as decimal(18, 4)) as y_{n}, "
+            f"cast(h.{metric.covariate} as decimal(9, 6)) as x_{n}"
+            for n, metric in enumerate(known)
         ),
-        sums=", ".join(_SUMS.replace("#", str(n)) for n, _ in enumerate(metrics)),
+        sums=", ".join(_SUMS.replace("#", str(n)) for n, _ in enumerate(known)),
     )
     rows = sorted(tables.rows(statement), key=lambda row: (str(row[0]), str(row[1])))
     cells: list[Cell] = []
     reduction: dict[str, float] = {}
-    for n, name in enumerate(metrics):
+    for n, metric in enumerate(known):
+        name = metric.name
         place = 2 + len(_KEYS) * n
         sums = [
             Sums(
@@ -109,8 +107,13 @@ def adjust_by_history(
             if found[0]
         ]
         if sums:
-            metric = Metric(name=name, column=name, kind="mean", covariate=_PAIRS[name][1])
-            adjusted, share = adjust(sums, [metric])
+            as_mean = Metric(name=name, column=name, kind="mean", covariate=metric.covariate)
+            adjusted, share = adjust(sums, [as_mean])
             cells += adjusted
             reduction |= share
     return tuple(cells), reduction
+
+
+def _outcome(metric: MetricSpec) -> str:
+    column = f"e.{metric.column}"
+    return f"case when {column} then 1 else 0 end" if metric.kind == "binary" else column

@@ -10,10 +10,8 @@ from typing import TYPE_CHECKING, cast
 from liftwright import analysis as stats
 from liftwright import log
 from liftwright.agents.experimentation.counts import (
-    CLICK_TO_OPEN,
     CellCounts,
     cells_of_counts,
-    click_to_open_cells,
     count_engagement,
 )
 from liftwright.agents.experimentation.design import AGENT
@@ -46,7 +44,7 @@ from liftwright.analysis import (
     sequential_rows,
 )
 from liftwright.errors import NoExperiment
-from liftwright.model import CONTROL, METRICS, to_json
+from liftwright.model import CONTROL, METRICS, RATIOS, direction_of, to_json
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -88,7 +86,8 @@ def measure(  # noqa: PLR0913 - where, what was meant, how to judge, and two fac
         experiment: how to test, and the primary metric.
         simulated: whether the engagement was simulated.
         engagement: the name of its table.
-        absent: metrics that the engagement says nothing about; they are left out.
+        absent: metrics that the engagement says nothing about; they are left out, as are those
+            whose column it does not have.
         minimum: messages that must arrive in an arm before anything but harm is decided.
 
     Raises:
@@ -97,19 +96,23 @@ def measure(  # noqa: PLR0913 - where, what was meant, how to judge, and two fac
     counts = count_engagement(tables, engagement)
     if not any(cell.delivered for cell in counts):
         raise NoExperiment("no result: no message of the experiment was delivered")
-    metrics = [name for name in METRICS if name not in absent]
-    design = assignment.design
     analysis = experiment.analysis
-    cells, specs = cells_of_counts(counts, metrics)
+    metrics = [m for m in METRICS if m.name not in absent and counts[0].has(m)]
+    wanted = {analysis.primary_metric, *(analysis.guardrail_metrics or ())}
+    missing = {*absent, *(wanted - {metric.name for metric in metrics})}
+    columns = {metric.column for metric in metrics}
+    ratios = [ratio for ratio in RATIOS if {ratio.column, ratio.denominator} <= columns]
+    design = assignment.design
+    cells = cells_of_counts(counts, metrics)
     expected = _expected(design)
-    compared = _compare(counts, cells, specs, design, analysis)
+    compared = _compare(counts, cells, metrics, design, analysis)
     document = stats.to_json(compared)
     days = count_days(tables, engagement)
     by_segment, over_time = _srm_by_segment(counts, design), ratio_over_time(days, design)
     failed = failed_checks(compared.srm, {"segment": by_segment, "period": over_time})
     further = Contrasts(
         cells,
-        specs,
+        metrics,
         CONTROL,
         tuple(arm.arm for arm in compared.arms),
         analysis.alpha,
@@ -128,23 +131,21 @@ def measure(  # noqa: PLR0913 - where, what was meant, how to judge, and two fac
         "srm_over_time": to_json(over_time),
         "srm_failed": list(failed),
         "best": _best_arms(compared, interactions, further, design, analysis, failed),
-        "ratios": _beside(click_to_open_cells(counts), [CLICK_TO_OPEN], compared)
-        if {"open_rate", "click_rate"} <= set(metrics)
-        else [],
+        "ratios": _beside(cells_of_counts(counts, ratios), ratios, compared) if ratios else [],
         **_cuped(tables, engagement, metrics, compared),
-        **_winsorised(tables, engagement, counts, compared),
-        "assigned": _beside(*assigned_cells(counts, metrics), compared),
+        **_winsorised(tables, engagement, counts, metrics, compared),
+        "assigned": _beside(assigned_cells(counts, metrics), metrics, compared),
         "omnibus": to_json(omnibus_entries(further)),
         "sequential": _shown(sequential, design),
         "interactions": _shown(interactions, design),
         "bayes": _shown(bayes_rows(further), design),
         "decisions": to_json(
-            decide_arms(sequential, _stopping(analysis, planned, minimum), failed=failed)
+            decide_arms(sequential, _stopping(analysis, metrics, planned, minimum), failed=failed)
         ),
         "balance": _balance(assignment, counts),
         "power": power,
         "daily": daily_rows(days, [arm.name for arm in design.arms]),
-        "warnings": _warnings(compared, power, absent, design),
+        "warnings": _warnings(compared, power, missing, design),
     }
     for warning in cast("list[str]", result["warnings"]):
         log.event("measurement_warned", agent=AGENT, level="warning", warning=warning)
@@ -201,7 +202,7 @@ def _beside(
 
 
 def _cuped(
-    tables: Tables, engagement: str, metrics: Sequence[str], compared: Comparison
+    tables: Tables, engagement: str, metrics: Sequence[MetricSpec], compared: Comparison
 ) -> dict[str, Json]:
     """The adjusted rows, where the run has kept what was known before."""
     if not tables.knows(HISTORY.name):
@@ -214,25 +215,37 @@ def _cuped(
 
 
 def _winsorised(
-    tables: Tables, engagement: str, counts: Sequence[CellCounts], compared: Comparison
+    tables: Tables,
+    engagement: str,
+    counts: Sequence[CellCounts],
+    metrics: Sequence[MetricSpec],
+    compared: Comparison,
 ) -> dict[str, Json]:
-    """Revenue without its extremes, where it was measured and there was any."""
-    measured = any(row.metric == "revenue" for row in compared.comparisons)
-    found = winsorised_cells(tables, engagement, counts) if measured else None
-    if found is None:
+    """The means without their extremes, where there is any amount."""
+    cells: list[Cell] = []
+    capped: list[MetricSpec] = []
+    caps: dict[str, Json] = {}
+    for metric in metrics:
+        found = (
+            winsorised_cells(tables, engagement, counts, metric) if metric.kind == "mean" else None
+        )
+        if found is not None:
+            cells += found[0]
+            capped.append(metric)
+            caps[metric.name] = [None, found[1]]
+    if not caps:
         return {}
-    cells, metric, cap = found
-    return {
-        "winsorised": _beside(cells, [metric], compared),
-        "winsorised_at": {metric.name: [None, cap]},
-    }
+    return {"winsorised": _beside(cells, capped, compared), "winsorised_at": caps}
 
 
-def _stopping(analysis: Analysis, planned: Mapping[str, float], minimum: int) -> Stopping:
+def _stopping(
+    analysis: Analysis, metrics: Iterable[MetricSpec], planned: Mapping[str, float], minimum: int
+) -> Stopping:
     return Stopping(
         minimum=minimum,
         metric=analysis.primary_metric,
-        guardrails=dict.fromkeys(analysis.guardrail_metrics, "higher"),
+        direction=direction_of(analysis.primary_metric),
+        guardrails={m.name: m.direction for m in metrics if m.name in analysis.guardrails},
         planned=planned,
         undecided=_OPENS_ALONE if analysis.primary_metric == "open_rate" else None,
     )
@@ -270,14 +283,18 @@ def _best_arms(  # noqa: PLR0913, PLR0917 - the rows, tests of them, and how to 
     failed: Sequence[str],
 ) -> list[Json]:
     """Over all, and per segment, the arm that won on the primary metric; None and why, if none."""
+    direction = direction_of(analysis.primary_metric)
     found = {
-        verdict.segment: beside_runner_up(verdict, compared.comparisons, contrasts)
+        verdict.segment: beside_runner_up(
+            verdict, compared.comparisons, contrasts, direction=direction
+        )
         for verdict in name_winners(
             compared.comparisons,
             interactions,
             analysis.primary_metric,
             alpha=analysis.alpha,
             failed=failed,
+            direction=direction,
         )
     }
     nothing = Verdict(

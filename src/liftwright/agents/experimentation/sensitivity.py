@@ -1,4 +1,4 @@
-"""The result seen otherwise: over all who were assigned, and with extreme revenue capped."""
+"""Sensitivity analyses: over all assigned customers, and with extreme amounts capped."""
 
 from __future__ import annotations
 
@@ -12,14 +12,13 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from liftwright.agents.experimentation.counts import CellCounts
-    from liftwright.analysis import Cell, MetricSpec
+    from liftwright.analysis import Cell
     from liftwright.data import Tables
+    from liftwright.model import MetricSpec
 
 
-def assigned_cells(
-    counts: Sequence[CellCounts], metrics: Sequence[str]
-) -> tuple[list[Cell], list[MetricSpec]]:
-    """The cells of all assigned customers: whose message did not arrive did nothing.
+def assigned_cells(counts: Sequence[CellCounts], metrics: Sequence[MetricSpec]) -> list[Cell]:
+    """The cells of all assigned customers; without a delivery there is no outcome.
 
     Delivery happens after the assignment; over all who were assigned the arms are alike whatever
     became of the messages (intention to treat).
@@ -28,16 +27,19 @@ def assigned_cells(
 
 
 def winsorised_cells(
-    tables: Tables, engagement: str, counts: Sequence[CellCounts]
-) -> tuple[list[Cell], MetricSpec, float] | None:
-    """The cells of revenue with each customer's capped, the metric, and the cap.
+    tables: Tables, engagement: str, counts: Sequence[CellCounts], metric: MetricSpec
+) -> tuple[list[Cell], float] | None:
+    """The cells of a mean with each customer's amount capped, and the cap.
 
-    The cap is the 99th percentile of the revenues above 0, over all arms together; None where
-    there was no revenue.
+    The cap is the 99th percentile of the amounts above 0, over all arms together; None where
+    there is no amount above 0.
 
     Source: Kohavi, Tang, Xu (2020), Trustworthy Online Controlled Experiments, chapter 22.
     """
-    tables.keep("spent", tables.sql("measure_spent", engagement=identifier(engagement)))
+    column = metric.column
+    tables.keep(
+        "spent", tables.sql("measure_spent", engagement=identifier(engagement), amount=column)
+    )
     ((found,),) = tables.rows(tables.sql("measure_cap"))
     if found is None:
         return None
@@ -47,6 +49,11 @@ def winsorised_cells(
     capped = []
     for one in counts:
         total, square = sums.get((one.segment, one.arm), (0, 0))
-        capped.append(replace(one, revenue=float(str(total)), revenue_sq=float(str(square))))
-    cells, (metric,) = cells_of_counts(capped, ["revenue"])
-    return cells, metric, cap
+        capped.append(
+            replace(
+                one,
+                totals={**one.totals, column: float(str(total))},
+                products={**one.products, (column, column): float(str(square))},
+            )
+        )
+    return cells_of_counts(capped, [metric]), cap

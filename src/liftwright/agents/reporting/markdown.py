@@ -6,6 +6,8 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from liftwright.model import METRICS
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
@@ -14,12 +16,7 @@ _MARKED = re.compile(r"([\\`*_\[\]|~])")
 _LEADING = re.compile(r"^(\d+(?=[.)])|(?=[#+=>-]))")
 _SMALLEST_P = 0.001
 _STARS = ((0.001, "***"), (0.01, "**"))
-_METRICS = {
-    "open_rate": "open rate",
-    "click_rate": "click rate",
-    "conversion_rate": "conversion rate",
-    "revenue": "revenue per customer",
-}
+_METRICS = {metric.name: metric.label for metric in METRICS}
 
 
 @dataclass(frozen=True, slots=True)

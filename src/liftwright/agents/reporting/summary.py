@@ -23,6 +23,7 @@ from liftwright.agents.reporting.markdown import (
     signed,
     table,
 )
+from liftwright.model import direction_of
 
 if TYPE_CHECKING:
     from liftwright.agents.reporting.run_reader import Results, Row, RunFiles
@@ -123,7 +124,7 @@ def verdict(run: RunFiles) -> str:
         )
     if all(row.p_value is None for row in rows):
         return f"Nothing can be said about the {metric}: it could not be estimated for any arm."
-    worse = [row for row in rows if row.significant and (row.difference or 0.0) < 0]
+    worse = [row for row in rows if row.significant and _gain(row.difference, row.metric) < 0]
     lead = f"No arm is significantly better than control on the {metric}."
     if worse:
         lead += f" Significantly worse: {listed([row.arm for row in worse])}."
@@ -200,10 +201,15 @@ def _lift(run: RunFiles) -> tuple[str, str]:
     sure = [row for row in rows if row.significant and run.results.trusted]
     if not rows:
         return "not estimable", _met(met=False)
-    best = max(sure or rows, key=lambda row: row.lift or 0.0)
+    best = max(sure or rows, key=lambda row: _gain(row.lift, row.metric))
     told = "significant" if best in sure else "not significant"
     found = f"{signed(best.lift)} {metric_name(best.metric)}, {best.arm}; {told}"
-    return found, _met(best in sure and (best.lift or 0.0) > _NOTABLE_LIFT)
+    return found, _met(best in sure and _gain(best.lift, best.metric) > _NOTABLE_LIFT)
+
+
+def _gain(change: float | None, metric: str) -> float:
+    """A change with its sign such that more is better."""
+    return (change or 0.0) * (1.0 if direction_of(metric) == "higher" else -1.0)
 
 
 def _audited(run: RunFiles) -> tuple[str, str]:

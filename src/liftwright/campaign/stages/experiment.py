@@ -25,7 +25,15 @@ from liftwright.agents.experimentation import (
 from liftwright.campaign.costs import costs_of
 from liftwright.errors import AwaitingApproval
 from liftwright.log import event
-from liftwright.model import ASSIGNMENTS, ENGAGEMENT, SEGMENTED, UNASSIGNED, SafetyDecision, utc_now
+from liftwright.model import (
+    ASSIGNMENTS,
+    ENGAGEMENT,
+    METRICS,
+    SEGMENTED,
+    UNASSIGNED,
+    SafetyDecision,
+    utc_now,
+)
 from liftwright.model.artifacts import Observed, Variants
 from liftwright.run_folder import all_runs
 
@@ -145,7 +153,14 @@ def measure_lift(work: Work) -> str:
     assignment = work.folder.read("arms.json", Assignment)
     experiment = work.settings.experiment
     plan = work.folder.read("plan.json", AnalysisPlan)
-    deviations = check_plan(plan, assignment, experiment, extended=work.run.extends is not None)
+    columns = work.tables.columns("engagement")
+    deviations = check_plan(
+        plan,
+        assignment,
+        experiment,
+        extended=work.run.extends is not None,
+        absent=[metric.name for metric in METRICS if metric.column not in columns],
+    )
     metrics = measure(
         work.tables,
         assignment,

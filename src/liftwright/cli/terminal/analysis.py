@@ -26,7 +26,7 @@ from liftwright.cli.terminal.many_experiments import print_many
 from liftwright.cli.terminal.output import console, print_json
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Container, Mapping, Sequence
 
     from rich.console import Console
 
@@ -44,8 +44,8 @@ _SENSITIVITY = {
 }
 
 
-def show_analysis(document: Mapping[str, Json], *, json: bool) -> None:
-    """The result of `analyze`: verdicts last, beside the prompt."""
+def show_analysis(document: Mapping[str, Json], *, json: bool, lower: Container[str] = ()) -> None:
+    """The result of `analyze`, verdicts last; `lower` names metrics for which lower is better."""
     if json:
         print_json(document)
         return
@@ -57,12 +57,12 @@ def show_analysis(document: Mapping[str, Json], *, json: bool) -> None:
     _print_arms(out, document)
     rows = entries(document["comparisons"])
     overall = [row for row in rows if row["segment"] == "all"]
-    print_rows(out, overall, f"Against {escape(str(document['control']))}")
+    print_rows(out, overall, f"Against {escape(str(document['control']))}", lower=lower)
     segments = [row for row in rows if row["segment"] != "all"]
     if len(segments) > _MOST_ROWS:
         out.print(f"{len(segments):,} rows of segments are in the output of --json\n")
     elif segments:
-        print_rows(out, segments, "By segment (exploratory)")
+        print_rows(out, segments, "By segment (exploratory)", lower=lower)
     _print_sensitivity(out, document)
     _print_interactions(out, document)
     _print_posteriors(out, document)

@@ -10,6 +10,7 @@ from rich.table import Table
 from liftwright.cli.terminal import numbers
 from liftwright.cli.terminal.experiment import plain_table
 from liftwright.cli.terminal.output import console, print_json, print_line
+from liftwright.model.metrics import BY_NAME
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -63,7 +64,7 @@ def show_plan(plan: Plan, *, json: bool) -> None:
         needed = row.customers_needed
         table.add_row(
             escape(f"{row.segment}\n{row.metric}"),
-            numbers.value(row.base_rate, "mean" if row.metric == "revenue" else "binary"),
+            numbers.value(row.base_rate, BY_NAME[row.metric].kind),
             f"{row.per_arm:,}\n{row.control:,}",
             f"{row.alpha:.2g}",
             numbers.percent(row.smallest_lift),

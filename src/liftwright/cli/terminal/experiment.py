@@ -12,7 +12,7 @@ from liftwright.analysis import few
 from liftwright.cli.terminal import numbers
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Container, Iterable, Mapping, Sequence
 
     from rich.console import Console
 
@@ -43,8 +43,17 @@ def plain_table(title: str) -> Table:
     )
 
 
-def print_rows(out: Console, rows: Sequence[Entry], title: str) -> None:
-    """Contrasts, each on two lines: the values, and below them what they are compared with."""
+def print_rows(
+    out: Console, rows: Sequence[Entry], title: str, *, lower: Container[str] = ()
+) -> None:
+    """Contrasts, each on two lines: the values, and below them what they are compared with.
+
+    Args:
+        out: Where they are printed.
+        rows: Rows of `comparisons`.
+        title: Of the table.
+        lower: Metrics of which less is better.
+    """
     by_segment = any(row["segment"] != "all" for row in rows)
     table = plain_table(title)
     named = "segment\narm\nmetric" if by_segment else "arm\nmetric"
@@ -54,6 +63,7 @@ def print_rows(out: Console, rows: Sequence[Entry], title: str) -> None:
     table.add_column("sign.", no_wrap=True)
     for row in rows:
         kind = row["kind"]
+        better = (row["difference"] or 0.0) * (-1 if row["metric"] in lower else 1) > 0
         name = f"{row['arm']}\n{row['metric']}"
         table.add_row(
             escape(f"{row['segment']}\n{name}" if by_segment else name),
@@ -61,7 +71,7 @@ def print_rows(out: Console, rows: Sequence[Entry], title: str) -> None:
             f"{difference(row['difference'], kind)}\n{ends(row['difference_ci'], kind)}",
             f"{numbers.percent(row['lift'])}\n{numbers.interval(row['lift_ci'])}",
             f"{p_value(row['p_value'])}\n{p_value(row['p_adjusted'])}",
-            "[green]yes[/]" if row["significant"] else "no",
+            f"[{'green' if better else 'red'}]yes[/]" if row["significant"] else "no",
         )
     out.print(table)
 

@@ -17,6 +17,7 @@ from liftwright.cli.terminal.experiment import (
     print_winners,
 )
 from liftwright.cli.terminal.numbers import as_number, interval, percent
+from liftwright.model import METRICS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -38,7 +39,8 @@ def print_measured(out: Console, folder: RunFolder) -> None:
     if metrics["simulated"]:
         out.print("[bold yellow]SIMULATED[/] engagement: the lift below is not real.")
     overall = [row for row in entries(metrics["comparisons"]) if row["segment"] == "all"]
-    print_rows(out, overall, f"Against {metrics['control']}")
+    lower = {metric.name for metric in METRICS if metric.direction == "lower"}
+    print_rows(out, overall, f"Against {metrics['control']}", lower=lower)
     print_tests(out, overall)
     level = 1 - as_number(metrics["alpha"])
     out.print(

@@ -1,9 +1,10 @@
--- One row per assigned customer. Rows of one customer are combined: any flag, the sum of revenue,
--- the first time; a machine's opens and clicks are none. Who is not in the file was not reached.
+-- One row per assigned customer. Rows of one customer are combined: any flag, the sum of amounts,
+-- the first time; bot opens and clicks do not count. Customers who are not in the file count as not
+-- reached. The optional outcomes of the file follow the other columns.
 with combined as (
     select
         customer_id,
-        max(case when coalesce(delivered, true) then 1 else 0 end) = 1 as delivered,
+        max(case when coalesce(delivered, not bounced, true) then 1 else 0 end) = 1 as delivered,
         max(case when opened and not machine_open then 1 else 0 end) = 1 as opened,
         max(case when clicked and not machine_click then 1 else 0 end) = 1 as clicked,
         max(case when converted then 1 else 0 end) = 1 as converted,
@@ -12,6 +13,7 @@ with combined as (
         min(case when not machine_open then opened_at end) as opened_at,
         min(case when not machine_click then clicked_at end) as clicked_at,
         min(converted_at) as converted_at
+        ${combined}
     from engagement_machines
     group by customer_id
 )
@@ -24,5 +26,6 @@ select
     coalesce(c.revenue, 0e0) as revenue,
     'historical' as source,
     c.delivered_at, c.opened_at, c.clicked_at, c.converted_at
+    ${optional}
 from ${assignments} as a
 left join combined as c on a.customer_id = c.customer_id

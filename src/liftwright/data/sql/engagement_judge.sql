@@ -9,11 +9,9 @@ select
         when r.arm is not null and r.arm <> a.arm then 'another arm than assigned'
         when r.variant_id is not null and r.variant_id <> a.variant_id
             then 'another variant than assigned'
-        when not coalesce(r.delivered, true)
-            and (
-                coalesce(r.opened, false) or coalesce(r.clicked, false)
-                or coalesce(r.converted, false) or coalesce(r.revenue, 0e0) > 0e0
-            ) then 'an outcome though not delivered'
+        when r.delivered and r.bounced then 'bounced though delivered'
+        when not coalesce(r.delivered, not r.bounced, true) and (${outcome})
+            then 'an outcome though not delivered'
     end as reason
 from engagement_read as r
 left join ${assignments} as a on r.customer_id = a.customer_id

@@ -1,12 +1,12 @@
--- The 99th percentile of the revenues that there were, over all arms together.
+-- The 99th percentile of the amounts above 0, over all arms together.
 with amounts as (
-    select revenue, sum(customers) as customers from spent group by revenue
+    select amount, sum(customers) as customers from spent group by amount
 ),
 ranked as (
     select
-        revenue,
-        sum(customers) over (order by revenue) as passed,
+        amount,
+        sum(customers) over (order by amount) as passed,
         sum(customers) over () as everyone
     from amounts
 )
-select min(revenue) as cap from ranked where passed >= 99e-2 * everyone
+select min(amount) as cap from ranked where passed >= 99e-2 * everyone

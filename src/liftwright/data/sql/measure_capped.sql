@@ -1,16 +1,16 @@
--- Per segment and arm the sums of revenue, no customer's above the cap. Decimals add up to the same
+-- Per segment and arm the sums of the amounts, no customer's above the cap. Decimals add up to the same
 -- in any order.
 with capped as (
     select
         segment, arm, customers,
-        cast(least(revenue, cast(${cap} as decimal(18, 4))) as decimal(18, 4)) as spend
+        cast(least(amount, cast(${cap} as decimal(18, 4))) as decimal(18, 4)) as spend
     from spent
 )
 select
     segment,
     arm,
-    sum(spend * customers) as revenue,
+    sum(spend * customers) as total,
     sum(cast(cast(spend as double) * cast(spend as double) as decimal(28, 4)) * customers)
-        as revenue_sq
+        as total_sq
 from capped
 group by segment, arm

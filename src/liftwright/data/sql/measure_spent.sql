@@ -1,9 +1,9 @@
--- How many delivered messages led to which revenue, where there was any: few rows, in one pass.
+-- How many delivered messages led to which amount, where there was any: few rows, in one pass.
 select
     segment,
     arm,
-    cast(revenue as decimal(18, 4)) as revenue,
+    cast(${amount} as decimal(18, 4)) as amount,
     count(*) as customers
 from ${engagement}
-where delivered and revenue > 0e0
-group by segment, arm, cast(revenue as decimal(18, 4))
+where delivered and ${amount} > 0e0
+group by segment, arm, cast(${amount} as decimal(18, 4))

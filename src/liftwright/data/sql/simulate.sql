@@ -9,8 +9,8 @@
 with hashed as (
     select
         a.customer_id, a.segment, a.arm, a.variant_id, a.assigned_at,
-        coalesce(${customer}.historical_open_rate, ${open_rate}) as open_rate,
-        coalesce(${customer}.historical_click_rate, ${click_rate}) as click_rate,
+        coalesce(${customer}.historical_open_rate, ${default_open_rate}) as open_rate,
+        coalesce(${customer}.historical_click_rate, ${default_click_rate}) as click_rate,
         coalesce(${customer}.avg_order_value, 0e0) as order_value,
         ${word_1} as word_1, ${word_2} as word_2, ${word_3} as word_3
     from ${assigned}
@@ -48,7 +48,7 @@ rated as (
 -- A click mostly implies an open. The few clicks without one never exceed those who do not open,
 -- and the two kinds always sum to the click rate.
 split as (
-    select *, p_click - least(p_click * ${unopened_share}, 1e0 - p_open) as p_click_opened
+    select *, p_click - least(p_click * ${click_without_open_share}, 1e0 - p_open) as p_click_opened
     from rated
 ),
 delivered_or_not as (
@@ -87,7 +87,7 @@ converting as (
     select
         *,
         case
-            when clicked then u32(basket, 0) < floor(${conversion_rate} * 4294967296e0)
+            when clicked then u32(basket, 0) < floor(${conversion_rate_of_clicks} * 4294967296e0)
             else false
         end as converted
     from ordering
