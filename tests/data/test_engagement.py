@@ -70,6 +70,107 @@ def test_engagement_file_with_one_outcome_takes_those_in_it_as_reached(
     ]
 
 
+@pytest.mark.parametrize("yes", ["true", "TRUE", "Yes", "y", "1", "1.0", " t "])
+@pytest.mark.parametrize("no", ["false", "False", "NO", "n", "0", "0.0", "F"])
+def test_engagement_file_reads_flags_in_any_case(
+    tables: Tables, tmp_path: Path, yes: str, no: str
+) -> None:
+    _, rows = read(tables, tmp_path, f"Customer_ID,Clicked\n007,{yes}\na,{no}\n")
+
+    assert rows["007"][2] is True
+    assert rows["a"][2] is False
+
+
+@pytest.mark.parametrize(
+    ("text", "clicks"), [("2", 1), ("17.0", 1), ("1e2", 1), ("0", 0), ("0.0", 0)]
+)
+def test_engagement_file_reads_any_count_from_one_as_true(
+    tables: Tables, tmp_path: Path, text: str, clicks: int
+) -> None:
+    report, rows = read(tables, tmp_path, f"customer_id,clicked\na,{text}\n")
+
+    assert rows["a"][2] is bool(clicks)
+    assert report.set_aside == {}
+
+
+@pytest.mark.parametrize("text", ["0.5", "1.5", "-1", "inf", "nan", "1e99"])
+def test_engagement_file_refuses_a_flag_that_is_no_count(
+    tables: Tables, tmp_path: Path, text: str
+) -> None:
+    report, _ = read(tables, tmp_path, f"customer_id,clicked\na,{text}\nb,1\n")
+
+    assert report.set_aside == {"unreadable clicked": 1}
+
+
+def optional(tables: Tables, *columns: str) -> dict[str, tuple]:
+    names = ", ".join(("customer_id", *columns))
+    return {str(row[0]): tuple(row[1:]) for row in tables.rows(f"select {names} from engagement")}  # noqa: S608
+
+
+def test_engagement_file_with_optional_outcomes_adds_their_columns(
+    tables: Tables, tmp_path: Path
+) -> None:
+    report, _ = read(
+        tables,
+        tmp_path,
+        "customer_id,complained,Unsubscribed\n007,0,1\na,2,no\na,0,yes\nb,,\n",
+    )
+
+    added = ("unsubscribed", "complained")
+    assert tuple(tables.columns("engagement")) == (*ENGAGEMENT.names, *added)
+    assert optional(tables, *added) == {
+        "007": (True, False),
+        "a": (True, True),
+        **dict.fromkeys("bcd", (False, False)),
+    }
+    assert report.absent == ("open_rate", "click_rate", "conversion_rate", "revenue")
+    assert report.ignored == ()
+
+
+def test_engagement_file_bounced_message_is_not_delivered_where_the_file_says_no_more(
+    tables: Tables, tmp_path: Path
+) -> None:
+    report, rows = read(
+        tables, tmp_path, "customer_id,opened,bounced\n007,0,1\na,1,0\nb,1,\nc,1,1\n"
+    )
+
+    assert [rows[name][0] for name in ("007", "a", "b", "c", "d")] == [
+        *(False, True, True, False, False),
+    ]
+    assert optional(tables, "bounced")["007"] == (True,)
+    assert report.set_aside == {"an outcome though not delivered": 1}
+
+
+def test_engagement_file_message_that_bounced_and_arrived_later_is_delivered(
+    tables: Tables, tmp_path: Path
+) -> None:
+    report, rows = read(
+        tables, tmp_path, "customer_id,delivered,opened,bounced\na,0,0,1\na,1,1,0\nb,0,0,1\n"
+    )
+
+    assert (rows["a"][0], rows["b"][0]) == (True, False)
+    assert optional(tables, "bounced")["a"] == (False,)
+    assert optional(tables, "bounced")["b"] == (True,)
+    assert report.set_aside == {}
+
+
+def test_engagement_file_counts_rows_that_contradict_themselves(
+    tables: Tables, tmp_path: Path
+) -> None:
+    report, rows = read(
+        tables,
+        tmp_path,
+        "customer_id,delivered,opened,unsubscribed,complained,bounced\n"
+        "007,1,1,0,0,1\na,0,0,1,0,0\nb,,0,0,1,1\nc,1,1,1,1,0\n",
+    )
+
+    assert report.set_aside == {
+        "an outcome though not delivered": 2,
+        "bounced though delivered": 1,
+    }
+    assert rows["c"][:2] == (True, True)
+
+
 def test_engagement_file_combines_rows_of_one_customer(tables: Tables, tmp_path: Path) -> None:
     report, rows = read(
         tables,
@@ -169,6 +270,7 @@ def test_engagement_file_in_parquet_reads_typed_columns(tables: Tables, tmp_path
     [
         ("id,opened\na,1\n", "no column 'customer_id'"),
         ("customer_id,delivered\na,1\n", "no outcome"),
+        ("customer_id,bounced\na,1\n", "no outcome"),
         ("customer_id,opened,OPENED \na,1,1\n", "twice"),
         ("customer_id,opened\nnobody,1\n", "1 with unknown customer_id"),
         ("customer_id,opened\na,perhaps\n", "1 with unreadable opened"),
