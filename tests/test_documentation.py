@@ -18,6 +18,7 @@ from liftwright.cli import app
 from liftwright.config.experiment import Experiment
 from liftwright.config.loader import Channels
 from liftwright.config.models import Customers, Frames, Safety, Segments, Services
+from liftwright.model import METRICS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -215,6 +216,15 @@ def test_documents_name_only_commands_that_exist() -> None:
             r"(?:^\$ |`|^\.venv/bin/)liftwright (--\w+|[A-Za-z]+)", text, re.MULTILINE
         )
         assert set(used) <= known, path.name
+
+
+def test_data_science_page_lists_every_metric_as_declared() -> None:
+    text = (ROOT / "docs" / "data-science.md").read_text(encoding="utf-8")
+    rows = [
+        f"| `{m.name}` | {m.kind} | `{m.column}` | {m.unit} | {m.direction} | {m.role} |"
+        for m in METRICS
+    ]
+    assert re.findall(r"^\| `\w+_?\w*` \| (?:binary|mean|ratio) .*$", text, re.MULTILINE) == rows
 
 
 # ── Links, requirements, the change log ───────────────────────────────────────────────────────
