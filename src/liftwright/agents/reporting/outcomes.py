@@ -29,6 +29,7 @@ from liftwright.agents.reporting.markdown import (
 from liftwright.agents.reporting.run_reader import OVERALL
 from liftwright.analysis import sample_size
 from liftwright.model import CONTROL
+from liftwright.model.metrics import BY_NAME
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -127,8 +128,16 @@ def overall(run: RunFiles) -> Words:
         for metric in results.metrics
         for row in results.overall(metric)
     ]
-    notes = _row_notes(results, OVERALL)
-    return joined(table(("Metric", *_COLUMNS), rows), _legend(results, results.overall()), notes)
+    units: dict[str, list[str]] = {}
+    for metric in (BY_NAME[name] for name in results.metrics if name in BY_NAME):
+        lower = " (lower is better)" if metric.direction == "lower" else ""
+        units.setdefault(metric.unit, []).append(f"{metric.label}{lower}")
+    return joined(
+        table(("Metric", *_COLUMNS), rows),
+        _legend(results, results.overall()),
+        plain("Units. " + "; ".join(f"{listed(names)}: {unit}" for unit, names in units.items())),
+        _row_notes(results, OVERALL),
+    )
 
 
 def by_segment(run: RunFiles) -> Words:
