@@ -74,9 +74,9 @@ bars = (
     .properties(width=190, height=110)
 )
 chart_of(
-    bars.facet("feature:N", columns=3, data=alt.InlineData(values=binned)).resolve_scale(
-        x="independent", y="independent"
-    ),
+    bars.facet("feature:N", columns=3, data=alt.InlineData(values=binned))
+    .resolve_scale(x="independent", y="independent")
+    .to_dict(),
     "Histograms of the customers' numeric features.",
 )
 
@@ -122,9 +122,9 @@ heat = square.mark_rect().encode(
     color=alt.Color("r:Q", scale=alt.Scale(scheme="blueorange", domain=[-1, 1]), legend=None)
 )
 chart_of(
-    (heat + square.mark_text(fontSize=11).encode(text=alt.Text("r:Q", format="+.2f"))).properties(
-        width=380, height=230
-    ),
+    (heat + square.mark_text(fontSize=11).encode(text=alt.Text("r:Q", format="+.2f")))
+    .properties(width=380, height=230)
+    .to_dict(),
     "Rank correlations between the customers' features.",
 )
 

@@ -40,7 +40,9 @@ chart_of(
     (
         base.mark_bar(color="#0072B2", size=22)
         + base.mark_text(align="left", dx=5, fontSize=11).encode(text="customers:Q")
-    ).properties(width=430, height=34 * len(sizes)),
+    )
+    .properties(width=430, height=34 * len(sizes))
+    .to_dict(),
     "Customers per segment: " + ", ".join(f"{s.label} {s.size}" for s in run.segments) + ".",
 )
 
@@ -100,9 +102,9 @@ bars = (
     .properties(width=200, height=80)
 )
 chart_of(
-    bars.facet("segment:N", columns=2, data=alt.InlineData(values=apart)).resolve_scale(
-        y="independent"
-    ),
+    bars.facet("segment:N", columns=2, data=alt.InlineData(values=apart))
+    .resolve_scale(y="independent")
+    .to_dict(),
     "The features in which each segment differs most from all customers.",
 )
 
@@ -124,7 +126,7 @@ bars = (
     .properties(width=200, height=100)
 )
 chart_of(
-    bars.facet("segment:N", columns=2, data=alt.InlineData(values=binned)),
+    bars.facet("segment:N", columns=2, data=alt.InlineData(values=binned)).to_dict(),
     "Distribution of the confidence of the placement, by segment.",
 )
 

@@ -57,7 +57,8 @@ chart_of(
         y=alt.Y("score:Q", scale=alt.Scale(domain=[0, 1])),
         color=alt.Color("segment:N", sort=None),
     )
-    .properties(width=430, height=190),
+    .properties(width=430, height=190)
+    .to_dict(),
     "Relevance score by rank for each segment.",
 )
 

@@ -65,7 +65,8 @@ chart_of(
         color=alt.Color("tone:N", legend=None),
         column=alt.Column("segment:N", title=None),
     )
-    .properties(width=110, height=130),
+    .properties(width=110, height=130)
+    .to_dict(),
     "Words in the body of each variant, by segment and tone.",
 )
 

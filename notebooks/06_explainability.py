@@ -127,7 +127,9 @@ chart_of(
             x=alt.X("effect:Q", title="change in log-odds per standard deviation")
         )
         + base.mark_rule(strokeWidth=1.5).encode(x="low:Q", x2="high:Q")
-    ).properties(width=400, height=170, title=title),
+    )
+    .properties(width=400, height=170, title=title)
+    .to_dict(),
     f"{title}: " + "; ".join(f"{i['feature']} {i['effect']:+.2f}" for i in importance) + ".",
 )
 

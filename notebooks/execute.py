@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
+import os
 import sys
+import tempfile
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from liftwright.agents.reporting.notebook import as_text, execute, notebook_of
+from liftwright.agents.reporting.notebook import as_text
 from liftwright.errors import LiftwrightError
 from liftwright.run_folder import write_whole
 
+if TYPE_CHECKING:
+    from jupyter_client.kernelspec import KernelSpecManager
+    from jupyter_client.manager import AsyncKernelManager
+    from nbformat import NotebookNode
+
 HERE = Path(__file__).parent
+_CELL_SECONDS = 300
+_LONGEST_FOLDER = 80  # a socket's path may have about a hundred characters
 
 
 def main(folder: Path = HERE) -> int:
@@ -34,6 +44,96 @@ def main(folder: Path = HERE) -> int:
         print(f"{target.name}: {time.perf_counter() - started:.1f} s")
     print(f"{len(failed)} failed" if failed else "all notebooks ran")
     return 1 if failed else 0
+
+
+def notebook_of(text: str) -> NotebookNode:
+    """A notebook from jupytext's percent format; equal text gives equal ids of cells."""
+    import jupytext
+
+    notebook: NotebookNode = jupytext.reads(text, fmt="py:percent")
+    for index, cell in enumerate(notebook.cells):
+        cell["id"] = f"cell-{index:03d}"
+    notebook.metadata["kernelspec"] = {
+        "name": "python3",
+        "display_name": "Python 3",
+        "language": "python",
+    }
+    return notebook
+
+
+def execute(notebook: NotebookNode, folder: Path) -> None:
+    """Run a notebook's cells in `folder` with this interpreter, and keep what they show.
+
+    No kernel need be installed, and nothing is written outside a temporary folder, whatever the
+    home folder is.
+
+    Raises:
+        LiftwrightError: naming the cell and the error.
+    """
+    from jupyter_client.kernelspec import KernelSpec, KernelSpecManager
+    from jupyter_client.manager import AsyncKernelManager
+    from nbclient import NotebookClient
+    from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
+
+    class ThisInterpreter(KernelSpecManager):
+        """Knows one kernel: the interpreter that runs this."""
+
+        def get_kernel_spec(self, kernel_name: str) -> KernelSpec:
+            """How to start it, whatever kernel is asked for."""
+            launch = ["-Xfrozen_modules=off", "-m", "ipykernel_launcher"]
+            return KernelSpec(
+                argv=[
+                    sys.executable,
+                    *launch,
+                    "-f",
+                    "{connection_file}",
+                    "--HistoryManager.enabled=False",
+                ],
+                display_name=kernel_name,
+                language="python",
+            )
+
+    with tempfile.TemporaryDirectory(prefix="lw-") as temporary:
+        client = NotebookClient(
+            notebook,
+            km=_manager(AsyncKernelManager, ThisInterpreter(), Path(temporary)),
+            timeout=_CELL_SECONDS,
+            resources={"metadata": {"path": str(folder)}},
+            record_timing=False,
+        )
+        client.owns_km = True  # so that it ends the kernel that it was given
+        try:
+            client.execute(env=_environment(Path(temporary)))
+        except CellExecutionError as error:
+            raise LiftwrightError(
+                f"notebook: a cell failed ({error.ename}: {error.evalue})"
+            ) from None
+        except (CellTimeoutError, DeadKernelError) as error:
+            raise LiftwrightError(f"notebook: {type(error).__name__}: {error}") from None
+    notebook.metadata.pop("widgets", None)
+
+
+def _manager(
+    kind: type[AsyncKernelManager], specs: KernelSpecManager, temporary: Path
+) -> AsyncKernelManager:
+    """A kernel whose files are in a temporary folder and that opens no port of the network."""
+    manager = kind(kernel_spec_manager=specs, kernel_name="python3")
+    manager.connection_file = str(temporary / "kernel.json")
+    if sys.platform != "win32" and len(str(temporary)) < _LONGEST_FOLDER:
+        manager.transport = "ipc"
+        manager.ip = str(temporary / "k")
+    return manager
+
+
+def _environment(temporary: Path) -> dict[str, str]:
+    folders = ("IPYTHONDIR", "JUPYTER_CONFIG_DIR", "JUPYTER_DATA_DIR", "JUPYTER_RUNTIME_DIR")
+    return {
+        **os.environ,
+        **{name: str(temporary / name.lower()) for name in folders},
+        # What is imported here is what the cells import, installed or not.
+        "PYTHONPATH": os.pathsep.join(path for path in sys.path if path),
+        "PYDEVD_DISABLE_FILE_VALIDATION": "1",
+    }
 
 
 if __name__ == "__main__":

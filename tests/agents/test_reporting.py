@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 import json
 import re
 from io import BytesIO
@@ -18,8 +19,9 @@ from liftwright.agents.reporting import (
     summary,
     write_report,
 )
+from liftwright.agents.reporting.notebook import executed_notebook
 from liftwright.agents.reporting.run_reader import RunFiles, read_run
-from liftwright.errors import InputError, IntegrityError
+from liftwright.errors import InputError, IntegrityError, LiftwrightError
 from reporting_samples import SEGMENTS, TONES, Sample, write_run
 
 if TYPE_CHECKING:
@@ -305,3 +307,9 @@ def test_lift_chart_cuts_long_intervals_and_says_so(tmp_path: Path) -> None:
     assert "are cut" not in json.dumps(many.specification)
     assert "conversion rate" in json.dumps(many.specification)
     assert many.svg().startswith("<svg")
+
+
+def test_executed_notebook_failing_cell_is_an_error_that_names_it(tmp_path: Path) -> None:
+    broken = dataclasses.replace(run_of(tmp_path), results=None)  # type: ignore[arg-type]
+    with pytest.raises(LiftwrightError, match=r"cell \d+ .*AttributeError"):
+        executed_notebook(broken)

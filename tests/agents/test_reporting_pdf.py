@@ -2,21 +2,14 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from io import BytesIO
-from typing import TYPE_CHECKING
 
 import nbformat
-import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pypdf import PdfReader
 
 from liftwright.agents.reporting.markdown import plain
-from liftwright.agents.reporting.notebook import execute, notebook_of
 from liftwright.agents.reporting.pdf import to_pdf
-from liftwright.errors import LiftwrightError
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 THEN = datetime(2026, 3, 1, tzinfo=UTC)
 
@@ -55,20 +48,3 @@ def test_to_pdf_long_table_goes_over_pages_with_its_head() -> None:
     found = pdf_of(f"| Heading | n |\n|---|---|\n{rows}")
     assert found.count("Heading") >= 2
     assert "row119" in found
-
-
-def test_execute_failing_cell_is_named(tmp_path: Path) -> None:
-    notebook = notebook_of("# %%\n1 / 0\n")
-    with pytest.raises(LiftwrightError, match="ZeroDivisionError"):
-        execute(notebook, tmp_path)
-
-
-def test_execute_runs_in_the_folder_with_this_interpreter(tmp_path: Path) -> None:
-    notebook = notebook_of("# %%\nimport os, sys\n(os.getcwd(), sys.executable)\n")
-    execute(notebook, tmp_path)
-    import sys
-
-    text = notebook.cells[0].outputs[0].data["text/plain"]
-    assert str(tmp_path) in text
-    assert sys.executable in text
-    assert list(tmp_path.iterdir()) == []

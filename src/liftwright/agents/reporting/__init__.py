@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from liftwright.agents.reporting.notebook import TEMPLATE, as_text, execute, notebook_of
+from liftwright.agents.reporting.notebook import as_text, executed_notebook
 from liftwright.agents.reporting.run_reader import read_run
 from liftwright.errors import InputError
 from liftwright.log import event
@@ -41,8 +41,7 @@ def write_report(folder: Path, *, form: str | None = None) -> tuple[Path, ...]:
     run = read_run(folder)
     target = folder / "report"
     target.mkdir(parents=True, exist_ok=True)
-    notebook = notebook_of(TEMPLATE)
-    execute(notebook, target)
+    notebook = executed_notebook(run)
     written = []
     if form in (None, "ipynb"):
         written.append(target / f"{_NAME}.ipynb")

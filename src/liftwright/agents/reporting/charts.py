@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import base64
+import hashlib
+import re
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -14,8 +16,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from types import ModuleType
 
-    import altair as alt
-
     from liftwright.agents.reporting.run_reader import Row, RunFiles
 
 FONTS = Path(__file__).parent / "fonts"
@@ -25,6 +25,26 @@ PALETTE = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00")
 _FONT = "Inter, Helvetica, Arial, sans-serif"
 _INK, _FAINT = "#1f2933", "#d9dee4"
 _PICTURE_SCALE = 2.0
+_CLIP = re.compile(r"(?<=[\"#])clip\d+(?=[\")])")
+_SCHEMA = "https://vega.github.io/schema/vega-lite/v6.4.1.json"
+_CONFIG: Mapping[str, object] = {
+    "font": _FONT,
+    "background": "white",
+    "padding": 4,
+    "axis": {
+        "labelColor": _INK, "titleColor": _INK, "gridColor": _FAINT, "domainColor": _FAINT,
+        "tickColor": _FAINT, "labelFontSize": 11, "titleFontSize": 11,
+        "titleFontWeight": "normal",
+    },
+    "header": {"labelFontSize": 12, "labelFontWeight": 600, "labelColor": _INK, "title": None},
+    "legend": {"labelFontSize": 11, "title": None, "orient": "top"},
+    "title": {
+        "fontSize": 13, "fontWeight": 600, "color": _INK, "anchor": "start", "offset": 10,
+        "subtitleColor": _INK, "subtitleFontSize": 11,
+    },
+    "view": {"continuousWidth": 300, "continuousHeight": 300, "stroke": None},
+    "range": {"category": list(PALETTE)},
+}  # fmt: skip
 _PANELS_IN_A_ROW = 2
 # A bar is to be seen beside its interval: an interval may be this many times as tall.
 _ROOM, _LEAST_FRAME, _MARGIN = 2.0, 0.2, 1.05
@@ -37,10 +57,8 @@ class Chart:
     specification: Mapping[str, object]
     alt: str
 
-    def _repr_mimebundle_(
-        self, include: object = None, exclude: object = None
-    ) -> tuple[dict[str, object], dict[str, object]]:
-        del include, exclude
+    def mime_bundle(self) -> tuple[dict[str, object], dict[str, object]]:
+        """What a cell shows, by MIME type, and the metadata of each."""
         vector = self.svg()
         picture = _renderer().svg_to_png(vector, scale=_PICTURE_SCALE)
         bundle: dict[str, object] = {
@@ -51,34 +69,29 @@ class Chart:
         }
         return bundle, {"image/svg+xml": {"alt": self.alt}, "image/png": {"alt": self.alt}}
 
+    def _repr_mimebundle_(
+        self, include: object = None, exclude: object = None
+    ) -> tuple[dict[str, object], dict[str, object]]:
+        del include, exclude
+        return self.mime_bundle()
+
     def svg(self) -> str:
-        """The chart as SVG."""
-        return str(_renderer().vegalite_to_svg(dict(self.specification)))
+        """The chart as SVG; an equal chart gives equal text."""
+        drawn = str(_renderer().vegalite_to_svg(dict(self.specification)))
+        # Vega counts its clips on through the process; in a page each needs a name of its own.
+        name = hashlib.sha256(self.alt.encode()).hexdigest()[:8]
+        numbers = {clip: str(n) for n, clip in enumerate(dict.fromkeys(_CLIP.findall(drawn)), 1)}
+        return _CLIP.sub(lambda clip: f"{name}-{numbers[clip[0]]}", drawn)
 
 
-def chart_of(drawn: alt.TopLevelMixin, told: str) -> Chart:
+def chart_of(specification: Mapping[str, object], told: str) -> Chart:
     """A chart in the report's type and colours.
 
     Args:
-        drawn: any Altair chart on plain values.
+        specification: in Vega-Lite, with its data; Altair's `to_dict()` gives one.
         told: what it shows, for those who cannot see it.
     """
-    configured = (
-        drawn.configure(font=_FONT, background="white", padding=4)
-        .configure_axis(
-            labelColor=_INK, titleColor=_INK, gridColor=_FAINT, domainColor=_FAINT,
-            tickColor=_FAINT, labelFontSize=11, titleFontSize=11, titleFontWeight="normal",
-        )
-        .configure_header(labelFontSize=12, labelFontWeight=600, labelColor=_INK, title=None)
-        .configure_legend(labelFontSize=11, title=None, orient="top")
-        .configure_title(
-            fontSize=13, fontWeight=600, color=_INK, anchor="start", offset=10,
-            subtitleColor=_INK, subtitleFontSize=11,
-        )
-        .configure_view(stroke=None)
-        .configure_range(category=list(PALETTE))
-    )  # fmt: skip
-    return Chart(configured.to_dict(), told)
+    return Chart({**specification, "$schema": _SCHEMA, "config": _CONFIG}, told)
 
 
 def lift_by_variant(run: RunFiles) -> Chart | Words:
@@ -104,8 +117,6 @@ def lift_by_segment(run: RunFiles) -> Chart | Words:
 
 def balance(run: RunFiles) -> Chart | Words:
     """How far each arm's customers differ from control's, in standard deviations."""
-    import altair as alt
-
     values = [
         {
             "feature": str(item["feature"]).replace("_", " "),
@@ -117,20 +128,22 @@ def balance(run: RunFiles) -> Chart | Words:
     ]
     if not values:
         return Words("The balance of the features was not recorded.")
-    data = alt.InlineData(values=values)
-    points = (
-        alt.Chart(data)
-        .mark_point(filled=True, size=60)
-        .encode(
-            x=alt.X("difference:Q", title="standard deviations from control"),
-            y=alt.Y("feature:N", title=None, sort=None, axis=alt.Axis(labelLimit=220)),
-            color=alt.Color("arm:N", sort=None),
-            shape=alt.Shape("arm:N", sort=None),
-        )
-    )
-    drawn = (_zero("x") + points).properties(
-        width=400, height=150, title="Balance of features across arms"
-    )
+    points = {
+        "data": {"values": values},
+        "mark": {"type": "point", "filled": True, "size": 60},
+        "encoding": {
+            "x": _quantity("difference", title="standard deviations from control"),
+            "y": _name("feature", title=None, sort=None, axis={"labelLimit": 220}),
+            "color": _name("arm", sort=None),
+            "shape": _name("arm", sort=None),
+        },
+    }
+    drawn = {
+        "title": "Balance of features across arms",
+        "width": 400,
+        "height": 150,
+        "layer": [{"data": {"values": [{}]}, **_zero("x")}, points],
+    }
     largest = max(abs(float(str(value["difference"]))) for value in values)
     return chart_of(
         drawn,
@@ -143,8 +156,6 @@ def _lift_chart(
     rows: Sequence[Row], panels: Sequence[str], wanted: Sequence[str], title: str, run: RunFiles
 ) -> Chart | Words:
     """Bars with intervals, a panel each for those of `wanted` that have any."""
-    import altair as alt
-
     if not rows:
         return Words("No lift could be estimated, so there is nothing to draw.")
     values = [
@@ -158,35 +169,48 @@ def _lift_chart(
         }
         for row, panel in zip(rows, panels, strict=True)
     ]
-    data = alt.InlineData(values=values)
     arms = list(run.results.treatments)
-    x = alt.X("arm:N", title=None, sort=arms, axis=alt.Axis(labelAngle=0))
     frame, cut = _frame(rows)
-    scale = alt.Scale(domain=frame, nice=False)
-    base = alt.Chart().encode(x=x)
-    bars = base.mark_bar(size=34, opacity=0.85, clip=True).encode(
-        y=alt.Y("lift:Q", title="lift", scale=scale, axis=alt.Axis(format="+.0%", tickCount=6)),
-        color=alt.Color("arm:N", sort=arms, legend=None),
-        tooltip=["panel:N", "arm:N", "lift:Q", "low:Q", "high:Q"],
+    x = _name("arm", title=None, sort=arms, axis={"labelAngle": 0})
+    lift = _quantity(
+        "lift",
+        title="lift",
+        scale={"domain": frame, "nice": False},
+        axis={"format": "+.0%", "tickCount": 6},
     )
-    whiskers = base.mark_rule(strokeWidth=1.5, color=_INK, clip=True).encode(y="low:Q", y2="high:Q")
+    bars = {
+        "mark": {"type": "bar", "size": 34, "opacity": 0.85, "clip": True},
+        "encoding": {
+            "x": x,
+            "y": lift,
+            "color": _name("arm", sort=arms, legend=None),
+            "tooltip": [_name("panel"), _name("arm"), *map(_quantity, ("lift", "low", "high"))],
+        },
+    }
+    whiskers = {
+        "mark": {"type": "rule", "strokeWidth": 1.5, "color": _INK, "clip": True},
+        "encoding": {"x": x, "y": _quantity("low"), "y2": {"field": "high"}},
+    }
     caps = [
-        base.mark_tick(size=10, thickness=1.5, color=_INK, clip=True).encode(y=f"{end}:Q")
+        {
+            "mark": {"type": "tick", "size": 10, "thickness": 1.5, "color": _INK, "clip": True},
+            "encoding": {"x": x, "y": _quantity(end)},
+        }
         for end in ("low", "high")
     ]
-    layered = alt.layer(bars, _zero("y"), whiskers, *caps).properties(width=250, height=140)
-    drawn = layered.facet(
-        facet=alt.Facet("panel:N", sort=list(dict.fromkeys(panels)), title=None),
-        columns=_PANELS_IN_A_ROW,
-        data=data,
-    ).resolve_axis(y="independent", x="independent")
     missing = [name for name in dict.fromkeys(wanted) if name not in panels]
     notes = [
         f"Not estimable, so not drawn: {listed(missing)}." if missing else "",
         "Intervals that leave the frame are cut; the table has their ends." if cut else "",
     ]
-    subtitle = [note for note in notes if note]
-    drawn = drawn.properties(title=alt.TitleParams(_titled(title, run), subtitle=subtitle))
+    drawn = {
+        "title": {"text": _titled(title, run), "subtitle": [note for note in notes if note]},
+        "data": {"values": values},
+        "facet": _name("panel", sort=list(dict.fromkeys(panels)), title=None),
+        "columns": _PANELS_IN_A_ROW,
+        "spec": {"width": 250, "height": 140, "layer": [bars, _zero("y"), whiskers, *caps]},
+        "resolve": {"axis": {"x": "independent", "y": "independent"}},
+    }
     told = "; ".join(f"{v['panel']}, {v['arm']} {v['told']}" for v in values)
     return chart_of(drawn, f"{title}. {told}.")
 
@@ -207,12 +231,17 @@ def _titled(title: str, run: RunFiles) -> str:
     return f"{title} (SIMULATED)" if run.simulated else title
 
 
-def _zero(axis: str) -> alt.Chart:
-    import altair as alt
+def _zero(axis: str) -> dict[str, object]:
+    mark = {"type": "rule", "color": _INK, "strokeWidth": 1}
+    return {"mark": mark, "encoding": {axis: {"datum": 0}}}
 
-    place = alt.X(datum=0) if axis == "x" else alt.Y(datum=0)
-    rule: alt.Chart = alt.Chart().mark_rule(color=_INK, strokeWidth=1).encode(place)
-    return rule
+
+def _name(field: str, **options: object) -> dict[str, object]:
+    return {"field": field, "type": "nominal", **options}
+
+
+def _quantity(field: str, **options: object) -> dict[str, object]:
+    return {"field": field, "type": "quantitative", **options}
 
 
 @cache

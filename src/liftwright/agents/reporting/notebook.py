@@ -1,19 +1,21 @@
-"""The report as a notebook: its text, and its execution by this very interpreter."""
+"""The report as a notebook: its cells, and their execution in this process."""
 
 from __future__ import annotations
 
-import os
+import ast
 import sys
-import tempfile
-from pathlib import Path
 from typing import TYPE_CHECKING
 
+from liftwright.agents.reporting.charts import Chart
 from liftwright.errors import LiftwrightError
 
 if TYPE_CHECKING:
-    from jupyter_client.kernelspec import KernelSpecManager
-    from jupyter_client.manager import AsyncKernelManager
+    from collections.abc import Iterator, Mapping
+
     from nbformat import NotebookNode
+
+    from liftwright.agents.reporting.markdown import Words
+    from liftwright.agents.reporting.run_reader import RunFiles
 
 COVER = "cover"
 TEMPLATE = """\
@@ -30,7 +32,8 @@ from liftwright.agents.reporting import (
 )
 from liftwright.agents.reporting.run_reader import read_run
 
-run = read_run(Path.cwd().parent)
+if "run" not in globals():
+    run = read_run(Path.cwd().parent)  # the run in whose folder this notebook is
 summary.cover(run)
 
 # %% [markdown]
@@ -213,98 +216,92 @@ next_steps.timeline()
 # %%
 messages.appendix(run)
 """
-_CELL_SECONDS = 300
-_LONGEST_FOLDER = 80  # a socket's path may have about a hundred characters
+_CELL = "# %%"
+_MARKDOWN = " [markdown]"
+_TAGGED = ' tags=["cover"]'
 
 
-def notebook_of(text: str) -> NotebookNode:
-    """A notebook from jupytext's percent format; equal text gives equal ids of cells."""
-    import jupytext
+def executed_notebook(run: RunFiles) -> NotebookNode:
+    """The report's notebook with what each cell shows, as if Jupyter had run it.
 
-    notebook: NotebookNode = jupytext.reads(text, fmt="py:percent")
-    for index, cell in enumerate(notebook.cells):
-        cell["id"] = f"cell-{index:03d}"
-    notebook.metadata["kernelspec"] = {
-        "name": "python3",
-        "display_name": "Python 3",
-        "language": "python",
-    }
+    The cells run in this process, where everything that they import is already loaded: starting a
+    kernel takes longer than all of them together.
+
+    Raises:
+        LiftwrightError: naming the error of the cell that failed.
+    """
+    import nbformat
+
+    names: dict[str, object] = {"__name__": "__main__", "run": run}
+    cells: list[dict[str, object]] = []
+    count = 0
+    for kind, source in _cells(TEMPLATE):
+        cell: dict[str, object] = {
+            "id": f"cell-{len(cells):03d}",
+            "cell_type": "markdown" if kind == _MARKDOWN else "code",
+            "metadata": {"tags": [COVER]} if kind == _TAGGED else {},
+            "source": source,
+        }
+        if kind != _MARKDOWN:
+            count += 1
+            cell |= {"execution_count": count, "outputs": _outputs(source, names, count)}
+        cells.append(cell)
+    python = {"name": "python", "file_extension": ".py", "mimetype": "text/x-python"}
+    notebook: NotebookNode = nbformat.from_dict(  # type: ignore[no-untyped-call]
+        {
+            "nbformat": 4,
+            "nbformat_minor": 5,
+            "metadata": {
+                "kernelspec": {
+                    "name": "python3",
+                    "display_name": "Python 3",
+                    "language": "python",
+                },
+                "language_info": {**python, "version": ".".join(map(str, sys.version_info[:3]))},
+            },
+            "cells": cells,
+        }
+    )
     return notebook
 
 
-def execute(notebook: NotebookNode, folder: Path) -> None:
-    """Run a notebook's cells in `folder` with this interpreter, and keep what they show.
-
-    No kernel need be installed, and nothing is written outside a temporary folder, whatever the
-    home folder is.
-
-    Raises:
-        LiftwrightError: naming the cell and the error.
-    """
-    from jupyter_client.kernelspec import KernelSpec, KernelSpecManager
-    from jupyter_client.manager import AsyncKernelManager
-    from nbclient import NotebookClient
-    from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
-
-    class ThisInterpreter(KernelSpecManager):
-        """Knows one kernel: the interpreter that runs this."""
-
-        def get_kernel_spec(self, kernel_name: str) -> KernelSpec:
-            """How to start it, whatever kernel is asked for."""
-            launch = ["-Xfrozen_modules=off", "-m", "ipykernel_launcher"]
-            return KernelSpec(
-                argv=[
-                    sys.executable,
-                    *launch,
-                    "-f",
-                    "{connection_file}",
-                    "--HistoryManager.enabled=False",
-                ],
-                display_name=kernel_name,
-                language="python",
-            )
-
-    with tempfile.TemporaryDirectory(prefix="lw-") as temporary:
-        client = NotebookClient(
-            notebook,
-            km=_manager(AsyncKernelManager, ThisInterpreter(), Path(temporary)),
-            timeout=_CELL_SECONDS,
-            resources={"metadata": {"path": str(folder)}},
-            record_timing=False,
-        )
-        client.owns_km = True  # so that it ends the kernel that it was given
-        try:
-            client.execute(env=_environment(Path(temporary)))
-        except CellExecutionError as error:
-            raise LiftwrightError(
-                f"notebook: a cell failed ({error.ename}: {error.evalue})"
-            ) from None
-        except (CellTimeoutError, DeadKernelError) as error:
-            raise LiftwrightError(f"notebook: {type(error).__name__}: {error}") from None
-    notebook.metadata.pop("widgets", None)
+def _cells(template: str) -> Iterator[tuple[str, str]]:
+    """What follows `# %%` on its line, and the cell's source."""
+    for block in template.split(_CELL)[1:]:
+        kind, _, source = block.partition("\n")
+        source = source.strip()
+        if kind == _MARKDOWN:
+            source = "\n".join(line.removeprefix("#").strip() for line in source.splitlines())
+        yield kind, source
 
 
-def _manager(
-    kind: type[AsyncKernelManager], specs: KernelSpecManager, temporary: Path
-) -> AsyncKernelManager:
-    """A kernel whose files are in a temporary folder and that opens no port of the network."""
-    manager = kind(kernel_spec_manager=specs, kernel_name="python3")
-    manager.connection_file = str(temporary / "kernel.json")
-    if sys.platform != "win32" and len(str(temporary)) < _LONGEST_FOLDER:
-        manager.transport = "ipc"
-        manager.ip = str(temporary / "k")
-    return manager
+def _outputs(source: str, names: dict[str, object], count: int) -> list[dict[str, object]]:
+    """Run a cell; its last expression is what it shows."""
+    *statements, last = ast.parse(source).body
+    if not isinstance(last, ast.Expr):
+        raise LiftwrightError(f"notebook: cell {count} shows nothing")
+    try:  # the cells are this module's own text
+        exec(compile(ast.Module(statements, []), "cell", "exec"), names)  # noqa: S102 # nosec
+        shown = eval(compile(ast.Expression(last.value), "cell", "eval"), names)  # noqa: S307 # nosec
+        data, metadata = _bundle(shown)
+    except Exception as error:
+        message = f"notebook: cell {count} failed ({type(error).__name__}: {error})"
+        raise LiftwrightError(message) from error
+    return [
+        {
+            "output_type": "execute_result",
+            "execution_count": count,
+            "data": data,
+            "metadata": metadata,
+        }
+    ]
 
 
-def _environment(temporary: Path) -> dict[str, str]:
-    folders = ("IPYTHONDIR", "JUPYTER_CONFIG_DIR", "JUPYTER_DATA_DIR", "JUPYTER_RUNTIME_DIR")
-    return {
-        **os.environ,
-        **{name: str(temporary / name.lower()) for name in folders},
-        # What is imported here is what the cells import, installed or not.
-        "PYTHONPATH": os.pathsep.join(path for path in sys.path if path),
-        "PYDEVD_DISABLE_FILE_VALIDATION": "1",
-    }
+def _bundle(shown: Chart | Words) -> tuple[Mapping[str, object], Mapping[str, object]]:
+    """What a cell shows by MIME type, and the metadata of each."""
+    if isinstance(shown, Chart):
+        return shown.mime_bundle()
+    return {"text/markdown": str(shown), "text/plain": str(shown)}, {}
 
 
 def as_text(notebook: NotebookNode) -> str:
