@@ -82,29 +82,26 @@ def tukey_p_values(arms: Mapping[str, Moments]) -> dict[tuple[str, str], float]:
 def _studentized_range(q: float, means: int, df: int) -> float:
     """Probability that the studentized range of so many means is at most q.
 
-    The range's distribution given the standard deviation s, averaged over the density of s, both
-    by Gauss-Legendre quadrature. Importing scipy.stats for it takes as long as all other
-    statistics of a run.
+    The probability given the standard deviation, averaged over its distribution, both by the
+    trapezoidal rule, which is exact to rounding for smooth functions that vanish at both ends.
+    Importing scipy.stats for it takes as long as all other statistics of a run.
 
     Source: Lund, Lund (1983), Applied Statistics 32, algorithm AS 190.
     """
     import numpy as np
     from scipy.special import ndtr
 
-    z, weights = np.polynomial.legendre.leggauss(128)
-    z *= _FARTHEST
-    weights *= _FARTHEST * np.exp(-z * z / 2.0) / math.sqrt(2.0 * math.pi)
-    s, density = np.ones(1), np.ones(1)
+    z = np.linspace(-_FARTHEST, _FARTHEST, 200)[:, None]
+    weights = np.exp(-z * z / 2.0) / math.sqrt(2.0 * math.pi) * 2.0 * _FARTHEST / 199
+    log_deviation, density = np.zeros(1), np.ones(1)
     if df < _KNOWN_DEVIATION:
-        reach = 12.0 / math.sqrt(2.0 * df)
-        mode = math.sqrt((df - 1.0) / df)
-        low, high = max(0.0, mode - reach), mode + reach
-        nodes, density = np.polynomial.legendre.leggauss(400)
-        s = (low + high + (high - low) * nodes) / 2.0
-        # Of the chi distribution, without its constant.
-        density *= np.exp((df - 1.0) * np.log(s) - df * (s * s - mode * mode) / 2.0)
-    within = ndtr(z[:, None]) - ndtr(z[:, None] - q * s)
-    return float(means * weights @ within ** (means - 1) @ density / density.sum())
+        spread = _FARTHEST / math.sqrt(2.0 * df)
+        log_deviation = np.linspace(-spread - 40.0 / df, math.log1p(spread), 500)
+        # Of the chi distribution on a log scale, without its constant.
+        density = np.exp(df * (log_deviation - np.expm1(2.0 * log_deviation) / 2.0))
+    within = ndtr(z) - ndtr(z - q * np.exp(log_deviation))
+    given_deviation = means * (weights * within ** (means - 1)).sum(axis=0)
+    return float((given_deviation * density).sum() / density.sum())
 
 
 def _chi_square(arms: Mapping[str, Counts]) -> Omnibus | None:

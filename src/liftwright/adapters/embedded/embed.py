@@ -96,12 +96,7 @@ class MiniLmEmbed:
 
         if not request:
             return np.zeros((0, DIMENSIONS), dtype=np.float32)
-        found = self._memory.recall(request)
-        missing = tuple(text for text in dict.fromkeys(request) if text not in found)
-        if missing:
-            new = dict(zip(missing, self._work_out(missing), strict=True))
-            self._memory.keep(new)
-            found |= new
+        found = self._memory.get(request, self._work_out)
         return np.stack([found[text] for text in request])
 
     def _work_out(self, texts: tuple[str, ...]) -> Vectors:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from threading import Lock
+from concurrent.futures import Future
+from threading import RLock
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     from liftwright.ports import Vectors
 
@@ -23,7 +24,45 @@ class VectorMemory:
     def __init__(self, size: int, *, longest: int | None = None) -> None:
         self._size, self._longest = size, longest
         self._vectors: OrderedDict[str, Vectors] = OrderedDict()
-        self._lock = Lock()
+        self._lock = RLock()
+        self._pending: dict[str, Future[Vectors]] = {}
+
+    def get(
+        self, texts: tuple[str, ...], compute: Callable[[tuple[str, ...]], Vectors]
+    ) -> dict[str, Vectors]:
+        """The vectors of these texts; those not remembered are computed.
+
+        A text that another thread is computing is waited for and not computed again.
+
+        Args:
+            texts: may hold a text more than once.
+            compute: gives the vectors of several texts, in their order.
+        """
+        distinct = dict.fromkeys(texts)
+        with self._lock:
+            found = self.recall(distinct)
+            missing = [text for text in distinct if text not in found]
+            others = {text: self._pending[text] for text in missing if text in self._pending}
+            own: dict[str, Future[Vectors]] = {
+                text: Future() for text in missing if text not in others
+            }
+            self._pending |= own
+        try:
+            if own:
+                new = dict(zip(own, compute(tuple(own)), strict=True))
+                self.keep(new)
+                found |= new
+                for text, future in own.items():
+                    future.set_result(new[text])
+        except BaseException as error:
+            for future in own.values():
+                future.set_exception(error)
+            raise
+        finally:
+            with self._lock:
+                for text in own:
+                    del self._pending[text]
+        return found | {text: future.result() for text, future in others.items()}
 
     def recall(self, texts: Iterable[str]) -> dict[str, Vectors]:
         """The vectors of those texts that are remembered."""
