@@ -51,8 +51,9 @@ check: setup
 	$(BIN)/shellcheck infra/*.sh tools/*.sh .ci/run
 	$(BIN)/hadolint Dockerfile
 
+# With AGAINST=DIR, a checkout of another version runs in turn with this one.
 bench: setup
-	$(BIN)/python benchmarks/run_all.py
+	$(BIN)/python benchmarks/run_all.py $(if $(AGAINST),--against $(AGAINST))
 
 # On the oldest and the newest supported packages of Azure; `make test` runs the newest.
 contracts: setup

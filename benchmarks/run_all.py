@@ -1,6 +1,8 @@
 """Every benchmark that is quick, one after the other; and where the others are.
 
-python benchmarks/run_all.py
+    python benchmarks/run_all.py [--against DIR]
+
+`--against` is the checkout of another version, beside which `versions.py` runs this one.
 """
 
 from __future__ import annotations
@@ -13,6 +15,7 @@ from pathlib import Path
 HERE = Path(__file__).parent
 # A few minutes together; the others need data that is not shipped, or hours.
 QUICK = {
+    "versions.py": ("--rounds", "3"),
     "speed.py": ("--rounds", "3"),
     "overhead.py": ("--rounds", "1", "--workers", "4", "8"),
     "services.py": ("--workers", "4"),
@@ -24,10 +27,12 @@ QUICK = {
 
 def main() -> None:
     """Run and tell; the exit status is that of the first benchmark that failed."""
+    against = sys.argv[1:]
     statuses = []
     for name, arguments in QUICK.items():
         print(f"── {name}: {summary(HERE / name)}\n", flush=True)
         command = [sys.executable, str(HERE / name), *arguments]
+        command += against if name == "versions.py" else []
         statuses.append(subprocess.run(command, check=False).returncode)
         print()
     print("── Not run; each says at its top how it is run, and what it needs:\n")

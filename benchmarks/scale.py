@@ -137,7 +137,7 @@ def role_work(
 
     engine = DuckDBEngine(folder / "spill", memory=options.memory, threads=options.threads)
     if role == OURS:
-        for module in ("scipy.stats", "sqlglot", "liftwright.workspace"):
+        for module in ("scipy.optimize", "sqlglot", "liftwright.campaign"):
             importlib.import_module(module)
         return lambda: plane(engine, source, out, options.method, phases), phases
     if role == WRITING:
