@@ -30,8 +30,8 @@ def main() -> None:
     parser.add_argument("--memory", default="4GB", help="of Spark on this machine")
     options = parser.parse_args()
     from liftwright.adapters.duckdb.engine import DuckDBEngine
+    from liftwright.adapters.spark import Spark
     from liftwright.adapters.spark.engine import SparkEngine
-    from liftwright.config import Spark
 
     with tempfile.TemporaryDirectory() as folder:
         place = Path(folder)

@@ -175,7 +175,7 @@ def check_workspace(root: Path) -> None:
     Raises:
         LiftwrightError: naming what is wrong.
     """
-    from liftwright.config import read_settings
+    from liftwright.wiring import read_settings
 
     read_settings(root)
 

@@ -12,8 +12,8 @@ import pandas as pd
 
 from liftwright.agents.reporting.charts import chart_of
 from liftwright.agents.reporting.markdown import Words, count, number, percent, table
-from liftwright.config import read_settings
 from liftwright.content.documents import read_documents
+from liftwright.wiring import read_settings
 
 ROOT = Path.cwd().parent if Path.cwd().name == "notebooks" else Path.cwd()
 settings = read_settings(ROOT)

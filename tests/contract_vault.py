@@ -8,26 +8,27 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from liftwright.adapters.azure import KeyVault
 from liftwright.adapters.azure.identity import credential_for
 from liftwright.adapters.azure.key_vault import KeyVaultSecrets
-from liftwright.config.azure import Authentication
+from liftwright.config import Authentication
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from liftwright.wiring import Site
+    from liftwright.providers import AdapterContext
 
 NAME = "contract_vault"
 
 
-def make_secrets(site: Site) -> KeyVaultSecrets:
+def make_secrets(context: AdapterContext[None]) -> KeyVaultSecrets:
     """The entry point."""
-    options = site.settings.services.key_vault
-    assert options is not None
+    options = context.settings.services.options("key_vault")
+    assert isinstance(options, KeyVault)
     return KeyVaultSecrets(
         options,
         credential_for(Authentication(method="managed_identity")),
-        site.variables,
+        context.variables,
         verify_challenge_resource=False,
     )
 

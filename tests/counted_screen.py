@@ -10,13 +10,13 @@ import re
 from typing import TYPE_CHECKING
 
 from liftwright.model import Finding, Identity
-from liftwright.wiring import SearchAdapter
+from liftwright.providers import SearchAdapter
 
 if TYPE_CHECKING:
     from pathlib import Path
     from typing import NoReturn
 
-    from liftwright.wiring import Site
+    from liftwright.providers import AdapterContext
 
 NAMES = ("counted", "forgetful")
 SERVICE = "service = counted_screen:make_service"
@@ -55,16 +55,16 @@ def _find(text: str, category: str) -> Finding:
     return Finding(check="safety", category=category, severity=severity, score=score)
 
 
-def make_counted(site: Site) -> CountedScreen:
-    return CountedScreen(site.root / _CALLS)
+def make_counted(context: AdapterContext[None]) -> CountedScreen:
+    return CountedScreen(context.root / _CALLS)
 
 
-def make_forgetful(site: Site) -> CountedScreen:
-    return CountedScreen(site.root / _CALLS, forgetful=True)
+def make_forgetful(context: AdapterContext[None]) -> CountedScreen:
+    return CountedScreen(context.root / _CALLS, forgetful=True)
 
 
-def make_service(site: Site) -> SearchAdapter:
-    del site
+def make_service(context: AdapterContext[None]) -> SearchAdapter:
+    del context
     return SearchAdapter(index=_refuse, search=_refuse)
 
 

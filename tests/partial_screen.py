@@ -12,7 +12,7 @@ from liftwright.model import Finding, Identity
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from liftwright.wiring import Site
+    from liftwright.providers import AdapterContext
 
 NAMES = ("empty", "partial", "twice", "sometimes", "medium")
 _CATEGORIES = ("hate", "violence", "self_harm", "sexual")
@@ -49,24 +49,24 @@ class PartialScreen:
         return {"empty": (), "partial": found[:3], "twice": (found[0], *found[:3])}[self._name]
 
 
-def make_empty(site: Site) -> PartialScreen:
-    return PartialScreen("empty", site.root)
+def make_empty(context: AdapterContext[None]) -> PartialScreen:
+    return PartialScreen("empty", context.root)
 
 
-def make_partial(site: Site) -> PartialScreen:
-    return PartialScreen("partial", site.root)
+def make_partial(context: AdapterContext[None]) -> PartialScreen:
+    return PartialScreen("partial", context.root)
 
 
-def make_twice(site: Site) -> PartialScreen:
-    return PartialScreen("twice", site.root)
+def make_twice(context: AdapterContext[None]) -> PartialScreen:
+    return PartialScreen("twice", context.root)
 
 
-def make_sometimes(site: Site) -> PartialScreen:
-    return PartialScreen("sometimes", site.root)
+def make_sometimes(context: AdapterContext[None]) -> PartialScreen:
+    return PartialScreen("sometimes", context.root)
 
 
-def make_medium(site: Site) -> PartialScreen:
-    return PartialScreen("medium", site.root)
+def make_medium(context: AdapterContext[None]) -> PartialScreen:
+    return PartialScreen("medium", context.root)
 
 
 def register(folder: Path) -> Path:

@@ -7,7 +7,7 @@ import shutil
 
 import pytest
 
-from liftwright.config import Spark
+from liftwright.adapters.spark import Spark
 
 # Where the project's own checks run, Java's absence is a failure and not a reason to skip.
 _NEEDED = os.environ.get("LIFTWRIGHT_NEEDS_JAVA") == "1"

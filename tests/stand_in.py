@@ -14,7 +14,7 @@ from liftwright.model import Finding, Identity
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from liftwright.wiring import Site
+    from liftwright.providers import AdapterContext
 
 NAME = "stand-in"
 _ORDERS = "screener.json"
@@ -51,9 +51,9 @@ class StandInScreen:
         )
 
 
-def make_screener(site: Site) -> StandInScreen:
+def make_screener(context: AdapterContext[None]) -> StandInScreen:
     """The entry point."""
-    return StandInScreen(site.root)
+    return StandInScreen(context.root)
 
 
 def order(root: Path, **orders: object) -> None:

@@ -17,8 +17,9 @@ from pydantic import BaseModel
 from liftwright.cli import app
 from liftwright.config.experiment import Experiment
 from liftwright.config.loader import Channels
-from liftwright.config.models import Customers, Frames, Safety, Segments, Services
+from liftwright.config.models import Customers, Frames, Safety, Segments
 from liftwright.model import METRICS
+from liftwright.wiring import services_model
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -29,7 +30,7 @@ ROOT = Path(__file__).parents[1]
 SOURCES = sorted((ROOT / "src").rglob("*.py"))
 YAML = sorted((ROOT / "config").rglob("*.yaml"))
 SHAPES: dict[str, type[BaseModel]] = {
-    "azure_config.yaml": Services,
+    "azure_config.yaml": services_model(),
     "experiment_config.yaml": Experiment,
     "customers.yaml": Customers,
     "safety_thresholds.yaml": Safety,

@@ -17,7 +17,7 @@ from azure_server.search_state import Index
 from azure_server.server import AzureServer
 from liftwright.campaign import Workspace
 from liftwright.campaign.doctor import examine_services
-from liftwright.config import read_settings
+from liftwright.wiring import read_settings
 
 if TYPE_CHECKING:
     from pathlib import Path

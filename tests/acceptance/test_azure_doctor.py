@@ -22,7 +22,7 @@ from azure_server.safety import SafetyService
 from azure_server.search import SearchService
 from liftwright.campaign import Check, Workspace
 from liftwright.campaign.doctor import examine_services
-from liftwright.config import read_settings
+from liftwright.wiring import read_settings
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -26,6 +26,7 @@ from azure_server.server import AzureServer
 from azure_server.tls import certificates
 from azure_server.vault import VaultService
 from fake_clock import FakeClock
+from liftwright.adapters.azure import AzureContentSafety, AzureOpenAI, AzureSearch, KeyVault
 from liftwright.adapters.azure.content_safety import AzureContentSafetyScreen
 from liftwright.adapters.azure.identity import credential_for
 from liftwright.adapters.azure.key_vault import KeyVaultSecrets
@@ -37,16 +38,8 @@ from liftwright.calls.cache_policy import complete_terms, screen_terms, search_t
 from liftwright.calls.ledger import Ledger
 from liftwright.calls.metered_client import Guarded, PaidEmbed
 from liftwright.calls.retry import Calls
+from liftwright.config import Authentication, EmbeddingPrice, Price, Services
 from liftwright.config import Calls as CallSettings
-from liftwright.config import Price, Services
-from liftwright.config.azure import (
-    Authentication,
-    AzureContentSafety,
-    AzureOpenAI,
-    AzureSearch,
-    KeyVault,
-)
-from liftwright.config.prices import EmbeddingPrice
 from liftwright.errors import ProviderError, ProviderRefused, ProviderUnavailable
 from liftwright.model import Document, Limits, Prompt, Query, Section, Segment
 from waiting import PATIENCE_SECONDS
@@ -297,7 +290,7 @@ def screen(site: Site, calls: Calls, ledger: Ledger, number: int) -> Callable[[]
 
     def ask() -> object:
         port = site.made("screen")
-        return Guarded(port, screen_terms(SERVICES, port.identity), calls, lambda: ledger)(text)
+        return Guarded(port, screen_terms(SERVICES, port), calls, lambda: ledger)(text)
 
     return ask
 

@@ -25,7 +25,7 @@ from acceptance_samples import (
     varied_customers,
     write_customers,
 )
-from liftwright.config import read_settings
+from liftwright.wiring import read_settings
 from run_shapes import CATEGORIES, CITATION, CONTRACTS, SHAPES, TABLES, faults
 
 if TYPE_CHECKING:

@@ -21,9 +21,9 @@ from liftwright.campaign.run_context import carry_out
 from liftwright.campaign.stages.export import exporting
 from liftwright.cli import app
 from liftwright.cli.terminal import show_run
-from liftwright.config import read_settings
 from liftwright.errors import DataError, InputError
 from liftwright.run_folder import RunFolder
+from liftwright.wiring import read_settings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -13,6 +13,7 @@ from azure_server.faults import Fault, Script
 from azure_server.fixtures import azure_server  # noqa: F401 - a fixture
 from azure_server.identity import PATH, IdentityService, environment
 from azure_server.safety import ANALYZE, GROUND, KEY, SHIELD, SafetyService
+from liftwright.adapters.azure import AzureContentSafety
 from liftwright.adapters.azure.content_safety import (
     AzureContentSafetyScreen,
     AzureGroundedness,
@@ -22,9 +23,8 @@ from liftwright.adapters.azure.content_safety_client import Service, pieces
 from liftwright.adapters.azure.identity import credential_for
 from liftwright.agents.safety import screen_text, screen_variant
 from liftwright.calls.retry import Calls
+from liftwright.config import Authentication, Safety
 from liftwright.config import Calls as CallSettings
-from liftwright.config import Safety
-from liftwright.config.azure import Authentication, AzureContentSafety
 from liftwright.errors import (
     ConfigurationError,
     ProviderError,

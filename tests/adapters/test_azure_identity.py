@@ -21,8 +21,8 @@ from azure_server.identity import (
 )
 from liftwright.adapters.azure.identity import COGNITIVE_SERVICES, credential_for, token_provider
 from liftwright.calls.retry import Calls
+from liftwright.config import Authentication
 from liftwright.config import Calls as CallSettings
-from liftwright.config.azure import Authentication
 from liftwright.errors import (
     ConfigurationError,
     ProviderError,

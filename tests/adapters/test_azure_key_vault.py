@@ -10,9 +10,10 @@ from azure_server.faults import Fault
 from azure_server.fixtures import azure_server  # noqa: F401 - a fixture
 from azure_server.identity import PATH, IdentityService, environment
 from azure_server.vault import VaultService
+from liftwright.adapters.azure import KeyVault
 from liftwright.adapters.azure.identity import credential_for
 from liftwright.adapters.azure.key_vault import KeyVaultSecrets
-from liftwright.config.azure import Authentication, KeyVault
+from liftwright.config import Authentication
 from liftwright.errors import (
     ConfigurationError,
     ProviderError,

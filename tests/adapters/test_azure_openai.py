@@ -12,11 +12,11 @@ import pytest
 from azure_server.faults import Fault
 from azure_server.fixtures import azure_server  # noqa: F401 - a fixture
 from azure_server.openai import KEY, TOKEN, OpenAIService, error_body, message, refusal, usage
+from liftwright.adapters.azure import AzureOpenAI
 from liftwright.adapters.azure.openai import AzureOpenAIComplete, AzureOpenAIEmbed
 from liftwright.calls.retry import Calls
 from liftwright.config import Calls as CallSettings
 from liftwright.config import Price
-from liftwright.config.azure import AzureOpenAI
 from liftwright.errors import (
     ConfigurationError,
     ProviderError,

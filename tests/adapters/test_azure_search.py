@@ -16,6 +16,7 @@ from azure_server.faults import SERVER_WORDS, Fault
 from azure_server.fixtures import azure_server  # noqa: F401 - a fixture
 from azure_server.identity import IdentityService, environment
 from azure_server.search import KEY, SearchService
+from liftwright.adapters.azure import AzureSearch
 from liftwright.adapters.azure.identity import credential_for
 from liftwright.adapters.azure.search import (
     ROUNDS,
@@ -26,9 +27,8 @@ from liftwright.adapters.azure.search import (
 )
 from liftwright.agents.retrieval import build_query, retrieve
 from liftwright.calls.retry import Calls
+from liftwright.config import Authentication, Retrieval
 from liftwright.config import Calls as CallSettings
-from liftwright.config import Retrieval
-from liftwright.config.azure import Authentication, AzureSearch
 from liftwright.errors import (
     ConfigurationError,
     InputError,

@@ -27,11 +27,10 @@ from azure_server.search import SearchService
 from azure_server.vault import VaultService
 from configuration import lay_down
 from liftwright.campaign.healthcheck import connection_prompt
-from liftwright.config import read_settings
 from liftwright.errors import ProviderError
 from liftwright.log import Log, fault, logging_to
 from liftwright.model import Query, Sourced
-from liftwright.wiring import OneByOne
+from liftwright.wiring import AdapterFactory, read_settings
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -83,12 +82,12 @@ def azure_handlers() -> list[Handler]:
 
 def one_by_one(
     root: Path, server: AzureServer, method: str, monkeypatch: pytest.MonkeyPatch
-) -> OneByOne:
+) -> AdapterFactory:
     for name, value in environment(server.url).items():
         monkeypatch.setenv(name, value)
     file = lay_down(root) / "config/azure_config.yaml"
     file.write_text(CONFIG.format(method=method, url=server.url), encoding="utf-8")
-    return OneByOne(root, read_settings(root), {**KEYS, "APPLICATIONINSIGHTS": CONNECTION})
+    return AdapterFactory(root, read_settings(root), {**KEYS, "APPLICATIONINSIGHTS": CONNECTION})
 
 
 @pytest.mark.parametrize("method", ["api_key", "managed_identity"])

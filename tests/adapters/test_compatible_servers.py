@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from compatible_server import Answer, CompatibleServer, chat_completion, failure
+from liftwright.adapters.openai import OpenAICompatible
 from liftwright.adapters.openai.compatible import CompatibleWriter
 from liftwright.agents.generation.format_checks import read_reply
-from liftwright.config import OpenAICompatible
 from liftwright.errors import ProviderRefused, ProviderUnavailable
 from liftwright.model import Limits, Prompt, Segment, Tokens
 

@@ -13,8 +13,8 @@ import pytest
 from azure_server.faults import SERVER_WORDS, Fault
 from azure_server.fixtures import azure_server  # noqa: F401 - a fixture
 from azure_server.mlflow import MLflowService
+from liftwright.adapters.mlflow import MLflow
 from liftwright.adapters.mlflow.track import MLflowTrack
-from liftwright.config import MLflow
 from liftwright.errors import ConfigurationError, ProviderUnavailable
 
 if TYPE_CHECKING:

@@ -16,10 +16,10 @@ from azure_server.fixtures import azure_server  # noqa: F401 - a fixture
 from azure_server.monitor import HEADER, KEY, CollectorService, MonitorService
 from azure_server.server import AzureServer
 from azure_server.tls import certificates
+from liftwright.adapters.telemetry import AzureMonitor, Otlp
 from liftwright.adapters.telemetry.azure_monitor import azure_monitor_telemetry
 from liftwright.adapters.telemetry.opentelemetry import Exporters, OpenTelemetry
 from liftwright.adapters.telemetry.otlp import otlp_telemetry
-from liftwright.config import AzureMonitor, Otlp
 from liftwright.errors import ConfigurationError, ProviderRefused, ProviderUnavailable
 from liftwright.log import Log, logging_to
 from liftwright.tracing import span, tracing

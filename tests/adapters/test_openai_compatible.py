@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from compatible_server import Answer, CompatibleServer, chat_completion, failure
+from liftwright.adapters.openai import OpenAICompatible
 from liftwright.adapters.openai.compatible import CompatibleWriter
-from liftwright.config import OpenAICompatible, Price
+from liftwright.config import Price
 from liftwright.errors import (
     ConfigurationError,
     ProviderError,

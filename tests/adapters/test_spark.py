@@ -13,12 +13,12 @@ from py4j.protocol import Py4JJavaError
 
 from liftwright.adapters.duckdb.engine import DuckDBEngine
 from liftwright.adapters.embedded.simulator import EmbeddedSimulator
-from liftwright.adapters.spark import session
+from liftwright.adapters.spark import Spark, session
 from liftwright.adapters.spark.dialect import to_spark
 from liftwright.adapters.spark.engine import SparkEngine
 from liftwright.agents.experimentation import assign, design_experiment, measure
 from liftwright.agents.segmentation import segment_customers
-from liftwright.config import Customers, Spark
+from liftwright.config import Customers
 from liftwright.data import Tables, literal, load_customers
 from liftwright.data.engagement import EngagementFile
 from liftwright.errors import ConfigurationError, DataError, InputError

@@ -109,12 +109,6 @@ def test_guarded_port_that_stays_unavailable_raises_after_all_retries() -> None:
 def priced() -> Services:
     return Services.model_validate(
         {
-            "adapters": {"complete": "openai_compatible"},
-            "openai_compatible": {
-                "base_url": "http://127.0.0.1:9/v1",
-                "model": "m",
-                "max_output_tokens": 1000,
-            },
             "prices": {
                 "m": {
                     "input_usd_per_million": 2.0,
@@ -138,7 +132,7 @@ def test_terms_replies_come_back_as_they_were() -> None:
     terms = complete_terms(priced(), Writer(metered=True, longest=1000))
     assert terms.decode(terms.encode(reply)) == reply
     assert terms.cost_usd(reply) == 0.5
-    screen = screen_terms(Services(), IDENTITY)
+    screen = screen_terms(Services(), Screener())
     search = search_terms(Services(), Finder())
     assert screen.decode(screen.encode((FINDING, FINDING))) == (FINDING, FINDING)
     assert search.decode(search.encode((PASSAGE,))) == (PASSAGE,)
@@ -149,7 +143,7 @@ def test_terms_replies_come_back_as_they_were() -> None:
 @pytest.mark.parametrize("kept", [None, {}, "text", [1], [{"check": "safety"}]])
 def test_terms_kept_reply_of_another_form_is_refused(kept: object) -> None:
     terms: tuple[Terms[Any], ...] = (
-        screen_terms(Services(), IDENTITY),
+        screen_terms(Services(), Screener()),
         search_terms(Services(), Finder()),
         free_terms(),
     )
@@ -288,7 +282,7 @@ class Screener:
 
 def test_screen_terms_charge_by_the_records_of_a_text() -> None:
     ledger = Ledger(Memory(), run_id="r1", budget_usd=0.004)
-    terms = screen_terms(UNITS, IDENTITY)
+    terms = screen_terms(UNITS, Screener())
     screen = Guarded(Screener(), terms, Calls(CallSettings()), lambda: ledger)
     screen("a" * 1500)
     screen("b")

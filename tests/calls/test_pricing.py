@@ -1,9 +1,14 @@
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import pytest
 
+from liftwright.adapters.azure import AzureOpenAI, AzureSearch
+from liftwright.adapters.azure.openai import AzureOpenAIEmbed
+from liftwright.adapters.azure.search import AzurePassageSearch
+from liftwright.calls.metered_client import PaidEmbed
 from liftwright.calls.pricing import tariff_of
 from liftwright.config import Services
 from liftwright.model import Identity, Tokens, Usage
@@ -19,16 +24,15 @@ PRICES: dict[str, Any] = {
         "azure_search": {"usd_per_thousand": 3.0, "as_of": "2026-11-01"},
     },
 }
-AZURE_OPENAI = {
-    "endpoint": "https://x.example",
-    "deployment": "d",
-    "model": "writer",
-    "embedding_deployment": "vectors",
-}
+SERVICES = Services.model_validate(PRICES)
 
 
-def services(**more: Any) -> Services:
-    return Services.model_validate({**PRICES, **more})
+@dataclass(frozen=True)
+class Adapter:
+    """All that a price is found by."""
+
+    identity: Identity
+    metered: bool = True
 
 
 @pytest.mark.parametrize(
@@ -53,7 +57,7 @@ def services(**more: Any) -> Services:
 def test_tariff_of_a_third_party_is_found_by_what_its_identity_names(
     port: str, identity: Identity, usage: Usage, usd: float
 ) -> None:
-    tariff = tariff_of(port, identity, services())
+    tariff = tariff_of(port, Adapter(identity), SERVICES)
     assert tariff.usd(usage) == pytest.approx(usd)
     assert not tariff.missing
 
@@ -68,7 +72,7 @@ def test_tariff_of_a_third_party_is_found_by_what_its_identity_names(
     ],
 )
 def test_tariff_of_an_unknown_price_is_missing_and_names_its_key(port: str, key: str) -> None:
-    tariff = tariff_of(port, Identity(provider="p", model="m"), services())
+    tariff = tariff_of(port, Adapter(Identity(provider="p", model="m")), SERVICES)
     assert (tariff.missing, tariff.key) == (True, key)
     assert tariff.usd(Usage(units=5, tokens=Tokens(input=5))) == 0.0
 
@@ -78,15 +82,16 @@ def test_tariff_of_an_embedding_deployment_goes_by_its_model_where_that_is_named
     named: str | None,
     missing: bool,  # noqa: FBT001
 ) -> None:
-    found = tariff_of(
-        "embed",
-        Identity(provider="azure_openai", model="vectors"),
-        services(
-            adapters={"embed": "azure_openai"},
-            azure_openai={**AZURE_OPENAI, "embedding_model": named},
-        ),
+    config = AzureOpenAI(
+        endpoint="https://x.example",
+        deployment="d",
+        model="writer",
+        embedding_deployment="vectors",
+        embedding_model=named,
     )
-    assert found.missing is missing
+    port = AzureOpenAIEmbed(config, api_key="k", token_provider=None, timeout_seconds=1)
+    assert tariff_of("embed", port, SERVICES).missing is missing
+    assert tariff_of("embed", PaidEmbed(port, SERVICES), SERVICES).missing is missing
 
 
 @pytest.mark.parametrize(("semantic", "charged"), [("default", True), (None, False)])
@@ -94,11 +99,10 @@ def test_tariff_of_azure_search_charges_for_semantic_queries_alone(
     semantic: str | None,
     charged: bool,  # noqa: FBT001
 ) -> None:
-    configured = services(
-        adapters={"search": "azure_search"},
-        azure_search={"endpoint": "https://x.example", "semantic_configuration": semantic},
+    config = AzureSearch(
+        endpoint="https://x.example", semantic_configuration=semantic, vectors=False
     )
-    identity = Identity(provider="azure_search")
-    found = tariff_of("search", identity, configured)
+    port = AzurePassageSearch(config, None, "one", api_key="k")
+    found = tariff_of("search", port, SERVICES)
     assert (found.charged, found.usd(Usage(units=1000))) == (charged, 3.0 if charged else 0.0)
-    assert not tariff_of("index", identity, configured).charged
+    assert not tariff_of("index", port, SERVICES).charged

@@ -10,9 +10,9 @@ import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from liftwright.config import read_settings
 from liftwright.config.yaml import load, parse_value
 from liftwright.errors import ConfigurationError
+from liftwright.wiring import read_settings
 
 ROOT = Path(__file__).parents[2]
 FILES = sorted((ROOT / "config").rglob("*.yaml"))

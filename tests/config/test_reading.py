@@ -5,9 +5,10 @@ from typing import TYPE_CHECKING
 import pytest
 
 from configuration import lay_down
-from liftwright.config import environment, read_settings
+from liftwright.config import environment
 from liftwright.config.loader import FILES
 from liftwright.errors import ConfigurationError
+from liftwright.wiring import read_settings
 
 if TYPE_CHECKING:
     from pathlib import Path

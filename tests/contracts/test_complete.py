@@ -27,11 +27,12 @@ from contracts.promises import (
     in_threads,
     wire_faults,
 )
+from liftwright.adapters.azure import AzureOpenAI
 from liftwright.adapters.azure.openai import AzureOpenAIComplete
 from liftwright.adapters.embedded.composer import EmbeddedComposer
+from liftwright.adapters.openai import OpenAICompatible
 from liftwright.adapters.openai.compatible import CompatibleWriter
-from liftwright.config import OpenAICompatible, Price
-from liftwright.config.azure import AzureOpenAI
+from liftwright.config import Price
 from liftwright.errors import ProviderError, ProviderRefused, ProviderUnavailable
 from liftwright.model import Completion, Prompt
 from writing_samples import FRAMES, LIMITS, PASSAGES, SEGMENT

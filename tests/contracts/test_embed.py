@@ -20,9 +20,9 @@ from contracts.promises import (
     in_threads,
     wire_faults,
 )
+from liftwright.adapters.azure import AzureOpenAI
 from liftwright.adapters.azure.openai import AzureOpenAIEmbed
 from liftwright.adapters.embedded.embed import MiniLmEmbed
-from liftwright.config.azure import AzureOpenAI
 from liftwright.errors import ModelBroken
 
 if TYPE_CHECKING:

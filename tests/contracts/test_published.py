@@ -24,19 +24,14 @@ from azure_server.search import SearchService
 from azure_server.vault import VaultService
 from contracts.test_complete import prompt
 from contracts.test_search import DOCUMENTS, quietly
+from liftwright.adapters.azure import AzureContentSafety, AzureOpenAI, AzureSearch, KeyVault
 from liftwright.adapters.azure.content_safety import AzureContentSafetyScreen
 from liftwright.adapters.azure.identity import credential_for
 from liftwright.adapters.azure.key_vault import KeyVaultSecrets
 from liftwright.adapters.azure.openai import AzureOpenAIComplete, AzureOpenAIEmbed
 from liftwright.adapters.azure.search import AzurePassageSearch, AzureSearchIndex
 from liftwright.adapters.embedded.embed import MiniLmEmbed
-from liftwright.config.azure import (
-    Authentication,
-    AzureContentSafety,
-    AzureOpenAI,
-    AzureSearch,
-    KeyVault,
-)
+from liftwright.config import Authentication
 from liftwright.model import Query
 
 if TYPE_CHECKING:

@@ -14,10 +14,11 @@ from azure_server.mlflow import MLflowService
 from azure_server.monitor import HEADER, KEY, CollectorService, MonitorService
 from contracts.promises import in_threads
 from liftwright.adapters.embedded.disabled import JsonTrack, NoTelemetry
+from liftwright.adapters.mlflow import MLflow
 from liftwright.adapters.mlflow.track import MLflowTrack
+from liftwright.adapters.telemetry import AzureMonitor, Otlp
 from liftwright.adapters.telemetry.azure_monitor import azure_monitor_telemetry
 from liftwright.adapters.telemetry.otlp import otlp_telemetry
-from liftwright.config import AzureMonitor, MLflow, Otlp
 from liftwright.ports import Span
 
 if TYPE_CHECKING:

@@ -19,11 +19,11 @@ from contracts.promises import (
     in_threads,
     wire_faults,
 )
+from liftwright.adapters.azure import AzureContentSafety
 from liftwright.adapters.azure.content_safety import AzureContentSafetyScreen
 from liftwright.adapters.embedded import models
 from liftwright.adapters.embedded.embed import MiniLmEmbed
 from liftwright.adapters.embedded.screen import EmbeddedScreen
-from liftwright.config.azure import AzureContentSafety
 from liftwright.errors import ModelBroken
 from liftwright.model import CATEGORIES, Finding
 

@@ -24,13 +24,13 @@ from contracts.promises import (
     in_threads,
     wire_faults,
 )
+from liftwright.adapters.azure import AzureSearch
 from liftwright.adapters.azure.search import AzurePassageSearch, AzureSearchIndex
 from liftwright.adapters.embedded.embed import MiniLmEmbed
 from liftwright.adapters.embedded.search import EmbeddedIndex, EmbeddedSearch
-from liftwright.config import AzureSearch
 from liftwright.errors import ProviderError, ProviderRefused
 from liftwright.model import Document, Identity, Passage, Query, Section
-from liftwright.wiring import SearchAdapter
+from liftwright.providers import SearchAdapter
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -11,10 +11,11 @@ from azure_server.fixtures import served
 from azure_server.identity import IdentityService, environment
 from azure_server.vault import VaultService
 from contracts.promises import Rig, check_faults, in_threads, wire_faults
+from liftwright.adapters.azure import KeyVault
 from liftwright.adapters.azure.identity import credential_for
 from liftwright.adapters.azure.key_vault import KeyVaultSecrets
 from liftwright.adapters.embedded.environment import EnvironmentSecrets
-from liftwright.config.azure import Authentication, KeyVault
+from liftwright.config import Authentication
 from liftwright.errors import ProviderUnavailable
 
 if TYPE_CHECKING:

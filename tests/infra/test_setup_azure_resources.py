@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from liftwright.config import read_settings
+from liftwright.wiring import read_settings
 
 pytestmark = pytest.mark.usefixtures("untraced")
 

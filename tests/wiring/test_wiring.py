@@ -8,10 +8,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from configuration import lay_down
-from liftwright.config import read_settings
 from liftwright.errors import ConfigurationError, LiftwrightError, ProviderUnavailable
 from liftwright.log import Log, logging_to
-from liftwright.wiring import adapter_names, make_ports
+from liftwright.wiring import adapter_names, make_ports, read_settings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -19,10 +19,10 @@ from liftwright.api.rows import open_tables, read_customers
 from liftwright.campaign import init_workspace
 from liftwright.campaign.bootstrap import make_work
 from liftwright.campaign.requests import place_text
-from liftwright.config import read_settings
 from liftwright.data import load_customers, nearest
 from liftwright.errors import InputError
 from liftwright.model import Segment
+from liftwright.wiring import read_settings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

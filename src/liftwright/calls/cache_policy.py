@@ -23,8 +23,7 @@ from liftwright.usage import text_records
 
 if TYPE_CHECKING:
     from liftwright.config import Services
-    from liftwright.model import Identity
-    from liftwright.ports import Complete, Search, Vectors
+    from liftwright.ports import Complete, Embed, Judge, Screen, Search, Shield, Vectors
 
 T = TypeVar("T")
 _LEAST_BYTES_PER_TOKEN, _USUAL_BYTES_PER_TOKEN = 2, 4
@@ -37,7 +36,7 @@ def complete_terms(services: Services, port: Complete) -> Terms[Completion]:
     The price is that of the model which the writer's identity names. A writer says by an attribute
     `max_output_tokens` how long a reply can be; without it, replies reserve nothing.
     """
-    tariff = tariff_of("complete", port.identity, services)
+    tariff = tariff_of("complete", port, services)
     longest = longest_reply(port) or 0
 
     def reserve_usd(request: object) -> float:
@@ -65,9 +64,9 @@ def longest_reply(port: Complete) -> int | None:
     return tokens if isinstance(tokens, int) else None
 
 
-def embed_terms(services: Services, identity: Identity) -> Terms[Vectors]:
+def embed_terms(services: Services, port: Embed) -> Terms[Vectors]:
     """An embedder's terms, for one text: no token is less than a byte."""
-    tariff = tariff_of("embed", identity, services)
+    tariff = tariff_of("embed", port, services)
     return Terms(
         port="embed",
         reserve_usd=lambda text: tariff.usd(
@@ -81,9 +80,9 @@ def embed_terms(services: Services, identity: Identity) -> Terms[Vectors]:
     )
 
 
-def screen_terms(services: Services, identity: Identity) -> Terms[tuple[Finding, ...]]:
+def screen_terms(services: Services, port: Screen) -> Terms[tuple[Finding, ...]]:
     """A screener's terms: a text is charged by its records."""
-    tariff = tariff_of("screen", identity, services)
+    tariff = tariff_of("screen", port, services)
     return Terms(
         port="screen",
         reserve_usd=lambda request: _pieces(request) * tariff.usd(_records_of(request)),
@@ -100,7 +99,7 @@ def search_terms(services: Services, port: Search) -> Terms[tuple[Passage, ...]]
 
     One that can make more of a question says by an attribute `most_queries` how many at most.
     """
-    tariff = tariff_of("search", port.identity, services)
+    tariff = tariff_of("search", port, services)
     query = Usage(units=1 if tariff.charged else 0)
     most = getattr(port, "most_queries", 1)
     return Terms(
@@ -114,9 +113,9 @@ def search_terms(services: Services, port: Search) -> Terms[tuple[Passage, ...]]
     )
 
 
-def shield_terms(services: Services, identity: Identity) -> Terms[bool]:
+def shield_terms(services: Services, port: Shield) -> Terms[bool]:
     """The terms of who looks for attacks in documents: a text is charged by its records."""
-    tariff = tariff_of("shield", identity, services)
+    tariff = tariff_of("shield", port, services)
     return Terms(
         port="shield",
         reserve_usd=lambda request: _pieces(request) * tariff.usd(_records_of(request)),
@@ -128,9 +127,9 @@ def shield_terms(services: Services, identity: Identity) -> Terms[bool]:
     )
 
 
-def judge_terms(services: Services, identity: Identity) -> Terms[Opinion]:
+def judge_terms(services: Services, port: Judge) -> Terms[Opinion]:
     """The terms of who gives a second opinion: text and sources are charged by their records."""
-    tariff = tariff_of("judge", identity, services)
+    tariff = tariff_of("judge", port, services)
 
     def whole(request: object) -> str:
         return "".join([request.text, *request.sources]) if isinstance(request, Sourced) else ""

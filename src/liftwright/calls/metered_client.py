@@ -205,7 +205,8 @@ class PaidEmbed:
 
     def __init__(self, port: Embed, services: Services) -> None:
         self._port = port
-        self._terms = embed_terms(services, port.identity)
+        self._terms = embed_terms(services, port)
+        self.price_name: str | None = getattr(port, "price_name", None)
         self._calls: Calls | None = None
         self._ledger: Callable[[], Ledger | None] = lambda: None
 

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from liftwright.config import EmbeddingPrice, Price, ServicePrice, Services
-    from liftwright.model import Identity, Usage
+    from liftwright.model import Usage
     from liftwright.ports import Port, Ports
 
 TEXT_RECORDS, QUERIES = "text records", "semantic queries"
@@ -44,33 +44,31 @@ class Tariff:
 FREE = Tariff(charged=False)
 
 
-def tariff_of(port: str, identity: Identity, services: Services) -> Tariff:
-    """What a metered port's calls cost.
+def tariff_of(name: str, port: Port, services: Services) -> Tariff:
+    """What the calls to a metered port cost.
 
-    A writer's and an embedder's price is found by the model that its identity names, that of a
-    screener or a search by its provider; so a third party's adapter is priced as ours are. The
-    embedding deployment of Azure OpenAI is priced by `azure_openai.embedding_model`, where that
-    is set. A search that does not rank semantically charges nothing for a query, and no index does
-    for a document: the hourly price of a search service is not a call's.
+    A writer's and an embedder's price is found by the model that its identity names, or by its
+    attribute `price_name` where it has one; that of a screener or a search by its provider. So a
+    plug-in is priced as the built-in providers are. A search whose attribute `charged` is false
+    charges nothing for a query, and no index does for a document: the hourly price of a search
+    service is not a call's.
 
     Args:
-        port: complete | embed | index | search | screen | shield | judge.
-        identity: the adapter's.
-        services: azure_config.yaml.
+        name: complete | embed | index | search | screen | shield | judge.
+        port: the adapter.
+        services: the prices.
     """
-    if port == "complete":
-        model = identity.model
+    identity = port.identity
+    model: str = getattr(port, "price_name", None) or identity.model
+    if name == "complete":
         return Tariff(key=f"prices.{model}", price=services.prices.get(model))
-    if port == "embed":
-        ours = services.azure_openai if services.adapters.embed == "azure_openai" else None
-        model = (ours.embedding_model if ours else None) or identity.model
+    if name == "embed":
         return Tariff(key=f"embedding_prices.{model}", price=services.embedding_prices.get(model))
-    if port in ("screen", "shield"):
+    if name in ("screen", "shield"):
         return _by_provider(identity.provider, services, TEXT_RECORDS)
-    if port == "judge":
+    if name == "judge":
         return _by_provider(f"{identity.provider}_groundedness", services, TEXT_RECORDS)
-    azure = services.azure_search if services.adapters.search == "azure_search" else None
-    if port == "index" or (azure is not None and azure.semantic_configuration is None):
+    if name == "index" or not getattr(port, "charged", True):
         return FREE
     return _by_provider(identity.provider, services, QUERIES)
 
@@ -81,13 +79,13 @@ def tariffs(ports: Ports, services: Services) -> Mapping[str, Tariff]:
         "complete": ports.complete,
         "embed": ports.embed,
         "index": ports.index,
-        "search": ports.index,
+        "search": ports.search("") if ports.index.metered else ports.index,
         "screen": ports.screen,
     }
     called |= {"shield": ports.shield} if ports.shield else {}
     called |= {"judge": ports.judge} if ports.judge else {}
     return {
-        name: tariff_of(name, port.identity, services) if port.metered else FREE
+        name: tariff_of(name, port, services) if port.metered else FREE
         for name, port in called.items()
     }
 

@@ -9,11 +9,11 @@ from liftwright.agents import safety
 from liftwright.campaign.bootstrap import audit_log
 from liftwright.campaign.pipeline import read_approvals
 from liftwright.campaign.requests import overrides_again
-from liftwright.config import read_settings
 from liftwright.errors import InputError
 from liftwright.log import Log, logging_to
 from liftwright.model import SafetyDecision, utc_now
 from liftwright.model.artifacts import Approval, Variants
+from liftwright.wiring import read_settings
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -96,9 +96,11 @@ def planned_calls(work: Work, segments: Sequence[Segment]) -> tuple[PlannedCalls
         "screen": (names.screen, ports.screen.metered, _screen(work, variants)),
     }
     if ports.shield:
-        counted["shield"] = (names.screen, ports.shield.metered, _shield(work))
+        provider = ports.shield.identity.provider
+        counted["shield"] = (provider, ports.shield.metered, _shield(work))
     if ports.judge:
-        counted["judge"] = (names.screen, ports.judge.metered, _judge(settings, variants))
+        provider = ports.judge.identity.provider
+        counted["judge"] = (provider, ports.judge.metered, _judge(settings, variants))
     known = tariffs(ports, settings.services)
     return tuple(
         _planned(port, adapter, calls, known[port], metered=metered)
@@ -157,8 +159,7 @@ def _complete(work: Work, variants: int) -> _Counted:
 def _embed(work: Work, segments: int, variants: int) -> _Counted:
     """Vectors of the corpus, of the queries, and of drafts and passages to ground them by."""
     settings = work.settings
-    azure = settings.services.azure_search
-    vectors = settings.services.adapters.search != "azure_search" or (azure and azure.vectors)
+    vectors = getattr(work.ports.index, "uses_vectors", True)
     texts = [
         f"{document.title} {paragraph.section} {paragraph.text}"
         for document in (work.corpus.documents if vectors else ())

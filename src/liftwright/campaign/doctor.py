@@ -16,11 +16,11 @@ from liftwright.campaign.bootstrap import check_ledger, make_work
 from liftwright.campaign.healthcheck import connection_prompt, looks
 from liftwright.campaign.pipeline import check_export
 from liftwright.campaign.verify import verify_workspace
-from liftwright.config import read_settings
 from liftwright.content.documents import invalid_on
 from liftwright.errors import LiftwrightError
 from liftwright.model import is_url
 from liftwright.run_folder import all_runs
+from liftwright.wiring import read_settings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -22,12 +22,12 @@ from liftwright.campaign.evaluation_cases import (
     read_safety_cases,
 )
 from liftwright.campaign.queries import GroundedText
-from liftwright.config import environment, read_settings
+from liftwright.config import environment
 from liftwright.config.validation_errors import nearest
 from liftwright.errors import ConfigurationError, DataError, InputError, ProviderRefused
 from liftwright.log import Log, logging_to
 from liftwright.model import CATEGORIES, Query
-from liftwright.wiring import make_ports
+from liftwright.wiring import make_ports, read_settings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence

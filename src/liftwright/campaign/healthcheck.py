@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 from liftwright.config import environment
 from liftwright.errors import LiftwrightError, ProviderUnavailable
 from liftwright.model import Limits, Prompt, Query, Segment, Sourced
 from liftwright.ports import KeepsIndexes
-from liftwright.wiring import OneByOne
+from liftwright.wiring import AdapterFactory
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -21,18 +22,6 @@ if TYPE_CHECKING:
 HARMLESS = "Our shops open at nine."
 CONNECTED = "Connection successful"
 
-# Where the address of a service stands in azure_config.yaml, by its adapter's name.
-_ADDRESSES = {
-    "azure_openai": "azure_openai.endpoint",
-    "openai_compatible": "openai_compatible.base_url",
-    "azure_search": "azure_search.endpoint",
-    "azure_content_safety": "azure_content_safety.endpoint",
-    "key_vault": "key_vault.url",
-    "azure_monitor": "azure_monitor.connection_string_secret",
-    "otlp": "otlp.endpoint",
-    "mlflow": "mlflow.tracking_uri",
-}
-_ON_THIS_MACHINE = frozenset({"embedded", "environment", "json", "off"})
 # A secret that nobody has: who may ask for it is told that it is not there.
 _NO_SECRET = "CONNECTION_TEST"  # noqa: S105 - a name
 
@@ -43,14 +32,14 @@ class Look:
 
     Attributes:
         name: of the part, as it is shown.
-        adapter: its adapter's name.
         ask: makes one call and says what was found; raises our own errors.
+        address: gives the key of azure_config.yaml that holds the service's address.
         patience: the keys under `calls.timeout_seconds` that bound the call; empty if none does.
     """
 
     name: str
-    adapter: str
     ask: Callable[[], str]
+    address: Callable[[], str]
     patience: str = ""
 
     def __call__(self) -> str:
@@ -62,58 +51,44 @@ class Look:
         try:
             return self.ask()
         except ProviderUnavailable as error:
-            address = _ADDRESSES.get(self.adapter, f"the address of {self.adapter}")
             longer = f"; give it longer in calls.timeout_seconds.{self.patience}"
             raise LiftwrightError(
-                f"{error}. If it lasts: check {address} and the network"
+                f"{error}. If it lasts: check {self.address()} and the network"
                 f"{longer if self.patience else ''}"
             ) from None
 
 
 def looks(root: Path, settings: Settings) -> tuple[Look, ...]:
     """A look at each service of the configuration that is not on this machine, in order."""
-    ports = OneByOne(root, settings, environment(root))
-    names = settings.services.adapters
-    safety = settings.services.azure_content_safety
-    found = [
-        Look(name="secrets", adapter=names.secrets, ask=lambda: _secrets(ports)),
+    ports = AdapterFactory(root, settings, environment(root))
+
+    def look(name: str, port: str, ask: Callable[[], str], patience: str = "") -> tuple[Look, ...]:
+        if ports.is_local(port):
+            return ()
+        return (Look(name=name, ask=ask, address=partial(ports.address, port), patience=patience),)
+
+    return (
+        *look("secrets", "secrets", lambda: _secrets(ports)),
         *(
-            Look(name=f"identity for {name}", adapter="identity", ask=ask)
-            for name, ask in ports.token_requests().items()
+            Look(name=name, ask=ask, address=lambda: "the service's address")
+            for name, ask in ports.checks().items()
         ),
-        Look(
-            name="writer",
-            adapter=names.complete,
-            ask=lambda: _writer(ports, settings),
-            patience="complete",
-        ),
-        Look(
-            name="embedding model", adapter=names.embed, ask=lambda: _embed(ports), patience="embed"
-        ),
-        Look(
-            name="search",
-            adapter=names.search,
-            ask=lambda: _search(ports),
-            patience="index and .search",
-        ),
-        Look(
-            name="screener",
-            adapter=names.screen,
-            ask=lambda: _screener(ports, settings),
-            patience="screen",
-        ),
+        *look("writer", "complete", lambda: _writer(ports, settings), "complete"),
+        *look("embedding model", "embed", lambda: _embed(ports), "embed"),
+        *look("search", "search", lambda: _search(ports), "index and .search"),
+        *look("screener", "screen", lambda: _screener(ports, settings), "screen"),
         *(
-            Look(name=name, adapter="azure_content_safety", ask=ask, patience="screen")
-            for name, is_on, ask in (
-                ("prompt shields", safety and safety.prompt_shields, lambda: _shield(ports)),
-                ("groundedness", safety and safety.groundedness, lambda: _judge(ports)),
+            found
+            for name, port, ask in (
+                ("prompt shields", "shield", lambda: _shield(ports)),
+                ("groundedness", "judge", lambda: _judge(ports)),
             )
-            if is_on
+            if ports.is_on(port)
+            for found in look(name, port, ask, "screen")
         ),
-        Look(name="telemetry", adapter=names.telemetry, ask=lambda: _checked(ports, "telemetry")),
-        Look(name="tracker", adapter=names.track, ask=lambda: _checked(ports, "track")),
-    ]
-    return tuple(look for look in found if look.adapter not in _ON_THIS_MACHINE)
+        *look("telemetry", "telemetry", lambda: _checked(ports, "telemetry")),
+        *look("tracker", "track", lambda: _checked(ports, "track")),
+    )
 
 
 def connection_prompt(settings: Settings) -> Prompt:
@@ -134,24 +109,24 @@ def connection_prompt(settings: Settings) -> Prompt:
 # Each asks past the retry layer and the ledger: a connection is tried now or not at all.
 
 
-def _secrets(ports: OneByOne) -> str:
+def _secrets(ports: AdapterFactory) -> str:
     ports.make("secrets")(_NO_SECRET)
     return f"{CONNECTED}: secrets can be read"
 
 
-def _writer(ports: OneByOne, settings: Settings) -> str:
+def _writer(ports: AdapterFactory, settings: Settings) -> str:
     port = ports.make("complete")
     port(connection_prompt(settings))
     return f"{CONNECTED}: {port.identity.provider}/{port.identity.model}"
 
 
-def _embed(ports: OneByOne) -> str:
+def _embed(ports: AdapterFactory) -> str:
     port = ports.make("embed")
     vectors = port(("a short sentence",))
     return f"{CONNECTED}: {port.identity.model}, {vectors.shape[1]} dimensions"
 
 
-def _search(ports: OneByOne) -> str:
+def _search(ports: AdapterFactory) -> str:
     adapter = ports.make("search")
     if not isinstance(adapter.index, KeepsIndexes):
         return f"{adapter.index.identity.provider} was made; it has no way to try its connection"
@@ -164,7 +139,7 @@ def _search(ports: OneByOne) -> str:
     )
 
 
-def _screener(ports: OneByOne, settings: Settings) -> str:
+def _screener(ports: AdapterFactory, settings: Settings) -> str:
     port = ports.make("screen")
     findings: tuple[Finding, ...] = port(HARMLESS)
     above = [
@@ -177,20 +152,20 @@ def _screener(ports: OneByOne, settings: Settings) -> str:
     return f"{CONNECTED}: {port.identity.provider}/{port.identity.model}"
 
 
-def _shield(ports: OneByOne) -> str:
+def _shield(ports: AdapterFactory) -> str:
     if ports.make("shield")(HARMLESS):
         raise LiftwrightError("a harmless sentence is taken for an attack")
     return CONNECTED
 
 
-def _judge(ports: OneByOne) -> str:
+def _judge(ports: AdapterFactory) -> str:
     opinion = ports.make("judge")(Sourced(text=HARMLESS, sources=(HARMLESS,)))
     if not opinion.grounded:
         raise LiftwrightError("a sentence is called ungrounded that its source repeats")
     return CONNECTED
 
 
-def _checked(ports: OneByOne, port: str) -> str:
+def _checked(ports: AdapterFactory, port: str) -> str:
     """What a port's own `check` finds; of one without no more is known than that it is made."""
     made = ports.make(port)
     check: Callable[[], str] | None = getattr(made, "check", None)

@@ -19,9 +19,9 @@ from liftwright.agents.segmentation import segment_customers
 from liftwright.campaign.bootstrap import make_work
 from liftwright.campaign.cost_estimate import PlannedCalls, planned_calls, unpriced
 from liftwright.campaign.requests import overrides_of
-from liftwright.config import read_settings
 from liftwright.log import Log, logging_to
 from liftwright.model import to_json
+from liftwright.wiring import read_settings
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -49,7 +49,6 @@ from liftwright.campaign.run_resolver import (
 )
 from liftwright.campaign.stages.export import exporting
 from liftwright.campaign.totals import totals_of
-from liftwright.config import read_settings
 from liftwright.data.rules import nearest
 from liftwright.errors import (
     AwaitingApproval,
@@ -68,6 +67,7 @@ from liftwright.run_folder import (
     versions,
 )
 from liftwright.tracing import span, tracing
+from liftwright.wiring import read_settings
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -259,7 +259,7 @@ class Work:
     @property
     def screen(self) -> Guarded[str, tuple[Finding, ...]]:
         """The screener."""
-        terms = screen_terms(self.settings.services, self.ports.screen.identity)
+        terms = screen_terms(self.settings.services, self.ports.screen)
         return Guarded(self.ports.screen, terms, self.calls, lambda: self.run_ledger)
 
     @cached_property
@@ -278,7 +278,7 @@ class Work:
         """Who looks for attacks in documents; None where that is switched off."""
         if self.ports.shield is None:
             return None
-        terms = shield_terms(self.settings.services, self.ports.shield.identity)
+        terms = shield_terms(self.settings.services, self.ports.shield)
         # Beside a run, too: who asks holds the workspace's lock, and a document is paid for once.
         return Guarded(self.ports.shield, terms, self.calls, lambda: self.ledger)
 
@@ -287,7 +287,7 @@ class Work:
         """Who gives a second opinion; None where that is switched off."""
         if self.ports.judge is None:
             return None
-        terms = judge_terms(self.settings.services, self.ports.judge.identity)
+        terms = judge_terms(self.settings.services, self.ports.judge)
         return Guarded(self.ports.judge, terms, self.calls, lambda: self.run_ledger)
 
     def index(self, documents: tuple[Document, ...]) -> IndexReport:

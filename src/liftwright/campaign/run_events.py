@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from liftwright.agents.segmentation import Segmentation
-from liftwright.config.azure import endpoints
 from liftwright.errors import LiftwrightError
 from liftwright.log import event
 from liftwright.model import to_json
 from liftwright.tracing import span
+from liftwright.wiring import endpoints
 
 if TYPE_CHECKING:
     from liftwright.campaign.requests import RunOutcome

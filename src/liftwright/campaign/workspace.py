@@ -15,9 +15,9 @@ from liftwright.campaign.requests import RunOutcome, RunRequest
 from liftwright.campaign.run_context import Step
 from liftwright.campaign.scaffold import init_workspace
 from liftwright.campaign.verify import verify_workspace
-from liftwright.config import read_settings
 from liftwright.errors import InputError
 from liftwright.run_folder import RunFolder, all_runs, locked
+from liftwright.wiring import read_settings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -2,16 +2,6 @@
 
 from __future__ import annotations
 
-from liftwright.config.azure import (
-    Authentication,
-    AzureContentSafety,
-    AzureMonitor,
-    AzureOpenAI,
-    AzureSearch,
-    KeyVault,
-    MLflow,
-    Otlp,
-)
 from liftwright.config.experiment import (
     Analysis,
     Approval,
@@ -27,11 +17,8 @@ from liftwright.config.experiment import (
     Simulation,
     Uplift,
 )
-from liftwright.config.loader import Settings, environment, read_settings
+from liftwright.config.loader import Settings, environment, load_settings
 from liftwright.config.models import (
-    Adapters,
-    Breaker,
-    Calls,
     Channel,
     Columns,
     Condition,
@@ -43,28 +30,30 @@ from liftwright.config.models import (
     Frames,
     IdMap,
     KMeans,
-    OpenAICompatible,
     Orders,
     RfmBand,
     Safety,
     SegmentRule,
     Segments,
+)
+from liftwright.config.services import (
+    Adapters,
+    Authentication,
+    Breaker,
+    Calls,
+    EmbeddingPrice,
+    ObjectStores,
+    Price,
+    ServicePrice,
     Services,
-    Spark,
     Timeouts,
 )
-from liftwright.config.object_stores import ObjectStores
-from liftwright.config.prices import EmbeddingPrice, Price, ServicePrice
 
 __all__ = [
     "Adapters",
     "Analysis",
     "Approval",
     "Authentication",
-    "AzureContentSafety",
-    "AzureMonitor",
-    "AzureOpenAI",
-    "AzureSearch",
     "Brand",
     "Breaker",
     "Calls",
@@ -87,12 +76,8 @@ __all__ = [
     "Holdout",
     "IdMap",
     "KMeans",
-    "KeyVault",
-    "MLflow",
     "ObjectStores",
-    "OpenAICompatible",
     "Orders",
-    "Otlp",
     "Price",
     "Retrieval",
     "RfmBand",
@@ -103,9 +88,8 @@ __all__ = [
     "Services",
     "Settings",
     "Simulation",
-    "Spark",
     "Timeouts",
     "Uplift",
     "environment",
-    "read_settings",
+    "load_settings",
 ]

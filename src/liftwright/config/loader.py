@@ -15,16 +15,17 @@ from typing import TYPE_CHECKING, TypeVar
 from pydantic import RootModel, ValidationError
 
 from liftwright.config.experiment import Experiment
-from liftwright.config.models import Channel, Customers, Frames, Safety, Segments, Services
+from liftwright.config.models import Channel, Customers, Frames, Safety, Segments
 from liftwright.config.overrides import applied, resolve
 from liftwright.config.prompt_templates import check_placeholders, read_templates
+from liftwright.config.services import Services
 from liftwright.config.validation_errors import describe
 from liftwright.config.yaml import Path as KeyPath
 from liftwright.config.yaml import Tree, load, read_text
 from liftwright.errors import ConfigurationError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Collection, Mapping, Sequence
     from pathlib import Path
 
     from pydantic import BaseModel
@@ -36,6 +37,7 @@ _FOOTER = frozenset({"brand", "postal_address", "unsubscribe_url"})
 _LINE = frozenset({"brand"})
 _SUBJECT = frozenset({"brand", "topic"})
 _VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
+_WORD = re.compile(r"[\w-]+")
 
 
 class Channels(RootModel[dict[str, Channel]]):
@@ -82,11 +84,17 @@ def environment(root: Path) -> dict[str, str]:
     return {**{key: value for key, value in stored.items() if value is not None}, **os.environ}
 
 
-def read_settings(root: Path, overrides: Sequence[str] = ()) -> Settings:
+def load_settings(
+    root: Path,
+    services_model: Callable[[Collection[str]], type[Services]],
+    overrides: Sequence[str] = (),
+) -> Settings:
     """Read and validate every file of `root`/config.
 
     Args:
         root: the workspace.
+        services_model: gives `Services` with the blocks of the providers that come with
+            Liftwright, and of those plug-ins whose names are among the words it is handed.
         overrides: `KEY=VALUE` each, see `liftwright.config.overrides`.
 
     Raises:
@@ -98,10 +106,13 @@ def read_settings(root: Path, overrides: Sequence[str] = ()) -> Settings:
             f"{folder}: no such folder; `liftwright init DIR` makes a workspace, "
             "`--workspace DIR` names one"
         )
-    changes = resolve(overrides, FILES)
+    trees = {name: load(read_text(folder / name), folder / name) for name in FILES}
+    words = _provider_words(trees["azure_config.yaml"], overrides)
+    models = {**FILES, "azure_config.yaml": services_model(words)}
+    changes = resolve(overrides, models)
     values = {
-        name: _read_file(folder / name, shape, [c for c in changes if c.file == name], root)
-        for name, shape in FILES.items()
+        name: _validated(trees[name], model, [c for c in changes if c.file == name], root)
+        for name, model in models.items()
     }
     experiment, channels = values["experiment_config.yaml"], values["channels.yaml"]
     services = values["azure_config.yaml"]
@@ -138,7 +149,7 @@ def _read_frames(folder: Path, tone: str, root: Path) -> Frames:
             f"{file}: no such file; the composer needs one for each tone. Write it like those "
             "beside it, or take the tone out of experiment_config.yaml"
         )
-    frames = _read_file(file, Frames, [], root)
+    frames = _validated(load(read_text(file), file), Frames, [], root)
     for key, lines in frames:
         allowed = _SUBJECT if key == "subjects" else _LINE
         for place, line in enumerate(lines):
@@ -152,10 +163,18 @@ def _of(values: Mapping[str, BaseModel], name: str, kind: type[M]) -> M:
     return value
 
 
-def _read_file(file: Path, shape: type[M], changes: Sequence[Override], root: Path) -> M:
-    tree = load(read_text(file), file)
-    data = applied(tree.data, changes, file)
-    if shape is Services:
+def _provider_words(tree: Tree, overrides: Sequence[str]) -> frozenset[str]:
+    """Every word that may name a provider: the file's keys, its adapters, and the overrides'."""
+    data = tree.data if isinstance(tree.data, dict) else {}
+    adapters = data.get("adapters")
+    chosen = adapters.values() if isinstance(adapters, dict) else ()
+    changed = (word for text in overrides for word in _WORD.findall(text))
+    return frozenset([*data, *(name for name in chosen if isinstance(name, str)), *changed])
+
+
+def _validated(tree: Tree, shape: type[M], changes: Sequence[Override], root: Path) -> M:
+    data = applied(tree.data, changes, tree.file)
+    if issubclass(shape, Services):
         data = _with_variables(data, tree, root)
     try:
         return shape.model_validate_json(json.dumps(data), strict=True)
@@ -184,4 +203,4 @@ def _with_variables(data: object, tree: Tree, root: Path) -> object:
     return replaced(data, ())
 
 
-__all__ = ["FILES", "Channels", "Settings", "environment", "read_settings"]
+__all__ = ["FILES", "Channels", "Settings", "environment", "load_settings"]

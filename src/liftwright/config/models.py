@@ -1,7 +1,7 @@
-"""The shapes of the configuration: one model per file of config/, every key with its type.
+"""The models of the smaller files of config/: customers, safety, segments, channels, frames.
 
-What each key means to a person stands as a comment beside it in the shipped YAML; here stand the
-types, ranges and defaults. Unknown keys are refused.
+What each key means is a comment in the shipped YAML; here are the types, ranges and defaults.
+Unknown keys are refused.
 """
 
 from __future__ import annotations
@@ -12,141 +12,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from liftwright.config.azure import (
-    Authentication,
-    AzureContentSafety,
-    AzureMonitor,
-    AzureOpenAI,
-    AzureSearch,
-    KeyVault,
-    MLflow,
-    Otlp,
-)
-from liftwright.config.model import Count, Name, NotNegative, Positive, Shape, Share
-from liftwright.config.object_stores import ObjectStores
-from liftwright.config.prices import (  # noqa: TC001 - pydantic reads them at run time
-    EmbeddingPrice,
-    Price,
-    ServicePrice,
-)
-
-# ── azure_config.yaml: which adapter serves each port ─────────────────────────────────────────
-
-
-class Adapters(Shape):
-    """The adapter of each port, by the name `wiring` knows it by."""
-
-    complete: Name = "embedded"
-    embed: Name = "embedded"
-    search: Name = "embedded"
-    screen: Name = "embedded"
-    engine: Name = "duckdb"
-    store: Name = "sqlite"
-    track: Name = "json"
-    secrets: Name = "environment"
-    telemetry: Name = "off"
-
-
-class OpenAICompatible(Shape):
-    """A server that speaks the OpenAI wire format: Ollama, vLLM, llama.cpp, LM Studio."""
-
-    base_url: Name
-    model: Name
-    api_key_secret: str | None = None
-    temperature: Annotated[float, Field(ge=0, le=2)] | None = 0.7
-    max_output_tokens: Annotated[int, Field(ge=16)] = 800
-    structured_output: bool = True
-
-
-class Timeouts(Shape):
-    """Seconds that one attempt may take, per port."""
-
-    complete: Positive = 10.0
-    embed: Positive = 10.0
-    index: Positive = 30.0
-    search: Positive = 1.0
-    screen: Positive = 2.0
-
-
-class RequestRates(Shape):
-    """Requests that may begin in any 60 seconds, per port; null is no limit."""
-
-    complete: Count | None = None
-    embed: Count | None = None
-    index: Count | None = None
-    search: Count | None = None
-    screen: Count | None = None
-    shield: Count | None = None
-    judge: Count | None = None
-
-
-class TokenRates(Shape):
-    """Tokens that may be sent in any 60 seconds, per port; null is no limit."""
-
-    complete: Count | None = None
-    embed: Count | None = None
-
-
-class Breaker(Shape):
-    """When a service that fails call after call is no longer asked."""
-
-    failures: Annotated[int, Field(ge=1, le=100)] = 3
-    cool_down_seconds: Positive = 30.0
-    probes: Annotated[int, Field(ge=1, le=20)] = 2
-
-
-class Calls(Shape):
-    """How calls to the outside are made."""
-
-    retries: Annotated[int, Field(ge=0, le=10)] = 3
-    backoff_seconds: NotNegative = 2.0
-    max_wait_seconds: Positive = 60.0
-    concurrency: Annotated[int, Field(ge=1, le=64)] = 4
-    requests_per_minute: RequestRates = RequestRates()
-    tokens_per_minute: TokenRates = TokenRates()
-    breaker: Breaker = Breaker()
-    timeout_seconds: Timeouts = Timeouts()
-
-
-class Spark(Shape):
-    """Where Spark runs, and its own properties, as `spark-submit --conf` takes them."""
-
-    master: Name = "local[*]"
-    config: Mapping[str, str] = {}
-
-
-class Services(Shape):
-    """azure_config.yaml."""
-
-    adapters: Adapters = Adapters()
-    openai_compatible: OpenAICompatible | None = None
-    authentication: Authentication = Authentication()
-    azure_openai: AzureOpenAI | None = None
-    azure_search: AzureSearch | None = None
-    azure_content_safety: AzureContentSafety | None = None
-    key_vault: KeyVault | None = None
-    azure_monitor: AzureMonitor | None = None
-    otlp: Otlp | None = None
-    mlflow: MLflow | None = None
-    calls: Calls = Calls()
-    prices: Mapping[str, Price] = {}
-    embedding_prices: Mapping[str, EmbeddingPrice] = {}
-    service_prices: Mapping[str, ServicePrice] = {}
-    budget_usd: NotNegative | None = None
-    engine_memory: Annotated[str, Field(pattern=r"^\d+(\.\d+)?\s?(MB|GB)$")] | None = None
-    engine_threads: Count | None = None
-    spark: Spark = Spark()
-    object_stores: ObjectStores = ObjectStores()
-
-    @property
-    def writer(self) -> AzureOpenAI | OpenAICompatible | None:
-        """The options of the language model that writes; None where it is none of these."""
-        options: dict[str, AzureOpenAI | OpenAICompatible | None] = {
-            "azure_openai": self.azure_openai,
-            "openai_compatible": self.openai_compatible,
-        }
-        return options.get(self.adapters.complete)
-
+from liftwright.config.model import Name, Shape, Share
 
 # ── customers.yaml ────────────────────────────────────────────────────────────────────────────
 

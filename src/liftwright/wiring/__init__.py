@@ -1,7 +1,7 @@
-"""From the settings to the ports: the only place that knows the adapters.
+"""From the settings to the ports: the only place that imports adapters.
 
-An adapter is chosen by name in azure_config.yaml. Third parties add their own under the entry
-point group `liftwright.<port>`: a callable that takes a `Site` and gives the port.
+azure_config.yaml chooses a provider for each port by its name. Plug-ins add providers of their
+own under the entry point group `liftwright.<port>`; see docs/plugins.md.
 """
 
 from __future__ import annotations
@@ -10,32 +10,43 @@ import os
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from liftwright.adapter_context import SearchAdapter, Site
 from liftwright.adapters.embedded.environment import EnvironmentSecrets
 from liftwright.calls.metered_client import PaidEmbed
 from liftwright.ports import Ports
-from liftwright.wiring import azure, embedded
-from liftwright.wiring.one_by_one import OneByOne
-from liftwright.wiring.table import adapter_names, pick
+from liftwright.providers import AdapterContext, Options, Provider, SearchAdapter
+from liftwright.wiring.factory import AdapterFactory, make_secrets
+from liftwright.wiring.table import (
+    adapter_names,
+    endpoints,
+    is_on,
+    maker,
+    read_settings,
+    services_model,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-    from liftwright.config import Settings
+    from liftwright.config import Services, Settings
     from liftwright.data import Tables
     from liftwright.model.remote_files import File
-    from liftwright.ports import Embed, Engine, Objects, Observe, Secrets
+    from liftwright.ports import Embed, Engine, Objects, Observe
 
 __all__ = [
-    "OneByOne",
+    "AdapterContext",
+    "AdapterFactory",
+    "Options",
+    "Provider",
     "SearchAdapter",
-    "Site",
     "adapter_names",
+    "endpoints",
     "make_engine",
     "make_objects",
     "make_observer",
     "make_ports",
+    "read_settings",
+    "services_model",
 ]
 
 
@@ -49,50 +60,43 @@ def make_ports(
         settings: its configuration.
         variables: the environment and .env.
         offline: whether making them must let nothing leave the machine: no vault is asked, and
-            nobody is told of spans and runs.
+            no span and no run is sent.
 
     Raises:
         ConfigurationError: where an adapter's name is unknown or its options are missing.
     """
-    names = settings.services.adapters
-    bare = Site(
-        root=root, settings=settings, variables=variables, secrets=EnvironmentSecrets(variables)
-    )
     if offline:
-        names = names.model_copy(update={"telemetry": "off", "track": "json"})
-        secrets: Secrets = _offline_secrets(bare.secrets, names.secrets)
-    else:
-        secrets = pick("secrets", names.secrets)(bare)
+        off = {"telemetry": "off", "track": "json"}
+        names = settings.services.adapters.model_copy(update=off)
+        services = settings.services.model_copy(update={"adapters": names})
+        settings = replace(settings, services=services)
+    environment = EnvironmentSecrets(variables)
+    bare = AdapterContext(
+        root=root, settings=settings, options=None, variables=variables, secrets=environment
+    )
+    secrets = make_secrets(bare, offline=offline)
     known = replace(bare, secrets=secrets)
-    embed: Embed = pick("embed", names.embed)(known)
+    embed: Embed = maker("embed", known)()
     if embed.metered:
         # Before other adapters get it: what they embed is paid for as well.
         embed = PaidEmbed(embed, settings.services)
-    site = replace(known, embed=embed)
-    found: SearchAdapter = pick("search", names.search)(site)
-    engine, store = pick("engine", names.engine), pick("store", names.store)
+    context = replace(known, embed=embed)
+    found: SearchAdapter = maker("search", context)()
     return Ports(
-        complete=pick("complete", names.complete)(site),
+        complete=maker("complete", context)(),
         embed=embed,
         index=found.index,
         search=found.search,
-        screen=pick("screen", names.screen)(site),
-        engine=lambda: engine(site),
-        store=lambda: store(site),
+        screen=maker("screen", context)(),
+        engine=maker("engine", context),
+        store=maker("store", context),
         secrets=secrets,
-        telemetry=pick("telemetry", names.telemetry)(site),
-        track=pick("track", names.track)(site),
-        objects=lambda: embedded.objects(site),
-        shield=azure.prompt_shields(site),
-        judge=azure.groundedness(site),
+        telemetry=maker("telemetry", context)(),
+        track=maker("track", context)(),
+        objects=lambda: make_objects(settings.services, variables),
+        shield=maker("shield", context)() if is_on("shield", settings.services) else None,
+        judge=maker("judge", context)() if is_on("judge", settings.services) else None,
     )
-
-
-def _offline_secrets(environment: Secrets, adapter: str) -> Secrets:
-    """Secrets of the environment; where they would come from elsewhere, a word in their place."""
-    if adapter == "environment":
-        return environment
-    return lambda name: environment(name) or "not-read"
 
 
 def make_engine(temporary: Path, *, threads: int | None = None) -> Engine:
@@ -102,16 +106,19 @@ def make_engine(temporary: Path, *, threads: int | None = None) -> Engine:
     return DuckDBEngine(temporary, threads=threads)
 
 
-def make_objects() -> Objects:
-    """The object stores, for a question that needs no workspace: by the environment alone."""
+def make_objects(
+    services: Services | None = None, variables: Mapping[str, str] = os.environ
+) -> Objects:
+    """The object stores that URLs name; without a workspace, by the environment alone."""
     from liftwright.adapters.object_stores.obstore import ObstoreObjects
-    from liftwright.config import Authentication, ObjectStores
+    from liftwright.config import Services
 
-    return ObstoreObjects(ObjectStores(), Authentication(), os.environ)
+    found = services or Services()
+    return ObstoreObjects(found.object_stores, found.authentication, variables)
 
 
 def make_observer(tables: Tables, settings: Settings, engagement: File | None) -> Observe:
-    """Who tells what came of the assignment: a file of real outcomes, or the simulator."""
+    """Gives the outcomes of an assignment: from a file of real ones, or from the simulator."""
     if engagement is not None:
         from liftwright.data.engagement import EngagementFile
 

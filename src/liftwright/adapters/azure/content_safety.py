@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from azure.core.credentials import TokenCredential
 
-    from liftwright.config.azure import AzureContentSafety
+    from liftwright.adapters.azure import AzureContentSafety
     from liftwright.model import Sourced
 
 BLOCKLIST = "blocklist"

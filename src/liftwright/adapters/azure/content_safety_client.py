@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from azure.core.credentials import TokenCredential
     from azure.core.rest import HttpResponse
 
-    from liftwright.config.azure import AzureContentSafety
+    from liftwright.adapters.azure import AzureContentSafety
 
 __all__ = ["NAME", "Service", "pieces"]
 

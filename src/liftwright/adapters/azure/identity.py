@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     )
     from azure.core.pipeline import PipelineResponse
 
-    from liftwright.config.azure import Authentication
+    from liftwright.config import Authentication
 
 T = TypeVar("T")
 

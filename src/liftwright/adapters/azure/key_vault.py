@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from azure.core.credentials import TokenCredential
 
-    from liftwright.config.azure import KeyVault
+    from liftwright.adapters.azure import KeyVault
 
 _AGENT = "azure_key_vault"
 _NAME = re.compile(r"[0-9A-Za-z-]{1,127}")

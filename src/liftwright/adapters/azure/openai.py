@@ -35,8 +35,8 @@ from liftwright.usage import report_usage
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
+    from liftwright.adapters.azure import AzureOpenAI
     from liftwright.config import Price
-    from liftwright.config.azure import AzureOpenAI
     from liftwright.model import Prompt
     from liftwright.ports import Vectors
 
@@ -215,6 +215,8 @@ class AzureOpenAIEmbed:
                 "allowed: the name of a deployment of an embedding model"
             )
         self._deployment = config.embedding_deployment
+        # A deployment may have any name; its price is found by the model's.
+        self.price_name = config.embedding_model
         self._dimensions = config.embedding_dimensions
         self._timeout_seconds = timeout_seconds
         self._client = open_client(config, api_key, token_provider, timeout_seconds)

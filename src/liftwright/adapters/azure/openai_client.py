@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     import openai
 
-    from liftwright.config.azure import AzureOpenAI
+    from liftwright.adapters.azure import AzureOpenAI
 
 SERVICE = "Azure OpenAI"
 

@@ -44,7 +44,7 @@ if TYPE_CHECKING:
     from azure.core.credentials import TokenCredential
     from azure.core.pipeline import PipelineResponse
 
-    from liftwright.config.azure import AzureSearch
+    from liftwright.adapters.azure import AzureSearch
     from liftwright.model import Query
     from liftwright.ports import Embed
 
@@ -123,6 +123,8 @@ class AzurePassageSearch:
     ) -> None:
         self._embed = needed_embedder(config, embed)
         self.identity = search_identity(config, self._embed, name)
+        # Only the semantic ranker charges for a query.
+        self.charged = config.semantic_configuration is not None
         self._config, self._name = config, name
         self._timeout_seconds = timeout_seconds
         self._service = SearchService(

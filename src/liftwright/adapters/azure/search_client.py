@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from azure.search.documents import SearchClient
     from azure.search.documents.indexes import SearchIndexClient
 
-    from liftwright.config.azure import AzureSearch
+    from liftwright.adapters.azure import AzureSearch
     from liftwright.ports import Embed
 
 __all__ = [

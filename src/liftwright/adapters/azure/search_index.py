@@ -32,8 +32,8 @@ if TYPE_CHECKING:
 
     from azure.core.credentials import TokenCredential
 
+    from liftwright.adapters.azure import AzureSearch
     from liftwright.adapters.azure.search_fields import Row
-    from liftwright.config.azure import AzureSearch
     from liftwright.model import Document
     from liftwright.ports import Embed
 
@@ -117,6 +117,7 @@ class AzureSearchIndex:
     ) -> None:
         self._embed = needed_embedder(config, embed)
         self.identity = search_identity(config, self._embed, "")
+        self.uses_vectors = self._embed is not None
         self._config = config
         self._service = SearchService(
             config, api_key=api_key, credential=credential, timeout_seconds=timeout_seconds

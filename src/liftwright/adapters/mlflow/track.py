@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from mlflow.entities import Run as TrackedRun
     from mlflow.tracking import MlflowClient
 
-    from liftwright.config.azure import MLflow
+    from liftwright.adapters.mlflow import MLflow
 
 _SQLITE = "sqlite:///"
 _ARTIFACTS = (

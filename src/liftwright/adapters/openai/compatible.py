@@ -31,7 +31,8 @@ if TYPE_CHECKING:
 
     import openai
 
-    from liftwright.config import OpenAICompatible, Price
+    from liftwright.adapters.openai import OpenAICompatible
+    from liftwright.config import Price
     from liftwright.model import Prompt
 
 _PROVIDER = "openai_compatible"

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     from pyspark.sql import DataFrame
 
-    from liftwright.config import Spark
+    from liftwright.adapters.spark import Spark
     from liftwright.model import Table
     from liftwright.model.remote_files import File
     from liftwright.ports import Row, Source

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from pyspark.sql import SparkSession
 
-    from liftwright.config import Spark
+    from liftwright.adapters.spark import Spark
 
 _LOCAL = "local"
 _JAVA_OPTIONS = "spark.driver.extraJavaOptions"

@@ -19,7 +19,7 @@ from liftwright.errors import ConfigurationError
 if TYPE_CHECKING:
     from azure.core.credentials import TokenCredential
 
-    from liftwright.config.azure import AzureMonitor
+    from liftwright.adapters.telemetry import AzureMonitor
 
 _PACKAGE = "azure-monitor-opentelemetry-exporter"
 _SWITCHED_OFF = (

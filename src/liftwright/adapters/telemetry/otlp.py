@@ -11,7 +11,7 @@ from liftwright.adapters.telemetry.opentelemetry import Exporters, OpenTelemetry
 from liftwright.errors import ConfigurationError
 
 if TYPE_CHECKING:
-    from liftwright.config.azure import Otlp
+    from liftwright.adapters.telemetry import Otlp
 
 _PACKAGE = "opentelemetry-exporter-otlp-proto-http"
 
