@@ -6,9 +6,11 @@ or, where there are no options, just the callable that makes the adapter.
 
 from __future__ import annotations
 
+import contextlib
 import importlib.metadata
+import sys
 from dataclasses import replace
-from functools import partial
+from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit, urlunsplit
 
@@ -67,13 +69,11 @@ def services_model(words: Collection[str] = ()) -> type[Services]:
     """
     blocks = {name: provider for name, provider in BUILT_IN.items() if provider.options}
     for name, provider in _plug_ins(set(words) - {*Services.model_fields, *BUILT_IN}):
-        if provider.options is None:
-            continue
-        known = blocks.setdefault(name, provider)
-        if known.options is not provider.options or hasattr(Services, name):
+        known = blocks.setdefault(name, provider) if provider.options else provider
+        if known.options is not provider.options:
             raise ConfigurationError(
-                f"config/azure_config.yaml: {name}: two blocks would have this name; "
-                "one of the plug-ins must call itself something else"
+                f"config/azure_config.yaml: {name}: two plug-ins of this name have different "
+                "options; uninstall one of them"
             )
     fields: dict[str, Any] = {}
     for name, provider in blocks.items():
@@ -108,7 +108,13 @@ def serving(port: str, services: Services) -> tuple[str, Provider[Any]]:
         raise ConfigurationError(
             f"config/azure_config.yaml: adapters.{port}: found {name!r}; {known}"
         )
-    return name, _loaded(port, found)
+    provider = _loaded(port, found)
+    if port not in provider.adapters:
+        others = ", ".join(provider.adapters)
+        raise ConfigurationError(f"{_plug_in(port, found)} has no adapter for it, only: {others}")
+    if provider.options and (name in BUILT_IN or hasattr(Services, name)):
+        raise ConfigurationError(f"{_plug_in(port, found)} has options, but {name!r} is taken")
+    return name, provider
 
 
 def is_on(port: str, services: Services) -> bool:
@@ -149,11 +155,20 @@ def endpoints(services: Services) -> dict[str, str]:
 def checks(base: AdapterContext[Any]) -> dict[str, Callable[[], str]]:
     """The checks that the providers in use bring for `doctor --live`, by name."""
     services = base.settings.services
-    used = {getattr(services.adapters, port) for port in PORTS}
+    used = {
+        name: provider
+        for name, provider in _configured(services).items()
+        if any(_turns_on(port, provider, services.options(name)) for port in provider.switches)
+    }
+    for port in PORTS:
+        # One that is unknown is reported where its adapter is made.
+        with contextlib.suppress(ConfigurationError):
+            name, provider = serving(port, services)
+            used[name] = provider
     found: dict[str, Callable[[], str]] = {}
-    for name, provider in _configured(services).items():
+    for name, provider in used.items():
         options = _options(name, provider, services)
-        if name in used or any(_turns_on(port, provider, options) for port in provider.switches):
+        if options is not None or provider.options is None:
             found |= provider.checks(replace(base, options=options))
     return dict(sorted(found.items()))
 
@@ -166,7 +181,7 @@ def _configured(services: Services) -> dict[str, Provider[Any]]:
     return {name: one for name, one in found.items() if _options(name, one, services)}
 
 
-def _turns_on(port: str, provider: Provider[Any], options: Options | None) -> bool:
+def _turns_on(port: str, provider: Provider[Any], options: object) -> bool:
     return bool(getattr(options, provider.switches.get(port, ""), False))
 
 
@@ -184,26 +199,35 @@ def _plug_ins(names: Collection[str]) -> Iterator[tuple[str, Provider[Any]]]:
                 yield name, _loaded(port, entry)
 
 
-def _entry_points(port: str) -> dict[str, importlib.metadata.EntryPoint]:
-    return {e.name: e for e in importlib.metadata.entry_points(group=f"liftwright.{port}")}
+def _entry_points(port: str) -> Mapping[str, importlib.metadata.EntryPoint]:
+    return _scanned(tuple(sys.path)).get(port, {})
+
+
+@lru_cache(maxsize=1)
+def _scanned(_: tuple[str, ...]) -> Mapping[str, Mapping[str, importlib.metadata.EntryPoint]]:
+    """The entry points of all plug-ins by port and name; looked for once in these folders."""
+    found: dict[str, dict[str, importlib.metadata.EntryPoint]] = {}
+    for package in importlib.metadata.distributions():
+        for entry in package.entry_points:
+            product, _, port = entry.group.partition(".")
+            if product == "liftwright":
+                # As imports are: the folder that comes first in the path has it.
+                found.setdefault(port, {}).setdefault(entry.name, entry)
+    return found
 
 
 def _loaded(port: str, entry: importlib.metadata.EntryPoint) -> Provider[Any]:
     try:
         found = entry.load()
     except Exception as error:
-        raise ConfigurationError(
-            f"config/azure_config.yaml: adapters.{port}: the plug-in {entry.name!r} "
-            f"({entry.value}) cannot be loaded: {type(error).__name__}: {error}"
-        ) from error
-    if not isinstance(found, Provider):
-        return Provider(adapters={port: found})
-    if port not in found.adapters:
-        raise ConfigurationError(
-            f"config/azure_config.yaml: adapters.{port}: the plug-in {entry.name!r} "
-            f"({entry.value}) serves {', '.join(found.adapters)} alone"
-        )
-    return found
+        why = f"cannot be loaded: {type(error).__name__}: {error}"
+        raise ConfigurationError(f"{_plug_in(port, entry)} {why}") from error
+    return found if isinstance(found, Provider) else Provider(adapters={port: found})
+
+
+def _plug_in(port: str, entry: importlib.metadata.EntryPoint) -> str:
+    where = f"config/azure_config.yaml: adapters.{port}"
+    return f"{where}: the plug-in {entry.name!r} ({entry.value})"
 
 
 def _bare(address: str) -> str:
