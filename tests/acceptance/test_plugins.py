@@ -194,6 +194,10 @@ def test_run_with_two_plug_ins_uses_their_options_and_records_who_they_are(root:
     assert {one["model"] for one in variants} == {"quotes"}
     for one in variants:
         assert one["body"].count("[Source:") == min(4, len(one["passages"]))
+    parts = campaign.record(folder.path).fingerprint_parts
+    writer, search = parts["complete adapter"], parts["search adapter"]
+    assert (writer["provider"], writer["model"]) == ("acme", "quotes")
+    assert (search["provider"], search["version"]) == ("shelf", "2.5")
     started = next(
         entry["context"]
         for line in (root / "logs" / "system.log").read_text().splitlines()
@@ -202,14 +206,17 @@ def test_run_with_two_plug_ins_uses_their_options_and_records_who_they_are(root:
     assert started["adapters"]["complete"] == "acme"
     assert started["adapters"]["search"] == "shelf"
     assert started["endpoints"] == {"shelf": "https://shelf.example/v1"}
+    # An option is a part of the identity: with another one, this is another run.
+    assert campaign.run(root, run_id="plugged").exit_status == 0
+    for override in ("acme.quotes=2", "shelf.title_weight=1"):
+        with pytest.raises(InputError):
+            campaign.run(root, override, run_id="plugged")
 
 
-def test_settings_of_a_plug_in_shape_the_identity_that_a_run_is_known_by(root: Path) -> None:
-    first = campaign.run(root, run_id="first")
-    assert campaign.run(root, run_id="first").exit_status == 0
-    with pytest.raises(InputError):
-        campaign.run(root, "acme.quotes=3", run_id="first")
-    assert first.run.status == "complete"
+def test_run_with_the_override_of_the_documentation_answers_as_it_says(root: Path) -> None:
+    line = next(one for one in GUIDE.read_text("utf-8").splitlines() if one.startswith("$ "))
+    said = GUIDE.read_text("utf-8").partition(f"{line}\n")[2].splitlines()[0]
+    assert liftwright(root, *line.split()[2:]).err.strip() == said
 
 
 @pytest.mark.parametrize(

@@ -6,10 +6,12 @@ import sys
 from typing import TYPE_CHECKING
 
 import pytest
+from pydantic import create_model
 
 from configuration import lay_down
 from liftwright.errors import ConfigurationError, LiftwrightError, ProviderUnavailable
 from liftwright.log import Log, logging_to
+from liftwright.providers import Provider
 from liftwright.wiring import adapter_names, make_ports, read_settings
 
 if TYPE_CHECKING:
@@ -162,6 +164,11 @@ def test_third_party_adapter_is_made_from_the_workspaces_site(
     made = ports(workspace, f"azure_config.adapters.complete={third_party}")
     assert made.complete.identity.provider == "acme"
     assert made.complete(None).text == "Larkspur"  # type: ignore[arg-type]
+
+
+def test_provider_whose_options_are_no_options_is_refused() -> None:
+    with pytest.raises(TypeError, match="Anything must be a subclass of Options"):
+        Provider(adapters={}, options=create_model("Anything"))  # type: ignore[type-var]
 
 
 def test_make_ports_with_keys_in_a_vault_opens_it_as_an_identity(workspace: Path) -> None:

@@ -204,7 +204,7 @@ def _entry_points(port: str) -> Mapping[str, importlib.metadata.EntryPoint]:
 
 
 @lru_cache(maxsize=1)
-def _scanned(_: tuple[str, ...]) -> Mapping[str, Mapping[str, importlib.metadata.EntryPoint]]:
+def _scanned(_path: tuple[str, ...]) -> Mapping[str, Mapping[str, importlib.metadata.EntryPoint]]:
     """The entry points of all plug-ins by port and name; looked for once in these folders."""
     found: dict[str, dict[str, importlib.metadata.EntryPoint]] = {}
     for package in importlib.metadata.distributions():
