@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from liftwright.adapters.embedded.environment import EnvironmentSecrets
 from liftwright.calls.metered_client import PaidEmbed
 from liftwright.ports import Ports
-from liftwright.providers import AdapterContext, Options, Provider, SearchAdapter
+from liftwright.providers import AdapterContext
 from liftwright.wiring.factory import AdapterFactory, make_secrets
 from liftwright.wiring.table import (
     adapter_names,
@@ -32,13 +32,10 @@ if TYPE_CHECKING:
     from liftwright.data import Tables
     from liftwright.model.remote_files import File
     from liftwright.ports import Embed, Engine, Objects, Observe
+    from liftwright.providers import SearchAdapter
 
 __all__ = [
-    "AdapterContext",
     "AdapterFactory",
-    "Options",
-    "Provider",
-    "SearchAdapter",
     "adapter_names",
     "endpoints",
     "make_engine",
