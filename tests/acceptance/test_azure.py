@@ -99,40 +99,6 @@ def configure_azure(root: Path, server: AzureServer) -> None:
     configure(root, "azure_config.key_vault", {"url": server.url})
 
 
-def test_run_with_azure_openai_and_content_safety_ends_with_the_same_files(
-    on_azure: Path, openai: OpenAIService
-) -> None:
-    drafts = metered_writer.drafts_of(run_until(on_azure, "ground", run_id="embedded"))
-
-    def write(prompt: str) -> str:
-        subject, body = draft_for(prompt, drafts) or ("", "")
-        return json.dumps({"subject": subject, "body": body})
-
-    openai.write = write
-    configure(on_azure, "azure_config.adapters.complete", "azure_openai")
-    configure(on_azure, "azure_config.adapters.screen", "azure_content_safety")
-
-    answer = liftwright(on_azure, "run", "--run-id", "azure", "--json")
-
-    assert answer.status == 0, answer.err
-    folder = on_azure / "data/runs/azure"
-    run = read_json(folder / "run.json")
-    assert run["metered_calls"] > 0
-    assert run["totals"]["cost_usd"] > 0
-    assert {one["decided_by"].split("/")[0] for one in read_json(folder / "decisions.json")} == {
-        "azure_content_safety"
-    }
-    embedded = {path.name for path in (on_azure / "data/runs/embedded").iterdir()}
-    assert embedded <= {path.name for path in folder.iterdir()}
-    said = "".join(
-        path.read_text("utf-8", "replace")
-        for place in (folder, on_azure / "logs")
-        for path in place.rglob("*")
-        if path.is_file()
-    )
-    assert not [secret for secret in CANARIES.values() if secret in said]
-
-
 # ── Every service at once ─────────────────────────────────────────────────────────────────────
 
 
@@ -326,18 +292,6 @@ def paid_requests(server: AzureServer) -> list[Recorded]:
 
 
 # ── One service at a time ─────────────────────────────────────────────────────────────────────
-
-
-def test_run_with_azure_search_finds_and_cites_passages(on_azure: Path) -> None:
-    configure(on_azure, "azure_config.adapters.search", "azure_search")
-
-    folder = run_until(on_azure, "generate", run_id="azure")
-
-    passages = read_json(folder / "passages.json")
-    assert all(3 <= len(found) <= 5 for found in passages.values())
-    variants = read_json(folder / "variants.json")["variants"]
-    assert variants
-    assert all(variant["citations"] for variant in variants)
 
 
 def test_run_with_paid_embeddings_pays_for_no_text_twice(

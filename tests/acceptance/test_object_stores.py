@@ -14,14 +14,14 @@ from typer.testing import CliRunner
 
 import campaign
 import s3_server
-from liftwright import analyze, segment_customers
+from liftwright import analyze
 from liftwright.campaign import RunRequest, Workspace
 from liftwright.campaign.bootstrap import make_work
 from liftwright.campaign.run_context import carry_out
 from liftwright.campaign.stages.export import exporting
 from liftwright.cli import app
 from liftwright.cli.terminal import show_run
-from liftwright.errors import DataError, InputError
+from liftwright.errors import InputError
 from liftwright.run_folder import RunFolder
 from liftwright.wiring import read_settings
 
@@ -181,15 +181,6 @@ def test_run_whose_store_gives_out_at_the_end_is_whole_here_and_resumes_and_is_m
     assert again.run.measurements == measured.run.measurements
 
 
-def test_run_without_the_bucket_to_export_to_does_nothing(
-    server: S3Server, s3: str, workspace: Path
-) -> None:
-    del server, s3
-    with pytest.raises(DataError, match="nobody-has-it"):
-        campaign.run(workspace, "object_stores.export_to=s3://nobody-has-it/out")
-    assert not (workspace / "data" / "runs").exists()
-
-
 def test_export_of_a_table_in_parts_puts_each_of_them(
     server: S3Server, s3: str, finished: Path, workspace: Path
 ) -> None:
@@ -236,18 +227,6 @@ def test_doctor_looks_into_stores_only_live(server: S3Server, s3: str, workspace
     for name in ("customers", "export"):
         assert not found[name].ok
         assert s3 in found[name].detail
-
-
-def test_segment_customers_in_python_takes_a_url_and_the_workspaces_env_file(
-    server: S3Server, s3: str, workspace: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    server.put(s3, "c.csv", (workspace / "data" / "raw" / "customers.csv").read_bytes())
-    for name, value in server.variables().items():
-        monkeypatch.delenv(name)
-        with (workspace / ".env").open("a") as file:
-            file.write(f"{name}={value}\n")
-    found = segment_customers(f"s3://{s3}/c.csv", workspace=workspace)
-    assert len(found) == campaign.CUSTOMERS
 
 
 def test_analyze_reads_a_url_from_python_and_from_the_command_line(
