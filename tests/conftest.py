@@ -8,14 +8,19 @@ from typing import TYPE_CHECKING
 import pytest
 from hypothesis import HealthCheck, settings
 
+from azure_server.fixtures import azure_server
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+__all__ = ["azure_server"]  # a fixture for every test; a module overrides `azure_handlers`
 ROOT = Path(__file__).parents[1]
 _LONGEST = 200  # characters of a name or a reason that are shown
 
 # How long an example takes says something of the machine, not of the code.
-settings.register_profile("liftwright", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile(
+    "liftwright", max_examples=50, deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
 settings.load_profile("liftwright")
 
 

@@ -17,7 +17,7 @@ import pytest
 import contract_vault
 import metered_writer
 from acceptance_samples import command, configure, draft_for, liftwright, read_json, run_until
-from azure_server.fixtures import azure_server, served  # noqa: F401 - one is a fixture
+from azure_server.fixtures import served
 from azure_server.identity import (
     COGNITIVE,
     SEARCH,
@@ -72,7 +72,7 @@ def azure_handlers(openai: OpenAIService) -> list[Handler]:
 @pytest.fixture
 def on_azure(
     root: Path,
-    azure_server: AzureServer,  # noqa: F811 - the fixture
+    azure_server: AzureServer,
     monkeypatch: pytest.MonkeyPatch,
 ) -> Path:
     for name, value in CANARIES.items():

@@ -9,7 +9,6 @@ import pytest
 
 from acceptance_samples import CONTENT, configure, liftwright, read_json, run_until
 from azure_campaign import ADAPTERS, KEYS, point
-from azure_server.fixtures import azure_server  # noqa: F401 - a fixture
 from azure_server.openai import OpenAIService
 from azure_server.safety import ANALYZE, SafetyService
 from azure_server.search import SearchService
@@ -39,7 +38,7 @@ def azure_handlers(search: SearchService) -> list[Handler]:
 @pytest.fixture
 def site(
     root: Path,
-    azure_server: AzureServer,  # noqa: F811 - the fixture
+    azure_server: AzureServer,
     monkeypatch: pytest.MonkeyPatch,
 ) -> Path:
     for name, value in KEYS.items():
@@ -75,7 +74,7 @@ def seen(request: Recorded) -> str:
 )
 def test_changing_a_key_of_a_service_changes_its_requests(  # noqa: PLR0913, PLR0917 - a key and what it does
     site: Path,
-    azure_server: AzureServer,  # noqa: F811 - the fixture
+    azure_server: AzureServer,
     key: str,
     value: object,
     route: str,
@@ -102,10 +101,7 @@ def test_changing_a_key_of_a_service_changes_its_requests(  # noqa: PLR0913, PLR
     ],
 )
 def test_changing_an_endpoint_sends_the_requests_there(
-    site: Path,
-    azure_server: AzureServer,  # noqa: F811 - the fixture
-    block: str,
-    route: str,
+    site: Path, azure_server: AzureServer, block: str, route: str
 ) -> None:
     with AzureServer([OpenAIService(), SearchService(), SafetyService()]).running() as other:
         configure(site, f"azure_config.{block}.endpoint", other.url)

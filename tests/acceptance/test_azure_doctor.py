@@ -10,7 +10,6 @@ import pytest
 from acceptance_samples import configure, liftwright
 from azure_campaign import KEYS, point_all
 from azure_server.faults import Fault
-from azure_server.fixtures import azure_server  # noqa: F401 - a fixture
 from azure_server.identity import (
     COGNITIVE,
     IdentityService,
@@ -87,7 +86,7 @@ def azure_handlers() -> list[Handler]:
 @pytest.fixture
 def site(
     root: Path,
-    azure_server: AzureServer,  # noqa: F811 - the fixture
+    azure_server: AzureServer,
     monkeypatch: pytest.MonkeyPatch,
 ) -> Path:
     for name, value in {**KEYS, **environment(azure_server.url)}.items():
@@ -103,8 +102,7 @@ def examined(site: Path) -> Mapping[str, Check]:
 
 
 def test_doctor_without_live_lets_nothing_leave_the_machine(
-    site: Path,
-    azure_server: AzureServer,  # noqa: F811 - the fixture
+    site: Path, azure_server: AzureServer
 ) -> None:
     configure(site, "azure_config.adapters.secrets", "key_vault")
     configure(site, "azure_config.key_vault", {"url": azure_server.url})
@@ -120,8 +118,7 @@ def test_doctor_without_live_lets_nothing_leave_the_machine(
 
 
 def test_doctor_live_says_connection_successful_for_each_service(
-    site: Path,
-    azure_server: AzureServer,  # noqa: F811 - the fixture
+    site: Path, azure_server: AzureServer
 ) -> None:
     answer = liftwright(site, "doctor", "--live", "--json")
 
@@ -148,9 +145,7 @@ def test_doctor_live_with_an_identity_tries_its_tokens_and_an_index(site: Path) 
 
 @pytest.mark.parametrize("status", [401, 403])
 def test_doctor_live_refused_names_the_secret_and_the_role(
-    site: Path,
-    azure_server: AzureServer,  # noqa: F811 - the fixture
-    status: int,
+    site: Path, azure_server: AzureServer, status: int
 ) -> None:
     for route in ROUTES.values():
         azure_server.script(route, [Fault(kind="status", status=status)])
@@ -167,8 +162,7 @@ def test_doctor_live_refused_names_the_secret_and_the_role(
 
 
 def test_doctor_live_of_what_is_not_there_or_retired_names_the_key(
-    site: Path,
-    azure_server: AzureServer,  # noqa: F811 - the fixture
+    site: Path, azure_server: AzureServer
 ) -> None:
     for name in GONE:
         azure_server.script(ROUTES[name], [Fault(kind="status", status=410)])
@@ -186,9 +180,7 @@ def test_doctor_live_of_what_is_not_there_or_retired_names_the_key(
 
 @pytest.mark.parametrize("kind", ["reset", "slow", "status", "html"])
 def test_doctor_live_out_of_reach_names_the_address_once_for_each_service(
-    site: Path,
-    azure_server: AzureServer,  # noqa: F811 - the fixture
-    kind: Any,
+    site: Path, azure_server: AzureServer, kind: Any
 ) -> None:
     for port in ("complete", "embed", "search", "screen") if kind == "slow" else ():
         configure(site, f"azure_config.calls.timeout_seconds.{port}", 0.3)
@@ -220,8 +212,7 @@ def test_doctor_live_without_a_key_goes_on_with_the_others(
 
 
 def test_doctor_live_with_a_vault_that_refuses_says_which_role(
-    site: Path,
-    azure_server: AzureServer,  # noqa: F811 - the fixture
+    site: Path, azure_server: AzureServer
 ) -> None:
     configure(site, "azure_config.adapters.secrets", "key_vault")
     configure(site, "azure_config.key_vault", {"url": azure_server.url})
@@ -234,8 +225,7 @@ def test_doctor_live_with_a_vault_that_refuses_says_which_role(
 
 
 def test_doctor_live_of_a_screener_that_blocks_the_harmless_is_a_fault(
-    site: Path,
-    azure_server: AzureServer,  # noqa: F811 - the fixture
+    site: Path, azure_server: AzureServer
 ) -> None:
     safety = next(one for one in azure_server.handlers if isinstance(one, SafetyService))
     safety.spoil = lambda answer: (

@@ -20,7 +20,6 @@ from acceptance_samples import (
 )
 from azure_campaign import KEYS, point_all
 from azure_server.faults import Fault
-from azure_server.fixtures import azure_server  # noqa: F401 - a fixture
 from azure_server.identity import COGNITIVE, PATH, SEARCH, IdentityService, environment, token_for
 from azure_server.identity import SECRET as IDENTITY_HEADER
 from azure_server.openai import OpenAIService
@@ -57,7 +56,7 @@ def azure_handlers(openai: OpenAIService, safety: SafetyService) -> list[Handler
 @pytest.fixture
 def site(
     root: Path,
-    azure_server: AzureServer,  # noqa: F811 - the fixture
+    azure_server: AzureServer,
     monkeypatch: pytest.MonkeyPatch,
 ) -> Path:
     """A workspace whose every service is Azure's, with both switches on."""
@@ -94,10 +93,7 @@ def said_by(root: Path) -> str:
 
 @pytest.mark.parametrize("method", ["api_key", "managed_identity"])
 def test_run_tells_of_each_request_that_was_received_and_shows_no_secret(
-    site: Path,
-    azure_server: AzureServer,  # noqa: F811 - the fixture
-    openai: OpenAIService,
-    method: str,
+    site: Path, azure_server: AzureServer, openai: OpenAIService, method: str
 ) -> None:
     configure(site, "azure_config.authentication.method", method)
     write_as_the_composer(site, openai)
@@ -134,8 +130,7 @@ def test_run_tells_of_each_request_that_was_received_and_shows_no_secret(
 
 
 def test_run_begins_with_sizes_configuration_and_endpoints(
-    site: Path,
-    azure_server: AzureServer,  # noqa: F811 - the fixture
+    site: Path, azure_server: AzureServer
 ) -> None:
     run_until(site, "segment", run_id="azure")
 
@@ -158,11 +153,7 @@ def test_run_begins_with_sizes_configuration_and_endpoints(
 @pytest.mark.parametrize("route", ["/openai/", "/indexes", "/contentsafety/"])
 @pytest.mark.parametrize(("status", "method"), [(401, "api_key"), (403, "managed_identity")])
 def test_run_refused_by_a_service_that_repeats_the_key_shows_it_nowhere(
-    site: Path,
-    azure_server: AzureServer,  # noqa: F811 - the fixture
-    route: str,
-    status: int,
-    method: str,
+    site: Path, azure_server: AzureServer, route: str, status: int, method: str
 ) -> None:
     configure(site, "azure_config.authentication.method", method)
     echo = f"Access denied due to invalid subscription key: {' '.join(CANARIES)}"

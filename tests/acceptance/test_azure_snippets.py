@@ -12,7 +12,6 @@ import pytest
 import liftwright
 from acceptance_samples import configure
 from azure_server.faults import Fault
-from azure_server.fixtures import azure_server  # noqa: F401 - a fixture
 from azure_server.identity import COGNITIVE, SEARCH, IdentityService, environment, token_for
 from azure_server.openai import OpenAIService
 from azure_server.safety import SafetyService
@@ -50,7 +49,7 @@ def azure_handlers(search: SearchService) -> list[Handler]:
 @pytest.fixture
 def on_azure(
     root: Path,
-    azure_server: AzureServer,  # noqa: F811 - the fixture
+    azure_server: AzureServer,
     monkeypatch: pytest.MonkeyPatch,
 ) -> Path:
     for name, value in environment(azure_server.url).items():
@@ -95,7 +94,7 @@ def test_snippet_test_connection_says_successful_for_each_service(on_azure: Path
 
 @pytest.mark.usefixtures("on_azure")
 def test_snippet_test_connection_of_a_service_that_is_away_says_what_is_wrong(
-    azure_server: AzureServer,  # noqa: F811 - the fixture
+    azure_server: AzureServer,
 ) -> None:
     azure_server.script("/openai/", [Fault(kind="status", status=401)] * 8)
     wrong = [told for told in liftwright.test_connection().values() if "successful" not in told]
@@ -127,9 +126,7 @@ def test_snippet_generate_completion_gives_text_and_tokens() -> None:
 
 
 @pytest.mark.usefixtures("on_azure")
-def test_snippet_generate_completion_is_tried_four_times(
-    azure_server: AzureServer,  # noqa: F811 - the fixture
-) -> None:
+def test_snippet_generate_completion_is_tried_four_times(azure_server: AzureServer) -> None:
     azure_server.script("/openai/", [Fault(kind="status", status=503)] * 3)
     assert AzureOpenAIClient().generate_completion("Write.")["text"]
     azure_server.script("/openai/", [Fault(kind="status", status=503)] * 4)
@@ -159,9 +156,7 @@ def test_snippet_check_safety_gives_the_severity_of_each_category() -> None:
 
 
 @pytest.mark.usefixtures("on_azure")
-def test_snippet_services_are_asked_as_the_machines_identity(
-    azure_server: AzureServer,  # noqa: F811 - the fixture
-) -> None:
+def test_snippet_services_are_asked_as_the_machines_identity(azure_server: AzureServer) -> None:
     create_index()
     check_safety({"body": "Our shops open at nine."})
     shown = {one.headers.get("authorization") for one in azure_server.requests}
@@ -170,8 +165,7 @@ def test_snippet_services_are_asked_as_the_machines_identity(
 
 
 def test_setting_index_version_and_deployment_changes_the_requests(
-    on_azure: Path,
-    azure_server: AzureServer,  # noqa: F811 - the fixture
+    on_azure: Path, azure_server: AzureServer
 ) -> None:
     endpoint = azure_server.url
     block = {"endpoint": endpoint, "index": "spring-content", "api_version": "2025-09-01"}

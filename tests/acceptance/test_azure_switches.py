@@ -9,7 +9,6 @@ import pytest
 
 from acceptance_samples import CONTENT, configure, liftwright, log_lines, read_json, run_until
 from azure_server.faults import Fault
-from azure_server.fixtures import azure_server  # noqa: F401 - a fixture
 from azure_server.safety import GROUND, KEY, SHIELD, SafetyService
 
 if TYPE_CHECKING:
@@ -33,7 +32,7 @@ def azure_handlers(safety: SafetyService) -> list[Handler]:
 @pytest.fixture
 def site(
     root: Path,
-    azure_server: AzureServer,  # noqa: F811 - the fixture
+    azure_server: AzureServer,
     monkeypatch: pytest.MonkeyPatch,
 ) -> Path:
     monkeypatch.setenv("AZURE_CONTENT_SAFETY_API_KEY", KEY)
@@ -62,8 +61,7 @@ def plant(root: Path) -> str:
 
 
 def test_index_with_shields_asks_once_for_each_document(
-    site: Path,
-    azure_server: AzureServer,  # noqa: F811
+    site: Path, azure_server: AzureServer
 ) -> None:
     switch_on(site, "prompt_shields")
     documents = len(list((site / CONTENT).glob("*.json")))
@@ -92,8 +90,7 @@ def test_run_with_shields_skips_what_attacks_and_says_so(site: Path) -> None:
 
 
 def test_run_with_shields_that_cannot_be_reached_ends_resumable(
-    site: Path,
-    azure_server: AzureServer,  # noqa: F811
+    site: Path, azure_server: AzureServer
 ) -> None:
     switch_on(site, "prompt_shields")
     configure(site, "azure_config.calls.retries", 0)
@@ -114,9 +111,7 @@ def test_run_with_shields_that_cannot_be_reached_ends_resumable(
 
 
 def test_run_with_groundedness_records_opinions_and_blocks_nothing_that_is_quoted(
-    site: Path,
-    safety: SafetyService,
-    azure_server: AzureServer,  # noqa: F811
+    site: Path, safety: SafetyService, azure_server: AzureServer
 ) -> None:
     switch_on(site, "groundedness")
     # The stand-in knows words alone: a bridge between two quoted sentences is no doubt.
@@ -159,8 +154,7 @@ def test_run_with_groundedness_that_doubts_has_no_experiment(
 
 
 def test_run_with_groundedness_out_of_reach_blocks_and_is_resumed(
-    site: Path,
-    azure_server: AzureServer,  # noqa: F811
+    site: Path, azure_server: AzureServer
 ) -> None:
     switch_on(site, "groundedness")
     configure(site, "azure_config.calls.retries", 0)

@@ -11,7 +11,6 @@ import pytest
 
 import campaign
 from azure_server.faults import Fault
-from azure_server.fixtures import azure_server  # noqa: F401 - a fixture
 from azure_server.mlflow import MLflowService
 from azure_server.monitor import HEADER, KEY, CollectorService, MonitorService
 from compatible_server import failure
@@ -70,7 +69,7 @@ def options(exporter: str, url: str, monkeypatch: pytest.MonkeyPatch) -> tuple[s
 @pytest.fixture
 def sending(
     exporter: str,
-    azure_server: AzureServer,  # noqa: F811 - the fixture
+    azure_server: AzureServer,
     monkeypatch: pytest.MonkeyPatch,
 ) -> tuple[str, ...]:
     return options(exporter, azure_server.url, monkeypatch)
@@ -146,7 +145,7 @@ def test_run_sends_one_tree_of_spans_whose_sums_are_those_of_its_record(
     writer: MeteredWriter,
     sending: tuple[str, ...],
     receiver: Receiver,
-    azure_server: AzureServer,  # noqa: F811 - the fixture
+    azure_server: AzureServer,
 ) -> None:
     writer.before_reply = lambda _, number: failure(503) if number == 1 else None
     outcome = campaign.run(workspace, *sending)
@@ -172,7 +171,7 @@ def test_run_sends_one_tree_of_spans_whose_sums_are_those_of_its_record(
 def test_run_whose_collector_and_tracker_are_down_ends_well_and_warns_once(
     workspace: Path,
     tracker: MLflowService,
-    azure_server: AzureServer,  # noqa: F811 - the fixture
+    azure_server: AzureServer,
     monkeypatch: pytest.MonkeyPatch,
     capfd: pytest.CaptureFixture[str],
 ) -> None:

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 import pytest
 
 from azure_server.faults import Fault
-from azure_server.fixtures import azure_server  # noqa: F401 - a fixture
 from azure_server.identity import (
     COGNITIVE,
     PATH,
@@ -69,7 +68,7 @@ def _no_identity_of_this_machine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 
 
 @pytest.fixture
-def managed(azure_server: AzureServer, monkeypatch: pytest.MonkeyPatch) -> AzureServer:  # noqa: F811 - the fixture
+def managed(azure_server: AzureServer, monkeypatch: pytest.MonkeyPatch) -> AzureServer:
     for name, value in environment(azure_server.url).items():
         monkeypatch.setenv(name, value)
     return azure_server

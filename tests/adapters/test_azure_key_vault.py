@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 import pytest
 
 from azure_server.faults import Fault
-from azure_server.fixtures import azure_server  # noqa: F401 - a fixture
 from azure_server.identity import PATH, IdentityService, environment
 from azure_server.vault import VaultService
 from liftwright.adapters.azure import KeyVault
@@ -46,7 +45,7 @@ def azure_handlers(vault: VaultService) -> Sequence[Handler]:
 
 
 @pytest.fixture
-def server(azure_server: AzureServer, monkeypatch: pytest.MonkeyPatch) -> AzureServer:  # noqa: F811 - the fixture
+def server(azure_server: AzureServer, monkeypatch: pytest.MonkeyPatch) -> AzureServer:
     for name, value in environment(azure_server.url).items():
         monkeypatch.setenv(name, value)
     return azure_server

@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 
 from azure_server.faults import Fault
-from azure_server.fixtures import azure_server  # noqa: F401 - a fixture
 from azure_server.openai import KEY, TOKEN, OpenAIService, error_body, message, refusal, usage
 from liftwright.adapters.azure import AzureOpenAI
 from liftwright.adapters.azure.openai import AzureOpenAIComplete, AzureOpenAIEmbed
@@ -90,7 +89,7 @@ def azure_handlers(service: OpenAIService) -> list[OpenAIService]:
 
 
 @pytest.fixture
-def server(azure_server: AzureServer) -> AzureServer:  # noqa: F811 - the fixture's name
+def server(azure_server: AzureServer) -> AzureServer:
     return azure_server
 
 

@@ -13,7 +13,6 @@ import numpy as np
 import pytest
 
 from azure_server.faults import SERVER_WORDS, Fault
-from azure_server.fixtures import azure_server  # noqa: F401 - a fixture
 from azure_server.identity import IdentityService, environment
 from azure_server.search import KEY, SearchService
 from liftwright.adapters.azure import AzureSearch
@@ -125,7 +124,7 @@ def embed() -> WordEmbed:
 
 
 @pytest.fixture
-def server(azure_server: AzureServer) -> AzureServer:  # noqa: F811 - the fixture's name
+def server(azure_server: AzureServer) -> AzureServer:
     return azure_server
 
 

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from azure_server.faults import SERVER_WORDS, Fault
-from azure_server.fixtures import azure_server  # noqa: F401 - a fixture
 from azure_server.identity import (
     COGNITIVE,
     PATH,
@@ -94,7 +93,7 @@ def one_by_one(
 @pytest.mark.parametrize("status", [401, 403, 500])
 def test_no_service_that_repeats_a_secret_gets_it_into_a_traceback(  # noqa: PLR0913, PLR0917 - fixtures
     tmp_path: Path,
-    azure_server: AzureServer,  # noqa: F811 - the fixture
+    azure_server: AzureServer,
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
     method: str,
@@ -127,9 +126,7 @@ def test_no_service_that_repeats_a_secret_gets_it_into_a_traceback(  # noqa: PLR
 
 
 def test_no_identity_that_repeats_a_secret_gets_it_into_a_traceback(
-    tmp_path: Path,
-    azure_server: AzureServer,  # noqa: F811 - the fixture
-    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path, azure_server: AzureServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ports = one_by_one(tmp_path, azure_server, "managed_identity", monkeypatch)
     body = {"statusCode": 401, "message": " ".join(CANARIES)}

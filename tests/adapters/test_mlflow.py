@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 import pytest
 
 from azure_server.faults import SERVER_WORDS, Fault
-from azure_server.fixtures import azure_server  # noqa: F401 - a fixture
 from azure_server.mlflow import MLflowService
 from liftwright.adapters.mlflow import MLflow
 from liftwright.adapters.mlflow.track import MLflowTrack
@@ -112,7 +111,7 @@ def foreign_variables() -> dict[str, str]:
 
 def test_track_on_a_server_records_parameters_metrics_tags_and_files(
     service: MLflowService,
-    azure_server: AzureServer,  # noqa: F811 - the fixture
+    azure_server: AzureServer,
     tmp_path: Path,
     folder: Path,
     capfd: pytest.CaptureFixture[str],
@@ -171,10 +170,7 @@ def test_track_on_a_server_records_parameters_metrics_tags_and_files(
 
 
 def test_track_again_brings_the_same_run_up_and_makes_no_other(
-    service: MLflowService,
-    azure_server: AzureServer,  # noqa: F811 - the fixture
-    tmp_path: Path,
-    folder: Path,
+    service: MLflowService, azure_server: AzureServer, tmp_path: Path, folder: Path
 ) -> None:
     track = tracker(tmp_path, azure_server.url, token=TOKEN)
     track(record(status="waiting"), folder)
@@ -192,10 +188,7 @@ def test_track_again_brings_the_same_run_up_and_makes_no_other(
 
 
 def test_track_of_a_simulated_experiment_marks_every_number_of_it(
-    service: MLflowService,
-    azure_server: AzureServer,  # noqa: F811 - the fixture
-    tmp_path: Path,
-    folder: Path,
+    service: MLflowService, azure_server: AzureServer, tmp_path: Path, folder: Path
 ) -> None:
     write(folder, {**MEASURED, "simulated": True})
     track = tracker(tmp_path, azure_server.url, token=TOKEN)
@@ -224,7 +217,7 @@ def test_track_of_a_simulated_experiment_marks_every_number_of_it(
     ids=lambda fault: fault.kind,
 )
 def test_track_server_that_fails_is_asked_once_and_told_without_its_words(
-    azure_server: AzureServer,  # noqa: F811 - the fixture
+    azure_server: AzureServer,
     tmp_path: Path,
     folder: Path,
     fault: Fault,
@@ -286,9 +279,7 @@ def test_azureml_is_a_store_that_mlflow_knows() -> None:
 
 
 def test_check_asks_for_the_experiment_and_writes_nothing(
-    tmp_path: Path,
-    service: MLflowService,
-    azure_server: AzureServer,  # noqa: F811 - the fixture
+    tmp_path: Path, service: MLflowService, azure_server: AzureServer
 ) -> None:
     asked = tracker(tmp_path, azure_server.url, token=TOKEN)
     assert asked.check().startswith("MLflow (https)")
@@ -296,8 +287,7 @@ def test_check_asks_for_the_experiment_and_writes_nothing(
 
 
 def test_check_with_a_token_that_is_refused_says_so(
-    tmp_path: Path,
-    azure_server: AzureServer,  # noqa: F811 - the fixture
+    tmp_path: Path, azure_server: AzureServer
 ) -> None:
     with pytest.raises(ProviderUnavailable, match=r"mlflow\.tracking_uri"):
         tracker(tmp_path, azure_server.url, token="wrong").check()  # noqa: S106 - no secret

@@ -12,7 +12,6 @@ import pytest
 from azure.core.credentials import AccessToken
 
 from azure_server.faults import Fault
-from azure_server.fixtures import azure_server  # noqa: F401 - a fixture
 from azure_server.monitor import HEADER, KEY, CollectorService, MonitorService
 from azure_server.server import AzureServer
 from azure_server.tls import certificates
@@ -101,10 +100,7 @@ def warnings_of(folder: Path) -> list[dict[str, object]]:
 
 
 def test_spans_arrive_with_names_parents_and_the_conventions_attributes(
-    exporter: str,
-    receiver: Receiver,
-    azure_server: AzureServer,  # noqa: F811 - the fixture
-    tmp_path: Path,
+    exporter: str, receiver: Receiver, azure_server: AzureServer, tmp_path: Path
 ) -> None:
     with logging_to(Log(tmp_path)):
         send(opened(exporter, azure_server.url))
@@ -133,9 +129,7 @@ def test_spans_arrive_with_names_parents_and_the_conventions_attributes(
 
 
 def test_metrics_arrive_once_with_calls_errors_tokens_and_cost(
-    exporter: str,
-    receiver: Receiver,
-    azure_server: AzureServer,  # noqa: F811 - the fixture
+    exporter: str, receiver: Receiver, azure_server: AzureServer
 ) -> None:
     with tracing(opened(exporter, azure_server.url)), span("run", outcome="complete"):
         for _ in range(3):
@@ -169,9 +163,7 @@ def test_metrics_arrive_once_with_calls_errors_tokens_and_cost(
 
 
 def test_more_spans_than_one_batch_arrive_all_and_once(
-    exporter: str,
-    receiver: Receiver,
-    azure_server: AzureServer,  # noqa: F811 - the fixture
+    exporter: str, receiver: Receiver, azure_server: AzureServer
 ) -> None:
     send(opened(exporter, azure_server.url), calls=600)
     wait_until(lambda: len(receiver.spans) >= 602)
@@ -190,7 +182,7 @@ def test_more_spans_than_one_batch_arrive_all_and_once(
 )
 def test_receiver_that_fails_is_told_once_and_holds_nothing_up(
     exporter: str,
-    azure_server: AzureServer,  # noqa: F811 - the fixture
+    azure_server: AzureServer,
     fault: Fault,
     tmp_path: Path,
     capfd: pytest.CaptureFixture[str],
@@ -231,8 +223,7 @@ def test_receiver_that_hangs_loses_what_is_too_much_and_never_blocks(tmp_path: P
 
 
 def test_azure_monitor_reports_to_nobody_but_the_endpoint(
-    exporter: str,
-    azure_server: AzureServer,  # noqa: F811 - the fixture
+    exporter: str, azure_server: AzureServer
 ) -> None:
     before = threading.active_count()
     send(opened(exporter, azure_server.url))
@@ -320,9 +311,7 @@ def test_packages_own_words_are_kept_off_the_terminal(
 
 
 def test_check_sends_one_span_and_says_that_it_was_taken(
-    exporter: str,
-    receiver: Receiver,
-    azure_server: AzureServer,  # noqa: F811 - the fixture
+    exporter: str, receiver: Receiver, azure_server: AzureServer
 ) -> None:
     assert opened(exporter, azure_server.url).check() == f"{exporter} took a span"
     assert [(one.name, one.ok) for one in receiver.spans] == [("check", True)]
@@ -331,9 +320,7 @@ def test_check_sends_one_span_and_says_that_it_was_taken(
 
 @pytest.mark.parametrize("status", [400, 401, 403])
 def test_check_that_is_refused_says_so(
-    exporter: str,
-    azure_server: AzureServer,  # noqa: F811 - the fixture
-    status: int,
+    exporter: str, azure_server: AzureServer, status: int
 ) -> None:
     azure_server.script(ROUTES[exporter], [Fault(kind="status", status=status)] * 9)
     with pytest.raises(ProviderUnavailable, match=f"^{exporter} "):

@@ -1,10 +1,6 @@
-"""The fixture `azure_server`; a test module imports both, and overrides `azure_handlers`.
+"""The fixture `azure_server`, which `conftest.py` gives to every test.
 
-from azure_server.fixtures import azure_server  # noqa: F401 - a fixture
-
-@pytest.fixture
-def azure_handlers() -> list[Handler]:
-    return [OpenAIService()]
+A module that uses it says with a fixture `azure_handlers` which services it serves.
 """
 
 from __future__ import annotations
