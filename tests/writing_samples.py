@@ -6,7 +6,7 @@ import json
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from liftwright.agents.generation import Rules, Writing
+from liftwright.agents.generation import Writing, drafting_checks
 from liftwright.config import Brand, Frames
 from liftwright.model import (
     Completion,
@@ -19,9 +19,10 @@ from liftwright.model import (
     Segment,
     Tokens,
 )
+from liftwright.model.checks import Check, CheckResult, Message, run_checks
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
 TONES = ("urgent", "informational", "friendly")
 LIMITS = Limits(subject_max_characters=60, body_min_words=150, body_max_words=200)
@@ -167,15 +168,17 @@ def writing(**changes: object) -> Writing:
     return Writing(**{**values, **changes})  # type: ignore[arg-type]
 
 
-def rules(**changes: object) -> Rules:
-    values: dict[str, object] = {
-        "brand": BRAND,
-        "limits": SHORT,
-        "labels": ("Loyal Champions", "Quiet Wanderers", "Standard"),
-        "known_tiers": ("Bronze", "Silver", "Gold"),
-        "instructions": TEMPLATES["base_template"],
-    }
-    return Rules(**{**values, **changes})  # type: ignore[arg-type]
+def checks(limits: Limits = SHORT, templates: dict[str, str] = TEMPLATES) -> tuple[Check, ...]:
+    return drafting_checks(brand=BRAND, limits=limits, templates=templates)
+
+
+def run(on: Sequence[Check], message: Message) -> CheckResult:
+    """The result of checks that must not fail."""
+
+    def failed(_: Check, error: Exception) -> str:
+        raise error
+
+    return run_checks(on, message, failed=failed)
 
 
 SUBJECT = "A warm light for long evenings"

@@ -82,7 +82,7 @@ def _contrast(record: Mapping[str, str]) -> str:
 
 
 def _blocked(findings: tuple[Finding, ...]) -> bool:
-    return any(finding.severity > BLOCKED_ABOVE for finding in findings)
+    return any((finding.severity or 0) > BLOCKED_ABOVE for finding in findings)
 
 
 def _hatecheck(records: list[dict[str, str]], screen: EmbeddedScreen) -> list[str]:

@@ -19,6 +19,7 @@ from liftwright.agents.generation import (
     Writing,
     channel_limits,
     control_variant,
+    drafting_checks,
     generate_variants,
 )
 from liftwright.config import Channel, Experiment, Frames
@@ -151,12 +152,16 @@ def test_composer_on_the_sample_content_writes_messages_that_are_kept(
     segment = _segment(label)
     sets = _sets_of_four(sample.documents[segment.audience[0]])[:12]
     assert len(sets) == 12
+    checks = drafting_checks(
+        brand=sample.writing.brand, limits=sample.writing.limits, templates=sample.writing.templates
+    )
     for passages in sets:
         variants, failures = generate_variants(
             (segment,),
             {label: passages},
             writing=sample.writing,
             complete=sample.composer,
+            checks=checks,
             known_tiers=("Gold", "Silver", "Bronze"),
         )
         assert failures == ()

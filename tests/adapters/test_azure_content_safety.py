@@ -20,7 +20,7 @@ from liftwright.adapters.azure.content_safety import (
 )
 from liftwright.adapters.azure.content_safety_client import Service, pieces
 from liftwright.adapters.azure.identity import credential_for
-from liftwright.agents.safety import screen_text, screen_variant
+from liftwright.agents.safety import screen_text, screen_variant, screener_check
 from liftwright.calls.retry import Calls
 from liftwright.config import Authentication, Safety
 from liftwright.config import Calls as CallSettings
@@ -312,7 +312,7 @@ def test_call_on_an_answer_that_leaves_something_open_is_refused(
     safety.spoil = spoil
     with pytest.raises(ProviderRefused, match="Content Safety"):
         screener(azure_server)(TEXT)
-    decision = screen_text(TEXT, screener(azure_server), POLICY)
+    decision = screen_text(TEXT, [screener_check(screener(azure_server), POLICY)])
     assert decision.status == "block"
     assert decision.reasons[0].startswith("unavailable: ")
 
@@ -401,7 +401,12 @@ def test_screen_variant_under_any_faults_passes_nothing_unscreened(
     azure_server.script(ANALYZE, [s for s in script if not isinstance(s, str)])
     ask = Asked(screener(azure_server), retries=retries)
     variant = message(body=f"Our shops open at nine.{harm}")
-    decision = screen_variant(variant, ask, POLICY, decided_at="2026-03-01T00:00:00.000Z")
+    decision = screen_variant(
+        variant,
+        [screener_check(ask, POLICY)],
+        decided_by="screener",
+        decided_at="2026-03-01T00:00:00.000Z",
+    )
     if decision.status == "pass":
         assert harm == ""
         assert {variant.subject, variant.body} <= set(answered)

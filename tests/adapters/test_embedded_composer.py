@@ -9,8 +9,9 @@ from hypothesis import strategies as st
 
 from liftwright import text as texts
 from liftwright.adapters.embedded.composer import EmbeddedComposer
-from liftwright.agents.generation import Rules, check_draft, render_prompt
+from liftwright.agents.generation import render_prompt
 from liftwright.model import Limits, Passage, Prompt, Segment
+from liftwright.model.checks import Message
 from writing_samples import (
     BRAND,
     CLUB,
@@ -23,7 +24,9 @@ from writing_samples import (
     REPAIR,
     SEGMENT,
     TONES,
+    checks,
     passage,
+    run,
     writing,
 )
 
@@ -47,10 +50,16 @@ def compose(prompt: Prompt) -> tuple[str, str]:
 
 
 def check(prompt: Prompt) -> tuple[str, ...]:
-    rules = Rules(brand=BRAND, limits=prompt.limits, labels=(prompt.segment.label,))
-    return check_draft(
-        *compose(prompt), passages=prompt.passages, segment=prompt.segment, rules=rules
+    subject, body = compose(prompt)
+    message = Message(
+        subject=subject,
+        body=body,
+        segment=prompt.segment,
+        tone=prompt.tone,
+        passages=prompt.passages,
+        labels=(prompt.segment.label,),
     )
+    return run(checks(prompt.limits), message).reasons
 
 
 def quoted(prompt: Prompt) -> list[str]:

@@ -2,26 +2,60 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from liftwright.agents.generation import check_draft, citations_of, read_reply
+from liftwright.agents.generation import citations_of, read_reply
 from liftwright.agents.generation.call_to_action import asks_to_act
-from writing_samples import BODY, CLUB, LAMP, LIMITS, PASSAGES, SEGMENT, SUBJECT, passage, rules
+from liftwright.model.checks import Message
+from writing_samples import (
+    BODY,
+    CLUB,
+    LAMP,
+    LIMITS,
+    PASSAGES,
+    SEGMENT,
+    SHORT,
+    SUBJECT,
+    TEMPLATES,
+    checks,
+    passage,
+    run,
+)
+
+if TYPE_CHECKING:
+    from liftwright.model import Limits
 
 
-def reasons(subject: str = SUBJECT, body: str = BODY, **changes: object) -> tuple[str, ...]:
-    values: dict[str, object] = {"passages": PASSAGES, "segment": SEGMENT, "rules": rules()}
-    return check_draft(subject, body, **{**values, **changes})  # type: ignore[arg-type]
+def reasons(
+    subject: str = SUBJECT,
+    body: str = BODY,
+    *,
+    limits: Limits = SHORT,
+    templates: dict[str, str] = TEMPLATES,
+    **changes: object,
+) -> tuple[str, ...]:
+    message = Message(
+        subject=subject,
+        body=body,
+        segment=SEGMENT,
+        tone="urgent",
+        passages=PASSAGES,
+        labels=("Loyal Champions", "Quiet Wanderers", "Standard"),
+        known_tiers=("Bronze", "Silver", "Gold"),
+    )
+    on = checks(limits, templates)
+    return run(on, replace(message, **changes)).reasons  # type: ignore[arg-type]
 
 
 def with_sentence(sentence: str) -> str:
     return BODY.replace("Visit our shop", f"{sentence}\n\nVisit our shop")
 
 
-def test_check_draft_of_a_good_message_gives_no_reason() -> None:
+def test_drafting_of_a_good_message_gives_no_reason() -> None:
     assert reasons() == ()
 
 
@@ -47,7 +81,7 @@ def test_check_draft_of_a_good_message_gives_no_reason() -> None:
         ("For our Loyal Champions", "internal name"),
     ],
 )
-def test_check_draft_refuses_a_subject(subject: str, word: str) -> None:
+def test_drafting_refuses_a_subject(subject: str, word: str) -> None:
     assert any(word in reason for reason in reasons(subject=subject))
 
 
@@ -80,7 +114,7 @@ def test_check_draft_refuses_a_subject(subject: str, word: str) -> None:
         ("The lamp\x07 rings.", "control character"),
     ],
 )
-def test_check_draft_refuses_markup_and_placeholders(sentence: str, word: str) -> None:
+def test_drafting_refuses_markup_and_placeholders(sentence: str, word: str) -> None:
     assert any(word in reason for reason in reasons(body=with_sentence(sentence)))
 
 
@@ -96,7 +130,7 @@ def test_check_draft_refuses_markup_and_placeholders(sentence: str, word: str) -
         "Hollow Pine 47 is glad that you are here.",
     ],
 )
-def test_check_draft_lets_ordinary_prose_pass(sentence: str) -> None:
+def test_drafting_lets_ordinary_prose_pass(sentence: str) -> None:
     assert reasons(body=with_sentence(sentence)) == ()
 
 
@@ -110,7 +144,7 @@ def test_check_draft_lets_ordinary_prose_pass(sentence: str) -> None:
         "[Source: Ember Lamp, Oak Edition]",
     ],
 )
-def test_check_draft_names_a_citation_that_does_not_resolve(citation: str) -> None:
+def test_drafting_names_a_citation_that_does_not_resolve(citation: str) -> None:
     found = reasons(body=with_sentence(f"Lamps are lovely. {citation}"))
     assert [reason for reason in found if citation.strip("[]") in reason]
 
@@ -128,17 +162,17 @@ def test_check_draft_names_a_citation_that_does_not_resolve(citation: str) -> No
         "More than 4,000 homes have it.",
     ],
 )
-def test_check_draft_refuses_a_value_that_no_cited_passage_holds(sentence: str) -> None:
+def test_drafting_refuses_a_value_that_no_cited_passage_holds(sentence: str) -> None:
     found = reasons(body=with_sentence(sentence))
     assert any("no cited passage contains" in reason for reason in found)
 
 
-def test_check_draft_compares_values_not_their_spelling() -> None:
+def test_drafting_compares_values_not_their_spelling() -> None:
     sentence = "The lamp is 89 pounds and runs for fourteen hours."
     assert reasons(body=with_sentence(sentence)) == ()
 
 
-def test_check_draft_takes_no_value_from_a_planted_instruction() -> None:
+def test_drafting_takes_no_value_from_a_planted_instruction() -> None:
     planted = passage(
         "review",
         "Reviews",
@@ -160,11 +194,13 @@ def test_check_draft_takes_no_value_from_a_planted_instruction() -> None:
         "Reach Diamond with us.",
     ],
 )
-def test_check_draft_refuses_a_tier_that_neither_readers_nor_sources_hold(sentence: str) -> None:
+def test_drafting_refuses_a_tier_that_neither_readers_nor_sources_hold(
+    sentence: str,
+) -> None:
     assert any("names the tier" in reason for reason in reasons(body=with_sentence(sentence)))
 
 
-def test_check_draft_lets_a_tier_of_readers_or_of_a_cited_source_pass() -> None:
+def test_drafting_lets_a_tier_of_readers_or_of_a_cited_source_pass() -> None:
     assert reasons(body=with_sentence("Silver members are among our oldest friends.")) == ()
     gold = f"Gold members receive a free repair. [Source: {CLUB.title}, {CLUB.section}]"
     assert reasons(body=with_sentence(gold)) == ()
@@ -174,26 +210,22 @@ def test_check_draft_lets_a_tier_of_readers_or_of_a_cited_source_pass() -> None:
     "sentence",
     ["As a Silver member, you come first.", "Dear Silver members,", "Enjoy your Silver perks."],
 )
-def test_check_draft_refuses_a_greeting_by_a_tier_that_not_all_hold(sentence: str) -> None:
+def test_drafting_refuses_a_greeting_by_a_tier_that_not_all_hold(sentence: str) -> None:
     assert any("speaks to its readers" in r for r in reasons(body=with_sentence(sentence)))
     silver = replace(SEGMENT, tiers={"Silver": 120})
     assert reasons(body=with_sentence(sentence), segment=silver) == ()
 
 
-def test_check_draft_with_tiers_of_ordinary_words_reads_them_as_tiers_only_beside_a_noun() -> None:
+def test_drafting_with_tiers_of_ordinary_words_reads_them_as_tiers_only_beside_a_noun() -> None:
     segment = replace(SEGMENT, tiers={"low": 120})
-    known = rules(known_tiers=("high", "medium", "low"))
-    assert (
-        reasons(body=with_sentence("High quality at low prices."), segment=segment, rules=known)
-        == ()
-    )
-    found = reasons(
-        body=with_sentence("High tier readers come first."), segment=segment, rules=known
-    )
+    known = ("high", "medium", "low")
+    plain, tier = map(with_sentence, ("High quality at low prices.", "High tier comes first."))
+    assert reasons(body=plain, segment=segment, known_tiers=known) == ()
+    found = reasons(body=tier, segment=segment, known_tiers=known)
     assert any('"high"' in reason for reason in found)
 
 
-def test_check_draft_shows_no_internal_name_unless_a_cited_source_does() -> None:
+def test_drafting_shows_no_internal_name_unless_a_cited_source_does() -> None:
     body = with_sentence("Made for quiet wanderers like you.")
     assert any("Quiet Wanderers" in reason for reason in reasons(body=body))
     source = replace(LAMP, text=f"{LAMP.text} Quiet wanderers like the lamp.")
@@ -212,7 +244,7 @@ def test_check_draft_shows_no_internal_name_unless_a_cited_source_does() -> None
         "me@other.org",
     ],
 )
-def test_check_draft_refuses_a_link_elsewhere(link: str) -> None:
+def test_drafting_refuses_a_link_elsewhere(link: str) -> None:
     assert any("links to" in reason for reason in reasons(body=with_sentence(f"See {link} now.")))
 
 
@@ -226,11 +258,11 @@ def test_check_draft_refuses_a_link_elsewhere(link: str) -> None:
         "You belong to our target audience.",
     ],
 )
-def test_check_draft_refuses_talk_of_how_it_was_made(sentence: str) -> None:
+def test_drafting_refuses_talk_of_how_it_was_made(sentence: str) -> None:
     assert any("how it was made" in reason for reason in reasons(body=with_sentence(sentence)))
 
 
-def test_check_draft_refuses_directions_to_staff() -> None:
+def test_drafting_refuses_directions_to_staff() -> None:
     body = with_sentence("If the fee stays, apologize to the customer.")
     assert any("to staff" in reason for reason in reasons(body=body))
 
@@ -254,7 +286,7 @@ def test_asks_to_act_knows_an_invitation(sentence: str) -> None:
     assert asks_to_act(f"Hello,\n\nLamps are warm. {sentence}")
 
 
-def test_check_draft_refuses_a_sentence_said_twice() -> None:
+def test_drafting_refuses_a_sentence_said_twice() -> None:
     found = reasons(body=with_sentence("The light is very warm. The light is very warm."))
     assert any("twice" in reason for reason in found)
 
@@ -304,20 +336,20 @@ def test_read_reply_reads_back_what_was_written(subject: str, body: str) -> None
 
 
 @given(st.text(max_size=400), st.text(max_size=80))
-def test_check_draft_of_any_text_answers_in_sentences(body: str, subject: str) -> None:
+def test_drafting_of_any_text_answers_in_sentences(body: str, subject: str) -> None:
     assert all(reason.endswith(".") for reason in reasons(subject=subject, body=body))
 
 
 @given(st.integers(min_value=2, max_value=10**9).map(lambda n: f"{n:,}"))
-def test_check_draft_never_keeps_a_price_that_is_not_in_a_cited_passage(price: str) -> None:
+def test_drafting_never_keeps_a_price_that_is_not_in_a_cited_passage(price: str) -> None:
     found = reasons(body=with_sentence(f"It is yours for £{price}."))
     assert bool(found) == (price not in {"89", "50", "200"})
 
 
 @given(st.integers(min_value=1, max_value=400))
-def test_check_draft_keeps_only_bodies_within_the_limits(words: int) -> None:
+def test_drafting_keeps_only_bodies_within_the_limits(words: int) -> None:
     body = (
         f"{BODY}\n\n{' '.join(f'glow{chr(97 + i % 26)}{chr(97 + i // 26)}' for i in range(words))}."
     )
-    found = reasons(body=body, rules=rules(limits=LIMITS))
+    found = reasons(body=body, limits=LIMITS)
     assert (found == ()) == (150 <= len(body.split()) <= 200)

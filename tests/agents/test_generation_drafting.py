@@ -8,21 +8,23 @@ from typing import TYPE_CHECKING
 import pytest
 
 from liftwright.agents.generation import (
-    Draft,
     control_variant,
     generate_variants,
     render_prompt,
     variant_id,
 )
-from liftwright.agents.generation.drafting import alike, text_sha256, without_quotes
+from liftwright.agents.generation.checks import alike
+from liftwright.agents.generation.drafting import text_sha256, without_quotes
 from liftwright.errors import (
     BudgetSpent,
     ConfigurationError,
+    IntegrityError,
     ProviderRefused,
     ProviderUnavailable,
 )
 from liftwright.log import Log, logging_to, within
 from liftwright.model import Failure, Prompt, Tokens, Variant
+from liftwright.model.checks import DRAFTING, Check, CheckResult, Message
 from waiting import PATIENCE_SECONDS
 from writing_samples import (
     BODY,
@@ -36,6 +38,7 @@ from writing_samples import (
     TEMPLATES,
     TONES,
     FakeWriter,
+    checks,
     message,
     reply,
     writing,
@@ -56,15 +59,16 @@ def write(
     answer: Callable[[Prompt], str], **changes: object
 ) -> tuple[tuple[Variant, ...], tuple[Failure, ...], FakeWriter]:
     writer = FakeWriter(answer)
-    check = changes.pop("check", None)
+    further = changes.pop("further", ())
     kept = changes.pop("kept", lambda _: None)
     segments = changes.pop("segments", (SEGMENT,))
+    asked = writing(**changes)
     variants, failures = generate_variants(
         segments,  # type: ignore[arg-type]
         BY_LABEL,
-        writing=writing(**changes),
+        writing=asked,
         complete=writer,
-        check=check,  # type: ignore[arg-type]
+        checks=(*checks(asked.limits, dict(asked.templates)), *further),  # type: ignore[misc]
         known_tiers=("Gold", "Silver", "Bronze"),
         kept=kept,  # type: ignore[arg-type]
     )
@@ -224,33 +228,75 @@ def test_generate_variants_lets_a_defect_through() -> None:
 
 def test_generate_variants_without_passages_asks_nobody() -> None:
     writer = FakeWriter(by_tone)
-    variants, failures = generate_variants((SEGMENT,), {}, writing=writing(), complete=writer)
+    variants, failures = generate_variants(
+        (SEGMENT,), {}, writing=writing(), complete=writer, checks=checks()
+    )
     assert (variants, writer.prompts) == ((), [])
     assert [(failure.cause, failure.attempts) for failure in failures] == [("checks", 0)] * 3
 
 
-def test_generate_variants_heeds_a_further_check() -> None:
-    seen: list[Draft] = []
+def drafting_check(find: Callable[[Message], CheckResult], *, skips_refused: bool = False) -> Check:
+    return Check(name="claims", stage=DRAFTING, find=find, skips_refused=skips_refused)
 
-    def check(draft: Draft) -> tuple[str, ...]:
-        seen.append(draft)
-        return ("A claim has no support.",) if len(seen) == 1 else ()
 
-    variants, failures, writer = write(by_tone, check=check, concurrency=1)
+def test_generate_variants_asks_again_where_any_check_gives_a_reason() -> None:
+    seen: list[Message] = []
+
+    def find(message: Message) -> CheckResult:
+        seen.append(message)
+        return CheckResult(reasons=("A claim has no support.",) if len(seen) == 1 else ())
+
+    variants, failures, writer = write(by_tone, further=[drafting_check(find)], concurrency=1)
     assert failures == ()
     assert [v.attempts for v in variants] == [2, 1, 1]
     assert writer.prompts[1].feedback == ("Draft 1: A claim has no support.",)
-    assert seen[0].segment == SEGMENT
-    assert [c.document_id for c in seen[0].citations] == ["lamp", "delivery"]
+    assert (seen[0].segment, seen[0].tone, seen[0].passages) == (SEGMENT, "urgent", PASSAGES)
+    assert seen[0].labels == (SEGMENT.label,)
 
 
-def test_generate_variants_fails_where_a_further_check_has_no_provider() -> None:
-    def check(_: Draft) -> tuple[str, ...]:
+def test_generate_variants_does_not_run_a_costly_check_on_a_draft_that_is_refused() -> None:
+    seen: list[Message] = []
+
+    def find(message: Message) -> CheckResult:
+        seen.append(message)
+        return CheckResult()
+
+    check = drafting_check(find, skips_refused=True)
+    _, failures, _ = write(lambda _: reply(body="Too short."), further=[check], max_redrafts=1)
+    assert (len(failures), seen) == (3, [])
+
+
+def test_generate_variants_fails_where_a_check_has_no_provider() -> None:
+    def find(_: Message) -> CheckResult:
         raise ProviderUnavailable("no embeddings")
 
-    variants, failures, _ = write(by_tone, check=check)
+    variants, failures, _ = write(by_tone, further=[drafting_check(find)])
     assert variants == ()
     assert {failure.cause for failure in failures} == {"provider"}
+
+
+def test_generate_variants_refuses_each_draft_whose_check_raises(tmp_path: Path) -> None:
+    def find(message: Message) -> CheckResult:
+        raise ZeroDivisionError(message.body)
+
+    with logging_to(Log(tmp_path)):
+        variants, failures, writer = write(
+            by_tone, further=[drafting_check(find)], max_redrafts=1, concurrency=1
+        )
+    assert (variants, len(writer.prompts)) == ((), 6)
+    assert {failure.cause for failure in failures} == {"checks"}
+    assert all("ZeroDivisionError" in failure.reasons[0] for failure in failures)
+    faults = events(tmp_path, "check_failed")
+    assert len(faults) == 6
+    assert "half brightness" not in json.dumps(faults)
+
+
+def test_generate_variants_where_a_check_finds_the_ledger_broken_stops() -> None:
+    def find(_: Message) -> CheckResult:
+        raise IntegrityError("ledger")
+
+    with pytest.raises(IntegrityError):
+        write(by_tone, further=[drafting_check(find)])
 
 
 def test_generate_variants_has_alike_ones_written_again_in_the_order_of_tones() -> None:

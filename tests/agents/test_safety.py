@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 from liftwright.agents.safety import (
     approve,
     audit_record,
-    is_unavailable,
-    policy_sha256,
     screen_text,
     screen_variant,
+    screener_check,
+    screener_name,
     summarise_safety,
 )
 from liftwright.audit import AuditLog
@@ -22,6 +22,7 @@ from liftwright.config import Safety
 from liftwright.errors import InputError, ModelBroken, ProviderRefused, ProviderUnavailable
 from liftwright.log import Log, logging_to
 from liftwright.model import CATEGORIES, Finding, Identity, SafetyDecision, Variant
+from liftwright.model.checks import SAFETY, Check, CheckResult, Message, policy_sha256
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -77,7 +78,21 @@ def variant(body: str = "Good boots. Warm socks.", subject: str = "Hello") -> Va
 
 
 def decide(screen: Screener, message: Variant | None = None, **more: bool) -> SafetyDecision:
-    return screen_variant(message or variant(), screen, POLICY, decided_at=AT, **more)
+    return screen_variant(
+        message or variant(),
+        [screener_check(screen, POLICY)],
+        decided_by=screener_name(screen.identity),
+        decided_at=AT,
+        **more,
+    )
+
+
+def check_text(text: str, screen: Screener, policy: Safety = POLICY) -> CheckResult:
+    return screen_text(text, [screener_check(screen, policy)])
+
+
+def safety_check(find: Callable[[Message], CheckResult], *, skips_refused: bool = False) -> Check:
+    return Check(name="brand", stage=SAFETY, find=find, skips_refused=skips_refused)
 
 
 # ── What is screened ──────────────────────────────────────────────────────────────────────────
@@ -115,7 +130,7 @@ def test_screen_variant_asks_for_what_links_and_mark_up_carry(body: str, part: s
 def test_screen_text_cuts_a_sentence_without_end_into_readable_pieces(glue: str) -> None:
     text = glue.join(f"word{number}" for number in range(2000))
     screen = Screener(lambda _: findings())
-    screen_text(text, screen, POLICY)
+    check_text(text, screen)
     pieces = [asked for asked in screen.asked if asked != text]
     assert all(len(piece) <= 1000 and len(piece.split()) <= 60 for piece in pieces)
     covered = set().union(*(range(at, at + len(p)) for p in pieces if (at := text.find(p)) >= 0))
@@ -126,7 +141,7 @@ def test_screen_text_cuts_a_sentence_without_end_into_readable_pieces(glue: str)
 @given(st.text(max_size=200))
 def test_screen_text_any_text_is_asked_for_as_a_whole(text: str) -> None:
     screen = Screener(lambda _: findings())
-    assert screen_text(text, screen, POLICY).status == "pass"
+    assert check_text(text, screen).status == "pass"
     assert screen.asked[0] == text
     assert len(set(screen.asked)) == len(screen.asked)
 
@@ -160,10 +175,10 @@ def test_screen_text_narrower_span_of_the_screener_is_kept() -> None:
         return (worst, *findings()[1:])
 
     text = "Fine words. A vile one [Source: A, B]. More."
-    harm = screen_text(text, Screener(answer), POLICY).findings[0]
+    harm = check_text(text, Screener(answer)).findings[0]
     assert "vile" in text[harm.start : harm.end]
     plain = "Fine words. A vile one. More."
-    harm = screen_text(plain, Screener(answer), POLICY).findings[0]
+    harm = check_text(plain, Screener(answer)).findings[0]
     assert plain[harm.start : harm.end] == "vile"
 
 
@@ -177,7 +192,7 @@ def test_screen_variant_screener_for_many_is_asked_once_for_all_parts() -> None:
 @pytest.mark.parametrize("reply", [None, (), (findings(),), 7, (findings(),) * 5])
 def test_screen_variant_many_with_a_reply_short_blocks(reply: object) -> None:
     decision = decide(ManyScreener(lambda _: reply))
-    assert (decision.status, is_unavailable(decision)) == ("block", True)
+    assert (decision.status, decision.is_unavailable) == ("block", True)
 
 
 @pytest.mark.parametrize("category", CATEGORIES)
@@ -195,14 +210,29 @@ def test_screen_variant_blocks_above_medium_only(category: str, severity: int, s
 def test_screen_variant_threshold_of_its_own_holds_for_its_category_alone(category: str) -> None:
     policy = Safety.model_validate({"threshold": 4, "categories": {category: 0}})
     for other in CATEGORIES:
-        found = screen_text("boots", finds("boots", **{other: 2}), policy)
+        found = check_text("boots", finds("boots", **{other: 2}), policy)
         assert found.status == ("block" if other == category else "pass")
 
 
-def test_policy_sha256_changes_with_what_is_blocked_only() -> None:
-    same = Safety.model_validate({"threshold": 2, "categories": dict.fromkeys(CATEGORIES, 4)})
-    assert policy_sha256(same) == policy_sha256(POLICY)
-    assert policy_sha256(Safety(threshold=2)) != policy_sha256(POLICY)
+def test_policy_sha256_changes_with_what_a_check_blocks_and_with_no_screener() -> None:
+    def policy(screen: Screener, **thresholds: object) -> str:
+        check = screener_check(screen, Safety.model_validate(thresholds))
+        return policy_sha256([check, safety_check(lambda _: CheckResult())])
+
+    four = policy(finds("boots"), threshold=4)
+    assert policy(finds("socks"), threshold=2, categories=dict.fromkeys(CATEGORIES, 4)) == four
+    assert policy(finds("boots"), threshold=2) != four
+
+
+@pytest.mark.parametrize("changes", [{"name": "a"}, {"version": "2"}, {"settings": ["a"]}])
+def test_policy_sha256_covers_name_version_and_settings_of_each_check_in_any_order(
+    changes: dict[str, object],
+) -> None:
+    one = safety_check(lambda _: CheckResult())
+    other = dataclasses.replace(one, name="other")
+    changed = dataclasses.replace(one, **changes)  # type: ignore[arg-type]
+    assert policy_sha256([one, other]) == policy_sha256([other, one])
+    assert len({policy_sha256(c) for c in ([one, other], [one], [changed, other])}) == 3
 
 
 # ── Fail closed ───────────────────────────────────────────────────────────────────────────────
@@ -280,6 +310,51 @@ def test_screen_variant_harm_seen_before_a_fault_is_told_too() -> None:
     assert decision.severities == {"hate": 6, "violence": None, "self_harm": None, "sexual": None}
 
 
+def test_screen_variant_check_that_raises_blocks_whatever_the_others_say(tmp_path: Path) -> None:
+    def find(message: Message) -> CheckResult:
+        raise KeyError(message.body)
+
+    with logging_to(Log(tmp_path)):
+        decision = screen_variant(
+            variant(),
+            [screener_check(finds("none"), POLICY), safety_check(find)],
+            decided_by="s",
+            decided_at=AT,
+            approval_required=True,
+        )
+    assert decision.status == "block"
+    assert decision.is_unavailable
+    assert decision.reasons == ("unavailable: brand: KeyError",)
+    assert decision.severities == dict.fromkeys(CATEGORIES, 0)
+    assert "Good boots" not in (tmp_path / "system.log").read_text()
+
+
+def test_screen_variant_check_of_another_kind_blocks_with_its_reason_and_finding() -> None:
+    seen: list[Message] = []
+    finding = Finding(check="brand", category="brand", severity=6, score=1.0, where="subject")
+
+    def find(message: Message) -> CheckResult:
+        seen.append(message)
+        return CheckResult(reasons=("brand: no (subject)",), findings=(finding,))
+
+    checks = [
+        screener_check(finds("boots", hate=6), POLICY),
+        safety_check(find),
+        safety_check(find, skips_refused=True),
+    ]
+    decision = screen_variant(variant(), checks, decided_by="s", decided_at=AT)
+    assert decision.status == "block"
+    assert decision.reasons[1:] == ("brand: no (subject)",)
+    assert decision.blocked_by == ("hate", "brand")
+    assert decision.findings == (finding,)
+    assert decision.severities["hate"] == 6
+    assert [(message.subject, message.body) for message in seen] == [
+        ("Hello", "Good boots. Warm socks.")
+    ]
+    summary = summarise_safety([decision], POLICY)
+    assert (summary.blocked_by_category["brand"], summary.unavailable) == (1, 0)
+
+
 MEDIUM = findings(hate=4)
 REPLY = st.sampled_from([H, MEDIUM, *BAD_REPLIES.values(), *ERRORS.values()])
 
@@ -302,7 +377,7 @@ def test_screen_variant_passes_only_if_every_part_had_a_clean_reply(
     clean = all(reply is H or reply is MEDIUM for reply in script)
     assert decision.status == (("waiting" if approval else "pass") if clean else "block")
     assert set(decision.severities) == set(CATEGORIES)
-    assert is_unavailable(decision) is not clean
+    assert decision.is_unavailable is not clean
 
 
 # ── Approval, summary, audit, logs ────────────────────────────────────────────────────────────
@@ -345,11 +420,11 @@ def test_summarise_safety_counts_each_outcome() -> None:
 def test_audit_record_of_each_decision_can_be_written(tmp_path: Path) -> None:
     log = AuditLog(tmp_path / "safety_audit.log")
     decisions = [decide(finds("none")), decide(fails(TimeoutError()))]
-    records = [audit_record(d, run_id="r", segment=None, policy=POLICY) for d in decisions]
+    records = [audit_record(d, run_id="r", segment=None, policy_sha256="0") for d in decisions]
     assert log.append(records, run_id="r").written == 2
     passed, blocked = log.records("r")
     assert (passed.segment, passed.status, passed.block_reason) == ("control", "pass", "")
-    assert passed.policy_sha256 == policy_sha256(POLICY)
+    assert passed.policy_sha256 == "0"
     assert blocked.severities == dict.fromkeys(CATEGORIES)
     assert blocked.block_reason == "unavailable: TimeoutError"
 

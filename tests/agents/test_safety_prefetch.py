@@ -4,7 +4,7 @@ import threading
 
 import pytest
 
-from liftwright.agents.safety import asked_ahead, parts_of, screen_text
+from liftwright.agents.safety import asked_ahead, parts_of, screen_text, screener_check
 from liftwright.agents.safety.message_parts import Part
 from liftwright.config import Safety
 from liftwright.errors import ProviderRefused, ProviderUnavailable
@@ -100,7 +100,7 @@ def test_asked_ahead_text_is_decided_on_as_if_it_were_asked_part_by_part(fails_o
     screener = Screener(fails_on=fails_on)
     ahead = asked_ahead(parts_of(TEXT, "text"), screener, workers=4)
     known = set(screener.asked)
-    found = screen_text(TEXT, ahead, Safety())
-    assert found == screen_text(TEXT, Screener(fails_on=fails_on), Safety())
+    found = screen_text(TEXT, [screener_check(ahead, Safety())])
+    assert found == screen_text(TEXT, [screener_check(Screener(fails_on=fails_on), Safety())])
     assert found.status == ("pass" if fails_on == "\0" else "block")
     assert set(screener.asked) == known

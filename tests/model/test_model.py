@@ -310,7 +310,8 @@ def test_tables_have_the_columns_of_the_contract() -> None:
         (Tokens, "input cached_input output"),
         (
             SafetyDecision,
-            "variant_id content_sha256 status reasons severities decided_by decided_at",
+            # `findings` is written only where there is one.
+            "variant_id content_sha256 status reasons severities decided_by decided_at findings",
         ),
     ],
 )

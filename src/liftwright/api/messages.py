@@ -11,11 +11,13 @@ from liftwright.agents import generation, retrieval, safety
 from liftwright.api.records import to_passage, to_plain
 from liftwright.api.session import open_work, segment_of, workspace_root
 from liftwright.campaign.bootstrap import log_key
+from liftwright.campaign.checks import message_checks
 from liftwright.content.documents import invalid_on
 from liftwright.data import nearest
 from liftwright.errors import InputError, NoExperiment
 from liftwright.log import anonymise
 from liftwright.model import CATEGORIES, Segment, Variant, utc_now
+from liftwright.model.checks import DRAFTING, SAFETY, in_stage
 from liftwright.text import references, snippet
 
 if TYPE_CHECKING:
@@ -104,6 +106,7 @@ def generate_variant(
                 max_redrafts=settings.experiment.generation.max_redrafts,
             ),
             complete=work.complete,
+            checks=in_stage(work.checks, DRAFTING),
             known_tiers=tuple(one.tiers),
         )
     if failures:
@@ -146,10 +149,11 @@ def check_safety(variant: Row | Variant, *, workspace: str | Path | None = None)
     name = str(given.get("variant_id") or generation.variant_id("", None, subject, body))
     with contextlib.closing(open_work(workspace)) as work:
         message = Variant.bare(name, arm="", segment=None, subject=subject, body=body)
+        screen = safety.asked_ahead(safety.message_parts(message), work.screen, work.concurrency)
         decision = safety.screen_variant(
             message,
-            safety.asked_ahead(safety.message_parts(message), work.screen, work.concurrency),
-            work.settings.safety,
+            in_stage(message_checks(work, screen), SAFETY),
+            decided_by=safety.screener_name(screen.identity),
             decided_at=utc_now(),
         )
     return {

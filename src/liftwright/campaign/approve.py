@@ -8,16 +8,15 @@ from typing import TYPE_CHECKING
 from liftwright.agents import safety
 from liftwright.campaign.bootstrap import audit_log
 from liftwright.campaign.pipeline import read_approvals
-from liftwright.campaign.requests import overrides_again
-from liftwright.errors import InputError
+from liftwright.errors import InputError, IntegrityError
 from liftwright.log import Log, logging_to
 from liftwright.model import SafetyDecision, utc_now
 from liftwright.model.artifacts import Approval, Variants
-from liftwright.wiring import read_settings
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from liftwright.audit import AuditLog
     from liftwright.run_folder import RunFolder
 
 
@@ -26,6 +25,7 @@ def approve_variant(root: Path, folder: RunFolder, variant_id: str, who: str) ->
 
     Raises:
         InputError: where the run has no such variant, or it does not wait.
+        IntegrityError: where the audit log does not hold that it waits.
     """
     run = folder.record()
     decisions = {one.variant_id: one for one in folder.read_list("decisions.json", SafetyDecision)}
@@ -38,15 +38,17 @@ def approve_variant(root: Path, folder: RunFolder, variant_id: str, who: str) ->
     earlier = read_approvals(folder)
     if any(approval.variant_id == variant_id for approval in earlier):
         raise InputError(f"variant {variant_id}: approved already; run again to go on")
-    # The policy that the run was screened by, which an override may have changed.
-    policy = read_settings(root, overrides_again(run)).safety
+    log = audit_log(root)
     with logging_to(Log(root / "logs"), run=run.run_id):
         decision = safety.approve(decisions[variant_id], who=who, at=utc_now())
         record = safety.audit_record(
-            decision, run_id=run.run_id, segment=variant.segment, policy=policy
+            decision,
+            run_id=run.run_id,
+            segment=variant.segment,
+            policy_sha256=_policy(log, run.run_id, decisions[variant_id]),
         )
         since = run.audit.since if run.audit else None
-        appended = audit_log(root).append([record], run_id=run.run_id, since=since)
+        appended = log.append([record], run_id=run.run_id, since=since)
     folder.save(dataclasses.replace(run, audit=appended.range))
     approval = Approval(
         variant_id=variant_id,
@@ -56,3 +58,18 @@ def approve_variant(root: Path, folder: RunFolder, variant_id: str, who: str) ->
     )
     folder.write("approvals.json", (*earlier, approval))
     return decision
+
+
+def _policy(log: AuditLog, run_id: str, decision: SafetyDecision) -> str:
+    """The policy that a waiting message was screened by, whatever the configuration says now."""
+    found = [
+        record.policy_sha256
+        for record in (log.records(run_id) if log.path.is_file() else ())
+        if (record.variant_id, record.content_sha256, record.status)
+        == (decision.variant_id, decision.content_sha256, decision.status)
+    ]
+    if not found:
+        raise IntegrityError(
+            f"{log.path}: no line says that variant {decision.variant_id} of run {run_id} waits"
+        )
+    return found[-1]

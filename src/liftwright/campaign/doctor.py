@@ -157,7 +157,8 @@ def _embed(work: Work) -> str:
 
 
 def _screen(work: Work) -> str:
-    decision = safety.screen_text("Our shops open at nine.", work.screen, work.settings.safety)
+    check = safety.screener_check(work.screen, work.settings.safety)
+    decision = safety.screen_text("Our shops open at nine.", [check])
     if decision.status != "pass":
         raise LiftwrightError(f"a harmless sentence is blocked: {'; '.join(decision.reasons)}")
     return f"Connection successful: {safety.screener_name(work.ports.screen.identity)}"

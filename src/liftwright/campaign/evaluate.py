@@ -11,7 +11,7 @@ from statistics import fmean
 from typing import TYPE_CHECKING, TypeVar
 
 from liftwright.agents.grounding import ground_many
-from liftwright.agents.safety import screen_text
+from liftwright.agents.safety import screen_text, screener_check
 from liftwright.agents.safety.message_parts import parts_of
 from liftwright.analysis.ranking import auroc, average_precision, ndcg_at, recall_at
 from liftwright.calls.retry import at_once
@@ -32,10 +32,10 @@ from liftwright.wiring import make_ports, read_settings
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
-    from liftwright.agents.safety import TextDecision
     from liftwright.campaign.evaluation_cases import SafetyCase
     from liftwright.campaign.run_context import Step, Work
     from liftwright.model import Finding, Identity, Json
+    from liftwright.model.checks import CheckResult
     from liftwright.ports import Screen
 
 T = TypeVar("T")
@@ -159,11 +159,11 @@ def _labels_of(cases: Sequence[SafetyCase], category: str) -> set[bool]:
 
 
 def _measure_category(
-    work: Work, category: str, decided: Sequence[tuple[SafetyCase, TextDecision]]
+    work: Work, category: str, decided: Sequence[tuple[SafetyCase, CheckResult]]
 ) -> dict[str, Json]:
     threshold = work.settings.safety.threshold_of(category)
     scores, above, labels = [], [], []
-    harmful: list[TextDecision] = []
+    harmful: list[CheckResult] = []
     for case, decision in decided:
         if category not in case.labels:
             continue
@@ -184,7 +184,7 @@ def _measure_category(
     }
 
 
-def _screen_all(work: Work, cases: Sequence[SafetyCase]) -> Iterator[TextDecision]:
+def _screen_all(work: Work, cases: Sequence[SafetyCase]) -> Iterator[CheckResult]:
     """Each text's decision, from as few calls as the screener allows."""
     port = work.screen
     for batch in _batches(work, cases):
@@ -201,8 +201,9 @@ def _screen_all(work: Work, cases: Sequence[SafetyCase]) -> Iterator[TextDecisio
         if len(replies) != len(texts):
             raise ProviderRefused(f"the screener gave {len(replies)} replies to {len(texts)} texts")
         answered = _Answered(port, dict(zip(texts, replies, strict=True)))
+        checks = [screener_check(answered, work.settings.safety)]
         for case in batch:
-            decision = screen_text(case.text, answered, work.settings.safety)
+            decision = screen_text(case.text, checks)
             if any(harm.score is None for harm in decision.findings):
                 raise ProviderRefused(f"{case.where}: {decision.reasons[0]}")
             yield decision
@@ -320,7 +321,7 @@ def _rate(said: Sequence[bool], labels: Sequence[bool], *, of: bool) -> float | 
     return _known(_share(said, labels, of=of))
 
 
-def _block_rate(decisions: Sequence[TextDecision]) -> float | None:
+def _block_rate(decisions: Sequence[CheckResult]) -> float | None:
     return fmean(one.status == "block" for one in decisions) if decisions else None
 
 

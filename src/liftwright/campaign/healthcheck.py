@@ -145,7 +145,9 @@ def _screener(ports: AdapterFactory, settings: Settings) -> str:
     above = [
         one.category
         for one in findings
-        if one.check != "safety" or one.severity > settings.safety.threshold_of(one.category)
+        if one.check != "safety"
+        or one.severity is None
+        or one.severity > settings.safety.threshold_of(one.category)
     ]
     if above:
         raise LiftwrightError(f"a harmless sentence is blocked: {', '.join(above)}")

@@ -25,6 +25,7 @@ from liftwright.campaign.stages.generate import generate, ground
 from liftwright.campaign.stages.retrieve import index, retrieve, shielded
 from liftwright.campaign.stages.screen import read_approvals, screen
 from liftwright.campaign.stages.segment import segment
+from liftwright.model.checks import DRAFTING, SAFETY
 
 __all__ = [
     "MEASURING",
@@ -73,6 +74,7 @@ STAGES = (
             *("experiment.grounding", "experiment.channel", "channel", "prompts", "frames"),
         ),
         ports=("complete", "embed"),
+        checks=DRAFTING,
     ),
     Stage(
         name="ground",
@@ -89,6 +91,7 @@ STAGES = (
         writes=("decisions.json", "opinions.json"),
         settings=("safety", "experiment.approval"),
         ports=("screen", "judge"),
+        checks=SAFETY,
     ),
     Stage(
         name="assign",

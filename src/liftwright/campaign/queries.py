@@ -11,13 +11,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from liftwright.agents import grounding, safety
+from liftwright.campaign.checks import message_checks
 from liftwright.campaign.pipeline import shielded
 from liftwright.campaign.requests import COMPLETE, NO_EXPERIMENT
 from liftwright.content.documents import invalid_on, read_documents
 from liftwright.errors import DataError, InputError
 from liftwright.log import Log, event, logging_to
-from liftwright.model import Query, to_json
+from liftwright.model import CATEGORIES, Query, to_json
 from liftwright.model.artifacts import Indexed
+from liftwright.model.checks import SAFETY, in_stage
 from liftwright.ports import KeepsIndexes
 from liftwright.run_folder import all_runs, locked
 
@@ -25,7 +27,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from liftwright.campaign.run_context import Work
-    from liftwright.model import Document, Json, Passage
+    from liftwright.model import Document, Finding, Json, Passage
+    from liftwright.model.checks import CheckResult
     from liftwright.ports import IndexReport
 
 _PASSAGE_KEYS = ("document_id", "title", "section", "paragraph_index", "text", "score")
@@ -36,18 +39,23 @@ class Screened:
     """One text and whether it may be sent."""
 
     id: Json
-    decision: safety.TextDecision
+    decision: CheckResult
 
     def to_json(self) -> Json:
         """The line that `liftwright screen --json` prints."""
         return {
             "id": self.id,
             "status": self.decision.status,
-            "findings": [
-                {"category": f.category, "severity": f.severity, "score": f.score}
-                for f in self.decision.findings
-            ],
+            "findings": [_finding_json(finding) for finding in self.decision.findings],
         }
+
+
+def _finding_json(finding: Finding) -> Json:
+    """A finding of a category; one of another check also says why and where."""
+    keys = ["category", "severity", "score"]
+    if finding.category not in CATEGORIES:
+        keys += ["reason", "start", "end"]
+    return {key: to_json(getattr(finding, key)) for key in keys}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -148,7 +156,7 @@ def screen_texts(work: Work, source: str) -> Iterator[Screened]:
         for name, text in _texts(source):
             parts = safety.parts_of(text, "text")
             screen = safety.asked_ahead(parts, work.screen, work.concurrency)
-            decision = safety.screen_text(text, screen, work.settings.safety)
+            decision = safety.screen_text(text, in_stage(message_checks(work, screen), SAFETY))
             yield Screened(id=name, decision=decision)
 
 

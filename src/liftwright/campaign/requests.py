@@ -68,8 +68,3 @@ def overrides_of(request: RunRequest) -> tuple[str, ...]:
     # A JSON text is a YAML text: a path with a colon stays one text.
     given = {key: value for key, value in options.items() if value is not None}
     return (*(f"{key}={json.dumps(value)}" for key, value in given.items()), *request.overrides)
-
-
-def overrides_again(run: Run) -> tuple[str, ...]:
-    """The overrides that a run recorded, as they were given."""
-    return tuple(f"{key}={json.dumps(value)}" for key, value in run.overrides.items())

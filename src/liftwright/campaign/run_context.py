@@ -24,10 +24,12 @@ from liftwright.calls.ledger import Ledger
 from liftwright.calls.metered_client import Guarded, PaidEmbed, call_span, within_a_call
 from liftwright.calls.prefetch import Ahead
 from liftwright.calls.retry import Calls
+from liftwright.campaign.checks import message_checks
 from liftwright.content import documents as contents
 from liftwright.data import Places, Tables, load_customers, scratch_folder
 from liftwright.log import event, within
 from liftwright.model import Run, StageRun, fingerprint, to_json, utc_now
+from liftwright.model.checks import in_stage
 from liftwright.run_folder import RunFolder, code_fingerprint, digest_file, versions
 from liftwright.tracing import span
 
@@ -50,6 +52,7 @@ if TYPE_CHECKING:
         Query,
         Sourced,
     )
+    from liftwright.model.checks import Check
     from liftwright.model.remote_files import File
     from liftwright.ports import IndexReport, Observe, Ports, Store
 
@@ -97,6 +100,7 @@ class Stage:
         inputs: which of the run's inputs shape the outcome: customers, content, engagement.
         settings: which settings shape the outcome, as paths of attributes of `Settings`.
         ports: the ports whose adapters shape the outcome.
+        checks: the stage of the checks that it runs; empty where it runs none.
     """
 
     name: str
@@ -106,6 +110,7 @@ class Stage:
     inputs: tuple[str, ...] = ()
     settings: tuple[str, ...] | Callable[[Work], tuple[str, ...]] = ()
     ports: tuple[str, ...] = ()
+    checks: str = ""
 
 
 class Work:
@@ -290,6 +295,11 @@ class Work:
         terms = judge_terms(self.settings.services, self.ports.judge)
         return Guarded(self.ports.judge, terms, self.calls, lambda: self.run_ledger)
 
+    @cached_property
+    def checks(self) -> tuple[Check, ...]:
+        """Every check on a message, in the order in which they run."""
+        return message_checks(self)
+
     def index(self, documents: tuple[Document, ...]) -> IndexReport:
         """Make exactly these documents searchable; asked again, it goes on where it stopped."""
 
@@ -355,6 +365,8 @@ def fingerprint_parts(stages: Sequence[Stage], work: Work) -> dict[str, Json]:
         parts |= {name: work.inputs.get(name) for name in stage.inputs}
         parts |= dict(_setting(work.settings, path) for path in settings)
         parts |= {f"{port} adapter": to_json(work.identity(port)) for port in stage.ports}
+        checks = in_stage(work.checks, stage.checks)
+        parts |= {f"check {check.name}": check.digest for check in checks}
     return parts
 
 

@@ -9,6 +9,8 @@ from liftwright.model.content import Passage  # noqa: TC001 - the same
 from liftwright.model.segments import Segment  # noqa: TC001 - the same
 
 CATEGORIES = ("hate", "violence", "self_harm", "sexual")
+UNAVAILABLE = "unavailable"
+"""Begins the reason for a block where a check failed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -218,16 +220,18 @@ class Finding:
 
     Attributes:
         category: hate | violence | self_harm | sexual for the check `safety`.
-        severity: 0, 2, 4 or 6.
-        score: in [0, 1], comparable across texts.
+        severity: 0 (none) to 7; None where it is not known.
+        score: in [0, 1], comparable across texts; None with the severity.
+        where: the part of the message: `subject`, `body`, `sentence 3`, `link`.
         start, end: characters of the worst part; None where not known.
     """
 
     check: str
     category: str
-    severity: int
-    score: float
+    severity: int | None
+    score: float | None
     reason: str = ""
+    where: str = ""
     start: int | None = None
     end: int | None = None
 
@@ -238,8 +242,10 @@ class SafetyDecision:
 
     Attributes:
         status: pass | block | waiting.
-        reasons: what blocked it, in words; `unavailable: …` where screening itself failed.
+        reasons: what blocked it, each `category or check: …`; `unavailable: …` where a check
+            itself failed.
         severities: the highest severity per category; None where it is not known.
+        findings: what other checks than the four categories found.
     """
 
     variant_id: str
@@ -249,3 +255,16 @@ class SafetyDecision:
     severities: Mapping[str, int | None]
     decided_by: str
     decided_at: str
+    findings: tuple[Finding, ...] = ()
+
+    @property
+    def blocked_by(self) -> tuple[str, ...]:
+        """The categories and checks that blocked it, each once; none where a check failed."""
+        causes = dict.fromkeys(reason.partition(":")[0] for reason in self.reasons)
+        return tuple(cause for cause in causes if cause != UNAVAILABLE)
+
+    @property
+    def is_unavailable(self) -> bool:
+        """Whether it was blocked because it could not be checked."""
+        is_held = any(reason.startswith(f"{UNAVAILABLE}: ") for reason in self.reasons)
+        return self.status == "block" and is_held

@@ -1,27 +1,29 @@
-"""Whether a draft may be kept: its form, its citations, and what only a source may say.
+"""The drafting checks: a draft's form, its citations, and what only a source may say.
 
-Each check gives reasons, one plain sentence each, which the next draft is asked with. A piece of
-the draft stands in a reason between double quotes alone, so that a log can leave it out.
+Each check gives reasons, one plain sentence each, which the next draft is asked with. A quoted
+piece of the draft always stands between double quotes, so that a log can leave it out.
 """
 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from liftwright import text as texts
 from liftwright.agents.generation.call_to_action import asks_to_act
 from liftwright.agents.generation.format_checks import check_form
+from liftwright.agents.generation.prompts import BASE_TEMPLATE, CONTROL_TEMPLATE
 from liftwright.model import Citation
+from liftwright.model.checks import DRAFTING, Check, CheckResult
 from liftwright.text.lexicon import COMMON_TIERS, gives_instructions, speaks_to_staff, tiers_named
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Sequence
+    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 
     from liftwright.config import Brand
-    from liftwright.model import Limits, Passage, Segment
+    from liftwright.model import Limits, Passage, Variant
+    from liftwright.model.checks import Message
 
 _CODE = re.compile(r"\b[Cc]ode:?\s+[\"'\u201c\u2018]?([A-Z][A-Z0-9]{3,})\b")
 _LINK = re.compile(
@@ -42,65 +44,46 @@ _BRIEFING = re.compile(
 )
 _HELD = r"(?:as|being|dear|hello|hi|to|for|our|valued|loyal)"
 _LEAKED_WORDS = 12
+_ALIKE = 0.9
+_RUN = 3
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Draft:
-    """A draft that has passed the checks of this module, as the check of its claims takes it."""
-
-    segment: Segment
-    tone: str
-    subject: str
-    body: str
-    passages: tuple[Passage, ...]
-    citations: tuple[Citation, ...]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Rules:
-    """What drafts are judged by, beside their passages and segment.
-
-    Attributes:
-        labels: the names of all segments; internal, so none may be shown.
-        known_tiers: every tier that any customer holds.
-        instructions: what the writer was told; a run of its words must not come back.
-    """
-
-    brand: Brand
-    limits: Limits
-    labels: tuple[str, ...] = ()
-    known_tiers: tuple[str, ...] = ()
-    instructions: str = ""
-
-
-def check_draft(
-    subject: str, body: str, *, passages: Sequence[Passage], segment: Segment, rules: Rules
-) -> tuple[str, ...]:
-    """The reasons why a draft is refused; none where it may be kept.
+def drafting_checks(
+    *, brand: Brand, limits: Limits, templates: Mapping[str, str]
+) -> tuple[Check, ...]:
+    """This package's checks, in the order in which the writer reads their reasons.
 
     Args:
-        subject: one line of plain text.
-        body: the message without subject and footer.
-        passages: what the writer was given; only they may be cited.
-        segment: the readers; it tells which tiers they hold.
-        rules: brand, limits and what must not be shown.
+        brand: its name is no value, and its hosts may be linked to.
+        limits: of the channel's variants.
+        templates: what the writer is told, by file stem; its words must not come back.
     """
-    reasons = list(check_form(subject, body, rules.limits))
-    if not body:
-        return tuple(reasons)
-    cited = cited_passages(body, passages)
-    reasons += _citations(body, passages, cited)
-    plain = texts.without_citations(body)
-    message = f"{subject}\n\n{plain}"
-    source = "\n\n".join(map(_as_source, cited))
-    reasons += _values(subject, plain, source, rules.brand.name)
-    reasons += _tiers(message, source, segment, rules.known_tiers)
-    reasons += _labels(message, source, (segment.label, *rules.labels))
-    reasons += _links(message, rules.brand, source)
-    reasons += _leakage(message, rules.instructions)
-    if not asks_to_act(body):
-        reasons.append("The body has no call to action: ask the reader to do one thing.")
-    return tuple(dict.fromkeys(reasons))
+    hosts = {host.lower() for host in (*brand.link_hosts, _host(brand.unsubscribe_url)) if host}
+    told = {name: text for name, text in templates.items() if name != CONTROL_TEMPLATE}
+    return (
+        _check(
+            "form", lambda message: check_form(message.subject or "", message.body, limits), limits
+        ),
+        _check("citations", _citations),
+        _check("values", lambda message: _values(message, brand.name), brand.name),
+        _check("tiers", _tiers),
+        _check("internal_names", _internal_names),
+        _check("links", lambda message: _links(message, hosts), hosts),
+        _check("leakage", lambda message: _leakage(message, told), told),
+        _check("call_to_action", _call_to_action),
+        _check("distinct", _distinct),
+    )
+
+
+def _check(
+    name: str, reasons: Callable[[Message], Iterable[str]], settings: object = None
+) -> Check:
+    def find(message: Message) -> CheckResult:
+        # An empty body has nothing but its form to judge.
+        is_judged = message.body or name == "form"
+        return CheckResult(reasons=tuple(reasons(message)) if is_judged else ())
+
+    return Check(name=name, stage=DRAFTING, settings=settings, find=find)
 
 
 def cited_passages(body: str, passages: Sequence[Passage]) -> tuple[Passage, ...]:
@@ -137,24 +120,36 @@ def _known(passages: Sequence[Passage]) -> tuple[tuple[str, str], ...]:
     return tuple(dict.fromkeys(map(_name, passages)))
 
 
+def _said(message: Message) -> str:
+    """What a reader sees of a message."""
+    return f"{message.subject}\n\n{texts.without_citations(message.body)}"
+
+
+def _source(message: Message) -> str:
+    """What the cited passages say."""
+    return "\n\n".join(map(_as_source, cited_passages(message.body, message.passages)))
+
+
 def _as_source(passage: Passage) -> str:
     # A planted instruction vouches for nothing that it says.
     said = [s.text for s in texts.sentences(passage.text) if not gives_instructions(s.text)]
     return " ".join((f"{passage.title}.", f"{passage.section}.", *said))
 
 
-def _citations(body: str, passages: Sequence[Passage], cited: Sequence[Passage]) -> Iterator[str]:
-    for found in texts.references(body, _known(passages)):
+def _citations(message: Message) -> Iterator[str]:
+    for found in texts.references(message.body, _known(message.passages)):
         if found.title is None:
-            raw = body[found.start : found.end].strip("[]")
+            raw = message.body[found.start : found.end].strip("[]")
             yield f'The citation "{raw[:120]}" names no title and section of the passages.'
-    if not cited:
+    if not cited_passages(message.body, message.passages):
         yield "The body cites none of the passages."
 
 
-def _values(subject: str, plain: str, source: str, brand: str) -> Iterator[str]:
+def _values(message: Message, brand: str) -> Iterator[str]:
+    source = _source(message)
     known = texts.KnownValues(texts.values(source))
-    for where, text in (("subject", subject), ("body", plain)):
+    body = texts.without_citations(message.body)
+    for where, text in (("subject", message.subject or ""), ("body", body)):
         text_of_others = text.replace(brand, " " * len(brand)) if brand else text
         for value in texts.values(text_of_others):
             # "one" alone is a pronoun far more often than a count.
@@ -166,16 +161,15 @@ def _values(subject: str, plain: str, source: str, brand: str) -> Iterator[str]:
                 yield f'The {where} gives the code "{match[1]}", which no cited passage contains.'
 
 
-def _tiers(
-    message: str, source: str, segment: Segment, known_tiers: Collection[str]
-) -> Iterator[str]:
-    known = {*COMMON_TIERS, *known_tiers, *segment.tiers}
-    held = {tier.lower() for tier, count in segment.tiers.items() if count > 0}
-    granted = held | tiers_named(source, known)
-    for tier in sorted(tiers_named(message, known)):
+def _tiers(message: Message) -> Iterator[str]:
+    said, held_by = _said(message), message.segment.tiers if message.segment else {}
+    known = {*COMMON_TIERS, *message.known_tiers, *held_by}
+    held = {tier.lower() for tier, count in held_by.items() if count > 0}
+    granted = held | tiers_named(_source(message), known)
+    for tier in sorted(tiers_named(said, known)):
         if tier not in granted:
             yield f'The message names the tier "{tier}", which neither readers nor sources hold.'
-        elif held != {tier} and _addresses(message, tier):
+        elif held != {tier} and _addresses(said, tier):
             yield f'The message speaks to its readers as "{tier}", which not all of them are.'
 
 
@@ -192,8 +186,10 @@ def _addresses(message: str, tier: str) -> bool:
     )
 
 
-def _labels(message: str, source: str, labels: Collection[str]) -> Iterator[str]:
-    for label in dict.fromkeys(labels):
+def _internal_names(message: Message) -> Iterator[str]:
+    said, source = _said(message), _source(message)
+    own = (message.segment.label,) if message.segment else ()
+    for label in dict.fromkeys((*own, *message.labels)):
         words = label.split()
         if not words:
             continue
@@ -203,18 +199,18 @@ def _labels(message: str, source: str, labels: Collection[str]) -> Iterator[str]
             r"\s+(?:customers?|members?|shoppers?|buyers?|segment|group)" if words[1:] == [] else ""
         )
         pattern = re.compile(rf"(?<!\w){name}{after}(?!\w)", re.IGNORECASE)
-        if pattern.search(message) and not pattern.search(source):
+        if pattern.search(said) and not pattern.search(source):
             yield f'The message shows the internal name "{label}".'
 
 
-def _links(message: str, brand: Brand, source: str) -> Iterator[str]:
-    allowed = {host.lower() for host in (*brand.link_hosts, _host(brand.unsubscribe_url))}
-    for match in _LINK.finditer(message):
+def _links(message: Message, allowed: Collection[str]) -> Iterator[str]:
+    source = _source(message)
+    for match in _LINK.finditer(_said(message)):
         link = match[0].rstrip(".,;:!?")
         if "@" in link and "//" not in link and link in source:
             continue
         host = _host(link)
-        if not any(host == name or host.endswith(f".{name}") for name in allowed if name):
+        if not any(host == name or host.endswith(f".{name}") for name in allowed):
             yield f'The message links to "{host}", which is not among the allowed hosts.'
 
 
@@ -227,12 +223,46 @@ def _host(link: str) -> str:
         return ""
 
 
-def _leakage(message: str, instructions: str) -> Iterator[str]:
-    if gives_instructions(message) or _BRIEFING.search(message):
+def _leakage(message: Message, templates: Mapping[str, str]) -> Iterator[str]:
+    text = _said(message)
+    if gives_instructions(text) or _BRIEFING.search(text):
         yield "The message speaks of how it was made, or gives instructions to a writer."
-    if speaks_to_staff(message):
+    if speaks_to_staff(text):
         yield "The message speaks of its readers to staff; it speaks to the readers alone."
-    told, said = instructions.lower().split(), f" {' '.join(message.lower().split())} "
+    files = (BASE_TEMPLATE, f"tone_{message.tone}")
+    told = "\n".join(templates.get(name, "") for name in files).lower().split()
+    said = f" {' '.join(text.lower().split())} "
     runs = (told[start : start + _LEAKED_WORDS] for start in range(len(told) - _LEAKED_WORDS + 1))
     if any(f" {' '.join(run)} " in said for run in runs):
         yield "The message repeats the instructions to its writer."
+
+
+def _call_to_action(message: Message) -> Iterator[str]:
+    if not asks_to_act(message.body):
+        yield "The body has no call to action: ask the reader to do one thing."
+
+
+def _distinct(message: Message) -> Iterator[str]:
+    yield from reasons_alike(message.subject or "", message.body, message.others)
+
+
+def reasons_alike(subject: str, body: str, others: Sequence[Variant]) -> tuple[str, ...]:
+    """Why a message is no variant of its own: it says the same as one of `others`."""
+    if any(alike(body, other.body) for other in others):
+        return ("The body says the same as another variant for these readers.",)
+    if any(subject.casefold() == other.subject.casefold() for other in others):
+        return ("The subject is that of another variant for these readers.",)
+    return ()
+
+
+def alike(one: str, other: str) -> bool:
+    """Whether two bodies are the same but for a few words."""
+    first, second = _runs(one), _runs(other)
+    if not first or not second:
+        return texts.normalise(one).casefold() == texts.normalise(other).casefold()
+    return len(first & second) >= _ALIKE * len(first | second)
+
+
+def _runs(body: str) -> set[tuple[str, ...]]:
+    words = texts.normalise(texts.without_citations(body)).casefold().split()
+    return {tuple(words[start : start + _RUN]) for start in range(len(words) - _RUN + 1)}

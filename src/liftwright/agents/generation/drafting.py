@@ -9,27 +9,25 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
-from liftwright import text as texts
-from liftwright.agents.generation.checks import Draft, Rules, check_draft, citations_of
+from liftwright.agents.generation.checks import citations_of, reasons_alike
 from liftwright.agents.generation.format_checks import read_reply
-from liftwright.agents.generation.prompts import BASE_TEMPLATE, Writing, render_prompt
+from liftwright.agents.generation.prompts import render_prompt
 from liftwright.calls.retry import at_once
-from liftwright.errors import ProviderError
-from liftwright.log import event
+from liftwright.errors import LiftwrightError, ProviderError
+from liftwright.log import event, fault
 from liftwright.model import Failure, Tokens, Variant, fingerprint, utc_now
+from liftwright.model.checks import Message, run_checks
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence
 
+    from liftwright.agents.generation.prompts import Writing
     from liftwright.model import Completion, Passage, Prompt, Segment
+    from liftwright.model.checks import Check
     from liftwright.ports import Complete
-
-    Check = Callable[[Draft], tuple[str, ...]]
 
 _AGENT = "generation"
 _ID_HEX = 12
-_ALIKE = 0.9
-_RUN = 3
 
 
 def generate_variants(  # noqa: PLR0913 - the stage's inputs, each its own
@@ -38,7 +36,7 @@ def generate_variants(  # noqa: PLR0913 - the stage's inputs, each its own
     *,
     writing: Writing,
     complete: Complete,
-    check: Check | None = None,
+    checks: Sequence[Check],
     known_tiers: Collection[str] = (),
     kept: Callable[[Variant], None] = lambda _: None,
 ) -> tuple[tuple[Variant, ...], tuple[Failure, ...]]:
@@ -53,21 +51,32 @@ def generate_variants(  # noqa: PLR0913 - the stage's inputs, each its own
         passages: by segment label, what a message may say and cite.
         writing: brand, tones, limits, templates.
         complete: writes a draft; a call that fails for good makes a failure of cause `provider`.
-        check: further reasons against a draft of good form, such as claims without support.
+        checks: the drafting checks; a draft is kept where none gives a reason against it.
         known_tiers: every tier that any customer holds.
         kept: told of each variant that is given back, as soon as it is certain to be; in any order
             and from any thread.
     """
-    rules = Rules(
-        brand=writing.brand,
-        limits=writing.limits,
-        labels=tuple(segment.label for segment in segments),
-        known_tiers=tuple(sorted(known_tiers)),
-    )
+    labels = tuple(segment.label for segment in segments)
+    tiers = tuple(sorted(known_tiers))
     series = [
         _Series(
             [
-                _Drafting(segment, tone, tuple(passages.get(segment.label, ())), writing, rules)
+                _Drafting(
+                    Message(
+                        subject="",
+                        body="",
+                        segment=segment,
+                        tone=tone,
+                        passages=tuple(passages.get(segment.label, ())),
+                        labels=labels,
+                        known_tiers=tiers,
+                    ),
+                    segment,
+                    tone,
+                    writing,
+                    complete,
+                    checks,
+                )
                 for tone in writing.tones
             ],
             kept,
@@ -76,16 +85,9 @@ def generate_variants(  # noqa: PLR0913 - the stage's inputs, each its own
     ]
     every = [drafting for one in series for drafting in one.drafts]
     workers = writing.concurrency
-    at_once(
-        [
-            partial(one.write, drafting, complete, check)
-            for one in series
-            for drafting in one.drafts
-        ],
-        workers,
-    )
+    at_once([partial(one.write, drafting) for one in series for drafting in one.drafts], workers)
     # Which of two alike is written again must not hang on which thread was first.
-    at_once([partial(one.tell_apart, complete, check) for one in series], workers)
+    at_once([one.tell_apart for one in series], workers)
     outcomes = [drafting.outcome for drafting in every]
     for drafting in every:
         drafting.report()
@@ -105,16 +107,16 @@ class _Series:
         self._certain: list[Variant] = []
         self._lock = threading.Lock()
 
-    def write(self, drafting: _Drafting, complete: Complete, check: Check | None) -> None:
+    def write(self, drafting: _Drafting) -> None:
         """Write one of them."""
-        drafting.write(complete, check)
+        drafting.write()
         self._settle()
 
-    def tell_apart(self, complete: Complete, check: Check | None) -> None:
+    def tell_apart(self) -> None:
         """Once all are written, have those written again that say the same as an earlier one."""
         kept: list[Variant] = []
         for drafting in self.drafts:
-            drafting.differ_from(tuple(kept), complete, check)
+            drafting.differ_from(tuple(kept))
             self._settle()
             if isinstance(drafting.outcome, Variant):
                 kept.append(drafting.outcome)
@@ -127,7 +129,7 @@ class _Series:
                 if outcome is None:
                     return
                 if isinstance(outcome, Variant):
-                    if _reasons_alike(outcome.subject, outcome.body, self._certain):
+                    if reasons_alike(outcome.subject, outcome.body, self._certain):
                         return
                     self._certain.append(outcome)
                     self._kept(outcome)
@@ -137,26 +139,26 @@ class _Series:
 class _Drafting:
     """One variant in the making: the drafts so far, what they cost, why they were refused."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913, PLR0917 - all that one variant is made from
         self,
+        blank: Message,
         segment: Segment,
         tone: str,
-        passages: tuple[Passage, ...],
         writing: Writing,
-        rules: Rules,
+        complete: Complete,
+        checks: Sequence[Check],
     ) -> None:
-        told = f"{writing.templates[BASE_TEMPLATE]}\n{writing.templates[f'tone_{tone}']}"
         self.outcome: Variant | Failure | None = None
-        self._segment, self._tone, self._passages = segment, tone, passages
-        self._writing, self._rules = writing, replace(rules, instructions=told)
+        self._blank, self._segment, self._tone = blank, segment, tone
+        self._writing, self._complete, self._checks = writing, complete, checks
         self._others: tuple[Variant, ...] = ()
         self._feedback: tuple[str, ...] = ()
         self._drafts = 0
         self._tokens, self._cost_usd = Tokens(), 0.0
 
-    def write(self, complete: Complete, check: Check | None) -> None:
+    def write(self) -> None:
         """Ask for drafts until one is kept, none is left, or the provider fails."""
-        if not self._passages:
+        if not self._blank.passages:
             self.outcome = self._failure("checks", ("No passage was found for the segment.",))
             return
         reasons: tuple[str, ...] = ()
@@ -165,10 +167,10 @@ class _Drafting:
                 self._drafts += 1
                 prompt = self._prompt()
                 started = time.perf_counter()
-                completion = complete(prompt)
+                completion = self._complete(prompt)
                 latency_ms = (time.perf_counter() - started) * 1000
                 self._add_cost(completion)
-                found = self._judge(prompt, completion, check, latency_ms)
+                found = self._judge(prompt, completion, latency_ms)
                 if isinstance(found, Variant):
                     self.outcome = found
                     return
@@ -179,20 +181,18 @@ class _Drafting:
             return
         self.outcome = self._failure("checks", reasons)
 
-    def differ_from(
-        self, others: tuple[Variant, ...], complete: Complete, check: Check | None
-    ) -> None:
+    def differ_from(self, others: tuple[Variant, ...]) -> None:
         """Have the variant written again where it says the same as one of `others`."""
         self._others = others
         if not isinstance(self.outcome, Variant):
             return
-        reasons = self._alike(self.outcome.subject, self.outcome.body)
+        reasons = reasons_alike(self.outcome.subject, self.outcome.body, others)
         if reasons:
             self._refuse(reasons)
             if self._drafts > self._writing.max_redrafts:
                 self.outcome = self._failure("checks", reasons)
             else:
-                self.write(complete, check)
+                self.write()
 
     def report(self) -> None:
         """Log what came of it: ids, counts and durations, no text."""
@@ -225,45 +225,40 @@ class _Drafting:
 
     def _prompt(self) -> Prompt:
         return render_prompt(
-            self._writing, self._segment, self._tone, self._passages, self._feedback
+            self._writing, self._segment, self._tone, self._blank.passages, self._feedback
         )
 
     def _judge(
-        self, prompt: Prompt, completion: Completion, check: Check | None, latency_ms: float
+        self, prompt: Prompt, completion: Completion, latency_ms: float
     ) -> Variant | tuple[str, ...]:
         reply = read_reply(completion.text)
         if isinstance(reply, str):
             return (reply,)
         subject, body = reply
-        reasons = check_draft(
-            subject, body, passages=self._passages, segment=self._segment, rules=self._rules
-        )
-        reasons += self._alike(subject, body)
-        if reasons:
-            return reasons
-        draft = Draft(
-            segment=self._segment,
-            tone=self._tone,
-            subject=subject,
-            body=body,
-            passages=self._passages,
-            citations=citations_of(body, self._passages),
-        )
-        return (check(draft) if check else ()) or self._variant(
-            draft, prompt, completion.model, latency_ms
-        )
+        message = replace(self._blank, subject=subject, body=body, others=self._others)
+        reasons = run_checks(self._checks, message, failed=self._check_failed).reasons
+        return reasons or self._variant(subject, body, prompt, completion.model, latency_ms)
 
-    def _variant(self, draft: Draft, prompt: Prompt, model: str, latency_ms: float) -> Variant:
-        label = self._segment.label
+    def _check_failed(self, check: Check, error: Exception) -> str:
+        # Without a provider there is no verdict; other errors of ours end the run.
+        if isinstance(error, LiftwrightError):
+            raise error
+        fault("check_failed", error, agent=_AGENT, check=check.name)
+        return f"The check {check.name} failed ({type(error).__name__})."
+
+    def _variant(
+        self, subject: str, body: str, prompt: Prompt, model: str, latency_ms: float
+    ) -> Variant:
+        label, passages = self._segment.label, self._blank.passages
         return Variant(
-            variant_id=variant_id(self._tone, label, draft.subject, draft.body),
+            variant_id=variant_id(self._tone, label, subject, body),
             arm=self._tone,
             segment=label,
             tone=self._tone,
-            subject=draft.subject,
-            body=draft.body,
-            citations=draft.citations,
-            passages=self._passages,
+            subject=subject,
+            body=body,
+            citations=citations_of(body, passages),
+            passages=passages,
             prompt=prompt.text,
             prompt_sha256=text_sha256(prompt.text),
             model=model,
@@ -273,9 +268,6 @@ class _Drafting:
             created_at=utc_now(),
             latency_ms=latency_ms,
         )
-
-    def _alike(self, subject: str, body: str) -> tuple[str, ...]:
-        return _reasons_alike(subject, body, self._others)
 
     def _refuse(self, reasons: tuple[str, ...]) -> None:
         # The number keeps each draft's request distinct, though it be refused for one reason twice.
@@ -311,14 +303,6 @@ class _Drafting:
         )
 
 
-def _reasons_alike(subject: str, body: str, others: Sequence[Variant]) -> tuple[str, ...]:
-    if any(alike(body, other.body) for other in others):
-        return ("The body says the same as another variant for these readers.",)
-    if any(subject.casefold() == other.subject.casefold() for other in others):
-        return ("The subject is that of another variant for these readers.",)
-    return ()
-
-
 def variant_id(arm: str, segment: str | None, subject: str, body: str) -> str:
     """The id of a message: 12 hex digits that its content and reader give."""
     return fingerprint(arm, segment, subject, body)[:_ID_HEX]
@@ -334,16 +318,3 @@ def text_sha256(text: str) -> str:
 def without_quotes(reason: str) -> str:
     """A reason without what stands between its first quotation mark and its last, fit for a log."""
     return re.sub(r"""(?<!\w)["'].*["']""", '"…"', reason, flags=re.DOTALL)
-
-
-def alike(one: str, other: str) -> bool:
-    """Whether two bodies are the same but for a few words."""
-    first, second = _runs(one), _runs(other)
-    if not first or not second:
-        return texts.normalise(one).casefold() == texts.normalise(other).casefold()
-    return len(first & second) >= _ALIKE * len(first | second)
-
-
-def _runs(body: str) -> set[tuple[str, ...]]:
-    words = texts.normalise(texts.without_citations(body)).casefold().split()
-    return {tuple(words[start : start + _RUN]) for start in range(len(words) - _RUN + 1)}

@@ -11,6 +11,7 @@ from liftwright.agents.grounding.claims import (
     ground_message,
     ground_text,
     ground_variant,
+    grounding_check,
     prepare,
     reasons_against,
 )
@@ -21,6 +22,7 @@ __all__ = [
     "ground_message",
     "ground_text",
     "ground_variant",
+    "grounding_check",
     "prepare",
     "reasons_against",
 ]

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from liftwright.agents.grounding.evidence import Evidence, Piece, Support, Window
 from liftwright.agents.grounding.sentence_kinds import Sentence, read_sentences
 from liftwright.model import Claim, SourceSpan
+from liftwright.model.checks import DRAFTING, Check, CheckResult
 from liftwright.text import references
 
 if TYPE_CHECKING:
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 
     from liftwright.config import Grounding
     from liftwright.model import Passage, Variant
+    from liftwright.model.checks import Message
     from liftwright.ports import Vectors
 
     Embedding = Callable[[tuple[str, ...]], Vectors]
@@ -134,6 +136,26 @@ def prepare(passages: Iterable[Passage], embed: Embedding) -> None:
     texts = tuple(dict.fromkeys(text for s in sources for text in Evidence([s]).sentences))
     if texts:
         embed(texts)
+
+
+def grounding_check(
+    embed: Embedding, config: Grounding, frames: Mapping[str, Collection[str]]
+) -> Check:
+    """The check that refuses a draft with a claim that its passages do not support.
+
+    Args:
+        embed: the port `embed`.
+        config: from which score a claim is supported, and from which weak.
+        frames: by tone, sentences that are known to claim nothing.
+    """
+
+    def find(message: Message) -> CheckResult:
+        lines = frames.get(message.tone or "", ())
+        found = ground_message(message.body, message.passages, embed, config, frames=lines)
+        return CheckResult(reasons=reasons_against(found, config))
+
+    settings = config.model_dump(mode="json"), frames
+    return Check(name="grounding", stage=DRAFTING, settings=settings, find=find, skips_refused=True)
 
 
 def reasons_against(grounded: Grounded, config: Grounding) -> tuple[str, ...]:

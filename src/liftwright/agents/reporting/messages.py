@@ -39,17 +39,17 @@ def safety(run: RunFiles) -> Words:
     """How many messages were screened, passed and blocked, and for what."""
     total, blocked = len(run.decisions), [one for one in run.decisions if one.status == "block"]
     waiting = sum(one.status == "waiting" for one in run.decisions)
-    unavailable = sum(one.reasons[:1] != () and _cause(one.reasons[0]) == "" for one in blocked)
+    causes = Counter(cause for one in blocked for cause in one.blocked_by)
     rows = [
         ("Screened, the control among them", count(total)),
         ("Passed", count(total - len(blocked) - waiting)),
         ("Waiting for a person", count(waiting)),
         ("Blocked", count(len(blocked))),
         *(
-            (f"Blocked for {_category(name)}", count(_blocked_for(blocked, name)))
-            for name in CATEGORIES
+            (f"Blocked for {_cause(name)}", count(number_of))
+            for name, number_of in (dict.fromkeys(CATEGORIES, 0) | causes).items()
         ),
-        ("Blocked: could not be screened", count(unavailable)),
+        ("Blocked: could not be screened", count(sum(one.is_unavailable for one in blocked))),
         ("Pass rate", percent((total - len(blocked)) / total if total else None)),
     ]
     return joined(
@@ -245,14 +245,8 @@ def _blocked_list(run: RunFiles, blocked: Sequence[SafetyDecision]) -> str:
     return bullets(lines)
 
 
-def _blocked_for(blocked: Sequence[SafetyDecision], category: str) -> int:
-    return sum(any(_cause(reason) == category for reason in one.reasons) for one in blocked)
-
-
-def _cause(reason: str) -> str:
-    """The category that a reason names; empty where screening itself failed."""
-    name = reason.split(":", 1)[0]
-    return "" if name == "unavailable" else name
+def _cause(name: str) -> str:
+    return _category(name) if name in CATEGORIES else name.replace("_", " ")
 
 
 def _category(name: str) -> str:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from liftwright.text import sentences, visible_text, without_citations
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from liftwright.model import Finding, Variant
+    from liftwright.model.checks import Message
 
 # A sentence without an end would push its harm beyond what a model reads; windows overlap.
 _PIECE_WORDS = 60
@@ -29,7 +32,8 @@ class Part:
     """A text to be screened, and where it stands in the message.
 
     Attributes:
-        exact: whether it is `start` to `end` of the message, character by character.
+        start, end: characters of the subject or the body; None where it is not a piece of it.
+        exact: whether it is those characters, one by one.
     """
 
     text: str
@@ -37,6 +41,21 @@ class Part:
     start: int | None = None
     end: int | None = None
     exact: bool = False
+
+    def place(self, finding: Finding) -> Finding:
+        """A finding in this part, placed in the message."""
+        start, end = self.start, self.end
+        if self.exact and start is not None and None not in (finding.start, finding.end):
+            start, end = start + int(finding.start or 0), start + int(finding.end or 0)
+        return replace(finding, where=self.where, start=start, end=end)
+
+
+def message_parts(message: Message | Variant) -> list[Part]:
+    """The parts of a message that are screened: its subject, and those of its body."""
+    if message.subject is None:
+        return parts_of(message.body, "text")
+    subject = Part(message.subject, "subject", 0, len(message.subject), exact=True)
+    return [subject, *parts_of(message.body, "body")]
 
 
 def parts_of(text: str, whole: str) -> list[Part]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from liftwright.agents import safety
 from liftwright.model import Failure, SafetyDecision
 
 if TYPE_CHECKING:
@@ -20,6 +19,6 @@ def provider_stages(work: Work) -> tuple[str, ...]:
             held.append("generate")
     if work.folder.file("decisions.json").is_file():
         decisions = work.folder.read_list("decisions.json", SafetyDecision)
-        if any(safety.is_unavailable(decision) for decision in decisions):
+        if any(decision.is_unavailable for decision in decisions):
             held.append("screen")
     return tuple(held)

@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING
 
 from liftwright.agents import generation, grounding
 from liftwright.agents.segmentation import Segmentation
+from liftwright.campaign.checks import frame_lines
 from liftwright.campaign.stages.prefetch import control_of, screen_early
 from liftwright.log import event
 from liftwright.model import Passage
 from liftwright.model.artifacts import Sending, VariantClaims, Variants
+from liftwright.model.checks import DRAFTING, in_stage
 
 if TYPE_CHECKING:
-    from liftwright.agents.generation import Draft
     from liftwright.campaign.run_context import Work
     from liftwright.config import Settings
 
@@ -42,7 +43,7 @@ def generate(work: Work) -> str:
                 concurrency=work.concurrency,
             ),
             complete=work.complete,
-            check=lambda draft: _claims_against(work, draft),
+            checks=in_stage(work.checks, DRAFTING),
             known_tiers={tier for one in segments for tier in one.tiers},
             kept=partial(screen_early, work),
         )
@@ -56,9 +57,10 @@ def generate(work: Work) -> str:
 def ground(work: Work) -> str:
     """The claims of every variant that was kept, each with what supports it."""
     config = work.settings.experiment.grounding
+    lines = frame_lines(work.settings)
     claims = []
     for variant in work.folder.read("variants.json", Variants).variants:
-        frames = _frame_lines(work, variant.tone)
+        frames = lines.get(variant.tone or "", ())
         found = grounding.ground_variant(variant, work.ports.embed, config, frames=frames)
         claims.append(
             VariantClaims(variant_id=variant.variant_id, score=found.score, claims=found.claims)
@@ -72,27 +74,6 @@ def ground(work: Work) -> str:
         )
     work.folder.write("claims.json", claims)
     return f"{sum(len(entry.claims) for entry in claims)} sentences checked"
-
-
-def _claims_against(work: Work, draft: Draft) -> tuple[str, ...]:
-    config = work.settings.experiment.grounding
-    frames = _frame_lines(work, draft.tone)
-    found = grounding.ground_message(
-        draft.body, draft.passages, work.ports.embed, config, frames=frames
-    )
-    return grounding.reasons_against(found, config)
-
-
-def _frame_lines(work: Work, tone: str | None) -> tuple[str, ...]:
-    """The composer's lines of a tone: they claim nothing, by how they were written."""
-    if tone is None or tone not in work.settings.frames:
-        return ()
-    frames, brand = work.settings.frames[tone], work.settings.experiment.brand.name
-    lines = (
-        *(frames.greetings + frames.openings + frames.bridges),
-        *(frames.closings + frames.calls_to_action),
-    )
-    return tuple(line.replace("{brand}", brand) for line in lines)
 
 
 def _footer(settings: Settings) -> str:

@@ -1,0 +1,52 @@
+"""The checks of a campaign: one list, composed of what each agent offers.
+
+A new check is one `Check` in its agent and one line here. Its settings then belong to the run's
+fingerprint, to the keys of the stages that run it, and to `policy_sha256` in the audit log.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from liftwright.agents import generation, grounding, safety
+
+if TYPE_CHECKING:
+    from liftwright.campaign.run_context import Work
+    from liftwright.config import Settings
+    from liftwright.model.checks import Check
+    from liftwright.ports import Screen
+
+
+def message_checks(work: Work, screen: Screen | None = None) -> tuple[Check, ...]:
+    """Every check on a message, in the order in which they run.
+
+    Args:
+        work: the settings and ports; no service is called.
+        screen: a screener in place of the run's own, such as one that was asked ahead.
+    """
+    settings = work.settings
+    experiment, judge = settings.experiment, work.judge
+    limits, _ = generation.channel_limits(settings.channel)
+    return (
+        *generation.drafting_checks(
+            brand=experiment.brand, limits=limits, templates=settings.prompts
+        ),
+        grounding.grounding_check(work.ports.embed, experiment.grounding, frame_lines(settings)),
+        safety.screener_check(screen or work.screen, settings.safety),
+        *((safety.groundedness_check(judge),) if judge else ()),
+    )
+
+
+def frame_lines(settings: Settings) -> dict[str, tuple[str, ...]]:
+    """The composer's lines by tone, names filled in: they are written to claim nothing."""
+    brand = settings.experiment.brand.name
+    return {
+        tone: tuple(
+            line.replace("{brand}", brand)
+            for line in (
+                *(frames.greetings + frames.openings + frames.bridges),
+                *(frames.closings + frames.calls_to_action),
+            )
+        )
+        for tone, frames in settings.frames.items()
+    }
