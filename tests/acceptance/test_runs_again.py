@@ -155,6 +155,24 @@ def test_run_with_other_input_has_another_id(done: Path, base: str, changed: str
     assert not campaign.stop_before(done, "segment").name.startswith(base)
 
 
+def test_run_with_other_prohibited_phrases_is_another_run(
+    done: Path, base: str, paid: MeteredWriter
+) -> None:
+    file = done / "config/prohibited_phrases.txt"
+    before, requests = files(done / "data/runs" / base), paid.requests
+    file.write_text("# nothing yet\n")
+    assert campaign.run(done, run_id=base).run.run_id == base
+    file.write_text("no such words\n")
+    with pytest.raises(InputError, match="prohibited_phrase"):
+        campaign.run(done, run_id=base)
+    folder = campaign.stop_before(done, "assign")
+    assert not folder.name.startswith(base)
+    assert paid.requests == requests
+    assert files(done / "data/runs" / base) == before
+    policies = {line["policy_sha256"] for line in campaign.audit_lines(done)}
+    assert len(policies) == 2
+
+
 def command(
     root: Path, *arguments: str, paths: tuple[Path, ...]
 ) -> subprocess.CompletedProcess[str]:

@@ -344,3 +344,65 @@ def test_read_settings_with_a_secret_in_an_address_does_not_repeat_it(
     message = refused(root, override)
     assert shown in message
     assert "CANARY" not in message
+
+
+# ── Prohibited phrases ────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize(
+    "content", [None, b"", b" \n\n", b"# none\n  # risk free\n", b"\xef\xbb\xbf"]
+)
+def test_read_settings_without_prohibited_phrases_has_none(
+    root: Path, content: bytes | None
+) -> None:
+    if content is not None:
+        (root / "config/prohibited_phrases.txt").write_bytes(content)
+    assert read_settings(root).prohibited_phrases == {}
+
+
+def test_read_settings_reads_prohibited_phrases_and_their_reasons(root: Path) -> None:
+    (root / "config/prohibited_phrases.txt").write_bytes(
+        "\ufeff# Legal\r\nRisk free\tNothing is free of risk. # see the handbook\r\n"
+        "  guaranteed  results  \n\nC#\nmiracle\t\nRISK  FREE\tNothing is free of risk.\n"
+        "caf\u00e9 # a comment".encode()
+    )
+    assert read_settings(root).prohibited_phrases == {
+        "Risk free": "Nothing is free of risk.",
+        "guaranteed  results": "",
+        "C#": "",
+        "miracle": "",
+        "caf\u00e9": "",
+    }
+
+
+@pytest.mark.parametrize(
+    ("content", "line"),
+    [
+        (b"free\n\tno phrase\n", 2),
+        (b"free\n \t\treason\n", 2),
+        (b"# all\n\nfree\tone\ttwo\n", 3),
+        (b"free\tone\t\n", 1),
+        (b"free\twhy\nFREE\tanother\n", 2),
+        (b"free\nfree\twhy\n", 2),
+        (b"free\nbo\xe9te\n", 2),
+        (b"f\x00r\x00e\x00e\x00\n", 1),
+        (b"\xff\xfef\x00", 1),
+        (b"one\rtwo\n", 1),
+        (b"free\n---\n", 2),
+    ],
+)
+def test_read_settings_with_malformed_prohibited_phrases_names_file_and_line(
+    root: Path, content: bytes, line: int
+) -> None:
+    file = root / "config/prohibited_phrases.txt"
+    file.write_bytes(content)
+    assert refused(root).startswith(f"{file}:{line}: ")
+
+
+def test_read_settings_with_prohibited_phrases_that_cannot_be_read_is_refused(root: Path) -> None:
+    file = root / "config/prohibited_phrases.txt"
+    file.symlink_to(root / "none.txt")
+    assert str(file) in refused(root)
+    file.unlink()
+    file.mkdir()
+    assert str(file) in refused(root)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from liftwright.agents import generation, grounding, safety
+from liftwright.agents.safety.prohibited_phrases import prohibited_phrases_check
 
 if TYPE_CHECKING:
     from liftwright.campaign.run_context import Work
@@ -33,6 +34,7 @@ def message_checks(work: Work, screen: Screen | None = None) -> tuple[Check, ...
         ),
         grounding.grounding_check(work.ports.embed, experiment.grounding, frame_lines(settings)),
         safety.screener_check(screen or work.screen, settings.safety),
+        prohibited_phrases_check(settings.prohibited_phrases),
         *((safety.groundedness_check(judge),) if judge else ()),
     )
 

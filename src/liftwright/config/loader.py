@@ -36,6 +36,8 @@ M = TypeVar("M", bound="BaseModel")
 _FOOTER = frozenset({"brand", "postal_address", "unsubscribe_url"})
 _LINE = frozenset({"brand"})
 _SUBJECT = frozenset({"brand", "topic"})
+_COMMENT = re.compile(r"(?:^|(?<=\s))#.*")
+_CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 _VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
 _WORD = re.compile(r"[\w-]+")
 
@@ -61,6 +63,7 @@ class Settings:
     Attributes:
         prompts: the templates by file stem: `base_template`, `tone_<tone>`, `control_message`.
         frames: the composer's frames by tone; only where the composer writes.
+        prohibited_phrases: why each phrase is prohibited; an empty text where nobody says why.
         overrides: what `--set` changed, as full key to value; recorded with the run.
     """
 
@@ -72,6 +75,7 @@ class Settings:
     channel: Channel
     prompts: Mapping[str, str]
     frames: Mapping[str, Frames]
+    prohibited_phrases: Mapping[str, str]
     overrides: Mapping[str, object]
 
 
@@ -138,6 +142,7 @@ def load_settings(
         channel=channels.root[experiment.channel],
         prompts=read_templates(folder / "prompts", experiment.tones),
         frames=frames,
+        prohibited_phrases=_read_phrases(folder / "prohibited_phrases.txt"),
         overrides={change.key: change.value for change in changes},
     )
 
@@ -155,6 +160,41 @@ def _read_frames(folder: Path, tone: str, root: Path) -> Frames:
         for place, line in enumerate(lines):
             check_placeholders(f"{file}: {key}.{place}", line, allowed)
     return frames
+
+
+def _read_phrases(file: Path) -> dict[str, str]:
+    """The prohibited phrases: none where the file is missing, is empty or holds only comments."""
+    try:
+        content = file.read_bytes()
+    except OSError as error:
+        if isinstance(error, FileNotFoundError) and not file.is_symlink():
+            return {}
+        raise ConfigurationError(f"{file}: cannot be read ({error.strerror})") from None
+    try:
+        lines = content.decode("utf-8-sig").replace("\r\n", "\n").split("\n")
+    except UnicodeDecodeError as error:
+        number = content.count(b"\n", 0, error.start) + 1
+        raise ConfigurationError(f"{file}:{number}: not UTF-8") from None
+    known: dict[str, tuple[str, str]] = {}
+    for number, line in enumerate(lines, start=1):
+        text = _COMMENT.sub("", line)
+        if not text.strip():
+            continue
+        phrase, *given = (part.strip() for part in text.split("\t"))
+        reason = given[0] if given else ""
+        earlier = known.setdefault(" ".join(phrase.casefold().split()), (phrase, reason))
+        if _CONTROL.search(text):
+            fault = "found a control character"
+        elif not any(map(str.isalnum, phrase)):
+            fault = f"found {phrase!r}, allowed: a phrase with a letter or a digit"
+        elif len(given) > 1:
+            fault = "found a second tab, allowed: a phrase, or a phrase, a tab and a reason"
+        elif earlier[1] != reason:
+            fault = f"{phrase!r} is there already, with another reason"
+        else:
+            continue
+        raise ConfigurationError(f"{file}:{number}: {fault}")
+    return dict(known.values())
 
 
 def _of(values: Mapping[str, BaseModel], name: str, kind: type[M]) -> M:
