@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from compatible_server import Answer, Request
+    from liftwright.campaign import Step
 
 REQUEST = RunRequest(run_id="campaign")
 MESSAGES = 12
@@ -272,3 +274,39 @@ def test_run_with_no_screening_is_unfinished_and_screens_again(workspace: Path) 
     assert Counter(status for _, status in decided) == {"block": 13, "pass": 13}
     assert set(decided.values()) == {1}
     assert Workspace(workspace).verify().ok
+
+
+def test_run_whose_index_was_removed_indexes_again_before_it_searches(
+    workspace: Path, finished: Path
+) -> None:
+    folder = campaign.stop_before(workspace, "retrieve", run_id="campaign")
+    shutil.rmtree(workspace / "data" / "index")
+    steps: list[Step] = []
+
+    assert campaign.run(workspace, run_id="campaign", seen=steps).exit_status == 0
+
+    ran = [step.stage for step in steps if step.state == "done"]
+    assert ran == [stage for stage in campaign.STAGES if stage != "segment"]
+    whole = finished / "data" / "runs" / "campaign"
+    for name in ("index.json", "passages.json"):
+        assert (folder / name).read_bytes() == (whole / name).read_bytes()
+
+
+def test_finished_run_whose_index_was_removed_is_kept_as_it_is(workspace: Path) -> None:
+    assert campaign.run(workspace, run_id="campaign").exit_status == 0
+    shutil.rmtree(workspace / "data" / "index")
+    steps: list[Step] = []
+
+    assert campaign.run(workspace, run_id="campaign", seen=steps).exit_status == 0
+
+    assert [(step.stage, step.state) for step in steps] == [(s, "kept") for s in campaign.STAGES]
+    assert not (workspace / "data" / "index").exists()
+
+
+def test_run_that_died_before_its_claims_were_recorded_grounds_the_messages_it_has(
+    workspace: Path, finished: Path
+) -> None:
+    folder = campaign.stop_before(workspace, "ground", run_id="campaign")
+    assert campaign.run(workspace, run_id="campaign").exit_status == 0
+    whole = finished / "data" / "runs" / "campaign" / "claims.json"
+    assert (folder / "claims.json").read_bytes() == whole.read_bytes()

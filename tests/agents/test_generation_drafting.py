@@ -60,7 +60,6 @@ def write(
 ) -> tuple[tuple[Variant, ...], tuple[Failure, ...], FakeWriter]:
     writer = FakeWriter(answer)
     further = changes.pop("further", ())
-    kept = changes.pop("kept", lambda _: None)
     segments = changes.pop("segments", (SEGMENT,))
     asked = writing(**changes)
     variants, failures = generate_variants(
@@ -70,7 +69,6 @@ def write(
         complete=writer,
         checks=(*checks(asked.limits, dict(asked.templates)), *further),  # type: ignore[misc]
         known_tiers=("Gold", "Silver", "Bronze"),
-        kept=kept,  # type: ignore[arg-type]
     )
     return variants, failures, writer
 
@@ -308,19 +306,6 @@ def test_generate_variants_has_alike_ones_written_again_in_the_order_of_tones() 
     assert [v.attempts for v in variants] == [1, 2, 2]
     assert len({v.body for v in variants}) == 3
     assert "same as another variant" in writer.prompts[-1].feedback[0]
-
-
-def test_generate_variants_tells_of_one_kept_while_others_are_written() -> None:
-    first = threading.Event()
-
-    def answer(request: Prompt) -> str:
-        if request.tone == TONES[-1]:
-            # Never passes unless an earlier tone is told of before this one is written.
-            assert first.wait(PATIENCE_SECONDS)
-        return by_tone(request)
-
-    variants, failures, _ = write(answer, concurrency=3, kept=lambda _: first.set())
-    assert (len(variants), failures) == (3, ())
 
 
 def test_generate_variants_refuses_one_subject_for_two_variants() -> None:

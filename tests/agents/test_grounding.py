@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import zlib
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -11,16 +10,16 @@ from hypothesis import strategies as st
 
 from liftwright.agents.grounding import (
     Grounded,
+    MessageGrounder,
     ground_many,
     ground_message,
     ground_text,
-    ground_variant,
     prepare,
     reasons_against,
 )
 from liftwright.agents.grounding.evidence import Evidence, Piece, _longest_run
 from liftwright.config import Grounding
-from liftwright.model import Claim, Passage, Variant
+from liftwright.model import Claim, Passage
 from liftwright.text import words
 
 if TYPE_CHECKING:
@@ -314,14 +313,10 @@ PASSAGES = (
 )
 
 
-def variant(body: str) -> Variant:
-    bare = Variant.bare("v1", arm="friendly", segment="Loyal", subject="Hello", body=body)
-    return replace(bare, passages=PASSAGES)
-
-
-def test_ground_variant_cited_passage_that_says_it_supports() -> None:
-    found = ground_variant(
-        variant(f"Hi there,\n\nWorth knowing: {FACTS[3]} [Source: Returns, Overview]"),
+def test_ground_message_cited_passage_that_says_it_supports() -> None:
+    found = ground_message(
+        f"Hi there,\n\nWorth knowing: {FACTS[3]} [Source: Returns, Overview]",
+        PASSAGES,
         WordEmbed(),
         CONFIG,
     )
@@ -330,34 +325,50 @@ def test_ground_variant_cited_passage_that_says_it_supports() -> None:
     assert found.claims[1].source.index == 1
 
 
-def test_ground_variant_citation_of_the_wrong_passage_is_weak_and_told() -> None:
+def test_ground_message_citation_of_the_wrong_passage_is_weak_and_told() -> None:
     body = f"{FACTS[3]} [Source: Gold, and More, Delivery]"
-    (claim,) = ground_variant(variant(body), WordEmbed(), CONFIG).claims
+    (claim,) = ground_message(body, PASSAGES, WordEmbed(), CONFIG).claims
     assert (claim.verdict, claim.score) == ("weak", 0.6)
     assert claim.source is not None
     assert claim.source.index == 1
     assert "another passage" in claim.reason
 
 
-def test_ground_variant_invention_with_a_citation_is_unsupported() -> None:
+def test_ground_message_invention_with_a_citation_is_unsupported() -> None:
     body = "Our tents float for 9 years. [Source: Returns, Overview]"
-    (claim,) = ground_variant(variant(body), WordEmbed(), CONFIG).claims
+    (claim,) = ground_message(body, PASSAGES, WordEmbed(), CONFIG).claims
     assert claim.verdict == "unsupported"
     assert "'9 years'" in claim.reason
 
 
-def test_ground_variant_known_frames_claim_nothing() -> None:
+def test_ground_message_known_frames_claim_nothing() -> None:
     frame = "If you ask Tarnwick, mountains are calling."
     body = f"{frame} {FACTS[3]}"
-    bare = ground_variant(variant(body), WordEmbed(), CONFIG)
-    framed = ground_variant(variant(body), WordEmbed(), CONFIG, frames=[frame])
+    bare = ground_message(body, PASSAGES, WordEmbed(), CONFIG)
+    framed = ground_message(body, PASSAGES, WordEmbed(), CONFIG, frames=[frame])
     assert [claim.verdict for claim in bare.claims] == ["unsupported", "supported"]
     assert [claim.verdict for claim in framed.claims] == ["not_a_claim", "supported"]
 
 
+def test_message_grounder_grounds_a_message_once_and_another_by_itself() -> None:
+    embed = WordEmbed()
+    grounder = MessageGrounder(embed, CONFIG, {"friendly": ["Mountains are calling."]})
+    body = f"Mountains are calling. {FACTS[3]}"
+    first = grounder.ground(body, PASSAGES, "friendly")
+    calls = len(embed.calls)
+    assert grounder.ground(body, PASSAGES, "friendly") is first
+    assert len(embed.calls) == calls
+    assert [claim.verdict for claim in first.claims] == ["not_a_claim", "supported"]
+    others = (grounder.ground(body, PASSAGES, "urgent"), grounder.ground(body, (), "friendly"))
+    assert [[claim.verdict for claim in other.claims] for other in others] == [
+        ["unsupported", "supported"],
+        ["not_a_claim", "unsupported"],
+    ]
+
+
 def test_reasons_against_names_what_does_not_hold() -> None:
     body = f"Hi there,\n\n{FACTS[3]} [Source: Gold, and More, Delivery]\n\nOur tents float."
-    found = ground_variant(variant(body), WordEmbed(), CONFIG)
+    found = ground_message(body, PASSAGES, WordEmbed(), CONFIG)
     lenient = reasons_against(found, CONFIG)
     strict = reasons_against(found, CONFIG.model_copy(update={"allow_weak": False}))
     assert len(lenient) == 1

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from liftwright.agents import generation, grounding, safety
+from liftwright.agents import generation, safety
 from liftwright.agents.safety.prohibited_phrases import prohibited_phrases_check
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ def message_checks(work: Work, screen: Screen | None = None) -> tuple[Check, ...
         *generation.drafting_checks(
             brand=experiment.brand, limits=limits, templates=settings.prompts
         ),
-        grounding.grounding_check(work.ports.embed, experiment.grounding, frame_lines(settings)),
+        work.grounder.check,
         safety.screener_check(screen or work.screen, settings.safety),
         prohibited_phrases_check(settings.prohibited_phrases),
         *((safety.groundedness_check(judge),) if judge else ()),

@@ -11,7 +11,7 @@ below is the order of the stages and all that shapes the outcome of each.
 
 from __future__ import annotations
 
-from liftwright.campaign.run_context import Stage
+from liftwright.campaign.run_context import Stage, is_kept, stage_key
 from liftwright.campaign.stages.experiment import (
     assign_arms,
     check_engagement,
@@ -22,7 +22,7 @@ from liftwright.campaign.stages.experiment import (
 from liftwright.campaign.stages.export import Export, check_export, exporting
 from liftwright.campaign.stages.failures import provider_stages
 from liftwright.campaign.stages.generate import generate, ground
-from liftwright.campaign.stages.retrieve import index, retrieve, shielded
+from liftwright.campaign.stages.retrieve import index, index_is_there, retrieve, shielded
 from liftwright.campaign.stages.screen import read_approvals, screen
 from liftwright.campaign.stages.segment import segment
 from liftwright.model.checks import DRAFTING, SAFETY
@@ -39,6 +39,17 @@ __all__ = [
     "shielded",
 ]
 
+
+_RETRIEVE = Stage(
+    name="retrieve",
+    run=retrieve,
+    reads=("segments.json", "index.json"),
+    inputs=("content",),
+    writes=("passages.json",),
+    settings=("experiment.retrieval",),
+    ports=("index", "search", "embed"),
+)
+
 STAGES = (
     Stage(
         name="segment",
@@ -54,16 +65,10 @@ STAGES = (
         writes=("index.json",),
         settings=("experiment.content",),
         ports=("index", "embed", "shield"),
+        # `index --remove-old` may have deleted it; only `retrieve` searches it.
+        intact=lambda w: is_kept(_RETRIEVE, w, stage_key(_RETRIEVE, w)) or index_is_there(w),
     ),
-    Stage(
-        name="retrieve",
-        run=retrieve,
-        reads=("segments.json", "index.json"),
-        inputs=("content",),
-        writes=("passages.json",),
-        settings=("experiment.retrieval",),
-        ports=("index", "search", "embed"),
-    ),
+    _RETRIEVE,
     Stage(
         name="generate",
         run=generate,

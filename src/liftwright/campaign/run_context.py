@@ -13,6 +13,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from liftwright.agents.grounding import MessageGrounder
 from liftwright.calls.cache_policy import (
     complete_terms,
     judge_terms,
@@ -22,9 +23,8 @@ from liftwright.calls.cache_policy import (
 )
 from liftwright.calls.ledger import Ledger
 from liftwright.calls.metered_client import Guarded, PaidEmbed, call_span, within_a_call
-from liftwright.calls.prefetch import Ahead
 from liftwright.calls.retry import Calls
-from liftwright.campaign.checks import message_checks
+from liftwright.campaign.checks import frame_lines, message_checks
 from liftwright.content import documents as contents
 from liftwright.data import Places, Tables, load_customers, scratch_folder
 from liftwright.log import event, within
@@ -101,6 +101,8 @@ class Stage:
         settings: which settings shape the outcome, as paths of attributes of `Settings`.
         ports: the ports whose adapters shape the outcome.
         checks: the stage of the checks that it runs; empty where it runs none.
+        intact: whether what the stage makes outside of the run's folder is still there, where a
+            later stage needs it; None where it makes nothing there.
     """
 
     name: str
@@ -111,6 +113,7 @@ class Stage:
     settings: tuple[str, ...] | Callable[[Work], tuple[str, ...]] = ()
     ports: tuple[str, ...] = ()
     checks: str = ""
+    intact: Callable[[Work], bool] | None = None
 
 
 class Work:
@@ -267,17 +270,6 @@ class Work:
         terms = screen_terms(self.settings.services, self.ports.screen)
         return Guarded(self.ports.screen, terms, self.calls, lambda: self.run_ledger)
 
-    @cached_property
-    def screen_ahead(self) -> Ahead[str, tuple[Finding, ...]]:
-        """Has texts screened that will certainly be wanted, beside what a stage has to wait for.
-
-        Half of the places at most, so that what a stage waits for next finds one at once. A
-        screener of this machine is not asked: it would only slow the stage. Neither is one where
-        the run has a budget: what is set aside for it could refuse a draft that would have fitted.
-        """
-        is_free = self.ports.screen.metered and self.settings.services.budget_usd is None
-        return Ahead(self.screen, max(1, self.concurrency // 2) if is_free else 0)
-
     @property
     def shield(self) -> Guarded[str, bool] | None:
         """Who looks for attacks in documents; None where that is switched off."""
@@ -294,6 +286,12 @@ class Work:
             return None
         terms = judge_terms(self.settings.services, self.ports.judge)
         return Guarded(self.ports.judge, terms, self.calls, lambda: self.run_ledger)
+
+    @cached_property
+    def grounder(self) -> MessageGrounder:
+        """Grounds the run's messages, each once."""
+        config = self.settings.experiment.grounding
+        return MessageGrounder(self.ports.embed, config, frame_lines(self.settings))
 
     @cached_property
     def checks(self) -> tuple[Check, ...]:
@@ -337,11 +335,6 @@ class Work:
         """Change the run's record and write it."""
         self.run = replace(self.run, **changes)  # type: ignore[arg-type] # fields of Run by name
         self.folder.save(self.run)
-
-    def finish_ahead(self) -> None:
-        """Ask nothing more ahead, and wait for what is under way: it is paid for."""
-        if "screen_ahead" in self.__dict__:
-            self.screen_ahead.close()
 
     def close(self) -> None:
         """Give back the engine and the ledger's file."""
@@ -423,18 +416,15 @@ def is_kept(stage: Stage, work: Work, key: str) -> bool:
 
 def carry_out(stages: Sequence[Stage], work: Work) -> None:
     """Run the stages in order, keeping those whose outcome is there already."""
-    try:
-        for stage in stages:
-            key = stage_key(stage, work)
-            with within(stage=stage.name), span("stage", stage=stage.name) as one:
-                if is_kept(stage, work, key):
-                    one.set(outcome="kept")
-                    work.notify(Step(stage=stage.name, state="kept"))
-                    event("stage_kept", agent="pipeline")
-                    continue
-                _carry_out(stage, work, key)
-    finally:
-        work.finish_ahead()
+    for stage in stages:
+        key = stage_key(stage, work)
+        with within(stage=stage.name), span("stage", stage=stage.name) as one:
+            if is_kept(stage, work, key) and (stage.intact is None or stage.intact(work)):
+                one.set(outcome="kept")
+                work.notify(Step(stage=stage.name, state="kept"))
+                event("stage_kept", agent="pipeline")
+                continue
+            _carry_out(stage, work, key)
 
 
 def _carry_out(stage: Stage, work: Work, key: str) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import threading
 import time
 from dataclasses import replace
 from functools import partial
@@ -19,7 +18,7 @@ from liftwright.model import Failure, Tokens, Variant, fingerprint, utc_now
 from liftwright.model.checks import Message, run_checks
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
     from liftwright.agents.generation.prompts import Writing
     from liftwright.model import Completion, Passage, Prompt, Segment
@@ -38,7 +37,6 @@ def generate_variants(  # noqa: PLR0913 - the stage's inputs, each its own
     complete: Complete,
     checks: Sequence[Check],
     known_tiers: Collection[str] = (),
-    kept: Callable[[Variant], None] = lambda _: None,
 ) -> tuple[tuple[Variant, ...], tuple[Failure, ...]]:
     """One variant for each segment and tone, and a failure where none became valid.
 
@@ -53,41 +51,35 @@ def generate_variants(  # noqa: PLR0913 - the stage's inputs, each its own
         complete: writes a draft; a call that fails for good makes a failure of cause `provider`.
         checks: the drafting checks; a draft is kept where none gives a reason against it.
         known_tiers: every tier that any customer holds.
-        kept: told of each variant that is given back, as soon as it is certain to be; in any order
-            and from any thread.
     """
     labels = tuple(segment.label for segment in segments)
     tiers = tuple(sorted(known_tiers))
-    series = [
-        _Series(
-            [
-                _Drafting(
-                    Message(
-                        subject="",
-                        body="",
-                        segment=segment,
-                        tone=tone,
-                        passages=tuple(passages.get(segment.label, ())),
-                        labels=labels,
-                        known_tiers=tiers,
-                    ),
-                    segment,
-                    tone,
-                    writing,
-                    complete,
-                    checks,
-                )
-                for tone in writing.tones
-            ],
-            kept,
-        )
+    by_segment = [
+        [
+            _Drafting(
+                Message(
+                    subject="",
+                    body="",
+                    segment=segment,
+                    tone=tone,
+                    passages=tuple(passages.get(segment.label, ())),
+                    labels=labels,
+                    known_tiers=tiers,
+                ),
+                segment,
+                tone,
+                writing,
+                complete,
+                checks,
+            )
+            for tone in writing.tones
+        ]
         for segment in segments
     ]
-    every = [drafting for one in series for drafting in one.drafts]
-    workers = writing.concurrency
-    at_once([partial(one.write, drafting) for one in series for drafting in one.drafts], workers)
-    # Which of two alike is written again must not hang on which thread was first.
-    at_once([one.tell_apart for one in series], workers)
+    every = [drafting for drafts in by_segment for drafting in drafts]
+    at_once([drafting.write for drafting in every], writing.concurrency)
+    # Once all are written: which of two alike is rewritten must not depend on the threads.
+    at_once([partial(_rewrite_alike, drafts) for drafts in by_segment], writing.concurrency)
     outcomes = [drafting.outcome for drafting in every]
     for drafting in every:
         drafting.report()
@@ -97,43 +89,13 @@ def generate_variants(  # noqa: PLR0913 - the stage's inputs, each its own
     )
 
 
-class _Series:
-    """The variants of one segment, in the order of tones: of two alike, the first one stays."""
-
-    def __init__(self, drafts: Sequence[_Drafting], kept: Callable[[Variant], None]) -> None:
-        self.drafts = drafts
-        self._kept = kept
-        self._settled = 0
-        self._certain: list[Variant] = []
-        self._lock = threading.Lock()
-
-    def write(self, drafting: _Drafting) -> None:
-        """Write one of them."""
-        drafting.write()
-        self._settle()
-
-    def tell_apart(self) -> None:
-        """Once all are written, have those written again that say the same as an earlier one."""
-        kept: list[Variant] = []
-        for drafting in self.drafts:
-            drafting.differ_from(tuple(kept))
-            self._settle()
-            if isinstance(drafting.outcome, Variant):
-                kept.append(drafting.outcome)
-
-    def _settle(self) -> None:
-        """Tell of those that nothing can change any more: all before them are certain, too."""
-        with self._lock:
-            for drafting in self.drafts[self._settled :]:
-                outcome = drafting.outcome
-                if outcome is None:
-                    return
-                if isinstance(outcome, Variant):
-                    if reasons_alike(outcome.subject, outcome.body, self._certain):
-                        return
-                    self._certain.append(outcome)
-                    self._kept(outcome)
-                self._settled += 1
+def _rewrite_alike(drafts: Sequence[_Drafting]) -> None:
+    """Have those of a segment's variants rewritten that say the same as an earlier one."""
+    kept: list[Variant] = []
+    for drafting in drafts:
+        drafting.differ_from(tuple(kept))
+        if isinstance(drafting.outcome, Variant):
+            kept.append(drafting.outcome)
 
 
 class _Drafting:

@@ -7,22 +7,20 @@ from __future__ import annotations
 
 from liftwright.agents.grounding.claims import (
     Grounded,
+    MessageGrounder,
     ground_many,
     ground_message,
     ground_text,
-    ground_variant,
-    grounding_check,
     prepare,
     reasons_against,
 )
 
 __all__ = [
     "Grounded",
+    "MessageGrounder",
     "ground_many",
     "ground_message",
     "ground_text",
-    "ground_variant",
-    "grounding_check",
     "prepare",
     "reasons_against",
 ]

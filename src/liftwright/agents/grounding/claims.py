@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 
     from liftwright.config import Grounding
-    from liftwright.model import Passage, Variant
+    from liftwright.model import Passage
     from liftwright.model.checks import Message
     from liftwright.ports import Vectors
 
@@ -84,13 +84,6 @@ def ground_many(
     return tuple(found)
 
 
-def ground_variant(
-    variant: Variant, embed: Embedding, config: Grounding, *, frames: Collection[str] = ()
-) -> Grounded:
-    """Hold each sentence of a variant's body against the passages it was written from."""
-    return ground_message(variant.body, variant.passages, embed, config, frames=frames)
-
-
 def ground_message(
     body: str,
     passages: Sequence[Passage],
@@ -138,10 +131,11 @@ def prepare(passages: Iterable[Passage], embed: Embedding) -> None:
         embed(texts)
 
 
-def grounding_check(
-    embed: Embedding, config: Grounding, frames: Mapping[str, Collection[str]]
-) -> Check:
-    """The check that refuses a draft with a claim that its passages do not support.
+class MessageGrounder:
+    """Grounds messages, and remembers the claims: each message is grounded once in a process.
+
+    The check on a draft and the stage that records the claims share one, so that what was proven
+    to accept a draft is not computed again to record it.
 
     Args:
         embed: the port `embed`.
@@ -149,13 +143,37 @@ def grounding_check(
         frames: by tone, sentences that are known to claim nothing.
     """
 
-    def find(message: Message) -> CheckResult:
-        lines = frames.get(message.tone or "", ())
-        found = ground_message(message.body, message.passages, embed, config, frames=lines)
-        return CheckResult(reasons=reasons_against(found, config))
+    def __init__(
+        self, embed: Embedding, config: Grounding, frames: Mapping[str, Collection[str]]
+    ) -> None:
+        self._embed, self._config, self._frames = embed, config, frames
+        self._known: dict[tuple[str | None, str, tuple[Passage, ...]], Grounded] = {}
 
-    settings = config.model_dump(mode="json"), frames
-    return Check(name="grounding", stage=DRAFTING, settings=settings, find=find, skips_refused=True)
+    def ground(self, body: str, passages: tuple[Passage, ...], tone: str | None) -> Grounded:
+        """The claims of a message's body, held against the passages it was written from."""
+        key = (tone, body, passages)
+        if key not in self._known:
+            frames = self._frames.get(tone or "", ())
+            self._known[key] = ground_message(
+                body, passages, self._embed, self._config, frames=frames
+            )
+        return self._known[key]
+
+    @property
+    def check(self) -> Check:
+        """The check that refuses a draft with a claim that its passages do not support."""
+
+        def find(message: Message) -> CheckResult:
+            found = self.ground(message.body, message.passages, message.tone)
+            return CheckResult(reasons=reasons_against(found, self._config))
+
+        return Check(
+            name="grounding",
+            stage=DRAFTING,
+            settings=(self._config.model_dump(mode="json"), self._frames),
+            find=find,
+            skips_refused=True,
+        )
 
 
 def reasons_against(grounded: Grounded, config: Grounding) -> tuple[str, ...]:

@@ -9,23 +9,16 @@ from liftwright.calls.retry import at_once
 from liftwright.errors import ProviderRefused
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Iterable, Mapping
 
     from liftwright.agents.safety.message_parts import Part
     from liftwright.model import Finding, Identity
     from liftwright.ports import Screen
 
-    Findings = tuple[Finding, ...]
-    Reply = Findings | Exception
+    Reply = tuple[Finding, ...] | Exception
 
 
-def asked_ahead(
-    parts: Iterable[Part],
-    screen: Screen,
-    workers: int,
-    *,
-    earlier: Callable[[str], tuple[Findings] | None] = lambda _: None,
-) -> Screen:
+def asked_ahead(parts: Iterable[Part], screen: Screen, workers: int) -> Screen:
     """A screener that has looked at the parts already, each text once, so many at a time.
 
     One on this machine is given back as it is: it has all processors already, or takes many
@@ -35,7 +28,6 @@ def asked_ahead(
         parts: those of one message or of many.
         screen: the screener. What it raises for a part is raised when that part is asked for.
         workers: parts under way at a time, at most.
-        earlier: the reply to a text that was asked for before; None where there is none.
 
     Where the screener refuses whatever it is asked (a wrong key), the texts that are
     not under way by then are not sent: the same is raised for them.
@@ -46,9 +38,6 @@ def asked_ahead(
     refusals: list[ProviderRefused] = []
 
     def reply(text: str) -> Reply:
-        before = earlier(text)
-        if before is not None:
-            return before[0]
         if refusals:
             return refusals[0]
         try:

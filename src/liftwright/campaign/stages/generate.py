@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
-from functools import partial
 from typing import TYPE_CHECKING
 
 from liftwright.agents import generation, grounding
 from liftwright.agents.segmentation import Segmentation
-from liftwright.campaign.checks import frame_lines
-from liftwright.campaign.stages.prefetch import control_of, screen_early
 from liftwright.log import event
 from liftwright.model import Passage
 from liftwright.model.artifacts import Sending, VariantClaims, Variants
@@ -25,8 +22,10 @@ def generate(work: Work) -> str:
     settings = work.settings
     segments = work.folder.read("segments.json", Segmentation).segments
     passages = work.folder.read("passages.json", dict[str, tuple[Passage, ...]])
-    limits, _ = generation.channel_limits(settings.channel)
-    control = control_of(work)
+    limits, control_limits = generation.channel_limits(settings.channel)
+    control = generation.control_variant(
+        settings.prompts["control_message"], brand=settings.experiment.brand, limits=control_limits
+    )
     found = [passage for of_segment in passages.values() for passage in of_segment]
     with ThreadPoolExecutor(max_workers=1) as ahead:
         # While the writer is at work, the sources are made ready to judge its drafts by.
@@ -45,7 +44,6 @@ def generate(work: Work) -> str:
             complete=work.complete,
             checks=in_stage(work.checks, DRAFTING),
             known_tiers={tier for one in segments for tier in one.tiers},
-            kept=partial(screen_early, work),
         )
     sent = Sending(channel=settings.experiment.channel, footer=_footer(settings))
     work.folder.write("channel.json", sent)
@@ -56,12 +54,10 @@ def generate(work: Work) -> str:
 
 def ground(work: Work) -> str:
     """The claims of every variant that was kept, each with what supports it."""
-    config = work.settings.experiment.grounding
-    lines = frame_lines(work.settings)
     claims = []
     for variant in work.folder.read("variants.json", Variants).variants:
-        frames = lines.get(variant.tone or "", ())
-        found = grounding.ground_variant(variant, work.ports.embed, config, frames=frames)
+        # Proven already where this process accepted the draft.
+        found = work.grounder.ground(variant.body, variant.passages, variant.tone)
         claims.append(
             VariantClaims(variant_id=variant.variant_id, score=found.score, claims=found.claims)
         )

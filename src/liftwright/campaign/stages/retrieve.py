@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 from liftwright.agents import retrieval
 from liftwright.agents.segmentation import Segmentation
 from liftwright.calls.retry import at_once
-from liftwright.campaign.stages.prefetch import control_of, screen_early
 from liftwright.content.documents import invalid_on
 from liftwright.log import event
 from liftwright.model.artifacts import Indexed
+from liftwright.ports import KeepsIndexes
 
 if TYPE_CHECKING:
     from liftwright.campaign.run_context import Work
@@ -40,6 +40,15 @@ def index(work: Work) -> str:
     return f"Indexed {report.documents} documents successfully. {len(report.errors)} errors."
 
 
+def index_is_there(work: Work) -> bool:
+    """Whether the run's index can still be searched; not known of a service that keeps no list."""
+    keeper = work.ports.index
+    if not isinstance(keeper, KeepsIndexes):
+        return False
+    kept = work.calls.make("index", keeper.kept, local=not keeper.metered)
+    return work.folder.read("index.json", Indexed).name in (kept.in_use, *kept.others)
+
+
 def retrieve(work: Work) -> str:
     """For each segment the approved passages that fit it."""
     indexed = work.folder.read("index.json", Indexed)
@@ -48,8 +57,6 @@ def retrieve(work: Work) -> str:
         for document in work.corpus.documents
         if document.document_id not in indexed.blocked
     )
-    # The index may have been removed since; making it again costs nothing where it is whole.
-    work.index(documents)
     search = retrieval.CachedRetriever(work.search(indexed.name))
     segments = work.folder.read("segments.json", Segmentation).segments
 
@@ -62,8 +69,6 @@ def retrieve(work: Work) -> str:
             excluded=indexed.excluded,
         )
 
-    # The control hangs on nothing that is found.
-    screen_early(work, control_of(work))
     # What searches on this machine has all its processors already.
     workers = work.concurrency if search.metered else 1
     found = at_once([partial(find, one) for one in segments], workers)

@@ -32,10 +32,7 @@ def screen(work: Work) -> str:
 
     # What is far away is asked for all parts of all messages at once, and before any is decided on.
     parts = [part for variant in variants for part in safety.message_parts(variant)]
-    work.screen_ahead.stop()
-    screener = safety.asked_ahead(
-        parts, work.screen, work.concurrency, earlier=work.screen_ahead.reply
-    )
+    screener = safety.asked_ahead(parts, work.screen, work.concurrency)
     checks = in_stage(message_checks(work, screener), SAFETY)
 
     def decide(variant: Variant) -> SafetyDecision:
