@@ -27,7 +27,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from liftwright.campaign.run_context import Step
+    from liftwright.campaign.context import StageProgress
 
 COMMAND = Path(sys.executable).with_name("liftwright")
 REPORT = "report"
@@ -137,7 +137,7 @@ def one_run(place: Path) -> dict[str, Cost]:
     stages: dict[str, Cost] = {}
     begun = NOTHING
 
-    def note(step: Step) -> None:
+    def note(step: StageProgress) -> None:
         nonlocal begun
         now = Cost(time.perf_counter(), own_cpu())
         if step.state == "started":

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from liftwright.agents.reporting.notebook import as_text
 from liftwright.errors import LiftwrightError
-from liftwright.run_folder import write_whole
+from liftwright.model.run_files import write_whole
 
 if TYPE_CHECKING:
     from jupyter_client.kernelspec import KernelSpecManager

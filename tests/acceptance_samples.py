@@ -21,7 +21,7 @@ from liftwright.cli import app
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from liftwright.campaign import Step
+    from liftwright.campaign import StageProgress
 
 CUSTOMERS = "data/raw/customers.csv"
 CONTENT = "data/content/approved_content"
@@ -203,7 +203,7 @@ def run_until(root: Path, stage: str, run_id: str = "part", **request: Any) -> P
     Running again under the same id goes on, and keeps what is still valid.
     """
 
-    def listen(step: Step) -> None:
+    def listen(step: StageProgress) -> None:
         if step.stage == stage and step.state in ("done", "kept"):
             raise Enough
 

@@ -15,13 +15,13 @@ import duckdb
 
 import stand_in
 from liftwright.campaign import RunRequest, Workspace, init_workspace
-from liftwright.run_folder import RunFolder, all_runs
+from liftwright.model.run_files import RunFolder, all_runs
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
 
-    from liftwright.campaign import RunOutcome, Step
+    from liftwright.campaign import RunOutcome, StageProgress
     from liftwright.model import Run
 
 SERVICES = """
@@ -88,7 +88,9 @@ def copy(root: Path, to: Path) -> Path:
     return to
 
 
-def run(root: Path, *overrides: str, seen: list[Step] | None = None, **asked: object) -> RunOutcome:
+def run(
+    root: Path, *overrides: str, seen: list[StageProgress] | None = None, **asked: object
+) -> RunOutcome:
     """Run the campaign in this process; `seen` takes what it tells of its stages."""
     request = RunRequest(overrides=overrides, **asked)  # type: ignore[arg-type] # by name
     return Workspace(root).run(request, notify=(lambda _: None) if seen is None else seen.append)
@@ -101,7 +103,7 @@ class _Stopped(BaseException):
 def stop_before(root: Path, stage: str, *overrides: str, **asked: object) -> Path:
     """Run the campaign up to a stage, and no further; gives the run's folder."""
 
-    def notify(step: Step) -> None:
+    def notify(step: StageProgress) -> None:
         if (step.stage, step.state) == (stage, "started"):
             raise _Stopped
 
@@ -120,7 +122,7 @@ def record(folder: Path) -> Run:
     return found
 
 
-def states(steps: Iterable[Step]) -> dict[str, str]:
+def states(steps: Iterable[StageProgress]) -> dict[str, str]:
     """For each stage how it ended: kept or done."""
     return {step.stage: step.state for step in steps if step.state in ("kept", "done")}
 

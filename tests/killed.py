@@ -14,7 +14,7 @@ import signal
 import sys
 from pathlib import Path
 
-from liftwright.campaign import RunRequest, Step, Workspace
+from liftwright.campaign import RunRequest, StageProgress, Workspace
 
 # One process imports all this once; the processes of the runs are forked from it.
 _LOADED = ("duckdb", "onnxruntime", "openai", "liftwright.campaign", "liftwright.campaign.pipeline")
@@ -37,7 +37,7 @@ class Moments:
         self._counts: dict[tuple[str, str, str], int] = {}
         self._stage = ""
 
-    def tell(self, step: Step) -> None:
+    def tell(self, step: StageProgress) -> None:
         """A step of the run."""
         if step.state == "started":
             self._stage = step.stage

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from azure_server.server import Handler, Recorded
-    from liftwright.campaign import Step
+    from liftwright.campaign import StageProgress
 
 
 @pytest.fixture
@@ -122,7 +122,7 @@ def drop_a_document(site: Path) -> None:
 def test_index_tells_of_its_progress_and_leaves_old_indexes(
     site: Path, search: SearchService
 ) -> None:
-    steps: list[Step] = []
+    steps: list[StageProgress] = []
     first = Workspace(site).index(notify=steps.append)
     assert {step.state for step in steps} == {"advanced"}
     assert (steps[0].done, steps[-1].done, steps[-1].total) == (

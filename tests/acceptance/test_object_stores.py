@@ -16,13 +16,12 @@ import campaign
 import s3_server
 from liftwright import analyze
 from liftwright.campaign import RunRequest, Workspace
-from liftwright.campaign.bootstrap import make_work
-from liftwright.campaign.run_context import carry_out
-from liftwright.campaign.stages.export import exporting
+from liftwright.campaign.bootstrap import open_context
+from liftwright.campaign.pipeline import export_stages, run_stages
 from liftwright.cli import app
 from liftwright.cli.terminal import show_run
 from liftwright.errors import InputError
-from liftwright.run_folder import RunFolder
+from liftwright.model.run_files import RunFolder
 from liftwright.wiring import read_settings
 
 if TYPE_CHECKING:
@@ -102,7 +101,7 @@ def test_run_with_customers_from_s3_makes_the_same_files_as_from_here(
     assert f"s3://{s3}/out/campaign" in capsys.readouterr().out
 
     # The same bytes, put there again, are the same input.
-    seen: list[campaign.Step] = []
+    seen: list[campaign.StageProgress] = []
     server.put(s3, "in/part.parquet", data)
     campaign.run(workspace, asked, run_id="campaign", customers=place, seen=seen)
     assert {step.state for step in seen} == {"kept"}
@@ -144,7 +143,7 @@ def test_run_whose_store_gives_out_at_the_end_is_whole_here_and_resumes_and_is_m
         f"exclusions.suppressed=s3://{s3}/lists/suppressed.csv",
     )
 
-    def lose(step: campaign.Step) -> None:
+    def lose(step: campaign.StageProgress) -> None:
         if (step.stage, step.state) == ("export", "started"):
             server.delete_bucket(target)
 
@@ -158,7 +157,7 @@ def test_run_whose_store_gives_out_at_the_end_is_whole_here_and_resumes_and_is_m
     assert left_out == {"suppressed": 5}
 
     server.make(target)
-    seen: list[campaign.Step] = []
+    seen: list[campaign.StageProgress] = []
     resumed = campaign.run(workspace, *asked, run_id="lost", seen=seen)
     assert resumed.exit_status == 0
     assert {step.stage for step in seen if step.state == "done"} == {"export"}
@@ -193,10 +192,10 @@ def test_export_of_a_table_in_parts_puts_each_of_them(
     for number in range(2):
         shutil.copy(before / "segmented.parquet", parts / f"part-{number:05}.parquet")
     settings = read_settings(workspace, (f"object_stores.export_to=s3://{s3}/out",))
-    with closing(make_work(workspace, settings)) as work:
+    with closing(open_context(workspace, settings)) as work:
         work.folder = RunFolder(here)
         work.run = campaign.record(here)
-        carry_out(exporting(work), work)
+        run_stages(export_stages(work), work)
     listed = json.loads(server.get(s3, "out/campaign/export.json"))
     assert [one["url"].rpartition("campaign/")[2] for one in listed["files"]] == [
         "segmented.parquet/part-00000.parquet",

@@ -15,7 +15,7 @@ import yaml
 import campaign
 from acceptance_samples import liftwright
 from liftwright.errors import InputError
-from liftwright.run_folder import RunFolder
+from liftwright.model.run_files import RunFolder
 from liftwright.wiring import adapter_names, read_settings
 
 if TYPE_CHECKING:

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from compatible_server import Answer, Request
-    from liftwright.campaign import Step
+    from liftwright.campaign import StageProgress
 
 REQUEST = RunRequest(run_id="campaign")
 MESSAGES = 12
@@ -281,7 +281,7 @@ def test_run_whose_index_was_removed_indexes_again_before_it_searches(
 ) -> None:
     folder = campaign.stop_before(workspace, "retrieve", run_id="campaign")
     shutil.rmtree(workspace / "data" / "index")
-    steps: list[Step] = []
+    steps: list[StageProgress] = []
 
     assert campaign.run(workspace, run_id="campaign", seen=steps).exit_status == 0
 
@@ -295,7 +295,7 @@ def test_run_whose_index_was_removed_indexes_again_before_it_searches(
 def test_finished_run_whose_index_was_removed_is_kept_as_it_is(workspace: Path) -> None:
     assert campaign.run(workspace, run_id="campaign").exit_status == 0
     shutil.rmtree(workspace / "data" / "index")
-    steps: list[Step] = []
+    steps: list[StageProgress] = []
 
     assert campaign.run(workspace, run_id="campaign", seen=steps).exit_status == 0
 

@@ -26,7 +26,7 @@ from metered_writer import MeteredWriter
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from liftwright.campaign import Step
+    from liftwright.campaign import StageProgress
 
 # What the tests share takes long to make: on one worker it is made once.
 pytestmark = pytest.mark.xdist_group("runs_again")
@@ -87,7 +87,7 @@ def read(folder: Path, name: str) -> dict[str, object]:
 def test_run_with_equal_inputs_keeps_every_stage(done: Path, paid: MeteredWriter) -> None:
     folder = Workspace(done).folder().path
     before, requests, screened = files(folder), paid.requests, len(stand_in.asked(done))
-    steps: list[Step] = []
+    steps: list[StageProgress] = []
     started = time.perf_counter()
     outcome = campaign.run(done, seen=steps)
     sys.stdout.write(f"second identical run: {time.perf_counter() - started:.2f} s\n")
@@ -111,7 +111,7 @@ def test_run_with_equal_inputs_keeps_every_stage(done: Path, paid: MeteredWriter
 def test_run_with_other_ways_of_calling_is_the_same_run(
     done: Path, paid: MeteredWriter, override: str
 ) -> None:
-    steps: list[Step] = []
+    steps: list[StageProgress] = []
     requests = paid.requests
     outcome = campaign.run(done, override, seen=steps)
     assert campaign.states(steps) == KEPT
@@ -124,7 +124,7 @@ def test_run_with_an_output_removed_makes_that_one_again(done: Path) -> None:
     expected = campaign.result(folder)
     (folder / "passages.json").unlink()
     (folder / "metrics.json").write_text("{}")
-    steps: list[Step] = []
+    steps: list[StageProgress] = []
     campaign.run(done, seen=steps)
     assert campaign.states(steps) == {**KEPT, "retrieve": "done", "measure": "done"}
     assert campaign.result(folder) == expected
@@ -384,7 +384,7 @@ def test_run_measured_by_real_outcomes_moves_the_simulated_measurement(
     shutil.rmtree(done / "data/content")
     requests = paid.requests
     first = outcomes(folder, tmp_path / "first.csv", clicks=5)
-    steps: list[Step] = []
+    steps: list[StageProgress] = []
     outcome = campaign.run(done, run_id=base, engagement=first, seen=steps)
     assert (outcome.exit_status, outcome.run.simulated) == (0, False)
     assert campaign.states(steps) == dict.fromkeys(("observe", "measure", "report"), "done")

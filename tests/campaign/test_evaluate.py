@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from pathlib import Path
 
-    from liftwright.campaign import Step
+    from liftwright.campaign import StageProgress
 
 CATEGORIES = ("hate", "violence", "self_harm", "sexual")
 
@@ -66,7 +66,11 @@ def write_judgements(folder: Path, text: str) -> Path:
 
 
 def measure(
-    root: Path, what: str, data: Path, floor: float | None = None, steps: list[Step] | None = None
+    root: Path,
+    what: str,
+    data: Path,
+    floor: float | None = None,
+    steps: list[StageProgress] | None = None,
 ) -> Evaluation:
     request = EvaluationRequest(what=what, data=data, floor=floor)
     return evaluate(root, request, notify=(steps if steps is not None else []).append)
@@ -142,7 +146,7 @@ def test_evaluate_safety_many_texts_are_asked_for_in_batches_with_progress(
     root: Path, data: Path
 ) -> None:
     write_lines(data / "cases.jsonl", [{"text": f"hate 0.{n}1", "hate": n % 2} for n in range(130)])
-    steps: list[Step] = []
+    steps: list[StageProgress] = []
     measure(root, "safety", data, steps=steps)
     assert len(counted_screen.calls(root)) == 3
     assert [(step.done, step.total) for step in steps] == [(n, 130) for n in (0, 64, 128, 130)]
@@ -294,7 +298,7 @@ def lay_down(data: Path, judgements: str = "q1\tboots\t1\nq2\ttea\t2\nq3\ttitle\
 def test_evaluate_retrieval_finds_what_was_judged_and_leaves_the_workspace_alone(
     root: Path, data: Path
 ) -> None:
-    steps: list[Step] = []
+    steps: list[StageProgress] = []
     found = measure(root, "retrieval", lay_down(data), steps=steps)
     assert (found.n, found.score, found.floor, found.ok) == (3, 1.0, 0.3, True)
     assert found.measures == {

@@ -10,7 +10,7 @@ import pytest
 from rich.console import Console
 
 from liftwright.cli.terminal.measurement import print_measured
-from liftwright.run_folder import RunFolder
+from liftwright.model.run_files import RunFolder
 from reporting_samples import TONES, Sample, write_run
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ from liftwright.api.records import (
     to_messages,
 )
 from liftwright.api.rows import Rows, open_tables, put_rows, read_customers, to_frame, to_rows
-from liftwright.api.session import open_customers, open_work, place
+from liftwright.api.session import open_customers, open_session, place
 from liftwright.config import Uplift
 from liftwright.data import identifier
 from liftwright.model import CUSTOMERS, ENGAGEMENT, METRICS, Segment, utc_now
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from liftwright.agents.experimentation import Design
-    from liftwright.campaign.run_context import Work
+    from liftwright.campaign.context import RunContext
     from liftwright.data import Tables
     from liftwright.model import Variant
 
@@ -96,8 +96,8 @@ def simulate_engagement(
         workspace: whose simulation holds.
     """
     rows = to_rows(assignments)
-    with contextlib.closing(open_work(workspace)) as work, open_tables() as tables:
-        settings = work.settings
+    with contextlib.closing(open_session(workspace)) as context, open_tables() as tables:
+        settings = context.settings
         aliases = arm_aliases(settings.experiment.tones)
         tones = {alias: tone for tone, alias in aliases.items()}
         named = [{**row, "arm": tones.get(row["arm"], row["arm"])} for row in rows]
@@ -152,8 +152,8 @@ def calculate_metrics(engagement: Sequence[Row] | pd.DataFrame) -> dict[str, dic
 @contextlib.contextmanager
 def _arms(
     customers: CustomersLike, variants: Sequence[Row | Variant], workspace: str | Path | None
-) -> Iterator[tuple[Tables, Design, dict[str, str], Work]]:
-    with open_customers(customers, workspace) as (tables, work):
+) -> Iterator[tuple[Tables, Design, dict[str, str], RunContext]]:
+    with open_customers(customers, workspace) as (tables, context):
         if "segment" in tables.columns("customers"):
             tables.keep(
                 "segmented",
@@ -163,15 +163,15 @@ def _arms(
             tables.keep("features", "select * from customers")
             tables.keep("customers", f"select {', '.join(map(identifier, names))} from features")  # noqa: S608 - quoted
         else:
-            place(tables, work, None)
+            place(tables, context, None)
         sizes = {
             str(segment): int(str(size))
             for segment, size in tables.rows(
                 "select segment, count(*) from segmented group by segment order by segment"
             )
         }
-        experiment = work.settings.experiment
+        experiment = context.settings.experiment
         messages = to_messages(variants, tuple(sizes), experiment.tones)
         decisions = [passed(message) for message in messages]
         design = design_arms(messages, decisions, experiment, sizes)
-        yield tables, design, arm_aliases(experiment.tones), work
+        yield tables, design, arm_aliases(experiment.tones), context

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from liftwright.agents import generation, retrieval, safety
 from liftwright.api.records import to_passage, to_plain
-from liftwright.api.session import open_work, segment_of, workspace_root
+from liftwright.api.session import open_session, segment_of, workspace_root
 from liftwright.campaign.bootstrap import log_key
 from liftwright.campaign.checks import message_checks
 from liftwright.content.documents import invalid_on
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
-    from liftwright.campaign.run_context import Work
+    from liftwright.campaign.context import RunContext
     from liftwright.model import Failure, Passage
 
     Row = Mapping[str, Any]
@@ -44,8 +44,8 @@ def retrieve_content(
         top_k: how many at most.
         workspace: whose content and configuration hold.
     """
-    with contextlib.closing(open_work(workspace)) as work:
-        return [to_plain(one) for one in _passages(work, segment_of(work, segment), top_k)]
+    with contextlib.closing(open_session(workspace)) as context:
+        return [to_plain(one) for one in _passages(context, segment_of(context, segment), top_k)]
 
 
 def extract_snippet(text: str, max_length: int = 200) -> str:
@@ -53,16 +53,18 @@ def extract_snippet(text: str, max_length: int = 200) -> str:
     return snippet(text, max_length)
 
 
-def _passages(work: Work, segment: Segment, top_k: int | None = None) -> tuple[Passage, ...]:
-    report = work.index(work.corpus.documents)
-    config = work.settings.experiment.retrieval
+def _passages(
+    context: RunContext, segment: Segment, top_k: int | None = None
+) -> tuple[Passage, ...]:
+    report = context.index(context.corpus.documents)
+    config = context.settings.experiment.retrieval
     if top_k is not None:
         config = config.model_copy(update={"top_k": top_k})
-    excluded = invalid_on(work.corpus.documents, datetime.now(UTC).date())
+    excluded = invalid_on(context.corpus.documents, datetime.now(UTC).date())
     return retrieval.retrieve(
         segment,
-        work.search(report.name),
-        documents=work.corpus.documents,
+        context.search(report.name),
+        documents=context.corpus.documents,
         config=config,
         excluded=tuple(document.document_id for document in excluded),
     )
@@ -87,13 +89,13 @@ def generate_variant(
         InputError: where the tone is not configured.
         NoExperiment: where no draft passed the checks, with the reasons.
     """
-    with contextlib.closing(open_work(workspace)) as work:
-        settings = work.settings
+    with contextlib.closing(open_session(workspace)) as context:
+        settings = context.settings
         if tone not in settings.experiment.tones:
             hint = nearest(tone, settings.experiment.tones)
             raise InputError(f"tone {tone!r}: not configured{hint}")
-        one = segment_of(work, segment)
-        passages = _passages(work, one) if content is None else tuple(map(to_passage, content))
+        one = segment_of(context, segment)
+        passages = _passages(context, one) if content is None else tuple(map(to_passage, content))
         limits, _ = generation.channel_limits(settings.channel)
         variants, failures = generation.generate_variants(
             [one],
@@ -105,8 +107,8 @@ def generate_variant(
                 templates=settings.prompts,
                 max_redrafts=settings.experiment.generation.max_redrafts,
             ),
-            complete=work.complete,
-            checks=in_stage(work.checks, DRAFTING),
+            complete=context.complete,
+            checks=in_stage(context.checks, DRAFTING),
             known_tiers=tuple(one.tiers),
         )
     if failures:
@@ -147,12 +149,14 @@ def check_safety(variant: Row | Variant, *, workspace: str | Path | None = None)
         raise InputError("variant: found no 'body', allowed: a mapping with a text as 'body'")
     subject, body = str(given.get("subject", "")), str(given.get("body", ""))
     name = str(given.get("variant_id") or generation.variant_id("", None, subject, body))
-    with contextlib.closing(open_work(workspace)) as work:
+    with contextlib.closing(open_session(workspace)) as context:
         message = Variant.bare(name, arm="", segment=None, subject=subject, body=body)
-        screen = safety.asked_ahead(safety.message_parts(message), work.screen, work.concurrency)
+        screen = safety.asked_ahead(
+            safety.message_parts(message), context.screen, context.concurrency
+        )
         decision = safety.screen_variant(
             message,
-            in_stage(message_checks(work, screen), SAFETY),
+            in_stage(message_checks(context, screen), SAFETY),
             decided_by=safety.screener_name(screen.identity),
             decided_at=utc_now(),
         )

@@ -45,8 +45,8 @@ def segment_customers(
     Returns:
         The customers with `segment`, `confidence` in [0, 1] and `reason`.
     """
-    with open_customers(customers, workspace) as (tables, work):
-        place(tables, work, method)
+    with open_customers(customers, workspace) as (tables, context):
+        place(tables, context, method)
         return to_frame(
             tables, "(select * from customers inner join segmented using (customer_id))"
         )
@@ -56,6 +56,6 @@ def generate_segment_summary(
     customers: CustomersLike, method: str | None = None, *, workspace: str | Path | None = None
 ) -> dict[str, Json]:
     """Size, share, features and definition of each segment, by label; as in segments.json."""
-    with open_customers(customers, workspace) as (tables, work):
-        found = place(tables, work, method)
+    with open_customers(customers, workspace) as (tables, context):
+        found = place(tables, context, method)
     return {one.label: to_json(one) for one in found.segments}

@@ -6,7 +6,7 @@ import contextlib
 from typing import TYPE_CHECKING, Any
 
 from liftwright.agents import generation
-from liftwright.api.session import open_work, workspace_root
+from liftwright.api.session import open_session, workspace_root
 from liftwright.campaign import Workspace
 from liftwright.errors import ConfigurationError, ProviderRefused
 from liftwright.model import Prompt, Query, Segment
@@ -29,15 +29,15 @@ class AzureOpenAIClient:
     """
 
     def __init__(self, *, workspace: str | Path | None = None) -> None:
-        with contextlib.closing(open_work(workspace)) as work:
-            found = work.ports.complete.identity.provider
+        with contextlib.closing(open_session(workspace)) as context:
+            found = context.ports.complete.identity.provider
             if found != _AZURE_OPENAI:
                 raise ConfigurationError(
                     f"config/azure_config.yaml: adapters.complete: found {found!r}, "
                     f"allowed here: {_AZURE_OPENAI!r}"
                 )
-            self._complete, self._calls = work.ports.complete, work.calls
-            self._limits, _ = generation.channel_limits(work.settings.channel)
+            self._complete, self._calls = context.ports.complete, context.calls
+            self._limits, _ = generation.channel_limits(context.settings.channel)
 
     def generate_completion(self, prompt: str) -> dict[str, Any]:
         """What the deployment answers to a prompt; paid for now, past ledger and budget.
@@ -78,8 +78,8 @@ def create_index(*, workspace: str | Path | None = None) -> dict[str, Any]:
     Returns:
         `name` of the index, `documents`, `paragraphs`, and `errors` by document.
     """
-    with contextlib.closing(open_work(workspace)) as work:
-        report = work.index(work.corpus.documents)
+    with contextlib.closing(open_session(workspace)) as context:
+        report = context.index(context.corpus.documents)
     return {
         "name": report.name,
         "documents": report.documents,
@@ -98,10 +98,10 @@ def index_exists(name: str, *, workspace: str | Path | None = None) -> bool:
     Raises:
         ProviderUnavailable: where the service cannot be asked.
     """
-    with contextlib.closing(open_work(workspace)) as work:
-        search = work.ports.search(name)
+    with contextlib.closing(open_session(workspace)) as context:
+        search = context.ports.search(name)
         try:
-            work.calls.make("search", lambda: search(Query(text="anything", top_k=1)))
+            context.calls.make("search", lambda: search(Query(text="anything", top_k=1)))
         except ProviderRefused:
             return False
     return True

@@ -17,8 +17,8 @@ from liftwright.api.records import (
 )
 from liftwright.api.rows import open_tables, read_customers
 from liftwright.campaign import init_workspace
-from liftwright.campaign.bootstrap import make_work
-from liftwright.campaign.requests import place_text
+from liftwright.campaign.bootstrap import open_context
+from liftwright.campaign.run_resolver import place_text
 from liftwright.data import load_customers, nearest
 from liftwright.errors import InputError
 from liftwright.model import Segment
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
-    from liftwright.campaign.run_context import Work
+    from liftwright.campaign.context import RunContext
     from liftwright.config import RfmBand, SegmentRule, Segments
     from liftwright.data import Tables
 
@@ -38,10 +38,10 @@ if TYPE_CHECKING:
     SegmentLike = Segment | Row | str
 
 
-def open_work(workspace: str | Path | None) -> Work:
+def open_session(workspace: str | Path | None) -> RunContext:
     """What the stages share, for the workspace that a call works in."""
     root = workspace_root(workspace)
-    return make_work(root, read_settings(root))
+    return open_context(root, read_settings(root))
 
 
 def workspace_root(workspace: str | Path | None) -> Path:
@@ -64,35 +64,38 @@ def _default_workspace(folder: Path) -> Path:
 @contextlib.contextmanager
 def open_customers(
     customers: CustomersLike, workspace: str | Path | None
-) -> Iterator[tuple[Tables, Work]]:
+) -> Iterator[tuple[Tables, RunContext]]:
     """The table `customers`, read and checked like those of a run."""
-    with contextlib.closing(open_work(workspace)) as work, open_tables(work.places) as tables:
+    with (
+        contextlib.closing(open_session(workspace)) as context,
+        open_tables(context.places) as tables,
+    ):
         if isinstance(customers, str | Path):
-            config = work.settings.customers.model_copy(update={"path": place_text(customers)})
-            load_customers(tables, config, work.root)
+            config = context.settings.customers.model_copy(update={"path": place_text(customers)})
+            load_customers(tables, config, context.root)
         else:
             read_customers(tables, customers)
-        yield tables, work
+        yield tables, context
 
 
-def place(tables: Tables, work: Work, method: str | None) -> segmenting.Segmentation:
+def place(tables: Tables, context: RunContext, method: str | None) -> segmenting.Segmentation:
     """Put every customer into a segment; makes the table `segmented`."""
-    config = work.settings.segments
+    config = context.settings.segments
     if method is not None:
         if method not in ("rules", "rfm", "kmeans"):
             raise InputError(f"method: found {method!r}, allowed: rules, rfm, kmeans")
         config = config.model_copy(update={"method": method})
-    return segmenting.segment_customers(tables, config, seed=work.settings.experiment.seed)
+    return segmenting.segment_customers(tables, config, seed=context.settings.experiment.seed)
 
 
-def segment_of(work: Work, given: SegmentLike) -> Segment:
+def segment_of(context: RunContext, given: SegmentLike) -> Segment:
     """A segment from its label, a mapping, or itself."""
     if isinstance(given, Segment):
         return given
     if isinstance(given, Mapping):
-        return to_segment(_configured(given, work.settings.segments))
-    work.need_customers()
-    found = place(work.tables, work, None).segments
+        return to_segment(_configured(given, context.settings.segments))
+    context.load_customers()
+    found = place(context.tables, context, None).segments
     for one in found:
         if one.label == given:
             return one

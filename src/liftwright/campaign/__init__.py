@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from liftwright.campaign.analyze import AnalyzeRequest, analyze_file
+from liftwright.campaign.context import StageProgress
 from liftwright.campaign.doctor import Check
 from liftwright.campaign.plan import Plan
-from liftwright.campaign.requests import RunOutcome, RunRequest
-from liftwright.campaign.run_context import Step
-from liftwright.campaign.scaffold import init_workspace
-from liftwright.campaign.workspace import Workspace
+from liftwright.campaign.run import RunOutcome
+from liftwright.campaign.run_resolver import RunRequest
+from liftwright.campaign.workspace import Workspace, init_workspace
 
 __all__ = [
     "AnalyzeRequest",
@@ -16,7 +16,7 @@ __all__ = [
     "Plan",
     "RunOutcome",
     "RunRequest",
-    "Step",
+    "StageProgress",
     "Workspace",
     "analyze_file",
     "init_workspace",

@@ -7,17 +7,17 @@ from typing import TYPE_CHECKING
 
 from liftwright.agents import safety
 from liftwright.campaign.bootstrap import audit_log
-from liftwright.campaign.pipeline import read_approvals
+from liftwright.campaign.stages.messages import read_approvals
 from liftwright.errors import InputError, IntegrityError
 from liftwright.log import Log, logging_to
 from liftwright.model import SafetyDecision, utc_now
-from liftwright.model.artifacts import Approval, Variants
+from liftwright.model.run_files import Approval, Variants
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from liftwright.audit import AuditLog
-    from liftwright.run_folder import RunFolder
+    from liftwright.model.run_files import RunFolder
 
 
 def approve_variant(root: Path, folder: RunFolder, variant_id: str, who: str) -> SafetyDecision:

@@ -2,35 +2,38 @@
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
+import os
 import secrets
 from typing import TYPE_CHECKING
 
 from liftwright.audit import AuditLog
 from liftwright.calls.cache_policy import longest_reply
 from liftwright.calls.pricing import tariffs
-from liftwright.campaign.run_context import Step, Work
+from liftwright.campaign.context import RunContext, StageProgress
 from liftwright.config import environment
-from liftwright.errors import ConfigurationError, IntegrityError
-from liftwright.run_folder import RunFolder, all_runs, write_whole
+from liftwright.errors import ConfigurationError, InputError, IntegrityError, WorkspaceBusy
+from liftwright.model.run_files import RunFolder, all_runs, write_whole
 from liftwright.wiring import make_observer, make_ports
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from liftwright.config import Settings
     from liftwright.ports import Ports
 
 
-def make_work(  # noqa: PLR0913 - what a request and its doors hand in
+def open_context(  # noqa: PLR0913 - what a request and its doors hand in
     root: Path,
     settings: Settings,
     *,
     engagement: str | Path | None = None,
     refresh: bool = False,
     offline: bool = False,
-    notify: Callable[[Step], None] = lambda _: None,
-) -> Work:
+    notify: Callable[[StageProgress], None] = lambda _: None,
+) -> RunContext:
     """What the stages share, from a workspace's settings; its run and folder are set later.
 
     Where it is `offline`, making it lets nothing leave the machine; it is made to look at, not to
@@ -38,7 +41,7 @@ def make_work(  # noqa: PLR0913 - what a request and its doors hand in
     """
     ports = make_ports(root, settings, environment(root), offline=offline)
     _check_budget(settings, ports)
-    return Work(
+    return RunContext(
         root=root,
         settings=settings,
         ports=ports,
@@ -111,3 +114,36 @@ def check_ledger(root: Path) -> None:
 def runs_folder(root: Path) -> Path:
     """Where the runs of a workspace lie."""
     return root / "data" / "runs"
+
+
+@contextlib.contextmanager
+def workspace_lock(root: Path) -> Iterator[None]:
+    """Hold the workspace: one run at a time.
+
+    Raises:
+        WorkspaceBusy: naming the process that holds it.
+    """
+    path = root / "data" / ".lock"
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+    except OSError as error:
+        raise InputError(f"{path}: the workspace cannot be written ({error.strerror})") from None
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            holder = os.read(descriptor, 64).decode("utf-8", "replace").strip()
+            raise WorkspaceBusy(
+                f"{root}: a run is under way in this workspace ({holder or 'another process'}); "
+                "wait for it, or use another workspace"
+            ) from None
+        except OSError as error:
+            raise InputError(f"{path}: cannot be locked ({error.strerror})") from None
+        # Who holds it is a courtesy to the next one: a full disk is not a reason to stop here.
+        with contextlib.suppress(OSError):
+            os.ftruncate(descriptor, 0)
+            os.write(descriptor, f"process {os.getpid()}".encode())
+        yield
+    finally:
+        os.close(descriptor)

@@ -12,28 +12,28 @@ from liftwright.agents import generation, safety
 from liftwright.agents.safety.prohibited_phrases import prohibited_phrases_check
 
 if TYPE_CHECKING:
-    from liftwright.campaign.run_context import Work
+    from liftwright.campaign.context import RunContext
     from liftwright.config import Settings
     from liftwright.model.checks import Check
     from liftwright.ports import Screen
 
 
-def message_checks(work: Work, screen: Screen | None = None) -> tuple[Check, ...]:
+def message_checks(context: RunContext, screen: Screen | None = None) -> tuple[Check, ...]:
     """Every check on a message, in the order in which they run.
 
     Args:
-        work: the settings and ports; no service is called.
+        context: the settings and ports; no service is called.
         screen: a screener in place of the run's own, such as one that was asked ahead.
     """
-    settings = work.settings
-    experiment, judge = settings.experiment, work.judge
+    settings = context.settings
+    experiment, judge = settings.experiment, context.judge
     limits, _ = generation.channel_limits(settings.channel)
     return (
         *generation.drafting_checks(
             brand=experiment.brand, limits=limits, templates=settings.prompts
         ),
-        work.grounder.check,
-        safety.screener_check(screen or work.screen, settings.safety),
+        context.grounder.check,
+        safety.screener_check(screen or context.screen, settings.safety),
         prohibited_phrases_check(settings.prohibited_phrases),
         *((safety.groundedness_check(judge),) if judge else ()),
     )

@@ -22,7 +22,7 @@ from liftwright.usage import text_records
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from liftwright.campaign.run_context import Work
+    from liftwright.campaign.context import RunContext
     from liftwright.config import Settings
     from liftwright.model import Segment
 
@@ -77,27 +77,27 @@ class _Counted:
     most_usage: Usage = Usage()  # noqa: RUF009 - frozen
 
 
-def planned_calls(work: Work, segments: Sequence[Segment]) -> tuple[PlannedCalls, ...]:
+def planned_calls(context: RunContext, segments: Sequence[Segment]) -> tuple[PlannedCalls, ...]:
     """The calls of a run on these segments, by port; nobody is called.
 
     An embedder on this machine is left out: it is asked too often and too cheaply to be counted.
     """
-    ports, settings = work.ports, work.settings
+    ports, settings = context.ports, context.settings
     names = settings.services.adapters
     variants = len(segments) * len(settings.experiment.tones)
     counted: dict[str, tuple[str, bool, _Counted]] = {
-        "complete": (names.complete, ports.complete.metered, _complete(work, variants)),
+        "complete": (names.complete, ports.complete.metered, _complete(context, variants)),
     }
     if ports.embed.metered:
-        counted["embed"] = (names.embed, True, _embed(work, len(segments), variants))
+        counted["embed"] = (names.embed, True, _embed(context, len(segments), variants))
     counted |= {
         "index": (names.search, ports.index.metered, _Counted(expected=_INDEXED, at_most=_INDEXED)),
-        "search": (names.search, ports.index.metered, _search(work, len(segments))),
-        "screen": (names.screen, ports.screen.metered, _screen(work, variants)),
+        "search": (names.search, ports.index.metered, _search(context, len(segments))),
+        "screen": (names.screen, ports.screen.metered, _screen(context, variants)),
     }
     if ports.shield:
         provider = ports.shield.identity.provider
-        counted["shield"] = (provider, ports.shield.metered, _shield(work))
+        counted["shield"] = (provider, ports.shield.metered, _shield(context))
     if ports.judge:
         provider = ports.judge.identity.provider
         counted["judge"] = (provider, ports.judge.metered, _judge(settings, variants))
@@ -140,13 +140,13 @@ def _planned(
     )
 
 
-def _complete(work: Work, variants: int) -> _Counted:
-    prompt, reply = _tokens(work.settings)
-    drafts = variants * (1 + work.settings.experiment.generation.max_redrafts)
+def _complete(context: RunContext, variants: int) -> _Counted:
+    prompt, reply = _tokens(context.settings)
+    drafts = variants * (1 + context.settings.experiment.generation.max_redrafts)
     # A long prompt, its corrections included, and the longest reply that is let through.
     longest = Tokens(
         input=drafts * prompt * _LONGEST_PROMPT,
-        output=drafts * (longest_reply(work.ports.complete) or reply),
+        output=drafts * (longest_reply(context.ports.complete) or reply),
     )
     return _Counted(
         expected=variants,
@@ -156,13 +156,13 @@ def _complete(work: Work, variants: int) -> _Counted:
     )
 
 
-def _embed(work: Work, segments: int, variants: int) -> _Counted:
+def _embed(context: RunContext, segments: int, variants: int) -> _Counted:
     """Vectors of the corpus, of the queries, and of drafts and passages to ground them by."""
-    settings = work.settings
-    vectors = getattr(work.ports.index, "uses_vectors", True)
+    settings = context.settings
+    vectors = getattr(context.ports.index, "uses_vectors", True)
     texts = [
         f"{document.title} {paragraph.section} {paragraph.text}"
-        for document in (work.corpus.documents if vectors else ())
+        for document in (context.corpus.documents if vectors else ())
         for paragraph in document.paragraphs()
     ]
     indexing = -(-len(texts) // _INDEX_BATCH)
@@ -183,10 +183,10 @@ def _embed(work: Work, segments: int, variants: int) -> _Counted:
     )
 
 
-def _search(work: Work, segments: int) -> _Counted:
+def _search(context: RunContext, segments: int) -> _Counted:
     deepest = 1
-    if work.ports.index.metered:
-        deepest = getattr(work.ports.search("plan"), "most_queries", 1)
+    if context.ports.index.metered:
+        deepest = getattr(context.ports.search("plan"), "most_queries", 1)
     return _Counted(
         expected=segments,
         at_most=segments * _QUESTIONS,
@@ -195,9 +195,9 @@ def _search(work: Work, segments: int) -> _Counted:
     )
 
 
-def _screen(work: Work, variants: int) -> _Counted:
+def _screen(context: RunContext, variants: int) -> _Counted:
     """Parts of the messages, each of them a call; a screener that takes many is called once."""
-    settings, screen = work.settings, work.ports.screen
+    settings, screen = context.settings, context.ports.screen
     limits, control_limits = generation.channel_limits(settings.channel)
     control = generation.control_variant(
         settings.prompts["control_message"], brand=settings.experiment.brand, limits=control_limits
@@ -225,8 +225,8 @@ def _message(words: int, sentence_words: int) -> Mapping[str, int]:
     return {"parts": parts, "records": parts + 2 * (whole - 1)}
 
 
-def _shield(work: Work) -> _Counted:
-    documents = work.corpus.documents
+def _shield(context: RunContext) -> _Counted:
+    documents = context.corpus.documents
     records = Usage(units=sum(text_records(shielded_text(one)) for one in documents))
     # In its own stage, and where the index is made again, which is answered from memory.
     return _Counted(

@@ -12,21 +12,21 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from liftwright.agents import safety
-from liftwright.campaign.bootstrap import check_ledger, make_work
+from liftwright.campaign.bootstrap import check_ledger, open_context
 from liftwright.campaign.healthcheck import connection_prompt, looks
-from liftwright.campaign.pipeline import check_export
+from liftwright.campaign.stages.export import check_export
 from liftwright.campaign.verify import verify_workspace
 from liftwright.content.documents import invalid_on
 from liftwright.errors import LiftwrightError
 from liftwright.model import is_url
-from liftwright.run_folder import all_runs
+from liftwright.model.run_files import all_runs
 from liftwright.wiring import read_settings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from liftwright.campaign.run_context import Work
+    from liftwright.campaign.context import RunContext
     from liftwright.config import Settings
 
 _OLDEST_PYTHON = (3, 11)
@@ -73,21 +73,21 @@ def examine_services(root: Path, settings: Settings) -> tuple[Check, ...]:
 def _parts(root: Path, settings: Settings, *, live: bool) -> Iterator[Check]:
     """What is on this machine; where it is `live`, also what lies in object stores."""
     try:
-        work = make_work(root, settings, offline=True)
+        context = open_context(root, settings, offline=True)
     except LiftwrightError as error:
         yield Check(name="configuration", ok=False, detail=str(error))
         return
     yield Check(name="configuration", ok=True, detail="every file is valid")
-    with contextlib.closing(work):
-        yield _check("content", lambda: _content(work))
+    with contextlib.closing(context):
+        yield _check("content", lambda: _content(context))
         if live or not any(map(is_url, settings.customers.paths)):
-            yield _check("customers", lambda: _customers(work))
+            yield _check("customers", lambda: _customers(context))
         else:
             yield Check(name="customers", ok=True, detail="in an object store: --live looks there")
         export_to = settings.services.object_stores.export_to
         if live and export_to is not None:
-            yield _check("export", lambda: _export(work, export_to))
-        ports = work.ports
+            yield _check("export", lambda: _export(context, export_to))
+        ports = context.ports
         for name, asked, look in (
             ("embedding model", (ports.embed,), _embed),
             # The embedded screener reads the vectors of whichever embedder there is.
@@ -95,7 +95,7 @@ def _parts(root: Path, settings: Settings, *, live: bool) -> Iterator[Check]:
             ("writer", (ports.complete,), _complete),
         ):
             if not any(port.metered for port in asked):
-                yield _check(name, partial(look, work))
+                yield _check(name, partial(look, context))
 
 
 def _check(name: str, look: Callable[[], str]) -> Check:
@@ -133,38 +133,37 @@ def _ledger(root: Path) -> str:
     return "present" if (root / "data" / "ledger.sqlite").is_file() else "no paid call yet"
 
 
-def _content(work: Work) -> str:
-    documents = work.corpus.documents
+def _content(context: RunContext) -> str:
+    documents = context.corpus.documents
     expired = invalid_on(documents, datetime.now(UTC).date())
     return f"{len(documents)} documents, {len(expired)} of them not valid today"
 
 
-def _customers(work: Work) -> str:
-    report = work.customers
+def _customers(context: RunContext) -> str:
+    report = context.customers
     return f"{report.rows_in:,} rows, {report.rows_kept:,} kept"
 
 
-def _export(work: Work, url: str) -> str:
-    check_export(work)
+def _export(context: RunContext, url: str) -> str:
+    check_export(context)
     return f"Connection successful: {url}"
 
 
-def _embed(work: Work) -> str:
-    vectors = work.ports.embed(("a short sentence",))
-    return (
-        f"Connection successful: {work.ports.embed.identity.model}, {vectors.shape[1]} dimensions"
-    )
+def _embed(context: RunContext) -> str:
+    embed = context.ports.embed
+    vectors = embed(("a short sentence",))
+    return f"Connection successful: {embed.identity.model}, {vectors.shape[1]} dimensions"
 
 
-def _screen(work: Work) -> str:
-    check = safety.screener_check(work.screen, work.settings.safety)
+def _screen(context: RunContext) -> str:
+    check = safety.screener_check(context.screen, context.settings.safety)
     decision = safety.screen_text("Our shops open at nine.", [check])
     if decision.status != "pass":
         raise LiftwrightError(f"a harmless sentence is blocked: {'; '.join(decision.reasons)}")
-    return f"Connection successful: {safety.screener_name(work.ports.screen.identity)}"
+    return f"Connection successful: {safety.screener_name(context.ports.screen.identity)}"
 
 
-def _complete(work: Work) -> str:
-    identity = work.ports.complete.identity
-    work.ports.complete(connection_prompt(work.settings))
+def _complete(context: RunContext) -> str:
+    identity = context.ports.complete.identity
+    context.ports.complete(connection_prompt(context.settings))
     return f"Connection successful: {identity.provider}/{identity.model}"

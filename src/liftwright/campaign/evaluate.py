@@ -15,7 +15,7 @@ from liftwright.agents.safety import screen_text, screener_check
 from liftwright.agents.safety.message_parts import parts_of
 from liftwright.analysis.ranking import auroc, average_precision, ndcg_at, recall_at
 from liftwright.calls.retry import at_once
-from liftwright.campaign.bootstrap import make_work
+from liftwright.campaign.bootstrap import open_context
 from liftwright.campaign.evaluation_cases import (
     read_grounding_cases,
     read_retrieval_cases,
@@ -32,8 +32,8 @@ from liftwright.wiring import make_ports, read_settings
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
+    from liftwright.campaign.context import RunContext, StageProgress
     from liftwright.campaign.evaluation_cases import SafetyCase
-    from liftwright.campaign.run_context import Step, Work
     from liftwright.model import Finding, Identity, Json
     from liftwright.model.checks import CheckResult
     from liftwright.ports import Screen
@@ -98,12 +98,15 @@ class Evaluation:
 class _Kind:
     """A thing to be evaluated: how, and the least score that is good enough by default."""
 
-    measure: Callable[[Work, Path], tuple[int, Mapping[str, Json]]]
+    measure: Callable[[RunContext, Path], tuple[int, Mapping[str, Json]]]
     floor: float
 
 
 def evaluate(
-    root: Path, request: EvaluationRequest, *, notify: Callable[[Step], None] = lambda _: None
+    root: Path,
+    request: EvaluationRequest,
+    *,
+    notify: Callable[[StageProgress], None] = lambda _: None,
 ) -> Evaluation:
     """Ask the workspace's own parts about labelled cases, and measure their answers.
 
@@ -122,8 +125,8 @@ def evaluate(
     floor = kind.floor if request.floor is None else request.floor
     if not 0 <= floor <= 1:
         raise InputError(f"--floor: found {floor:g}, allowed: a number from 0 to 1")
-    work = make_work(root, read_settings(root), notify=notify)
-    n, measures = kind.measure(work, request.data)
+    context = open_context(root, read_settings(root), notify=notify)
+    n, measures = kind.measure(context, request.data)
     score = next(iter(measures.values()))
     assert isinstance(score, float)  # noqa: S101 - each kind names its score first
     return Evaluation(
@@ -134,16 +137,16 @@ def evaluate(
 # ── Safety ────────────────────────────────────────────────────────────────────────────────────
 
 
-def _measure_safety(work: Work, folder: Path) -> tuple[int, Mapping[str, Json]]:
+def _measure_safety(context: RunContext, folder: Path) -> tuple[int, Mapping[str, Json]]:
     cases = read_safety_cases(folder)
     if not any({True, False} <= _labels_of(cases, name) for name in CATEGORIES):
         names = ", ".join(CATEGORIES)
         raise DataError(
             f"{folder}: found no category with both 0 and 1, allowed: at least one of {names}"
         )
-    with logging_to(Log(work.root / "logs")):
-        decided = list(zip(cases, _screen_all(work, cases), strict=True))
-    categories = {name: _measure_category(work, name, decided) for name in CATEGORIES}
+    with logging_to(Log(context.root / "logs")):
+        decided = list(zip(cases, _screen_all(context, cases), strict=True))
+    categories = {name: _measure_category(context, name, decided) for name in CATEGORIES}
     harmless = [found for case, found in decided if case.labels and not any(case.labels.values())]
     areas = [area for c in categories.values() if isinstance(area := c["auroc"], float)]
     return len(cases), {
@@ -159,9 +162,9 @@ def _labels_of(cases: Sequence[SafetyCase], category: str) -> set[bool]:
 
 
 def _measure_category(
-    work: Work, category: str, decided: Sequence[tuple[SafetyCase, CheckResult]]
+    context: RunContext, category: str, decided: Sequence[tuple[SafetyCase, CheckResult]]
 ) -> dict[str, Json]:
-    threshold = work.settings.safety.threshold_of(category)
+    threshold = context.settings.safety.threshold_of(category)
     scores, above, labels = [], [], []
     harmful: list[CheckResult] = []
     for case, decision in decided:
@@ -184,15 +187,15 @@ def _measure_category(
     }
 
 
-def _screen_all(work: Work, cases: Sequence[SafetyCase]) -> Iterator[CheckResult]:
+def _screen_all(context: RunContext, cases: Sequence[SafetyCase]) -> Iterator[CheckResult]:
     """Each text's decision, from as few calls as the screener allows."""
-    port = work.screen
-    for batch in _batches(work, cases):
+    port = context.screen
+    for batch in _batches(context, cases):
         # Texts are asked about in the very parts that `screen_text` will look at.
         texts = tuple(
             dict.fromkeys(part.text for case in batch for part in parts_of(case.text, "text"))
         )
-        workers = work.concurrency if port.metered else 1
+        workers = context.concurrency if port.metered else 1
         replies = (
             port.many(texts)
             if port.many is not None
@@ -201,7 +204,7 @@ def _screen_all(work: Work, cases: Sequence[SafetyCase]) -> Iterator[CheckResult
         if len(replies) != len(texts):
             raise ProviderRefused(f"the screener gave {len(replies)} replies to {len(texts)} texts")
         answered = _Answered(port, dict(zip(texts, replies, strict=True)))
-        checks = [screener_check(answered, work.settings.safety)]
+        checks = [screener_check(answered, context.settings.safety)]
         for case in batch:
             decision = screen_text(case.text, checks)
             if any(harm.score is None for harm in decision.findings):
@@ -230,8 +233,8 @@ class _Answered:
 # ── Retrieval ─────────────────────────────────────────────────────────────────────────────────
 
 
-def _measure_retrieval(work: Work, folder: Path) -> tuple[int, Mapping[str, Json]]:
-    adapter = work.settings.services.adapters.search
+def _measure_retrieval(context: RunContext, folder: Path) -> tuple[int, Mapping[str, Json]]:
+    adapter = context.settings.services.adapters.search
     if adapter != "embedded":
         # A service may have one index only, and it is the brand's.
         raise ConfigurationError(
@@ -242,17 +245,19 @@ def _measure_retrieval(work: Work, folder: Path) -> tuple[int, Mapping[str, Json
     gained, recalled = [], []
     with (
         tempfile.TemporaryDirectory(prefix="liftwright-") as temporary,
-        logging_to(Log(work.root / "logs")),
+        logging_to(Log(context.root / "logs")),
     ):
-        ports = make_ports(Path(temporary), work.settings, environment(work.root))
-        report = work.calls.make(
-            "index", lambda: ports.index(cases.documents, progress=work.advance), local=True
+        ports = make_ports(Path(temporary), context.settings, environment(context.root))
+        report = context.calls.make(
+            "index",
+            lambda: ports.index(cases.documents, progress=context.report_progress),
+            local=True,
         )
         search = ports.search(report.name)
-        for batch in _batches(work, cases.queries):
+        for batch in _batches(context, cases.queries):
             for name, text in batch:
                 query = Query(text=text, top_k=_CUTOFF)
-                passages = work.calls.make("search", partial(search, query), local=True)
+                passages = context.calls.make("search", partial(search, query), local=True)
                 found, gains = [passage.document_id for passage in passages], cases.gains[name]
                 gained.append(ndcg_at(_CUTOFF, found, gains))
                 recalled.append(recall_at(_CUTOFF, found, gains))
@@ -267,18 +272,18 @@ def _measure_retrieval(work: Work, folder: Path) -> tuple[int, Mapping[str, Json
 # ── Grounding ─────────────────────────────────────────────────────────────────────────────────
 
 
-def _measure_grounding(work: Work, folder: Path) -> tuple[int, Mapping[str, Json]]:
+def _measure_grounding(context: RunContext, folder: Path) -> tuple[int, Mapping[str, Json]]:
     cases = read_grounding_cases(folder)
     labels = [case.supported for case in cases]
     if len(set(labels)) == 1:
         only = str(labels[0]).lower()
         raise DataError(f"{folder}: supported: found only {only}, allowed: both true and false")
     scores, verdicts = [], []
-    with logging_to(Log(work.root / "logs")):
-        for batch in _batches(work, cases):
+    with logging_to(Log(context.root / "logs")):
+        for batch in _batches(context, cases):
             requests = [(case.text, case.sources) for case in batch]
-            config = work.settings.experiment.grounding
-            for found in ground_many(requests, work.ports.embed, config):
+            config = context.settings.experiment.grounding
+            for found in ground_many(requests, context.ports.embed, config):
                 scores.append(found.score)
                 verdicts.append(GroundedText(id=None, grounded=found).supported)
     accepted = _share(verdicts, labels, of=True)
@@ -302,13 +307,13 @@ _KINDS = {
 # ── Counting ──────────────────────────────────────────────────────────────────────────────────
 
 
-def _batches(work: Work, cases: Sequence[T]) -> Iterator[Sequence[T]]:
+def _batches(context: RunContext, cases: Sequence[T]) -> Iterator[Sequence[T]]:
     """The cases in turn; tells how many are done."""
-    work.advance(0, len(cases))
+    context.report_progress(0, len(cases))
     for first in range(0, len(cases), _CASES_AT_ONCE):
         batch = cases[first : first + _CASES_AT_ONCE]
         yield batch
-        work.advance(first + len(batch), len(cases))
+        context.report_progress(first + len(batch), len(cases))
 
 
 def _share(said: Sequence[bool], labels: Sequence[bool], *, of: bool) -> float:

@@ -1,44 +1,101 @@
-"""The way of the data: the stages of a run, in order, one file per hand-over.
+"""The pipeline: its stages in order, what shapes the outcome of each, and how they are run.
 
     customers ─segment─► segmented ─────────────────────────────────────────────────┐
     content ─index─► index ─retrieve─► passages ─generate─► variants ─ground─► claims
                                                             variants ─screen─► decisions
     segmented + decisions ─assign─► assignments ─observe─► engagement ─measure─► metrics ─report
 
-Each stage reads what the earlier ones wrote, calls one agent, and writes its own files. The table
-below is the order of the stages and all that shapes the outcome of each.
+Each stage reads what earlier ones wrote, calls one agent, and writes its own files. Its key covers
+all that shapes its outcome: the files it reads, its settings, the adapters and checks it uses, and
+the code. If the key is equal and the files are unchanged, the stage is kept; there is no other
+resume code. To add a stage, write its function in `stages/` and its entry in the table below.
 """
 
 from __future__ import annotations
 
-from liftwright.campaign.run_context import Stage, is_kept, stage_key
+import hashlib
+import importlib.metadata
+import time
+from dataclasses import dataclass, replace
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
 from liftwright.campaign.stages.experiment import (
     assign_arms,
-    check_engagement,
     measure_lift,
     observe,
     report,
+    segment,
 )
-from liftwright.campaign.stages.export import Export, check_export, exporting
-from liftwright.campaign.stages.failures import provider_stages
-from liftwright.campaign.stages.generate import generate, ground
-from liftwright.campaign.stages.retrieve import index, index_is_there, retrieve, shielded
-from liftwright.campaign.stages.screen import read_approvals, screen
-from liftwright.campaign.stages.segment import segment
-from liftwright.model.checks import DRAFTING, SAFETY
+from liftwright.campaign.stages.export import EXPORT_RECORD, TABLE_FILES, export
+from liftwright.campaign.stages.late_arrivals import assign_newcomers, place_newcomers
+from liftwright.campaign.stages.messages import (
+    generate,
+    ground,
+    index,
+    index_is_there,
+    retrieve,
+    screen,
+)
+from liftwright.errors import InputError
+from liftwright.log import event, within
+from liftwright.model import StageRun, fingerprint, to_json, utc_now
+from liftwright.model.checks import DRAFTING, SAFETY, in_stage
+from liftwright.tracing import span
 
-__all__ = [
-    "MEASURING",
-    "STAGES",
-    "Export",
-    "check_engagement",
-    "check_export",
-    "exporting",
-    "provider_stages",
-    "read_approvals",
-    "shielded",
-]
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
 
+    from liftwright.campaign.context import RunContext
+    from liftwright.config import Settings
+    from liftwright.model import Json
+
+DONE, UNFINISHED = "done", "unfinished"
+_FILE_OF = {
+    "services": "azure_config.yaml",
+    "experiment": "experiment_config.yaml",
+    "customers": "customers.yaml",
+    "safety": "safety_thresholds.yaml",
+    "segments": "segments.yaml",
+    "channel": "channels.yaml",
+    "prompts": "prompts",
+    "frames": "frames",
+}
+_LONGEST_SHOWN = 40
+_WHOLE_READ_BYTES = 64 * 2**20
+_NOT_IN_RESULTS = ("cli", "api")
+_ENGINES = ("duckdb", "sqlglot", "numpy", "scipy")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stage:
+    """One stage of a run.
+
+    Attributes:
+        run: does the work; reads and writes the run's files.
+        reads: files of earlier stages that shape the outcome.
+        writes: the files it leaves; each whole or not at all.
+        inputs: which of the run's inputs shape the outcome: customers, content, engagement.
+        settings: which settings shape the outcome, as paths of attributes of `Settings`.
+        ports: the ports whose adapters shape the outcome.
+        checks: the stage of the checks that it runs; empty where it runs none.
+        intact: whether what the stage makes outside of the run's folder is still there, where a
+            later stage needs it; None where it makes nothing there.
+    """
+
+    name: str
+    run: Callable[[RunContext], str]
+    writes: tuple[str, ...]
+    reads: tuple[str, ...] = ()
+    inputs: tuple[str, ...] = ()
+    settings: tuple[str, ...] | Callable[[RunContext], tuple[str, ...]] = ()
+    ports: tuple[str, ...] = ()
+    checks: str = ""
+    intact: Callable[[RunContext], bool] | None = None
+
+
+# ── The stages ─────────────────────────────────────────────────────────────────────────────────
 
 _RETRIEVE = Stage(
     name="retrieve",
@@ -66,7 +123,9 @@ STAGES = (
         settings=("experiment.content",),
         ports=("index", "embed", "shield"),
         # `index --remove-old` may have deleted it; only `retrieve` searches it.
-        intact=lambda w: is_kept(_RETRIEVE, w, stage_key(_RETRIEVE, w)) or index_is_there(w),
+        intact=lambda context: (
+            is_kept(_RETRIEVE, context, stage_key(_RETRIEVE, context)) or index_is_there(context)
+        ),
     ),
     _RETRIEVE,
     Stage(
@@ -120,9 +179,9 @@ STAGES = (
         inputs=("engagement",),
         writes=("engagement.parquet", "engagement.json"),
         # The simulator is code, and these are all that shapes it.
-        settings=lambda w: (
+        settings=lambda context: (
             ("experiment.engagement",)
-            if w.engagement
+            if context.engagement
             else ("customers", "experiment.simulation", "experiment.seed", "experiment.name")
         ),
     ),
@@ -149,3 +208,203 @@ STAGES = (
 
 
 MEASURING = tuple(stage for stage in STAGES if stage.name in ("observe", "measure", "report"))
+"""The stages that a finished run goes through again when it is measured."""
+
+EXTENDING = (
+    Stage(
+        name="segment",
+        run=place_newcomers,
+        inputs=("customers", "extends"),
+        writes=("segmented.parquet", "segments.json", "rejected.parquet", "customers.json"),
+        settings=("services.adapters.engine", "customers"),
+    ),
+    Stage(
+        name="assign",
+        run=assign_newcomers,
+        reads=("segmented.parquet", "variants.json", "decisions.json"),
+        inputs=("customers", "extends"),
+        writes=("arms.json", "assignments.parquet", "unassigned.parquet", "history.parquet"),
+        settings=(
+            *("services.adapters.engine", "customers"),
+            *("experiment.holdout", "experiment.exclusions"),
+        ),
+    ),
+    *MEASURING,
+)
+"""The stages of a run of late arrivals, which takes over what the extended run said."""
+
+_EXPORT = Stage(
+    name="export",
+    run=export,
+    reads=TABLE_FILES,
+    writes=(EXPORT_RECORD,),
+    settings=("services.object_stores.export_to",),
+)
+
+
+def stages_of(extends: str | None) -> tuple[Stage, ...]:
+    """The stages of a run, or of one that extends a run to late arrivals."""
+    return EXTENDING if extends else STAGES
+
+
+def export_stages(context: RunContext) -> tuple[Stage, ...]:
+    """The stage that copies the tables to an object store; none where that is not configured."""
+    return (_EXPORT,) if context.settings.services.object_stores.export_to is not None else ()
+
+
+# ── Running them ───────────────────────────────────────────────────────────────────────────────
+
+
+def fingerprint_parts(stages: Sequence[Stage], context: RunContext) -> dict[str, Json]:
+    """What shapes the outcome of stages, by name: their inputs, settings, adapters and code.
+
+    This is the one definition of what makes two runs the same. A stage's key, a run's default id
+    and the question whether a finished run is the one that is asked for are all answered by it.
+    """
+    parts: dict[str, Json] = {"code": code_fingerprint(), "versions": to_json(versions())}
+    for stage in stages:
+        settings = stage.settings(context) if callable(stage.settings) else stage.settings
+        parts |= {name: context.inputs.get(name) for name in stage.inputs}
+        parts |= dict(_setting(context.settings, path) for path in settings)
+        parts |= {f"{port} adapter": to_json(context.identity(port)) for port in stage.ports}
+        checks = in_stage(context.checks, stage.checks)
+        parts |= {f"check {check.name}": check.digest for check in checks}
+    return parts
+
+
+def stage_key(stage: Stage, context: RunContext) -> str:
+    """What names a stage's outcome: its parts, and the files it reads as they were written."""
+    written = {name: digest for s in context.run.stages for name, digest in s.outputs.items()}
+    read = {
+        name: written.get(name) or digest_file(context.folder.file(name))
+        for name in stage.reads
+        if name in written or context.folder.file(name).exists()
+    }
+    return fingerprint(stage.name, fingerprint_parts((stage,), context), read)
+
+
+def _setting(settings: Settings, path: str) -> tuple[str, Json]:
+    """A setting as its reader knows it, by file and key, and its value as JSON."""
+    from pydantic_core import to_jsonable_python
+
+    group, *keys = path.split(".")
+    value: object = settings
+    for name in (group, *keys):
+        value = getattr(value, name)
+    file = _FILE_OF[group]
+    shown = f"{file}: {'.'.join(keys)}" if keys else file
+    return shown, _brief(_without_paths(to_jsonable_python(value)))
+
+
+def _without_paths(value: Json) -> Json:
+    """Settings without where files lie: what a file holds is an input, and digested as such."""
+    if isinstance(value, dict):
+        kept = {k: v for k, v in value.items() if k != "path" or isinstance(v, dict)}
+        return {key: _without_paths(item) for key, item in kept.items()}
+    return [_without_paths(item) for item in value] if isinstance(value, list) else value
+
+
+def _brief(value: Json) -> Json:
+    """Values by key, a list or a long text by its digest."""
+    if isinstance(value, dict):
+        return {key: _brief(item) for key, item in value.items()}
+    is_short = not isinstance(value, list) and len(str(value)) <= _LONGEST_SHOWN
+    return value if is_short else fingerprint(value)
+
+
+def is_kept(stage: Stage, context: RunContext, key: str) -> bool:
+    """Whether the stage ran with this key and all that it wrote is still there, unchanged."""
+    before = next((s for s in context.run.stages if s.name == stage.name), None)
+    if before is None or before.status != DONE or before.key != key:
+        return False
+    return all(
+        context.folder.file(name).exists() and digest_file(context.folder.file(name)) == digest
+        for name, digest in before.outputs.items()
+    )
+
+
+def run_stages(stages: Sequence[Stage], context: RunContext) -> None:
+    """Run the stages in order, keeping those whose outcome is there already."""
+    for stage in stages:
+        key = stage_key(stage, context)
+        with within(stage=stage.name), span("stage", stage=stage.name) as recorded:
+            if is_kept(stage, context, key) and (stage.intact is None or stage.intact(context)):
+                recorded.set(outcome="kept")
+                event("stage_kept", agent="pipeline")
+                context.report_stage(stage.name, "kept")
+                continue
+            started = time.perf_counter()
+            event("stage_started", agent="pipeline")
+            context.report_stage(stage.name, "started")
+            note = stage.run(context)
+            if context.ledger_used:
+                context.ledger.check_budget()
+            context.calls.check_services()
+            seconds = round(time.perf_counter() - started, 3)
+            _record_stage(stage, context, key, seconds)
+            event("stage_finished", agent="pipeline", seconds=seconds)
+            context.report_stage(stage.name, "done", note)
+
+
+def _record_stage(stage: Stage, context: RunContext, key: str, seconds: float) -> None:
+    record = StageRun(
+        name=stage.name,
+        status=DONE,
+        key=key,
+        outputs={
+            name: digest_file(context.folder.file(name))
+            for name in stage.writes
+            if context.folder.file(name).exists()
+        },
+        seconds=seconds,
+        finished_at=utc_now(),
+    )
+    others = tuple(s for s in context.run.stages if s.name != stage.name)
+    # Counted with the stage: a process that dies later must not forget that the run has paid.
+    calls = context.paid.calls if context.paid else 0
+    context.save(stages=(*others, record), metered_calls=calls)
+
+
+def mark_unfinished(context: RunContext, names: Sequence[str]) -> None:
+    """Mark stages that hold failures of a provider, so that a later run asks again."""
+    context.save(
+        stages=tuple(
+            replace(stage, status=UNFINISHED) if stage.name in names else stage
+            for stage in context.run.stages
+        )
+    )
+
+
+# ── What names files and code ──────────────────────────────────────────────────────────────────
+
+
+def digest_file(path: Path) -> str:
+    """What names a file's or folder's content: SHA-256; of sizes and times where it is large."""
+    if path.is_dir():
+        inside = sorted(item for item in path.rglob("*") if item.is_file())
+        return fingerprint([(str(item.relative_to(path)), digest_file(item)) for item in inside])
+    try:
+        stat = path.stat()
+        if stat.st_size > _WHOLE_READ_BYTES:
+            return fingerprint(path.name, stat.st_size, stat.st_mtime_ns)
+        return hashlib.sha256(path.read_bytes()).hexdigest()
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror})") from None
+
+
+@cache
+def code_fingerprint(package: Path = Path(__file__).parents[1]) -> str:
+    """SHA-256 of the code that shapes results: the package's sources and the engines' versions."""
+    files = [
+        (str(path.relative_to(package)), path.read_bytes().hex())
+        for pattern in ("**/*.py", "**/*.sql")
+        for path in sorted(package.glob(pattern))
+        if path.relative_to(package).parts[0] not in _NOT_IN_RESULTS
+    ]
+    return fingerprint(files, versions())
+
+
+@cache
+def versions() -> dict[str, str]:
+    """The versions of the product and of the engines that compute its numbers."""
+    return {name: importlib.metadata.version(name) for name in ("liftwright", *_ENGINES)}

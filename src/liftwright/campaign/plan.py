@@ -16,9 +16,9 @@ from liftwright.agents.experimentation import (
     sentences,
 )
 from liftwright.agents.segmentation import segment_customers
-from liftwright.campaign.bootstrap import make_work
+from liftwright.campaign.bootstrap import open_context
 from liftwright.campaign.cost_estimate import PlannedCalls, planned_calls, unpriced
-from liftwright.campaign.requests import overrides_of
+from liftwright.campaign.run_resolver import overrides_of
 from liftwright.log import Log, logging_to
 from liftwright.model import to_json
 from liftwright.wiring import read_settings
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-    from liftwright.campaign.requests import RunRequest
+    from liftwright.campaign.run_resolver import RunRequest
     from liftwright.model import Json
 
 
@@ -67,24 +67,24 @@ def plan_campaign(root: Path, request: RunRequest) -> Plan:
     settings = read_settings(root, overrides_of(request))
     with (
         logging_to(Log(root / "logs")),
-        contextlib.closing(make_work(root, settings)) as work,
+        contextlib.closing(open_context(root, settings)) as context,
     ):
-        report = work.customers
+        report = context.customers
         found = segment_customers(
-            work.tables,
+            context.tables,
             settings.segments,
             seed=settings.experiment.seed,
             absent=report.features_absent,
         )
         experiment = settings.experiment
-        eligible = choose_eligible(work.tables, experiment, suppressed=work.suppressed)
-        expected = expected_outcomes(work.tables, experiment, among="eligible")
+        eligible = choose_eligible(context.tables, experiment, suppressed=context.suppressed)
+        expected = expected_outcomes(context.tables, experiment, among="eligible")
         detectable = plan_power(expected, experiment)
         overall = {row.metric: row for row in detectable if row.segment == OVERALL}
         customers = sum(eligible.sizes.values())
         answers = sentences(overall, customers, experiment.analysis)
         by_segment = segment_sentence(detectable, experiment.analysis)
-        calls = planned_calls(work, found.segments)
+        calls = planned_calls(context, found.segments)
     return Plan(
         customers=found.customers,
         segments=found.sizes,

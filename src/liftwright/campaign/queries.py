@@ -11,22 +11,22 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from liftwright.agents import grounding, safety
+from liftwright.campaign.bootstrap import workspace_lock
 from liftwright.campaign.checks import message_checks
-from liftwright.campaign.pipeline import shielded
-from liftwright.campaign.requests import COMPLETE, NO_EXPERIMENT
+from liftwright.campaign.run_resolver import COMPLETE, NO_EXPERIMENT
+from liftwright.campaign.stages.messages import shielded
 from liftwright.content.documents import invalid_on, read_documents
 from liftwright.errors import DataError, InputError
 from liftwright.log import Log, event, logging_to
 from liftwright.model import CATEGORIES, Query, to_json
-from liftwright.model.artifacts import Indexed
 from liftwright.model.checks import SAFETY, in_stage
+from liftwright.model.run_files import Indexed, all_runs
 from liftwright.ports import KeepsIndexes
-from liftwright.run_folder import all_runs, locked
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from liftwright.campaign.run_context import Work
+    from liftwright.campaign.context import RunContext
     from liftwright.model import Document, Finding, Json, Passage
     from liftwright.model.checks import CheckResult
     from liftwright.ports import IndexReport
@@ -89,29 +89,29 @@ class GroundedText:
         }
 
 
-def index_content(work: Work, content: Path | None, *, remove_old: bool) -> IndexReport:
+def index_content(context: RunContext, content: Path | None, *, remove_old: bool) -> IndexReport:
     """Make the approved content searchable; where it is asked for, delete what it replaced.
 
     Raises:
         InputError: the search service keeps no old indexes that could be removed.
     """
     with (
-        locked(work.root),
-        logging_to(Log(work.root / "logs")),
-        contextlib.closing(work),
+        workspace_lock(context.root),
+        logging_to(Log(context.root / "logs")),
+        contextlib.closing(context),
     ):
         keeper: KeepsIndexes | None = None
         if remove_old:
-            if not isinstance(work.ports.index, KeepsIndexes):
-                name = work.settings.services.adapters.search
+            if not isinstance(context.ports.index, KeepsIndexes):
+                name = context.settings.services.adapters.search
                 raise InputError(f"--remove-old: adapters.search {name!r} keeps no old indexes")
-            keeper = work.ports.index
-        documents, _ = shielded(work, _documents(work, content))
-        report = work.index(documents)
+            keeper = context.ports.index
+        documents, _ = shielded(context, _documents(context, content))
+        report = context.index(documents)
         if keeper is None:
             return report
-        keep = {report.name, *_needed_indexes(work.root)}
-        removed = work.calls.make("index", partial(keeper.remove_old, keep))
+        keep = {report.name, *_needed_indexes(context.root)}
+        removed = context.calls.make("index", partial(keeper.remove_old, keep))
         event("old_indexes_removed", agent="retrieval", removed=removed)
         return replace(report, removed_indexes=removed)
 
@@ -126,7 +126,7 @@ def _needed_indexes(root: Path) -> Iterator[str]:
 
 
 def search_texts(
-    work: Work,
+    context: RunContext,
     queries: Iterator[tuple[Json, str]],
     *,
     top_k: int,
@@ -134,40 +134,40 @@ def search_texts(
     content: Path | None,
 ) -> Iterator[tuple[Json, tuple[Passage, ...]]]:
     """For each query its id and the best passage of each document, best first."""
-    with logging_to(Log(work.root / "logs")), contextlib.closing(work):
-        documents = _documents(work, content)
-        if work.ports.shield is not None:
+    with logging_to(Log(context.root / "logs")), contextlib.closing(context):
+        documents = _documents(context, content)
+        if context.ports.shield is not None:
             # The ledger, which remembers what was looked at, admits one process.
-            with locked(work.root):
-                documents, _ = shielded(work, documents)
+            with workspace_lock(context.root):
+                documents, _ = shielded(context, documents)
         # What may not be used today is not found today, here as in a run.
         invalid = invalid_on(documents, datetime.now(UTC).date())
         excluded = tuple(document.document_id for document in invalid)
-        report = work.index(documents)
-        search = work.search(report.name)
+        report = context.index(documents)
+        search = context.search(report.name)
         for name, text in queries:
             query = Query(text=text, top_k=top_k, min_score=min_score, excluded=excluded)
             yield name, search(query)
 
 
-def screen_texts(work: Work, source: str) -> Iterator[Screened]:
+def screen_texts(context: RunContext, source: str) -> Iterator[Screened]:
     """Screen one text, or each line of a JSONL file."""
-    with logging_to(Log(work.root / "logs")):
+    with logging_to(Log(context.root / "logs")):
         for name, text in _texts(source):
             parts = safety.parts_of(text, "text")
-            screen = safety.asked_ahead(parts, work.screen, work.concurrency)
-            decision = safety.screen_text(text, in_stage(message_checks(work, screen), SAFETY))
+            screen = safety.asked_ahead(parts, context.screen, context.concurrency)
+            decision = safety.screen_text(text, in_stage(message_checks(context, screen), SAFETY))
             yield Screened(id=name, decision=decision)
 
 
-def ground_texts(work: Work, file: Path) -> Iterator[GroundedText]:
+def ground_texts(context: RunContext, file: Path) -> Iterator[GroundedText]:
     """Prove each text of a JSONL file against its own sources."""
-    config = work.settings.experiment.grounding
-    with logging_to(Log(work.root / "logs")):
+    config = context.settings.experiment.grounding
+    with logging_to(Log(context.root / "logs")):
         for number, line in read_lines(file):
             text = _field(file, number, line, "text")
             sources = _sources(file, number, line)
-            found = grounding.ground_text(text, sources, work.ports.embed, config)
+            found = grounding.ground_text(text, sources, context.ports.embed, config)
             yield GroundedText(id=_id(line, number), grounded=found)
 
 
@@ -217,10 +217,10 @@ def _object(file: Path, number: int, text: str) -> Mapping[str, Json]:
     return line
 
 
-def _documents(work: Work, content: Path | None) -> tuple[Document, ...]:
+def _documents(context: RunContext, content: Path | None) -> tuple[Document, ...]:
     if content is None:
-        return work.corpus.documents
-    on_bad = work.settings.experiment.content.on_bad_documents
+        return context.corpus.documents
+    on_bad = context.settings.experiment.content.on_bad_documents
     return read_documents(content, on_bad=on_bad).documents
 
 

@@ -1,4 +1,4 @@
-"""Runs: begun, resumed, finished, measured again. The one place that decides how a run ends."""
+"""Runs: started, resumed, kept, measured again. The one place that decides how a run ends."""
 
 from __future__ import annotations
 
@@ -6,50 +6,46 @@ import contextlib
 import re
 import shutil
 import time
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from liftwright.campaign.bootstrap import check_ledger, make_work, runs_folder
-from liftwright.campaign.late_arrivals import EXTENDING, inherit
-from liftwright.campaign.pipeline import (
-    MEASURING,
-    STAGES,
-    check_engagement,
-    check_export,
-    provider_stages,
+from liftwright.campaign.bootstrap import (
+    check_ledger,
+    open_context,
+    runs_folder,
+    workspace_lock,
 )
-from liftwright.campaign.requests import (
+from liftwright.campaign.pipeline import (
+    DONE,
+    MEASURING,
+    UNFINISHED,
+    digest_file,
+    export_stages,
+    fingerprint_parts,
+    is_kept,
+    mark_unfinished,
+    run_stages,
+    stage_key,
+    stages_of,
+    versions,
+)
+from liftwright.campaign.run_resolver import (
     COMPLETE,
     NO_EXPERIMENT,
     RUNNING,
-    UNFINISHED,
     WAITING,
-    RunOutcome,
-    RunRequest,
-    overrides_of,
-)
-from liftwright.campaign.run_context import (
-    DONE,
-    Stage,
-    Step,
-    Work,
-    carry_out,
-    fingerprint_parts,
-    is_kept,
-    stage_key,
-    unfinish,
-)
-from liftwright.campaign.run_events import span_fields, tell_start, track
-from liftwright.campaign.run_resolver import (
     choose_folder,
     digest_of,
     engagement_file,
     input_digests,
+    overrides_of,
 )
-from liftwright.campaign.stages.export import exporting
-from liftwright.campaign.totals import totals_of
-from liftwright.data.rules import nearest
+from liftwright.campaign.run_summary import log_run_started, totals_of, track_run
+from liftwright.campaign.stages.experiment import check_engagement
+from liftwright.campaign.stages.export import check_export
+from liftwright.campaign.stages.late_arrivals import inherit_messages
+from liftwright.data import nearest
 from liftwright.errors import (
     AwaitingApproval,
     InputError,
@@ -58,14 +54,17 @@ from liftwright.errors import (
     ProviderError,
 )
 from liftwright.log import Log, event, fault, logging_to, within
-from liftwright.model import CATEGORIES, AuditRange, Run, StageRun, fingerprint, utc_now
-from liftwright.run_folder import (
-    RunFolder,
-    all_runs,
-    digest_file,
-    locked,
-    versions,
+from liftwright.model import (
+    CATEGORIES,
+    AuditRange,
+    Failure,
+    Run,
+    SafetyDecision,
+    StageRun,
+    fingerprint,
+    utc_now,
 )
+from liftwright.model.run_files import RunFolder, all_runs
 from liftwright.tracing import span, tracing
 from liftwright.wiring import read_settings
 
@@ -73,14 +72,35 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+    from liftwright.campaign.context import RunContext, StageProgress
+    from liftwright.campaign.pipeline import Stage
+    from liftwright.campaign.run_resolver import RunRequest
     from liftwright.config import Settings
 
 MEASURED_FILES = ("engagement.parquet", "engagement.json", "metrics.json", "report")
 _ID_FORM = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,79}")
+_START, _MEASURE, _KEEP = "start", "measure", "keep"
 
 
-def run_campaign(root: Path, request: RunRequest, notify: Callable[[Step], None]) -> RunOutcome:
-    """Run, resume, keep, or measure again.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunOutcome:
+    """How a run ended, and where its files are.
+
+    Attributes:
+        exit_status: 0 complete · 1 no experiment · 3 a provider, or the budget · 5 waiting.
+        reason: why it is not complete; None where it is.
+    """
+
+    run: Run
+    folder: Path
+    exit_status: int
+    reason: str | None = None
+
+
+def run_campaign(
+    root: Path, request: RunRequest, notify: Callable[[StageProgress], None]
+) -> RunOutcome:
+    """Start a run, resume it, keep it, or measure it again.
 
     Raises:
         InputError: input, configuration or request is wrong; nothing half-written remains.
@@ -92,19 +112,34 @@ def run_campaign(root: Path, request: RunRequest, notify: Callable[[Step], None]
             "80 at most, a letter or digit first"
         )
     settings = read_settings(root, overrides_of(request))
-    with locked(root), logging_to(Log(root / "logs")):
+    with workspace_lock(root), logging_to(Log(root / "logs")):
         check_ledger(root)
-        work = make_work(
-            root,
-            settings,
-            engagement=engagement_file(root, settings, request),
-            refresh=request.refresh,
-            notify=notify,
+        engagement = engagement_file(root, settings, request)
+        context = open_context(
+            root, settings, engagement=engagement, refresh=request.refresh, notify=notify
         )
-        with contextlib.closing(work), tracing(work.ports.telemetry), span("run") as one:
+        with (
+            contextlib.closing(context),
+            tracing(context.ports.telemetry),
+            span("run") as recorded,
+        ):
             try:
-                outcome = _run(work, request)
-                one.set(**span_fields(outcome))
+                action, folder, record = _resolve(context, request)
+                if record is not None and action == _KEEP:
+                    outcome = _keep(context, folder, record)
+                else:
+                    if record is not None and action == _MEASURE:
+                        stages = _begin_measuring(context, folder, record)
+                    else:
+                        stages = _begin(context, folder, record, extends=request.extend)
+                    outcome = _run_to_end(context, stages)
+                recorded.set(
+                    run_id=outcome.run.run_id,
+                    outcome=outcome.run.status,
+                    exit_status=outcome.exit_status,
+                    simulated=outcome.run.simulated,
+                    metered_calls=outcome.run.metered_calls,
+                )
                 return outcome  # noqa: TRY300 - its fields belong to the span that ends here
             except LiftwrightError as error:
                 fault("run_stopped", error, agent="pipeline")
@@ -114,90 +149,77 @@ def run_campaign(root: Path, request: RunRequest, notify: Callable[[Step], None]
                 raise
 
 
-# ── Which run it is ───────────────────────────────────────────────────────────────────────────
-
-
-def _run(work: Work, request: RunRequest) -> RunOutcome:
+def _resolve(context: RunContext, request: RunRequest) -> tuple[str, RunFolder, Run | None]:
+    """What is to be done, with which folder, and that run's record; None for a new run."""
     if request.extend is not None:
-        return _extend(work, request, request.extend)
-    if request.run_id is not None and work.engagement is not None:
-        folder = RunFolder(runs_folder(work.root) / request.run_id)
+        arms = _finished(context.root, request.extend).file("arms.json")
+        context.inputs = {**input_digests(context), "extends": digest_file(arms)}
+    elif request.run_id is not None and context.engagement is not None:
+        folder = RunFolder(runs_folder(context.root) / request.run_id)
         record = folder.record()
         if record is not None and record.status == COMPLETE:
-            work.inputs = {"engagement": digest_of(work.engagement)}
-            return _measure(work, folder, record)
-    work.inputs = input_digests(work)
-    return _run_stages(work, request)
-
-
-def _extend(work: Work, request: RunRequest, run_id: str) -> RunOutcome:
-    """The experiment of a finished run with its late arrivals, as a run of its own."""
-    before = RunFolder(runs_folder(work.root) / run_id)
-    record = before.record()
-    if record is None or record.status != COMPLETE:
-        known = [f.path.name for f in all_runs(work.root)]
-        found = "is not finished" if record else f"no such run{nearest(run_id, known)}"
-        raise InputError(f"--extend {run_id}: {found}; allowed: a finished run")
-    work.inputs = {**input_digests(work), "extends": digest_file(before.file("arms.json"))}
-    return _run_stages(work, request)
-
-
-def _run_stages(work: Work, request: RunRequest) -> RunOutcome:
-    """Begin the run that is asked for, go on with it, keep it, or measure it again."""
-    stages = STAGES if request.extend is None else EXTENDING
-    folder = choose_folder(work, request, stages)
+            # Nothing up to `assign` is read again or compared, whatever has changed since.
+            context.inputs = {"engagement": digest_of(context.engagement)}
+            return _MEASURE, folder, record
+        context.inputs = input_digests(context)
+    else:
+        context.inputs = input_digests(context)
+    folder = choose_folder(context, request, stages_of(request.extend))
     record = folder.record()
     if record is None or record.status != COMPLETE:
-        return _carry_out(work, folder, record, extends=request.extend)
-    if work.engagement is not None:
-        return _measure(work, folder, record)
-    return _keep(work, folder, record)
+        return _START, folder, record
+    return (_KEEP if context.engagement is None else _MEASURE), folder, record
 
 
-# ── Carrying it out ───────────────────────────────────────────────────────────────────────────
+def _finished(root: Path, run_id: str) -> RunFolder:
+    """The folder of a finished run, to be extended."""
+    folder = RunFolder(runs_folder(root) / run_id)
+    record = folder.record()
+    if record is None or record.status != COMPLETE:
+        known = [found.path.name for found in all_runs(root)]
+        found = "is not finished" if record else f"no such run{nearest(run_id, known)}"
+        raise InputError(f"--extend {run_id}: {found}; allowed: a finished run")
+    return folder
 
 
-def _carry_out(
-    work: Work, folder: RunFolder, before: Run | None, *, extends: str | None
-) -> RunOutcome:
-    """A new run, or one that stopped on its way."""
-    work.folder = folder
-    check_export(work)
-    if before is None:
-        # What is wrong with the customers is told before a folder is made.
-        work.need_customers()
-    work.run = _begun(work, before, extends)
+# ── Start or resume ───────────────────────────────────────────────────────────────────────────
+
+
+def _begin(
+    context: RunContext, folder: RunFolder, record: Run | None, *, extends: str | None
+) -> tuple[Stage, ...]:
+    """Start a run, or resume one that stopped on its way; gives its stages."""
+    context.folder = folder
+    check_export(context)
+    if record is None:
+        # Customers that cannot be read are reported before a folder is made.
+        context.load_customers()
+    context.run = _new_record(context, record, extends)
     folder.clear_torn()
-    with within(run=work.run.run_id):
-        try:
-            folder.save(work.run)
-            if extends is not None:
-                inherit(work)
-            return _to_the_end(work, stages_of(work.run))
-        except InputError:
-            if before is None and not work.run.stages:
-                shutil.rmtree(folder.path, ignore_errors=True)
-            raise
+    folder.save(context.run)
+    if extends is not None:
+        inherit_messages(context)
+    return stages_of(extends)
 
 
-def _begun(work: Work, before: Run | None, extends: str | None) -> Run:
-    run_id = work.folder.path.name
+def _new_record(context: RunContext, before: Run | None, extends: str | None) -> Run:
+    run_id = context.folder.path.name
     run = before or Run(
         run_id=run_id,
         status=RUNNING,
         fingerprint="",
         started_at=utc_now(),
         valid_on=datetime.now(UTC).date(),
-        seed=work.settings.experiment.seed,
-        simulated=work.engagement is None,
+        seed=context.settings.experiment.seed,
+        simulated=context.engagement is None,
         overrides={},
         inputs={},
         versions={},
-        audit=AuditRange(run_id=run_id, since=work.audit.mark()),
+        audit=AuditRange(run_id=run_id, since=context.audit.mark()),
     )
-    valid = [d.document_id for d in work.corpus.documents if d.is_valid(run.valid_on)]
-    work.inputs = {**work.inputs, "valid_documents": fingerprint(valid)}
-    parts = fingerprint_parts(STAGES if extends is None else EXTENDING, work)
+    valid = [d.document_id for d in context.corpus.documents if d.is_valid(run.valid_on)]
+    context.inputs = {**context.inputs, "valid_documents": fingerprint(valid)}
+    parts = fingerprint_parts(stages_of(extends), context)
     return replace(
         run,
         status=RUNNING,
@@ -206,11 +228,11 @@ def _begun(work: Work, before: Run | None, extends: str | None) -> Run:
         extends=extends,
         reason=None,
         finished_at=None,
-        simulated=work.engagement is None,
-        overrides=work.settings.overrides,
-        inputs=work.inputs,
+        simulated=context.engagement is None,
+        overrides=context.settings.overrides,
+        inputs=context.inputs,
         versions=versions(),
-        campaign=_campaign(work.settings),
+        campaign=_campaign(context.settings),
     )
 
 
@@ -221,48 +243,53 @@ def _campaign(settings: Settings) -> dict[str, object]:
     }
 
 
-def _keep(work: Work, folder: RunFolder, record: Run) -> RunOutcome:
-    """A finished run: every stage is kept; what somebody removed is made again."""
-    work.take_up(folder, record)
-    if not record.simulated:
-        if _half_measured(record):
-            raise InputError(
-                f"run {record.run_id}: measuring it by a file of real outcomes was broken off; "
-                f"`liftwright run --run-id {record.run_id} --engagement FILE` goes on"
-            )
-        for stage in stages_of(record):
-            work.notify(Step(stage=stage.name, state="kept"))
-        with within(run=record.run_id):
-            carry_out(exporting(work), work)
-        track(work)
-        return RunOutcome(run=work.run, folder=folder.path, exit_status=0)
+# ── Keep ──────────────────────────────────────────────────────────────────────────────────────
+
+
+def _keep(context: RunContext, folder: RunFolder, record: Run) -> RunOutcome:
+    """Keep every stage of a finished run; files that somebody removed are made again."""
+    context.open_finished(folder, record)
+    stages = stages_of(record.extends)
     with within(run=record.run_id):
-        carry_out((*stages_of(record), *exporting(work)), work)
-        event("run_kept", agent="pipeline")
-        track(work)
-    return RunOutcome(run=work.run, folder=folder.path, exit_status=0)
+        if record.simulated:
+            run_stages((*stages, *export_stages(context)), context)
+            event("run_kept", agent="pipeline")
+        else:
+            if _is_half_measured(record):
+                raise InputError(
+                    f"run {record.run_id}: measuring it with a file of real outcomes was "
+                    f"interrupted; `liftwright run --run-id {record.run_id} --engagement FILE` "
+                    "resumes it"
+                )
+            # Without the file of outcomes, the keys of the measuring stages cannot be compared.
+            for stage in stages:
+                context.report_stage(stage.name, "kept")
+            run_stages(export_stages(context), context)
+        track_run(context)
+    return RunOutcome(run=context.run, folder=folder.path, exit_status=0)
 
 
-def _measure(work: Work, folder: RunFolder, record: Run) -> RunOutcome:
-    """Measure a finished run by a file of real outcomes; nothing up to assign is looked at."""
-    work.folder, work.run = folder, record
-    check_export(work)
+# ── Measure again ─────────────────────────────────────────────────────────────────────────────
+
+
+def _begin_measuring(context: RunContext, folder: RunFolder, record: Run) -> tuple[Stage, ...]:
+    """Prepare to measure a finished run with real outcomes; gives the stages that do it."""
+    context.folder, context.run = folder, record
+    check_export(context)
     folder.clear_torn()
     observe = MEASURING[0]
-    with within(run=record.run_id):
-        # What was broken off is no measurement, and is not set aside.
-        whole = not _half_measured(record)
-        if whole and not is_kept(observe, work, stage_key(observe, work)):
-            # What is wrong with the file is told before the earlier measurement makes way.
-            check_engagement(work)
-            number = record.measurements + 1
-            _copy_aside(folder.path, folder.path / "measurements" / str(number))
-            work.save(measurements=number, simulated=False, stages=_unmeasured(record))
-        return _to_the_end(work, MEASURING)
+    # A measurement that was interrupted is none, and is not set aside.
+    if not _is_half_measured(record) and not is_kept(observe, context, stage_key(observe, context)):
+        # A file that cannot be read is reported before the earlier measurement is moved.
+        check_engagement(context)
+        number = record.measurements + 1
+        _copy_aside(folder.path, folder.path / "measurements" / str(number))
+        context.save(measurements=number, simulated=False, stages=_unmeasured(record))
+    return MEASURING
 
 
-def _half_measured(record: Run) -> bool:
-    """Whether measuring the run again was broken off."""
+def _is_half_measured(record: Run) -> bool:
+    """Whether measuring the run again was interrupted."""
     status = {stage.name: stage.status for stage in record.stages}
     return any(status.get(stage.name) != DONE for stage in MEASURING)
 
@@ -275,13 +302,8 @@ def _unmeasured(record: Run) -> tuple[StageRun, ...]:
     )
 
 
-def stages_of(record: Run) -> tuple[Stage, ...]:
-    """The stages that a run goes through: one of late arrivals takes over what was said."""
-    return EXTENDING if record.extends else STAGES
-
-
 def _copy_aside(folder: Path, aside: Path) -> None:
-    """Copy a measurement's files, whole or not at all; a copy that was broken off is redone."""
+    """Copy a measurement's files, whole or not at all; an interrupted copy is made anew."""
     shutil.rmtree(aside, ignore_errors=True)
     partial = aside.with_name(f".{aside.name}.partial")
     shutil.rmtree(partial, ignore_errors=True)
@@ -298,54 +320,79 @@ def _copy_aside(folder: Path, aside: Path) -> None:
         raise InputError(f"{aside}: cannot be written ({error.strerror})") from None
 
 
-def _to_the_end(work: Work, stages: tuple[Stage, ...]) -> RunOutcome:
+# ── How a run ends ────────────────────────────────────────────────────────────────────────────
+
+
+def _run_to_end(context: RunContext, stages: tuple[Stage, ...]) -> RunOutcome:
+    """Run the stages, then the export, and record how the run ended."""
     started = time.perf_counter()
-    tell_start(work)
-    try:
-        carry_out(stages, work)
-    except NoExperiment as error:
-        held = provider_stages(work)
-        if held:
-            unfinish(work, held)
-            reason = f"{error}; a provider was a cause: run again to resume"
-            return _stop(work, UNFINISHED, started, ProviderError.exit_status, reason)
-        return _stop(work, NO_EXPERIMENT, started, error.exit_status, str(error))
-    except AwaitingApproval as error:
-        return _stop(work, WAITING, started, error.exit_status, str(error))
-    except ProviderError as error:
-        if stages is STAGES:
-            # What an earlier stage went without is asked for again, too.
-            unfinish(work, provider_stages(work))
-        return _stop(work, UNFINISHED, started, error.exit_status, str(error))
-    try:
-        carry_out(exporting(work), work)
-    except InputError as error:
-        # The run itself is whole, and stays: run again, and only this is done.
-        reason = f"{error}; the run's own files are whole, run again to export them"
-        return _stop(work, UNFINISHED, started, error.exit_status, reason)
-    return _stop(work, COMPLETE, started, 0)
+    with within(run=context.run.run_id):
+        log_run_started(context)
+        try:
+            run_stages(stages, context)
+        except NoExperiment as error:
+            failed = _stages_failed_by_provider(context)
+            if failed:
+                mark_unfinished(context, failed)
+                reason = f"{error}; a provider was a cause: run again to resume"
+                return _end(context, UNFINISHED, started, ProviderError.exit_status, reason)
+            return _end(context, NO_EXPERIMENT, started, error.exit_status, str(error))
+        except AwaitingApproval as error:
+            return _end(context, WAITING, started, error.exit_status, str(error))
+        except ProviderError as error:
+            if stages is not MEASURING and context.run.extends is None:
+                # Calls that failed in an earlier stage are made again, too.
+                mark_unfinished(context, _stages_failed_by_provider(context))
+            return _end(context, UNFINISHED, started, error.exit_status, str(error))
+        except InputError:
+            if not context.run.stages:
+                # The input was refused by the first stage of a new run: there is no run.
+                shutil.rmtree(context.folder.path, ignore_errors=True)
+            raise
+        try:
+            run_stages(export_stages(context), context)
+        except InputError as error:
+            # The run itself is whole, and stays: run again, and only this is done.
+            reason = f"{error}; the run's own files are whole, run again to export them"
+            return _end(context, UNFINISHED, started, error.exit_status, reason)
+        return _end(context, COMPLETE, started, 0)
 
 
-def _stop(
-    work: Work, status: str, started: float, exit_status: int, reason: str | None = None
+def _stages_failed_by_provider(context: RunContext) -> tuple[str, ...]:
+    """The stages whose files hold failures of a provider; running them again asks again."""
+    failed = []
+    if context.folder.file("failures.json").is_file():
+        failures = context.folder.read_list("failures.json", Failure)
+        if any(failure.cause == "provider" for failure in failures):
+            failed.append("generate")
+    if context.folder.file("decisions.json").is_file():
+        decisions = context.folder.read_list("decisions.json", SafetyDecision)
+        if any(decision.is_unavailable for decision in decisions):
+            failed.append("screen")
+    return tuple(failed)
+
+
+def _end(
+    context: RunContext, status: str, started: float, exit_status: int, reason: str | None = None
 ) -> RunOutcome:
-    """Write how the run ended, with what it came to."""
+    """Record how the run ended, with its totals."""
     seconds = round(time.perf_counter() - started, 3)
-    work.save(
+    context.save(
         status=status,
         reason=reason,
         finished_at=utc_now(),
-        metered_calls=work.paid.calls if work.paid else 0,
-        totals=totals_of(work, seconds),
+        metered_calls=context.paid.calls if context.paid else 0,
+        totals=totals_of(context, seconds),
     )
-    level = "info" if status == COMPLETE else "warning"
     event(
         "run_summary",
         agent="pipeline",
-        level=level,
+        level="info" if status == COMPLETE else "warning",
         status=status,
         reason=reason,
-        totals=work.run.totals,
+        totals=context.run.totals,
     )
-    track(work)
-    return RunOutcome(run=work.run, folder=work.folder.path, exit_status=exit_status, reason=reason)
+    track_run(context)
+    return RunOutcome(
+        run=context.run, folder=context.folder.path, exit_status=exit_status, reason=reason
+    )

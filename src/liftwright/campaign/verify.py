@@ -7,11 +7,10 @@ from typing import TYPE_CHECKING
 
 from liftwright.agents import safety
 from liftwright.campaign.bootstrap import audit_log, check_ledger
-from liftwright.campaign.requests import RUNNING
+from liftwright.campaign.run_resolver import RUNNING
 from liftwright.errors import LiftwrightError
 from liftwright.model import SafetyDecision
-from liftwright.model.artifacts import Variants
-from liftwright.run_folder import RunFolder, all_runs
+from liftwright.model.run_files import RunFolder, Variants, all_runs
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

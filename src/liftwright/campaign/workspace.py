@@ -1,46 +1,36 @@
-"""What a person can do with a workspace; the command line and the Python API are its doors."""
+"""A workspace and what can be done with it: the facade behind the command line and the API."""
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from liftwright.campaign import bootstrap, queries, run
-from liftwright.campaign.analyze import AnalyzeRequest, analyze_file
+from liftwright.campaign import queries
 from liftwright.campaign.approve import approve_variant
+from liftwright.campaign.bootstrap import open_context, workspace_lock
 from liftwright.campaign.doctor import Check, examine
 from liftwright.campaign.plan import Plan, plan_campaign
 from liftwright.campaign.queries import read_queries, search_texts
-from liftwright.campaign.requests import RunOutcome, RunRequest
-from liftwright.campaign.run_context import Step
-from liftwright.campaign.scaffold import init_workspace
+from liftwright.campaign.run import RunOutcome, run_campaign
+from liftwright.campaign.run_resolver import RunRequest
 from liftwright.campaign.verify import verify_workspace
 from liftwright.errors import InputError
-from liftwright.run_folder import RunFolder, all_runs, locked
+from liftwright.model.run_files import RunFolder, all_runs
 from liftwright.wiring import read_settings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from liftwright.audit import Verification
-    from liftwright.campaign.run_context import Work
+    from liftwright.campaign.context import RunContext, StageProgress
     from liftwright.model import Json, Passage, Run, SafetyDecision
     from liftwright.ports import IndexReport
 
-__all__ = [
-    "AnalyzeRequest",
-    "Check",
-    "Plan",
-    "RunOutcome",
-    "RunRequest",
-    "Step",
-    "Workspace",
-    "analyze_file",
-    "init_workspace",
-]
+_PARTS = ("config", "data/raw", "data/content", ".env.example")
 
 
-def _quietly(step: Step) -> None:
+def _quietly(step: StageProgress) -> None:
     del step
 
 
@@ -55,10 +45,13 @@ class Workspace:
         self.root = Path(root)
 
     def run(
-        self, request: RunRequest | None = None, *, notify: Callable[[Step], None] = _quietly
+        self,
+        request: RunRequest | None = None,
+        *,
+        notify: Callable[[StageProgress], None] = _quietly,
     ) -> RunOutcome:
         """Run the campaign, or go on with it, or measure it again."""
-        return run.run_campaign(self.root, request or RunRequest(), notify)
+        return run_campaign(self.root, request or RunRequest(), notify)
 
     def plan(self, request: RunRequest | None = None) -> Plan:
         """What a run would call, cost and be able to show."""
@@ -110,7 +103,7 @@ class Workspace:
     def approve(self, run_id: str, variant_id: str, who: str) -> SafetyDecision:
         """A person's approval of a variant that waits for it."""
         folder = self.folder(run_id)
-        with locked(self.root):
+        with workspace_lock(self.root):
             return approve_variant(self.root, folder, variant_id, who)
 
     def doctor(self, *, live: bool = False) -> tuple[Check, ...]:
@@ -122,17 +115,17 @@ class Workspace:
         content: Path | None = None,
         *,
         remove_old: bool = False,
-        notify: Callable[[Step], None] = _quietly,
+        notify: Callable[[StageProgress], None] = _quietly,
     ) -> IndexReport:
         """Make the approved content searchable; `remove_old` deletes the indexes before it."""
-        return queries.index_content(self._work(notify), content, remove_old=remove_old)
+        return queries.index_content(self._context(notify), content, remove_old=remove_old)
 
     def search(
         self, text: str, top_k: int = 5, min_score: float = 0.0, content: Path | None = None
     ) -> tuple[Passage, ...]:
         """The best passage of each document for a text, best first."""
         ((_, passages),) = search_texts(
-            self._work(), iter([(None, text)]), top_k=top_k, min_score=min_score, content=content
+            self._context(), iter([(None, text)]), top_k=top_k, min_score=min_score, content=content
         )
         return passages
 
@@ -141,7 +134,7 @@ class Workspace:
     ) -> Iterator[tuple[Json, tuple[Passage, ...]]]:
         """The same for each line of a JSONL file of id and text."""
         return search_texts(
-            self._work(),
+            self._context(),
             read_queries(queries),
             top_k=top_k,
             min_score=min_score,
@@ -150,14 +143,14 @@ class Workspace:
 
     def screen(self, source: str) -> Iterator[queries.Screened]:
         """Whether a text, or each line of a JSONL file, may be sent."""
-        return queries.screen_texts(self._work(), source)
+        return queries.screen_texts(self._context(), source)
 
     def ground(self, file: Path) -> Iterator[queries.GroundedText]:
         """What the sources of each line of a JSONL file say of its text."""
-        return queries.ground_texts(self._work(), file)
+        return queries.ground_texts(self._context(), file)
 
-    def _work(self, notify: Callable[[Step], None] = _quietly) -> Work:
-        return bootstrap.make_work(self.root, read_settings(self.root), notify=notify)
+    def _context(self, notify: Callable[[StageProgress], None] = _quietly) -> RunContext:
+        return open_context(self.root, read_settings(self.root), notify=notify)
 
     @staticmethod
     def _record(folder: RunFolder) -> Run:
@@ -165,3 +158,32 @@ class Workspace:
         if record is None:
             raise InputError(f"{folder.path}: no run.json")
         return record
+
+
+def init_workspace(folder: Path) -> tuple[Path, ...]:
+    """Lay a workspace down in a new or empty folder; gives the files, relative to it.
+
+    Raises:
+        InputError: where the folder holds something, or cannot be written.
+    """
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise InputError(f"{folder}: holds something already; allowed: a new or an empty folder")
+    source = _source()
+    try:
+        for part in _PARTS:
+            target = folder / part
+            target.parent.mkdir(parents=True, exist_ok=True)
+            if (source / part).is_dir():
+                shutil.copytree(source / part, target)
+            else:
+                shutil.copyfile(source / part, target)
+    except OSError as error:
+        raise InputError(f"{folder}: cannot be written ({error.strerror})") from None
+    return tuple(sorted(path.relative_to(folder) for path in folder.rglob("*") if path.is_file()))
+
+
+def _source() -> Path:
+    """The wheel carries the files inside the package; a checkout has them at its root."""
+    package = Path(__file__).parents[1]
+    carried = package / "workspace_files"
+    return carried if carried.is_dir() else package.parents[1]

@@ -9,7 +9,7 @@ from liftwright.agents.reporting.notebook import as_text, executed_notebook
 from liftwright.agents.reporting.run_reader import read_run
 from liftwright.errors import InputError
 from liftwright.log import event
-from liftwright.run_folder import write_whole
+from liftwright.model.run_files import write_whole
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -11,7 +11,7 @@ from liftwright.agents.reporting.json_values import Values, items, mapping, reco
 from liftwright.agents.reporting.secondary_results import Beside, read_beside
 from liftwright.errors import IntegrityError
 from liftwright.model import Claim, Failure, Passage, SafetyDecision, Segment, Variant, from_json
-from liftwright.run_folder import RunFolder
+from liftwright.model.run_files import RunFolder
 
 OVERALL = "all"
 

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 from liftwright import log
 from liftwright.agents.safety.screener import screener_name, unavailable
 from liftwright.model import Finding, Sourced
-from liftwright.model.artifacts import VariantOpinion
 from liftwright.model.checks import SAFETY, Check, CheckResult
+from liftwright.model.run_files import VariantOpinion
 from liftwright.text import without_citations
 
 if TYPE_CHECKING:

@@ -1,4 +1,4 @@
-"""From what may be sent to who gets it, what came of it, and the report."""
+"""The stages that work on customers: segment, assign, observe, measure, report."""
 
 from __future__ import annotations
 
@@ -22,7 +22,9 @@ from liftwright.agents.experimentation import (
     least_per_arm,
     measure,
 )
-from liftwright.campaign.costs import costs_of
+from liftwright.agents.segmentation import segment_customers
+from liftwright.campaign.run_summary import costs_of
+from liftwright.data import REJECTED
 from liftwright.errors import AwaitingApproval
 from liftwright.log import event
 from liftwright.model import (
@@ -34,70 +36,95 @@ from liftwright.model import (
     SafetyDecision,
     utc_now,
 )
-from liftwright.model.artifacts import Observed, Variants
-from liftwright.run_folder import all_runs
+from liftwright.model.run_files import Observed, Variants, all_runs
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-    from liftwright.campaign.run_context import Work
+    from liftwright.campaign.context import RunContext
     from liftwright.model import Json
 
 
-def assign_arms(work: Work) -> str:
+def segment(context: RunContext) -> str:
+    """Every customer into exactly one segment."""
+    report = context.customers
+    event(
+        "customers_read",
+        agent="segmentation",
+        level="warning" if report.warnings else "info",
+        rows_in=report.rows_in,
+        rows_kept=report.rows_kept,
+        rejected=report.rejected,
+        warnings=report.warnings,
+    )
+    found = segment_customers(
+        context.tables,
+        context.settings.segments,
+        seed=context.settings.experiment.seed,
+        absent=report.features_absent,
+    )
+    context.tables.write("segmented", context.folder.file("segmented.parquet"), SEGMENTED)
+    context.tables.write("rejected", context.folder.file("rejected.parquet"), REJECTED)
+    # The examples may show values; they belong to the refusal alone.
+    context.folder.write("customers.json", replace(report, examples=()))
+    context.folder.write("segments.json", found)
+    return f"{found.customers:,} customers in {len(found.segments)} segments"
+
+
+def assign_arms(context: RunContext) -> str:
     """Every customer to control or to an approved variant of its segment."""
-    variants = work.folder.read("variants.json", Variants).all
-    decisions = work.folder.read_list("decisions.json", SafetyDecision)
+    variants = context.folder.read("variants.json", Variants).all
+    decisions = context.folder.read_list("decisions.json", SafetyDecision)
     waiting = [decision.variant_id for decision in decisions if decision.status == "waiting"]
     if waiting:
         raise AwaitingApproval(
             f"{len(waiting)} messages wait for approval ({', '.join(waiting)}): "
-            f"`liftwright approve {work.run.run_id} VARIANT` each, then run again"
+            f"`liftwright approve {context.run.run_id} VARIANT` each, then run again"
         )
-    experiment = work.settings.experiment
-    work.tables.read("segmented", work.folder.file("segmented.parquet"), SEGMENTED)
-    work.need_customers()
+    experiment = context.settings.experiment
+    context.tables.read("segmented", context.folder.file("segmented.parquet"), SEGMENTED)
+    context.load_customers()
     eligible = choose_eligible(
-        work.tables,
+        context.tables,
         experiment,
-        suppressed=work.suppressed,
-        earlier=_earlier_runs(work),
+        suppressed=context.suppressed,
+        earlier=_earlier_runs(context),
         # Where this process has placed the customers, their features are at hand without a join.
-        among="profiles" if work.tables.knows("profiles") else "segmented",
+        among="profiles" if context.tables.knows("profiles") else "segmented",
     )
     design = design_experiment(variants, decisions, experiment, eligible.sizes)
     assignment = replace(
-        assign(work.tables, design, utc_now(), among="eligible"), left_out=eligible.left_out
+        assign(context.tables, design, utc_now(), among="eligible"), left_out=eligible.left_out
     )
-    work.tables.write("assignments", work.folder.file("assignments.parquet"), ASSIGNMENTS)
-    work.tables.write("unassigned", work.folder.file("unassigned.parquet"), UNASSIGNED)
-    keep_history(work.tables, work.folder.file("history.parquet"))
-    work.folder.write("arms.json", assignment)
-    expected = expected_outcomes(work.tables, experiment, among="eligible")
+    context.tables.write("assignments", context.folder.file("assignments.parquet"), ASSIGNMENTS)
+    context.tables.write("unassigned", context.folder.file("unassigned.parquet"), UNASSIGNED)
+    keep_history(context.tables, context.folder.file("history.parquet"))
+    context.folder.write("arms.json", assignment)
+    expected = expected_outcomes(context.tables, experiment, among="eligible")
     plan = lay_down_plan(
         assignment,
         experiment,
         minimum_sample=least_per_arm(expected, experiment),
         planned_at=utc_now(),
     )
-    work.folder.write("plan.json", plan)
+    context.folder.write("plan.json", plan)
     event("analysis_planned", agent="experimentation", sha256=plan.sha256)
     left_out = sum(eligible.left_out.values())
     note = f"{sum(eligible.sizes.values()):,} customers in {len(design.arms)} arms"
     return f"{note}, {left_out:,} left out" if left_out else note
 
 
-def _earlier_runs(work: Work) -> dict[str, Path]:
+def _earlier_runs(context: RunContext) -> dict[str, Path]:
     """The assignments of the runs that make a customer rest, where the campaign asks for it."""
-    days = work.settings.experiment.exclusions.assigned_within_days
+    days = context.settings.experiment.exclusions.assigned_within_days
     if days is None:
         return {}
-    started = datetime.fromisoformat(work.run.started_at)
+    started = datetime.fromisoformat(context.run.started_at)
     found = {}
-    for folder in all_runs(work.root):
+    for folder in all_runs(context.root):
         record = folder.record()
-        if record is None or record.status != "complete" or record.run_id == work.run.run_id:
+        if record is None or record.status != "complete" or record.run_id == context.run.run_id:
             continue
         assigned = datetime.fromisoformat(folder.read("arms.json", Assignment).assigned_at)
         if timedelta() <= started - assigned <= timedelta(days=days):
@@ -105,23 +132,23 @@ def _earlier_runs(work: Work) -> dict[str, Path]:
     return found
 
 
-def observe(work: Work) -> str:
+def observe(context: RunContext) -> str:
     """What came of each assignment: real outcomes from a file, or the simulator's."""
-    simulated = work.engagement is None
-    if not (simulated and work.tables.knows("assignments")):
-        work.tables.read("assignments", work.folder.file("assignments.parquet"), ASSIGNMENTS)
+    simulated = context.engagement is None
+    if not (simulated and context.tables.knows("assignments")):
+        context.tables.read("assignments", context.folder.file("assignments.parquet"), ASSIGNMENTS)
     if simulated:
-        work.need_customers()
-    engagement = work.observer("assignments")
-    work.tables.write(engagement, work.folder.file("engagement.parquet"), ENGAGEMENT)
-    work.folder.write("engagement.json", _observed(work.observer))
+        context.load_customers()
+    engagement = context.observer("assignments")
+    context.tables.write(engagement, context.folder.file("engagement.parquet"), ENGAGEMENT)
+    context.folder.write("engagement.json", _observed(context.observer))
     return "SIMULATED engagement" if simulated else "real engagement"
 
 
-def check_engagement(work: Work) -> None:
+def check_engagement(context: RunContext) -> None:
     """See that the file of real outcomes can be read and is of this run; nothing is written."""
-    work.tables.read("assignments", work.folder.file("assignments.parquet"), ASSIGNMENTS)
-    work.observer("assignments")
+    context.tables.read("assignments", context.folder.file("assignments.parquet"), ASSIGNMENTS)
+    context.observer("assignments")
 
 
 def _observed(observer: object) -> Observed:
@@ -145,57 +172,57 @@ def _observed(observer: object) -> Observed:
     )
 
 
-def measure_lift(work: Work) -> str:
+def measure_lift(context: RunContext) -> str:
     """Rates, lift, intervals and tests, per arm and segment."""
-    work.tables.read("engagement", work.folder.file("engagement.parquet"), ENGAGEMENT)
-    if work.folder.file("history.parquet").is_file():
-        work.tables.read("history", work.folder.file("history.parquet"), HISTORY)
-    assignment = work.folder.read("arms.json", Assignment)
-    experiment = work.settings.experiment
-    plan = work.folder.read("plan.json", AnalysisPlan)
-    columns = work.tables.columns("engagement")
+    context.tables.read("engagement", context.folder.file("engagement.parquet"), ENGAGEMENT)
+    if context.folder.file("history.parquet").is_file():
+        context.tables.read("history", context.folder.file("history.parquet"), HISTORY)
+    assignment = context.folder.read("arms.json", Assignment)
+    experiment = context.settings.experiment
+    plan = context.folder.read("plan.json", AnalysisPlan)
+    columns = context.tables.columns("engagement")
     deviations = check_plan(
         plan,
         assignment,
         experiment,
-        extended=work.run.extends is not None,
+        extended=context.run.extends is not None,
         absent=[metric.name for metric in METRICS if metric.column not in columns],
     )
     metrics = measure(
-        work.tables,
+        context.tables,
         assignment,
         experiment,
-        simulated=work.run.simulated,
-        absent=work.folder.read("engagement.json", Observed).absent,
+        simulated=context.run.simulated,
+        absent=context.folder.read("engagement.json", Observed).absent,
         minimum=plan.minimum_sample or 0,
     )
-    observed = next((stage for stage in work.run.stages if stage.name == "observe"), None)
+    observed = next((stage for stage in context.run.stages if stage.name == "observe"), None)
     # When the outcomes were looked at: counting them again is no further look.
     metrics["measured_at"] = observed.finished_at if observed else utc_now()
-    metrics["course"] = course_of([*_earlier_looks(work), metrics])
+    metrics["course"] = course_of([*_earlier_looks(context), metrics])
     metrics["plan"] = {"sha256": plan.sha256, "deviations": list(deviations)}
     metrics["warnings"] = [*deviations, *cast("list[Json]", metrics["warnings"])]
     for deviation in deviations:
         event("plan_deviated", agent="experimentation", level="warning", deviation=deviation)
-    work.folder.write("metrics.json", metrics)
-    work.save(deviations=deviations)
+    context.folder.write("metrics.json", metrics)
+    context.save(deviations=deviations)
     return "measured"
 
 
-def _earlier_looks(work: Work) -> list[Mapping[str, Json]]:
+def _earlier_looks(context: RunContext) -> list[Mapping[str, Json]]:
     """What the earlier measurements of the run found, the first one first."""
-    names = (f"measurements/{n}/metrics.json" for n in range(1, work.run.measurements + 1))
+    names = (f"measurements/{n}/metrics.json" for n in range(1, context.run.measurements + 1))
     return [
-        cast("Mapping[str, Json]", work.folder.raw(name))
+        cast("Mapping[str, Json]", context.folder.raw(name))
         for name in names
-        if work.folder.file(name).is_file()
+        if context.folder.file(name).is_file()
     ]
 
 
-def report(work: Work) -> str:
+def report(context: RunContext) -> str:
     """The notebook and the PDF, made of the run's JSON files alone."""
-    if work.paid:
+    if context.paid:
         # The report says what the run has cost; it calls no service itself.
-        work.save(totals={**work.run.totals, **costs_of(work.paid, work.folder)})
-    reporting.write_report(work.folder.path)
+        context.save(totals={**context.run.totals, **costs_of(context.paid, context.folder)})
+    reporting.write_report(context.folder.path)
     return "experiment_report.ipynb, experiment_report.pdf"

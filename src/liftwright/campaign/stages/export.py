@@ -6,7 +6,6 @@ import hashlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from liftwright.campaign.run_context import Stage
 from liftwright.errors import ConfigurationError, InputError, LiftwrightError
 from liftwright.log import event
 from liftwright.model import ObjectUrl, parse_url, utc_now
@@ -15,12 +14,12 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from liftwright.campaign.run_context import Work
+    from liftwright.campaign.context import RunContext
     from liftwright.ports import Objects
 
 _TABLES = ("segmented", "assignments", "unassigned", "engagement")
-_FILES = tuple(f"{table}.parquet" for table in _TABLES)
-_RECORD = "export.json"
+TABLE_FILES = tuple(f"{table}.parquet" for table in _TABLES)
+EXPORT_RECORD = "export.json"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,23 +46,18 @@ class Export:
     files: tuple[Exported, ...]
 
 
-def exporting(work: Work) -> tuple[Stage, ...]:
-    """The stage that puts the tables elsewhere; none where nobody asks for it."""
-    return (_EXPORT,) if _asked(work) is not None else ()
-
-
-def check_export(work: Work) -> None:
+def check_export(context: RunContext) -> None:
     """See that the store can be asked, before anything is paid for.
 
     Raises:
         DataError: there is no such bucket, or no way in.
     """
-    url = _asked(work)
+    url = _asked(context)
     if url is not None:
-        work.places.objects(url).find(parse_url(f"{url.rstrip('/')}/"))
+        context.places.objects(url).find(parse_url(f"{url.rstrip('/')}/"))
 
 
-def export(work: Work) -> str:
+def export(context: RunContext) -> str:
     """Each table to `<export_to>/<run_id>/`, and then the list of all that is there.
 
     A store shows an object when all of it has arrived, so no half of one is ever seen; the list
@@ -72,12 +66,12 @@ def export(work: Work) -> str:
     Raises:
         DataError: the store cannot be reached, or does not take them.
     """
-    home = _home(work)
-    objects = work.places.objects(str(home))
-    before = {one.url: one for one in _exported_before(work)}
+    home = _home(context)
+    objects = context.places.objects(str(home))
+    before = {one.url: one for one in _exported_before(context)}
     placed: list[Exported] = []
     put_bytes = 0
-    for name, path in _whole_files(work):
+    for name, path in _whole_files(context):
         url, digest = home.below(name), _sha256(path)
         known = before.get(str(url))
         if known is not None and known.sha256 == digest and _is_there(objects, url, known):
@@ -88,17 +82,17 @@ def export(work: Work) -> str:
         placed.append(
             Exported(url=str(url), bytes=stored.size, sha256=digest, etag=stored.tag or "")
         )
-    listed = Export(run_id=work.run.run_id, at=utc_now(), to=str(home), files=tuple(placed))
-    work.folder.write(_RECORD, listed)
-    objects.put(work.folder.file(_RECORD), home.below(_RECORD))
+    listed = Export(run_id=context.run.run_id, at=utc_now(), to=str(home), files=tuple(placed))
+    context.folder.write(EXPORT_RECORD, listed)
+    objects.put(context.folder.file(EXPORT_RECORD), home.below(EXPORT_RECORD))
     event("tables_exported", agent="pipeline", files=len(placed), put_bytes=put_bytes)
     return f"{len(_TABLES)} tables at {home}, {put_bytes / 1e6:,.1f} MB put there"
 
 
-def _exported_before(work: Work) -> tuple[Exported, ...]:
+def _exported_before(context: RunContext) -> tuple[Exported, ...]:
     """What the run has put there; nothing where its list is not there, or is damaged."""
     try:
-        return work.folder.read(_RECORD, Export).files
+        return context.folder.read(EXPORT_RECORD, Export).files
     except LiftwrightError:
         return ()
 
@@ -119,9 +113,9 @@ def _sha256(path: Path) -> str:
         raise InputError(f"{path}: cannot be read ({error.strerror})") from None
 
 
-def _whole_files(work: Work) -> Iterator[tuple[str, Path]]:
-    for name in _FILES:
-        path = work.folder.file(name)
+def _whole_files(context: RunContext) -> Iterator[tuple[str, Path]]:
+    for name in TABLE_FILES:
+        path = context.folder.file(name)
         if path.is_dir():
             for part in sorted(path.iterdir()):
                 yield f"{name}/{part.name}", part
@@ -129,21 +123,12 @@ def _whole_files(work: Work) -> Iterator[tuple[str, Path]]:
             yield name, path
 
 
-def _home(work: Work) -> ObjectUrl:
-    url = _asked(work)
+def _home(context: RunContext) -> ObjectUrl:
+    url = _asked(context)
     if url is None:
         raise ConfigurationError("azure_config.yaml: object_stores.export_to: found null")
-    return parse_url(url).below(work.run.run_id)
+    return parse_url(url).below(context.run.run_id)
 
 
-def _asked(work: Work) -> str | None:
-    return work.settings.services.object_stores.export_to
-
-
-_EXPORT = Stage(
-    name="export",
-    run=export,
-    reads=_FILES,
-    writes=(_RECORD,),
-    settings=("services.object_stores.export_to",),
-)
+def _asked(context: RunContext) -> str | None:
+    return context.settings.services.object_stores.export_to

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from liftwright.model import Json
-    from liftwright.run_folder import RunFolder
+    from liftwright.model.run_files import RunFolder
 
 _HASH_SHOWN = 12
 _TOLD = "sample-ratio mismatch"

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from rich.progress import Progress as RichProgress
     from rich.progress import TaskID
 
-    from liftwright.campaign import Step
+    from liftwright.campaign import StageProgress
 
 
 class Progress:
@@ -59,7 +59,7 @@ class Progress:
         if self._bar is not None:
             self._bar.stop()
 
-    def __call__(self, step: Step) -> None:
+    def __call__(self, step: StageProgress) -> None:
         """Show one step."""
         if self._bar is None:
             return

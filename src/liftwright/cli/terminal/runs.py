@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING
 from rich.markup import escape
 from rich.table import Table
 
-from liftwright.campaign.pipeline import STAGES, Export
+from liftwright.campaign.pipeline import STAGES
+from liftwright.campaign.stages.export import Export
 from liftwright.cli.terminal.measurement import print_measured
 from liftwright.cli.terminal.numbers import as_number
 from liftwright.cli.terminal.output import console, print_json
 from liftwright.model import Failure, SafetyDecision
-from liftwright.model.artifacts import Variants
-from liftwright.run_folder import RunFolder
+from liftwright.model.run_files import RunFolder, Variants
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

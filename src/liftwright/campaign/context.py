@@ -1,13 +1,8 @@
-"""What carries the stages: their keys, what is kept, what they share, and how a run ends.
-
-A stage's key covers all that shapes its outcome: the files it reads, its settings, the ports it
-calls, the code. Equal key and whole outputs: the stage is kept. There is no other resume code.
-"""
+"""What the stages of a run share: settings, tables, content, metered ports, and progress."""
 
 from __future__ import annotations
 
 import threading
-import time
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -27,14 +22,9 @@ from liftwright.calls.retry import Calls
 from liftwright.campaign.checks import frame_lines, message_checks
 from liftwright.content import documents as contents
 from liftwright.data import Places, Tables, load_customers, scratch_folder
-from liftwright.log import event, within
-from liftwright.model import Run, StageRun, fingerprint, to_json, utc_now
-from liftwright.model.checks import in_stage
-from liftwright.run_folder import RunFolder, code_fingerprint, digest_file, versions
-from liftwright.tracing import span
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Mapping
 
     from liftwright.audit import AuditLog
     from liftwright.config import Settings
@@ -45,40 +35,29 @@ if TYPE_CHECKING:
         Document,
         Finding,
         Identity,
-        Json,
         Opinion,
         Passage,
         Prompt,
         Query,
+        Run,
         Sourced,
     )
     from liftwright.model.checks import Check
     from liftwright.model.remote_files import File
+    from liftwright.model.run_files import RunFolder
     from liftwright.ports import IndexReport, Observe, Ports, Store
 
-DONE, UNFINISHED = "done", "unfinished"
-_FILE_OF = {
-    "services": "azure_config.yaml",
-    "experiment": "experiment_config.yaml",
-    "customers": "customers.yaml",
-    "safety": "safety_thresholds.yaml",
-    "segments": "segments.yaml",
-    "channel": "channels.yaml",
-    "prompts": "prompts",
-    "frames": "frames",
-}
-_LONGEST_SHOWN = 40
 NO_RUN = "no-run"
 """Who pays, in the ledger, for what is asked outside of a run."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Step:
-    """What a stage tells while it runs.
+class StageProgress:
+    """What a stage reports while it runs.
 
     Attributes:
         state: started | advanced | kept | done.
-        done, total: pieces of work, where the stage counts them.
+        done, total: items processed, where the stage counts them.
         note: one short sentence for people.
     """
 
@@ -89,35 +68,8 @@ class Step:
     note: str = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Stage:
-    """One stage of a run.
-
-    Attributes:
-        run: does the work; reads and writes the run's files.
-        reads: files of earlier stages that shape the outcome.
-        writes: the files it leaves; each whole or not at all.
-        inputs: which of the run's inputs shape the outcome: customers, content, engagement.
-        settings: which settings shape the outcome, as paths of attributes of `Settings`.
-        ports: the ports whose adapters shape the outcome.
-        checks: the stage of the checks that it runs; empty where it runs none.
-        intact: whether what the stage makes outside of the run's folder is still there, where a
-            later stage needs it; None where it makes nothing there.
-    """
-
-    name: str
-    run: Callable[[Work], str]
-    writes: tuple[str, ...]
-    reads: tuple[str, ...] = ()
-    inputs: tuple[str, ...] = ()
-    settings: tuple[str, ...] | Callable[[Work], tuple[str, ...]] = ()
-    ports: tuple[str, ...] = ()
-    checks: str = ""
-    intact: Callable[[Work], bool] | None = None
-
-
-class Work:
-    """What the stages of one run share; expensive parts are made when first asked for.
+class RunContext:
+    """What the stages of one run share; what is expensive is made at its first use.
 
     Attributes:
         root: the workspace.
@@ -136,7 +88,7 @@ class Work:
         observer: Callable[[Tables, File | None], Observe],
         engagement: str | Path | None,
         refresh: bool,
-        notify: Callable[[Step], None],
+        notify: Callable[[StageProgress], None],
     ) -> None:
         self.root = root
         self.settings = settings
@@ -181,8 +133,8 @@ class Work:
         """What reading the customers came to; makes the tables `customers` and `rejected`."""
         return load_customers(self.tables, self.settings.customers, self.root)
 
-    def need_customers(self) -> None:
-        """See that the table `customers` is there; what is wrong with them is told here."""
+    def load_customers(self) -> None:
+        """Make the table `customers`, unless it is there; raises if they cannot be read."""
         _ = self.customers
 
     @property
@@ -303,7 +255,7 @@ class Work:
 
         def ask() -> IndexReport:
             with within_a_call():
-                return self.ports.index(documents, progress=self.advance)
+                return self.ports.index(documents, progress=self.report_progress)
 
         with call_span("index", self.ports.index):
             return self.calls.make("index", ask, local=not self.ports.index.metered)
@@ -314,19 +266,21 @@ class Work:
         terms = search_terms(self.settings.services, port)
         return Guarded(port, terms, self.calls, lambda: self.run_ledger)
 
-    # ── Telling ──
+    # ── Progress ──
 
-    def advance(self, done: int, total: int) -> None:
-        """Tell how far the present stage is."""
-        self.notify(Step(stage=self._stage, state="advanced", done=done, total=total))
-
-    def enter(self, stage: str) -> None:
-        """Begin a stage."""
+    def report_stage(self, stage: str, state: str, note: str = "") -> None:
+        """Report that a stage was started, kept or done."""
         self._stage = stage
-        self.notify(Step(stage=stage, state="started"))
+        self.notify(StageProgress(stage=stage, state=state, note=note))
 
-    def take_up(self, folder: RunFolder, record: Run) -> None:
-        """Look at a finished run; which documents are valid was decided when it began."""
+    def report_progress(self, done: int, total: int) -> None:
+        """Report how far the present stage is."""
+        self.notify(StageProgress(stage=self._stage, state="advanced", done=done, total=total))
+
+    # ── The run's record ──
+
+    def open_finished(self, folder: RunFolder, record: Run) -> None:
+        """Take a finished run's folder and record; its valid documents were fixed at its start."""
         self.folder, self.run = folder, record
         valid = record.inputs.get("valid_documents", "")
         self.inputs = {**self.inputs, "valid_documents": valid}
@@ -344,125 +298,3 @@ class Work:
             self.places.close()
         if self._store is not None:
             self._store.close()
-
-
-def fingerprint_parts(stages: Sequence[Stage], work: Work) -> dict[str, Json]:
-    """What shapes the outcome of stages, by name: their inputs, settings, adapters and code.
-
-    This is the one definition of what makes two runs the same. A stage's key, a run's default id
-    and the question whether a finished run is the one that is asked for are all answered by it.
-    """
-    parts: dict[str, Json] = {"code": code_fingerprint(), "versions": to_json(versions())}
-    for stage in stages:
-        settings = stage.settings(work) if callable(stage.settings) else stage.settings
-        parts |= {name: work.inputs.get(name) for name in stage.inputs}
-        parts |= dict(_setting(work.settings, path) for path in settings)
-        parts |= {f"{port} adapter": to_json(work.identity(port)) for port in stage.ports}
-        checks = in_stage(work.checks, stage.checks)
-        parts |= {f"check {check.name}": check.digest for check in checks}
-    return parts
-
-
-def stage_key(stage: Stage, work: Work) -> str:
-    """What names a stage's outcome: its parts, and the files it reads as they were written."""
-    written = {name: digest for s in work.run.stages for name, digest in s.outputs.items()}
-    read = {
-        name: written.get(name) or digest_file(work.folder.file(name))
-        for name in stage.reads
-        if name in written or _there(work, name)
-    }
-    return fingerprint(stage.name, fingerprint_parts((stage,), work), read)
-
-
-def _setting(settings: Settings, path: str) -> tuple[str, Json]:
-    """A setting as its reader knows it, by file and key, and its value as JSON."""
-    from pydantic_core import to_jsonable_python
-
-    group, *keys = path.split(".")
-    value: object = settings
-    for name in (group, *keys):
-        value = getattr(value, name)
-    file = _FILE_OF[group]
-    shown = f"{file}: {'.'.join(keys)}" if keys else file
-    return shown, _brief(_without_paths(to_jsonable_python(value)))
-
-
-def _without_paths(value: Json) -> Json:
-    """Settings without where files lie: what a file holds is an input, and digested as such."""
-    if isinstance(value, dict):
-        kept = {k: v for k, v in value.items() if k != "path" or isinstance(v, dict)}
-        return {key: _without_paths(item) for key, item in kept.items()}
-    return [_without_paths(item) for item in value] if isinstance(value, list) else value
-
-
-def _brief(value: Json) -> Json:
-    """Values by key, a list or a long text by its digest."""
-    if isinstance(value, dict):
-        return {key: _brief(item) for key, item in value.items()}
-    is_short = not isinstance(value, list) and len(str(value)) <= _LONGEST_SHOWN
-    return value if is_short else fingerprint(value)
-
-
-def is_kept(stage: Stage, work: Work, key: str) -> bool:
-    """Whether the stage ran with this key and all that it wrote is still there, unchanged."""
-    before = next((s for s in work.run.stages if s.name == stage.name), None)
-    if before is None or before.status != DONE or before.key != key:
-        return False
-    return all(
-        _there(work, name) and digest_file(work.folder.file(name)) == digest
-        for name, digest in before.outputs.items()
-    )
-
-
-def carry_out(stages: Sequence[Stage], work: Work) -> None:
-    """Run the stages in order, keeping those whose outcome is there already."""
-    for stage in stages:
-        key = stage_key(stage, work)
-        with within(stage=stage.name), span("stage", stage=stage.name) as one:
-            if is_kept(stage, work, key) and (stage.intact is None or stage.intact(work)):
-                one.set(outcome="kept")
-                work.notify(Step(stage=stage.name, state="kept"))
-                event("stage_kept", agent="pipeline")
-                continue
-            _carry_out(stage, work, key)
-
-
-def _carry_out(stage: Stage, work: Work, key: str) -> None:
-    started = time.perf_counter()
-    event("stage_started", agent="pipeline")
-    work.enter(stage.name)
-    note = stage.run(work)
-    if work.ledger_used:
-        work.ledger.check_budget()
-    work.calls.check_services()
-    seconds = round(time.perf_counter() - started, 3)
-    record = StageRun(
-        name=stage.name,
-        status=DONE,
-        key=key,
-        outputs={
-            name: digest_file(work.folder.file(name)) for name in stage.writes if _there(work, name)
-        },
-        seconds=seconds,
-        finished_at=utc_now(),
-    )
-    others = tuple(s for s in work.run.stages if s.name != stage.name)
-    # Counted with the stage: a process that dies later must not forget that the run has paid.
-    calls = work.paid.calls if work.paid else 0
-    work.save(stages=(*others, record), metered_calls=calls)
-    event("stage_finished", agent="pipeline", seconds=seconds)
-    work.notify(Step(stage=stage.name, state="done", note=note))
-
-
-def unfinish(work: Work, names: Sequence[str]) -> None:
-    """Mark stages that hold failures of a provider, so that a later run asks again."""
-    work.save(
-        stages=tuple(
-            replace(stage, status=UNFINISHED) if stage.name in names else stage
-            for stage in work.run.stages
-        )
-    )
-
-
-def _there(work: Work, name: str) -> bool:
-    return work.folder.file(name).exists()

@@ -18,16 +18,14 @@ from liftwright.agents.experimentation import (
     keep_history,
 )
 from liftwright.agents.segmentation import Segmentation, place_customers
-from liftwright.campaign.pipeline import MEASURING
-from liftwright.campaign.run_context import Stage
 from liftwright.data import REJECTED
 from liftwright.errors import IntegrityError
 from liftwright.log import event
 from liftwright.model import ASSIGNMENTS, SEGMENTED, UNASSIGNED, Segment, utc_now
-from liftwright.run_folder import RunFolder
+from liftwright.model.run_files import RunFolder
 
 if TYPE_CHECKING:
-    from liftwright.campaign.run_context import Work
+    from liftwright.campaign.context import RunContext
 
 # What was said stays what it was: these files are the extended run's own.
 _SAID = (
@@ -37,18 +35,18 @@ _SAID = (
 _SAYING = ("index", "retrieve", "generate", "ground", "screen")
 
 
-def inherit(work: Work) -> None:
+def inherit_messages(context: RunContext) -> None:
     """Take over what the extended run said, and the record of how it came about."""
-    before = extended_folder(work)
+    before = extended_folder(context)
     record = before.record()
     if record is None:
         raise IntegrityError(f"{before.path}: no run.json")
     for name in _SAID:
-        if before.file(name).is_file() and not work.folder.file(name).is_file():
-            shutil.copy2(before.file(name), work.folder.file(name))
+        if before.file(name).is_file() and not context.folder.file(name).is_file():
+            shutil.copy2(before.file(name), context.folder.file(name))
     kept = tuple(stage for stage in record.stages if stage.name in _SAYING)
-    others = tuple(stage for stage in work.run.stages if stage.name not in _SAYING)
-    work.save(
+    others = tuple(stage for stage in context.run.stages if stage.name not in _SAYING)
+    context.save(
         stages=(*kept, *others),
         audit=record.audit,
         valid_on=record.valid_on,
@@ -56,22 +54,22 @@ def inherit(work: Work) -> None:
     )
 
 
-def extended_folder(work: Work) -> RunFolder:
+def extended_folder(context: RunContext) -> RunFolder:
     """The folder of the run that this one extends."""
-    return RunFolder(work.folder.path.parent / str(work.run.extends))
+    return RunFolder(context.folder.path.parent / str(context.run.extends))
 
 
-def place(work: Work) -> str:
+def place_newcomers(context: RunContext) -> str:
     """New customers into the segments as they were learnt; known ones stay where they are."""
-    before = extended_folder(work)
+    before = extended_folder(context)
     found = before.read("segments.json", Segmentation)
-    tables, report = work.tables, work.customers
+    tables, report = context.tables, context.customers
     place_customers(tables, found.model)
     tables.keep("newly_segmented", "select * from segmented")
     tables.read("known_segmented", before.file("segmented.parquet"), SEGMENTED)
     tables.keep("segmented", tables.sql("segmented_late"))
-    tables.write("segmented", work.folder.file("segmented.parquet"), SEGMENTED)
-    tables.write("rejected", work.folder.file("rejected.parquet"), REJECTED)
+    tables.write("segmented", context.folder.file("segmented.parquet"), SEGMENTED)
+    tables.write("rejected", context.folder.file("rejected.parquet"), REJECTED)
     counted = tables.rows("select segment, count(*) from segmented group by segment")
     sizes = {str(segment): int(str(customers)) for segment, customers in counted}
     total = sum(sizes.values())
@@ -96,19 +94,19 @@ def place(work: Work) -> str:
             for one in (*found.segments, *empty_before)
         ),
     )
-    work.folder.write("customers.json", replace(report, examples=()))
-    work.folder.write("segments.json", grown)
+    context.folder.write("customers.json", replace(report, examples=()))
+    context.folder.write("segments.json", grown)
     event("late_customers_placed", agent="segmentation", known=found.customers, customers=total)
     return f"{total - found.customers:,} new customers beside {found.customers:,} known ones"
 
 
-def assign_late(work: Work) -> str:
+def assign_newcomers(context: RunContext) -> str:
     """New customers to arms by the cut points as they were fixed; known ones keep theirs."""
-    before = extended_folder(work)
+    before = extended_folder(context)
     earlier = before.read("arms.json", Assignment)
-    tables = work.tables
-    tables.read("segmented", work.folder.file("segmented.parquet"), SEGMENTED)
-    work.need_customers()
+    tables = context.tables
+    tables.read("segmented", context.folder.file("segmented.parquet"), SEGMENTED)
+    context.load_customers()
     tables.read("known_assignments", before.file("assignments.parquet"), ASSIGNMENTS)
     tables.read("known_unassigned", before.file("unassigned.parquet"), UNASSIGNED)
     everyone = tables.count("segmented")
@@ -116,9 +114,9 @@ def assign_late(work: Work) -> str:
     tables.keep("newcomers", tables.sql("newcomers"))
     eligible = choose_eligible(
         tables,
-        work.settings.experiment,
+        context.settings.experiment,
         among="newcomers",
-        suppressed=work.suppressed,
+        suppressed=context.suppressed,
         only=tuple(earlier.design.cells),
     )
     sizes = {
@@ -138,33 +136,12 @@ def assign_late(work: Work) -> str:
         "select reason, count(*) from all_unassigned group by reason order by reason"
     )
     left_out = {str(reason): int(str(customers)) for reason, customers in reasons}
-    tables.write("assignments", work.folder.file("assignments.parquet"), ASSIGNMENTS)
-    tables.write("all_unassigned", work.folder.file("unassigned.parquet"), UNASSIGNED)
+    tables.write("assignments", context.folder.file("assignments.parquet"), ASSIGNMENTS)
+    tables.write("all_unassigned", context.folder.file("unassigned.parquet"), UNASSIGNED)
     known = before.file("history.parquet")
-    keep_history(tables, work.folder.file("history.parquet"), known=known)
-    work.folder.write("arms.json", replace(assignment, left_out=left_out))
+    keep_history(tables, context.folder.file("history.parquet"), known=known)
+    context.folder.write("arms.json", replace(assignment, left_out=left_out))
     new = sum(eligible.sizes.values())
-    return f"{new:,} new customers by the cut points of run {work.run.extends}; {everyone:,} in all"
-
-
-EXTENDING = (
-    Stage(
-        name="segment",
-        run=place,
-        inputs=("customers", "extends"),
-        writes=("segmented.parquet", "segments.json", "rejected.parquet", "customers.json"),
-        settings=("services.adapters.engine", "customers"),
-    ),
-    Stage(
-        name="assign",
-        run=assign_late,
-        reads=("segmented.parquet", "variants.json", "decisions.json"),
-        inputs=("customers", "extends"),
-        writes=("arms.json", "assignments.parquet", "unassigned.parquet", "history.parquet"),
-        settings=(
-            *("services.adapters.engine", "customers"),
-            *("experiment.holdout", "experiment.exclusions"),
-        ),
-    ),
-    *MEASURING,
-)
+    return (
+        f"{new:,} new customers by the cut points of run {context.run.extends}; {everyone:,} in all"
+    )

@@ -1,0 +1,240 @@
+"""The stages that work on messages: index, retrieve, generate, ground, screen."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, fields
+from functools import partial
+from typing import TYPE_CHECKING
+
+from liftwright.agents import generation, grounding, retrieval, safety
+from liftwright.agents.segmentation import Segmentation
+from liftwright.calls.retry import at_once
+from liftwright.campaign.checks import message_checks
+from liftwright.content.documents import invalid_on
+from liftwright.log import event
+from liftwright.model import Passage, SafetyDecision, to_json, utc_now
+from liftwright.model.checks import DRAFTING, SAFETY, in_stage, policy_sha256
+from liftwright.model.run_files import Approval, Indexed, Sending, VariantClaims, Variants
+from liftwright.ports import KeepsIndexes
+
+if TYPE_CHECKING:
+    from liftwright.campaign.context import RunContext
+    from liftwright.config import Settings
+    from liftwright.model import Document, Json, Segment, Variant
+    from liftwright.model.run_files import RunFolder
+
+
+def index(context: RunContext) -> str:
+    """The approved content, searchable; documents that are not valid today are listed."""
+    documents, blocked = shielded(context, context.corpus.documents)
+    report = context.index(documents)
+    excluded = invalid_on(documents, context.run.valid_on)
+    if excluded:
+        ids = [document.document_id for document in excluded]
+        event("documents_excluded", agent="retrieval", level="warning", documents=ids)
+    context.folder.write(
+        "index.json",
+        Indexed(
+            name=report.name,
+            documents=report.documents,
+            paragraphs=report.paragraphs,
+            excluded=tuple(document.document_id for document in excluded),
+            skipped=context.corpus.skipped,
+            blocked=blocked,
+        ),
+    )
+    return f"Indexed {report.documents} documents successfully. {len(report.errors)} errors."
+
+
+def index_is_there(context: RunContext) -> bool:
+    """Whether the run's index can still be searched; not known of a service that keeps no list."""
+    keeper = context.ports.index
+    if not isinstance(keeper, KeepsIndexes):
+        return False
+    kept = context.calls.make("index", keeper.kept, local=not keeper.metered)
+    return context.folder.read("index.json", Indexed).name in (kept.in_use, *kept.others)
+
+
+def retrieve(context: RunContext) -> str:
+    """For each segment the approved passages that fit it."""
+    indexed = context.folder.read("index.json", Indexed)
+    documents = tuple(
+        document
+        for document in context.corpus.documents
+        if document.document_id not in indexed.blocked
+    )
+    search = retrieval.CachedRetriever(context.search(indexed.name))
+    segments = context.folder.read("segments.json", Segmentation).segments
+
+    def find(segment: Segment) -> tuple[Passage, ...]:
+        return retrieval.retrieve(
+            segment,
+            search,
+            documents=documents,
+            config=context.settings.experiment.retrieval,
+            excluded=indexed.excluded,
+        )
+
+    # What searches on this machine has all its processors already.
+    workers = context.concurrency if search.metered else 1
+    found = at_once([partial(find, one) for one in segments], workers)
+    passages = {one.label: of_one for one, of_one in zip(segments, found, strict=True)}
+    context.folder.write("passages.json", passages)
+    return f"{sum(map(len, passages.values()))} passages for {len(segments)} segments"
+
+
+def shielded(
+    context: RunContext, documents: tuple[Document, ...]
+) -> tuple[tuple[Document, ...], tuple[str, ...]]:
+    """The documents that may be indexed, and the ids of those that the shield keeps out."""
+    shield = context.shield
+    if shield is None:
+        return documents, ()
+    return retrieval.shield_documents(
+        documents,
+        shield,
+        skip=context.settings.experiment.content.on_bad_documents == "skip",
+        workers=context.settings.services.calls.concurrency,
+    )
+
+
+def generate(context: RunContext) -> str:
+    """For each segment one variant per tone, checked until it is valid; and the control."""
+    settings = context.settings
+    segments = context.folder.read("segments.json", Segmentation).segments
+    passages = context.folder.read("passages.json", dict[str, tuple[Passage, ...]])
+    limits, control_limits = generation.channel_limits(settings.channel)
+    control = generation.control_variant(
+        settings.prompts["control_message"], brand=settings.experiment.brand, limits=control_limits
+    )
+    found = [passage for of_segment in passages.values() for passage in of_segment]
+    with ThreadPoolExecutor(max_workers=1) as ahead:
+        # While the writer is at context, the sources are made ready to judge its drafts by.
+        ahead.submit(grounding.prepare, found, context.ports.embed)
+        variants, failures = generation.generate_variants(
+            segments,
+            passages,
+            writing=generation.Writing(
+                brand=settings.experiment.brand,
+                tones=settings.experiment.tones,
+                limits=limits,
+                templates=settings.prompts,
+                max_redrafts=settings.experiment.generation.max_redrafts,
+                concurrency=context.concurrency,
+            ),
+            complete=context.complete,
+            checks=in_stage(context.checks, DRAFTING),
+            known_tiers={tier for one in segments for tier in one.tiers},
+        )
+    sent = Sending(channel=settings.experiment.channel, footer=_footer(settings))
+    context.folder.write("channel.json", sent)
+    context.folder.write("variants.json", Variants(control=control, variants=variants))
+    context.folder.write("failures.json", failures)
+    return f"{len(variants)} variants, {len(failures)} failed"
+
+
+def ground(context: RunContext) -> str:
+    """The claims of every variant that was kept, each with what supports it."""
+    claims = []
+    for variant in context.folder.read("variants.json", Variants).variants:
+        # Proven already where this process accepted the draft.
+        found = context.grounder.ground(variant.body, variant.passages, variant.tone)
+        claims.append(
+            VariantClaims(variant_id=variant.variant_id, score=found.score, claims=found.claims)
+        )
+        event(
+            "variant_grounded",
+            agent="grounding",
+            variant_id=variant.variant_id,
+            claims=len(found.claims),
+            score=found.score,
+        )
+    context.folder.write("claims.json", claims)
+    return f"{sum(len(entry.claims) for entry in claims)} sentences checked"
+
+
+def _footer(settings: Settings) -> str:
+    brand, text = settings.experiment.brand, settings.channel.footer
+    values = {
+        "brand": brand.name,
+        "postal_address": brand.postal_address,
+        "unsubscribe_url": brand.unsubscribe_url,
+    }
+    for name, value in values.items():
+        text = text.replace(f"{{{name}}}", value)
+    return text.strip()
+
+
+def screen(context: RunContext) -> str:
+    """For every message, the control included, whether it may be sent; into the audit log."""
+    variants = context.folder.read("variants.json", Variants).all
+    approvals = {approval.variant_id: approval for approval in read_approvals(context.folder)}
+    claims = {
+        entry.variant_id: entry.claims
+        for entry in context.folder.read_list("claims.json", VariantClaims)
+    }
+    judge = context.judge
+
+    # What is far away is asked for all parts of all messages at once, and before any is decided on.
+    parts = [part for variant in variants for part in safety.message_parts(variant)]
+    screener = safety.asked_ahead(parts, context.screen, context.concurrency)
+    checks = in_stage(message_checks(context, screener), SAFETY)
+
+    def decide(variant: Variant) -> SafetyDecision:
+        return safety.screen_variant(
+            variant,
+            checks,
+            decided_by=safety.screener_name(screener.identity),
+            decided_at=utc_now(),
+            approval_required=context.settings.experiment.approval.required,
+            # The control claims nothing, and has no sources.
+            claims=claims.get(variant.variant_id, ()),
+        )
+
+    workers = context.concurrency if judge is not None and judge.metered else 1
+    screened = at_once([partial(decide, variant) for variant in variants], workers)
+    if judge is not None:
+        context.folder.write("opinions.json", tuple(safety.opinions(screened, judge)))
+    else:
+        # Of an earlier process, before the switch was set back.
+        context.folder.file("opinions.json").unlink(missing_ok=True)
+    policy, decisions, records = policy_sha256(context.checks), [], []
+    for variant, decision in zip(variants, screened, strict=True):
+        taken = [decision]
+        approval = approvals.get(variant.variant_id)
+        if (
+            approval
+            and decision.status == "waiting"
+            and approval.content_sha256 == decision.content_sha256
+        ):
+            taken.append(safety.approve(decision, who=approval.who, at=approval.at))
+        records += [
+            safety.audit_record(
+                one, run_id=context.run.run_id, segment=variant.segment, policy_sha256=policy
+            )
+            for one in taken
+        ]
+        decisions.append(taken[-1])
+    since = context.run.audit.since if context.run.audit else None
+    appended = context.audit.append(records, run_id=context.run.run_id, since=since)
+    context.save(audit=appended.range)
+    context.folder.write("decisions.json", list(map(_to_json, decisions)))
+    summary = safety.summarise_safety(decisions, context.settings.safety)
+    event("safety_summarised", agent="safety", **asdict(summary))
+    causes = [f"{name} {count}" for name, count in summary.blocked_by_category.items() if count]
+    blocked = f"{summary.blocked} blocked" + (f" ({', '.join(causes)})" if causes else "")
+    return f"{summary.passed} pass, {blocked}, {summary.waiting} waiting"
+
+
+def _to_json(decision: SafetyDecision) -> dict[str, Json]:
+    """A decision as decisions.json holds it; `findings` only where there is one."""
+    row = {field.name: to_json(getattr(decision, field.name)) for field in fields(decision)}
+    return {name: value for name, value in row.items() if name != "findings" or value}
+
+
+def read_approvals(folder: RunFolder) -> tuple[Approval, ...]:
+    """The approvals that people gave so far."""
+    if not folder.file("approvals.json").is_file():
+        return ()
+    return folder.read_list("approvals.json", Approval)

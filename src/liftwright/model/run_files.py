@@ -1,0 +1,223 @@
+"""The files of a run: a folder that reads and writes them, and what the stages hand over in them.
+
+The agents' own records (segments, assignments, results) stand with the agents.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from collections.abc import Mapping  # noqa: TC003 - records are read back by their annotations
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TypeVar
+
+from liftwright.errors import InputError, IntegrityError
+from liftwright.model.json import from_json, to_json
+from liftwright.model.messages import Claim, Variant  # noqa: TC001 - `from_json` reads the types
+from liftwright.model.runs import Run
+
+T = TypeVar("T")
+RECORD = "run.json"
+PART = ".part"  # ends the name of a file that is being written
+
+
+class RunFolder:
+    """The files of one run."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def file(self, name: str) -> Path:
+        """The path of one of the run's files."""
+        return self.path / name
+
+    def write(self, name: str, value: object) -> None:
+        """Write records as JSON, whole or not at all."""
+        text = json.dumps(to_json(value), ensure_ascii=False, indent=1)
+        # Half a surrogate pair (a broken emoji, an odd file name) is written as JSON's escape.
+        write_whole(self.path / name, (text + "\n").encode("utf-8", "backslashreplace"))
+
+    def read(self, name: str, kind: type[T]) -> T:
+        """The record of this kind in a file.
+
+        Raises:
+            IntegrityError: where the file is not what the product writes.
+        """
+        return self._decode(name, kind, self.raw(name))
+
+    def read_list(self, name: str, kind: type[T]) -> tuple[T, ...]:
+        """The records of this kind in a file that holds a list."""
+        values = self.raw(name)
+        if not isinstance(values, list):
+            raise IntegrityError(f"{self.path / name}: not a list of records")
+        return tuple(self._decode(name, kind, value) for value in values)
+
+    def raw(self, name: str) -> object:
+        """A file's JSON values."""
+        path = self.path / name
+        try:
+            return json.loads(path.read_bytes())
+        except FileNotFoundError:
+            raise InputError(f"{path}: no such file; the run has not come so far") from None
+        except OSError as error:
+            raise InputError(f"{path}: cannot be read ({error.strerror})") from None
+        except (ValueError, RecursionError) as error:
+            raise IntegrityError(f"{path}: is not what was written ({error})") from None
+
+    def record(self) -> Run | None:
+        """The run's record; None where the run has not begun."""
+        return self.read(RECORD, Run) if (self.path / RECORD).is_file() else None
+
+    def save(self, run: Run) -> None:
+        """Write the run's record."""
+        self.write(RECORD, run)
+
+    def clear_torn(self) -> None:
+        """Remove what a process that died left under temporary names."""
+        for leftover in self.path.rglob(f".*{PART}"):
+            if leftover.is_file():
+                leftover.unlink(missing_ok=True)
+
+    def _decode(self, name: str, kind: type[T], value: object) -> T:
+        try:
+            return from_json(kind, value)
+        except (ValueError, TypeError) as error:
+            raise IntegrityError(f"{self.path / name}: {error}") from None
+
+
+def all_runs(root: Path) -> tuple[RunFolder, ...]:
+    """The runs of a workspace that have a record, by start."""
+    folders = [RunFolder(path.parent) for path in (root / "data" / "runs").glob(f"*/{RECORD}")]
+    dated = [(run.started_at, run.run_id, folder) for folder in folders if (run := folder.record())]
+    return tuple(folder for _, _, folder in sorted(dated, key=lambda item: item[:2]))
+
+
+def write_whole(path: Path, data: bytes, *, mode: int = 0o644) -> None:
+    """Write a file whole or not at all: a temporary name, synced, then renamed.
+
+    Raises:
+        InputError: where the folder cannot be written or the disk is full.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        descriptor, temporary = tempfile.mkstemp(
+            dir=path.parent, prefix=f".{path.name}.", suffix=PART
+        )
+        try:
+            with os.fdopen(descriptor, "wb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+            Path(temporary).chmod(mode)
+            Path(temporary).replace(path)
+        except BaseException:
+            Path(temporary).unlink(missing_ok=True)
+            raise
+    except OSError as error:
+        raise InputError(f"{path}: cannot be written ({error.strerror})") from None
+
+
+# ── Records ────────────────────────────────────────────────────────────────────────────────────
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Indexed:
+    """index.json: the index, and the documents that are not in use.
+
+    Attributes:
+        excluded: those that may not be used on the run's day.
+        skipped: what could not be read, a message for each.
+        blocked: those that the shield takes for attacks on a language model; not indexed.
+    """
+
+    name: str
+    documents: int
+    paragraphs: int
+    excluded: tuple[str, ...]
+    skipped: tuple[str, ...] = ()
+    blocked: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Variants:
+    """variants.json: the control and every valid variant, blocked ones included."""
+
+    control: Variant
+    variants: tuple[Variant, ...]
+
+    @property
+    def all(self) -> tuple[Variant, ...]:
+        """The control first, then the variants in order."""
+        return (self.control, *self.variants)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sending:
+    """channel.json: how the messages are to be sent, and what stands below each of them."""
+
+    channel: str
+    footer: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VariantClaims:
+    """claims.json, one entry: a variant's sentences and what its sources say of them."""
+
+    variant_id: str
+    score: float
+    claims: tuple[Claim, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VariantOpinion:
+    """opinions.json, one entry: what a second judge says of a variant's claims.
+
+    Attributes:
+        judge: who it is, in one word.
+        grounded, ungrounded_share: as `Opinion`; None where there was no usable answer.
+    """
+
+    variant_id: str
+    judge: str
+    grounded: bool | None
+    ungrounded_share: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Approval:
+    """approvals.json, one entry: a person's word on a variant that waited."""
+
+    variant_id: str
+    content_sha256: str
+    who: str
+    at: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Observed:
+    """engagement.json: where the engagement comes from, and what its file held.
+
+    Attributes:
+        source: simulated | historical.
+        absent: metrics that the file says nothing about.
+        names_message: whether the file says what was sent; where it does not, the lift holds only
+            if the messages were sent as assigned.
+        set_aside: rows that do not count, by reason.
+        machine_opens, machine_clicks: opens and clicks that a machine made, not counted as such.
+        early: rows with an event from before the assignment.
+    """
+
+    source: str
+    absent: tuple[str, ...] = ()
+    names_message: bool = True
+    rows: int = 0
+    rows_used: int = 0
+    combined: int = 0
+    customers_missing: int = 0
+    set_aside: Mapping[str, int] = field(default_factory=dict)
+    machine_opens: int = 0
+    machine_clicks: int = 0
+    early: int = 0
+    warnings: tuple[str, ...] = ()
