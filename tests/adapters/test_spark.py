@@ -320,7 +320,7 @@ def test_engine_that_java_refuses_to_start_says_why_in_one_line(
     name: str, value: str, said: str
 ) -> None:
     program = "import sys; from liftwright.adapters.spark.engine import *\n"
-    program += "from liftwright.config import Spark\n"
+    program += "from liftwright.adapters.spark import Spark\n"
     program += "SparkEngine(Spark(master='local[1]', config={sys.argv[1]: sys.argv[2]}))"
     refused = subprocess.run(
         [sys.executable, "-W", "ignore", "-c", program, name, value],
