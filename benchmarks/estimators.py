@@ -18,10 +18,10 @@ from collections import Counter
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
-from scipy.stats import binom, kstest
-
 from liftwright.agents.experimentation.results_options import Metric
 from liftwright.agents.experimentation.results_sums import Sums, adjust
+from scipy.stats import binom, kstest
+
 from liftwright.analysis import (
     Counts,
     Estimate,
@@ -337,8 +337,8 @@ def cuped(rng: np.random.Generator, draws: int) -> None:
                 row = compare(
                     cells, [MetricSpec(name="y", kind="mean")], "a", units={"a": n, "b": n}
                 ).comparisons[0]
-                ends = row.estimate.difference_ci
-                rejected += (row.estimate.p_value or 1) < ALPHA
+                ends = row.difference_ci
+                rejected += (row.p_value or 1) < ALPHA
                 hit += ends is not None and holds(ends, 0.0)
                 reduced += reduction["y"]
             total = draws // 2

@@ -86,7 +86,7 @@ Words(
         ("Outcome", "Feature", ">n", ">Correlation", ">Adj. p", "Significant"),
         [
             (r.outcome, r.feature.replace("_", " "), count(r.n), number(r.r, 3), p_value(r.p),
-             "yes" if r.p < run.results.alpha else "no")
+             "yes" if r.p < run.result.alpha else "no")
             for r in found.itertuples()
         ],
     )
@@ -163,26 +163,24 @@ joined(
 
 # %%
 leading = sorted(features, key=lambda name: -abs(fit.params[name]))[:3]
-explained = analyze(sent, arm="arm", control="control", metrics="opened", explain=leading)[
-    "explain"
-]
+explained = analyze(sent, arm="arm", control="control", metrics="opened", explain=leading).explain
 joined(
     "**SIMULATED**: an uplift per tone was put in, the same for everyone."
     if run.simulated
     else None,
-    plain(f"{count(explained['units'])} messages: {explained['reason']}."),
+    plain(f"{count(explained.units)} messages: {explained.reason}."),
     table(
         ("Arm", "Feature", ">Change per sd, in points", ">Interval", ">Adj. p", "Significant"),
         [
             (
-                row["arm"],
-                row["feature"].replace("_", " "),
-                number(100 * row["change"]),
-                " to ".join(number(100 * end) for end in row["interval"]),
-                p_value(row["p_adjusted"]),
-                "yes" if row["significant"] else "no",
+                row.arm,
+                row.feature.replace("_", " "),
+                number(100 * row.change),
+                " to ".join(number(100 * end) for end in row.interval),
+                p_value(row.p_adjusted),
+                "yes" if row.significant else "no",
             )
-            for row in explained["rows"]
+            for row in explained.rows
         ],
     ),
 )
@@ -205,7 +203,7 @@ advice = [
     "Do not choose readers by who opens anyway; "
     + (
         "a feature with a larger effect is worth a rule of its own in the next campaign."
-        if explained["ranking"]
+        if explained.ranking
         else "no feature is shown to go with a larger effect, so write to all segments alike."
     ),
     "Measure the run again with real outcomes before anything here is acted on."

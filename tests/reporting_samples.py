@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from liftwright.analysis import Cell, MetricSpec, compare
-from liftwright.analysis import to_json as comparison_json
 from liftwright.model import (
     CONTROL,
     Citation,
@@ -158,7 +157,7 @@ def metrics(sample: Sample, cells: dict[str, dict[str, str]]) -> dict[str, objec
         MetricSpec(name="revenue", kind="mean"),
     ]
     found = compare(sums, specs, CONTROL, units={a: n for a, n in units.items() if n})
-    document = dict(comparison_json(found))
+    document = found.to_json()
     rows = [
         row
         for row in document["comparisons"]
@@ -200,6 +199,9 @@ def metrics(sample: Sample, cells: dict[str, dict[str, str]]) -> dict[str, objec
             ),
         ],
         "balance": {
+            "assigned": {},
+            "delivered": {},
+            "largest": 0.02,
             "differences": [
                 {"arm": tone, "feature": feature, "difference": difference, "limit": 0.1}
                 for tone in TONES

@@ -9,6 +9,7 @@ import importlib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from liftwright.analysis import ExperimentResult, ManyExperimentsResult
     from liftwright.api import (
         AzureOpenAIClient,
         Rows,
@@ -53,9 +54,11 @@ __version__ = "0.1.0"
 __all__ = [
     "AnalyzeRequest",
     "AzureOpenAIClient",
+    "ExperimentResult",
     "InputError",
     "IntegrityError",
     "LiftwrightError",
+    "ManyExperimentsResult",
     "NoExperiment",
     "ProviderError",
     "Rows",
@@ -90,6 +93,7 @@ _HOMES = {
         name for name in __all__ if name[0].islower() or name in {"AzureOpenAIClient", "Rows"}
     )
     - {"analyze_file", "init_workspace"},
+    "liftwright.analysis": frozenset({"ExperimentResult", "ManyExperimentsResult"}),
     "liftwright.errors": frozenset(name for name in __all__ if name.endswith(("Error", "ment"))),
     "liftwright.campaign": frozenset(
         {

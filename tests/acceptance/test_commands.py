@@ -9,10 +9,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from jsonschema import Draft202012Validator
 from typer.testing import CliRunner
 
 import campaign
 import stand_in
+from liftwright.analysis import ExperimentResult
 from liftwright.campaign import Workspace
 from liftwright.cli import app
 from liftwright.model import Run
@@ -266,6 +268,9 @@ def test_metrics_json_is_the_object_of_analyze_and_more(done: Path) -> None:
     found = json.loads((done / "data/runs/campaign/metrics.json").read_text())
     assert set(found) >= ANALYSIS | {"simulated", "balance", "power", "daily"}
     assert all(list(row) == COMPARISON for row in found["comparisons"])
+    schema = Path(__file__).parents[2] / "docs/schemas/experiment_result.schema.json"
+    Draft202012Validator(json.loads(schema.read_text())).validate(found)
+    assert ExperimentResult.from_json(found).to_json() == found
 
 
 @pytest.mark.parametrize(

@@ -238,7 +238,7 @@ def test_analyze_reads_a_url_from_python_and_from_the_command_line(
     options = [url, "--arm", "arm", "--control", "a", "--metric", "clicked", "--json"]
     printed = CliRunner().invoke(app, ["analyze", *options])
     assert printed.exit_code == 0
-    assert json.loads(printed.stdout) == found
+    assert json.loads(printed.stdout) == found.to_json()
     wrong = CliRunner().invoke(app, ["analyze", url.replace("results", "nothing"), *options[1:]])
     assert wrong.exit_code == 2
     assert f"s3://{s3}/nothing.csv" in wrong.stderr

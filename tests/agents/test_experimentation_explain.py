@@ -35,7 +35,7 @@ def test_moderate_is_the_regression_with_robust_errors() -> None:
     frame = units(800, 0.2)
     outcome = frame["bought"].to_numpy(float)
     features = {name: frame[name].to_numpy() for name in ("age", "visits")}
-    found = moderate(outcome, frame["arm"].tolist(), "old", features)
+    found = moderate("bought", outcome, frame["arm"].tolist(), "old", features)
     names, design = standardised(features)
     arm = (frame["arm"] == "new").to_numpy(float)[:, None]
     x = np.hstack([np.ones_like(arm), arm, design, arm * design])
@@ -44,14 +44,16 @@ def test_moderate_is_the_regression_with_robust_errors() -> None:
     assert [row.change for row in found.rows] == pytest.approx(fit.params[4:].tolist())
     assert [row.p_value for row in found.rows] == pytest.approx(fit.pvalues[4:].tolist(), rel=1e-6)
     joint = fit.wald_test(np.eye(6)[4:], use_f=False, scalar=True)
-    assert found.joint["new"] == pytest.approx(float(joint.pvalue), rel=1e-6)
+    assert found.joint_p_adjusted["new"] == pytest.approx(float(joint.pvalue), rel=1e-6)
 
 
 def test_moderate_ranks_what_changes_the_effect_and_only_that() -> None:
     frame = units(6_000, 0.2)
     features = {name: frame[name].to_numpy() for name in ("visits", "age")}
-    found = moderate(frame["bought"].to_numpy(float), frame["arm"].tolist(), "old", features)
-    assert found.ranking == (("new", "age"),)
+    found = moderate(
+        "bought", frame["bought"].to_numpy(float), frame["arm"].tolist(), "old", features
+    )
+    assert [(one.arm, one.feature) for one in found.ranking] == [("new", "age")]
     age = next(row for row in found.rows if row.feature == "age")
     assert age.interval[0] > 0
     assert found.reason
@@ -62,10 +64,12 @@ def test_moderate_without_a_difference_seldom_ranks_anything() -> None:
     for seed in range(200):
         frame = units(300, 0.0, seed)
         features = {name: frame[name].to_numpy() for name in ("visits", "age")}
-        found = moderate(frame["bought"].to_numpy(float), frame["arm"].tolist(), "old", features)
+        found = moderate(
+            "bought", frame["bought"].to_numpy(float), frame["arm"].tolist(), "old", features
+        )
         ranked += bool(found.ranking)
-        rejected += found.joint["new"] < 0.05
-        if not found.ranking and found.joint["new"] >= 0.05:
+        rejected += found.joint_p_adjusted["new"] < 0.05
+        if not found.ranking and found.joint_p_adjusted["new"] >= 0.05:
             assert "would rank noise" in found.reason
     assert ranked <= rejected <= 0.09 * 200
 
@@ -74,7 +78,9 @@ def test_moderate_of_features_that_say_the_same_estimates_nothing() -> None:
     frame = units(400, 0.2)
     age = frame["age"].to_numpy()
     outcome = frame["bought"].to_numpy(float)
-    found = moderate(outcome, frame["arm"].tolist(), "old", {"age": age, "months": 12 * age})
+    found = moderate(
+        "bought", outcome, frame["arm"].tolist(), "old", {"age": age, "months": 12 * age}
+    )
     assert found.rows == ()
 
 
@@ -86,9 +92,9 @@ def grown(frame: pd.DataFrame) -> Any:
 
 def test_forest_tells_the_feature_that_changes_the_effect() -> None:
     found = grown(units(4_000, 0.4))
-    assert found.importances[0][0] == "age"
-    assert found.importances[0][1] > 2 * found.importances[1][1]
-    assert found.sorting > 0.3
+    assert found.importances[0].feature == "age"
+    assert found.importances[0].mean_absolute_shap > 2 * found.importances[1].mean_absolute_shap
+    assert found.slope > 0.3
     assert found.explained == 800
 
 
@@ -98,12 +104,14 @@ def test_forest_of_noise_tells_nothing() -> None:
     assert "nothing told" in found.reason
 
 
-def analyze(frame: pd.DataFrame, **options: Any) -> dict[str, Any]:
-    return dict(liftwright.analyze(frame, arm="arm", control="old", metrics=["bought"], **options))
+def analyze(frame: pd.DataFrame, **options: Any) -> Any:
+    return liftwright.analyze(frame, arm="arm", control="old", metrics=["bought"], **options)
 
 
 def test_analyze_with_explain_says_which_features_go_with_the_effect() -> None:
-    found = analyze(units(5_000, 0.25), explain=["age", "visits", "place"], forest=True)["explain"]
+    found = analyze(units(5_000, 0.25), explain=["age", "visits", "place"], forest=True).to_json()[
+        "explain"
+    ]
     assert found["ranking"] == [{"arm": "new", "feature": "age"}]
     assert {row["feature"] for row in found["rows"]} == {"age", "visits", "place = town"}
     assert found["units"] == 5_000
@@ -143,8 +151,8 @@ def test_analyze_explain_with_too_few_units_says_how_many_are_needed() -> None:
         found: Any = liftwright.analyze(
             table, arm="arm", control="A", metrics="y", explain=features
         )
-        assert found["explain"]["ranking"] == []
-        return str(found["explain"]["reason"])
+        assert found.explain.ranking == ()
+        return str(found.explain.reason)
 
     assert "120 units" in reason("f", "g")
     assert reason("same")

@@ -15,8 +15,6 @@ from liftwright.agents.experimentation import (
     keep_history,
     measure,
 )
-from liftwright.agents.experimentation.power import detectable
-from liftwright.analysis import Estimate
 from liftwright.errors import NoExperiment
 from plane_samples import (
     TONES,
@@ -80,6 +78,13 @@ def engage(tables: Tables, **events: str) -> None:
     )
 
 
+def measured(
+    tables: Tables, assignment: Assignment, experiment: Experiment, **options: Any
+) -> dict[str, Any]:
+    """The document of `measure`."""
+    return measure(tables, assignment, experiment, **options).to_json()
+
+
 def row(metrics: dict[str, Any], segment: str, arm: str, metric: str) -> dict[str, Any]:
     (found,) = [
         one
@@ -101,7 +106,7 @@ def test_measure_counts_rates_of_delivered_messages(tables: Tables) -> None:
         revenue="case when place < 4 then 12.5e0 when place > 90 then 99e0 else 0e0 end",
     )
 
-    metrics: dict[str, Any] = measure(tables, assignment, experiment, simulated=False)
+    metrics = measured(tables, assignment, experiment, simulated=False)
 
     control = metrics["arms"][0]
     assert control["arm"] == "control"
@@ -129,7 +134,7 @@ def test_measure_names_the_best_arm_where_it_is_not_noise(tables: Tables) -> Non
         "when arm = 'urgent' then 12 else 10 end",
     )
 
-    metrics: dict[str, Any] = measure(tables, assignment, experiment, simulated=True)
+    metrics = measured(tables, assignment, experiment, simulated=True)
 
     best = {one["segment"]: one for one in metrics["best"]}
     assert best["A"]["arm"] == "urgent"
@@ -151,7 +156,7 @@ def test_measure_with_a_sample_ratio_mismatch_trusts_no_winner(tables: Tables) -
         clicked="place < case when arm = 'urgent' then 200 else 50 end",
     )
 
-    metrics: dict[str, Any] = measure(tables, assignment, experiment, simulated=True)
+    metrics = measured(tables, assignment, experiment, simulated=True)
 
     assert not metrics["srm"]["ok"]
     assert {one["arm"] for one in metrics["best"]} == {None}
@@ -168,7 +173,7 @@ def test_measure_a_mismatch_within_one_segment_stops_every_winner(tables: Tables
         clicked="arm = 'urgent' and place < 4000 or place % 20 = 0",
     )
 
-    metrics: dict[str, Any] = measure(tables, assignment, experiment, simulated=True)
+    metrics = measured(tables, assignment, experiment, simulated=True)
 
     assert metrics["srm"]["ok"]
     assert not metrics["srm_by_segment"]["A"]["ok"]
@@ -187,7 +192,7 @@ def test_measure_an_arm_sent_later_than_the_others_stops_every_winner(tables: Ta
         delivered_at=f"timestamptz '2026-01-02 00:00:00Z' + ({late}) * interval 1 day",
     )
 
-    metrics: dict[str, Any] = measure(tables, assignment, experiment_config(), simulated=False)
+    metrics = measured(tables, assignment, experiment_config(), simulated=False)
 
     assert metrics["srm"]["ok"]
     assert all(check["ok"] for check in metrics["srm_by_segment"].values())
@@ -208,7 +213,7 @@ def test_measure_a_segment_where_less_arrives_is_no_mismatch(tables: Tables) -> 
     assert set(assignment.design.cells["B"]) == {"control"}
     engage(tables, delivered="segment = 'A' or place % 2 = 0")
 
-    metrics: dict[str, Any] = measure(tables, assignment, experiment_config(), simulated=False)
+    metrics = measured(tables, assignment, experiment_config(), simulated=False)
 
     assert metrics["srm"]["observed"]["control"] == 3000
     assert metrics["srm"]["expected"]["control"] == pytest.approx(3000)
@@ -222,7 +227,7 @@ def test_measure_compares_an_arm_only_where_it_exists(tables: Tables) -> None:
     # A clicks far more than B: a pooled estimate would blame urgent for being in B alone.
     engage(tables, clicked="place % 2 = 0 and segment = 'A' or place % 10 = 0")
 
-    metrics: dict[str, Any] = measure(tables, assignment, experiment, simulated=True)
+    metrics = measured(tables, assignment, experiment, simulated=True)
 
     segments = {(one["segment"], one["arm"]) for one in metrics["comparisons"]}
     assert ("A", "urgent") not in segments
@@ -241,7 +246,7 @@ def test_measure_small_numbers_warn_of_power_and_give_intervals(tables: Tables) 
     assignment = run(tables, {"A": 250}, experiment)
     engage(tables, opened="place % 4 = 0", clicked="place % 12 = 0")
 
-    metrics: dict[str, Any] = measure(tables, assignment, experiment, simulated=True)
+    metrics = measured(tables, assignment, experiment, simulated=True)
 
     (power,) = [
         one for one in metrics["power"] if (one["arm"], one["metric"]) == ("urgent", "open_rate")
@@ -260,9 +265,7 @@ def test_measure_metrics_that_the_engagement_lacks_are_left_out(tables: Tables) 
     engage(tables, opened="place % 3 = 0")
     absent = ("click_rate", "conversion_rate", "revenue")
 
-    metrics: dict[str, Any] = measure(
-        tables, assignment, experiment, simulated=False, absent=absent
-    )
+    metrics = measured(tables, assignment, experiment, simulated=False, absent=absent)
 
     assert {one["metric"] for one in metrics["comparisons"]} == {"open_rate"}
     assert {one["arm"] for one in metrics["best"]} == {None}
@@ -275,7 +278,7 @@ def test_measure_when_nothing_was_delivered_gives_no_result(tables: Tables) -> N
     engage(tables, delivered="false")
 
     with pytest.raises(NoExperiment, match="delivered"):
-        measure(tables, assignment, experiment, simulated=False)
+        measured(tables, assignment, experiment, simulated=False)
 
 
 def test_measure_alpha_and_correction_change_the_verdict(tables: Tables) -> None:
@@ -284,8 +287,8 @@ def test_measure_alpha_and_correction_change_the_verdict(tables: Tables) -> None
     assignment = run(tables, {"A": 2000}, strict)
     engage(tables, clicked="place < case when arm = 'urgent' then 75 else 50 end")
 
-    first: dict[str, Any] = measure(tables, assignment, strict, simulated=True)
-    second: dict[str, Any] = measure(tables, assignment, plain, simulated=True)
+    first: dict[str, Any] = measured(tables, assignment, strict, simulated=True)
+    second: dict[str, Any] = measured(tables, assignment, plain, simulated=True)
 
     assert first["best"][0]["arm"] is None
     assert second["best"][0]["arm"] == "urgent"
@@ -299,9 +302,9 @@ def test_measure_of_simulated_engagement_counts_days_and_agrees_with_the_table(
     assignment = run(tables, {"A": 3000, "B": 1000}, experiment)
     EmbeddedSimulator(tables, experiment.simulation, seed=3, salt=experiment.name)("assignments")
 
-    metrics: dict[str, Any] = measure(tables, assignment, experiment, simulated=True)
+    metrics = measured(tables, assignment, experiment, simulated=True)
 
-    again = measure(tables, assignment, experiment, simulated=True)
+    again = measured(tables, assignment, experiment, simulated=True)
     assert metrics == again
     days = metrics["daily"]
     assert [one["day"] for one in days] == sorted(one["day"] for one in days)
@@ -328,10 +331,10 @@ def test_measure_with_unsubscribes_reports_them_and_stops_the_arm_that_causes_th
         unsubscribed="place < case when arm = 'urgent' then 160 else 20 end",
     )
 
-    metrics: dict[str, Any] = measure(tables, assignment, experiment, simulated=False)
+    metrics = measured(tables, assignment, experiment, simulated=False)
 
-    measured = [one["metric"] for one in metrics["comparisons"][: len(MEASURED) + 1]]
-    assert measured == [*MEASURED, "unsubscribe_rate"]
+    names = [one["metric"] for one in metrics["comparisons"][: len(MEASURED) + 1]]
+    assert names == [*MEASURED, "unsubscribe_rate"]
     found = row(metrics, "all", "urgent", "unsubscribe_rate")
     assert (found["treatment"], found["control"]) == (0.04, 0.005)
     assert found["lift"] == pytest.approx(7.0)
@@ -351,7 +354,7 @@ def test_measure_with_fewer_unsubscribes_ships_the_arm(tables: Tables) -> None:
         unsubscribed="place < case when arm = 'urgent' then 20 else 160 end",
     )
 
-    metrics: dict[str, Any] = measure(tables, assignment, experiment, simulated=False)
+    metrics = measured(tables, assignment, experiment, simulated=False)
 
     (urgent,) = [one for one in metrics["decisions"] if one["arm"] == "urgent"]
     assert urgent["decision"] == "ship"
@@ -367,7 +370,7 @@ def test_measure_without_guardrails_does_not_stop_for_unsubscribes(tables: Table
         unsubscribed="place < case when arm = 'urgent' then 160 else 20 end",
     )
 
-    metrics: dict[str, Any] = measure(tables, assignment, experiment, simulated=False)
+    metrics = measured(tables, assignment, experiment, simulated=False)
 
     assert {one["arm"]: one["decision"] for one in metrics["decisions"]}["urgent"] == "ship"
 
@@ -382,7 +385,7 @@ def test_measure_of_a_primary_metric_of_which_less_is_better_names_the_lowest_ar
         unsubscribed="place < case arm when 'urgent' then 40 when 'friendly' then 400 else 200 end",
     )
 
-    metrics: dict[str, Any] = measure(tables, assignment, experiment, simulated=False)
+    metrics = measured(tables, assignment, experiment, simulated=False)
 
     best = metrics["best"][0]
     assert (best["arm"], best["lift"]) == ("urgent", pytest.approx(-0.8))
@@ -399,31 +402,12 @@ def test_measure_without_the_column_of_a_configured_guardrail_says_so(tables: Ta
     assignment = run(tables, {"A": 16_000}, experiment)
     engage(tables, clicked=MANY_CLICKS)
 
-    metrics: dict[str, Any] = measure(tables, assignment, experiment, simulated=False)
+    metrics = measured(tables, assignment, experiment, simulated=False)
 
     assert any("complaint_rate" in warning for warning in metrics["warnings"])
     (urgent,) = [one for one in metrics["decisions"] if one["arm"] == "urgent"]
     assert urgent["decision"] == "ship"
     assert len(urgent["reasons"]) == 1
-
-
-@pytest.mark.parametrize(
-    ("kind", "control", "sizes", "sd"),
-    [
-        ("binary", 0.0, (10, 10), None),
-        ("binary", None, (10, 10), None),
-        ("binary", 1.0, (10, 10), None),
-        ("mean", 0.0, (10, 10), 0.0),
-        ("mean", 0.0, (10, 10), None),
-        ("binary", 0.5, (0, 10), None),
-    ],
-)
-def test_detectable_where_nothing_can_be_said_is_none(
-    kind: str, control: float | None, sizes: tuple[int, int], sd: float | None
-) -> None:
-    estimate = Estimate(n_treatment=sizes[0], n_control=sizes[1], control=control)
-
-    assert detectable(estimate, sd, kind=kind, alpha=0.05, power=0.8) is None
 
 
 def test_measure_gives_what_may_be_read_at_any_time_and_decides(tables: Tables) -> None:
@@ -435,7 +419,7 @@ def test_measure_gives_what_may_be_read_at_any_time_and_decides(tables: Tables) 
         clicked="place % 10 = 0 or arm = 'urgent' and place % 10 = 5",
     )
 
-    metrics: dict[str, Any] = measure(tables, assignment, experiment, simulated=True)
+    metrics = measured(tables, assignment, experiment, simulated=True)
 
     decisions = {one["arm"]: one for one in metrics["decisions"]}
     assert decisions["urgent"]["decision"] == "ship"
@@ -465,7 +449,7 @@ def test_measure_clicks_per_open_counts_clicks_without_an_open(tables: Tables) -
         clicked="place < case when arm = 'urgent' then 90 else 40 end or place = 450",
     )
 
-    metrics: dict[str, Any] = measure(tables, assignment, experiment, simulated=True)
+    metrics = measured(tables, assignment, experiment, simulated=True)
 
     found = {(one["segment"], one["arm"]): one for one in metrics["ratios"]}
     urgent = found["all", "urgent"]
@@ -496,7 +480,7 @@ def test_measure_with_history_takes_its_part_of_the_variance_away(
         "or place % 10 = 0 or arm = 'urgent' and place % 20 = 1",
     )
 
-    metrics: dict[str, Any] = measure(tables, assignment, experiment, simulated=True)
+    metrics = measured(tables, assignment, experiment, simulated=True)
 
     assert metrics["variance_reduction"]["open_rate"] > 0.3
     (adjusted,) = [
@@ -516,7 +500,7 @@ def test_measure_with_opens_as_the_primary_metric_names_no_winner(tables: Tables
     assignment = run(tables, {"A": 2000}, experiment)
     engage(tables, opened="place < case when arm = 'urgent' then 300 else 50 end")
 
-    metrics: dict[str, Any] = measure(tables, assignment, experiment, simulated=True)
+    metrics = measured(tables, assignment, experiment, simulated=True)
 
     assert row(metrics, "A", "urgent", "open_rate")["significant"]
     assert {one["arm"] for one in metrics["best"]} == {None}
@@ -532,7 +516,7 @@ def test_measure_below_the_planned_least_sample_ships_nothing(tables: Tables) ->
             one["arm"]: one["decision"]
             for one in cast(
                 "list[dict[str, str]]",
-                measure(tables, assignment, experiment, simulated=True, minimum=minimum)[
+                measured(tables, assignment, experiment, simulated=True, minimum=minimum)[
                     "decisions"
                 ],
             )
@@ -554,7 +538,7 @@ def test_measure_winsorised_revenue_caps_at_the_percentile_of_what_was_spent(
         "+ case when arm = 'urgent' and place = 0 then 9999e0 else 0e0 end",
     )
 
-    metrics: dict[str, Any] = measure(tables, assignment, experiment_config(), simulated=False)
+    metrics = measured(tables, assignment, experiment_config(), simulated=False)
 
     # 200 amounts: 1 to 50 in each arm, but one 10,000 for one 1.
     assert metrics["winsorised_at"] == {"revenue": [None, 50.0]}
@@ -571,7 +555,7 @@ def test_measure_tells_all_assigned_beside_those_reached(tables: Tables) -> None
     assignment = run(tables, {"A": 1600}, experiment_config())
     engage(tables, delivered="place % 4 > 0", clicked="place % 20 = 1")
 
-    metrics: dict[str, Any] = measure(tables, assignment, experiment_config(), simulated=False)
+    metrics = measured(tables, assignment, experiment_config(), simulated=False)
 
     (urgent,) = [
         r

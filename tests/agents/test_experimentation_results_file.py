@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 import pytest
 from scipy import stats
 
+from liftwright.analysis.result import ArmMean
 from liftwright.campaign.analyze import AnalyzeRequest, analyze_file
 
 if TYPE_CHECKING:
@@ -29,9 +30,9 @@ def test_read_results_values_far_from_zero_keep_their_spread(
         AnalyzeRequest(file=file, arm="arm", control="A", metrics=("seconds",), segment=segment)
     )
 
-    row = found["comparisons"][0]  # type: ignore[index, call-overload]
-    assert row["p_value"] == pytest.approx(expected.pvalue, rel=1e-4)
-    assert row["difference"] == pytest.approx(
+    row = found.comparisons[0]
+    assert row.p_value == pytest.approx(expected.pvalue, rel=1e-4)
+    assert row.difference == pytest.approx(
         sum(values["B"]) / 200 - sum(values["A"]) / 200, abs=1e-6
     )
 
@@ -43,9 +44,9 @@ def test_read_results_a_constant_metric_has_exactly_no_spread(tmp_path: Path, va
 
     found = analyze_file(AnalyzeRequest(file=file, arm="arm", control="A", metrics=("x",)))
 
-    arm, row = found["arms"][0], found["comparisons"][0]  # type: ignore[index, call-overload]
-    assert arm["metrics"]["x"] == {"kind": "mean", "value": float(value), "sd": 0.0}
-    assert row["p_value"] is None
+    arm, row = found.arms[0], found.comparisons[0]
+    assert arm.metrics["x"] == ArmMean(kind="mean", value=float(value), sd=0.0)
+    assert row.p_value is None
 
 
 def test_read_results_a_covariate_far_from_zero_adjusts_as_near_it(tmp_path: Path) -> None:
@@ -68,7 +69,7 @@ def test_read_results_a_covariate_far_from_zero_adjusts_as_near_it(tmp_path: Pat
                 covariates=("after=before",),
             )
         )
-        adjusted.append(found["cuped"][0]["p_value"])  # type: ignore[index, call-overload]
+        adjusted.append(found.cuped[0].p_value)
 
     assert adjusted[1] == pytest.approx(adjusted[0], rel=1e-3)
 
@@ -87,9 +88,9 @@ def test_read_results_units_in_two_arms_or_segments_are_left_out_and_counted(
         )
     )
 
-    assert found["excluded"] == {
+    assert found.excluded == {
         "rows_without_arm_unit_or_segment": 0,
         "units_in_two_arms": 2,
         "units_in_two_segments": 1,
     }
-    assert found["n"] == 77
+    assert found.n == 77

@@ -77,7 +77,7 @@ def table_rows(text: markdown.Words, columns: int) -> list[list[str]]:
 
 def test_verdict_sample_ratio_mismatch_names_no_winner(tmp_path: Path) -> None:
     run = run_of(tmp_path, Sample(treatment_events=90, lost_in_control=150))
-    assert run.results.srm.ok is False
+    assert run.result.srm.ok is False
     assert "better than control" not in str(summary.summary(run))
     assert [row[3] for row in table_rows(summary.criteria(run), 5)].count("no") >= 1
 
@@ -148,8 +148,8 @@ def test_best_variants_are_at_most_half_and_positive(tmp_path: Path) -> None:
 
 
 def test_customers_for_rates_grow_as_the_rate_falls(tmp_path: Path) -> None:
-    results = run_of(tmp_path).results
-    of = {row.metric: outcomes.customers_for(row, results) for row in results.power}
+    result = run_of(tmp_path).result
+    of = {row.metric: outcomes.customers_for(row, result) for row in result.power}
     assert of["click_rate"] is not None
     assert of["open_rate"] is not None
     assert of["click_rate"] > of["open_rate"] > 1_000
@@ -182,9 +182,11 @@ def test_texts_run_with_bare_files_renders(tmp_path: Path) -> None:
     for name in ("claims.json", "failures.json", "passages.json", "engagement.json"):
         (folder / name).unlink()
     (folder / "run.json").write_text("{}", encoding="utf-8")
-    bare = {"n": 0, "alpha": 0.05, "correction": "holm", "arms": [], "comparisons": []}
-    srm = {"p_value": None, "ok": None}
-    (folder / "metrics.json").write_text(json.dumps({**bare, "srm": srm}), encoding="utf-8")
+    bare = {"n": 0, "control": "control", "alpha": 0.05, "correction": "holm", "arms": []}
+    srm = {"p_value": None, "ok": False, "observed": {}, "expected": {}}
+    (folder / "metrics.json").write_text(
+        json.dumps({**bare, "comparisons": [], "srm": srm}), encoding="utf-8"
+    )
     (folder / "decisions.json").write_text("[]", encoding="utf-8")
     run = read_run(folder)
     for text in ALL_TEXTS:
@@ -310,6 +312,6 @@ def test_lift_chart_cuts_long_intervals_and_says_so(tmp_path: Path) -> None:
 
 
 def test_executed_notebook_failing_cell_is_an_error_that_names_it(tmp_path: Path) -> None:
-    broken = dataclasses.replace(run_of(tmp_path), results=None)  # type: ignore[arg-type]
+    broken = dataclasses.replace(run_of(tmp_path), result=None)  # type: ignore[arg-type]
     with pytest.raises(LiftwrightError, match=r"cell \d+ .*AttributeError"):
         executed_notebook(broken)

@@ -32,11 +32,18 @@ def estimated(metric: str, arm: str, **values: Any) -> dict[str, Any]:
         "arm": arm,
         "metric": metric,
         "kind": "binary",
+        "n_treatment": 400,
+        "n_control": 400,
+        "treatment": 0.11,
+        "control": 0.1,
+        "difference": 0.01,
         "difference_ci": [0.01, 0.02],
         "lift": 0.1,
         "lift_ci": [-0.05, 0.3],
+        "p_value": 0.1,
         "p_adjusted": 0.2,
         "significant": False,
+        "test": None,
         "warnings": [],
         **values,
     }
@@ -50,27 +57,32 @@ def decided(decision: str, reason: str) -> list[dict[str, Any]]:
 
 
 def interaction(arm: str, **values: Any) -> dict[str, Any]:
-    return {
-        "arm": arm,
-        "metric": "click_rate",
-        "test": "Breslow-Day (Tarone)",
-        "segments_compared": 3,
-        "p_value": 0.01,
-        "p_adjusted": 0.03,
-        "significant": True,
-        **values,
-    }
+    return estimated(
+        "click_rate",
+        arm,
+        **{
+            "test": "Breslow-Day (Tarone)",
+            "statistic": 9.0,
+            "degrees_of_freedom": 2,
+            "segments_compared": 3,
+            "common_odds_ratio": 1.1,
+            "p_value": 0.01,
+            "p_adjusted": 0.03,
+            "significant": True,
+            **values,
+        },
+    )
 
 
 def belief(arm: str, metric: str, kind: str, probability_best: float | None) -> dict[str, Any]:
-    return {
-        "arm": arm,
-        "metric": metric,
-        "kind": kind,
-        "probability_best": probability_best,
-        "probability_better": 0.9,
-        "expected_loss": 0.0123,
-    }
+    return estimated(
+        metric,
+        arm,
+        kind=kind,
+        probability_best=probability_best,
+        probability_better=0.9,
+        expected_loss=0.0123,
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -152,6 +164,9 @@ RUNS = {
         parts=(outcomes.balance,),
         changes=metrics(
             balance={
+                "assigned": {},
+                "delivered": {},
+                "largest": 0.4,
                 "differences": [
                     {"arm": "urgent", "feature": "age", "difference": -0.4, "limit": 0.1}
                 ],

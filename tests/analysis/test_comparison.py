@@ -1,22 +1,26 @@
 from __future__ import annotations
 
 import json
+import math
+from dataclasses import fields
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from statsmodels.stats.multitest import multipletests
 
 from liftwright.analysis import (
+    ArmComparison,
     Cell,
-    Comparison,
+    Correction,
     Counts,
+    Estimate,
+    ExperimentResult,
     MetricSpec,
-    Row,
     adjust_p_values,
     compare,
     compare_proportions,
     compare_stratified_proportions,
-    to_json,
 )
 from liftwright.errors import InputError
 
@@ -63,8 +67,12 @@ def two_segments() -> list[Cell]:
 UNITS = {"control": 600, "urgent": 310, "friendly": 190}
 
 
-def row(comparison: Comparison, segment: str, arm: str) -> Row:
-    return next(r for r in comparison.comparisons if (r.segment, r.arm) == (segment, arm))
+def estimate_of(row: ArmComparison) -> Estimate:
+    return Estimate(**{one.name: getattr(row, one.name) for one in fields(Estimate)})
+
+
+def row(found: ExperimentResult, segment: str, arm: str) -> ArmComparison:
+    return next(r for r in found.comparisons if (r.segment, r.arm) == (segment, arm))
 
 
 def test_compare_with_segments_stratifies_over_those_where_the_arm_exists() -> None:
@@ -79,21 +87,21 @@ def test_compare_with_segments_stratifies_over_those_where_the_arm_exists() -> N
     ]
     gold = (Counts(n=210, events=63), Counts(n=200, events=40))
     basic = (Counts(n=100, events=18), Counts(n=400, events=40))
-    urgent = row(found, "all", "urgent").estimate
-    assert urgent == compare_stratified_proportions([gold, basic])
-    friendly = row(found, "all", "friendly").estimate
+    urgent = row(found, "all", "urgent")
+    assert estimate_of(urgent) == compare_stratified_proportions([gold, basic])
+    friendly = row(found, "all", "friendly")
     assert (friendly.n_treatment, friendly.n_control) == (190, 200)
-    assert row(found, "gold", "urgent").estimate == compare_proportions(*gold)
+    assert estimate_of(row(found, "gold", "urgent")) == compare_proportions(*gold)
     missing = row(found, "basic", "friendly")
-    assert missing.estimate.p_value is None
-    assert missing.estimate.warnings
+    assert missing.p_value is None
+    assert missing.warnings
     assert not missing.significant
 
 
 def test_compare_corrects_overall_and_segment_rows_as_two_families() -> None:
     found = compare(two_segments(), [OPENED], "control", units=UNITS, correction="holm")
     for family in (found.comparisons[:2], found.comparisons[2:]):
-        raw = [r.estimate.p_value for r in family]
+        raw = [r.p_value for r in family]
         assert [r.p_adjusted for r in family] == adjust_p_values(raw, "holm")
         assert [r.significant for r in family] == [
             r.p_adjusted is not None and r.p_adjusted < 0.05 for r in family
@@ -119,8 +127,10 @@ def test_to_json_has_the_agreed_keys_and_no_other() -> None:
         ),
     ]
     found = compare(cells, [OPENED, REVENUE, PER_OPEN], "control", units=UNITS)
-    document = json.loads(json.dumps(to_json(found), allow_nan=False))
-    assert list(document) == ["n", "control", "alpha", "correction", "srm", "arms", "comparisons"]
+    document = json.loads(json.dumps(found.to_json(), allow_nan=False))
+    assert list(document) == [
+        *("n", "control", "alpha", "correction", "srm", "arms", "comparisons", "srm_failed"),
+    ]
     assert list(document["srm"]) == ["p_value", "ok", "observed", "expected"]
     assert document["n"] == 1100
     assert document["srm"]["observed"] == UNITS
@@ -143,11 +153,11 @@ def test_compare_with_an_arm_without_units_warns_and_fails_the_srm_check() -> No
         [OPENED],
         "control",
         units={"control": 100},
-        shares={"control": 0.5, "urgent": 0.5},
+        expected={"control": 0.5, "urgent": 0.5},
     )
     assert [arm.n for arm in found.arms] == [100, 0]
     assert found.arms[1].metrics["opened"].value is None
-    assert found.comparisons[0].estimate.warnings
+    assert found.comparisons[0].warnings
     assert not found.srm.ok
 
 
@@ -222,7 +232,7 @@ def test_compare_of_any_small_cells_gives_numbers_or_reasons(
         units={"control": 5, "urgent": 5, "friendly": 5},
         test_type=test_type,  # type: ignore[arg-type]
     )
-    document = json.loads(json.dumps(to_json(found), allow_nan=False))
+    document = json.loads(json.dumps(found.to_json(), allow_nan=False))
     for r in document["comparisons"]:
         missing = [k for k in ("treatment", "difference", "lift", "p_value") if r[k] is None]
         assert bool(r["warnings"]) or not missing
@@ -231,3 +241,30 @@ def test_compare_of_any_small_cells_gives_numbers_or_reasons(
             assert not r["significant"]
         if r["difference"] is not None:
             assert r["difference"] == pytest.approx(r["treatment"] - r["control"])
+
+
+@pytest.mark.parametrize(
+    ("correction", "expected"),
+    [
+        ("holm", [0.03, None, 0.04, 0.04, None]),
+        ("bh", [0.03, None, 0.03, 0.03, None]),
+        ("none", [0.01, None, 0.03, 0.02, None]),
+    ],
+)
+def test_adjust_p_values_leaves_missing_ones_out_of_the_family(
+    correction: Correction, expected: list[float | None]
+) -> None:
+    found = adjust_p_values([0.01, None, 0.03, 0.02, math.nan], correction)
+    assert found == pytest.approx(expected)
+
+
+@given(
+    p_values=st.lists(st.floats(0, 1), min_size=1, max_size=40),
+    correction=st.sampled_from(("holm", "bh")),
+)
+def test_adjust_p_values_of_any_family_agrees_with_statsmodels(
+    p_values: list[float], correction: Correction
+) -> None:
+    method = {"holm": "holm", "bh": "fdr_bh"}[correction]
+    expected = multipletests(p_values, method=method)[1]
+    assert adjust_p_values(p_values, correction) == pytest.approx(expected, rel=1e-12, abs=0)

@@ -21,7 +21,7 @@ def moments(numbers: list[int]) -> Moments:
 
 @given(st.lists(values, min_size=2, max_size=5))
 def test_check_any_difference_of_means_is_the_analysis_of_variance(arms: list[list[int]]) -> None:
-    found = check_any_difference({str(i): moments(arm) for i, arm in enumerate(arms)})
+    found = check_any_difference("y", {str(i): moments(arm) for i, arm in enumerate(arms)})
     if all(len(set(arm)) == 1 for arm in arms):
         assert found.p_value is None
         assert found.warnings
@@ -38,12 +38,12 @@ def test_check_any_difference_of_means_is_the_analysis_of_variance(arms: list[li
 @given(st.lists(st.tuples(st.integers(1, 90), st.integers(1, 90)), min_size=2, max_size=5))
 def test_check_any_difference_of_rates_is_pearsons_chi_square(arms: list[tuple[int, int]]) -> None:
     found = check_any_difference(
-        {str(i): Counts(n=yes + no, events=yes) for i, (yes, no) in enumerate(arms)}
+        "y", {str(i): Counts(n=yes + no, events=yes) for i, (yes, no) in enumerate(arms)}
     )
     expected = stats.chi2_contingency(np.array(arms), correction=False)
     assert found.statistic == pytest.approx(expected.statistic, rel=1e-9, abs=1e-9)
     assert found.p_value == pytest.approx(expected.pvalue, rel=1e-9, abs=1e-12)
-    assert found.df == len(arms) - 1
+    assert found.degrees_of_freedom == len(arms) - 1
 
 
 def test_tukey_p_values_of_unlike_sizes_agree_with_scipy() -> None:

@@ -1,11 +1,24 @@
 from __future__ import annotations
 
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
 import pytest
 from statsmodels.stats.power import NormalIndPower
 from statsmodels.stats.proportion import proportion_effectsize
 
-from liftwright.analysis import sample_size, smallest_detectable_effect
+from liftwright.analysis import (
+    Cell,
+    MetricSpec,
+    compare,
+    detectable_effects,
+    sample_size,
+    smallest_detectable_effect,
+)
 from liftwright.errors import InputError
+
+if TYPE_CHECKING:
+    from liftwright.analysis import ExperimentResult, MetricKind
 
 
 @pytest.mark.parametrize(
@@ -52,3 +65,60 @@ def test_power_refuses_arguments_outside_their_range() -> None:
         sample_size(0.1, 0.95)
     with pytest.raises(InputError, match="difference 0"):
         sample_size(0.1, 0.0)
+
+
+def overall(kind: MetricKind, control: dict[str, float], n: int = 10) -> ExperimentResult:
+    cells = [
+        Cell(segment=None, arm="control", metric="y", n=n, **control),  # type: ignore[arg-type] # by name
+        Cell(segment=None, arm="urgent", metric="y", n=n, **control),  # type: ignore[arg-type] # by name
+    ]
+    units = dict.fromkeys(("control", "urgent"), n)
+    return compare(cells, [MetricSpec(name="y", kind=kind)], "control", units=units)
+
+
+def test_detectable_effects_of_a_mean_are_its_power_formula() -> None:
+    # A mean of 5 and a standard deviation of 20.
+    found = overall("mean", {"total": 5_000.0, "total_sq": 999 * 400.0 + 25_000.0}, n=1_000)
+    (effect,) = detectable_effects(found, power=0.8)
+    # The quantiles 1.959964 and 0.841621, times 20, times the root of 2 / 1000.
+    assert effect.detectable_difference == pytest.approx(2.50583, abs=1e-4)
+    assert effect.detectable_lift == pytest.approx(2.50583 / 5, abs=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("kind", "control"),
+    [
+        ("binary", {"events": 0}),
+        ("binary", {"events": 10}),
+        ("mean", {"total": 0.0, "total_sq": 0.0}),
+        ("mean", {"total": 30.0, "total_sq": 90.0}),
+    ],
+)
+def test_detectable_effects_where_nothing_can_be_said_are_none(
+    kind: MetricKind, control: dict[str, float]
+) -> None:
+    (effect,) = detectable_effects(overall(kind, control), power=0.8)
+    assert effect.detectable_difference is effect.detectable_lift is None
+    assert effect.warning is not None
+
+
+def test_detectable_effects_of_an_arm_without_units_are_left_out() -> None:
+    found = overall("binary", {"events": 2})
+    empty = replace(found.comparisons[0], n_treatment=0)
+    assert detectable_effects(replace(found, comparisons=(empty,)), power=0.8) == ()
+
+
+@pytest.mark.parametrize(("n", "warned"), [(1_000, True), (100_000, False)])
+def test_detectable_effects_warn_only_where_a_tenth_cannot_be_seen(n: int, warned: bool) -> None:  # noqa: FBT001
+    (effect,) = detectable_effects(overall("binary", {"events": n // 5}, n), power=0.8)
+    assert effect.detectable_lift is not None
+    assert (effect.detectable_lift > 0.1) is warned
+    assert (effect.warning is not None) is warned
+
+
+def test_detectable_effects_share_the_level_among_the_tests_of_holm() -> None:
+    found = overall("binary", {"events": 2})
+    twice = replace(found, comparisons=found.comparisons * 2)
+    assert [effect.alpha for effect in detectable_effects(twice, power=0.8)] == [0.025, 0.025]
+    plain = replace(twice, correction="none")
+    assert [effect.alpha for effect in detectable_effects(plain, power=0.8)] == [0.05, 0.05]

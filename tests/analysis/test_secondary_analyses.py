@@ -1,18 +1,20 @@
 from __future__ import annotations
 
 import random
+from dataclasses import fields
 
 import pytest
 
 from liftwright.analysis import (
+    ArmComparison,
     Cell,
     Contrasts,
     Counts,
+    Estimate,
     MetricSpec,
     Moments,
     bayes_rows,
     interaction_rows,
-    row_json,
     sequential_rows,
 )
 from liftwright.analysis.bayes import believe, posterior_of
@@ -22,6 +24,10 @@ from liftwright.analysis.sequential import estimate_sequence
 OPENED = MetricSpec(name="opened", kind="binary")
 SPENT = MetricSpec(name="spent", kind="mean")
 ARMS = ("control", "urgent", "friendly")
+
+
+def estimate_of(row: ArmComparison) -> Estimate:
+    return Estimate(**{one.name: getattr(row, one.name) for one in fields(Estimate)})
 
 
 def opened(segment: str | None, arm: str, n: int, events: int) -> Cell:
@@ -53,12 +59,9 @@ def test_sequential_rows_have_the_common_columns_and_one_family() -> None:
     urgent, friendly = sequential_rows(contrasts, {"urgent": 4_000})
     gold = (Counts(n=410, events=160), Counts(n=400, events=80))
     basic = (Counts(n=300, events=40), Counts(n=800, events=120))
-    assert urgent.estimate == estimate_sequence([gold, basic], alpha=0.05, planned=4_000)
-    assert (friendly.estimate.n_treatment, friendly.estimate.n_control) == (390, 400)
-    assert urgent.p_adjusted == pytest.approx(2 * (urgent.estimate.p_value or 0))
-    assert list(row_json(urgent))[:6] == [
-        *("segment", "arm", "metric", "kind", "n_treatment", "n_control"),
-    ]
+    assert estimate_of(urgent) == estimate_sequence([gold, basic], alpha=0.05, planned=4_000)
+    assert (friendly.n_treatment, friendly.n_control) == (390, 400)
+    assert urgent.p_adjusted == pytest.approx(2 * (urgent.p_value or 0))
 
 
 def test_interaction_rows_tell_whether_the_effect_differs() -> None:
@@ -69,13 +72,12 @@ def test_interaction_rows_tell_whether_the_effect_differs() -> None:
             (Counts(n=300, events=40), Counts(n=800, events=120)),
         ]
     )
-    assert urgent.estimate.p_value == expected.p_value
+    assert urgent.p_value == expected.p_value
     assert urgent.significant
-    assert urgent.estimate.difference is None
-    found = row_json(urgent)
-    assert found["statistic"] == expected.statistic
-    assert found["segments_compared"] == 2
-    assert friendly.estimate.p_value is None, "it stands in one segment alone"
+    assert urgent.difference is None
+    assert urgent.statistic == expected.statistic
+    assert urgent.segments_compared == 2
+    assert friendly.p_value is None, "it stands in one segment alone"
 
 
 def test_bayes_rows_of_one_stratum_are_the_posteriors_of_the_arms() -> None:
@@ -97,14 +99,14 @@ def test_bayes_rows_of_one_stratum_are_the_posteriors_of_the_arms() -> None:
     }
     beliefs = believe(laws, "control")
     friendly = next(r for r in rows if (r.metric, r.arm) == ("opened", "friendly"))
-    assert friendly.more["probability_best"] == beliefs["friendly"].probability_best
-    assert friendly.estimate.difference_ci == beliefs["friendly"].difference_ci
-    assert friendly.estimate.lift == pytest.approx(70.5 / 50.5 - 1)
+    assert friendly.probability_best == beliefs["friendly"].probability_best
+    assert friendly.difference_ci == beliefs["friendly"].difference_ci
+    assert friendly.lift == pytest.approx(70.5 / 50.5 - 1)
     control = next(r for r in rows if (r.metric, r.arm) == ("spent", "control"))
-    assert control.estimate.difference is None
-    assert control.more["probability_better"] is None
-    of_spent = [r.more["probability_best"] or 0 for r in rows if r.metric == "spent"]
+    assert control.difference is None
+    assert control.probability_better is None
+    of_spent = [r.probability_best or 0 for r in rows if r.metric == "spent"]
     assert sum(of_spent) == pytest.approx(1.0)
     best = next(r for r in rows if (r.metric, r.arm) == ("spent", "friendly"))
     moments = Moments(n=40, total=sum(values["friendly"]), total_sq=0.0)
-    assert best.estimate.treatment == pytest.approx(moments.mean)
+    assert best.treatment == pytest.approx(moments.mean)

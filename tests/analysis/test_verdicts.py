@@ -1,24 +1,27 @@
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from liftwright.analysis import (
+    ArmComparison,
     Cell,
     Contrasts,
     MetricSpec,
-    Row,
-    Stopping,
-    Verdict,
+    StoppingRule,
     check_srm,
     compare,
+    compare_runner_up,
     decide_arms,
     failed_checks,
     interaction_rows,
     name_winners,
     sequential_rows,
 )
+
+if TYPE_CHECKING:
+    from liftwright.analysis.result import BestArm
 
 BOUGHT = MetricSpec(name="bought", kind="binary")
 LEFT = MetricSpec(name="left", kind="binary")
@@ -43,7 +46,7 @@ def cells(
     ]
 
 
-def verdicts(found: list[Cell], **options: Any) -> dict[str, Verdict]:
+def verdicts(found: list[Cell], **options: Any) -> dict[str, BestArm]:
     units = {arm: sum(c.n for c in found if c.arm == arm) for arm in ARMS}
     rows = compare(found, (BOUGHT,), "control", units=units).comparisons
     tests = interaction_rows(Contrasts(found, (BOUGHT,), "control", ARMS))
@@ -108,10 +111,10 @@ def test_failed_checks_divide_their_level_by_the_number_of_parts() -> None:
 
 
 def decided(found: list[Cell], failed: tuple[str, ...] = (), **rules: Any) -> dict[str, Any]:
-    rows: list[Row] = sequential_rows(
+    rows: list[ArmComparison] = sequential_rows(
         Contrasts(found, (BOUGHT, LEFT), "control", ("control", "urgent"))
     )
-    stopping = Stopping(**{"metric": "bought", "guardrails": {}, **rules})
+    stopping = StoppingRule(**{"metric": "bought", "guardrails": {}, **rules})
     (one,) = decide_arms(rows, stopping, failed=failed)
     return {"decision": one.decision, "reasons": " ".join(one.reasons)}
 
@@ -152,4 +155,51 @@ def test_decide_arms_after_a_failed_check_stops() -> None:
 
 def test_decide_arms_of_a_metric_that_is_not_there_decides_nothing() -> None:
     rows = sequential_rows(Contrasts(BETTER, (BOUGHT, LEFT), "control", ("control", "urgent")))
-    assert decide_arms(rows, Stopping(metric="opened", guardrails={})) == []
+    assert decide_arms(rows, StoppingRule(metric="opened", guardrails={})) == []
+
+
+METRIC = MetricSpec(name="y", kind="binary")
+N = 10_000
+
+
+def overall(events: dict[str, int], *, lower: bool = False, segments: int = 1) -> BestArm:
+    cells = [
+        Cell(segment=f"s{k}" if segments > 1 else None, arm=arm, metric="y", n=N, events=y)
+        for k in range(segments)
+        for arm, y in events.items()
+    ]
+    compared = compare(cells, [METRIC], "A", units=dict.fromkeys(events, N * segments))
+    contrasts = Contrasts(cells, [METRIC], "A", tuple(events))
+    direction = "lower" if lower else "higher"
+    (verdict, *_) = name_winners(compared.comparisons, [], "y", alpha=0.05, direction=direction)
+    return compare_runner_up(verdict, compared.comparisons, contrasts, direction=direction)
+
+
+def test_compare_runner_up_of_a_clear_winner_says_that_it_is_ahead() -> None:
+    found = overall({"A": 1000, "B": 1300, "C": 1600})
+    assert found.arm == "C"
+    assert "'B' too, p 1.7e-09" in found.reason
+
+
+def test_compare_runner_up_of_two_alike_does_not_tell_them_apart() -> None:
+    found = overall({"A": 1000, "B": 1300, "C": 1310, "D": 1001})
+    assert found.arm == "C"
+    # 1,310 against 1,300 of 10,000: z = 0.21.
+    assert found.reason.endswith("'B', p 0.83")
+
+
+def test_compare_runner_up_where_less_is_better_compares_the_least() -> None:
+    found = overall({"A": 2000, "B": 1300, "C": 1600}, lower=True)
+    assert found.arm == "B"
+    assert "'C' too" in found.reason
+
+
+def test_compare_runner_up_over_segments_is_stratified() -> None:
+    assert "'B' too" in overall({"A": 1000, "B": 1300, "C": 1600}, segments=3).reason
+
+
+@pytest.mark.parametrize(
+    "events", [{"A": 1000, "B": 1300, "C": 1000}, {"A": 1000, "B": 1005}, {"A": 1000, "B": 700}]
+)
+def test_compare_runner_up_without_two_that_won_says_nothing_more(events: dict[str, int]) -> None:
+    assert "'" not in overall(events).reason

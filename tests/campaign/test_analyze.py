@@ -24,7 +24,9 @@ def write(path: Path, header: str, rows: Iterable[object]) -> Path:
 
 def analyze(file: Path, **changes: Any) -> dict[str, Any]:
     values: dict[str, Any] = {"arm": "arm", "control": "A", "metrics": ("y",)}
-    found = dict(analyze_file(AnalyzeRequest(file=file, **{**values, **changes})))
+    found: dict[str, Any] = analyze_file(
+        AnalyzeRequest(file=file, **{**values, **changes})
+    ).to_json()
     json.dumps(found, allow_nan=False)
     return found
 

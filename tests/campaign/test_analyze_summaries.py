@@ -23,7 +23,7 @@ def analyze(file: Path, text: str, *metrics: str, **options: Any) -> dict[str, A
     request = AnalyzeRequest(
         **{"file": file, "arm": "arm", "control": ARMS[0], "metrics": metrics, **options}
     )
-    return analyze_file(request)
+    return analyze_file(request).to_json()
 
 
 def drawn() -> dict[str, list[tuple[int, float]]]:

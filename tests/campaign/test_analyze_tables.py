@@ -65,13 +65,13 @@ def to_parquet(rows: list[dict[str, object]], folder: Path) -> object:
 def test_analyze_of_any_kind_of_table_gives_one_answer(make: Any, tmp_path: Path) -> None:
     expected = liftwright.analyze(tuple(ROWS), **OPTIONS)
     assert liftwright.analyze(make(ROWS, tmp_path), **OPTIONS) == expected
-    assert expected["n"] == 600
-    kinds = {row["metric"]: row["kind"] for row in expected["comparisons"]}  # type: ignore[union-attr, index, call-overload]
+    assert expected.n == 600
+    kinds = {row.metric: row.kind for row in expected.comparisons}
     assert kinds == {"bought": "binary", "spent": "mean"}
 
 
 def test_analyze_takes_the_options_of_the_command() -> None:
-    found: dict[str, Any] = liftwright.analyze(
+    found = liftwright.analyze(
         pd.DataFrame(ROWS).assign(before=lambda t: t["spent"] + 1),
         arm="group",
         control="as is",
@@ -81,9 +81,9 @@ def test_analyze_takes_the_options_of_the_command() -> None:
         guardrails=(),
         bayes=True,
     )
-    assert found["variance_reduction"]["spent"] == pytest.approx(1.0)
-    assert found["cuped"]
-    assert found["allocation"]["shares"]
+    assert found.variance_reduction["spent"] == pytest.approx(1.0)
+    assert found.cuped
+    assert found.allocation.shares
 
 
 def test_analyze_of_what_is_no_table_says_what_is_allowed() -> None:

@@ -277,7 +277,7 @@ def results(tmp_path: Path) -> Path:
 
 def analyze(results: Path, **changes: Any) -> dict[str, Any]:
     values: dict[str, Any] = {"arm": "group", "control": "A", "metrics": ("bought",)}
-    return dict(analyze_file(AnalyzeRequest(file=results, **{**values, **changes})))
+    return analyze_file(AnalyzeRequest(file=results, **{**values, **changes})).to_json()
 
 
 @pytest.mark.parametrize(

@@ -32,11 +32,13 @@ def decided(decision: str, reason: str, arms: tuple[str, ...] = TONES) -> list[d
 def look(number: int) -> dict[str, Any]:
     return {
         "look": number,
+        "measured_at": None,
         "arm": "urgent",
         "metric": "click_rate",
         "lift": number / 10,
         "lift_ci": [0.0, 1.0],
         "p_value": 0.5,
+        "p_adjusted": 1.0,
         "n_treatment": 1000 * number,
         "n_control": 900 * number,
     }

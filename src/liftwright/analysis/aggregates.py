@@ -4,19 +4,17 @@ from __future__ import annotations
 
 import difflib
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeAlias, cast
+from typing import TYPE_CHECKING, cast
 
 from liftwright.analysis.moments import Counts, Moments, RatioMoments
+from liftwright.analysis.result import OVERALL
 from liftwright.errors import InputError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
+    from liftwright.analysis.moments import SufficientStatistics
     from liftwright.model import MetricKind, MetricSpec
-
-Summary: TypeAlias = Counts | Moments | RatioMoments
-
-OVERALL = "all"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,7 +48,7 @@ class Cell:
     origin: float = 0.0
 
 
-class Table:
+class AggregateTable:
     """The cells by key, checked; `segments` is empty where there are none."""
 
     def __init__(
@@ -63,7 +61,7 @@ class Table:
                 segment has the name of the overall rows.
         """
         self._kinds: dict[str, MetricKind] = {metric.name: metric.kind for metric in metrics}
-        self._summaries: dict[tuple[str | None, str, str], Summary] = {}
+        self._summaries: dict[tuple[str | None, str, str], SufficientStatistics] = {}
         known = set(arms)
         segments: dict[str | None, None] = {}
         for cell in cells:
@@ -88,25 +86,25 @@ class Table:
 
     def pairs(
         self, arm: str, control: str, metric: str, segments: Sequence[str | None]
-    ) -> list[tuple[Summary, Summary]]:
+    ) -> list[tuple[SufficientStatistics, SufficientStatistics]]:
         """Treatment and control in each segment; an empty one where there is no cell."""
         return [
             (self._get(segment, arm, metric), self._get(segment, control, metric))
             for segment in segments
         ]
 
-    def whole(self, arm: str, metric: MetricSpec) -> Summary:
+    def whole(self, arm: str, metric: MetricSpec) -> SufficientStatistics:
         """The metric over all segments of the arm."""
         whole = _EMPTY[metric.kind]
         for segment in self.segments or (None,):
             whole = _add(whole, self._get(segment, arm, metric.name))
         return whole
 
-    def _get(self, segment: str | None, arm: str, metric: str) -> Summary:
+    def _get(self, segment: str | None, arm: str, metric: str) -> SufficientStatistics:
         return self._summaries.get((segment, arm, metric), _EMPTY[self._kinds[metric]])
 
 
-_EMPTY: Mapping[MetricKind, Summary] = {
+_EMPTY: Mapping[MetricKind, SufficientStatistics] = {
     "binary": Counts(n=0, events=0),
     "mean": Moments(n=0, total=0.0, total_sq=0.0),
     "ratio": RatioMoments(
@@ -115,7 +113,7 @@ _EMPTY: Mapping[MetricKind, Summary] = {
 }
 
 
-def _summary(cell: Cell, kind: MetricKind) -> Summary:
+def _summary(cell: Cell, kind: MetricKind) -> SufficientStatistics:
     if kind == "binary":
         return Counts(n=cell.n, events=cell.events)
     if kind == "mean":
@@ -130,7 +128,7 @@ def _summary(cell: Cell, kind: MetricKind) -> Summary:
     )
 
 
-def _add(one: Summary, other: Summary) -> Summary:
+def _add(one: SufficientStatistics, other: SufficientStatistics) -> SufficientStatistics:
     if isinstance(one, Counts) and isinstance(other, Counts):
         return one + other
     if isinstance(one, Moments) and isinstance(other, Moments):

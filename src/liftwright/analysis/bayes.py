@@ -19,10 +19,10 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from liftwright.analysis.moments import SufficientStatistics
     from liftwright.model import Direction
 
     Array = NDArray[np.float64]
-    Cell = Counts | Moments | RatioMoments
 
 BETA = "beta posterior"
 NORMAL = "normal posterior"
@@ -85,7 +85,9 @@ class Belief:
     lift_ci: tuple[float, float] | None = None
 
 
-def posterior_of(cells: Sequence[Cell], shares: Sequence[float]) -> Posterior | None:
+def posterior_of(
+    cells: Sequence[SufficientStatistics], shares: Sequence[float]
+) -> Posterior | None:
     """The posterior of an arm's value over strata of the given shares.
 
     With one stratum the law of a rate is exact; with several it is the beta law of the weighted

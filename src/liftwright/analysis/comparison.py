@@ -1,31 +1,50 @@
-"""The primary analysis: every arm against the control, overall and in each segment."""
+"""Every arm against the control: the primary comparison, and what stands next to it.
+
+Next to the primary comparison stand confidence sequences, tests of interaction, omnibus tests and
+posteriors. All read the same aggregates and give rows of the same shape.
+"""
 
 from __future__ import annotations
 
 import math
 from collections import defaultdict
-from typing import TYPE_CHECKING, cast
+from dataclasses import dataclass, fields, replace
+from itertools import accumulate
+from typing import TYPE_CHECKING, Any, cast
 
-from liftwright.analysis.aggregates import (
-    OVERALL,
-    Cell,
-    Summary,
-    Table,
-    check_known,
-)
+from liftwright.analysis.aggregates import AggregateTable, Cell, check_known
+from liftwright.analysis.bayes import BETA, NORMAL, Posterior, believe, posterior_of
+from liftwright.analysis.estimates import Estimate
+from liftwright.analysis.interactions import check_interaction
 from liftwright.analysis.means import estimate_means
-from liftwright.analysis.moments import Counts, Moments, RatioMoments
+from liftwright.analysis.moments import Counts
+from liftwright.analysis.omnibus import check_any_difference
 from liftwright.analysis.proportions import TestType, estimate_proportions
-from liftwright.analysis.results import ArmSummary, ArmValue, Comparison, Row, make_rows
+from liftwright.analysis.result import (
+    OVERALL,
+    ArmComparison,
+    ArmMean,
+    ArmPosterior,
+    ArmRate,
+    ArmSummary,
+    ExperimentResult,
+    InteractionTest,
+)
+from liftwright.analysis.sequential import PLANNED_UNITS, estimate_sequence
 from liftwright.analysis.srm import check_srm
 from liftwright.errors import InputError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from liftwright.analysis.estimates import Estimate
-    from liftwright.analysis.multiplicity import Correction
+    from liftwright.analysis.moments import AnyMoments, SufficientStatistics
+    from liftwright.analysis.result import Correction, Interval, OmnibusTest
     from liftwright.model import MetricKind, MetricSpec
+
+    Key = tuple[str, str, MetricSpec]
+
+_PAIR = 2
+_NO_POSTERIOR = "not estimable: an arm has too few units, or a metric without spread"
 
 
 def compare(  # noqa: PLR0913 - the analysis plan has this many parts
@@ -36,10 +55,9 @@ def compare(  # noqa: PLR0913 - the analysis plan has this many parts
     units: Mapping[str, int],
     alpha: float = 0.05,
     correction: Correction = "holm",
-    shares: Mapping[str, float] | None = None,
     expected: Mapping[str, float] | None = None,
     test_type: TestType = "auto",
-) -> Comparison:
+) -> ExperimentResult:
     """Compare every arm with the control on every metric.
 
     Args:
@@ -49,15 +67,12 @@ def compare(  # noqa: PLR0913 - the analysis plan has this many parts
         units: Units of each arm, in the order of the rows; the sample-ratio check is on these.
         alpha: Level of the tests, and 1 - level of the intervals.
         correction: Correction of the overall rows as one family and of the segment rows as another.
-        shares: Intended share of each arm; None is equal shares.
-        expected: Intended units of each arm where the design gives them (the sums over segments);
-            takes the place of `shares`.
+        expected: Intended shares or units of each arm, of any sum; None is equal shares.
         test_type: Test of the binary metrics.
 
     Returns:
-        The overall rows, stratified by segment where the cells have segments: an arm then counts
-        in the segments where both it and the control have units. What cannot be estimated is None,
-        with a warning.
+        The arms and their comparisons. The overall rows are stratified by segment where the cells
+        have segments: an arm then counts in the segments where both it and the control have units.
 
     Raises:
         InputError: The control is not an arm; a cell names an unknown arm or metric; only some
@@ -66,10 +81,9 @@ def compare(  # noqa: PLR0913 - the analysis plan has this many parts
     if not 0.0 < alpha < 1.0:
         message = f"alpha: {alpha}; allowed is above 0 and below 1"
         raise InputError(message)
-    meant = expected if expected is not None else shares
-    arms = [*units, *(arm for arm in meant or () if arm not in units)]
+    arms = [*units, *(arm for arm in expected or () if arm not in units)]
     check_known("control", control, arms)
-    table = Table(cells, metrics, arms)
+    table = AggregateTable(cells, metrics, arms)
     treatments = [arm for arm in arms if arm != control]
     overall = [(OVERALL, arm, metric) for arm in treatments for metric in metrics]
     by_segment = [
@@ -80,7 +94,7 @@ def compare(  # noqa: PLR0913 - the analysis plan has this many parts
     ]
     strata = table.segments or (None,)
     stratified = bool(table.segments)
-    rows: list[Row] = []
+    rows: list[ArmComparison] = []
     for keys, stratify in ((overall, stratified), (by_segment, False)):
         pairs = [
             table.pairs(arm, control, metric.name, strata if segment == OVERALL else (segment,))
@@ -88,15 +102,15 @@ def compare(  # noqa: PLR0913 - the analysis plan has this many parts
         ]
         kinds = [metric.kind for _, _, metric in keys]
         estimates = _estimates(pairs, kinds, alpha, test_type, stratified=stratify)
-        rows += make_rows(keys, estimates, alpha, correction)
-    return Comparison(
+        rows += _family(keys, estimates, alpha, correction)
+    return ExperimentResult(
         n=sum(units.values()),
         control=control,
         alpha=alpha,
         correction=correction,
         srm=check_srm(
             {arm: units.get(arm, 0) for arm in arms},
-            meant if meant is not None else dict.fromkeys(arms, 1.0),
+            expected if expected is not None else dict.fromkeys(arms, 1.0),
         ),
         arms=tuple(
             ArmSummary(
@@ -113,15 +127,90 @@ def compare(  # noqa: PLR0913 - the analysis plan has this many parts
     )
 
 
-def _arm_value(kind: MetricKind, whole: Summary) -> ArmValue:
+def adjust_p_values(
+    p_values: Sequence[float | None], correction: Correction = "holm"
+) -> list[float | None]:
+    """Adjusted p-values of one family, in the given order.
+
+    Args:
+        p_values: Raw p-values; None and NaN are no tests: they stay None and do not count.
+        correction: "holm" (family-wise error), "bh" (false discovery rate) or "none".
+
+    Source: Holm (1979), Scandinavian Journal of Statistics 6; Benjamini, Hochberg (1995),
+        Journal of the Royal Statistical Society B 57.
+    """
+    known = [p for p in p_values if p is not None and not math.isnan(p)]
+    adjusted = iter(_adjust(known, correction))
+    return [None if p is None or math.isnan(p) else next(adjusted) for p in p_values]
+
+
+def _adjust(p_values: list[float], correction: Correction) -> list[float]:
+    if correction == "none" or not p_values:
+        return p_values
+    # statsmodels has both formulas, but importing it takes half a second of every run.
+    count = len(p_values)
+    order = sorted(range(count), key=p_values.__getitem__)
+    if correction == "holm":
+        steps = [p_values[place] * (count - rank) for rank, place in enumerate(order)]
+        bounds = list(accumulate(steps, max))
+    else:
+        steps = [p_values[place] / (rank / count) for rank, place in enumerate(order, start=1)]
+        bounds = list(accumulate(reversed(steps), min))[::-1]
+    adjusted = dict(zip(order, bounds, strict=True))
+    return [min(adjusted[place], 1.0) for place in range(count)]
+
+
+def _family(
+    keys: Sequence[Key], estimates: Sequence[Estimate], alpha: float, correction: Correction
+) -> list[ArmComparison]:
+    """The rows of one family of tests: segment, arm and metric of each, and its estimate."""
+    adjusted = adjust_p_values([estimate.p_value for estimate in estimates], correction)
+    return [
+        ArmComparison(
+            segment=segment,
+            arm=arm,
+            metric=metric.name,
+            kind=metric.kind,
+            n_treatment=found.n_treatment,
+            n_control=found.n_control,
+            treatment=_number(found.treatment),
+            control=_number(found.control),
+            difference=_number(found.difference),
+            difference_ci=_interval(found.difference_ci),
+            lift=_number(found.lift),
+            lift_ci=_interval(found.lift_ci),
+            p_value=_number(found.p_value),
+            p_adjusted=p_adjusted,
+            significant=p_adjusted is not None and p_adjusted < alpha,
+            test=found.test,
+            warnings=found.warnings,
+        )
+        for (segment, arm, metric), found, p_adjusted in zip(keys, estimates, adjusted, strict=True)
+    ]
+
+
+def _common(row: ArmComparison) -> dict[str, Any]:
+    """The columns of a row, for a record that has more."""
+    return {one.name: getattr(row, one.name) for one in fields(ArmComparison)}
+
+
+def _number(value: float | None) -> float | None:
+    return value if value is not None and math.isfinite(value) else None
+
+
+def _interval(ends: tuple[float, float] | None) -> Interval | None:
+    return None if ends is None else (_number(ends[0]), _number(ends[1]))
+
+
+def _arm_value(kind: MetricKind, whole: SufficientStatistics) -> ArmRate | ArmMean:
     value = _number(whole.mean)
     if isinstance(whole, Counts):
-        return ArmValue(kind=kind, value=value, events=whole.events)
-    return ArmValue(kind=kind, value=value, sd=_number(whole.sd))
+        return ArmRate(value=value, events=whole.events)
+    return ArmMean(kind="ratio" if kind == "ratio" else "mean", value=value, sd=_number(whole.sd))
 
 
 def _estimates(
-    pairs: Sequence[Sequence[tuple[Summary, Summary]]],
+    pairs: Sequence[Sequence[tuple[SufficientStatistics, SufficientStatistics]]],
     kinds: Sequence[MetricKind],
     alpha: float,
     test_type: TestType,
@@ -136,7 +225,7 @@ def _estimates(
         "list[list[tuple[Counts, Counts]]]", [list(pairs[place]) for place in places[True]]
     )
     other = cast(
-        "list[list[tuple[Moments | RatioMoments, Moments | RatioMoments]]]",
+        "list[list[tuple[AnyMoments, AnyMoments]]]",
         [list(pairs[place]) for place in places[False]],
     )
     found = dict(
@@ -152,5 +241,182 @@ def _estimates(
     return [found[place] for place in range(len(kinds))]
 
 
-def _number(value: float) -> float | None:
-    return value if math.isfinite(value) else None
+@dataclass(frozen=True, slots=True)
+class Contrasts:
+    """The arms of an experiment against its control, overall.
+
+    Attributes:
+        cells: One per (segment, arm, metric) with units.
+        metrics: The metrics, in the order of the rows.
+        control: Name of the control.
+        arms: All arms, the control among them, in the order of the rows.
+        alpha: Level of the tests, and 1 - level of the intervals.
+        correction: Of each estimator's rows as one family.
+    """
+
+    cells: Sequence[Cell]
+    metrics: Sequence[MetricSpec]
+    control: str
+    arms: Sequence[str]
+    alpha: float = 0.05
+    correction: Correction = "holm"
+
+    def table(self) -> AggregateTable:
+        """The cells by key.
+
+        Raises:
+            InputError: The control is not an arm, or the cells do not fit.
+        """
+        check_known("control", self.control, self.arms)
+        return AggregateTable(self.cells, self.metrics, self.arms)
+
+    def keys(self) -> list[Key]:
+        """Segment, arm and metric of each row."""
+        treatments = [arm for arm in self.arms if arm != self.control]
+        return [(OVERALL, arm, metric) for arm in treatments for metric in self.metrics]
+
+
+def sequential_rows(
+    contrasts: Contrasts, planned: Mapping[str, float] | None = None
+) -> list[ArmComparison]:
+    """Every arm against the control, by intervals and p-values that hold at every look.
+
+    Args:
+        contrasts: What is compared.
+        planned: By arm, the units of it and the control that were planned before the first look.
+    """
+    table, keys = contrasts.table(), contrasts.keys()
+    strata = table.segments or (None,)
+    estimates = [
+        estimate_sequence(
+            table.pairs(arm, contrasts.control, metric.name, strata),  # type: ignore[arg-type] # of one kind
+            alpha=contrasts.alpha,
+            planned=(planned or {}).get(arm, PLANNED_UNITS),
+        )
+        for _, arm, metric in keys
+    ]
+    return _family(keys, estimates, contrasts.alpha, contrasts.correction)
+
+
+def interaction_rows(contrasts: Contrasts) -> list[InteractionTest]:
+    """Whether each arm's effect differs between segments; no rows without segments."""
+    table = contrasts.table()
+    if not table.segments:
+        return []
+    keys = contrasts.keys()
+    estimates, tests = [], []
+    for _, arm, metric in keys:
+        pairs = table.pairs(arm, contrasts.control, metric.name, table.segments)
+        there = [pair for pair in pairs if pair[0].n and pair[1].n]
+        found = check_interaction(there)
+        tests.append(found)
+        estimates.append(
+            Estimate(
+                n_treatment=sum(one.n for one, _ in there),
+                n_control=sum(zero.n for _, zero in there),
+                p_value=found.p_value,
+                test=found.test,
+                warnings=found.warnings,
+            )
+        )
+    rows = _family(keys, estimates, contrasts.alpha, contrasts.correction)
+    return [
+        InteractionTest(
+            **_common(row),
+            statistic=_number(found.statistic),
+            degrees_of_freedom=found.df,
+            segments_compared=found.segments,
+            common_odds_ratio=_number(found.common_odds_ratio),
+        )
+        for row, found in zip(rows, tests, strict=True)
+    ]
+
+
+def omnibus_tests(contrasts: Contrasts) -> list[OmnibusTest]:
+    """Per metric, whether any two arms differ at all; of means, also every pair of arms.
+
+    Raw, not stratified. Two arms need no such test, and a ratio has none.
+    """
+    table = contrasts.table()
+    tests = []
+    for metric in contrasts.metrics:
+        arms = {arm: table.whole(arm, metric) for arm in contrasts.arms}
+        if metric.kind == "ratio" or sum(bool(arm.n) for arm in arms.values()) <= _PAIR:
+            continue
+        tests.append(check_any_difference(metric.name, arms))  # type: ignore[arg-type] # of one kind
+    return tests
+
+
+def bayes_rows(contrasts: Contrasts) -> list[ArmPosterior]:
+    """Posterior of every arm, the control among them, over the segments that all arms share."""
+    table = contrasts.table()
+    rows: list[ArmPosterior] = []
+    for metric in contrasts.metrics:
+        arms = _shared_cells(table, contrasts, metric)
+        laws = _posteriors(arms)
+        known = contrasts.control in laws
+        beliefs = (
+            believe(laws, contrasts.control, alpha=contrasts.alpha, direction=metric.direction)
+            if known
+            else {}
+        )
+        control = sum(cell.n for cell in arms.get(contrasts.control, ()))
+        for arm in contrasts.arms:
+            belief = beliefs.get(arm)
+            estimate = Estimate(
+                n_treatment=sum(cell.n for cell in arms.get(arm, ())), n_control=control
+            )
+            if belief is None:
+                estimate = replace(estimate, warnings=(_NO_POSTERIOR,))
+            else:
+                base = beliefs[contrasts.control].mean
+                estimate = replace(
+                    estimate,
+                    treatment=belief.mean,
+                    control=base,
+                    difference=belief.difference,
+                    difference_ci=belief.difference_ci,
+                    lift=belief.mean / base - 1.0 if belief.difference_ci and base > 0 else None,
+                    lift_ci=belief.lift_ci,
+                    test=BETA if metric.kind == "binary" else NORMAL,
+                )
+            (row,) = _family([(OVERALL, arm, metric)], [estimate], contrasts.alpha, "none")
+            rows.append(
+                ArmPosterior(
+                    **_common(row),
+                    probability_best=belief.probability_best if belief else None,
+                    probability_better=belief.probability_better if belief else None,
+                    expected_loss=belief.expected_loss if belief else None,
+                )
+            )
+    return rows
+
+
+def _shared_cells(
+    table: AggregateTable, contrasts: Contrasts, metric: MetricSpec
+) -> dict[str, tuple[SufficientStatistics, ...]]:
+    """By arm, its cells in the segments where every arm with units has some."""
+    segments = table.segments or (None,)
+    pairs = {
+        arm: table.pairs(arm, contrasts.control, metric.name, segments) for arm in contrasts.arms
+    }
+    there = {arm: [one for one, _ in found] for arm, found in pairs.items()}
+    there = {arm: cells for arm, cells in there.items() if any(cell.n for cell in cells)}
+    shared = [
+        place for place in range(len(segments)) if all(cells[place].n for cells in there.values())
+    ]
+    return {arm: tuple(cells[place] for place in shared) for arm, cells in there.items()}
+
+
+def _posteriors(arms: Mapping[str, tuple[SufficientStatistics, ...]]) -> dict[str, Posterior]:
+    """By arm, weighted by the segments' shares of all units; empty if one cannot be had."""
+    sizes = [
+        sum(cells) for cells in zip(*([c.n for c in arm] for arm in arms.values()), strict=True)
+    ]
+    total = math.fsum(sizes)
+    if not total:
+        return {}
+    shares = [size / total for size in sizes]
+    found = {arm: posterior_of(cells, shares) for arm, cells in arms.items()}
+    known = {arm: law for arm, law in found.items() if law is not None}
+    return known if len(known) == len(found) else {}

@@ -8,10 +8,10 @@ held fixed. Standard errors are robust to unequal variances.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from liftwright.analysis.multiplicity import adjust_p_values
+from liftwright.analysis.comparison import adjust_p_values
+from liftwright.analysis.result import Explanation, FeatureEffect, RankedFeature
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -25,54 +25,19 @@ if TYPE_CHECKING:
 _UNITS_PER_TERM = 20
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Moderation:
-    """How one feature goes with the effect of one arm.
-
-    Attributes:
-        change: Change of the effect with one standard deviation more of the feature.
-        interval: Its interval, at 1 - alpha for all features of all arms together (Bonferroni).
-        p_value: Two-sided, raw.
-        p_adjusted: Holm-corrected over all features of all arms.
-    """
-
-    arm: str
-    feature: str
-    change: float
-    interval: tuple[float, float]
-    p_value: float
-    p_adjusted: float
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Moderations:
-    """What the features say of the effects.
-
-    Attributes:
-        rows: Every arm and feature, in order; empty where nothing can be estimated.
-        joint: By arm, the p-value that all products are 0, Holm-corrected over arms.
-        ranking: Arm and feature of the rows that can be told from 0, the largest change first;
-            empty unless the joint test of their arm rejects: noise is not ranked.
-        reason: Why there is a ranking, or none.
-    """
-
-    rows: tuple[Moderation, ...]
-    joint: Mapping[str, float]
-    ranking: tuple[tuple[str, str], ...]
-    reason: str
-
-
-def moderate(
+def moderate(  # noqa: PLR0913 - what is explained, by what, and how to judge
+    metric: str,
     outcome: Array,
     arms: Sequence[str],
     control: str,
     features: Mapping[str, Array],
     *,
     alpha: float = 0.05,
-) -> Moderations:
+) -> Explanation:
     """Regress the outcome on arm, features and their products, arm by arm against the control.
 
     Args:
+        metric: What the outcome is called.
         outcome: One number per unit.
         arms: The arm of each unit.
         control: Name of the control.
@@ -96,14 +61,16 @@ def moderate(
         fit = _products(outcome[here], arm_of[here] == arm, design[here])
         if fit is not None:
             found.append((arm, *fit))
-    if not found:
-        return Moderations(
-            rows=(),
-            joint={},
-            ranking=(),
-            reason=_nothing(names, needed),
-        )
-    return _judge(found, names, alpha)
+    rows, joint = _tests(found, names, alpha)
+    ranked = sorted((row for row in rows if row.significant), key=lambda row: -abs(row.change))
+    return Explanation(
+        metric=metric,
+        units=len(outcome),
+        rows=tuple(rows),
+        joint_p_adjusted=joint,
+        ranking=tuple(RankedFeature(arm=row.arm, feature=row.feature) for row in ranked),
+        reason=_reason(ranked, joint, alpha) if rows else _nothing(names, needed),
+    )
 
 
 def _nothing(names: Sequence[str], needed: int) -> str:
@@ -154,9 +121,15 @@ def _products(
     return beta[last], covariance[last, last]
 
 
-def _judge(
+def _tests(
     found: Sequence[tuple[str, Array, Array]], names: Sequence[str], alpha: float
-) -> Moderations:
+) -> tuple[list[FeatureEffect], dict[str, float]]:
+    """Every arm and feature, and by arm the joint p-value that no feature changes the effect.
+
+    A row is significant only where the joint test of its arm rejects: noise is not ranked.
+    """
+    if not found:
+        return [], {}
     import numpy as np
     from scipy.special import chdtrc, ndtri
 
@@ -171,30 +144,26 @@ def _judge(
             p_value = math.erfc(abs(change) / error / math.sqrt(2.0)) if error else 1.0
             raw.append((arm, name, change, error, p_value))
     adjusted = adjust_p_values([row[-1] for row in raw])
-    rows = tuple(
-        Moderation(
-            arm=arm,
-            feature=name,
-            change=change,
-            interval=(change - reach * error, change + reach * error),
-            p_value=p_value,
-            p_adjusted=1.0 if p_adjusted is None else p_adjusted,
-        )
-        for (arm, name, change, error, p_value), p_adjusted in zip(raw, adjusted, strict=True)
-    )
     corrected = adjust_p_values(list(joint.values()))
     joint = {arm: 1.0 if p is None else p for arm, p in zip(joint, corrected, strict=True)}
-    sure = [row for row in rows if joint[row.arm] < alpha and row.p_adjusted < alpha]
-    sure.sort(key=lambda row: -abs(row.change))
-    return Moderations(
-        rows=rows,
-        joint=joint,
-        ranking=tuple((row.arm, row.feature) for row in sure),
-        reason=_reason(sure, joint, alpha),
-    )
+    rows = []
+    for (arm, name, change, error, p_value), adjusted_p in zip(raw, adjusted, strict=True):
+        p_adjusted = 1.0 if adjusted_p is None else adjusted_p
+        rows.append(
+            FeatureEffect(
+                arm=arm,
+                feature=name,
+                change=change,
+                interval=(change - reach * error, change + reach * error),
+                p_value=p_value,
+                p_adjusted=p_adjusted,
+                significant=joint[arm] < alpha and p_adjusted < alpha,
+            )
+        )
+    return rows, joint
 
 
-def _reason(sure: Sequence[Moderation], joint: Mapping[str, float], alpha: float) -> str:
+def _reason(sure: Sequence[FeatureEffect], joint: Mapping[str, float], alpha: float) -> str:
     least = min(joint.values())
     if sure:
         return f"the features explain how the effect differs (joint p {least:.2g}, below {alpha:g})"

@@ -6,11 +6,13 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
 
-from liftwright.analysis.arm_estimates import Cell, weigh
+from liftwright.analysis.estimates import weigh
 from liftwright.analysis.moments import Counts
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from liftwright.analysis.moments import AnyMoments, SufficientStatistics
 
 BRESLOW_DAY = "Breslow-Day (Tarone)"
 WELCH = "Welch heterogeneity"
@@ -45,7 +47,9 @@ class Interaction:
     warnings: tuple[str, ...] = ()
 
 
-def check_interaction(strata: Sequence[tuple[Counts | Cell, Counts | Cell]]) -> Interaction:
+def check_interaction(
+    strata: Sequence[tuple[SufficientStatistics, SufficientStatistics]],
+) -> Interaction:
     """Test that treatment and control differ alike in all strata.
 
     Binary metrics: equal odds ratios, by Breslow and Day's test with Tarone's correction, over
@@ -60,7 +64,7 @@ def check_interaction(strata: Sequence[tuple[Counts | Cell, Counts | Cell]]) -> 
     """
     if any(isinstance(one, Counts) for one, _ in strata):
         return _equal_odds(cast("Sequence[tuple[Counts, Counts]]", strata))
-    return _equal_differences(cast("Sequence[tuple[Cell, Cell]]", strata))
+    return _equal_differences(cast("Sequence[tuple[AnyMoments, AnyMoments]]", strata))
 
 
 def _equal_odds(strata: Sequence[tuple[Counts, Counts]]) -> Interaction:
@@ -129,7 +133,7 @@ def _variance(one: Counts, zero: Counts, fitted: float) -> float:
     return 1.0 / math.fsum(1.0 / cell for cell in _cells(one, zero, fitted))
 
 
-def _equal_differences(strata: Sequence[tuple[Cell, Cell]]) -> Interaction:
+def _equal_differences(strata: Sequence[tuple[AnyMoments, AnyMoments]]) -> Interaction:
     from scipy.special import fdtrc
 
     parts = []

@@ -5,12 +5,22 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from liftwright.analysis.arm_estimates import Cell, Side, fieller_interval, pooled, weigh
-from liftwright.analysis.estimates import CONSTANT, NO_CONTROL_EVENT, Estimate, empty_estimate
+from liftwright.analysis.estimates import (
+    CONSTANT,
+    NO_CONTROL_EVENT,
+    ArmEstimate,
+    Estimate,
+    empty_estimate,
+    fieller_interval,
+    pooled,
+    weigh,
+)
 from liftwright.analysis.moments import Moments, RatioMoments
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from liftwright.analysis.moments import AnyMoments
 
 _TOO_FEW = "not estimable: an arm has fewer than two units"
 # Below this the square of a variance leaves the floats: nothing measured varies so little.
@@ -55,7 +65,7 @@ def compare_ratios(
 
 
 def compare_stratified_means(
-    strata: Sequence[tuple[Cell, Cell]], *, alpha: float = 0.05
+    strata: Sequence[tuple[AnyMoments, AnyMoments]], *, alpha: float = 0.05
 ) -> Estimate:
     """Compare two means or ratios over strata with the weights n1 * n0 / (n1 + n0).
 
@@ -71,7 +81,7 @@ def compare_stratified_means(
 
 
 def estimate_means(
-    rows: Sequence[Sequence[tuple[Cell, Cell]]], *, alpha: float, stratified: bool
+    rows: Sequence[Sequence[tuple[AnyMoments, AnyMoments]]], *, alpha: float, stratified: bool
 ) -> list[Estimate]:
     """Estimate many contrasts; one row is one contrast.
 
@@ -86,7 +96,9 @@ def estimate_means(
     return [_estimate(row, alpha, stratified=stratified) for row in rows]
 
 
-def _estimate(row: Sequence[tuple[Cell, Cell]], alpha: float, *, stratified: bool) -> Estimate:
+def _estimate(
+    row: Sequence[tuple[AnyMoments, AnyMoments]], alpha: float, *, stratified: bool
+) -> Estimate:
     kept = [pair for pair in row if pair[0].n and pair[1].n]
     if not kept:
         return empty_estimate()
@@ -98,7 +110,7 @@ def _estimate(row: Sequence[tuple[Cell, Cell]], alpha: float, *, stratified: boo
 
 
 def _contrast(
-    units: tuple[int, int], treatment: Side, control: Side, alpha: float, test: str
+    units: tuple[int, int], treatment: ArmEstimate, control: ArmEstimate, alpha: float, test: str
 ) -> Estimate:
     difference = treatment.value - control.value
     lift = treatment.value / control.value - 1.0 if control.value > 0 else None

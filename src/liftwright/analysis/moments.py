@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import TypeAlias
 
 from liftwright.errors import InputError
 
@@ -160,6 +161,10 @@ class RatioMoments:
             denominator_sq=self.denominator_sq + other.denominator_sq,
             product=self.product + other.product,
         )
+
+
+AnyMoments: TypeAlias = Moments | RatioMoments
+SufficientStatistics: TypeAlias = Counts | Moments | RatioMoments
 
 
 def calculate_lift(treatment: float, control: float) -> float:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import itertools
 import math
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from liftwright.analysis.moments import Counts, Moments
+from liftwright.analysis.result import OmnibusTest, PairwiseTest
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -17,43 +17,51 @@ ANOVA = "one-way analysis of variance"
 
 _FARTHEST = 9.0  # standard deviations; what lies beyond does not count in double precision
 _KNOWN_DEVIATION = 100_000  # degrees of freedom from which the deviation is as good as known
-
+# Pairs grow with the square of the arms.
+_MOST_PAIRED = 10
 _NOTHING = "not estimable: fewer than two arms with units, or a metric that is constant"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Omnibus:
-    """A test that all arms have the same rate or mean.
-
-    Attributes:
-        statistic: Chi-square, or F.
-        df: Degrees of freedom of the statistic; for F those between arms.
-        p_value: Of the test; None where there is none.
-        test: Its name; None where there is none.
-        warnings: Why there is none.
-    """
-
-    statistic: float | None = None
-    df: int | None = None
-    p_value: float | None = None
-    test: str | None = None
-    warnings: tuple[str, ...] = ()
-
-
-def check_any_difference(arms: Mapping[str, Counts] | Mapping[str, Moments]) -> Omnibus:
+def check_any_difference(
+    metric: str, arms: Mapping[str, Counts] | Mapping[str, Moments]
+) -> OmnibusTest:
     """Test all arms at once: Pearson's chi-square of rates, analysis of variance of means.
 
     Args:
+        metric: Name of the metric.
         arms: Counts or moments of each arm, without strata.
+
+    Returns:
+        The test; of means of up to ten arms also every pair.
 
     Source: Pearson (1900), Philosophical Magazine 50; Fisher (1925), Statistical Methods for
         Research Workers, chapter 7.
     """
-    there = {name: arm for name, arm in arms.items() if arm.n}
-    counts = {name: arm for name, arm in there.items() if isinstance(arm, Counts)}
-    moments = {name: arm for name, arm in there.items() if isinstance(arm, Moments)}
+    counts = {name: arm for name, arm in arms.items() if isinstance(arm, Counts)}
+    moments = {name: arm for name, arm in arms.items() if isinstance(arm, Moments)}
     found = _chi_square(counts) if counts else _anova(moments)
-    return found or Omnibus(warnings=(_NOTHING,))
+    statistic, df, p_value = found or (None, None, None)
+    return OmnibusTest(
+        metric=metric,
+        statistic=statistic,
+        degrees_of_freedom=df,
+        p_value=p_value,
+        test=(CHI_SQUARE if counts else ANOVA) if found else None,
+        warnings=() if found else (_NOTHING,),
+        pairs=_pairs(moments) if moments and len(moments) <= _MOST_PAIRED else None,
+    )
+
+
+def _pairs(arms: Mapping[str, Moments]) -> tuple[PairwiseTest, ...]:
+    return tuple(
+        PairwiseTest(
+            arms=(a, b),
+            difference=arms[b].mean - arms[a].mean,
+            p_value=p_value,
+            test="Tukey-Kramer",
+        )
+        for (a, b), p_value in tukey_p_values(arms).items()
+    )
 
 
 def tukey_p_values(arms: Mapping[str, Moments]) -> dict[tuple[str, str], float]:
@@ -104,9 +112,11 @@ def _studentized_range(q: float, means: int, df: int) -> float:
     return float((given_deviation * density).sum() / density.sum())
 
 
-def _chi_square(arms: Mapping[str, Counts]) -> Omnibus | None:
+def _chi_square(counts: Mapping[str, Counts]) -> tuple[float, int, float] | None:
+    """Statistic, degrees of freedom and p-value; None where there is no test."""
     from scipy.special import chdtrc
 
+    arms = {name: arm for name, arm in counts.items() if arm.n}
     n = sum(arm.n for arm in arms.values())
     events = sum(arm.events for arm in arms.values())
     if len(arms) < 2 or not 0 < events < n:  # noqa: PLR2004 - as above
@@ -116,14 +126,14 @@ def _chi_square(arms: Mapping[str, Counts]) -> Omnibus | None:
         (arm.events - arm.n * rate) ** 2 / (arm.n * rate * (1.0 - rate)) for arm in arms.values()
     )
     df = len(arms) - 1
-    return Omnibus(
-        statistic=statistic, df=df, p_value=float(chdtrc(df, statistic)), test=CHI_SQUARE
-    )
+    return statistic, df, float(chdtrc(df, statistic))
 
 
-def _anova(arms: Mapping[str, Moments]) -> Omnibus | None:
+def _anova(moments: Mapping[str, Moments]) -> tuple[float, int, float] | None:
+    """Statistic, degrees of freedom between arms and p-value; None where there is no test."""
     from scipy.special import fdtrc
 
+    arms = {name: arm for name, arm in moments.items() if arm.n}
     within, df = _within(arms)
     if len(arms) < 2 or not within or df < 1:  # noqa: PLR2004 - as above
         return None
@@ -131,12 +141,7 @@ def _anova(arms: Mapping[str, Moments]) -> Omnibus | None:
     mean = math.fsum(arm.n * arm.mean for arm in arms.values()) / n
     between = math.fsum(arm.n * (arm.mean - mean) ** 2 for arm in arms.values())
     statistic = between / (len(arms) - 1) / (within / df)
-    return Omnibus(
-        statistic=statistic,
-        df=len(arms) - 1,
-        p_value=float(fdtrc(len(arms) - 1, df, statistic)),
-        test=ANOVA,
-    )
+    return statistic, len(arms) - 1, float(fdtrc(len(arms) - 1, df, statistic))
 
 
 def _within(arms: Mapping[str, Moments]) -> tuple[float, int]:

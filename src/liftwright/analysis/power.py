@@ -9,8 +9,16 @@ from __future__ import annotations
 
 import math
 from statistics import NormalDist
+from typing import TYPE_CHECKING
 
+from liftwright.analysis.result import ArmMean, DetectableEffect
 from liftwright.errors import InputError
+
+if TYPE_CHECKING:
+    from liftwright.analysis.result import ArmComparison, ExperimentResult
+
+# A campaign hopes for a tenth more; an experiment that cannot see that is underpowered.
+NOTABLE_LIFT = 0.10
 
 
 def smallest_detectable_effect(
@@ -114,6 +122,65 @@ def sample_size_of_means(
     """
     _check_means(sd=sd, alpha=alpha, power=power, units=treatment_per_control)
     return _units(difference / sd, alpha, power, treatment_per_control)
+
+
+def detectable_effects(result: ExperimentResult, *, power: float) -> tuple[DetectableEffect, ...]:
+    """What each overall comparison could have shown.
+
+    Args:
+        result: Of the experiment.
+        power: Probability to find the effect.
+    """
+    overall = result.rows()
+    # Holm's first step is at alpha over the number of tests: what is found must pass that.
+    tests = sum(row.p_value is not None for row in overall)
+    alpha = result.alpha / max(tests, 1) if result.correction == "holm" else result.alpha
+    values = next((arm.metrics for arm in result.arms if arm.arm == result.control), {})
+    spreads = {name: one.sd for name, one in values.items() if isinstance(one, ArmMean)}
+    return tuple(
+        _detectable_effect(row, spreads.get(row.metric), alpha, power)
+        for row in overall
+        if row.n_treatment
+    )
+
+
+def _detectable_effect(
+    row: ArmComparison, sd: float | None, alpha: float, power: float
+) -> DetectableEffect:
+    sizes, difference, base = (row.n_treatment, row.n_control), None, row.control
+    # Without an event, or with every unit an event, nothing can be said.
+    if row.kind == "binary" and all(sizes) and base is not None and 0.0 < base < 1.0:
+        difference = smallest_detectable_effect(base, *sizes, alpha=alpha, power=power)
+    elif row.kind != "binary" and all(sizes) and sd:
+        difference = smallest_detectable_difference(sd, *sizes, alpha=alpha, power=power)
+    lift = difference / base if difference is not None and base else None
+    return DetectableEffect(
+        arm=row.arm,
+        metric=row.metric,
+        base=base,
+        n_treatment=row.n_treatment,
+        n_control=row.n_control,
+        alpha=alpha,
+        power=power,
+        detectable_difference=difference,
+        detectable_lift=lift,
+        warning=_power_warning(row, lift, power),
+    )
+
+
+def _power_warning(row: ArmComparison, lift: float | None, power: float) -> str | None:
+    """Why the comparison is underpowered; None where it is not."""
+    sizes = f"{row.n_treatment:,} delivered in '{row.arm}' and {row.n_control:,} in control"
+    if lift is None:
+        return (
+            f"underpowered: {row.metric} with {sizes} cannot show any lift with {power:.0%} power"
+        )
+    if lift > NOTABLE_LIFT:
+        return (
+            f"underpowered: {row.metric} with {sizes} shows a lift of {lift:+.0%} or more with "
+            f"{power:.0%} power; a smaller one may be there and not be found"
+        )
+    return None
 
 
 def _units(

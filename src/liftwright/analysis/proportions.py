@@ -6,10 +6,13 @@ import math
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from liftwright.analysis.estimates import CONSTANT, NO_CONTROL_EVENT, Estimate, empty_estimate
-from liftwright.analysis.exact import exact_p_value
 from liftwright.analysis.means import estimate_means
 from liftwright.analysis.moments import Counts, Moments
-from liftwright.analysis.score import Tables, score_interval_of_difference, score_interval_of_ratio
+from liftwright.analysis.score import (
+    ContingencyTables,
+    score_interval_of_difference,
+    score_interval_of_ratio,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -25,6 +28,8 @@ TestType = Literal["auto", "chi_square", "fisher", "welch"]
 # Below this expected count the normal approximation gives way to the exact test (Cochran 1954;
 # its form for strata is that of Mantel and Fleiss 1980).
 _FEW = 5.0
+# Equal probabilities of two tables differ in their last bits.
+_TIE = 1.0 + 1e-7
 
 
 def compare_proportions(
@@ -91,7 +96,7 @@ def estimate_proportions(
     return [next(estimates) if row else empty_estimate() for row in kept]
 
 
-def newcombe_interval(tables: Tables, z: float) -> tuple[Array, Array]:
+def newcombe_interval(tables: ContingencyTables, z: float) -> tuple[Array, Array]:
     """Newcombe's hybrid score interval of p1 - p0, for rows of one stratum.
 
     Source: Newcombe (1998), Statistics in Medicine 17:873-890, method 10.
@@ -145,7 +150,7 @@ def _estimate(
     ]
 
 
-def _as_tables(rows: list[list[tuple[Counts, Counts]]]) -> Tables:
+def _as_tables(rows: list[list[tuple[Counts, Counts]]]) -> ContingencyTables:
     import numpy as np
 
     width = max(map(len, rows))
@@ -157,7 +162,7 @@ def _as_tables(rows: list[list[tuple[Counts, Counts]]]) -> Tables:
         cells[:, i, : len(row)] = np.array(values, dtype=np.float64).T
         n1, n0 = cells[0, i, : len(row)], cells[2, i, : len(row)]
         weight[i, : len(row)] = n1 * n0 / (n1 + n0)
-    return Tables(cells[0], cells[1], cells[2], cells[3], weight)
+    return ContingencyTables(cells[0], cells[1], cells[2], cells[3], weight)
 
 
 def _wilson(events: Array, n: Array, z: float) -> tuple[Array, Array]:
@@ -173,19 +178,19 @@ def _wilson(events: Array, n: Array, z: float) -> tuple[Array, Array]:
 
 
 def _lift_intervals(
-    tables: Tables, estimable: NDArray[np.bool_], few: NDArray[np.bool_], z: float
+    tables: ContingencyTables, estimable: NDArray[np.bool_], few: NDArray[np.bool_], z: float
 ) -> list[tuple[float, float] | None]:
     intervals: list[tuple[float, float] | None] = [None] * len(estimable)
     where = estimable.nonzero()[0]
     if len(where):
-        some = Tables(*(part[where] for part in tables))
+        some = ContingencyTables(*(part[where] for part in tables))
         lower, upper = score_interval_of_ratio(some, z, few[where])
         for i, low, high in zip(where, lower, upper, strict=True):
             intervals[i] = (float(low) - 1.0, float(high) - 1.0)
     return intervals
 
 
-def _room(tables: Tables) -> Array:
+def _room(tables: ContingencyTables) -> Array:
     """How far the treatment's expected events are from what the margins allow at most and least.
 
     With one stratum that is the smallest expected cell; 0 means that nothing is left to chance.
@@ -203,7 +208,7 @@ def _room(tables: Tables) -> Array:
 
 def _tests(
     rows: list[list[tuple[Counts, Counts]]],
-    tables: Tables,
+    tables: ContingencyTables,
     room: Array,
     test_type: TestType,
     *,
@@ -251,3 +256,41 @@ def _welch_tests(rows: list[list[tuple[Counts, Counts]]], *, stratified: bool) -
 
 def _moments_of(counts: Counts) -> Moments:
     return Moments(n=counts.n, total=counts.events, total_sq=counts.events)
+
+
+def exact_p_value(strata: Sequence[tuple[Counts, Counts]]) -> float:
+    """Two-sided exact p-value, given the margins of every stratum.
+
+    With one stratum this is Fisher's exact test. The p-value is the sum of the probabilities of
+    all totals that are no more likely than the observed one.
+
+    Args:
+        strata: Counts of treatment and control in each stratum.
+
+    Source: Gart (1970), Point and interval estimation of the common odds ratio, Biometrika 57.
+    """
+    import numpy as np
+
+    law: Array = np.ones(1)
+    position = 0
+    for treatment, control in strata:
+        low, probabilities = _hypergeometric(treatment, control)
+        law = np.convolve(law, probabilities)
+        position += treatment.events - low
+    return float(min(1.0, law[law <= law[position] * _TIE].sum() / law.sum()))
+
+
+def _hypergeometric(treatment: Counts, control: Counts) -> tuple[int, Array]:
+    """Least possible number of treatment events, and the law of that number from there on."""
+    import numpy as np
+
+    events = treatment.events + control.events
+    low = max(0, events - control.n)
+    high = min(treatment.n, events)
+    k = np.arange(low, high, dtype=np.float64)
+    steps = np.log((events - k) * (treatment.n - k)) - np.log(
+        (k + 1.0) * (control.n - events + k + 1.0)
+    )
+    logs = np.concatenate((np.zeros(1), np.cumsum(steps)))
+    weights = np.exp(logs - logs.max())
+    return low, weights / weights.sum()

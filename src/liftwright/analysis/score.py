@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 _HALVINGS = 60
 
 
-class Tables(NamedTuple):
+class ContingencyTables(NamedTuple):
     """2 x 2 tables as arrays of the shape (rows, strata).
 
     Attributes:
@@ -54,7 +54,7 @@ class Tables(NamedTuple):
         )
 
 
-def score_interval_of_difference(tables: Tables, z: float) -> tuple[Array, Array]:
+def score_interval_of_difference(tables: ContingencyTables, z: float) -> tuple[Array, Array]:
     """Limits of the weighted difference of rates; each row has at least one stratum.
 
     Args:
@@ -81,7 +81,7 @@ def score_interval_of_difference(tables: Tables, z: float) -> tuple[Array, Array
 
 
 def score_interval_of_ratio(
-    tables: Tables, z: float, few: NDArray[np.bool_]
+    tables: ContingencyTables, z: float, few: NDArray[np.bool_]
 ) -> tuple[Array, Array]:
     """Limits of the ratio of weighted rates; the control of each row has an event.
 
@@ -131,13 +131,13 @@ def _boundary(outside: Callable[[Array], NDArray[np.bool_]], far: Array, inside:
     return far
 
 
-def _variance(tables: Tables, p1: Array, p0: Array, ratio: Array | float) -> Array:
+def _variance(tables: ContingencyTables, p1: Array, p0: Array, ratio: Array | float) -> Array:
     units = tables.n1 + tables.n0
     spread = p1 * (1.0 - p1) / tables.n1 + ratio**2 * p0 * (1.0 - p0) / tables.n0
     return spread * units / (units - 1.0)
 
 
-def _restricted_to_difference(tables: Tables, delta: Array) -> tuple[Array, Array]:
+def _restricted_to_difference(tables: ContingencyTables, delta: Array) -> tuple[Array, Array]:
     import numpy as np
 
     theta = tables.n0 / tables.n1
@@ -156,7 +156,7 @@ def _restricted_to_difference(tables: Tables, delta: Array) -> tuple[Array, Arra
     return p1, p1 - delta
 
 
-def _restricted_to_ratio(tables: Tables, ratio: Array) -> tuple[Array, Array]:
+def _restricted_to_ratio(tables: ContingencyTables, ratio: Array) -> tuple[Array, Array]:
     import numpy as np
 
     events = tables.x1 + tables.x0

@@ -16,15 +16,21 @@ import math
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
-from liftwright.analysis.arm_estimates import effective_number, fieller_interval, weigh
-from liftwright.analysis.estimates import NO_CONTROL_EVENT, Estimate, empty_estimate
+from liftwright.analysis.estimates import (
+    NO_CONTROL_EVENT,
+    Estimate,
+    effective_number,
+    empty_estimate,
+    fieller_interval,
+    weigh,
+)
 from liftwright.analysis.moments import Counts, Moments, RatioMoments
 from liftwright.errors import InputError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from liftwright.analysis.arm_estimates import Cell
+    from liftwright.analysis.moments import AnyMoments
 
 # For how many units of both arms the sequence is tightest, where nobody says; any number fixed
 # before the first look keeps the level.
@@ -76,7 +82,7 @@ def best_information(alpha: float) -> float:
 
 
 def estimate_sequence(
-    strata: Sequence[tuple[Counts, Counts]] | Sequence[tuple[Cell, Cell]],
+    strata: Sequence[tuple[Counts, Counts]] | Sequence[tuple[AnyMoments, AnyMoments]],
     *,
     alpha: float,
     planned: float = PLANNED_UNITS,
@@ -145,7 +151,7 @@ def estimate_sequence(
 
 
 def _pooled_score(
-    strata: Sequence[tuple[Counts | Cell, Counts | Cell]], difference: float
+    strata: Sequence[tuple[Counts | AnyMoments, Counts | AnyMoments]], difference: float
 ) -> float | None:
     """The difference of two rates in its standard errors if there were no effect.
 
@@ -170,13 +176,13 @@ def _pooled_score(
     return difference * math.fsum(weights) / math.sqrt(spread)
 
 
-def _moments(summary: Counts | Cell) -> Cell:
+def _moments(summary: Counts | AnyMoments) -> AnyMoments:
     if isinstance(summary, Counts):
         return Moments(n=summary.n, total=summary.events, total_sq=summary.events)
     return summary
 
 
-def _carriers(cells: Sequence[Counts | Cell]) -> float:
+def _carriers(cells: Sequence[Counts | AnyMoments]) -> float:
     """How many units carry the value: the rarer of event and none, buyers, denominators."""
     ratios = [cell for cell in cells if isinstance(cell, RatioMoments)]
     if ratios:

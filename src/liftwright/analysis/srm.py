@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from liftwright.analysis.result import SampleRatioCheck
 from liftwright.errors import InputError
 
 if TYPE_CHECKING:
@@ -19,24 +19,7 @@ _DRAWS = 9_999
 _MOST_ARMS_DRAWN = 100
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Srm:
-    """The sample-ratio check of one experiment.
-
-    Attributes:
-        p_value: Of the k-way chi-square test; None without units.
-        ok: p_value >= 0.01; False without units.
-        observed: Units of each arm.
-        expected: Units that each arm was meant to have, of the same sum.
-    """
-
-    p_value: float | None
-    ok: bool
-    observed: Mapping[str, int]
-    expected: Mapping[str, float]
-
-
-def check_srm(observed: Mapping[str, int], expected: Mapping[str, float]) -> Srm:
+def check_srm(observed: Mapping[str, int], expected: Mapping[str, float]) -> SampleRatioCheck:
     """Test the sizes of the arms against what was meant.
 
     Args:
@@ -68,7 +51,7 @@ def check_srm(observed: Mapping[str, int], expected: Mapping[str, float]) -> Srm
     scale = sum(counts) / math.fsum(weights)
     meant = [weight * scale for weight in weights]
     p_value = _p_value(counts, meant) if sum(counts) else None
-    return Srm(
+    return SampleRatioCheck(
         p_value=p_value,
         ok=p_value is not None and p_value >= SRM_ALPHA,
         observed=dict(zip(arms, counts, strict=True)),

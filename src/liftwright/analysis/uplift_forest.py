@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import importlib.util
 import math
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
+from liftwright.analysis.result import FeatureImportance, UpliftForest
 from liftwright.errors import InputError
 
 if TYPE_CHECKING:
@@ -27,27 +27,6 @@ _MOST_EXPLAINED = 400
 _TREES = 80
 _LEAST_LEAF = 50
 _FEWEST = 400
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class UpliftForest:
-    """What the forest found.
-
-    Attributes:
-        importances: By feature, the mean absolute SHAP value of the predicted effect, in units of
-            the metric, the largest first; empty where the forest sorts nothing.
-        sorting: Slope of the real on the predicted effect among unseen units; 1 is right, 0 noise.
-        p_value: One-sided, that the slope is not above 0.
-        units: Units that were used, and `explained` of them by SHAP.
-        reason: Why there are importances, or none.
-    """
-
-    importances: tuple[tuple[str, float], ...]
-    sorting: float | None
-    p_value: float | None
-    units: int
-    explained: int
-    reason: str
 
 
 def grow_uplift_forest(  # noqa: PLR0913 - three arrays, their names, and how to judge
@@ -98,7 +77,7 @@ def grow_uplift_forest(  # noqa: PLR0913 - three arrays, their names, and how to
         reason = f"its predictions do not sort unseen units beyond chance (p {told}): nothing told"
         return UpliftForest(
             importances=(),
-            sorting=slope,
+            slope=slope,
             p_value=p_value,
             units=len(outcome),
             explained=0,
@@ -106,8 +85,10 @@ def grow_uplift_forest(  # noqa: PLR0913 - three arrays, their names, and how to
         )
     ranked = sorted(zip(names, importance.tolist(), strict=True), key=lambda item: -item[1])
     return UpliftForest(
-        importances=tuple(ranked),
-        sorting=slope,
+        importances=tuple(
+            FeatureImportance(feature=name, mean_absolute_shap=value) for name, value in ranked
+        ),
+        slope=slope,
         p_value=p_value,
         units=len(outcome),
         explained=explained,
@@ -153,7 +134,7 @@ def _check_packages() -> None:
 
 def _nothing(units: int, reason: str) -> UpliftForest:
     return UpliftForest(
-        importances=(), sorting=None, p_value=None, units=units, explained=0, reason=reason
+        importances=(), slope=None, p_value=None, units=units, explained=0, reason=reason
     )
 
 

@@ -6,50 +6,26 @@ or over time.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
 
-from liftwright.analysis.aggregates import OVERALL
-from liftwright.analysis.srm import SRM_ALPHA, Srm
+from liftwright.analysis.comparison import compare
+from liftwright.analysis.result import OVERALL, ArmDecision, BestArm
+from liftwright.analysis.srm import SRM_ALPHA
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from liftwright.analysis.results import Row
+    from liftwright.analysis.comparison import Contrasts
+    from liftwright.analysis.result import Action, ArmComparison, SampleRatioCheck
     from liftwright.model import Direction
 
-Choice = Literal["ship", "stop", "continue"]
 MISMATCH = "sample-ratio mismatch: the arms do not have the sizes that were meant"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Verdict:
-    """Which arm won on a metric, overall or in a segment.
-
-    Attributes:
-        arm: None where no arm is named.
-        lift: The named arm's lift.
-        reason: Why it is named, or why none is.
-    """
-
-    segment: str
-    metric: str
-    arm: str | None
-    lift: float | None
-    reason: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Decision:
-    """What to do with one arm now, on the primary metric."""
-
-    arm: str
-    metric: str
-    decision: Choice
-    reasons: tuple[str, ...]
-
-
-def failed_checks(overall: Srm, parts: Mapping[str, Mapping[str, Srm]]) -> tuple[str, ...]:
+def failed_checks(
+    overall: SampleRatioCheck, parts: Mapping[str, Mapping[str, SampleRatioCheck]]
+) -> tuple[str, ...]:
     """Which sample-ratio checks stop the reading, in words; empty where all is well.
 
     Args:
@@ -69,14 +45,14 @@ def failed_checks(overall: Srm, parts: Mapping[str, Mapping[str, Srm]]) -> tuple
 
 
 def name_winners(  # noqa: PLR0913 - rows, tests of them, and how to judge
-    rows: Sequence[Row],
-    interactions: Iterable[Row],
+    rows: Sequence[ArmComparison],
+    interactions: Iterable[ArmComparison],
     metric: str,
     *,
     alpha: float,
     failed: Sequence[str] = (),
     direction: Direction = "higher",
-) -> list[Verdict]:
+) -> list[BestArm]:
     """Who won on a metric: overall, and by segment where the segments differ beyond chance.
 
     Args:
@@ -87,27 +63,85 @@ def name_winners(  # noqa: PLR0913 - rows, tests of them, and how to judge
         failed: What `failed_checks` found.
         direction: Whether more of the metric is better, or less.
     """
-    own = [row for row in rows if row.metric == metric]
+    by_segment: dict[str, list[ArmComparison]] = {}
+    for row in rows:
+        if row.metric == metric:
+            by_segment.setdefault(row.segment, []).append(row)
     tests = [row for row in interactions if row.metric == metric]
     differs = any(row.significant for row in tests)
     found = []
-    for segment in dict.fromkeys(row.segment for row in own):
-        here = [row for row in own if row.segment == segment]
+    for segment, here in by_segment.items():
         best, reason = None, f"{MISMATCH} ({few(failed)})" if failed else ""
         if not failed and segment != OVERALL and not differs:
             reason = _alike(tests, alpha)
         elif not failed:
-            best, reason = _best(here, alpha, direction)
+            best = winner_of(here, direction)
+            reason = (
+                f"adjusted p {best.p_adjusted:.3g}, below {alpha:g}"
+                if best
+                else f"no arm is better than control at an adjusted p below {alpha:g}"
+            )
         found.append(
-            Verdict(
+            BestArm(
                 segment=segment,
                 metric=metric,
                 arm=best.arm if best else None,
-                lift=best.estimate.lift if best else None,
+                lift=best.lift if best else None,
                 reason=reason,
             )
         )
     return found
+
+
+def winner_of(
+    rows: Sequence[ArmComparison], direction: Direction = "higher"
+) -> ArmComparison | None:
+    """The row with the largest significant improvement; None where no arm is better."""
+    sign = 1.0 if direction == "higher" else -1.0
+    better = [row for row in rows if row.significant and sign * (row.difference or 0.0) > 0]
+    return max(better, key=lambda row: sign * (row.difference or 0.0), default=None)
+
+
+def compare_runner_up(
+    best: BestArm,
+    rows: Sequence[ArmComparison],
+    contrasts: Contrasts,
+    *,
+    direction: Direction = "higher",
+) -> BestArm:
+    """Add to the reason whether the winner is also better than the next arm that beat the control.
+
+    Args:
+        best: The overall winner on a metric; without one it is returned as it is.
+        rows: The comparison's rows.
+        contrasts: Its cells; the two arms are compared as each is with the control.
+        direction: Whether more of the metric is better, or less.
+    """
+    if best.arm is None or best.segment != OVERALL:
+        return best
+    others = [
+        row
+        for row in rows
+        if (row.segment, row.metric) == (OVERALL, best.metric) and row.arm != best.arm
+    ]
+    second = winner_of(others, direction)
+    if second is None:
+        return best
+    pair = (best.arm, second.arm)
+    found = compare(
+        [c for c in contrasts.cells if c.metric == best.metric and c.arm in pair],
+        [metric for metric in contrasts.metrics if metric.name == best.metric],
+        second.arm,
+        units=dict.fromkeys(pair, 0),
+        alpha=contrasts.alpha,
+        correction="none",
+    )
+    (row,) = found.rows()
+    if row.p_value is None:
+        return best
+    ahead = winner_of([row], direction)
+    told = f"ahead of '{second.arm}' too" if ahead else f"not told apart from '{second.arm}'"
+    return replace(best, reason=f"{best.reason}; {told}, p {row.p_value:.2g}")
 
 
 def few(names: Sequence[str], most: int = 3) -> str:
@@ -121,7 +155,7 @@ def few(names: Sequence[str], most: int = 3) -> str:
     return ", ".join(names[:most]) + (f" and {more:,} more" if more > 0 else "")
 
 
-def _alike(tests: Sequence[Row], alpha: float) -> str:
+def _alike(tests: Sequence[ArmComparison], alpha: float) -> str:
     known = [row.p_adjusted for row in tests if row.p_adjusted is not None]
     if not known:
         return "whether the effect differs between segments cannot be tested: too few events"
@@ -131,21 +165,12 @@ def _alike(tests: Sequence[Row], alpha: float) -> str:
     )
 
 
-def _best(rows: Sequence[Row], alpha: float, direction: Direction) -> tuple[Row | None, str]:
-    sign = 1.0 if direction == "higher" else -1.0
-    winners = [row for row in rows if row.significant and sign * (row.estimate.difference or 0) > 0]
-    if not winners:
-        return None, f"no arm is better than control at an adjusted p below {alpha:g}"
-    best = max(winners, key=lambda row: sign * (row.estimate.difference or 0.0))
-    return best, f"adjusted p {best.p_adjusted:.3g}, below {alpha:g}"
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Stopping:
-    """The rules of stopping, fixed before the first look.
+class StoppingRule:
+    """When to ship or to stop an arm, fixed before the first look.
 
     Attributes:
-        metric: The metric that decides.
+        metric: The primary metric.
         direction: Whether more of it is better, or less.
         guardrails: Metrics that no arm may harm, each with its good direction.
         minimum: Units an arm needs before anything but harm is decided.
@@ -155,15 +180,15 @@ class Stopping:
 
     metric: str
     direction: Direction = "higher"
-    guardrails: Mapping[str, Direction]
+    guardrails: Mapping[str, Direction] = field(default_factory=dict)
     minimum: int = 0
     planned: Mapping[str, float] | None = None
     undecided: str | None = None
 
 
 def decide_arms(
-    sequential: Sequence[Row], stopping: Stopping, *, failed: Sequence[str] = ()
-) -> list[Decision]:
+    sequential: Sequence[ArmComparison], stopping: StoppingRule, *, failed: Sequence[str] = ()
+) -> list[ArmDecision]:
     """Ship, stop or continue, for each arm, by intervals that hold at every look.
 
     Args:
@@ -180,14 +205,17 @@ def decide_arms(
             continue
         decision, reasons = _decide(row, rows, stopping, failed)
         found.append(
-            Decision(arm=arm, metric=stopping.metric, decision=decision, reasons=tuple(reasons))
+            ArmDecision(arm=arm, metric=stopping.metric, decision=decision, reasons=tuple(reasons))
         )
     return found
 
 
 def _decide(
-    row: Row, rows: Mapping[tuple[str, str], Row], stopping: Stopping, failed: Sequence[str]
-) -> tuple[Choice, list[str]]:
+    row: ArmComparison,
+    rows: Mapping[tuple[str, str], ArmComparison],
+    stopping: StoppingRule,
+    failed: Sequence[str],
+) -> tuple[Action, list[str]]:
     harmed = [
         name
         for name, direction in stopping.guardrails.items()
@@ -208,32 +236,32 @@ def _decide(
     return _without_an_effect(row, stopping)
 
 
-def _waiting(row: Row, stopping: Stopping) -> str | None:
+def _waiting(row: ArmComparison, stopping: StoppingRule) -> str | None:
     """Why it is too early to ship or to give up; None where it is not."""
-    fewest = min(row.estimate.n_treatment, row.estimate.n_control)
+    fewest = min(row.n_treatment, row.n_control)
     if fewest < stopping.minimum:
         return f"{fewest:,} units in the smaller arm; the minimum is {stopping.minimum:,}"
     if row.p_adjusted is None:
-        return row.estimate.warnings[0] if row.estimate.warnings else "not estimable yet"
+        return row.warnings[0] if row.warnings else "not estimable yet"
     return stopping.undecided if _side(row, stopping.direction) > 0 else None
 
 
-def _without_an_effect(row: Row, stopping: Stopping) -> tuple[Choice, list[str]]:
+def _without_an_effect(row: ArmComparison, stopping: StoppingRule) -> tuple[Action, list[str]]:
     planned = (stopping.planned or {}).get(row.arm)
-    seen = row.estimate.n_treatment + row.estimate.n_control
+    seen = row.n_treatment + row.n_control
     if planned is not None and seen >= planned:
         return "stop", [f"all {planned:,.0f} planned units are seen; no effect found, {_p(row)}"]
     return "continue", [f"the interval that holds at every look includes no effect, {_p(row)}"]
 
 
-def _side(row: Row, direction: Direction) -> int:
+def _side(row: ArmComparison, direction: Direction) -> int:
     """1 where the arm is better beyond doubt, -1 where it is worse, 0 where neither is known."""
     if not row.significant:
         return 0
-    difference = row.estimate.difference or 0.0
+    difference = row.difference or 0.0
     better = difference > 0 if direction == "higher" else difference < 0
     return 1 if better else -1
 
 
-def _p(row: Row) -> str:
+def _p(row: ArmComparison) -> str:
     return f"always-valid p {row.p_adjusted:.2g}"

@@ -13,7 +13,7 @@ from liftwright.campaign.analyze import AnalyzeRequest, analyze_file
 from liftwright.errors import InputError
 
 if TYPE_CHECKING:
-    from liftwright.model import Json
+    from liftwright.analysis import ExperimentResult, ManyExperimentsResult
 
 
 def analyze(  # noqa: PLR0913 - one parameter per option of the command
@@ -40,7 +40,7 @@ def analyze(  # noqa: PLR0913 - one parameter per option of the command
     explain: Sequence[str] = (),
     forest: bool = False,
     by: str | None = None,
-) -> dict[str, Json]:
+) -> ExperimentResult | ManyExperimentsResult:
     """Compare every arm of an experiment with its control.
 
     Args:
@@ -71,7 +71,9 @@ def analyze(  # noqa: PLR0913 - one parameter per option of the command
         by: a column whose values are experiments of their own, such as thousands of small ones.
 
     Returns:
-        The object that `liftwright analyze --json` prints.
+        The result: `comparisons`, `best`, `decisions` and all the rest as fields, and `to_json()`
+        for the object that `liftwright analyze --json` prints. With `by`, the result of many
+        experiments.
 
     Raises:
         InputError: where an option or the table is wrong, naming what is allowed.

@@ -5,65 +5,34 @@ from __future__ import annotations
 import contextlib
 import tempfile
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, cast, get_args
 
 from liftwright.agents.experimentation.explain import explain, keep_explained
-from liftwright.agents.experimentation.results_checks import number_in
-from liftwright.agents.experimentation.results_file import Results, read_results
-from liftwright.agents.experimentation.results_options import (
+from liftwright.agents.experimentation.results_columns import (
     Columns,
-    Metric,
+    MetricColumns,
+    number_in,
     parse_metric,
     parse_shares,
 )
+from liftwright.agents.experimentation.results_file import read_results
 from liftwright.analysis import (
-    Comparison,
-    Contrasts,
+    AnalysisOptions,
     Correction,
-    MetricSpec,
-    Srm,
-    Stopping,
-    bayes_rows,
-    beside_runner_up,
-    check_srm,
-    compare,
-    decide_arms,
-    failed_checks,
-    few,
-    interaction_rows,
-    name_winners,
-    omnibus_entries,
-    row_json,
-    sequential_rows,
-    srm_json,
-    to_json,
+    StoppingRule,
+    analyze_experiment,
+    analyze_experiments,
 )
-from liftwright.analysis.bayes import thompson_shares
-from liftwright.campaign.analyze_many import check_many, compare_many
 from liftwright.data import Places, Tables, nearest
 from liftwright.errors import InputError
-from liftwright.model import to_json as record_json
 from liftwright.wiring import make_engine, make_objects
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from liftwright.analysis import Direction, Row
-    from liftwright.model import Json
-
-_ALLOCATION_CAVEATS = (
-    "for a later wave only: within a wave the shares stay as they are, or its lift is biased",
-    "compare arms within waves first, then over them with the wave as the segment",
-    "an arm that got few customers is known badly; a small share keeps it in view",
-)
-_EXPOSED_CAVEAT = (
-    "exposed units were not drawn at random: the rows hold only if exposure does not depend on the "
-    "arm; the comparison of all assigned units stands in `comparisons`"
-)
-# More of either are for a program; each arm is compared on each metric in each segment.
-_MOST_ARMS, _MOST_NAMED = 200, 10
+    from liftwright.analysis import ExperimentResult, ManyExperimentsResult
+    from liftwright.analysis.result import Explanation
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,14 +77,16 @@ class AnalyzeRequest:
     by: str | None = None
 
 
-def analyze_file(request: AnalyzeRequest) -> dict[str, Json]:
-    """The comparison of every arm with the control, as the JSON object of the command.
+def analyze_file(request: AnalyzeRequest) -> ExperimentResult | ManyExperimentsResult:
+    """Compare every arm of a results file with the control.
+
+    Returns:
+        The result of the experiment; where the request has `by`, that of many.
 
     Raises:
         InputError: where an option or the file is wrong, naming what is allowed.
     """
     metrics = _check_options(request)
-    shares = parse_shares(request.shares)
     with tempfile.TemporaryDirectory(prefix="liftwright-") as temporary:
         # One thread: the sums of floats are then the same at every run.
         places = Places(make_objects, Path(temporary))
@@ -133,63 +104,49 @@ def analyze_file(request: AnalyzeRequest) -> dict[str, Json]:
                 covariate_time=request.covariate_time,
             )
             _check_explained(request, metrics[0], names)
-            found = read_results(tables, "results", names, columns, metrics)
-            specs = (replace(m, direction=_direction(request, m.name)) for m in found.metrics)
-            found = replace(found, metrics=tuple(specs))
-            shares = _check_arms(request, shares, found.units)
+            data = read_results(
+                tables,
+                "results",
+                names,
+                columns,
+                metrics,
+                control=request.control,
+                shares=parse_shares(request.shares),
+            )
+            options = _options(request, metrics, data.sizes.expected)
             if request.by is not None:
-                return compare_many(request, found, shares)
-            explained = _explain(tables, request, metrics[0])
-    return {**_document(request, found, shares), **explained}
+                return analyze_experiments(request.by, data, options)
+            result = analyze_experiment(data, options)
+            return replace(result, explain=_explain(tables, request, metrics[0]))
 
 
-def _document(request: AnalyzeRequest, found: Results, shares: dict[str, float]) -> dict[str, Json]:
-    units = {arm: found.units.get(arm, 0) for arm in shares}
-    correction = cast("Correction", request.correction)
-    compared = partial(
-        compare, control=request.control, alpha=request.alpha, correction=correction, shares=shares
+def _options(
+    request: AnalyzeRequest, metrics: Sequence[MetricColumns], shares: Mapping[str, float]
+) -> AnalysisOptions:
+    directions = {metric.name: metric.direction for metric in metrics}
+    planned = None
+    if request.planned is not None:
+        # By arm, the planned units of it and the control.
+        control = shares[request.control]
+        planned = {arm: request.planned * (share + control) for arm, share in shares.items()}
+    return AnalysisOptions(
+        control=request.control,
+        alpha=request.alpha,
+        correction=cast("Correction", request.correction),
+        stopping=StoppingRule(
+            metric=metrics[0].name,
+            direction=metrics[0].direction,
+            guardrails={name: directions[name] for name in request.guardrails},
+            minimum=request.minimum,
+            planned=planned,
+        ),
+        winners_of_all=True,
+        posteriors=request.bayes,
+        allocation=request.bayes,
     )
-    contrasts = Contrasts(
-        found.cells, found.metrics, request.control, tuple(units), request.alpha, correction
-    )
-    main = compared(found.cells, found.metrics, units=units)
-    sequential = sequential_rows(contrasts, _planned(request, shares))
-    interactions = interaction_rows(contrasts)
-    checks, failed = _checks(found, main, shares)
-    document = {
-        **to_json(main),
-        **checks,
-        "best": _winners(request, main, interactions, contrasts, failed),
-        "sequential": _rows(sequential),
-        "decisions": _decisions(request, sequential, shares, failed),
-    }
-    omnibus = omnibus_entries(contrasts)
-    if omnibus:
-        document["omnibus"] = omnibus
-    if found.sizes:
-        document["interactions"] = _rows(interactions)
-    if found.adjusted:
-        means = [MetricSpec(name=name, kind="mean") for name in found.variance_reduction]
-        document["cuped"] = to_json(compared(found.adjusted, means, units=units))["comparisons"]
-        document["variance_reduction"] = dict(found.variance_reduction)
-    if found.caps:
-        means = [MetricSpec(name=name, kind="mean") for name in found.caps]
-        document["winsorised"] = to_json(compared(found.capped, means, units=units))["comparisons"]
-        document["winsorised_at"] = {name: list(caps) for name, caps in found.caps.items()}
-    if found.exposed is not None:
-        met = {arm: found.exposed_units.get(arm, 0) for arm in shares}
-        exposed = to_json(compared(found.exposed, found.metrics, units=met))
-        keys = ("n", "srm", "arms", "comparisons")
-        document["exposed"] = {**{key: exposed[key] for key in keys}, "caveat": _EXPOSED_CAVEAT}
-    if request.bayes:
-        rows = bayes_rows(contrasts)
-        document["bayes"] = _rows(rows)
-        document["allocation"] = _allocation(rows, found.metrics[0].name, failed)
-    document["excluded"] = dict(found.excluded)
-    return document
 
 
-def _check_explained(request: AnalyzeRequest, metric: Metric, names: Sequence[str]) -> None:
+def _check_explained(request: AnalyzeRequest, metric: MetricColumns, names: Sequence[str]) -> None:
     if request.forest and not request.explain:
         raise InputError("--forest: needs --explain, the features that it may look at")
     if not request.explain:
@@ -204,11 +161,11 @@ def _check_explained(request: AnalyzeRequest, metric: Metric, names: Sequence[st
             raise InputError(f"--explain {column!r}: the file has no such column{hint}")
 
 
-def _explain(tables: Tables, request: AnalyzeRequest, metric: Metric) -> dict[str, Json]:
+def _explain(tables: Tables, request: AnalyzeRequest, metric: MetricColumns) -> Explanation | None:
     if not request.explain:
-        return {}
+        return None
     keep_explained(tables, "results", request.arm, number_in(metric.column), request.explain)
-    found = explain(
+    return explain(
         tables,
         metric.name,
         request.control,
@@ -216,98 +173,9 @@ def _explain(tables: Tables, request: AnalyzeRequest, metric: Metric) -> dict[st
         alpha=request.alpha,
         forest=request.forest,
     )
-    return {"explain": found}
 
 
-def _rows(rows: Sequence[Row]) -> list[Json]:
-    return [row_json(row) for row in rows]
-
-
-def _checks(
-    found: Results, main: Comparison, shares: Mapping[str, float]
-) -> tuple[dict[str, Json], tuple[str, ...]]:
-    """The sample-ratio checks by segment and over time, and what of them stops the reading."""
-    parts: dict[str, dict[str, Srm]] = {
-        what: {name: check_srm(arms, shares) for name, arms in observed.items()}
-        for what, observed in (("segment", found.sizes), ("period", found.periods))
-    }
-    document: dict[str, Json] = {}
-    for key, what in (("srm_by_segment", "segment"), ("srm_over_time", "period")):
-        if parts[what]:
-            document[key] = {name: srm_json(check) for name, check in parts[what].items()}
-    failed = failed_checks(main.srm, parts)
-    document["srm_failed"] = list(failed)
-    return document, failed
-
-
-def _winners(
-    request: AnalyzeRequest,
-    main: Comparison,
-    interactions: Sequence[Row],
-    contrasts: Contrasts,
-    failed: Sequence[str],
-) -> list[Json]:
-    found = []
-    names = list(dict.fromkeys(row.metric for row in main.comparisons))
-    for name in names:
-        direction = _direction(request, name)
-        overall, *others = name_winners(
-            main.comparisons,
-            interactions,
-            name,
-            alpha=request.alpha,
-            failed=failed,
-            direction=direction,
-        )
-        overall = beside_runner_up(overall, main.comparisons, contrasts, direction=direction)
-        # Of the segments only the metric that decides is told; the rest is in the rows.
-        found += [overall, *(others if name == names[0] else ())]
-    return [record_json(verdict) for verdict in found]
-
-
-def _decisions(
-    request: AnalyzeRequest,
-    sequential: Sequence[Row],
-    shares: Mapping[str, float],
-    failed: Sequence[str],
-) -> list[Json]:
-    metric = parse_metric(request.metrics[0]).name
-    stopping = Stopping(
-        metric=metric,
-        direction=_direction(request, metric),
-        guardrails={name: _direction(request, name) for name in request.guardrails},
-        minimum=request.minimum,
-        planned=_planned(request, shares),
-    )
-    return [record_json(one) for one in decide_arms(sequential, stopping, failed=failed)]
-
-
-def _allocation(rows: Sequence[Row], metric: str, failed: Sequence[str]) -> Json:
-    """Shares of a next wave by Thompson sampling; none where the arms cannot be trusted."""
-    best = {
-        row.arm: float(row.more["probability_best"])
-        for row in rows
-        if row.metric == metric and row.more["probability_best"] is not None
-    }
-    shares: Json = None
-    if best and not failed:
-        shares = dict(thompson_shares(best))
-    return {"metric": metric, "shares": shares, "caveats": list(_ALLOCATION_CAVEATS)}
-
-
-def _planned(request: AnalyzeRequest, shares: Mapping[str, float]) -> dict[str, float] | None:
-    """By arm, the planned units of it and the control."""
-    if request.planned is None:
-        return None
-    control = shares[request.control]
-    return {arm: request.planned * (share + control) for arm, share in shares.items()}
-
-
-def _direction(request: AnalyzeRequest, metric: str) -> Direction:
-    return "lower" if metric in request.lower else "higher"
-
-
-def _check_options(request: AnalyzeRequest) -> list[Metric]:
+def _check_options(request: AnalyzeRequest) -> list[MetricColumns]:
     corrections = get_args(Correction)
     if request.correction not in corrections:
         raise InputError(
@@ -320,14 +188,17 @@ def _check_options(request: AnalyzeRequest) -> list[Metric]:
     if request.minimum < 0:
         raise InputError(f"--minimum: found {request.minimum}, allowed: 0 or more units")
     if request.by is not None:
-        check_many(request)
+        _check_many(request)
     if not request.metrics:
         raise InputError("--metric: none given; at least one is needed")
     if request.covariate_time is not None and not request.covariates:
         raise InputError("--covariate-time: there is no --covariate")
     metrics = _with_covariates([parse_metric(text) for text in request.metrics], request.covariates)
     _check_roles(request, [metric.name for metric in metrics])
-    return metrics
+    return [
+        replace(one, direction="lower" if one.name in request.lower else "higher")
+        for one in metrics
+    ]
 
 
 def _check_roles(request: AnalyzeRequest, names: list[str]) -> None:
@@ -339,7 +210,7 @@ def _check_roles(request: AnalyzeRequest, names: list[str]) -> None:
         raise InputError(f"--guardrail {names[0]!r}: the first metric decides; name another")
 
 
-def _with_covariates(metrics: list[Metric], texts: tuple[str, ...]) -> list[Metric]:
+def _with_covariates(metrics: list[MetricColumns], texts: tuple[str, ...]) -> list[MetricColumns]:
     names = [metric.name for metric in metrics]
     columns: dict[str, str] = {}
     for text in texts:
@@ -354,39 +225,19 @@ def _with_covariates(metrics: list[Metric], texts: tuple[str, ...]) -> list[Metr
     return [replace(metric, covariate=columns.get(metric.name)) for metric in metrics]
 
 
-def _check_arms(
-    request: AnalyzeRequest, shares: dict[str, float] | None, units: Mapping[str, int]
-) -> dict[str, float]:
-    """The intended share of each arm, the control first.
-
-    An arm that has a share and no unit is an empty arm where all arms of the file have theirs;
-    where one of them has none, it is a name that was mistyped.
-    """
-    if request.control not in units:
-        hint = (
-            nearest(request.control, tuple(units))
-            or f"; the arms are: {few(tuple(units), _MOST_NAMED)}"
-        )
-        raise InputError(f"--control {request.control!r}: no such arm in the file{hint}")
-    if len(units) > _MOST_ARMS:
-        raise InputError(
-            f"--arm {request.arm!r}: found {len(units):,} arms, allowed: {_MOST_ARMS} at most; is "
-            "it the column of arms?"
-        )
-    if len({*units, *(shares or ())}) == 1:
-        raise InputError(
-            f"--arm {request.arm!r}: the file has one arm alone, {request.control!r}; there is "
-            "nothing to compare it with"
-        )
-    missing = [arm for arm in units if shares is not None and arm not in shares]
-    for arm in shares or {}:
-        if arm not in units and missing:
-            hint = nearest(arm, missing) or f"; without a share is: {few(missing, _MOST_NAMED)}"
-            raise InputError(f"--share {arm!r}: no such arm in the file{hint}")
-    if missing:
-        raise InputError(f"--share: the share of {missing[0]!r} is missing")
-    given = shares or dict.fromkeys(units, 1 / len(units))
-    return {
-        request.control: given[request.control],
-        **{arm: given[arm] for arm in (*units, *given)},
+def _check_many(request: AnalyzeRequest) -> None:
+    """Refuse the options that are for one experiment alone."""
+    others = {
+        "--segment": request.segment,
+        "--covariate": request.covariates,
+        "--exposed": request.exposed,
+        "--time": request.time,
+        "--guardrail": request.guardrails,
+        "--planned": request.planned,
+        "--minimum": request.minimum,
+        "--bayes": request.bayes,
+        "--explain": request.explain,
     }
+    for option, given in others.items():
+        if given:
+            raise InputError(f"{option}: is for one experiment; leave it out, or leave out --by")

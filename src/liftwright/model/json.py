@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import hashlib
 import json
@@ -40,59 +41,80 @@ def to_json(value: object) -> Json:  # noqa: PLR0911 - one case a line
     raise TypeError(f"{type(value).__name__} has no form in JSON")
 
 
-def from_json(kind: type[T], value: object) -> T:
+def from_json(kind: type[T], value: object, *, ignore_unknown: bool = False) -> T:
     """The record of type `kind` that `to_json` wrote as `value`; null for a number is NaN.
 
+    Args:
+        kind: A record, or a collection or union of records.
+        value: JSON values.
+        ignore_unknown: Skip keys that a record does not have instead of refusing them: for files
+            that another version may have written.
+
     Raises:
-        ValueError: where `value` is not of that form.
+        ValueError: `value` is not of that form.
     """
-    return typing.cast("T", _read(kind, value))
+    return typing.cast("T", _Reader(ignore_unknown=ignore_unknown).read(kind, value))
 
 
-def _read(kind: object, value: object) -> object:  # noqa: PLR0911 - one case a line
-    origin, arguments = typing.get_origin(kind), typing.get_args(kind)
-    if origin in (typing.Union, types.UnionType):
-        return _read_optional(arguments, value)
-    if origin is tuple:
-        return _read_tuple(arguments, _expect(list, value))
-    if origin is not None and issubclass(origin, Mapping):
-        return {k: _read(arguments[1], item) for k, item in _expect(dict, value).items()}
-    if isinstance(kind, type) and dataclasses.is_dataclass(kind):
-        return _read_record(kind, _expect(dict, value))
-    if kind is date:
-        return date.fromisoformat(_expect(str, value))
-    if kind is float:
-        return _read_number(value)
-    if kind is object:
-        return value
-    if kind is int and isinstance(value, bool):
-        raise ValueError("int expected, found bool")
-    return _expect(typing.cast("type[object]", kind), value)
+class _Reader:
+    def __init__(self, *, ignore_unknown: bool) -> None:
+        self._ignore_unknown = ignore_unknown
 
+    def read(self, kind: object, value: object) -> object:  # noqa: PLR0911 - one case a line
+        origin, arguments = typing.get_origin(kind), typing.get_args(kind)
+        if origin in (typing.Union, types.UnionType):
+            return self._read_union(arguments, value)
+        if origin is typing.Literal:
+            return _expect_one_of(arguments, value)
+        if origin is tuple:
+            return self._read_tuple(arguments, _expect(list, value))
+        if origin is not None and issubclass(origin, Mapping):
+            return {k: self.read(arguments[1], item) for k, item in _expect(dict, value).items()}
+        if isinstance(kind, type) and dataclasses.is_dataclass(kind):
+            return self._read_record(kind, _expect(dict, value))
+        if kind is date:
+            return date.fromisoformat(_expect(str, value))
+        if kind is float:
+            return _read_number(value)
+        if kind is object:
+            return value
+        if kind is int and isinstance(value, bool):
+            raise ValueError("int expected, found bool")
+        return _expect(typing.cast("type[object]", kind), value)
 
-def _read_record(kind: type, value: Mapping[str, object]) -> object:
-    hints = _hints(kind)
-    unknown = set(value) - set(hints)
-    if unknown:
-        raise ValueError(f"{kind.__name__} has no field {min(unknown)!r}")
-    try:
-        return kind(**{name: _read(hints[name], item) for name, item in value.items()})
-    except TypeError as error:
-        raise ValueError(f"{kind.__name__}: {error}") from error
+    def _read_record(self, kind: type, value: Mapping[str, object]) -> object:
+        hints = _hints(kind)
+        unknown = set(value) - set(hints)
+        if unknown and not self._ignore_unknown:
+            raise ValueError(f"{kind.__name__} has no field {min(unknown)!r}")
+        known = {name: item for name, item in value.items() if name in hints}
+        try:
+            return kind(**{name: self.read(hints[name], item) for name, item in known.items()})
+        except TypeError as error:
+            raise ValueError(f"{kind.__name__}: {error}") from error
+
+    def _read_tuple(self, kinds: tuple[object, ...], items: list[object]) -> tuple[object, ...]:
+        if kinds[-1] is Ellipsis:
+            return tuple(self.read(kinds[0], item) for item in items)
+        if len(items) != len(kinds):
+            raise ValueError(f"{len(kinds)} items expected, found {len(items)}")
+        return tuple(self.read(kind, item) for kind, item in zip(kinds, items, strict=True))
+
+    def _read_union(self, choices: tuple[object, ...], value: object) -> object:
+        """The first of several kinds that the value fits."""
+        if value is None and type(None) in choices:
+            return None
+        *others, last = (choice for choice in choices if choice is not type(None))
+        for kind in others:
+            with contextlib.suppress(ValueError):
+                return self.read(kind, value)
+        return self.read(last, value)
 
 
 @cache
 def _hints(kind: type) -> Mapping[str, object]:
     # To work them out anew for each of thousands of records takes longer than all else here.
     return typing.get_type_hints(kind)
-
-
-def _read_tuple(kinds: tuple[object, ...], items: list[object]) -> tuple[object, ...]:
-    if kinds[-1] is Ellipsis:
-        return tuple(_read(kinds[0], item) for item in items)
-    if len(items) != len(kinds):
-        raise ValueError(f"{len(kinds)} items expected, found {len(items)}")
-    return tuple(_read(kind, item) for kind, item in zip(kinds, items, strict=True))
 
 
 def _read_number(value: object) -> float:
@@ -104,11 +126,10 @@ def _read_number(value: object) -> float:
     return _expect(float, value)
 
 
-def _read_optional(choices: tuple[object, ...], value: object) -> object:
-    if value is None and type(None) in choices:
-        return None
-    (kind,) = (choice for choice in choices if choice is not type(None))
-    return _read(kind, value)
+def _expect_one_of(allowed: tuple[object, ...], value: object) -> object:
+    if value not in allowed:
+        raise ValueError(f"one of {allowed} expected, found {value!r}")
+    return value
 
 
 def _expect(kind: type[T], value: object) -> T:

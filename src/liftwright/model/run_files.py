@@ -39,13 +39,18 @@ class RunFolder:
         # Half a surrogate pair (a broken emoji, an odd file name) is written as JSON's escape.
         write_whole(self.path / name, (text + "\n").encode("utf-8", "backslashreplace"))
 
-    def read(self, name: str, kind: type[T]) -> T:
+    def read(self, name: str, kind: type[T], *, ignore_unknown: bool = False) -> T:
         """The record of this kind in a file.
+
+        Args:
+            name: Of the file.
+            kind: Of the record.
+            ignore_unknown: Skip keys that the record does not have instead of refusing them.
 
         Raises:
             IntegrityError: where the file is not what the product writes.
         """
-        return self._decode(name, kind, self.raw(name))
+        return self._decode(name, kind, self.raw(name), ignore_unknown=ignore_unknown)
 
     def read_list(self, name: str, kind: type[T]) -> tuple[T, ...]:
         """The records of this kind in a file that holds a list."""
@@ -80,9 +85,11 @@ class RunFolder:
             if leftover.is_file():
                 leftover.unlink(missing_ok=True)
 
-    def _decode(self, name: str, kind: type[T], value: object) -> T:
+    def _decode(
+        self, name: str, kind: type[T], value: object, *, ignore_unknown: bool = False
+    ) -> T:
         try:
-            return from_json(kind, value)
+            return from_json(kind, value, ignore_unknown=ignore_unknown)
         except (ValueError, TypeError) as error:
             raise IntegrityError(f"{self.path / name}: {error}") from None
 

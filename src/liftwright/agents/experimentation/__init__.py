@@ -13,7 +13,6 @@ from liftwright.agents.experimentation.arms import (
     assign,
     exact_counts,
 )
-from liftwright.agents.experimentation.balance import Balance
 from liftwright.agents.experimentation.baselines import (
     OVERALL,
     Expected,
@@ -28,15 +27,13 @@ from liftwright.agents.experimentation.counts import CellCounts, count_engagemen
 from liftwright.agents.experimentation.design import Design, design_experiment
 from liftwright.agents.experimentation.eligibility import Eligible, choose_eligible
 from liftwright.agents.experimentation.history import HISTORY, keep_history
-from liftwright.agents.experimentation.interim_looks import course_of
-from liftwright.agents.experimentation.measure import measure
+from liftwright.agents.experimentation.measure import interim_looks, measure
 
 __all__ = [
     "HISTORY",
     "OVERALL",
     "AnalysisPlan",
     "Assignment",
-    "Balance",
     "CellCounts",
     "Design",
     "Eligible",
@@ -47,10 +44,10 @@ __all__ = [
     "check_plan",
     "choose_eligible",
     "count_engagement",
-    "course_of",
     "design_experiment",
     "exact_counts",
     "expected_outcomes",
+    "interim_looks",
     "keep_history",
     "lay_down_plan",
     "least_per_arm",

@@ -16,13 +16,9 @@ from fractions import Fraction
 from typing import TYPE_CHECKING, cast
 
 from liftwright import log
-from liftwright.agents.experimentation.balance import (
-    Balance,
-    FeatureMoments,
-    compare_arms,
-    feature_sums,
-)
+from liftwright.agents.experimentation.balance import FeatureMoments, compare_arms, feature_sums
 from liftwright.agents.experimentation.design import AGENT, Design
+from liftwright.analysis.result import FeatureBalance  # noqa: TC001 - the same
 from liftwright.data import identifier, literal, pick_word
 from liftwright.errors import IntegrityError
 from liftwright.model import FEATURES
@@ -64,7 +60,7 @@ class Assignment:
     design: Design
     slices: Mapping[str, tuple[Slice, ...]]
     counts: Mapping[str, Mapping[str, int]]
-    balance: tuple[Balance, ...]
+    balance: tuple[FeatureBalance, ...]
     assigned_at: str
     left_out: Mapping[str, int] = field(default_factory=dict)
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
 
 from liftwright.analysis import Moments
+from liftwright.analysis.result import FeatureBalance
 from liftwright.data import identifier, literal
 from liftwright.model import CONTROL, FEATURES
 
@@ -21,23 +21,6 @@ _NOTABLE = 0.1
 # So many standard errors: of twenty comparisons, chance passes it once in twenty experiments.
 _SELDOM = 3.0
 _DECIMALS = 6
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Balance:
-    """How far an arm's customers differ from the control's in a feature.
-
-    Attributes:
-        difference: standardised mean difference, treatment - control, within segments and over
-            those where the arm exists; None where the feature does not vary or is missing.
-        limit: how large a difference may be before it is notable: a tenth of a standard deviation,
-            or in small groups what chance alone seldom gives.
-    """
-
-    arm: str
-    feature: str
-    difference: float | None
-    limit: float | None
 
 
 class FeatureMoments:
@@ -79,7 +62,7 @@ def feature_sums(tables: Tables, alias: str) -> str:
     return ", ".join(sums)
 
 
-def compare_arms(moments: FeatureMoments, arms: tuple[str, ...]) -> tuple[Balance, ...]:
+def compare_arms(moments: FeatureMoments, arms: tuple[str, ...]) -> tuple[FeatureBalance, ...]:
     """Compare each treatment with the control in every feature.
 
     Args:
@@ -93,7 +76,7 @@ def compare_arms(moments: FeatureMoments, arms: tuple[str, ...]) -> tuple[Balanc
     )
 
 
-def _compare(moments: Mapping[tuple[str, str], Moments], arm: str, feature: str) -> Balance:
+def _compare(moments: Mapping[tuple[str, str], Moments], arm: str, feature: str) -> FeatureBalance:
     """Differences within segments, weighted by their information, over the spread within arms."""
     by_segment: dict[str, dict[str, Moments]] = defaultdict(dict)
     for (segment, name), found in moments.items():
@@ -104,10 +87,10 @@ def _compare(moments: Mapping[tuple[str, str], Moments], arm: str, feature: str)
     freedom = sum(n - 1 for n, _ in spreads)
     variance = sum((n - 1) * v for n, v in spreads) / freedom if freedom else 0.0
     if not variance:
-        return Balance(arm=arm, feature=feature, difference=None, limit=None)
+        return FeatureBalance(arm=arm, feature=feature, difference=None, limit=None)
     total = sum(weights)
     difference = sum(w * (t.mean - c.mean) for w, (t, c) in zip(weights, pairs, strict=True))
-    return Balance(
+    return FeatureBalance(
         arm=arm,
         feature=feature,
         difference=round(difference / total / math.sqrt(variance), _DECIMALS),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, cast
 
 from liftwright.analysis.heterogeneity import moderate, standardised
@@ -15,8 +16,8 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from liftwright.analysis.result import Explanation
     from liftwright.data import Tables
-    from liftwright.model import Json
 
     Array = NDArray[np.float64]
 
@@ -34,7 +35,7 @@ def explain(  # noqa: PLR0913 - where, what, by what, and how
     *,
     alpha: float,
     forest: bool,
-) -> dict[str, Json]:
+) -> Explanation:
     """Which features go with a larger effect on a metric.
 
     Args:
@@ -44,9 +45,6 @@ def explain(  # noqa: PLR0913 - where, what, by what, and how
         columns: the features.
         alpha: level of the tests.
         forest: whether the exploratory forest is wanted too.
-
-    Returns:
-        The content of `explain`.
     """
     import numpy as np
 
@@ -59,34 +57,19 @@ def explain(  # noqa: PLR0913 - where, what, by what, and how
     features: dict[str, Array] = {}
     for place, column in enumerate(columns, start=2):
         features |= _as_numbers(column, [row[place] for row in rows])
-    found = moderate(outcome, arms, control, features, alpha=alpha)
-    document: dict[str, Json] = {
-        "metric": metric,
-        "units": len(rows),
-        "rows": [
-            {
-                "arm": row.arm,
-                "feature": row.feature,
-                "change": row.change,
-                "interval": list(row.interval),
-                "p_value": row.p_value,
-                "p_adjusted": row.p_adjusted,
-                "significant": (row.arm, row.feature) in found.ranking,
-            }
-            for row in found.rows
-        ],
-        "joint_p_adjusted": dict(found.joint),
-        "ranking": [{"arm": arm, "feature": feature} for arm, feature in found.ranking],
-        "reason": found.reason,
-    }
-    if forest:
-        names, design = standardised(features)
-        document["forest"] = {
-            arm: _forest(outcome, arms, (arm, control), design, names, alpha)
-            for arm in dict.fromkeys(arms)
-            if arm != control
-        }
-    return document
+    found = moderate(metric, outcome, arms, control, features, alpha=alpha)
+    if not forest:
+        return found
+    names, design = standardised(features)
+    arm_of = np.asarray(arms)
+    forests = {}
+    for arm in dict.fromkeys(arms):
+        if arm != control:
+            here = (arm_of == arm) | (arm_of == control)
+            forests[arm] = grow_uplift_forest(
+                outcome[here], arm_of[here] == arm, design[here], names, alpha=alpha
+            )
+    return replace(found, forest=forests)
 
 
 def keep_explained(
@@ -100,34 +83,6 @@ def keep_explained(
         f"from {identifier(table)} where {identifier(arm)} is not null and {identifier(arm)} <> ''",
         stored=False,
     )
-
-
-def _forest(  # noqa: PLR0913, PLR0917 - arrays of one sample
-    outcome: Array,
-    arms: Sequence[str],
-    pair: tuple[str, str],
-    design: Array,
-    names: Sequence[str],
-    alpha: float,
-) -> Json:
-    import numpy as np
-
-    arm_of = np.asarray(arms)
-    here = (arm_of == pair[0]) | (arm_of == pair[1])
-    found = grow_uplift_forest(
-        outcome[here], arm_of[here] == pair[0], design[here], names, alpha=alpha
-    )
-    return {
-        "exploratory": True,
-        "importances": [
-            {"feature": name, "mean_absolute_shap": value} for name, value in found.importances
-        ],
-        "slope": found.sorting,
-        "p_value": found.p_value,
-        "units": found.units,
-        "explained": found.explained,
-        "reason": found.reason,
-    }
 
 
 def _as_numbers(column: str, texts: Sequence[object]) -> dict[str, Array]:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from liftwright.agents.experimentation.results_options import Metric
-from liftwright.agents.experimentation.results_sums import Sums, adjust
+from liftwright.agents.experimentation.results_columns import MetricColumns
+from liftwright.agents.experimentation.results_file import Sums, adjust
 from liftwright.data import identifier
 from liftwright.model import CUSTOMERS, METRICS, Table
 
@@ -107,7 +107,7 @@ def adjust_by_history(
             if found[0]
         ]
         if sums:
-            as_mean = Metric(name=name, column=name, kind="mean", covariate=metric.covariate)
+            as_mean = MetricColumns(name=name, column=name, kind="mean", covariate=metric.covariate)
             adjusted, share = adjust(sums, [as_mean])
             cells += adjusted
             reduction |= share

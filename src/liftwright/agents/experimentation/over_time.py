@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from typing import TYPE_CHECKING, TypeVar
 
-from liftwright.analysis import Srm, check_srm
+from liftwright.analysis import ArmSizes
+from liftwright.analysis.result import DailyCount
 from liftwright.data import identifier
 
 if TYPE_CHECKING:
@@ -13,7 +14,6 @@ if TYPE_CHECKING:
 
     from liftwright.agents.experimentation.design import Design
     from liftwright.data import Tables
-    from liftwright.model import Json
 
 # A sample-ratio check over time needs few parts, each with many units.
 _MOST_PERIODS = 10
@@ -30,24 +30,24 @@ def count_days(tables: Tables, engagement: str) -> dict[tuple[str, str, str], di
     return days
 
 
-def daily_rows(
+def daily_counts(
     days: Mapping[tuple[str, str, str], Mapping[str, int]], arms: Sequence[str]
-) -> list[Json]:
+) -> tuple[DailyCount, ...]:
     """The events of each day and arm over all segments, by day, the arms in the given order."""
     found: dict[tuple[str, str], Counter[str]] = defaultdict(Counter)
     for (day, _, arm), events in days.items():
         found[day, arm].update(events)
     order = {arm: index for index, arm in enumerate(arms)}
-    return [
-        {"day": day, "arm": arm, **{step: found[day, arm][step] for step in _STEPS}}
+    return tuple(
+        DailyCount(day=day, arm=arm, **{step: found[day, arm][step] for step in _STEPS})
         for day, arm in sorted(found, key=lambda key: (key[0], order[key[1]]))
-    ]
+    )
 
 
-def meant_of(delivered: Mapping[tuple[str, str], int], design: Design) -> dict[str, float]:
-    """The messages that each arm should have of those that arrived.
+def sizes_of(delivered: Mapping[tuple[str, str], int], design: Design) -> ArmSizes:
+    """The messages that arrived in each arm, and those that were to be expected of all that did.
 
-    It is the arm's share of what arrived in each segment: that fewer messages arrive in one
+    Expected is the arm's share of what arrived in each segment: that fewer messages arrive in one
     segment than in another is no mismatch, though the shares differ there.
 
     Args:
@@ -55,25 +55,24 @@ def meant_of(delivered: Mapping[tuple[str, str], int], design: Design) -> dict[s
         design: its shares.
     """
     arrived: Counter[str] = Counter()
-    meant = dict.fromkeys((arm.name for arm in design.arms), 0.0)
-    for (segment, _), messages in delivered.items():
+    observed = dict.fromkeys((arm.name for arm in design.arms), 0)
+    expected = dict.fromkeys(observed, 0.0)
+    for (segment, arm), messages in delivered.items():
         arrived[segment] += messages
+        observed[arm] += messages
     for segment, messages in arrived.items():
         for arm, share in design.shares[segment].items():
-            meant[arm] += share * messages
-    return meant
+            expected[arm] += share * messages
+    return ArmSizes(observed=observed, expected=expected)
 
 
-def ratio_over_time(
+def sizes_over_time(
     days: Mapping[tuple[str, str, str], Mapping[str, int]], design: Design
-) -> dict[str, Srm]:
-    """Whether the arms had their sizes in each period of days of delivery.
+) -> dict[str, ArmSizes]:
+    """The sizes of the arms in each period of days of delivery; none if the days are not known.
 
     An arm that is sent later than the others, or stops early, has its share over all days and not
     on each: what is compared then is days, not messages.
-
-    Returns:
-        The check by period; none where the days are not known.
 
     Source: Fabijan et al. (2019), Diagnosing Sample Ratio Mismatch in Online Controlled
         Experiments, KDD.
@@ -82,13 +81,7 @@ def ratio_over_time(
     for (day, segment, arm), events in sorted(days.items()):
         if events["delivered"]:
             by_day[day][segment, arm] = events["delivered"]
-    found: dict[str, Srm] = {}
-    for period, delivered in periods_of(by_day).items():
-        observed = dict.fromkeys((arm.name for arm in design.arms), 0)
-        for (_, arm), messages in delivered.items():
-            observed[arm] += messages
-        found[period] = check_srm(observed, meant_of(delivered, design))
-    return found
+    return {period: sizes_of(delivered, design) for period, delivered in periods_of(by_day).items()}
 
 
 def periods_of(days: Mapping[str, Mapping[_Part, int]]) -> dict[str, dict[_Part, int]]:

@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from types import ModuleType
 
-    from liftwright.agents.reporting.run_reader import Row, RunFiles
+    from liftwright.agents.reporting.run_reader import RunFiles
+    from liftwright.analysis import ArmComparison
 
 FONTS = Path(__file__).parent / "fonts"
 VEGA_LITE = "application/vnd.vegalite.v6+json"
@@ -96,35 +97,35 @@ def chart_of(specification: Mapping[str, object], told: str) -> Chart:
 
 def lift_by_variant(run: RunFiles) -> Chart | Words:
     """Bars of each arm's lift over control with its interval, one panel per metric."""
-    rows = [row for row in run.results.overall() if row.lift is not None]
+    rows = [row for row in run.result.rows() if row.lift is not None]
     title = "Lift over control by variant, with intervals"
-    everything = [metric_name(row.metric) for row in run.results.overall()]
+    everything = [metric_name(row.metric) for row in run.result.rows()]
     return _lift_chart(rows, [metric_name(row.metric) for row in rows], everything, title, run)
 
 
 def lift_by_segment(run: RunFiles) -> Chart | Words:
     """The same on the primary metric, one panel per segment."""
-    metric = run.results.primary_metric
+    metric = run.result.deciding_metric
     rows = [
         row
-        for segment in run.results.segments
-        for row in run.results.of(segment, metric)
+        for segment in run.result.segments
+        for row in run.result.rows(segment, metric)
         if row.lift is not None
     ]
     title = f"Lift in {metric_name(metric)} over control by segment, with intervals"
-    return _lift_chart(rows, [row.segment for row in rows], run.results.segments, title, run)
+    return _lift_chart(rows, [row.segment for row in rows], run.result.segments, title, run)
 
 
 def balance(run: RunFiles) -> Chart | Words:
     """How far each arm's customers differ from control's, in standard deviations."""
     values = [
         {
-            "feature": str(item["feature"]).replace("_", " "),
-            "arm": item["arm"],
-            "difference": item["difference"],
+            "feature": one.feature.replace("_", " "),
+            "arm": one.arm,
+            "difference": one.difference,
         }
-        for item in run.results.differences
-        if item.get("difference") is not None
+        for one in (run.result.balance.differences if run.result.balance else ())
+        if one.difference is not None
     ]
     if not values:
         return Words("The balance of the features was not recorded.")
@@ -153,7 +154,11 @@ def balance(run: RunFiles) -> Chart | Words:
 
 
 def _lift_chart(
-    rows: Sequence[Row], panels: Sequence[str], wanted: Sequence[str], title: str, run: RunFiles
+    rows: Sequence[ArmComparison],
+    panels: Sequence[str],
+    wanted: Sequence[str],
+    title: str,
+    run: RunFiles,
 ) -> Chart | Words:
     """Bars with intervals, a panel each for those of `wanted` that have any."""
     if not rows:
@@ -169,7 +174,7 @@ def _lift_chart(
         }
         for row, panel in zip(rows, panels, strict=True)
     ]
-    arms = list(run.results.treatments)
+    arms = list(run.result.treatments)
     frame, cut = _frame(rows)
     x = _name("arm", title=None, sort=arms, axis={"labelAngle": 0})
     lift = _quantity(
@@ -215,10 +220,10 @@ def _lift_chart(
     return chart_of(drawn, f"{title}. {told}.")
 
 
-def _frame(rows: Sequence[Row]) -> tuple[list[float], bool]:
+def _frame(rows: Sequence[ArmComparison]) -> tuple[list[float], bool]:
     """The range that shows every bar in full, and whether it cuts an interval."""
     bars = [row.lift or 0.0 for row in rows]
-    ends = [end for row in rows for end in row.lift_ci or ()]
+    ends = [end for row in rows for end in row.lift_ci or () if end is not None]
     limit = max(_LEAST_FRAME, _ROOM * max(map(abs, bars)))
     low, high = min([0.0, *bars, *ends]), max([0.0, *bars, *ends])
     shown = [_MARGIN * max(low, -limit), _MARGIN * min(high, limit)]

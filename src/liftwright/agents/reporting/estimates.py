@@ -22,13 +22,13 @@ from liftwright.agents.reporting.markdown import (
     stars,
     table,
 )
-from liftwright.agents.reporting.run_reader import OVERALL
+from liftwright.analysis import OVERALL
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from liftwright.agents.reporting.run_reader import RunFiles
-    from liftwright.agents.reporting.secondary_results import Belief, Interaction
+    from liftwright.analysis.result import ArmPosterior, InteractionTest
 
 # In the order in which they are told; each with what it is.
 _ESTIMATES = {
@@ -44,7 +44,7 @@ _HASH_SHOWN = 12
 def decided(run: RunFiles) -> str | None:
     """The decisions in a sentence; None where there are none."""
     told: dict[tuple[str, str], list[str]] = {}
-    for one in run.results.beside.decisions:
+    for one in run.result.decisions:
         told.setdefault((one.decision, "; ".join(one.reasons)), []).append(one.arm)
     if not told:
         return None
@@ -54,7 +54,7 @@ def decided(run: RunFiles) -> str | None:
 
 def decisions(run: RunFiles) -> Words:
     """Ship, stop or continue, for each arm, with the reasons."""
-    found = run.results.beside.decisions
+    found = run.result.decisions
     if not found:
         return Words("Nothing was decided.")
     rows = [(one.arm, one.decision, in_words("; ".join(one.reasons))) for one in found]
@@ -69,13 +69,21 @@ def decisions(run: RunFiles) -> Words:
 
 def others(run: RunFiles) -> Words:
     """The other estimators over all segments; they should tell the same story."""
+    result = run.result
+    estimates = {
+        "assigned": result.assigned,
+        "cuped": result.cuped,
+        "winsorised": result.winsorised,
+        "ratios": result.ratios,
+        "sequential": result.sequential,
+    }
     found = [
         (name, row)
         for key, (name, _) in _ESTIMATES.items()
-        for row in run.results.beside.estimates.get(key, ())
+        for row in estimates[key]
         if row.segment == OVERALL and row.lift_ci is not None
     ]
-    order = [*run.results.metrics, *(row.metric for _, row in found)]
+    order = [*result.metrics, *(row.metric for _, row in found)]
     # Of one metric together, and of one estimate its arms.
     found.sort(key=lambda one: order.index(one[1].metric))
     rows = [
@@ -106,21 +114,21 @@ def others(run: RunFiles) -> Words:
 
 
 def _sizes(run: RunFiles) -> Iterator[str]:
-    beside = run.results.beside
-    if beside.variance_reduction:
+    result = run.result
+    if result.variance_reduction:
         told = ", ".join(
             f"{metric_name(metric)} {percent(share)}"
-            for metric, share in beside.variance_reduction.items()
+            for metric, share in result.variance_reduction.items()
         )
         yield f"CUPED takes away of the variance: {told}"
-    for metric, cap in beside.caps.items():
+    for metric, (_, cap) in result.winsorised_at.items():
         if cap is not None:
             yield f"winsorised: no {metric_name(metric)} counts for more than {number(cap)}"
 
 
 def interactions(run: RunFiles) -> Words:
     """Whether the effect differs between segments, which must be shown before it is said."""
-    found = run.results.beside.interactions
+    found = run.result.interactions
     if not found:
         return Words("Whether the effect differs between segments was not tested.")
     rows = [
@@ -142,7 +150,7 @@ def interactions(run: RunFiles) -> Words:
     )
 
 
-def _differs(one: Interaction) -> str:
+def _differs(one: InteractionTest) -> str:
     if one.p_value is None:
         return "cannot be tested"
     return "yes" if one.significant else "no sign"
@@ -150,7 +158,7 @@ def _differs(one: Interaction) -> str:
 
 def beliefs(run: RunFiles) -> Words:
     """How probable it is that each arm is the best, and the expected loss of choosing it."""
-    found = [one for one in run.results.beside.beliefs if one.probability_best is not None]
+    found = [one for one in run.result.bayes if one.probability_best is not None]
     if not found:
         return Words("The probabilities could not be computed.")
     rows = [
@@ -173,7 +181,7 @@ def beliefs(run: RunFiles) -> Words:
     )
 
 
-def _loss(one: Belief) -> str:
+def _loss(one: ArmPosterior) -> str:
     if one.expected_loss is None or one.kind != "binary":
         return number(one.expected_loss)
     return f"{number(100 * one.expected_loss)} points"
@@ -181,8 +189,8 @@ def _loss(one: Belief) -> str:
 
 def plan(run: RunFiles) -> Words:
     """Whether the numbers are those that were planned."""
-    found = run.results.beside.plan
-    if not found.sha256:
+    found = run.result.plan
+    if found is None:
         return Words("The run does not say whether its plan was followed.")
     name = code(found.sha256[:_HASH_SHOWN])
     if not found.deviations:

@@ -11,6 +11,8 @@ from liftwright.model import METRICS
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+    from liftwright.analysis.result import Interval
+
 NOT_THERE = "–"  # noqa: RUF001 - a dash as in printed tables
 _MARKED = re.compile(r"([\\`*_\[\]|~])")
 _LEADING = re.compile(r"^(\d+(?=[.)])|(?=[#+=>-]))")
@@ -88,7 +90,7 @@ def signed(value: float | None, digits: int = 1) -> str:
     return NOT_THERE if value is None else _minus(f"{value:+.{digits}%}")
 
 
-def interval(ends: tuple[float, float] | None) -> str:
+def interval(ends: Interval | None) -> str:
     """Both ends of an interval of a lift."""
     return NOT_THERE if ends is None else f"{signed(ends[0])} to {signed(ends[1])}"
 

@@ -26,7 +26,8 @@ from liftwright.model import CATEGORIES, CONTROL
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from liftwright.agents.reporting.run_reader import Row, RunFiles
+    from liftwright.agents.reporting.run_reader import RunFiles
+    from liftwright.analysis import ArmComparison
     from liftwright.model import Citation, Failure, SafetyDecision, Variant
 
 _SEVERITIES = {0: "none", 2: "low", 4: "medium", 6: "high"}
@@ -101,7 +102,7 @@ def citations(run: RunFiles) -> Words:
             )
         )
     left = len(rows) - _SHOWN_CITATIONS
-    metric = metric_name(run.results.primary_metric)
+    metric = metric_name(run.result.deciding_metric)
     return joined(
         plain(
             f"Best variants: the {len(best)} of {len(run.variants)} with the highest positive lift "
@@ -257,10 +258,10 @@ def _why(failure: Failure) -> str:
     return "; ".join(failure.reasons) or "not recorded"
 
 
-def _primary_rows(run: RunFiles) -> dict[str, Row]:
+def _primary_rows(run: RunFiles) -> dict[str, ArmComparison]:
     """The primary metric's row of each variant that was sent, by variant id."""
-    metric = run.results.primary_metric
-    rows = {(row.segment, row.arm): row for row in run.results.rows if row.metric == metric}
+    metric = run.result.deciding_metric
+    rows = {(row.segment, row.arm): row for row in run.result.comparisons if row.metric == metric}
     return {
         variant.variant_id: rows[variant.segment, variant.arm]
         for variant in run.variants

@@ -167,20 +167,20 @@ def timeline() -> Words:
 
 
 def _customers_needed(run: RunFiles) -> str | None:
-    results = run.results
-    rows = [one for one in results.power if one.metric == results.primary_metric]
-    needs = [need for one in rows if (need := customers_for(one, results)) is not None]
+    result = run.result
+    rows = [one for one in result.power if one.metric == result.deciding_metric]
+    needs = [need for one in rows if (need := customers_for(one, result)) is not None]
     if not needs:
         return None
     per_arm, arms = max(needs), len(rows) + 1
-    base = next(one.base for one in rows if customers_for(one, results) is not None)
-    kind = next(row.kind for row in results.overall(results.primary_metric))
-    have = results.n
+    base = next(one.base for one in rows if customers_for(one, result) is not None)
+    kind = next(row.kind for row in result.rows(metric=result.deciding_metric))
+    have = result.n
     total = per_arm * arms
     enough = "this run had enough" if have >= total else f"this run had {count(have)}"
     return plain(
         f"Plan for enough customers: to find a lift of {signed(WANTED_LIFT, 0)} in "
-        f"{metric_name(results.primary_metric)} (control: {level(base, kind)}) with "
+        f"{metric_name(result.deciding_metric)} (control: {level(base, kind)}) with "
         f"{percent(rows[0].power, 0)} power, {count(per_arm)} customers per arm are needed, "
         f"{count(total)} in {arms} arms; {enough}."
     )

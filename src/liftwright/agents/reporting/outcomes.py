@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 from liftwright.agents.reporting.markdown import (
     NOT_THERE,
@@ -26,15 +26,16 @@ from liftwright.agents.reporting.markdown import (
     stars,
     table,
 )
-from liftwright.agents.reporting.run_reader import OVERALL
-from liftwright.analysis import sample_size
+from liftwright.analysis import OVERALL, sample_size
 from liftwright.model import CONTROL
 from liftwright.model.metrics import BY_NAME
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from liftwright.agents.reporting.run_reader import PowerRow, Results, Row, RunFiles
+    from liftwright.agents.reporting.run_reader import RunFiles
+    from liftwright.analysis import ArmComparison, ExperimentResult
+    from liftwright.analysis.result import DetectableEffect, FeatureBalance
 
 WANTED_LIFT = 0.10
 _CORRECTIONS = {
@@ -120,49 +121,49 @@ def engagement(run: RunFiles) -> Words:
 
 def overall(run: RunFiles) -> Words:
     """Every arm against control on every metric, over all segments."""
-    results = run.results
-    if not results.rows:
+    result = run.result
+    if not result.comparisons:
         return Words("Nothing was compared.")
     rows = [
         (metric_name(metric), *_cells(row))
-        for metric in results.metrics
-        for row in results.overall(metric)
+        for metric in result.metrics
+        for row in result.rows(metric=metric)
     ]
     units: dict[str, list[str]] = {}
-    for metric in (BY_NAME[name] for name in results.metrics if name in BY_NAME):
+    for metric in (BY_NAME[name] for name in result.metrics if name in BY_NAME):
         lower = " (lower is better)" if metric.direction == "lower" else ""
         units.setdefault(metric.unit, []).append(f"{metric.label}{lower}")
     return joined(
         table(("Metric", *_COLUMNS), rows),
-        _legend(results, results.overall()),
+        _legend(result, result.rows()),
         plain("Units. " + "; ".join(f"{listed(names)}: {unit}" for unit, names in units.items())),
-        _row_notes(results, OVERALL),
+        _row_notes(result, OVERALL),
     )
 
 
 def by_segment(run: RunFiles) -> Words:
     """Every arm against control in each segment, metric by metric."""
-    results = run.results
-    if not results.segments:
+    result = run.result
+    if not result.segments:
         return Words("No segment was compared by itself.")
     parts = []
-    for metric in results.metrics:
+    for metric in result.metrics:
         rows: list[tuple[str, ...]] = [
             (segment, *_cells(row))
-            for segment in results.segments
-            for row in results.of(segment, metric)
+            for segment in result.segments
+            for row in result.rows(segment, metric)
         ]
         name = metric_name(metric)
         parts += [f"### {name.capitalize()} by segment", table(("Segment", *_COLUMNS), rows)]
     missing = [
         f"{segment}: {arm}"
-        for segment in results.segments
-        for arm in results.treatments
-        if not any(row.arm == arm for row in results.of(segment))
+        for segment in result.segments
+        for arm in result.treatments
+        if not any(row.arm == arm for row in result.rows(segment))
     ]
     left = plain(f"Arms without an approved message, so not compared: {listed(missing)}.")
-    shown = [row for row in results.rows if row.segment != OVERALL]
-    return joined(*parts, _legend(results, shown), left if missing else None)
+    shown = [row for row in result.comparisons if row.segment != OVERALL]
+    return joined(*parts, _legend(result, shown), left if missing else None)
 
 
 def winners(run: RunFiles) -> Words:
@@ -174,19 +175,19 @@ def winners(run: RunFiles) -> Words:
             signed(one.lift),
             one.reason,
         )
-        for one in run.results.best
+        for one in run.result.best
     ]
     if not rows:
         return Words("No verdict was recorded.")
     return joined(
-        plain(f"Primary metric: {metric_name(run.results.primary_metric)}."),
+        plain(f"Primary metric: {metric_name(run.result.deciding_metric)}."),
         table(("Segment", "Best arm", ">Lift", "Reason"), rows),
     )
 
 
 def course(run: RunFiles) -> Words:
     """What each look found, where there were several; looking often finds too much by chance."""
-    looks = run.results.course
+    looks = run.result.course
     if not looks:
         return Words("The outcomes were measured once.")
     rows = [
@@ -211,34 +212,34 @@ def course(run: RunFiles) -> Words:
 
 def ratio_check(run: RunFiles) -> Words:
     """Whether the arms have the sizes that were designed."""
-    results = run.results
-    srm = results.srm
-    state = {True: "passed", False: "FAILED", None: "could not be made"}[srm.ok]
-    state += f" but for {listed(results.srm_failed)}" if srm.ok and results.srm_failed else ""
+    result = run.result
+    srm = result.srm
+    state = "passed" if srm.ok else "FAILED" if srm.p_value is not None else "could not be made"
+    state += f" but for {listed(result.srm_failed)}" if srm.ok and result.srm_failed else ""
     told = f"The sample-ratio check {state} (p = {p_value(srm.p_value)})."
     meaning = (
         "The arms have the sizes that were designed, within what chance allows."
-        if results.trusted
+        if result.trusted
         else "The lifts in this report cannot be trusted, and no winner is named."
     )
     arms = list(dict.fromkeys([*srm.expected, *srm.observed]))
     rows = [
         (arm, number(srm.expected.get(arm), 1), count(srm.observed.get(arm, 0))) for arm in arms
     ]
-    failed = [name for name, found in results.srm_by_segment.items() if found.ok is False]
+    failed = [name for name, found in result.srm_by_segment.items() if not found.ok]
     first = plain(f"{told} {meaning}")
     return joined(
-        first if results.trusted else callout(f"**{first}**"),
+        first if result.trusted else callout(f"**{first}**"),
         table(("Arm", ">Expected", ">Delivered"), rows),
         plain(f"It fails in these segments by themselves: {listed(failed)}.") if failed else None,
-        plain(f"{_over_time(results)}") if results.srm_over_time else None,
+        plain(f"{_over_time(result)}") if result.srm_over_time else None,
     )
 
 
-def _over_time(results: Results) -> str:
+def _over_time(result: ExperimentResult) -> str:
     """Whether the arms had their sizes in each period of days of delivery."""
-    parts = len(results.srm_over_time)
-    failed = [one for one in results.srm_failed if one.startswith("period ")]
+    parts = len(result.srm_over_time)
+    failed = [one for one in result.srm_failed if one.startswith("period ")]
     if failed:
         return f"By the day of delivery it fails in {len(failed)} of {parts}: {listed(failed[:3])}."
     return f"By the day of delivery it passed too, in each of {plural(parts, 'period')}."
@@ -246,23 +247,23 @@ def _over_time(results: Results) -> str:
 
 def power(run: RunFiles) -> Words:
     """What this experiment could have shown, and how many customers a lift of a tenth needs."""
-    results = run.results
+    result = run.result
     rows = [
         (
             metric_name(one.metric),
             one.arm,
-            level(one.base, _kind(results, one.metric)),
+            level(one.base, _kind(result, one.metric)),
             f"{count(one.n_treatment)} / {count(one.n_control)}",
             signed(one.detectable_lift),
-            count(customers_for(one, results)),
+            count(customers_for(one, result)),
         )
-        for metric in results.metrics
-        for one in results.power
+        for metric in result.metrics
+        for one in result.power
         if one.metric == metric
     ]
     if not rows:
         return Words("The sizes that would be needed could not be computed.")
-    first = results.power[0]
+    first = result.power[0]
     return joined(
         f"Smallest lift that this experiment finds with {first.power:.0%} power, at the corrected "
         f"level {first.alpha:.4f}, and the customers per arm that a lift of {WANTED_LIFT:+.0%} "
@@ -273,17 +274,19 @@ def power(run: RunFiles) -> Words:
         ),
         bullets(
             plain(in_words(warning))
-            for warning in results.warnings
-            if warning not in results.beside.plan.deviations
+            for warning in result.warnings
+            if warning not in result.deviations
         ),
     )
 
 
-def customers_for(row: PowerRow, results: Results, lift: float = WANTED_LIFT) -> int | None:
+def customers_for(
+    row: DetectableEffect, result: ExperimentResult, lift: float = WANTED_LIFT
+) -> int | None:
     """Customers per arm that are needed to find a lift; None where it cannot be said."""
     if row.base is None or not row.base > 0.0:
         return None
-    if _kind(results, row.metric) == "binary":
+    if _kind(result, row.metric) == "binary":
         if row.base * (1.0 + lift) > 1.0:
             return None
         return sample_size(row.base, row.base * lift, alpha=row.alpha, power=row.power)[1]
@@ -296,12 +299,12 @@ def customers_for(row: PowerRow, results: Results, lift: float = WANTED_LIFT) ->
 
 def balance(run: RunFiles) -> Words:
     """Whether the arms' customers were alike before anything was sent."""
-    results = run.results
-    if not results.differences:
+    recorded = run.result.balance
+    if recorded is None or not recorded.differences:
         return Words("The balance of the features was not recorded.")
-    arms = list(dict.fromkeys(str(item["arm"]) for item in results.differences))
-    found = {(item["feature"], item["arm"]): item for item in results.differences}
-    features = list(dict.fromkeys(str(item["feature"]) for item in results.differences))
+    arms = list(dict.fromkeys(one.arm for one in recorded.differences))
+    found = {(one.feature, one.arm): one for one in recorded.differences}
+    features = list(dict.fromkeys(one.feature for one in recorded.differences))
     rows = [
         (
             feature.replace("_", " "),
@@ -311,7 +314,7 @@ def balance(run: RunFiles) -> Words:
     ]
     state = (
         "All features are balanced: no difference is larger than chance gives."
-        if results.balance_ok
+        if recorded.ok
         else "Some features differ by more than chance gives (marked !); read the lifts with care."
     )
     return joined(
@@ -323,7 +326,7 @@ def balance(run: RunFiles) -> Words:
 _COLUMNS = ("Arm", ">n", ">Value", ">Control", ">Lift", ">Interval", ">p", ">Adj. p", ">Sign.")
 
 
-def _cells(row: Row) -> tuple[str, ...]:
+def _cells(row: ArmComparison) -> tuple[str, ...]:
     return (
         row.arm,
         f"{count(row.n_treatment)} / {count(row.n_control)}",
@@ -337,21 +340,21 @@ def _cells(row: Row) -> tuple[str, ...]:
     )
 
 
-def _legend(results: Results, rows: Sequence[Row]) -> str:
+def _legend(result: ExperimentResult, rows: Sequence[ArmComparison]) -> str:
     tests = list(dict.fromkeys(row.test for row in rows if row.test))
     return plain(
-        f"n: messages delivered in the arm and in control. Interval: {1 - results.alpha:.0%} "
+        f"n: messages delivered in the arm and in control. Interval: {1 - result.alpha:.0%} "
         "interval of the lift. p-values are "
-        f"{_CORRECTIONS.get(results.correction, results.correction)}; marks: * adjusted p below "
-        f"{results.alpha:g}, ** below 0.01, *** below 0.001, no: not significant, "
+        f"{_CORRECTIONS[result.correction]}; marks: * adjusted p below "
+        f"{result.alpha:g}, ** below 0.01, *** below 0.001, no: not significant, "
         f"{NOT_THERE}: not estimable. Tests: {listed(tests)}."
     )
 
 
-def _row_notes(results: Results, segment: str) -> str:
+def _row_notes(result: ExperimentResult, segment: str) -> str:
     """Each warning once, with the comparisons that it concerns."""
     found: dict[str, dict[str, list[str]]] = {}
-    for row in results.of(segment):
+    for row in result.rows(segment):
         for warning in row.warnings:
             found.setdefault(warning, {}).setdefault(metric_name(row.metric), []).append(row.arm)
     return bullets(
@@ -360,17 +363,16 @@ def _row_notes(results: Results, segment: str) -> str:
     )
 
 
-def _kind(results: Results, metric: str) -> str:
-    return next((row.kind for row in results.rows if row.metric == metric), "binary")
+def _kind(result: ExperimentResult, metric: str) -> str:
+    return next((row.kind for row in result.comparisons if row.metric == metric), "binary")
 
 
 def _who(description: str, traits: list[str]) -> str:
     return f"{description} Most marked: {listed(traits)}." if traits else description
 
 
-def _difference(item: object) -> str:
-    if not isinstance(item, dict) or item.get("difference") is None:
+def _difference(found: FeatureBalance | None) -> str:
+    if found is None or found.difference is None:
         return NOT_THERE
-    value, limit = cast("float", item["difference"]), item.get("limit")
-    over = limit is not None and abs(value) > cast("float", limit)
-    return f"{number(value, 3)}{' !' if over else ''}"
+    over = found.limit is not None and abs(found.difference) > found.limit
+    return f"{number(found.difference, 3)}{' !' if over else ''}"

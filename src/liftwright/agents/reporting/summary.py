@@ -26,7 +26,8 @@ from liftwright.agents.reporting.markdown import (
 from liftwright.model import direction_of
 
 if TYPE_CHECKING:
-    from liftwright.agents.reporting.run_reader import Results, Row, RunFiles
+    from liftwright.agents.reporting.run_reader import RunFiles
+    from liftwright.analysis import ArmComparison, ExperimentResult
 
 SIMULATED = "SIMULATED"
 _COMPOSER = "grounded-composer"
@@ -77,49 +78,48 @@ def started_on(run: RunFiles) -> str:
 
 def summary(run: RunFiles) -> Words:
     """What was done, what came of it, and what to do about it."""
-    results = run.results
+    result = run.result
     return joined(
         callout(f"**{_label(run)}{plain(verdict(run))}**"),
-        _deviation(results),
+        _deviation(result),
         _what_was_done(run),
-        f"On the primary metric, {metric_name(results.primary_metric)}:"
-        if results.overall(results.primary_metric)
+        f"On the primary metric, {metric_name(result.deciding_metric)}:"
+        if result.rows(metric=result.deciding_metric)
         else None,
-        bullets(_sentence(row, results) for row in results.overall(results.primary_metric)),
-        _other_metrics(results),
-        _segments(results),
+        bullets(_sentence(row, result) for row in result.rows(metric=result.deciding_metric)),
+        _other_metrics(result),
+        _segments(result),
         f"**Decisions.** {found}" if (found := decided(run)) else None,
         f"**What to do.** {plain(advice(run))}",
     )
 
 
-def _deviation(results: Results) -> str | None:
-    deviations = results.beside.plan.deviations
-    if not deviations:
+def _deviation(result: ExperimentResult) -> str | None:
+    if not result.deviations:
         return None
-    told = in_words("; ".join(deviations))
+    told = in_words("; ".join(result.deviations))
     return callout(f"**{plain(f'The analysis {told}.')}**")
 
 
 def verdict(run: RunFiles) -> str:
     """The answer in a sentence: a winner, none, or that it cannot be told."""
-    results = run.results
-    metric = metric_name(results.primary_metric)
-    rows = results.overall(results.primary_metric)
-    if not results.trusted:
-        where = listed(results.srm_failed) or "overall"
+    result = run.result
+    metric = metric_name(result.deciding_metric)
+    rows = result.rows(metric=result.deciding_metric)
+    if not result.trusted:
+        where = listed(result.srm_failed) or "overall"
         return (
             "No winner is named: the arms do not have the sizes that were designed "
-            f"(sample-ratio mismatch: {plain(where)}; p {_p(results.srm.p_value)} overall), so no "
+            f"(sample-ratio mismatch: {plain(where)}; p {_p(result.srm.p_value)} overall), so no "
             "difference can be trusted."
         )
-    best = results.winner()
+    best = result.winner()
     if best is not None and best.arm is not None:
         row = next(row for row in rows if row.arm == best.arm)
         return (
             f"'{best.arm}' is better than control: {metric} {level(row.treatment, row.kind)} "
             f"against {level(row.control, row.kind)}, a lift of {signed(row.lift)} "
-            f"({_confidence(results)} interval {interval(row.lift_ci)}, "
+            f"({_confidence(result)} interval {interval(row.lift_ci)}, "
             f"adjusted p {_p(row.p_adjusted)})."
         )
     if all(row.p_value is None for row in rows):
@@ -128,15 +128,15 @@ def verdict(run: RunFiles) -> str:
     lead = f"No arm is significantly better than control on the {metric}."
     if worse:
         lead += f" Significantly worse: {listed([row.arm for row in worse])}."
-    weak = _underpowered(results)
+    weak = _underpowered(result)
     return f"{lead} {weak}" if weak else lead
 
 
 def advice(run: RunFiles) -> str:
     """What follows for the one who decides."""
-    results = run.results
-    best = results.winner()
-    if not results.trusted:
+    result = run.result
+    best = result.winner()
+    if not result.trusted:
         return (
             "Find out why messages are missing or doubled (delivery, logging, joins), correct it, "
             "and measure again. Do not act on the lifts below."
@@ -147,7 +147,7 @@ def advice(run: RunFiles) -> str:
                 "Nothing may be rolled out on this result, as it is simulated. Send the messages "
                 "as assigned, then measure this run again with the real outcomes."
             )
-        now = results.beside.decision(best.arm)
+        now = result.decision(best.arm)
         if now is not None and now.decision != "ship":
             return (
                 f"Do not send '{best.arm}' to everyone yet ({now.decision}: "
@@ -157,7 +157,7 @@ def advice(run: RunFiles) -> str:
             f"Send '{best.arm}' to everyone in the segments where it was approved, and keep a "
             "small control so that the effect stays measured."
         )
-    if _underpowered(results):
+    if _underpowered(result):
         return (
             "Repeat with more customers, or on a metric that is less rare; the section on sample "
             "size says how many. Do not read the order of the arms as a ranking."
@@ -197,8 +197,8 @@ def _pass_rate(run: RunFiles) -> tuple[str, str]:
 
 
 def _lift(run: RunFiles) -> tuple[str, str]:
-    rows = [row for row in run.results.overall() if row.lift is not None]
-    sure = [row for row in rows if row.significant and run.results.trusted]
+    rows = [row for row in run.result.rows() if row.lift is not None]
+    sure = [row for row in rows if row.significant and run.result.trusted]
     if not rows:
         return "not estimable", _met(met=False)
     best = max(sure or rows, key=lambda row: _gain(row.lift, row.metric))
@@ -230,7 +230,7 @@ def _what_was_done(run: RunFiles) -> str:
         f"{plural(len(run.variants), 'message')} beside the control became valid"
         + (f", {len(run.failures)} did not" if run.failures else "")
         + f"; screening blocked {blocked or 'none'}.",
-        f"{count(run.results.n)} messages were delivered and measured.",
+        f"{count(run.result.n)} messages were delivered and measured.",
         _who_wrote(run),
     ]
     return plain(" ".join(filter(None, parts)))
@@ -246,37 +246,37 @@ def _who_wrote(run: RunFiles) -> str:
     return f"{told}."
 
 
-def _sentence(row: Row, results: Results) -> str:
+def _sentence(row: ArmComparison, result: ExperimentResult) -> str:
     if row.p_value is None:
         why = "; ".join(row.warnings) or "too little data"
         return plain(f"{row.arm}: not estimable ({why}).")
     verdict_on = "significant" if row.significant else "not significant"
     return (
         f"**{plain(row.arm)}**: {level(row.treatment, row.kind)} against "
-        f"{level(row.control, row.kind)}; lift {signed(row.lift)}, {_confidence(results)} interval "
+        f"{level(row.control, row.kind)}; lift {signed(row.lift)}, {_confidence(result)} interval "
         f"{interval(row.lift_ci)}; n = {count(row.n_treatment)} and {count(row.n_control)} in "
         f"control; adjusted p {plain(_p(row.p_adjusted))}: **{verdict_on}**."
     )
 
 
-def _other_metrics(results: Results) -> str | None:
-    if not results.trusted:
+def _other_metrics(result: ExperimentResult) -> str | None:
+    if not result.trusted:
         return None
-    rows = [row for row in results.overall() if row.metric != results.primary_metric]
+    rows = [row for row in result.rows() if row.metric != result.deciding_metric]
     sure = [row for row in rows if row.significant]
     if not rows:
         return None
     if not sure:
-        names = listed([metric_name(m) for m in results.metrics if m != results.primary_metric])
+        names = listed([metric_name(m) for m in result.metrics if m != result.deciding_metric])
         return plain(f"On the other metrics ({names}) no arm differs significantly from control.")
     told = [f"{row.arm} {signed(row.lift)} {metric_name(row.metric)}" for row in sure]
     return plain(f"Significant on the other metrics: {listed(told)}.")
 
 
-def _segments(results: Results) -> str | None:
-    if not results.trusted:
+def _segments(result: ExperimentResult) -> str | None:
+    if not result.trusted:
         return None
-    named = [one for one in results.best if one.segment in results.segments]
+    named = [one for one in result.best if one.segment in result.segments]
     won = [f"'{one.arm}' in {one.segment} ({signed(one.lift)})" for one in named if one.arm]
     if not named:
         return None
@@ -291,9 +291,9 @@ def _segments(results: Results) -> str | None:
     )
 
 
-def _underpowered(results: Results) -> str | None:
+def _underpowered(result: ExperimentResult) -> str | None:
     """What the least certain comparison of the primary metric could have shown."""
-    rows = [one for one in results.power if one.metric == results.primary_metric]
+    rows = [one for one in result.power if one.metric == result.deciding_metric]
     rows = [one for one in rows if one.warning]
     if not rows:
         return None
@@ -310,8 +310,8 @@ def _label(run: RunFiles) -> str:
     return f"{SIMULATED}. " if run.simulated else ""
 
 
-def _confidence(results: Results) -> str:
-    return f"{1 - results.alpha:.0%}"
+def _confidence(result: ExperimentResult) -> str:
+    return f"{1 - result.alpha:.0%}"
 
 
 def _p(value: float | None) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 from liftwright.agents import reporting
 from liftwright.agents.experimentation import (
@@ -14,15 +14,17 @@ from liftwright.agents.experimentation import (
     assign,
     check_plan,
     choose_eligible,
-    course_of,
     design_experiment,
     expected_outcomes,
+    interim_looks,
     keep_history,
     lay_down_plan,
     least_per_arm,
     measure,
 )
 from liftwright.agents.segmentation import segment_customers
+from liftwright.analysis import ExperimentResult
+from liftwright.analysis.result import PlanCompliance
 from liftwright.campaign.run_summary import costs_of
 from liftwright.data import REJECTED
 from liftwright.errors import AwaitingApproval
@@ -39,11 +41,9 @@ from liftwright.model import (
 from liftwright.model.run_files import Observed, Variants, all_runs
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
     from pathlib import Path
 
     from liftwright.campaign.context import RunContext
-    from liftwright.model import Json
 
 
 def segment(context: RunContext) -> str:
@@ -188,7 +188,7 @@ def measure_lift(context: RunContext) -> str:
         extended=context.run.extends is not None,
         absent=[metric.name for metric in METRICS if metric.column not in columns],
     )
-    metrics = measure(
+    result = measure(
         context.tables,
         assignment,
         experiment,
@@ -197,23 +197,26 @@ def measure_lift(context: RunContext) -> str:
         minimum=plan.minimum_sample or 0,
     )
     observed = next((stage for stage in context.run.stages if stage.name == "observe"), None)
-    # When the outcomes were looked at: counting them again is no further look.
-    metrics["measured_at"] = observed.finished_at if observed else utc_now()
-    metrics["course"] = course_of([*_earlier_looks(context), metrics])
-    metrics["plan"] = {"sha256": plan.sha256, "deviations": list(deviations)}
-    metrics["warnings"] = [*deviations, *cast("list[Json]", metrics["warnings"])]
+    result = replace(
+        result,
+        # When the outcomes were looked at: counting them again is no further look.
+        measured_at=observed.finished_at if observed else utc_now(),
+        plan=PlanCompliance(sha256=plan.sha256, deviations=deviations),
+        warnings=(*deviations, *result.warnings),
+    )
+    result = replace(result, course=interim_looks([*_earlier_looks(context), result]))
     for deviation in deviations:
         event("plan_deviated", agent="experimentation", level="warning", deviation=deviation)
-    context.folder.write("metrics.json", metrics)
+    context.folder.write("metrics.json", result.to_json())
     context.save(deviations=deviations)
     return "measured"
 
 
-def _earlier_looks(context: RunContext) -> list[Mapping[str, Json]]:
+def _earlier_looks(context: RunContext) -> list[ExperimentResult]:
     """What the earlier measurements of the run found, the first one first."""
     names = (f"measurements/{n}/metrics.json" for n in range(1, context.run.measurements + 1))
     return [
-        cast("Mapping[str, Json]", context.folder.raw(name))
+        context.folder.read(name, ExperimentResult, ignore_unknown=True)
         for name in names
         if context.folder.file(name).is_file()
     ]

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, cast
+from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from rich.markup import escape
 
-from liftwright.analysis import few
+from liftwright.analysis import OVERALL, ManyExperimentsResult, few
 from liftwright.cli.terminal import numbers
 from liftwright.cli.terminal.experiment import (
-    difference,
-    ends,
-    entries,
-    p_value,
     plain_table,
     print_decisions,
     print_excluded,
@@ -22,145 +19,164 @@ from liftwright.cli.terminal.experiment import (
     print_tests,
     print_winners,
 )
-from liftwright.cli.terminal.many_experiments import print_many
 from liftwright.cli.terminal.output import console, print_json
 
 if TYPE_CHECKING:
-    from collections.abc import Container, Mapping, Sequence
+    from collections.abc import Container, Sequence
 
     from rich.console import Console
 
-    from liftwright.model import Json
-
-    Entry = Mapping[str, Any]
+    from liftwright.analysis import ArmComparison, ExperimentResult
 
 # More rows than a screen or two are for a program to read.
 _MOST_ROWS = 60
-_SENSITIVITY = {
-    "cuped": "CUPED",
-    "winsorised": "winsorised",
-    "sequential": "any time",
-    "exposed": "exposed",
-}
+_MOST_CLEAREST = 20
 
 
-def show_analysis(document: Mapping[str, Json], *, json: bool, lower: Container[str] = ()) -> None:
+def show_analysis(
+    result: ExperimentResult | ManyExperimentsResult, *, json: bool, lower: Container[str] = ()
+) -> None:
     """The result of `analyze`, verdicts last; `lower` names metrics for which lower is better."""
     if json:
-        print_json(document)
+        print_json(result.to_json())
         return
     out = console()
-    if "experiments" in document:
-        print_many(out, document)
+    if isinstance(result, ManyExperimentsResult):
+        _print_many(out, result)
         return
-    level = 1 - numbers.as_number(document["alpha"])
-    _print_arms(out, document)
-    rows = entries(document["comparisons"])
-    overall = [row for row in rows if row["segment"] == "all"]
-    print_rows(out, overall, f"Against {escape(str(document['control']))}", lower=lower)
-    segments = [row for row in rows if row["segment"] != "all"]
+    _print_arms(out, result)
+    print_rows(out, result.rows(), f"Against {escape(result.control)}", lower=lower)
+    segments = [row for row in result.comparisons if row.segment != OVERALL]
     if len(segments) > _MOST_ROWS:
         out.print(f"{len(segments):,} rows of segments are in the output of --json\n")
     elif segments:
         print_rows(out, segments, "By segment (exploratory)", lower=lower)
-    _print_sensitivity(out, document)
-    _print_interactions(out, document)
-    _print_posteriors(out, document)
-    _print_explained(out, document)
+    _print_sensitivity(out, result)
+    _print_interactions(out, result)
+    _print_posteriors(out, result)
+    _print_explained(out, result)
     out.print()
-    print_tests(out, rows)
+    print_tests(out, result.comparisons)
     out.print(
-        f"[dim]Intervals at {level:.0%}, not adjusted; p adjusted ({document['correction']}) "
-        "below the raw one; 'any time' holds at every look.[/]\n"
+        f"[dim]Intervals at {1 - result.alpha:.0%}, not adjusted; p adjusted "
+        f"({result.correction}) below the raw one; 'any time' holds at every look.[/]\n"
     )
-    _print_verdicts(out, document)
-    print_row_warnings(out, rows)
-    print_excluded(out, document)
+    _print_verdicts(out, result)
+    print_row_warnings(out, result.comparisons)
+    print_excluded(out, result.excluded)
 
 
-def _print_arms(out: Console, document: Mapping[str, Json]) -> None:
-    arms = entries(document["arms"])
-    srm = cast("Entry", document["srm"])
-    table = plain_table(f"{document['n']:,} units")
+def _print_many(out: Console, result: ManyExperimentsResult) -> None:
+    """How many experiments there are, how many arms differ, and the clearest of them."""
+    rows = [
+        (row.p_value, replace(row, segment=one.experiment))
+        for one in result.experiments
+        for row in one.comparisons
+        if row.p_value is not None
+    ]
+    rows.sort(key=lambda row: row[0])
+    shown = [row for _, row in rows[:_MOST_CLEAREST]]
+    if shown:
+        print_rows(out, shown, f"The {len(shown)} clearest of {len(rows):,} comparisons")
+    out.print(
+        f"[dim]Intervals at {1 - result.alpha:.0%}, not adjusted; p adjusted "
+        f"({result.correction}) over all {len(rows):,} comparisons below the raw one.[/]\n"
+    )
+    out.print(
+        f"{len(result.experiments):,} experiments, {result.n:,} units; each against its "
+        f"{escape(result.control)}"
+    )
+    out.print(
+        f"{result.significant:,} of {result.tests:,} comparisons are below {result.alpha:g} after "
+        f"the correction; before it {result.significant_uncorrected:,} are, of which chance alone "
+        f"gives about {result.tests * result.alpha:,.0f}"
+    )
+    for names, what in (
+        (result.srm_failed, "[bold red]SAMPLE-RATIO MISMATCH[/] in"),
+        (result.without_control, "[yellow]![/] not compared, no control in"),
+    ):
+        if names:
+            out.print(f"{what} {len(names):,}: {escape(few(names))}")
+    print_excluded(out, result.excluded)
+
+
+def _print_arms(out: Console, result: ExperimentResult) -> None:
+    table = plain_table(f"{result.n:,} units")
     table.add_column("arm", overflow="fold")
-    for name in ("units", "expected", *(arms[0]["metrics"] if arms else ())):
-        table.add_column(escape(str(name)), justify="right")
-    for arm in arms:
-        values = (numbers.value(v["value"], v["kind"]) for v in arm["metrics"].values())
-        expected = srm["expected"].get(arm["arm"], 0.0)
-        table.add_row(escape(arm["arm"]), f"{arm['n']:,}", f"{expected:,.1f}", *values)
+    for name in ("units", "expected", *result.metrics):
+        table.add_column(escape(name), justify="right")
+    for arm in result.arms:
+        values = (numbers.value(found.value, found.kind) for found in arm.metrics.values())
+        expected = result.srm.expected.get(arm.arm, 0.0)
+        table.add_row(escape(arm.arm), f"{arm.n:,}", f"{expected:,.1f}", *values)
     out.print(table)
 
 
-def _print_sensitivity(out: Console, document: Mapping[str, Json]) -> None:
-    """The other estimators beside each other, of all units."""
-    found: list[tuple[str, Entry]] = []
-    for key, name in _SENSITIVITY.items():
-        rows = document.get(key)
-        if isinstance(rows, dict):
-            rows = rows["comparisons"]
-        found += [
-            (name, row)
-            for row in entries(rows)
-            # Without an interval there is nothing that the main rows do not say.
-            if row["segment"] == "all" and row["difference_ci"] is not None
-        ]
+def _print_sensitivity(out: Console, result: ExperimentResult) -> None:
+    """The other estimators side by side, over all segments."""
+    estimators = {
+        "CUPED": result.cuped,
+        "winsorised": result.winsorised,
+        "any time": result.sequential,
+        "exposed": result.exposed.comparisons if result.exposed else (),
+    }
+    found = [
+        (name, row)
+        for name, rows in estimators.items()
+        for row in rows
+        # Without an interval there is nothing that the main rows do not say.
+        if row.segment == OVERALL and row.difference_ci is not None
+    ]
     if found and len(found) <= _MOST_ROWS:
         _print_others(out, found)
-    reduction = document.get("variance_reduction")
-    if isinstance(reduction, dict):
-        told = ", ".join(f"{name} {numbers.as_number(r):.0%}" for name, r in reduction.items())
+    if result.variance_reduction:
+        told = ", ".join(f"{name} {share:.0%}" for name, share in result.variance_reduction.items())
         out.print(f"CUPED takes away of the variance: {escape(told)}")
-    _print_caps(out, document)
-    _print_exposed(out, document)
+    _print_caps(out, result)
+    _print_exposed(out, result)
 
 
-def _print_others(out: Console, found: Sequence[tuple[str, Entry]]) -> None:
+def _print_others(out: Console, found: Sequence[tuple[str, ArmComparison]]) -> None:
     table = plain_table("Other estimates")
     table.add_column("arm\nestimate, metric", overflow="fold")
     for name in ("difference\ninterval", "lift\ninterval", "p adj."):
         table.add_column(name, justify="right", no_wrap=True)
     for name, row in found:
-        kind = row["kind"]
         table.add_row(
-            escape(f"{row['arm']}\n{name}, {row['metric']}"),
-            f"{difference(row['difference'], kind)}\n{ends(row['difference_ci'], kind)}",
-            f"{numbers.percent(row['lift'])}\n{numbers.interval(row['lift_ci'])}",
-            p_value(row["p_adjusted"]),
+            escape(f"{row.arm}\n{name}, {row.metric}"),
+            f"{numbers.difference(row.difference, row.kind)}\n"
+            f"{numbers.difference_interval(row.difference_ci, row.kind)}",
+            f"{numbers.percent(row.lift)}\n{numbers.interval(row.lift_ci)}",
+            numbers.p_value(row.p_adjusted),
         )
     out.print(table)
 
 
-def _print_caps(out: Console, document: Mapping[str, Json]) -> None:
-    caps = document.get("winsorised_at")
-    if not isinstance(caps, dict) or not caps:
-        return
+def _print_caps(out: Console, result: ExperimentResult) -> None:
     told = []
-    for name, (low, high) in caps.items():
+    for name, (low, high) in result.winsorised_at.items():
         limits = [f"below {numbers.figure(low, 4)}"] if low is not None else []
         limits += [f"above {numbers.figure(high, 4)}"] if high is not None else []
         told.append(f"{name} {' and '.join(limits) or 'nowhere'}")
-    out.print(f"winsorised, cut: {escape('; '.join(told))}")
+    if told:
+        out.print(f"winsorised, cut: {escape('; '.join(told))}")
 
 
-def _print_exposed(out: Console, document: Mapping[str, Json]) -> None:
-    exposed = document.get("exposed")
-    if not isinstance(exposed, dict):
+def _print_exposed(out: Console, result: ExperimentResult) -> None:
+    exposed = result.exposed
+    if exposed is None:
         return
-    arms = {str(arm["arm"]): int(arm["n"]) for arm in entries(exposed["arms"])}
-    told = f"exposed: {escape('; '.join(f'{arm}: {n:,}' for arm, n in arms.items()))}"
-    nobody = [arm for arm, n in arms.items() if not n]
+    told = f"exposed: {escape('; '.join(f'{arm.arm}: {arm.n:,}' for arm in exposed.arms))}"
+    nobody = [arm.arm for arm in exposed.arms if not arm.n]
     if nobody:
         out.print(f"{told}; nobody of {escape(few(nobody))} was: the exposed cannot be compared")
         return
-    srm = cast("Entry", exposed["srm"])
-    state = "as designed" if srm["ok"] else "[bold red]NOT as designed[/]"
-    out.print(f"{told}; their ratio is {state} (p = {p_value(srm['p_value'])})")
+    state = "as designed" if exposed.srm.ok else "[bold red]NOT as designed[/]"
+    out.print(f"{told}; their ratio is {state} (p = {numbers.p_value(exposed.srm.p_value)})")
 
 
-def _print_interactions(out: Console, document: Mapping[str, Json]) -> None:
-    rows = entries(document.get("interactions"))
-    if not rows or len(rows) > _MOST_ROWS:
+def _print_interactions(out: Console, result: ExperimentResult) -> None:
+    if not result.interactions or len(result.interactions) > _MOST_ROWS:
         return
     table = plain_table("Does the effect differ between segments?")
     for name in ("arm", "metric", "test"):
@@ -168,84 +184,80 @@ def _print_interactions(out: Console, document: Mapping[str, Json]) -> None:
     for name in ("segments", "p", "p adj."):
         table.add_column(name, justify="right", no_wrap=True)
     table.add_column("differs", no_wrap=True)
-    for row in rows:
+    for row in result.interactions:
         table.add_row(
-            escape(row["arm"]),
-            escape(row["metric"]),
-            row["test"] or "–",
-            str(row["segments_compared"]),
-            p_value(row["p_value"]),
-            p_value(row["p_adjusted"]),
-            "[green]yes[/]" if row["significant"] else "no sign",
+            escape(row.arm),
+            escape(row.metric),
+            row.test or "–",
+            str(row.segments_compared),
+            numbers.p_value(row.p_value),
+            numbers.p_value(row.p_adjusted),
+            "[green]yes[/]" if row.significant else "no sign",
         )
     out.print(table)
 
 
-def _print_posteriors(out: Console, document: Mapping[str, Json]) -> None:
-    rows = entries(document.get("bayes"))
-    if not rows:
+def _print_posteriors(out: Console, result: ExperimentResult) -> None:
+    if not result.bayes:
         return
     table = plain_table("Posterior")
     for name in ("arm", "metric"):
         table.add_column(name, overflow="fold")
     for name in ("best", "better than control", "expected loss"):
         table.add_column(name, justify="right")
-    for row in rows:
-        loss = row["expected_loss"]
+    for row in result.bayes:
+        loss = row.expected_loss
         table.add_row(
-            escape(row["arm"]),
-            escape(row["metric"]),
-            _share(row["probability_best"]),
-            _share(row["probability_better"]),
-            "–" if loss is None else difference(loss, row["kind"]).lstrip("+"),
+            escape(row.arm),
+            escape(row.metric),
+            _share(row.probability_best),
+            _share(row.probability_better),
+            "–" if loss is None else numbers.difference(loss, row.kind).lstrip("+"),
         )
     out.print(table)
-    allocation = cast("Entry", document["allocation"])
-    if allocation["shares"]:
-        told = ", ".join(f"{arm} {share:.1%}" for arm, share in allocation["shares"].items())
-        out.print(
-            f"Thompson shares of a next wave, by {escape(allocation['metric'])}: {escape(told)}"
-        )
-        for caveat in allocation["caveats"]:
+    allocation = result.allocation
+    if allocation is not None and allocation.shares:
+        told = ", ".join(f"{arm} {share:.1%}" for arm, share in allocation.shares.items())
+        out.print(f"Thompson shares of a next wave, by {escape(allocation.metric)}: {escape(told)}")
+        for caveat in allocation.caveats:
             out.print(f"  [dim]{escape(caveat)}[/]")
 
 
-def _print_explained(out: Console, document: Mapping[str, Json]) -> None:
-    explained = cast("Entry | None", document.get("explain"))
+def _print_explained(out: Console, result: ExperimentResult) -> None:
+    explained = result.explain
     if explained is None:
         return
-    if explained["rows"]:
-        table = plain_table(f"What goes with a larger effect on {escape(explained['metric'])}")
+    if explained.rows:
+        table = plain_table(f"What goes with a larger effect on {escape(explained.metric)}")
         table.add_column("arm\nfeature", overflow="fold")
         for name in ("change per sd\ninterval", "p\nadjusted"):
             table.add_column(name, justify="right", no_wrap=True)
         table.add_column("sign.", no_wrap=True)
-        for row in explained["rows"]:
+        for row in explained.rows:
             table.add_row(
-                escape(f"{row['arm']}\n{row['feature']}"),
-                f"{numbers.figure(row['change'], 4, '+')}\n{ends(row['interval'], 'mean')}",
-                f"{p_value(row['p_value'])}\n{p_value(row['p_adjusted'])}",
-                "[green]yes[/]" if row["significant"] else "no",
+                escape(f"{row.arm}\n{row.feature}"),
+                f"{numbers.figure(row.change, 4, '+')}\n"
+                f"{numbers.difference_interval(row.interval, 'mean')}",
+                f"{numbers.p_value(row.p_value)}\n{numbers.p_value(row.p_adjusted)}",
+                "[green]yes[/]" if row.significant else "no",
             )
         out.print(table)
-    out.print(escape(explained["reason"]))
-    for arm, found in explained.get("forest", {}).items():
-        told = ", ".join(
-            f"{one['feature']} {one['mean_absolute_shap']:.3g}" for one in found["importances"]
-        )
-        out.print(escape(f"forest of {arm} (exploratory): {found['reason']}{told and ': '}{told}"))
+    out.print(escape(explained.reason))
+    for arm, found in (explained.forest or {}).items():
+        told = ", ".join(f"{one.feature} {one.mean_absolute_shap:.3g}" for one in found.importances)
+        out.print(escape(f"forest of {arm} (exploratory): {found.reason}{told and ': '}{told}"))
 
 
-def _print_verdicts(out: Console, document: Mapping[str, Json]) -> None:
-    print_ratio(out, document)
-    for one in entries(document.get("omnibus")):
-        if one["p_value"] is not None:
+def _print_verdicts(out: Console, result: ExperimentResult) -> None:
+    print_ratio(out, result)
+    for one in result.omnibus:
+        if one.p_value is not None:
             out.print(
-                escape(f"{one['metric']}, all arms at once: {one['test']} ")
-                + f"{one['statistic']:,.6g}, p = {p_value(one['p_value'])}"
+                escape(f"{one.metric}, all arms at once: {one.test} ")
+                + f"{one.statistic:,.6g}, p = {numbers.p_value(one.p_value)}"
             )
-    print_winners(out, document)
-    print_decisions(out, document)
+    print_winners(out, result)
+    print_decisions(out, result)
 
 
 def _share(value: float | None) -> str:

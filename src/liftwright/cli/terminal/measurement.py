@@ -6,9 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 from rich.markup import escape
 
+from liftwright.analysis import ExperimentResult
 from liftwright.cli.terminal.experiment import (
-    entries,
-    p_value,
     print_decisions,
     print_ratio,
     print_row_warnings,
@@ -16,15 +15,14 @@ from liftwright.cli.terminal.experiment import (
     print_tests,
     print_winners,
 )
-from liftwright.cli.terminal.numbers import as_number, interval, percent
+from liftwright.cli.terminal.numbers import interval, p_value, percent
 from liftwright.model import METRICS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator
 
     from rich.console import Console
 
-    from liftwright.model import Json
     from liftwright.model.run_files import RunFolder
 
 _HASH_SHOWN = 12
@@ -35,60 +33,54 @@ def print_measured(out: Console, folder: RunFolder) -> None:
     """The result of a run that has one; nothing of a run that has none yet."""
     if not folder.file("metrics.json").is_file():
         return
-    metrics = _object(folder, "metrics.json")
-    if metrics["simulated"]:
+    result = folder.read("metrics.json", ExperimentResult, ignore_unknown=True)
+    if result.simulated:
         out.print("[bold yellow]SIMULATED[/] engagement: the lift below is not real.")
-    overall = [row for row in entries(metrics["comparisons"]) if row["segment"] == "all"]
     lower = {metric.name for metric in METRICS if metric.direction == "lower"}
-    print_rows(out, overall, f"Against {metrics['control']}", lower=lower)
-    print_tests(out, overall)
-    level = 1 - as_number(metrics["alpha"])
+    print_rows(out, result.rows(), f"Against {result.control}", lower=lower)
+    print_tests(out, result.rows())
     out.print(
-        f"[dim]Intervals at {level:.0%}, not adjusted; p adjusted ({metrics['correction']}) "
-        "below the raw one.[/]\n"
+        f"[dim]Intervals at {1 - result.alpha:.0%}, not adjusted; p adjusted "
+        f"({result.correction}) below the raw one.[/]\n"
     )
-    print_ratio(out, metrics)
-    print_winners(out, metrics)
-    print_decisions(out, metrics)
-    _print_looks(out, metrics)
-    for line in (*_customers(folder, metrics), *_counted(folder), *_plan(metrics)):
+    print_ratio(out, result)
+    print_winners(out, result)
+    print_decisions(out, result)
+    _print_looks(out, result)
+    for line in (*_customers(folder, result), *_counted(folder), *_plan(result)):
         out.print(escape(line))
-    print_row_warnings(out, overall)
-    for warning in (*_object(folder, "engagement.json")["warnings"], *metrics["warnings"]):
-        if metrics.get("srm_failed") and str(warning).startswith(_TOLD):
+    print_row_warnings(out, result.rows())
+    for warning in (*_object(folder, "engagement.json")["warnings"], *result.warnings):
+        if result.srm_failed and str(warning).startswith(_TOLD):
             continue
         out.print(f"[yellow]![/] {escape(str(warning))}")
 
 
-def _print_looks(out: Console, metrics: Mapping[str, Json]) -> None:
+def _print_looks(out: Console, result: ExperimentResult) -> None:
     """What the last two looks found, where there were several."""
-    course = entries(metrics.get("course"))
-    if not course:
+    if not result.course:
         return
-    last = course[-1]["look"]
-    out.print(f"look {last} of this experiment; its {course[-1]['metric']}, and before:")
-    for row in course:
-        if row["look"] > last - 2:
+    last = result.course[-1]
+    out.print(f"look {last.look} of this experiment; its {last.metric}, and before:")
+    for row in result.course:
+        if row.look > last.look - 2:
             out.print(
                 escape(
-                    f"  look {row['look']}, {row['arm']}: {percent(row['lift'])} "
-                    f"({interval(row['lift_ci'])}), p {p_value(row['p_value'])}, "
-                    f"{row['n_treatment']:,} / {row['n_control']:,} delivered"
+                    f"  look {row.look}, {row.arm}: {percent(row.lift)} "
+                    f"({interval(row.lift_ci)}), p {p_value(row.p_value)}, "
+                    f"{row.n_treatment:,} / {row.n_control:,} delivered"
                 )
             )
 
 
-def _customers(folder: RunFolder, metrics: Mapping[str, Json]) -> Iterator[str]:
+def _customers(folder: RunFolder, result: ExperimentResult) -> Iterator[str]:
     """Who was assigned, what arrived, and who was sent nothing."""
     arms_json = _object(folder, "arms.json")
     assigned: dict[str, int] = {}
     for arms in arms_json["counts"].values():
         for arm, customers in arms.items():
             assigned[arm] = assigned.get(arm, 0) + customers
-    told = ", ".join(
-        f"{arm['arm']} {arm['n']:,} of {assigned.get(arm['arm'], 0):,}"
-        for arm in entries(metrics["arms"])
-    )
+    told = ", ".join(f"{arm.arm} {arm.n:,} of {assigned.get(arm.arm, 0):,}" for arm in result.arms)
     yield f"delivered of assigned: {told}"
     left_out = arms_json.get("left_out")
     if isinstance(left_out, dict) and left_out:
@@ -109,12 +101,11 @@ def _counted(folder: RunFolder) -> Iterator[str]:
         yield f"assigned customers that no row names: {found['customers_missing']:,}"
 
 
-def _plan(metrics: Mapping[str, Json]) -> Iterator[str]:
+def _plan(result: ExperimentResult) -> Iterator[str]:
     """Whether the analysis is the one that was planned."""
-    plan = metrics.get("plan")
-    if isinstance(plan, dict):
-        kept = "DEVIATED FROM, see below" if plan["deviations"] else "followed"
-        yield f"analysis plan {plan['sha256'][:_HASH_SHOWN]}: {kept}"
+    if result.plan is not None:
+        kept = "DEVIATED FROM, see below" if result.plan.deviations else "followed"
+        yield f"analysis plan {result.plan.sha256[:_HASH_SHOWN]}: {kept}"
 
 
 def _object(folder: RunFolder, name: str) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from liftwright.analysis.result import Interval
 
 # A decimal says nothing of a lift as large as that, and is wide.
 _TENFOLD = 10.0
@@ -45,9 +45,38 @@ def percent(value: float | None) -> str:
     return f"{value:+,.0%}" if abs(value) >= _TENFOLD else f"{value:+.1%}"
 
 
-def interval(ends: Sequence[float | None] | None) -> str:
+def interval(ends: Interval | None) -> str:
     """The ends of an interval in percent; an open end is infinity."""
     if not ends or ends[0] is None:
         return "–"
     high = "∞" if ends[1] is None else percent(ends[1])
     return f"{percent(ends[0])} to {high}"
+
+
+def difference(value: float | None, kind: str) -> str:
+    """A difference with its sign; of rates in percentage points."""
+    if value is None:
+        return "–"
+    return f"{100 * value:+.2f} pts" if kind == "binary" else figure(value, 4, "+")
+
+
+def difference_interval(ends: Interval | None, kind: str) -> str:
+    """The ends of an interval of a difference."""
+    if ends is None:
+        return "–"
+    low, high = (
+        infinite
+        if end is None
+        else f"{100 * end:+.2f}"
+        if kind == "binary"
+        else figure(end, 3, "+")
+        for end, infinite in zip(ends, ("-∞", "∞"), strict=True)
+    )
+    return f"{low} to {high}"
+
+
+def p_value(value: float | None) -> str:
+    """A p-value; "<1e-300" where it is too small for a float."""
+    if value is None:
+        return "–"
+    return f"{value:.3g}" if value > 0 else "<1e-300"

@@ -1,22 +1,140 @@
-"""Whether a results file holds what its columns are said to hold; a fault is named with its row."""
+"""Which columns of a results file say what, from the options, and whether they hold it."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, get_args
 
+from liftwright.analysis import MetricKind
 from liftwright.data import identifier, nearest
 from liftwright.errors import DataError, InputError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from liftwright.agents.experimentation.results_options import Columns, Kind, Metric
+    from liftwright.analysis import Direction
     from liftwright.data import Tables
 
+KINDS: tuple[MetricKind, ...] = get_args(MetricKind)
+METRIC_FORMS = (
+    "NAME",
+    "NAME:binary",
+    "NAME:mean",
+    "NAME=NUM/DEN:ratio",
+    "NAME=EVENTS/UNITS:binary",
+    "NAME=MEAN,SD:mean",
+)
+_SECOND: dict[MetricKind, str] = {"binary": "UNITS", "mean": "SD", "ratio": "DEN"}
+_CALLED: dict[MetricKind, str] = {
+    "binary": "rate of events among units",
+    "mean": "mean with its standard deviation",
+    "ratio": "ratio",
+}
+_SHARES_SUM = 1e-6
 _NUMBER = "a number such as 1234.5, without a currency's sign or a separator of thousands"
 
 
-def check_columns(names: Sequence[str], columns: Columns, metrics: Sequence[Metric]) -> None:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MetricColumns:
+    """A metric as it was asked for; `kind` None lets the values decide.
+
+    Attributes:
+        column: what is measured; of a ratio, the numerator; of a summary, the events or the mean.
+        denominator: the column below the line, of a ratio; of a summary of events, the units.
+        spread: the column of standard deviations, of a summary of means.
+        covariate: a column known before the experiment, for CUPED.
+        direction: whether more of it is better, or less.
+    """
+
+    name: str
+    column: str
+    kind: MetricKind | None = None
+    denominator: str | None = None
+    spread: str | None = None
+    covariate: str | None = None
+    direction: Direction = "higher"
+
+    @property
+    def summed_up(self) -> bool:
+        """Whether a row tells of many units by their events, or by their mean and spread."""
+        return self.spread is not None or (self.kind == "binary" and self.denominator is not None)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Columns:
+    """Which columns of the file say what; None where the file has none.
+
+    Attributes:
+        exposed: whether the unit met the treatment, such as a delivered message.
+        time: when the unit was assigned.
+        covariate_time: when its covariates were measured.
+        within: whether the segments are experiments of their own: a unit may be in several.
+    """
+
+    arm: str
+    unit: str | None = None
+    segment: str | None = None
+    count: str | None = None
+    exposed: str | None = None
+    time: str | None = None
+    covariate_time: str | None = None
+    within: bool = False
+
+
+def parse_metric(text: str) -> MetricColumns:
+    """A metric from its text, one of `METRIC_FORMS`.
+
+    The name is cut at its last colon only where a kind follows.
+
+    Raises:
+        InputError: where the text has none of the forms.
+    """
+    name, kind = text, None
+    head, colon, tail = text.rpartition(":")
+    if colon and tail in KINDS:
+        name, kind = head, tail
+    if kind is None:
+        if not name:
+            raise InputError(f"--metric {text!r}: the name is empty")
+        return MetricColumns(name=name, column=name)
+    label, equals, columns = name.partition("=")
+    sign = "," if kind == "mean" else "/"
+    first, found, second = columns.partition(sign)
+    if kind != "ratio" and not (equals and found):
+        if not name.strip("="):
+            raise InputError(f"--metric {text!r}: the name is empty")
+        return MetricColumns(name=name, column=name, kind=kind)
+    if not (equals and found and label and first and second):
+        form = next(form for form in METRIC_FORMS if form.endswith(f"{sign}{_SECOND[kind]}:{kind}"))
+        raise InputError(f"--metric {text!r}: allowed for a {_CALLED[kind]}: {form}")
+    if kind == "mean":
+        return MetricColumns(name=label, column=first, kind=kind, spread=second)
+    return MetricColumns(name=label, column=first, kind=kind, denominator=second)
+
+
+def parse_shares(texts: Sequence[str]) -> dict[str, float] | None:
+    """The intended shares from `ARM=S` each; None where none is given.
+
+    Raises:
+        InputError: where one is no number above 0, or they do not sum to 1.
+    """
+    shares: dict[str, float] = {}
+    for text in texts:
+        arm, equals, value = text.rpartition("=")
+        try:
+            share = float(value)
+        except ValueError:
+            share = math.nan
+        if not equals or not arm or not share > 0:
+            raise InputError(f"--share {text!r}: allowed: ARM=S with S above 0, as in B=0.5")
+        shares[arm] = share
+    if shares and abs(sum(shares.values()) - 1) > _SHARES_SUM:
+        raise InputError(f"--share: the shares sum to {sum(shares.values()):g}; allowed is 1")
+    return shares or None
+
+
+def check_columns(names: Sequence[str], columns: Columns, metrics: Sequence[MetricColumns]) -> None:
     """See that every column is there, and no metric is named twice.
 
     Raises:
@@ -60,8 +178,8 @@ def check_values(
     tables: Tables,
     table: str,
     columns: Columns,
-    metrics: Sequence[Metric],
-    kinds: Mapping[str, Kind],
+    metrics: Sequence[MetricColumns],
+    kinds: Mapping[str, MetricKind],
 ) -> None:
     """See that the values are of their metrics' kinds, counts are counts, and times are times.
 
@@ -89,7 +207,7 @@ def check_values(
         _check_before(tables, table, columns.covariate_time, columns.time)
 
 
-def kind_of(tables: Tables, table: str, metric: Metric) -> Kind:
+def kind_of(tables: Tables, table: str, metric: MetricColumns) -> MetricKind:
     """The kind of a metric by its values: binary where all are 0 or 1, true or false."""
     number = number_in(metric.column)
     ((others,),) = tables.rows(
@@ -112,7 +230,7 @@ def _check_counts(tables: Tables, table: str, column: str) -> None:
     _refuse(tables, table, column, f"not coalesce({whole}, false)", "a whole number from 0")
 
 
-def _check_summary(tables: Tables, table: str, metric: Metric) -> None:
+def _check_summary(tables: Tables, table: str, metric: MetricColumns) -> None:
     """Events are not more than their units, and no spread is negative."""
     if metric.spread is not None:
         spread = number_in(metric.spread)
@@ -160,7 +278,10 @@ def _check_before(tables: Tables, table: str, covariate: str, assigned: str) -> 
 
 
 def check_rows(
-    tables: Tables, columns: Columns, metrics: Sequence[Metric], kinds: Mapping[str, Kind]
+    tables: Tables,
+    columns: Columns,
+    metrics: Sequence[MetricColumns],
+    kinds: Mapping[str, MetricKind],
 ) -> None:
     """See that no total in one row an arm is taken for a metric that does not vary.
 

@@ -1,0 +1,360 @@
+"""From an experiment's aggregates to its result: the one analysis of `analyze` and of a run."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+from liftwright.analysis.bayes import thompson_shares
+from liftwright.analysis.comparison import (
+    Contrasts,
+    bayes_rows,
+    compare,
+    interaction_rows,
+    omnibus_tests,
+    sequential_rows,
+)
+from liftwright.analysis.result import (
+    OVERALL,
+    Allocation,
+    ArmSize,
+    BestArm,
+    ExposedResult,
+    ManyExperimentsResult,
+    SmallExperiment,
+)
+from liftwright.analysis.srm import SRM_ALPHA, check_srm
+from liftwright.analysis.verdicts import (
+    compare_runner_up,
+    decide_arms,
+    failed_checks,
+    name_winners,
+    winner_of,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Mapping, Sequence
+
+    from liftwright.analysis.aggregates import Cell
+    from liftwright.analysis.proportions import TestType
+    from liftwright.analysis.result import (
+        ArmComparison,
+        ArmPosterior,
+        Correction,
+        ExperimentResult,
+        InteractionTest,
+        Interval,
+    )
+    from liftwright.analysis.verdicts import StoppingRule
+    from liftwright.model import MetricSpec
+
+_NOT_MEASURED = "the primary metric was not measured"
+_ALLOCATION_CAVEATS = (
+    "for a later wave only: within a wave the shares stay as they are, or its lift is biased",
+    "compare arms within waves first, then over them with the wave as the segment",
+    "an arm that got few customers is known badly; a small share keeps it in view",
+)
+_EXPOSED_CAVEAT = (
+    "exposed units were not drawn at random: the rows hold only if exposure does not depend on the "
+    "arm; the comparison of all assigned units stands in `comparisons`"
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Aggregates:
+    """The sums of some metrics, one cell per segment, arm and metric with units."""
+
+    metrics: Sequence[MetricSpec]
+    cells: Sequence[Cell]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ArmSizes:
+    """Units of each arm, and its intended share or number of units, of any sum."""
+
+    observed: Mapping[str, int]
+    expected: Mapping[str, float]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExperimentData:
+    """What is known of an experiment's outcomes, in sums.
+
+    Attributes:
+        main: The metrics that are compared.
+        sizes: Of all units, the arms in the order of the result.
+        by_segment, by_period: The same in each segment and period.
+        arms_by_segment: The arms that each segment has; None if every segment has all.
+        cuped: Metrics adjusted by what was known before; `variance_reduction` is by metric.
+        winsorised: Metrics whose values are capped at `winsorised_at`.
+        assigned: The metrics over all assigned units.
+        ratios: Ratios of two outcomes.
+        exposed: The metrics of the units that met the treatment, of `exposed_units` per arm.
+        excluded: Rows and units that were left out, by reason.
+    """
+
+    main: Aggregates
+    sizes: ArmSizes
+    by_segment: Mapping[str, ArmSizes] = field(default_factory=dict)
+    by_period: Mapping[str, ArmSizes] = field(default_factory=dict)
+    arms_by_segment: Mapping[str, Collection[str]] | None = None
+    cuped: Aggregates | None = None
+    variance_reduction: Mapping[str, float] = field(default_factory=dict)
+    winsorised: Aggregates | None = None
+    winsorised_at: Mapping[str, Interval] = field(default_factory=dict)
+    assigned: Aggregates | None = None
+    ratios: Aggregates | None = None
+    exposed: Aggregates | None = None
+    exposed_units: Mapping[str, int] = field(default_factory=dict)
+    excluded: Mapping[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AnalysisOptions:
+    """How an experiment is analysed.
+
+    Attributes:
+        control: Name of the control.
+        alpha: Level of the tests, and 1 - level of the intervals.
+        correction: Correction for multiplicity.
+        test_type: Test of the binary metrics in the main comparison.
+        stopping: The primary metric, and when to ship or to stop an arm.
+        winners_of_all: Whether a winner is named on every metric, or on the primary one alone.
+        posteriors: Whether to compute the posteriors.
+        allocation: Whether to compute the shares of a next wave; needs the posteriors.
+    """
+
+    control: str
+    alpha: float
+    correction: Correction
+    stopping: StoppingRule
+    test_type: TestType = "auto"
+    winners_of_all: bool = False
+    posteriors: bool = True
+    allocation: bool = False
+
+
+def analyze_experiment(data: ExperimentData, options: AnalysisOptions) -> ExperimentResult:
+    """Analyse an experiment; what only a run knows is left for the caller to add.
+
+    Args:
+        data: Its outcomes.
+        options: How it is analysed.
+
+    Raises:
+        InputError: The aggregates do not fit the arms, the metrics or each other.
+    """
+    result = _compare(data.main, data, options, test_type=options.test_type)
+    contrasts = Contrasts(
+        data.main.cells,
+        data.main.metrics,
+        options.control,
+        [arm.arm for arm in result.arms],
+        options.alpha,
+        options.correction,
+    )
+    interactions = interaction_rows(contrasts)
+    sequential = sequential_rows(contrasts, options.stopping.planned)
+    posteriors = bayes_rows(contrasts) if options.posteriors else []
+    by_segment, by_period = (
+        {name: check_srm(sizes.observed, sizes.expected) for name, sizes in parts.items()}
+        for parts in (data.by_segment, data.by_period)
+    )
+    failed = failed_checks(result.srm, {"segment": by_segment, "period": by_period})
+    present = _arms(data)
+    return replace(
+        result,
+        comparisons=tuple(row for row in result.comparisons if _exists(row, data)),
+        srm_by_segment=by_segment,
+        srm_over_time=by_period,
+        srm_failed=failed,
+        best=_winners(result, interactions, contrasts, data, options, failed),
+        decisions=tuple(decide_arms(sequential, options.stopping, failed=failed)),
+        sequential=tuple(row for row in sequential if row.arm in present),
+        omnibus=tuple(omnibus_tests(contrasts)),
+        interactions=tuple(row for row in interactions if row.arm in present),
+        bayes=tuple(row for row in posteriors if row.arm in present),
+        cuped=_rows(data.cuped, data, options),
+        variance_reduction=data.variance_reduction,
+        winsorised=_rows(data.winsorised, data, options),
+        winsorised_at=data.winsorised_at,
+        assigned=_rows(data.assigned, data, options),
+        ratios=_rows(data.ratios, data, options),
+        exposed=_exposed(data, options),
+        allocation=_allocation(posteriors, options.stopping.metric, failed)
+        if options.allocation
+        else None,
+        excluded=data.excluded,
+    )
+
+
+def analyze_experiments(
+    by: str, data: ExperimentData, options: AnalysisOptions
+) -> ManyExperimentsResult:
+    """Analyse many experiments, all their p-values corrected together.
+
+    Args:
+        by: What names them.
+        data: The experiments as segments; the intended shares of the arms that an experiment has
+            are scaled to 1.
+        options: How they are analysed.
+    """
+    control = options.control
+    compared = _compare(data.main, data, options)
+    rows: dict[str, list[ArmComparison]] = defaultdict(list)
+    for row in compared.comparisons:
+        # Without units the experiment does not have the arm.
+        if row.segment != OVERALL and row.n_treatment:
+            rows[row.segment].append(row)
+    experiments, failed = [], []
+    for name, sizes in data.by_segment.items():
+        srm = check_srm(sizes.observed, sizes.expected)
+        trusted = srm.p_value is not None and srm.p_value >= SRM_ALPHA / len(data.by_segment)
+        if not trusted:
+            failed.append(name)
+        own = rows[name] if control in sizes.observed else []
+        best = winner_of(
+            [row for row in own if row.metric == options.stopping.metric],
+            options.stopping.direction,
+        )
+        experiments.append(
+            SmallExperiment(
+                experiment=name,
+                n=sum(sizes.observed.values()),
+                srm=srm,
+                arms=tuple(ArmSize(arm=arm, n=units) for arm, units in sizes.observed.items()),
+                comparisons=tuple(replace(row, segment=OVERALL) for row in own),
+                best=best.arm if best and trusted else None,
+            )
+        )
+    tested = [row for own in rows.values() for row in own if row.p_value is not None]
+    return ManyExperimentsResult(
+        by=by,
+        n=compared.n,
+        control=control,
+        alpha=options.alpha,
+        correction=options.correction,
+        tests=len(tested),
+        significant=sum(row.significant for row in tested),
+        significant_uncorrected=sum((row.p_value or 0.0) < options.alpha for row in tested),
+        srm_failed=tuple(failed),
+        without_control=tuple(
+            name for name, sizes in data.by_segment.items() if control not in sizes.observed
+        ),
+        experiments=tuple(experiments),
+        excluded=data.excluded,
+    )
+
+
+def _compare(
+    part: Aggregates,
+    data: ExperimentData,
+    options: AnalysisOptions,
+    *,
+    units: Mapping[str, int] | None = None,
+    test_type: TestType = "auto",
+) -> ExperimentResult:
+    return compare(
+        part.cells,
+        part.metrics,
+        options.control,
+        units=data.sizes.observed if units is None else units,
+        alpha=options.alpha,
+        correction=options.correction,
+        expected=data.sizes.expected,
+        test_type=test_type,
+    )
+
+
+def _rows(
+    part: Aggregates | None, data: ExperimentData, options: AnalysisOptions
+) -> tuple[ArmComparison, ...]:
+    """Another estimator of the same arms, as a family of its own."""
+    if part is None:
+        return ()
+    present = _arms(data)
+    return tuple(row for row in _compare(part, data, options).comparisons if row.arm in present)
+
+
+def _arms(data: ExperimentData) -> set[str]:
+    """The arms that exist in any segment."""
+    if data.arms_by_segment is None:
+        return {*data.sizes.observed, *data.sizes.expected}
+    return {arm for arms in data.arms_by_segment.values() for arm in arms}
+
+
+def _exists(row: ArmComparison, data: ExperimentData) -> bool:
+    if row.segment == OVERALL or data.arms_by_segment is None:
+        return row.arm in _arms(data)
+    return row.arm in data.arms_by_segment.get(row.segment, ())
+
+
+def _winners(  # noqa: PLR0913, PLR0917 - the rows, tests of them, and how to judge
+    result: ExperimentResult,
+    interactions: Sequence[InteractionTest],
+    contrasts: Contrasts,
+    data: ExperimentData,
+    options: AnalysisOptions,
+    failed: Sequence[str],
+) -> tuple[BestArm, ...]:
+    """Who won on each metric overall, and on the primary metric in each segment."""
+    primary = options.stopping.metric
+    found: list[BestArm] = []
+    directions = {metric.name: metric.direction for metric in data.main.metrics}
+    for metric in directions if options.winners_of_all else (primary,):
+        direction = directions.get(metric, "higher")
+        named = {
+            best.segment: compare_runner_up(
+                best, result.comparisons, contrasts, direction=direction
+            )
+            for best in name_winners(
+                result.comparisons,
+                interactions,
+                metric,
+                alpha=options.alpha,
+                failed=failed,
+                direction=direction,
+            )
+        }
+        if options.stopping.undecided:
+            named = {}
+        for segment in (OVERALL, *(data.by_segment if metric == primary else ())):
+            nobody = BestArm(
+                segment=segment,
+                metric=metric,
+                arm=None,
+                lift=None,
+                reason=options.stopping.undecided or _NOT_MEASURED,
+            )
+            found.append(named.get(segment, nobody))
+    return tuple(found)
+
+
+def _exposed(data: ExperimentData, options: AnalysisOptions) -> ExposedResult | None:
+    if data.exposed is None:
+        return None
+    found = _compare(data.exposed, data, options, units=data.exposed_units)
+    return ExposedResult(
+        n=found.n,
+        srm=found.srm,
+        arms=found.arms,
+        comparisons=found.comparisons,
+        caveat=_EXPOSED_CAVEAT,
+    )
+
+
+def _allocation(
+    posteriors: Iterable[ArmPosterior], metric: str, failed: Sequence[str]
+) -> Allocation:
+    """Shares of a next wave by Thompson sampling; none where the arms cannot be trusted."""
+    best = {
+        row.arm: row.probability_best
+        for row in posteriors
+        if row.metric == metric and row.probability_best is not None
+    }
+    return Allocation(
+        metric=metric,
+        shares=thompson_shares(best) if best and not failed else None,
+        caveats=_ALLOCATION_CAVEATS,
+    )
