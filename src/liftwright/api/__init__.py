@@ -1,4 +1,4 @@
-"""The specification's functions, as thin doors to the code that runs a campaign.
+"""The specification's functions, as thin wrappers of the code that runs a campaign.
 
 For notebooks and scripts: customers come and go as rows, arms bear the names `control`,
 `treatment_1`, `treatment_2` … in the order of the configured tones. Nothing here writes a run, an

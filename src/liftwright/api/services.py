@@ -40,7 +40,7 @@ class AzureOpenAIClient:
             self._limits, _ = generation.channel_limits(context.settings.channel)
 
     def generate_completion(self, prompt: str) -> dict[str, Any]:
-        """What the deployment answers to a prompt; paid for now, past ledger and budget.
+        """The deployment's reply to a prompt; it is paid, outside of ledger and budget.
 
         Args:
             prompt: the text as it is sent.
@@ -70,7 +70,7 @@ class AzureOpenAIClient:
 
 
 def create_index(*, workspace: str | Path | None = None) -> dict[str, Any]:
-    """Index the approved content with the configured search service; again without effect.
+    """Index the approved content with the configured search service; a second call changes nothing.
 
     Args:
         workspace: whose content and configuration hold.

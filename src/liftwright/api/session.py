@@ -1,4 +1,4 @@
-"""Where a call works: the workspace, its customers, its segments."""
+"""Opens the workspace of an API call, its customers and its segments."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from liftwright.api.records import (
 from liftwright.api.rows import open_tables, read_customers
 from liftwright.campaign import init_workspace
 from liftwright.campaign.bootstrap import open_context
-from liftwright.campaign.run_resolver import place_text
+from liftwright.campaign.run_resolver import absolute_location
 from liftwright.data import load_customers, nearest
 from liftwright.errors import InputError
 from liftwright.model import Segment
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
 
 def open_session(workspace: str | Path | None) -> RunContext:
-    """What the stages share, for the workspace that a call works in."""
+    """The context of the workspace that an API call works in."""
     root = workspace_root(workspace)
     return open_context(root, read_settings(root))
 
@@ -71,7 +71,9 @@ def open_customers(
         open_tables(context.places) as tables,
     ):
         if isinstance(customers, str | Path):
-            config = context.settings.customers.model_copy(update={"path": place_text(customers)})
+            config = context.settings.customers.model_copy(
+                update={"path": absolute_location(customers)}
+            )
             load_customers(tables, config, context.root)
         else:
             read_customers(tables, customers)

@@ -1,4 +1,4 @@
-"""What a person can do with a workspace: run, plan, report, verify, search, analyze and more."""
+"""Campaigns in a workspace: plan, run, resume, measure, report, verify, search and analyze."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A person's word on a variant that waits: into approvals.json, and into the audit log."""
+"""Human approval of a waiting variant, recorded in approvals.json and in the audit log."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 def approve_variant(root: Path, folder: RunFolder, variant_id: str, who: str) -> SafetyDecision:
-    """Approve one variant; it counts once it stands in the audit log.
+    """Approve one variant; it takes effect once it is in the audit log.
 
     Raises:
         InputError: where the run has no such variant, or it does not wait.

@@ -1,4 +1,4 @@
-"""A workspace made ready: adapters, audit log, keys, and a ledger that is not missing."""
+"""Opens a workspace: its lock, adapters, audit log and keys, and a check of its ledger."""
 
 from __future__ import annotations
 
@@ -34,10 +34,9 @@ def open_context(  # noqa: PLR0913 - what a request and its doors hand in
     offline: bool = False,
     notify: Callable[[StageProgress], None] = lambda _: None,
 ) -> RunContext:
-    """What the stages share, from a workspace's settings; its run and folder are set later.
+    """The context that stages share, from a workspace's settings; run and folder are set later.
 
-    Where it is `offline`, making it lets nothing leave the machine; it is made to look at, not to
-    run.
+    With `offline`, opening it makes no network call; such a context is for inspection only.
     """
     ports = make_ports(root, settings, environment(root), offline=offline)
     _check_budget(settings, ports)
@@ -55,7 +54,7 @@ def open_context(  # noqa: PLR0913 - what a request and its doors hand in
 
 
 def _check_budget(settings: Settings, ports: Ports) -> None:
-    """A budget can only be kept where it is known what each call can cost at most."""
+    """Refuse a budget if the maximum cost of some call is unknown."""
     services = settings.services
     if services.budget_usd is None:
         return
@@ -112,13 +111,13 @@ def check_ledger(root: Path) -> None:
 
 
 def runs_folder(root: Path) -> Path:
-    """Where the runs of a workspace lie."""
+    """The folder that holds the runs of a workspace."""
     return root / "data" / "runs"
 
 
 @contextlib.contextmanager
 def workspace_lock(root: Path) -> Iterator[None]:
-    """Hold the workspace: one run at a time.
+    """Lock the workspace: one run at a time.
 
     Raises:
         WorkspaceBusy: naming the process that holds it.

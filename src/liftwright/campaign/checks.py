@@ -40,7 +40,7 @@ def message_checks(context: RunContext, screen: Screen | None = None) -> tuple[C
 
 
 def frame_lines(settings: Settings) -> dict[str, tuple[str, ...]]:
-    """The composer's lines by tone, names filled in: they are written to claim nothing."""
+    """The composer's fixed lines by tone, with names filled in; they claim nothing."""
     brand = settings.experiment.brand.name
     return {
         tone: tuple(

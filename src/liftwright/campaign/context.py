@@ -114,7 +114,7 @@ class RunContext:
 
     @cached_property
     def tables(self) -> Tables:
-        """The engine of this process's data plane."""
+        """The tables of this process, in the configured engine."""
         engine = self.ports.engine()
         return Tables(engine, scratch=scratch_folder(self.root / "data"), places=self.places)
 
@@ -130,7 +130,7 @@ class RunContext:
 
     @cached_property
     def customers(self) -> CustomersReport:
-        """What reading the customers came to; makes the tables `customers` and `rejected`."""
+        """Reads the customers into the tables `customers` and `rejected`, and reports on it."""
         return load_customers(self.tables, self.settings.customers, self.root)
 
     def load_customers(self) -> None:
@@ -156,13 +156,13 @@ class RunContext:
 
     @cached_property
     def observer(self) -> Observe:
-        """Who tells what came of the assignment."""
+        """Gives the outcomes of the assignment: from a file, or from the simulator."""
         return self._observer(self.tables, self.engagement)
 
     # ── Ports, with retries and memory ──
 
     def identity(self, port: str) -> Identity | None:
-        """What names a port's adapter; None where the port is switched off. No service is called.
+        """The identity of a port's adapter; None if the port is switched off. Calls no service.
 
         That of `search` is without a corpus: the content is an input.
         """

@@ -1,4 +1,4 @@
-"""Before paying: how many calls a run makes to each service, what they use, and what that costs.
+"""Estimates the calls of a run before it: how many to each service, and what they use and cost.
 
 Calls that can be counted are counted; how much text a call holds is estimated from the channel's
 limits, four characters to a token. What is answered from memory, as in a run that is resumed,
@@ -42,7 +42,7 @@ _QUESTIONS = 2  # a segment's own query, and a wider one where it found too litt
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlannedCalls:
-    """Calls to one port: as many as are expected, and as there can be at most.
+    """The expected and the maximum number of calls to one port.
 
     Attributes:
         at_most: `screen` counts messages of short sentences; a draft asked for again is counted.
@@ -78,7 +78,7 @@ class _Counted:
 
 
 def planned_calls(context: RunContext, segments: Sequence[Segment]) -> tuple[PlannedCalls, ...]:
-    """The calls of a run on these segments, by port; nobody is called.
+    """The calls that a run on these segments would make, by port; makes none.
 
     An embedder on this machine is left out: it is asked too often and too cheaply to be counted.
     """

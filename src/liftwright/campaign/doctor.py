@@ -1,4 +1,4 @@
-"""Whether an installation and a workspace are sound, part by part."""
+"""Checks an installation and a workspace part by part, for `liftwright doctor`."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from liftwright.agents import safety
 from liftwright.campaign.bootstrap import check_ledger, open_context
-from liftwright.campaign.healthcheck import connection_prompt, looks
+from liftwright.campaign.healthcheck import connection_prompt, service_checks
 from liftwright.campaign.stages.export import check_export
 from liftwright.campaign.verify import verify_workspace
 from liftwright.content.documents import invalid_on
@@ -34,15 +34,15 @@ _OLDEST_PYTHON = (3, 11)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Check:
-    """One part that was looked at, and what was found."""
+    """The result of checking one part."""
 
     name: str
     ok: bool
     detail: str
 
 
-def examine(root: Path, *, live: bool) -> tuple[Check, ...]:
-    """Look at every part, going on after a fault.
+def run_doctor(root: Path, *, live: bool) -> tuple[Check, ...]:
+    """Check every part; a fault in one does not stop the others.
 
     Args:
         root: the workspace.
@@ -66,12 +66,12 @@ def examine(root: Path, *, live: bool) -> tuple[Check, ...]:
 
 
 def examine_services(root: Path, settings: Settings) -> tuple[Check, ...]:
-    """One call to each service of the configuration, going on after a fault."""
-    return tuple(_check(look.name, look) for look in looks(root, settings))
+    """Make one call to each configured service; a fault in one does not stop the others."""
+    return tuple(_check(look.name, look) for look in service_checks(root, settings))
 
 
 def _parts(root: Path, settings: Settings, *, live: bool) -> Iterator[Check]:
-    """What is on this machine; where it is `live`, also what lies in object stores."""
+    """Check what is on this machine; with `live`, also what is in object stores."""
     try:
         context = open_context(root, settings, offline=True)
     except LiftwrightError as error:

@@ -46,7 +46,7 @@ _CASES_AT_ONCE = 64
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EvaluationRequest:
-    """What `liftwright eval` was asked.
+    """The options of `liftwright eval`.
 
     Attributes:
         what: safety | retrieval | grounding.
@@ -61,7 +61,7 @@ class EvaluationRequest:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Evaluation:
-    """How well one part of the product did.
+    """The quality of one part of the product on labelled cases.
 
     Attributes:
         n: texts, judged queries, or texts with sources.
@@ -108,7 +108,7 @@ def evaluate(
     *,
     notify: Callable[[StageProgress], None] = lambda _: None,
 ) -> Evaluation:
-    """Ask the workspace's own parts about labelled cases, and measure their answers.
+    """Run the workspace's own parts on labelled cases, and measure their answers.
 
     Args:
         root: the workspace whose configuration is evaluated; nothing of it but its logs changes.

@@ -1,4 +1,4 @@
-"""One look at each service of the configuration: whether it answers, and else how to mend it."""
+"""Calls each configured service once: whether it answers, and if not, which key to check."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ _NO_SECRET = "CONNECTION_TEST"  # noqa: S105 - a name
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Look:
-    """How one service is looked at.
+class ServiceCheck:
+    """The check of one service.
 
     Attributes:
         name: of the part, as it is shown.
@@ -58,19 +58,25 @@ class Look:
             ) from None
 
 
-def looks(root: Path, settings: Settings) -> tuple[Look, ...]:
-    """A look at each service of the configuration that is not on this machine, in order."""
+def service_checks(root: Path, settings: Settings) -> tuple[ServiceCheck, ...]:
+    """The checks of all configured services that are not on this machine, in order."""
     ports = AdapterFactory(root, settings, environment(root))
 
-    def look(name: str, port: str, ask: Callable[[], str], patience: str = "") -> tuple[Look, ...]:
+    def look(
+        name: str, port: str, ask: Callable[[], str], patience: str = ""
+    ) -> tuple[ServiceCheck, ...]:
         if ports.is_local(port):
             return ()
-        return (Look(name=name, ask=ask, address=partial(ports.address, port), patience=patience),)
+        return (
+            ServiceCheck(
+                name=name, ask=ask, address=partial(ports.address, port), patience=patience
+            ),
+        )
 
     return (
         *look("secrets", "secrets", lambda: _secrets(ports)),
         *(
-            Look(name=name, ask=ask, address=lambda: "the service's address")
+            ServiceCheck(name=name, ask=ask, address=lambda: "the service's address")
             for name, ask in ports.checks().items()
         ),
         *look("writer", "complete", lambda: _writer(ports, settings), "complete"),
@@ -92,7 +98,7 @@ def looks(root: Path, settings: Settings) -> tuple[Look, ...]:
 
 
 def connection_prompt(settings: Settings) -> Prompt:
-    """A prompt that asks for next to nothing."""
+    """A prompt with a minimal reply."""
     segment = Segment(
         label="connection test", size=1, share=1.0, definition="", description="one reader"
     )
@@ -168,7 +174,7 @@ def _judge(ports: AdapterFactory) -> str:
 
 
 def _checked(ports: AdapterFactory, port: str) -> str:
-    """What a port's own `check` finds; of one without no more is known than that it is made."""
+    """What a port's own `check` finds; a port without one has only been created."""
     made = ports.make(port)
     check: Callable[[], str] | None = getattr(made, "check", None)
     if check is None:

@@ -273,7 +273,7 @@ def fingerprint_parts(stages: Sequence[Stage], context: RunContext) -> dict[str,
 
 
 def stage_key(stage: Stage, context: RunContext) -> str:
-    """What names a stage's outcome: its parts, and the files it reads as they were written."""
+    """SHA-256 of all that shapes a stage's outcome: its parts and the files it reads."""
     written = {name: digest for s in context.run.stages for name, digest in s.outputs.items()}
     read = {
         name: written.get(name) or digest_file(context.folder.file(name))
@@ -297,7 +297,7 @@ def _setting(settings: Settings, path: str) -> tuple[str, Json]:
 
 
 def _without_paths(value: Json) -> Json:
-    """Settings without where files lie: what a file holds is an input, and digested as such."""
+    """Settings without paths: the content of a file is an input, and digested as such."""
     if isinstance(value, dict):
         kept = {k: v for k, v in value.items() if k != "path" or isinstance(v, dict)}
         return {key: _without_paths(item) for key, item in kept.items()}
@@ -313,7 +313,7 @@ def _brief(value: Json) -> Json:
 
 
 def is_kept(stage: Stage, context: RunContext, key: str) -> bool:
-    """Whether the stage ran with this key and all that it wrote is still there, unchanged."""
+    """Whether the stage ran with this key and its files are still there, unchanged."""
     before = next((s for s in context.run.stages if s.name == stage.name), None)
     if before is None or before.status != DONE or before.key != key:
         return False
@@ -379,7 +379,7 @@ def mark_unfinished(context: RunContext, names: Sequence[str]) -> None:
 
 
 def digest_file(path: Path) -> str:
-    """What names a file's or folder's content: SHA-256; of sizes and times where it is large."""
+    """SHA-256 of a file or folder; of its size and time if it is larger than 64 MB."""
     if path.is_dir():
         inside = sorted(item for item in path.rglob("*") if item.is_file())
         return fingerprint([(str(item.relative_to(path)), digest_file(item)) for item in inside])

@@ -1,4 +1,4 @@
-"""Before paying: what a run would call and cost, and what it could show."""
+"""Plans a run: its calls and their cost, and the effects it could detect."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """What `liftwright plan` says.
+    """The answer of `liftwright plan`.
 
     Attributes:
         answers: per metric a sentence on whether the campaign can answer its question, and one on
@@ -63,7 +63,7 @@ class Plan:
 
 
 def plan_campaign(root: Path, request: RunRequest) -> Plan:
-    """Segment the customers, count the calls, and say what the experiment could show."""
+    """Segment the customers, estimate the calls, and compute the detectable lifts."""
     settings = read_settings(root, overrides_of(request))
     with (
         logging_to(Log(root / "logs")),

@@ -1,4 +1,4 @@
-"""Questions without a run: index, search, screen, ground."""
+"""Indexing, search, screening and grounding outside of a run."""
 
 from __future__ import annotations
 
@@ -90,7 +90,7 @@ class GroundedText:
 
 
 def index_content(context: RunContext, content: Path | None, *, remove_old: bool) -> IndexReport:
-    """Make the approved content searchable; where it is asked for, delete what it replaced.
+    """Make the approved content searchable; optionally delete the indexes that it replaced.
 
     Raises:
         InputError: the search service keeps no old indexes that could be removed.
@@ -117,7 +117,7 @@ def index_content(context: RunContext, content: Path | None, *, remove_old: bool
 
 
 def _needed_indexes(root: Path) -> Iterator[str]:
-    """The indexes that runs still search: those of runs that have not ended."""
+    """The indexes of runs that have not ended, which they still search."""
     for folder in all_runs(root):
         record = folder.record()
         ended = record is not None and record.status in (COMPLETE, NO_EXPERIMENT)
@@ -161,7 +161,7 @@ def screen_texts(context: RunContext, source: str) -> Iterator[Screened]:
 
 
 def ground_texts(context: RunContext, file: Path) -> Iterator[GroundedText]:
-    """Prove each text of a JSONL file against its own sources."""
+    """Ground each text of a JSONL file in its own sources."""
     config = context.settings.experiment.grounding
     with logging_to(Log(context.root / "logs")):
         for number, line in read_lines(file):
@@ -183,7 +183,7 @@ def read_queries(file: Path) -> Iterator[tuple[Json, str]]:
 
 
 def read_lines(file: Path) -> Iterator[tuple[int, Mapping[str, Json]]]:
-    """The objects of a JSONL file with their line numbers; blank lines are passed over.
+    """The objects of a JSONL file with their line numbers; blank lines are skipped.
 
     Raises:
         DataError: naming file and line; or where the file holds no object at all.

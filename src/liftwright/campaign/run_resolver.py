@@ -1,4 +1,4 @@
-"""What a run is asked, which run that means, and what differs from a finished one."""
+"""Resolves a request to a run: a new one, or an existing one that it may resume or keep."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _LONGEST_SHOWN = 40
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunRequest:
-    """What `liftwright run` was asked; paths are relative to the caller's folder.
+    """The options of `liftwright run`; paths are relative to the caller's folder.
 
     Customers and engagement may also be URLs of an object store, as texts.
 
@@ -50,7 +50,7 @@ class RunRequest:
     overrides: tuple[str, ...] = ()
 
 
-def place_text(place: Path | str) -> str:
+def absolute_location(place: Path | str) -> str:
     """A path made absolute, or a URL as it is."""
     return str(place) if is_url(str(place)) else str(Path(place).absolute())
 
@@ -58,7 +58,7 @@ def place_text(place: Path | str) -> str:
 def overrides_of(request: RunRequest) -> tuple[str, ...]:
     """The request's options as overrides of the configuration, recorded like those of `--set`."""
     options = {
-        "customers.path": request.customers and place_text(request.customers),
+        "customers.path": request.customers and absolute_location(request.customers),
         "experiment_config.content.path": request.content and str(request.content.absolute()),
         "customers.as_of": request.as_of,
         "azure_config.budget_usd": request.budget_usd,
@@ -69,7 +69,7 @@ def overrides_of(request: RunRequest) -> tuple[str, ...]:
 
 
 def choose_folder(context: RunContext, request: RunRequest, stages: Sequence[Stage]) -> RunFolder:
-    """The folder of the run that this request means: a new one, or one to go on with.
+    """The folder of the run that the request asks for: a new one, or one to resume or keep.
 
     Args:
         context: with the inputs' digests.
@@ -106,7 +106,7 @@ def choose_folder(context: RunContext, request: RunRequest, stages: Sequence[Sta
 def _differences(
     context: RunContext, folder: RunFolder, stages: Sequence[Stage], *, refresh: bool
 ) -> tuple[str, ...]:
-    """Why the run in a folder would not come out the same; nothing where it is not finished."""
+    """What makes the request differ from the finished run in a folder; empty if unfinished."""
     record = folder.record()
     if record is None or record.status not in (COMPLETE, NO_EXPERIMENT):
         return ()
@@ -124,7 +124,7 @@ def _differences(
 
 
 def differences(before: Mapping[str, object], now: Mapping[str, object]) -> Iterator[str]:
-    """What differs between the parts of two fingerprints, one name each, with short values."""
+    """The names of the parts that differ between two fingerprints, with their values if short."""
     for name, value in now.items():
         yield from _differences_below(name, before.get(name), value)
 
@@ -155,7 +155,7 @@ def _before_measuring(stages: Sequence[Stage]) -> tuple[Stage, ...]:
 
 
 def input_digests(context: RunContext) -> dict[str, str]:
-    """Digests of the run's inputs; equal content gives equal digests wherever it lies."""
+    """Digests of the run's inputs; equal content gives equal digests at any path."""
     found = [context.places.find(context.root, name) for name in context.settings.customers.paths]
     if not all(file.exists() for file in found):
         # The data plane says it best, with the key that names the file.
@@ -172,7 +172,7 @@ def input_digests(context: RunContext) -> dict[str, str]:
 
 
 def digest_of(file: File) -> str:
-    """What names the content of an input, here or in an object store."""
+    """The digest of an input file, here or in an object store."""
     return digest_file(file) if isinstance(file, Path) else file.digest
 
 

@@ -64,7 +64,7 @@ def log_run_started(context: RunContext) -> None:
 
 
 def _customers(context: RunContext) -> int | None:
-    """How many customers the run is about; None where that is not known yet."""
+    """The number of customers; None if that is not known yet."""
     if context.customers_read:
         return context.customers.rows_kept
     try:
@@ -102,7 +102,7 @@ def totals_of(context: RunContext, seconds: float) -> Mapping[str, object]:
 
 
 def costs_of(paid: Ledger | None, folder: RunFolder) -> Mapping[str, object]:
-    """The costs of run.json's totals; they are those that the ledger holds for this run.
+    """The costs of run.json's totals, from this run's rows of the ledger.
 
     Args:
         paid: the run's ledger; None where the run has asked it for nothing.

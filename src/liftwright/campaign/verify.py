@@ -1,4 +1,4 @@
-"""Whether the audit log, and what the runs hold of it, is what was written."""
+"""Verifies the audit log, and that the files of the runs agree with it."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 def verify_workspace(root: Path) -> Verification:
-    """Recompute the chain, and hold every run's messages and decisions against it.
+    """Recompute the hash chain, and compare every run's messages and decisions with it.
 
     Raises:
         IntegrityError: the ledger is missing though a run paid for calls.
@@ -45,7 +45,7 @@ def verify_workspace(root: Path) -> Verification:
 
 
 def _against(folder: RunFolder, run: Run, log: AuditLog) -> Iterator[str]:
-    """Where a run's files say something else than the log."""
+    """The differences between a run's files and the log."""
     try:
         decisions = folder.read_list("decisions.json", SafetyDecision)
         messages = {one.variant_id: one for one in folder.read("variants.json", Variants).all}

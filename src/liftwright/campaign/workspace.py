@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from liftwright.campaign import queries
 from liftwright.campaign.approve import approve_variant
 from liftwright.campaign.bootstrap import open_context, workspace_lock
-from liftwright.campaign.doctor import Check, examine
+from liftwright.campaign.doctor import Check, run_doctor
 from liftwright.campaign.plan import Plan, plan_campaign
 from liftwright.campaign.queries import read_queries, search_texts
 from liftwright.campaign.run import RunOutcome, run_campaign
@@ -35,10 +35,10 @@ def _quietly(step: StageProgress) -> None:
 
 
 class Workspace:
-    """A folder with config/, data/ and logs/.
+    """A folder with config/, data/ and logs/, and what can be done with it.
 
     Args:
-        root: the folder; it need not hold anything until something is asked of it.
+        root: the folder; it is read only when a method needs it.
     """
 
     def __init__(self, root: Path | str) -> None:
@@ -50,11 +50,11 @@ class Workspace:
         *,
         notify: Callable[[StageProgress], None] = _quietly,
     ) -> RunOutcome:
-        """Run the campaign, or go on with it, or measure it again."""
+        """Run the campaign, resume it, keep it, or measure it again."""
         return run_campaign(self.root, request or RunRequest(), notify)
 
     def plan(self, request: RunRequest | None = None) -> Plan:
-        """What a run would call, cost and be able to show."""
+        """The calls and cost of a run, and the lifts it could detect."""
         return plan_campaign(self.root, request or RunRequest())
 
     def status(self, run_id: str | None = None) -> Run:
@@ -95,20 +95,20 @@ class Workspace:
         return write_report(folder.path, form=form)
 
     def verify(self, run_id: str | None = None) -> Verification:
-        """Whether the audit log, and what the runs hold of it, is what was written."""
+        """Verify the audit log, and that the files of the runs agree with it."""
         if run_id is not None:
             self.folder(run_id)
         return verify_workspace(self.root)
 
     def approve(self, run_id: str, variant_id: str, who: str) -> SafetyDecision:
-        """A person's approval of a variant that waits for it."""
+        """Approve a variant that waits for it."""
         folder = self.folder(run_id)
         with workspace_lock(self.root):
             return approve_variant(self.root, folder, variant_id, who)
 
     def doctor(self, *, live: bool = False) -> tuple[Check, ...]:
-        """Whether installation, configuration and adapters are sound."""
-        return examine(self.root, live=live)
+        """Check the installation, the configuration and the adapters."""
+        return run_doctor(self.root, live=live)
 
     def index(
         self,
@@ -142,11 +142,11 @@ class Workspace:
         )
 
     def screen(self, source: str) -> Iterator[queries.Screened]:
-        """Whether a text, or each line of a JSONL file, may be sent."""
+        """Screen a text, or each line of a JSONL file."""
         return queries.screen_texts(self._context(), source)
 
     def ground(self, file: Path) -> Iterator[queries.GroundedText]:
-        """What the sources of each line of a JSONL file say of its text."""
+        """Ground the text of each line of a JSONL file in its sources."""
         return queries.ground_texts(self._context(), file)
 
     def _context(self, notify: Callable[[StageProgress], None] = _quietly) -> RunContext:
@@ -161,7 +161,7 @@ class Workspace:
 
 
 def init_workspace(folder: Path) -> tuple[Path, ...]:
-    """Lay a workspace down in a new or empty folder; gives the files, relative to it.
+    """Create a workspace in a new or empty folder; gives its files, relative to it.
 
     Raises:
         InputError: where the folder holds something, or cannot be written.

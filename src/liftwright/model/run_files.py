@@ -80,7 +80,7 @@ class RunFolder:
         self.write(RECORD, run)
 
     def clear_torn(self) -> None:
-        """Remove what a process that died left under temporary names."""
+        """Remove the temporary files of a process that died."""
         for leftover in self.path.rglob(f".*{PART}"):
             if leftover.is_file():
                 leftover.unlink(missing_ok=True)
@@ -162,7 +162,7 @@ class Variants:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sending:
-    """channel.json: how the messages are to be sent, and what stands below each of them."""
+    """channel.json: how the messages are to be sent, and the footer of each."""
 
     channel: str
     footer: str
@@ -170,7 +170,7 @@ class Sending:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VariantClaims:
-    """claims.json, one entry: a variant's sentences and what its sources say of them."""
+    """claims.json, one entry: a variant's sentences and what supports them."""
 
     variant_id: str
     score: float
@@ -179,7 +179,7 @@ class VariantClaims:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VariantOpinion:
-    """opinions.json, one entry: what a second judge says of a variant's claims.
+    """opinions.json, one entry: what a second judge concludes about a variant's claims.
 
     Attributes:
         judge: who it is, in one word.
@@ -194,7 +194,7 @@ class VariantOpinion:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Approval:
-    """approvals.json, one entry: a person's word on a variant that waited."""
+    """approvals.json, one entry: the approval of a variant that waited."""
 
     variant_id: str
     content_sha256: str

@@ -1,1 +1,1 @@
-"""The stages of a run, one function each; `campaign.pipeline` puts them in order."""
+"""The stages of a run, one function each; `campaign/pipeline.py` puts them in order."""

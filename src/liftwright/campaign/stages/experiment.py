@@ -47,7 +47,7 @@ if TYPE_CHECKING:
 
 
 def segment(context: RunContext) -> str:
-    """Every customer into exactly one segment."""
+    """Put every customer into exactly one segment."""
     report = context.customers
     event(
         "customers_read",
@@ -73,7 +73,7 @@ def segment(context: RunContext) -> str:
 
 
 def assign_arms(context: RunContext) -> str:
-    """Every customer to control or to an approved variant of its segment."""
+    """Assign every customer to control or to an approved variant of its segment."""
     variants = context.folder.read("variants.json", Variants).all
     decisions = context.folder.read_list("decisions.json", SafetyDecision)
     waiting = [decision.variant_id for decision in decisions if decision.status == "waiting"]
@@ -116,7 +116,7 @@ def assign_arms(context: RunContext) -> str:
 
 
 def _earlier_runs(context: RunContext) -> dict[str, Path]:
-    """The assignments of the runs that make a customer rest, where the campaign asks for it."""
+    """The assignments of recent runs, whose customers the configuration excludes."""
     days = context.settings.experiment.exclusions.assigned_within_days
     if days is None:
         return {}
@@ -133,7 +133,7 @@ def _earlier_runs(context: RunContext) -> dict[str, Path]:
 
 
 def observe(context: RunContext) -> str:
-    """What came of each assignment: real outcomes from a file, or the simulator's."""
+    """The outcomes of each assignment, from a file or from the simulator."""
     simulated = context.engagement is None
     if not (simulated and context.tables.knows("assignments")):
         context.tables.read("assignments", context.folder.file("assignments.parquet"), ASSIGNMENTS)
@@ -146,13 +146,13 @@ def observe(context: RunContext) -> str:
 
 
 def check_engagement(context: RunContext) -> None:
-    """See that the file of real outcomes can be read and is of this run; nothing is written."""
+    """Check that the file of real outcomes can be read and is of this run; writes nothing."""
     context.tables.read("assignments", context.folder.file("assignments.parquet"), ASSIGNMENTS)
     context.observer("assignments")
 
 
 def _observed(observer: object) -> Observed:
-    """What the observer has to say of its file; the simulator has none."""
+    """The observer's report on its file; the simulator has none."""
     report = getattr(observer, "report", None)
     if report is None:
         return Observed(source="simulated")
@@ -213,7 +213,7 @@ def measure_lift(context: RunContext) -> str:
 
 
 def _earlier_looks(context: RunContext) -> list[ExperimentResult]:
-    """What the earlier measurements of the run found, the first one first."""
+    """The results of the run's earlier measurements, in order."""
     names = (f"measurements/{n}/metrics.json" for n in range(1, context.run.measurements + 1))
     return [
         context.folder.read(name, ExperimentResult, ignore_unknown=True)
@@ -223,7 +223,7 @@ def _earlier_looks(context: RunContext) -> list[ExperimentResult]:
 
 
 def report(context: RunContext) -> str:
-    """The notebook and the PDF, made of the run's JSON files alone."""
+    """Write the notebook and the PDF from the run's JSON files."""
     if context.paid:
         # The report says what the run has cost; it calls no service itself.
         context.save(totals={**context.run.totals, **costs_of(context.paid, context.folder)})

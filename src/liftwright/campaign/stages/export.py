@@ -1,4 +1,4 @@
-"""A run's tables, put to an object store when they are whole; its folder stays the truth."""
+"""Copies a finished run's tables to an object store; the run's folder stays authoritative."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ EXPORT_RECORD = "export.json"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Exported:
-    """One file that was put to a store: its size, its content, and the store's name for that."""
+    """One uploaded file, with its size, digest and ETag."""
 
     url: str
     bytes: int
@@ -34,7 +34,7 @@ class Exported:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Export:
-    """All that a run has put to a store, as `export.json` lists it.
+    """The uploaded files of a run, as `export.json` lists them.
 
     Attributes:
         to: the folder there.
@@ -47,7 +47,7 @@ class Export:
 
 
 def check_export(context: RunContext) -> None:
-    """See that the store can be asked, before anything is paid for.
+    """Check that the store can be reached, before anything is paid for.
 
     Raises:
         DataError: there is no such bucket, or no way in.
@@ -58,7 +58,7 @@ def check_export(context: RunContext) -> None:
 
 
 def export(context: RunContext) -> str:
-    """Each table to `<export_to>/<run_id>/`, and then the list of all that is there.
+    """Upload each table to `<export_to>/<run_id>/`, and then the list of them.
 
     A store shows an object when all of it has arrived, so no half of one is ever seen; the list
     goes last, so who finds it finds every table whole. What is there already is not put again.
@@ -90,7 +90,7 @@ def export(context: RunContext) -> str:
 
 
 def _exported_before(context: RunContext) -> tuple[Exported, ...]:
-    """What the run has put there; nothing where its list is not there, or is damaged."""
+    """The files uploaded before; none if their list is missing or damaged."""
     try:
         return context.folder.read(EXPORT_RECORD, Export).files
     except LiftwrightError:

@@ -36,7 +36,7 @@ _SAYING = ("index", "retrieve", "generate", "ground", "screen")
 
 
 def inherit_messages(context: RunContext) -> None:
-    """Take over what the extended run said, and the record of how it came about."""
+    """Take over the messages of the extended run, and the record of their stages."""
     before = extended_folder(context)
     record = before.record()
     if record is None:
@@ -60,7 +60,7 @@ def extended_folder(context: RunContext) -> RunFolder:
 
 
 def place_newcomers(context: RunContext) -> str:
-    """New customers into the segments as they were learnt; known ones stay where they are."""
+    """Put new customers into the segments as they were learned; known ones keep theirs."""
     before = extended_folder(context)
     found = before.read("segments.json", Segmentation)
     tables, report = context.tables, context.customers
@@ -101,7 +101,7 @@ def place_newcomers(context: RunContext) -> str:
 
 
 def assign_newcomers(context: RunContext) -> str:
-    """New customers to arms by the cut points as they were fixed; known ones keep theirs."""
+    """Assign new customers by the cut points as they were fixed; known ones keep their arms."""
     before = extended_folder(context)
     earlier = before.read("arms.json", Assignment)
     tables = context.tables

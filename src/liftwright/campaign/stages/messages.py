@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 
 def index(context: RunContext) -> str:
-    """The approved content, searchable; documents that are not valid today are listed."""
+    """Index the approved content, and list the documents that are not valid today."""
     documents, blocked = shielded(context, context.corpus.documents)
     report = context.index(documents)
     excluded = invalid_on(documents, context.run.valid_on)
@@ -48,7 +48,7 @@ def index(context: RunContext) -> str:
 
 
 def index_is_there(context: RunContext) -> bool:
-    """Whether the run's index can still be searched; not known of a service that keeps no list."""
+    """Whether the run's index still exists; False for a service that cannot list its indexes."""
     keeper = context.ports.index
     if not isinstance(keeper, KeepsIndexes):
         return False
@@ -57,7 +57,7 @@ def index_is_there(context: RunContext) -> bool:
 
 
 def retrieve(context: RunContext) -> str:
-    """For each segment the approved passages that fit it."""
+    """Find the approved passages that fit each segment."""
     indexed = context.folder.read("index.json", Indexed)
     documents = tuple(
         document
@@ -100,7 +100,7 @@ def shielded(
 
 
 def generate(context: RunContext) -> str:
-    """For each segment one variant per tone, checked until it is valid; and the control."""
+    """Write the control, and one valid variant per segment and tone."""
     settings = context.settings
     segments = context.folder.read("segments.json", Segmentation).segments
     passages = context.folder.read("passages.json", dict[str, tuple[Passage, ...]])
@@ -110,7 +110,7 @@ def generate(context: RunContext) -> str:
     )
     found = [passage for of_segment in passages.values() for passage in of_segment]
     with ThreadPoolExecutor(max_workers=1) as ahead:
-        # While the writer is at context, the sources are made ready to judge its drafts by.
+        # While the writer writes, the sources are embedded, which its drafts are checked against.
         ahead.submit(grounding.prepare, found, context.ports.embed)
         variants, failures = generation.generate_variants(
             segments,
@@ -135,10 +135,10 @@ def generate(context: RunContext) -> str:
 
 
 def ground(context: RunContext) -> str:
-    """The claims of every variant that was kept, each with what supports it."""
+    """Record the claims of every variant, each with the source that supports it."""
     claims = []
     for variant in context.folder.read("variants.json", Variants).variants:
-        # Proven already where this process accepted the draft.
+        # Not computed again if this process accepted the draft.
         found = context.grounder.ground(variant.body, variant.passages, variant.tone)
         claims.append(
             VariantClaims(variant_id=variant.variant_id, score=found.score, claims=found.claims)
@@ -167,7 +167,7 @@ def _footer(settings: Settings) -> str:
 
 
 def screen(context: RunContext) -> str:
-    """For every message, the control included, whether it may be sent; into the audit log."""
+    """Decide for every message, the control included, whether it may be sent; and audit it."""
     variants = context.folder.read("variants.json", Variants).all
     approvals = {approval.variant_id: approval for approval in read_approvals(context.folder)}
     claims = {
