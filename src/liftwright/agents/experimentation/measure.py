@@ -21,7 +21,6 @@ from liftwright.agents.experimentation.over_time import (
     sizes_of,
     sizes_over_time,
 )
-from liftwright.agents.experimentation.sensitivity import assigned_cells, winsorised_cells
 from liftwright.analysis import (
     Aggregates,
     AnalysisOptions,
@@ -34,6 +33,7 @@ from liftwright.analysis import (
     detectable_effects,
 )
 from liftwright.analysis.result import Balance, InterimLook
+from liftwright.data import identifier, literal
 from liftwright.errors import NoExperiment
 from liftwright.model import CONTROL, METRICS, RATIOS, direction_of
 
@@ -106,7 +106,7 @@ def measure(  # noqa: PLR0913 - where, what was meant, how to judge, and two fac
         },
         by_period=sizes_over_time(days, design),
         arms_by_segment=design.cells,
-        assigned=Aggregates(metrics=metrics, cells=assigned_cells(counts, metrics)),
+        assigned=Aggregates(metrics=metrics, cells=_assigned_cells(counts, metrics)),
         ratios=Aggregates(metrics=ratios, cells=cells_of_counts(counts, ratios))
         if ratios
         else None,
@@ -205,7 +205,7 @@ def _with_capped_means(
     caps: dict[str, Interval] = {}
     for metric in data.main.metrics:
         found = (
-            winsorised_cells(tables, engagement, counts, metric) if metric.kind == "mean" else None
+            _winsorised_cells(tables, engagement, counts, metric) if metric.kind == "mean" else None
         )
         if found is not None:
             capped.append(metric)
@@ -214,6 +214,48 @@ def _with_capped_means(
     if not caps:
         return data
     return replace(data, winsorised=Aggregates(metrics=capped, cells=cells), winsorised_at=caps)
+
+
+def _assigned_cells(counts: Sequence[CellCounts], metrics: Sequence[MetricSpec]) -> list[Cell]:
+    """The cells of all assigned customers; without a delivery there is no outcome.
+
+    Delivery happens after the assignment; over all who were assigned the arms are alike whatever
+    became of the messages (intention to treat).
+    """
+    return cells_of_counts([replace(one, delivered=one.assigned) for one in counts], metrics)
+
+
+def _winsorised_cells(
+    tables: Tables, engagement: str, counts: Sequence[CellCounts], metric: MetricSpec
+) -> tuple[list[Cell], float] | None:
+    """The cells of a mean with each customer's amount capped, and the cap.
+
+    The cap is the 99th percentile of the amounts above 0, over all arms together; None where
+    there is no amount above 0.
+
+    Source: Kohavi, Tang, Xu (2020), Trustworthy Online Controlled Experiments, chapter 22.
+    """
+    column = metric.column
+    tables.keep(
+        "spent", tables.sql("measure_spent", engagement=identifier(engagement), amount=column)
+    )
+    ((found,),) = tables.rows(tables.sql("measure_cap"))
+    if found is None:
+        return None
+    cap = float(str(found))
+    rows = tables.rows(tables.sql("measure_capped", cap=literal(cap)))
+    sums = {(str(segment), str(arm)): (total, square) for segment, arm, total, square in rows}
+    capped = []
+    for one in counts:
+        total, square = sums.get((one.segment, one.arm), (0, 0))
+        capped.append(
+            replace(
+                one,
+                totals={**one.totals, column: float(str(total))},
+                products={**one.products, (column, column): float(str(square))},
+            )
+        )
+    return cells_of_counts(capped, [metric]), cap
 
 
 def _balance(assignment: Assignment, counts: Iterable[CellCounts]) -> Balance:
