@@ -56,7 +56,7 @@ def test_errors_each_class_stands_where_it_is_drawn(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "module", ["errors", "model", "log", "calls.retry", "calls.ledger", "model.run_files", "ports"]
+    "module", ["errors", "model", "log", "calls.client", "calls.ledger", "model.run_files", "ports"]
 )
 def test_foundation_import_loads_no_heavy_package(module: str) -> None:
     code = f"import sys, liftwright.{module}; print([n for n in {HEAVY!r} if n in sys.modules])"

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from liftwright.calls.retry import at_once
+from liftwright.calls.concurrency import run_concurrently
 from liftwright.errors import ProviderUnavailable
 from liftwright.log import Log, logging_to
 from liftwright.tracing import current, span, tracing
@@ -78,7 +78,7 @@ def test_span_in_threads_of_at_once_has_the_span_of_the_caller_as_parent() -> No
             assert current() is one
 
     with tracing(catcher), span("stage"):
-        at_once([lambda n=n: job(n) for n in range(3)], 3)  # type: ignore[misc]
+        run_concurrently([lambda n=n: job(n) for n in range(3)], 3)  # type: ignore[misc]
     *calls, stage = catcher.spans
     assert {one.parent_id for one in calls} == {stage.span_id}
     assert {one.fields["number"] for one in calls} == {0, 1, 2}

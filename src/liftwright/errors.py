@@ -18,6 +18,11 @@ LiftwrightError                 1
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from liftwright.model import Usage
+
 
 class LiftwrightError(Exception):
     """The root: a caller that catches it catches all that is raised on purpose."""
@@ -56,9 +61,11 @@ class ProviderError(LiftwrightError):
 
     Attributes:
         retry_after_seconds: how long the service asked to wait; None where it said nothing.
+        usage: what the service charges for the failed attempt; None where it charges nothing.
     """
 
     exit_status = 3
+    usage: Usage | None = None
 
     def __init__(self, message: str, *, retry_after_seconds: float | None = None) -> None:
         super().__init__(message)

@@ -3,17 +3,26 @@
 A port is a callable: one frozen request in, one frozen reply out. It carries an `identity` that
 names what would change the reply, and says whether it is `metered` (costs money or leaves the
 machine): only metered calls go through the ledger. Adapters raise `ProviderUnavailable` for
-what is worth asking again and `ProviderRefused` for what is not; nothing else may leave them.
+what is worth retrying and `ProviderRefused` for what is not; nothing else may leave them.
+
+A metered adapter whose service says what a call used reports it: in its reply, by a second method
+`call_with_usage` (a `Completion` holds its tokens itself), and in the error of a failed attempt
+that was charged, by `ProviderError.usage`. A `Meter` does both.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Generic, Protocol, TypeVar, runtime_checkable
+
+from liftwright.errors import ProviderError
+from liftwright.model import Usage
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
     from pathlib import Path
+    from types import TracebackType
+    from typing import Self
 
     import numpy as np
     import numpy.typing as npt
@@ -37,6 +46,11 @@ if TYPE_CHECKING:
     Row = tuple[object, ...]
 
 
+T = TypeVar("T")
+Q_contra = TypeVar("Q_contra", contravariant=True)
+R_co = TypeVar("R_co", covariant=True)
+
+
 class Port(Protocol):
     """What every port has beside its call."""
 
@@ -49,6 +63,70 @@ class Port(Protocol):
     def metered(self) -> bool:
         """Whether a call costs money or leaves the machine."""
         ...
+
+
+class Client(Port, Protocol[Q_contra, R_co]):
+    """A port with one request and one reply."""
+
+    def __call__(self, request: Q_contra, /) -> R_co:
+        """The reply."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reply(Generic[R_co]):
+    """A reply and what the service charges for it."""
+
+    value: R_co
+    usage: Usage
+
+
+@runtime_checkable
+class ReportsUsage(Protocol[Q_contra, R_co]):
+    """What a metered adapter also has where its service says what a call used."""
+
+    def call_with_usage(self, request: Q_contra, /) -> Reply[R_co]:
+        """The reply, as the plain call gives it, and its usage."""
+        ...
+
+
+class Meter:
+    """Adds up what the requests of one call used, and reports it in the reply or in the error.
+
+    A service can charge for a reply that turns out useless: a text that was cut off, vectors that
+    came back broken. So usage is added as soon as the service has said it, before the reply is
+    checked:
+
+        with Meter() as meter:
+            answer = post(text)
+            meter.add(Usage(units=text_records(text)))
+            return meter.reply(parse(answer))
+    """
+
+    def __init__(self) -> None:
+        self._usage: Usage | None = None
+
+    def add(self, usage: Usage) -> None:
+        """Count what one request used."""
+        self._usage = usage if self._usage is None else self._usage + usage
+
+    def reply(self, value: T) -> Reply[T]:
+        """The value with what was counted so far."""
+        return Reply(value=value, usage=self._usage or Usage())
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+        /,
+    ) -> None:
+        if isinstance(error, ProviderError):
+            # Replaced, not added to: what a call within this one used is that call's.
+            error.usage = self._usage
 
 
 class Complete(Port, Protocol):

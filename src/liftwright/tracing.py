@@ -4,7 +4,7 @@
         with span("call", service="complete") as one:     # anywhere below
             one.set(tokens_input=412)
 
-A span's parent is the span it was opened in, in threads too where `calls.at_once` starts them.
+A span's parent is the span it was opened in, also in threads that `run_concurrently` starts.
 Where telemetry is off, `span` gives one shared object that does nothing. Fields are ids, names,
 counts and durations; never a message's text, a person or a secret.
 """

@@ -34,10 +34,14 @@ from liftwright.adapters.azure.openai import AzureOpenAIComplete, AzureOpenAIEmb
 from liftwright.adapters.azure.search import AzurePassageSearch
 from liftwright.adapters.azure.search_index import AzureSearchIndex
 from liftwright.adapters.embedded.sqlite import SqliteStore
-from liftwright.calls.cache_policy import complete_terms, screen_terms, search_terms
+from liftwright.calls.cache_policy import (
+    complete_policy,
+    embed_policy,
+    screen_policy,
+    search_policy,
+)
+from liftwright.calls.client import Calls, PortClient
 from liftwright.calls.ledger import Ledger
-from liftwright.calls.metered_client import Guarded, PaidEmbed
-from liftwright.calls.retry import Calls
 from liftwright.config import Authentication, EmbeddingPrice, Price, Services
 from liftwright.config import Calls as CallSettings
 from liftwright.errors import ProviderError, ProviderRefused, ProviderUnavailable
@@ -249,18 +253,18 @@ def write(site: Site, calls: Calls, ledger: Ledger, number: int) -> Callable[[],
 
     def ask() -> object:
         port = site.made("complete")
-        terms = complete_terms(SERVICES, port)
-        assert terms.reserve_usd(prompt) > 0
-        return Guarded(port, terms, calls, lambda: ledger)(prompt)
+        policy = complete_policy(SERVICES, port)
+        assert policy.reserve_usd(prompt) > 0
+        return PortClient(port, policy, calls, ledger=lambda: ledger)(prompt)
 
     return ask
 
 
 def embed(site: Site, calls: Calls, ledger: Ledger, number: int) -> Callable[[], object]:
     def ask() -> object:
-        port = PaidEmbed(site.made("embed"), SERVICES)
-        port.attach(calls, lambda: ledger)
-        return port((f"boots {number}",)).tolist()
+        port = site.made("embed")
+        client = PortClient(port, embed_policy(SERVICES, port), calls, ledger=lambda: ledger)
+        return client((f"boots {number}",)).tolist()
 
     return ask
 
@@ -270,7 +274,8 @@ def search(site: Site, calls: Calls, ledger: Ledger, number: int) -> Callable[[]
 
     def ask() -> object:
         port = site.made("search")
-        return Guarded(port, search_terms(SERVICES, port), calls, lambda: ledger)(query)
+        policy = search_policy(SERVICES, port)
+        return PortClient(port, policy, calls, ledger=lambda: ledger)(query)
 
     return ask
 
@@ -290,7 +295,8 @@ def screen(site: Site, calls: Calls, ledger: Ledger, number: int) -> Callable[[]
 
     def ask() -> object:
         port = site.made("screen")
-        return Guarded(port, screen_terms(SERVICES, port), calls, lambda: ledger)(text)
+        policy = screen_policy(SERVICES, port)
+        return PortClient(port, policy, calls, ledger=lambda: ledger)(text)
 
     return ask
 

@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING
 
 from fake_clock import FakeClock
 from liftwright.adapters.embedded.sqlite import SqliteStore
-from liftwright.calls.ledger import Ledger, Terms
-from liftwright.calls.metered_client import Guarded
-from liftwright.calls.retry import Calls, at_once
+from liftwright.calls.cache_policy import CachePolicy
+from liftwright.calls.client import Calls, PortClient
+from liftwright.calls.concurrency import run_concurrently
+from liftwright.calls.ledger import Ledger
 from liftwright.config import Calls as CallSettings
 from liftwright.errors import ProviderError, ProviderRefused, ProviderUnavailable
-from liftwright.model import Completion, Identity, Limits, Prompt, Segment, Usage
+from liftwright.model import Completion, Identity, Limits, Prompt, Segment
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -93,14 +94,12 @@ def prompt(number: int) -> Prompt:
     )
 
 
-TERMS: Terms[Completion] = Terms(
+POLICY: CachePolicy[Completion] = CachePolicy(
     port="complete",
     reserve_usd=lambda _: MOST_USD,
-    cost_usd=lambda reply: reply.cost_usd,
+    price_usd=lambda _: EACH_USD,
     encode=lambda reply: reply.text,
     decode=lambda text: Completion(text=str(text), model="m", cost_usd=EACH_USD),
-    price_usd=lambda _: EACH_USD,
-    used=lambda _, __: Usage(),
 )
 
 
@@ -108,17 +107,16 @@ def soak(service: Service, ledger: Ledger, numbers: Sequence[int]) -> list[str]:
     """What came of each call: its reply's text, or the name of what it raised."""
     clock = FakeClock()
     settings = CallSettings(concurrency=THREADS - 2)
-    guarded = Guarded(
-        service, TERMS, Calls(settings, sleep=clock.sleep, clock=clock), lambda: ledger
-    )
+    calls = Calls(settings, sleep=clock.sleep, clock=clock)
+    client = PortClient(service, POLICY, calls, ledger=lambda: ledger)
 
     def call(number: int) -> str:
         try:
-            return guarded(prompt(number)).text
+            return client(prompt(number)).text
         except (ProviderError, Killed) as error:
             return type(error).__name__
 
-    return at_once([partial(call, number) for number in numbers], THREADS)
+    return run_concurrently([partial(call, number) for number in numbers], THREADS)
 
 
 def test_two_thousand_calls_with_random_faults_are_accounted_for_and_none_is_paid_twice(

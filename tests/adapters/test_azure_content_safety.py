@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from azure_server.faults import Fault, Script
 from azure_server.identity import PATH, IdentityService, environment
 from azure_server.safety import ANALYZE, GROUND, KEY, SHIELD, SafetyService
+from fake_clock import FakeClock
 from liftwright.adapters.azure import AzureContentSafety
 from liftwright.adapters.azure.content_safety import (
     AzureContentSafetyScreen,
@@ -21,7 +22,7 @@ from liftwright.adapters.azure.content_safety import (
 from liftwright.adapters.azure.content_safety_client import Service, pieces
 from liftwright.adapters.azure.identity import credential_for
 from liftwright.agents.safety import screen_text, screen_variant, screener_check
-from liftwright.calls.retry import Calls
+from liftwright.calls.client import Calls
 from liftwright.config import Authentication, Safety
 from liftwright.config import Calls as CallSettings
 from liftwright.errors import (
@@ -39,7 +40,6 @@ from liftwright.model import (
     Usage,
     Variant,
 )
-from liftwright.usage import metering
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -112,10 +112,12 @@ class Asked:
 
     def __init__(self, screen: AzureContentSafetyScreen, *, retries: int = 3) -> None:
         self._screen, self.identity = screen, screen.identity
-        self.waits: list[float] = []
+        clock = FakeClock()
+        self.waits = clock.slept
         self._calls = Calls(
             CallSettings(retries=retries, backoff_seconds=2, max_wait_seconds=60),
-            sleep=self.waits.append,
+            sleep=clock.sleep,
+            clock=clock,
             jitter=lambda: 0.0,
         )
 
@@ -599,14 +601,12 @@ def test_shields_and_groundedness_map_faults_as_the_screen_does(
 def test_call_tells_the_text_records_of_each_request(
     azure_server: AzureServer, characters: int
 ) -> None:
-    with metering() as used:
-        screener(azure_server)(("A word. " * characters)[:characters])
+    text = ("A word. " * characters)[:characters]
+    used = screener(azure_server).call_with_usage(text).usage
     sent = [len(request.json["text"]) for request in azure_server.under(ANALYZE)]
-    assert [one.units for one in used] == [-(-length // 1000) for length in sent]
+    assert used.units == sum(-(-length // 1000) for length in sent)
     assert sum(sent) >= characters - 1
 
 
 def test_call_that_lacks_a_category_was_charged_all_the_same(azure_server: AzureServer) -> None:
-    with metering() as used:
-        fault(azure_server, Fault(kind="wrong_schema"))
-    assert used == [Usage(units=1)]
+    assert fault(azure_server, Fault(kind="wrong_schema")).usage == Usage(units=1)

@@ -18,8 +18,9 @@ from azure_server.identity import (
     served_plainly,
     token_for,
 )
+from fake_clock import FakeClock
 from liftwright.adapters.azure.identity import COGNITIVE_SERVICES, credential_for, token_provider
-from liftwright.calls.retry import Calls
+from liftwright.calls.client import Calls
 from liftwright.config import Authentication
 from liftwright.config import Calls as CallSettings
 from liftwright.errors import (
@@ -146,12 +147,12 @@ def test_get_token_on_a_passing_status_is_asked_again_and_no_more(
     managed: AzureServer, status: int
 ) -> None:
     managed.script(PATH, [Fault(kind="status", status=status, headers={"Retry-After": "3"})] * 2)
-    credential, waits = credential_for(MANAGED), list[float]()
-    calls = Calls(CallSettings(), sleep=waits.append, jitter=lambda: 0.0)
+    credential, clock = credential_for(MANAGED), FakeClock()
+    calls = Calls(CallSettings(), sleep=clock.sleep, clock=clock, jitter=lambda: 0.0)
     token = calls.make("identity", lambda: credential.get_token(COGNITIVE_SERVICES))
     assert token.token == token_for(COGNITIVE)
     assert len(managed.requests) == 3
-    assert waits == [3.0, 3.0]
+    assert clock.slept == [3.0, 3.0]
 
 
 @pytest.mark.parametrize("kind", ["malformed", "html", "wrong_schema", "empty"])

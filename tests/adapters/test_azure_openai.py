@@ -13,7 +13,7 @@ from azure_server.faults import Fault
 from azure_server.openai import KEY, TOKEN, OpenAIService, error_body, message, refusal, usage
 from liftwright.adapters.azure import AzureOpenAI
 from liftwright.adapters.azure.openai import AzureOpenAIComplete, AzureOpenAIEmbed
-from liftwright.calls.retry import Calls
+from liftwright.calls.client import Calls
 from liftwright.config import Calls as CallSettings
 from liftwright.config import Price
 from liftwright.errors import (
@@ -24,7 +24,6 @@ from liftwright.errors import (
 )
 from liftwright.log import Log, logging_to
 from liftwright.model import Limits, Prompt, Segment, Tokens, Usage
-from liftwright.usage import metering
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -587,20 +586,17 @@ def test_complete_tells_what_a_reply_of_no_use_was_charged(
     server: AzureServer, service: OpenAIService, outcome: dict[str, object]
 ) -> None:
     service.outcomes.append(outcome)
-    with metering() as used, pytest.raises(ProviderError):
+    with pytest.raises(ProviderError) as caught:
         writer(server)(PROMPT)
-    assert used == [Usage(tokens=Tokens(input=1000, cached_input=400, output=200))]
+    assert caught.value.usage == Usage(tokens=Tokens(input=1000, cached_input=400, output=200))
 
 
 def test_embed_tells_the_tokens_of_each_batch_and_of_nothing_remembered(
     server: AzureServer,
 ) -> None:
     embed = embedder(server, embedding_dimensions=8)
-    with metering() as used:
-        embed(tuple(f"text {number}" for number in range(300)))
-    assert len(used) == len(server.requests) == 2
-    assert sum(one.tokens.input for one in used) > 300
-    assert all(one.tokens.output == one.units == 0 for one in used)
-    with metering() as again:
-        embed(("text 7",))
-    assert again == []
+    used = embed.call_with_usage(tuple(f"text {number}" for number in range(300))).usage
+    assert len(server.requests) == 2
+    assert used.tokens.input > 300
+    assert used.tokens.output == used.units == 0
+    assert embed.call_with_usage(("text 7",)).usage == Usage()

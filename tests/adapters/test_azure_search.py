@@ -15,6 +15,7 @@ import pytest
 from azure_server.faults import SERVER_WORDS, Fault
 from azure_server.identity import IdentityService, environment
 from azure_server.search import KEY, SearchService
+from fake_clock import FakeClock
 from liftwright.adapters.azure import AzureSearch
 from liftwright.adapters.azure.identity import credential_for
 from liftwright.adapters.azure.search import (
@@ -25,7 +26,7 @@ from liftwright.adapters.azure.search import (
     odata_filter,
 )
 from liftwright.agents.retrieval import build_query, retrieve
-from liftwright.calls.retry import Calls
+from liftwright.calls.client import Calls
 from liftwright.config import Authentication, Retrieval
 from liftwright.config import Calls as CallSettings
 from liftwright.errors import (
@@ -37,7 +38,6 @@ from liftwright.errors import (
 from liftwright.log import Log, logging_to
 from liftwright.model import DefiningFeature, Document, Identity, Query, Section, Segment, Usage
 from liftwright.text import words
-from liftwright.usage import metering
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -160,9 +160,9 @@ def put(indexing: AzureSearchIndex, *documents: Document) -> IndexReport:
 
 
 def calls() -> tuple[Calls, list[float]]:
-    waits: list[float] = []
+    clock = FakeClock()
     settings = CallSettings.model_validate({"retries": 3, "backoff_seconds": 2})
-    return Calls(settings, sleep=waits.append, jitter=lambda: 0.0), waits
+    return Calls(settings, sleep=clock.sleep, clock=clock, jitter=lambda: 0.0), clock.slept
 
 
 def uploads(server: AzureServer) -> list[list[dict[str, Any]]]:
@@ -777,11 +777,9 @@ def test_search_tells_of_each_query_that_is_ranked_semantically(
     config: AzureSearch, indexing: AzureSearchIndex, embed: WordEmbed, server: AzureServer
 ) -> None:
     name = put(indexing, *samples()).name
-    with metering() as used:
-        searcher(config, embed, name)(Query(text="boots", top_k=3))
-    assert used == [Usage(units=1)] * len(queries(server, name))
-    assert 1 <= len(used) <= ROUNDS
+    used = searcher(config, embed, name).call_with_usage(Query(text="boots", top_k=3)).usage
+    assert used == Usage(units=len(queries(server, name)))
+    assert 1 <= used.units <= ROUNDS
     bare = config.model_copy(update={"semantic_configuration": None})
-    with metering() as free:
-        searcher(bare, embed, name)(Query(text="boots", top_k=3))
-    assert free == []
+    free = searcher(bare, embed, name).call_with_usage(Query(text="boots", top_k=3)).usage
+    assert free == Usage()

@@ -11,25 +11,32 @@ from datetime import date
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import memory_store
+from fake_clock import FakeClock
 from liftwright.adapters.embedded.sqlite import SqliteStore
-from liftwright.calls.ledger import Ledger, Terms
+from liftwright.calls.cache_policy import CachePolicy, embed_policy, screen_policy
+from liftwright.calls.client import Calls
+from liftwright.calls.context import CallContext
+from liftwright.calls.ledger import Ledger
+from liftwright.config import Calls as CallSettings
+from liftwright.config import Services
 from liftwright.errors import (
     BudgetSpent,
     IntegrityError,
     ProviderRefused,
     ProviderUnavailable,
 )
-from liftwright.model import Identity, Prompt, Query, Tokens, Usage
-from liftwright.usage import report_usage
+from liftwright.model import Finding, Identity, Prompt, Query, Tokens, Usage
+from liftwright.ports import Meter
 from waiting import PATIENCE_SECONDS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
 
 WRITER = Identity(provider="test", model="m", version="1", corpus="c")
@@ -58,14 +65,44 @@ def text_of(value: object) -> str:
     return value
 
 
-def terms(reserve: float = 0.10, cost: float = 0.04, port: str = "complete") -> Terms[str]:
-    return Terms(
+def policy(reserve: float = 0.10, cost: float = 0.04, port: str = "complete") -> CachePolicy[str]:
+    return CachePolicy(
         port=port,
         reserve_usd=lambda _: reserve,
-        cost_usd=lambda _: cost,
+        price_usd=lambda _: cost,
         encode=lambda reply: reply,
         decode=text_of,
     )
+
+
+class Port:
+    """A paid port that calls a function, and reports no usage."""
+
+    metered = True
+
+    def __init__(self, ask: Callable[[], object], identity: Identity = WRITER) -> None:
+        self.identity = identity
+        self._ask = ask
+
+    def __call__(self, _: object, /) -> object:
+        return self._ask()
+
+
+def call(  # noqa: PLR0913 - what a call is made of
+    book: Ledger,
+    ask: Callable[[], object],
+    request: object = "q",
+    *,
+    by: CachePolicy[Any] | None = None,
+    identity: Identity = WRITER,
+    retries: int = 0,
+) -> object:
+    """One call through all layers."""
+    clock, by = FakeClock(), by or policy()
+    settings = CallSettings(retries=retries, concurrency=64)
+    calls = Calls(settings, sleep=clock.sleep, clock=clock)
+    context = CallContext(service=by.port, ledger=book)
+    return calls.compose(Port(ask, identity), by)(request, context)
 
 
 class Service:
@@ -86,7 +123,7 @@ def ledger(store: Any, run_id: str = "r1", **options: Any) -> Ledger:
     return Ledger(store, run_id=run_id, **{"budget_usd": None, **options})
 
 
-def test_remember_row_is_pending_with_its_reservation_before_the_call() -> None:
+def test_call_row_is_pending_with_its_reservation_before_the_call() -> None:
     store = Memory()
 
     def ask() -> str:
@@ -96,7 +133,7 @@ def test_remember_row_is_pending_with_its_reservation_before_the_call() -> None:
         return "reply"
 
     book = ledger(store)
-    assert book.remember(terms(), WRITER, "q", ask) == "reply"
+    assert call(book, ask) == "reply"
     assert store.order == ["pending 0.1", "asked", "done 0.04"]
     (row,) = store.rows(status="done")
     assert row["reply"] == "reply"
@@ -104,27 +141,27 @@ def test_remember_row_is_pending_with_its_reservation_before_the_call() -> None:
     assert (book.calls, book.replayed) == (1, 0)
 
 
-def test_remember_done_reply_is_replayed_in_this_and_every_later_run() -> None:
+def test_call_done_reply_is_replayed_in_this_and_every_later_run() -> None:
     store, service = Memory(), Service()
     first = ledger(store)
-    assert [first.remember(terms(), WRITER, "q", service) for _ in range(3)] == ["reply 1"] * 3
+    assert [call(first, service) for _ in range(3)] == ["reply 1"] * 3
     assert (first.calls, first.replayed) == (1, 2)
     for run_id in ("r1", "r2", "r3"):
         later = ledger(store, run_id, budget_usd=0.04)
-        assert later.remember(terms(), WRITER, "q", service) == "reply 1"
+        assert call(later, service) == "reply 1"
         assert later.replayed == 1
     assert service.asked == 1
     assert ledger(store, "r2").spent_usd == 0.0
 
 
-def test_remember_failed_call_is_not_remembered_and_costs_nothing() -> None:
+def test_call_that_failed_is_not_replayed_and_costs_nothing() -> None:
     store, service = Memory(), Service(ProviderUnavailable("503"))
     book = ledger(store)
     with pytest.raises(ProviderUnavailable):
-        book.remember(terms(), WRITER, "q", service)
+        call(book, service)
     assert (book.spent_usd, book.calls) == (0.0, 0)
     assert store.order[-1] == "failed 0.0"
-    assert ledger(store, "r2").remember(terms(), WRITER, "q", service) == "reply 2"
+    assert call(ledger(store, "r2"), service) == "reply 2"
 
 
 @pytest.mark.parametrize(
@@ -138,13 +175,12 @@ def test_remember_failed_call_is_not_remembered_and_costs_nothing() -> None:
         ),
     ],
 )
-def test_remember_anything_that_differs_is_asked_anew(
+def test_call_anything_that_differs_is_made_anew(
     port: str, identity: Identity, request_: str
 ) -> None:
-    store, service = Memory(), Service()
-    book = ledger(store)
-    book.remember(terms(), WRITER, "q", service)
-    book.remember(terms(port=port), identity, request_, service)
+    service, book = Service(), ledger(Memory())
+    call(book, service)
+    call(book, service, request_, by=policy(port=port), identity=identity)
     assert service.asked == 2
 
 
@@ -186,36 +222,34 @@ LEFT_OUT_OF_THE_KEY: frozenset[str] = frozenset()
 
 
 @pytest.mark.parametrize("kind", [Prompt, Query])
-def test_remember_every_field_of_a_request_is_in_the_key_or_left_out_on_purpose(kind: type) -> None:
-    request = variations(kind)[0]
+def test_key_every_field_of_a_request_is_in_it_or_left_out_on_purpose(kind: type) -> None:
+    request, book = variations(kind)[0], ledger(Memory())
     fields = dict(changed_by_one_field(request))
     assert {name.split(".")[0].split("[")[0] for name in fields} == {
         field.name for field in dataclasses.fields(kind)
     }
+    key = book.key("complete", WRITER, request)
     for name, changed in fields.items():
-        service, book = Service(), ledger(Memory())
-        book.remember(terms(), WRITER, request, service)
-        book.remember(terms(), WRITER, changed, service)
-        assert service.asked == (1 if name in LEFT_OUT_OF_THE_KEY else 2), name
+        same = book.key("complete", WRITER, changed) == key
+        assert same == (name in LEFT_OUT_OF_THE_KEY), name
 
 
 def test_refresh_asks_anew_deletes_nothing_and_later_runs_replay_the_newest() -> None:
     store, service = Memory(), Service()
-    ledger(store).remember(terms(), WRITER, "q", service)
-    ledger(store).remember(terms(), WRITER, "old only", service)
+    call(ledger(store), service)
+    call(ledger(store), service, "old only")
     before = {key: dict(row) for key, row in store.kept.items()}
-    fresh = ledger(store, "r2", refresh=True)
-    assert fresh.remember(terms(), WRITER, "q", service) == "reply 3"
+    assert call(ledger(store, "r2", refresh=True), service) == "reply 3"
     assert {key: store.kept[key] for key in before} == before
     later = ledger(store, "r3")
-    assert later.remember(terms(), WRITER, "q", service) == "reply 3"
-    assert later.remember(terms(), WRITER, "old only", service) == "reply 4"
-    again = ledger(store, "r4", refresh=True)
-    assert again.remember(terms(), WRITER, "q", service) == "reply 5"
+    assert call(later, service) == "reply 3"
+    assert call(later, service, "old only") == "reply 4"
+    assert call(ledger(store, "r4", refresh=True), service) == "reply 5"
 
 
-def together(book: Ledger, count: int = 6) -> tuple[int, list[object]]:
-    """One request from several threads, each there before the reply is."""
+def test_call_like_requests_in_flight_become_one() -> None:
+    store = Memory()
+    book = ledger(store)
     entered, release, asked = threading.Event(), threading.Event(), []
 
     def ask() -> str:
@@ -224,25 +258,17 @@ def together(book: Ledger, count: int = 6) -> tuple[int, list[object]]:
         assert release.wait(PATIENCE_SECONDS)
         return "reply"
 
-    def work() -> object:
-        return book.remember(terms(), WRITER, "q", ask)
-
-    with ThreadPoolExecutor(count) as pool:
-        running = [pool.submit(work)]
+    with ThreadPoolExecutor(6) as pool:
+        running = [pool.submit(call, book, ask)]
         assert entered.wait(PATIENCE_SECONDS)
-        running += [pool.submit(work) for _ in range(count - 1)]
+        running += [pool.submit(call, book, ask) for _ in range(5)]
         release.set()
-        return len(asked), [done.result(timeout=PATIENCE_SECONDS) for done in running]
-
-
-def test_remember_like_requests_in_flight_become_one() -> None:
-    book = ledger(Memory())
-    assert together(book) == (1, ["reply"] * 6)
-    assert book.calls == 1
+        assert [done.result(timeout=PATIENCE_SECONDS) for done in running] == ["reply"] * 6
+    assert (len(asked), book.calls) == (1, 1)
     assert book.spent_usd == pytest.approx(0.04)
 
 
-def test_remember_whoever_waits_for_a_failing_call_gets_its_error_and_later_ones_ask() -> None:
+def test_call_whoever_waits_for_a_failing_call_gets_its_error_and_later_ones_ask() -> None:
     store, service = Memory(), Service()
     book = ledger(store)
     entered, release = threading.Event(), threading.Event()
@@ -253,36 +279,47 @@ def test_remember_whoever_waits_for_a_failing_call_gets_its_error_and_later_ones
         raise ProviderUnavailable("503")
 
     with ThreadPoolExecutor(2) as pool:
-        first = pool.submit(book.remember, terms(), WRITER, "q", ask)
+        first = pool.submit(call, book, ask)
         assert entered.wait(PATIENCE_SECONDS)
-        assert store.looked_up.acquire(timeout=PATIENCE_SECONDS)
-
-        waiting = pool.submit(book.remember, terms(), WRITER, "q", service)
+        while store.looked_up.acquire(blocking=False):
+            pass
+        waiting = pool.submit(call, book, service)
         # Looking up and joining are one step: whoever has looked up has joined.
         assert store.looked_up.acquire(timeout=PATIENCE_SECONDS)
         release.set()
-        for call in (first, waiting):
+        for one in (first, waiting):
             with pytest.raises(ProviderUnavailable, match="503"):
-                call.result(timeout=PATIENCE_SECONDS)
+                one.result(timeout=PATIENCE_SECONDS)
     assert service.asked == 0
     assert book.spent_usd == 0.0
-    assert book.remember(terms(), WRITER, "q", service) == "reply 1"
+    assert call(book, service) == "reply 1"
 
 
 @pytest.mark.parametrize("budget", [0.0, 0.05, 0.0999])
-def test_remember_reservation_above_the_budget_is_refused_unasked(budget: float) -> None:
+def test_call_reservation_above_the_budget_is_refused_unasked(budget: float) -> None:
     store, service = Memory(), Service()
-    with pytest.raises(BudgetSpent, match=r"--budget") as caught:
-        ledger(store, budget_usd=budget).remember(terms(), WRITER, "q", service)
+    with pytest.raises(BudgetSpent) as caught:
+        call(ledger(store, budget_usd=budget), service)
     assert caught.value.exit_status == 3
     assert (service.asked, store.kept) == (0, {})
 
 
-def test_remember_reservation_that_is_not_a_number_is_refused() -> None:
+def test_call_reservation_that_is_not_a_number_is_refused() -> None:
     service = Service()
     with pytest.raises(BudgetSpent):
-        ledger(Memory(), budget_usd=1.0).remember(terms(float("nan")), WRITER, "q", service)
+        call(ledger(Memory(), budget_usd=1.0), service, by=policy(float("nan")))
     assert service.asked == 0
+
+
+def test_check_budget_raises_again_what_an_agent_went_on_without() -> None:
+    book = ledger(Memory(), budget_usd=0.1)
+    call(book, Service())
+    book.check_budget()
+    with pytest.raises(BudgetSpent) as refused:
+        call(book, Service(), "other")
+    with pytest.raises(BudgetSpent) as again:
+        book.check_budget()
+    assert str(again.value) == str(refused.value)
 
 
 @settings(deadline=None, max_examples=30)
@@ -290,7 +327,7 @@ def test_remember_reservation_that_is_not_a_number_is_refused() -> None:
     budget=st.floats(0, 1),
     calls=st.lists(st.tuples(st.floats(0, 0.4), st.floats(0, 1), st.booleans()), max_size=14),
 )
-def test_remember_concurrent_calls_never_exceed_the_budget(
+def test_call_concurrent_calls_never_exceed_the_budget(
     budget: float, calls: list[tuple[float, float, bool]]
 ) -> None:
     store = Memory()
@@ -312,10 +349,8 @@ def test_remember_concurrent_calls_never_exceed_the_budget(
                 paid[0] += reserve * part
             return "reply"
 
-        try:
-            book.remember(terms(reserve, reserve * part), WRITER, number, ask)
-        except (BudgetSpent, ProviderUnavailable):
-            return
+        with contextlib.suppress(BudgetSpent, ProviderUnavailable):
+            call(book, ask, number, by=policy(reserve, reserve * part))
 
     with ThreadPoolExecutor(4) as pool:
         for done in [pool.submit(work, n) for n in range(len(calls))]:
@@ -326,14 +361,24 @@ def test_remember_concurrent_calls_never_exceed_the_budget(
     assert ledger(store).spent_usd == book.spent_usd
 
 
+# ── A process that dies ───────────────────────────────────────────────────────────────────────
+
+
+def interrupted(store: Memory) -> Ledger:
+    """A ledger whose only call was interrupted."""
+    book = ledger(store)
+    with pytest.raises(KeyboardInterrupt):
+        call(book, Service(KeyboardInterrupt()))
+    return book
+
+
 def test_ledger_pending_row_of_a_dead_process_stays_spent_and_is_asked_again() -> None:
     store, service = Memory(), Service()
-    with pytest.raises(KeyboardInterrupt):
-        ledger(store).remember(terms(), WRITER, "q", Service(KeyboardInterrupt()))
+    interrupted(store)
     assert len(list(store.rows(status="pending"))) == 1
     resumed = ledger(store)
     assert (resumed.spent_usd, resumed.calls) == (0.10, 1)
-    assert resumed.remember(terms(), WRITER, "q", service) == "reply 1"
+    assert call(resumed, service) == "reply 1"
     assert resumed.spent_usd == pytest.approx(0.14)
     assert resumed.calls == 2
     after = ledger(store)
@@ -343,8 +388,7 @@ def test_ledger_pending_row_of_a_dead_process_stays_spent_and_is_asked_again() -
 
 def test_ledger_closing_cut_short_counts_a_lost_call_once() -> None:
     store = Memory()
-    with pytest.raises(KeyboardInterrupt):
-        ledger(store).remember(terms(), WRITER, "q", Service(KeyboardInterrupt()))
+    interrupted(store)
     (pending,) = store.rows(status="pending")
     ledger(store)
     # As if the process had died after writing the lost row and before the other.
@@ -352,41 +396,38 @@ def test_ledger_closing_cut_short_counts_a_lost_call_once() -> None:
     assert (ledger(store).spent_usd, ledger(store).calls) == (0.10, 1)
 
 
-def test_remember_interrupted_call_asked_again_by_the_same_ledger_counts_both() -> None:
+def test_call_interrupted_and_made_again_by_the_same_ledger_counts_both() -> None:
     store = Memory()
-    book, service = ledger(store), Service(KeyboardInterrupt())
-    with pytest.raises(KeyboardInterrupt):
-        book.remember(terms(), WRITER, "q", service)
-    assert book.remember(terms(), WRITER, "q", service) == "reply 2"
-    assert (book.calls, book.spent_usd) == (2, pytest.approx(0.14))
-    assert (ledger(store).calls, ledger(store).spent_usd) == (2, pytest.approx(0.14))
+    book = interrupted(store)
+    assert call(book, Service()) == "reply 1"
+    for reader in (book, ledger(store)):
+        assert (reader.calls, reader.spent_usd) == (2, pytest.approx(0.14))
 
 
-def test_remember_reply_that_cannot_be_kept_stays_paid_for() -> None:
+def test_call_reply_that_cannot_be_kept_stays_paid_for() -> None:
     def broken(_: str) -> object:
         raise ValueError("no form")
 
-    store, service = Memory(), Service()
-    bad = dataclasses.replace(terms(), encode=broken)
+    store = Memory()
     with pytest.raises(ValueError, match="no form"):
-        ledger(store).remember(bad, WRITER, "q", service)
+        call(ledger(store), Service(), by=dataclasses.replace(policy(), encode=broken))
     assert (ledger(store).spent_usd, ledger(store).calls) == (0.10, 1)
 
 
 @pytest.mark.parametrize("change", [{"reply": 7}, {"reply": None}, {"reply": {"a": 1}}])
-def test_remember_kept_reply_of_another_form_is_an_integrity_error(
+def test_call_kept_reply_of_another_form_is_an_integrity_error(
     change: dict[str, object],
 ) -> None:
     store, service = Memory(), Service()
-    ledger(store).remember(terms(), WRITER, "q", service)
+    call(ledger(store), service)
     (row,) = store.rows(status="done")
     store.kept[str(row["key"])] |= change
-    with pytest.raises(IntegrityError, match="complete call") as caught:
-        ledger(store).remember(terms(), WRITER, "q", service)
+    with pytest.raises(IntegrityError) as caught:
+        call(ledger(store), service)
     assert (caught.value.exit_status, service.asked) == (4, 1)
 
 
-# ── What replies of no use cost ───────────────────────────────────────────────────────────────
+# ── What useless replies cost ─────────────────────────────────────────────────────────────────
 
 
 UNIT_USD = 0.04
@@ -396,121 +437,141 @@ def units(count: int) -> Usage:
     return Usage(units=count)
 
 
-def priced(most: int = 3, port: str = "complete") -> Terms[str]:
-    """Terms of a service that charges by units, and tells of them while it is asked."""
+def priced(most: int = 3, port: str = "complete") -> CachePolicy[str]:
+    """The policy of a service that charges by units."""
     return dataclasses.replace(
-        terms(most * UNIT_USD, 0.0, port), price_usd=lambda usage: usage.units * UNIT_USD
+        policy(most * UNIT_USD, port=port), price_usd=lambda usage: usage.units * UNIT_USD
     )
 
 
-def charging(*units_each: int, fails: bool) -> Callable[[], str]:
-    def ask() -> str:
-        for one in units_each:
-            report_usage(units(one))
-        if fails:
-            raise ProviderRefused("cut off")
-        return "reply"
+class Reporting(Port):
+    """A paid port that reports its usage: attempt by attempt, and how the last one ends."""
 
-    return ask
+    def __init__(self, *used: int | None, end: BaseException | None = None) -> None:
+        super().__init__(lambda: None)
+        self._used, self._end = list(used), end
+        self.before_attempt: Callable[[], object] = lambda: None
+
+    def call_with_usage(self, _: object, /) -> Any:
+        self.before_attempt()
+        with Meter() as meter:
+            used = self._used.pop(0) if self._used else None
+            if used is not None:
+                meter.add(units(used))
+            if self._used:
+                raise ProviderUnavailable("broken")
+            if self._end is not None:
+                raise self._end
+            return meter.reply("reply")
 
 
-def test_remember_refused_reply_that_was_charged_is_paid_and_asked_anew() -> None:
+def pay(
+    book: Ledger, port: Port, request: object = "q", *, by: CachePolicy[Any] | None = None
+) -> object:
+    """One call through all layers, with as many retries as it takes."""
+    clock, by = FakeClock(), by or priced()
+    calls = Calls(CallSettings(retries=9), sleep=clock.sleep, clock=clock)
+    return calls.compose(port, by)(request, CallContext(service=by.port, ledger=book))
+
+
+def refused(*used: int) -> Reporting:
+    return Reporting(*used, end=ProviderRefused("cut off"))
+
+
+def test_call_refused_reply_that_was_charged_is_paid_and_asked_anew() -> None:
     store = Memory()
     book = ledger(store)
-    with pytest.raises(ProviderRefused):
-        book.remember(priced(), WRITER, "q", charging(2, fails=True))
+    with pytest.raises(ProviderRefused) as caught:
+        pay(book, refused(2))
+    # A call around this one must not pay for it a second time.
+    assert caught.value.usage is None
     assert (book.spent_usd, book.calls) == (0.08, 1)
     again = ledger(store)
     assert (again.spent_usd, again.calls) == (0.08, 1)
-    assert again.remember(priced(), WRITER, "q", charging(1, fails=False)) == "reply"
+    assert pay(again, Reporting(1)) == "reply"
     assert (again.spent_usd, again.calls, again.replayed) == (0.12, 2, 0)
-    assert ledger(store).paid()["complete"].usage == units(3)
+    assert ledger(store).spend()["complete"].usage == units(3)
     # The failure stays that of the run that paid for it, though another one got the reply.
-    assert ledger(store, "r2").paid() == {}
+    assert ledger(store, "r2").spend() == {}
 
 
-def test_remember_failures_that_were_charged_spend_the_budget() -> None:
+def test_call_failures_that_were_charged_spend_the_budget() -> None:
     book = ledger(Memory(), budget_usd=0.2)
     for number in range(2):
         with pytest.raises(ProviderRefused):
-            book.remember(priced(2), WRITER, number, charging(2, fails=True))
+            pay(book, refused(2), number, by=priced(2))
     with pytest.raises(BudgetSpent):
-        book.remember(priced(2), WRITER, 2, charging(2, fails=True))
+        pay(book, refused(2), 2, by=priced(2))
     assert book.spent_usd == 0.16
 
 
-def test_before_attempt_reserves_for_a_further_attempt_where_the_first_was_charged() -> None:
-    store = Memory()
-    book = ledger(store, budget_usd=0.11)
-
-    def ask() -> str:
-        book.before_attempt()
-        report_usage(units(2))
-        (row,) = store.rows(status="pending")
-        assert row["cost_usd"] == 0.08
-        book.before_attempt()
-        pytest.fail("the second attempt did not fit the budget")
-
+def test_retry_after_a_charged_attempt_is_refused_where_it_does_not_fit_the_budget() -> None:
+    book = ledger(Memory(), budget_usd=0.11)
+    port = Reporting(2, 1)
     with pytest.raises(BudgetSpent):
-        book.remember(priced(2), WRITER, "q", ask)
+        pay(book, port, by=priced(2))
+    assert port._used == [1]
     assert book.spent_usd == 0.08
 
 
-def test_before_attempt_that_fits_is_reserved_in_the_row_and_settled() -> None:
+def test_retry_after_a_charged_attempt_is_reserved_in_the_row_and_settled() -> None:
     store = Memory()
-    book = ledger(store, budget_usd=0.16)
-
-    def ask() -> str:
-        book.before_attempt()
-        assert book.spent_usd == 0.08
-        report_usage(units(2))
-        book.before_attempt()
-        (row,) = store.rows(status="pending")
-        assert (row["cost_usd"], book.spent_usd) == (0.16, 0.16)
-        report_usage(units(1))
-        return "reply"
-
-    book.remember(priced(2), WRITER, "q", ask)
+    book, port, reserved = ledger(store, budget_usd=0.16), Reporting(2, 1), []
+    port.before_attempt = lambda: reserved.append(
+        (book.spent_usd, next(iter(store.rows(status="pending")))["cost_usd"])
+    )
+    pay(book, port, by=priced(2))
+    assert reserved == [(0.08, 0.08), (0.16, 0.16)]
     assert book.spent_usd == ledger(store).spent_usd == 0.12
 
 
-def test_remember_call_within_a_call_pays_each_for_itself() -> None:
-    store = Memory()
-    book = ledger(store)
+def test_call_within_a_call_pays_each_for_itself() -> None:
+    class Search(Port):
+        def call_with_usage(self, request: object, /) -> Any:
+            with Meter() as meter:
+                meter.add(units(1))
+                pay(book, Reporting(2), by=priced(port="judge"))
+                meter.add(units(3))
+                if request == "fails":
+                    pay(book, refused(1), "more", by=priced(port="judge"))
+                return meter.reply("passages")
 
-    def search() -> str:
-        report_usage(units(1))
-        book.remember(priced(port="embed"), WRITER, "q", charging(2, fails=False))
-        report_usage(units(3))
-        return "passages"
-
-    book.remember(priced(port="search"), WRITER, "q", search)
-    paid = book.paid()
-    assert {port: one.usage.units for port, one in paid.items()} == {"embed": 2, "search": 4}
-
-
-def test_paid_sums_tokens_and_units_of_a_port() -> None:
     book = ledger(Memory())
-    told = [Usage(tokens=Tokens(input=5, cached_input=2, output=3)), Usage(tokens=Tokens(input=7))]
+    search = Search(lambda: None)
+    pay(book, search, by=priced(port="search"))
+    assert {port: one.usage.units for port, one in book.spend().items()} == {
+        "judge": 2,
+        "search": 4,
+    }
+    with pytest.raises(ProviderRefused):
+        pay(book, search, "fails", by=priced(port="search"))
+    assert {port: one.usage.units for port, one in book.spend().items()} == {
+        "judge": 3,
+        "search": 8,
+    }
 
-    def ask(usage: Usage) -> str:
-        report_usage(usage)
-        return "reply"
 
-    for number, usage in enumerate(told):
-        book.remember(priced(), WRITER, number, lambda usage=usage: ask(usage))  # type: ignore[misc] # bound now
-    (one,) = book.paid().values()
+def test_spend_sums_tokens_and_units_of_a_port() -> None:
+    book = ledger(Memory())
+    reported = [
+        Usage(tokens=Tokens(input=5, cached_input=2, output=3)),
+        Usage(tokens=Tokens(input=7), units=2),
+    ]
+    for number, usage in enumerate(reported):
+        by = dataclasses.replace(policy(), used=lambda _, __, usage=usage: usage)
+        call(book, Service(), number, by=by)
+    (one,) = book.spend().values()
     assert one.calls == 2
-    assert one.usage == Usage(tokens=Tokens(input=12, cached_input=2, output=3))
+    assert one.usage == Usage(tokens=Tokens(input=12, cached_input=2, output=3), units=2)
 
 
 CALLS = st.lists(
     st.tuples(
         st.integers(0, 6),  # which request
         st.integers(1, 3),  # the most that an attempt reserves
-        st.lists(st.integers(0, 3), max_size=3),  # what its attempts use
-        st.sampled_from(["reply", "refused", "died"]),
-        st.sampled_from(["complete", "embed", "screen"]),
+        st.lists(st.none() | st.integers(0, 3), max_size=3),  # what its attempts use
+        st.sampled_from([None, ProviderRefused("cut off"), KeyboardInterrupt()]),
+        st.sampled_from(["complete", "judge", "screen"]),
     ),
     max_size=25,
 )
@@ -519,7 +580,9 @@ CALLS = st.lists(
 @settings(deadline=None, max_examples=60)
 @given(calls=CALLS, budget=st.one_of(st.none(), st.integers(0, 30)), resume=st.integers(1, 9))
 def test_ledger_spent_is_the_sum_of_its_rows_whatever_fails(
-    calls: list[tuple[int, int, list[int], str, str]], budget: int | None, resume: int
+    calls: list[tuple[int, int, list[int | None], BaseException | None, str]],
+    budget: int | None,
+    resume: int,
 ) -> None:
     store = Memory()
     limit = None if budget is None else budget * UNIT_USD
@@ -527,109 +590,121 @@ def test_ledger_spent_is_the_sum_of_its_rows_whatever_fails(
     for place, (request, most, used, end, port) in enumerate(calls):
         if place % resume == 0:
             book = ledger(store, budget_usd=limit)
-
-        def ask(
-            book: Ledger = book, used: list[int] = used, most: int = most, end: str = end
-        ) -> str:
-            for each in used:
-                book.before_attempt()
-                report_usage(units(min(each, most)))
-            if end == "refused":
-                raise ProviderRefused("cut off")
-            if end == "died":
-                raise KeyboardInterrupt
-            return "reply"
-
+        kept = [None if one is None else min(one, most) for one in used]
         with contextlib.suppress(BudgetSpent, ProviderRefused, KeyboardInterrupt):
-            book.remember(priced(most, port), WRITER, request, ask)
+            pay(book, Reporting(*kept, end=end), request, by=priced(most, port))
         if limit is not None:
             assert book.spent_usd <= limit + 1e-9
     for reader in (book, ledger(store)):
         rows = [row for row in store.kept.values() if row.get("run_id") == "r1"]
         whole = sum(Decimal(str(row["cost_usd"])) for row in rows)
         assert Decimal(str(reader.spent_usd)) == whole
-    paid = ledger(store).paid()
-    assert sum(Decimal(str(one.cost_usd)) for one in paid.values()) == whole
-    assert sum(one.calls for one in paid.values()) == ledger(store).calls
+    spend = ledger(store).spend()
+    assert sum(Decimal(str(one.cost_usd)) for one in spend.values()) == whole
+    assert sum(one.calls for one in spend.values()) == ledger(store).calls
 
 
-# ── Requests that are paid for together ───────────────────────────────────────────────────────
+# ── Texts that are paid for together ──────────────────────────────────────────────────────────
 
 
-class Batches:
-    """A service that takes many texts at once, at a unit each, and notes what it was asked."""
+class Embedder(Port):
+    """Takes many texts at once, at a unit each; a vector tells a text's length."""
 
     def __init__(self) -> None:
-        self.asked: list[list[object]] = []
+        super().__init__(lambda: None)
+        self.asked: list[tuple[str, ...]] = []
+        self.before_reply: Callable[[], object] = lambda: None
 
-    def __call__(self, requests: Sequence[object]) -> list[str]:
-        self.asked.append(list(requests))
-        report_usage(units(len(requests)))
-        return [f"v{request}" for request in requests]
-
-
-def test_remember_each_asks_once_for_what_is_not_remembered() -> None:
-    store, service = Memory(), Batches()
-    book = ledger(store)
-    assert book.remember_each(priced(1), WRITER, ["a", "b", "a"], service) == ("va", "vb", "va")
-    assert book.remember_each(priced(1), WRITER, ["b", "c"], service) == ("vb", "vc")
-    resumed = ledger(store)
-    assert resumed.remember_each(priced(1), WRITER, ["c", "a"], service) == ("vc", "va")
-    assert service.asked == [["a", "b"], ["c"]]
-    assert (resumed.spent_usd, resumed.calls, resumed.replayed) == (0.12, 2, 1)
-    assert ledger(store, "r2").spent_usd == 0.0
+    def call_with_usage(self, texts: tuple[str, ...], /) -> Any:
+        with Meter() as meter:
+            self.asked.append(texts)
+            meter.add(units(len(texts)))
+            self.before_reply()
+            return meter.reply([np.float32([len(text), 0.5]) for text in texts])
 
 
-def test_remember_each_asks_again_for_all_that_a_dead_process_had_not_kept() -> None:
-    store, service = Memory(), Batches()
+VECTORS: CachePolicy[Any] = CachePolicy(
+    port="embed",
+    reserve_usd=lambda texts: len(texts) * UNIT_USD,
+    price_usd=lambda usage: usage.units * UNIT_USD,
+    encode=lambda vector: vector.tolist(),
+    decode=np.float32,
+)
 
-    def die(_: Sequence[object]) -> list[str]:
-        raise KeyboardInterrupt
 
+def embed(book: Ledger, port: Embedder, *texts: str) -> list[float]:
+    """The lengths that the vectors tell."""
+    found: Any = pay(book, port, texts, by=VECTORS)
+    return [float(row[0]) for row in found]
+
+
+def dies() -> None:
+    raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize("resumes", [True, False])
+def test_embed_asks_again_for_all_that_an_interrupted_call_had_not_kept(
+    resumes: bool,  # noqa: FBT001
+) -> None:
+    store, dying, port = Memory(), Embedder(), Embedder()
+    book, dying.before_reply = ledger(store), dies
     with pytest.raises(KeyboardInterrupt):
-        ledger(store).remember_each(priced(1), WRITER, ["a", "b"], die)
-    resumed = ledger(store)
-    assert (resumed.spent_usd, resumed.calls) == (0.08, 1)
-    resumed.remember_each(priced(1), WRITER, ["a", "b"], service)
-    assert service.asked == [["a", "b"]]
-    assert (resumed.spent_usd, resumed.calls) == (0.16, 2)
-    assert ledger(store).spent_usd == 0.16
+        embed(book, dying, "a", "b")
+    again = ledger(store) if resumes else book
+    embed(again, port, "a", "b")
+    assert port.asked == [("a", "b")]
+    for reader in (again, ledger(store)):
+        assert (reader.spent_usd, reader.calls) == (0.16, 2)
 
 
-def test_remember_each_text_under_way_in_another_thread_is_waited_for() -> None:
-    book, service = ledger(Memory()), Batches()
+def test_embed_text_in_flight_in_another_thread_is_waited_for() -> None:
+    book, slow, port = ledger(Memory()), Embedder(), Embedder()
     entered, release = threading.Event(), threading.Event()
 
-    def slow(requests: Sequence[object]) -> list[str]:
+    def hold() -> None:
         entered.set()
         assert release.wait(PATIENCE_SECONDS)
-        return service(requests)
 
+    slow.before_reply = hold
     with ThreadPoolExecutor(2) as pool:
-        first = pool.submit(book.remember_each, priced(1), WRITER, ["a", "b"], slow)
+        first = pool.submit(embed, book, slow, "a", "bb")
         assert entered.wait(PATIENCE_SECONDS)
-        second = pool.submit(book.remember_each, priced(1), WRITER, ["b", "c"], service)
-        while len(service.asked) < 1:
+        second = pool.submit(embed, book, port, "bb", "ccc")
+        while not port.asked:
             assert not second.done()
         release.set()
-        assert first.result(timeout=PATIENCE_SECONDS) == ("va", "vb")
-        assert second.result(timeout=PATIENCE_SECONDS) == ("vb", "vc")
-    assert service.asked == [["c"], ["a", "b"]]
+        assert first.result(timeout=PATIENCE_SECONDS) == [1, 2]
+        assert second.result(timeout=PATIENCE_SECONDS) == [2, 3]
+    assert (slow.asked, port.asked) == ([("a", "bb")], [("ccc",)])
     assert book.spent_usd == 0.12
 
 
-def test_remember_each_failure_reaches_everyone_who_waits_and_is_not_remembered() -> None:
-    store, service = Memory(), Batches()
-    book = ledger(store)
-
-    def refuse(_: Sequence[object]) -> list[str]:
-        report_usage(units(1))
-        raise ProviderRefused("no")
-
-    with pytest.raises(ProviderRefused):
-        book.remember_each(priced(1), WRITER, ["a", "b"], refuse)
-    assert book.remember_each(priced(1), WRITER, ["a", "b"], service) == ("va", "vb")
-    assert (book.spent_usd, ledger(store).spent_usd) == (0.12, 0.12)
+def test_rows_of_earlier_versions_are_replayed() -> None:
+    """Users have paid for them: these are as the ledger's first version wrote them."""
+    store = Memory()
+    finding = {"check": "safety", "category": "hate", "severity": 0, "score": 0.0, "reason": ""}
+    usage = {"tokens": {"input": 0, "cached_input": 0, "output": 0}, "units": 1}
+    done = {"status": "done", "run_id": "r1", "cost_usd": 0.001, "usage": usage}
+    store.put(
+        "164cd4c55d95376375d4fa8db05d77cc8a5052fa7c924dd094fe05730e260d37",
+        {**done, "port": "screen", "reply": [{**finding, "start": None, "end": None}]},
+    )
+    parts = {
+        "9d0f95fc2939a97ba572b35a300623aa43746fb444c9982338309eac5c61d2dd": "AABAQAAAwD8=",
+        "8a3fa8c47077c36f50f5256567c41cc768eeba9514c4d0c9b71a9e75813d29f4": "AACAQAAAwD8=",
+    }
+    for key, reply in parts.items():
+        store.put(key, {"status": "part", "port": "embed", "reply": reply})
+    book, service = ledger(store), Service()
+    screen = screen_policy(Services(), Port(service))  # type: ignore[arg-type]
+    assert call(book, service, "a text", by=screen) == (
+        Finding(check="safety", category="hate", severity=0, score=0.0),
+    )
+    small = Identity(provider="acme", model="small")
+    vectors = embed_policy(Services(), Port(service, small))  # type: ignore[arg-type]
+    found: Any = call(book, service, ("one", "two!"), by=vectors, identity=small)
+    assert found.tolist() == [[3.0, 1.5], [4.0, 1.5]]
+    assert (service.asked, book.calls, book.spent_usd) == (0, 1, 0.001)
 
 
 # ── Beside another run ────────────────────────────────────────────────────────────────────────
@@ -637,25 +712,23 @@ def test_remember_each_failure_reaches_everyone_who_waits_and_is_not_remembered(
 
 def test_ledger_of_another_run_leaves_the_pending_row_of_a_live_call_alone() -> None:
     store = Memory()
-    book = ledger(store)
 
     def ask() -> str:
-        # As another process does, while this call is under way.
+        # As another process does, while this call is in flight.
         assert ledger(store, "r2").spent_usd == 0.0
         (row,) = store.rows(status="pending")
         assert row["run_id"] == "r1"
         return "reply"
 
-    assert book.remember(terms(), WRITER, "q", ask) == "reply"
+    assert call(ledger(store), ask) == "reply"
     assert (ledger(store).calls, ledger(store).spent_usd) == (1, 0.04)
 
 
-def test_remember_request_that_a_dead_run_left_pending_is_asked_and_stays_that_runs_loss() -> None:
+def test_call_that_a_dead_run_left_pending_is_made_and_stays_that_runs_loss() -> None:
     store = Memory()
-    with pytest.raises(KeyboardInterrupt):
-        ledger(store).remember(terms(), WRITER, "q", Service(KeyboardInterrupt()))
+    interrupted(store)
     other = ledger(store, "r2")
-    other.remember(terms(), WRITER, "q", Service())
+    call(other, Service())
     assert (other.calls, other.spent_usd) == (ledger(store, "r2").calls, 0.04) == (1, 0.04)
     assert (ledger(store).calls, ledger(store).spent_usd) == (1, 0.10)
 
@@ -664,23 +737,29 @@ CHILD = """
 import os, signal, sys
 from pathlib import Path
 from liftwright.adapters.embedded.sqlite import SqliteStore
+from liftwright.calls.cache_policy import CachePolicy
+from liftwright.calls.client import Calls, PortClient
+from liftwright.calls.ledger import Ledger
+from liftwright.config import Calls as Settings
 from liftwright.model import Identity
-from liftwright.calls.ledger import Ledger, Terms
 
-terms = Terms(port="complete", reserve_usd=lambda _: 0.10, cost_usd=lambda _: 0.04,
-              encode=lambda reply: reply, decode=str)
+policy = CachePolicy(port="complete", reserve_usd=lambda _: 0.10, price_usd=lambda _: 0.04,
+                     encode=lambda reply: reply, decode=str)
 ledger = Ledger(SqliteStore(Path(sys.argv[1])), run_id="r1", budget_usd=None)
 asked = Path(sys.argv[2])
 
-def ask(number):
-    with asked.open("a") as file:
-        file.write(f"{number}\\n")
-    if str(number) == sys.argv[3]:
-        os.kill(os.getpid(), signal.SIGKILL)
-    return f"reply {number}"
+class Writer:
+    identity, metered = Identity(provider="test"), True
 
-me = Identity(provider="test")
-print([ledger.remember(terms, me, n, lambda n=n: ask(n)) for n in range(4)])
+    def __call__(self, number):
+        with asked.open("a") as file:
+            file.write(f"{number}\\n")
+        if str(number) == sys.argv[3]:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return f"reply {number}"
+
+write = PortClient(Writer(), policy, Calls(Settings()), ledger=lambda: ledger)
+print([write(n) for n in range(4)])
 print(round(ledger.spent_usd, 6), ledger.calls, ledger.replayed)
 """
 
@@ -707,24 +786,13 @@ def test_ledger_killed_between_call_and_reply_resumes_and_repeats_that_call_alon
 def test_ledger_on_a_damaged_file_is_an_integrity_error(tmp_path: Path) -> None:
     path = tmp_path / "ledger.sqlite"
     store = SqliteStore(path)
-    ledger(store).remember(terms(), WRITER, "q", Service())
+    call(ledger(store), Service())
     store.close()
     data = path.read_bytes()
     assert data.count(b"reply 1") == 1
     path.write_bytes(data.replace(b"reply 1", b"reply 9"))
     damaged = SqliteStore(path)
     with pytest.raises(IntegrityError) as caught:
-        ledger(damaged).remember(terms(), WRITER, "q", Service())
+        call(ledger(damaged), Service())
     damaged.close()
     assert caught.value.exit_status == 4
-
-
-def test_check_budget_raises_again_what_an_agent_went_on_without() -> None:
-    book = ledger(Memory(), budget_usd=0.1)
-    book.remember(terms(), WRITER, "q", Service())
-    book.check_budget()
-    with pytest.raises(BudgetSpent) as refused:
-        book.remember(terms(), WRITER, "other", Service())
-    with pytest.raises(BudgetSpent) as again:
-        book.check_budget()
-    assert str(again.value) == str(refused.value)

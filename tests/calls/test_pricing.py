@@ -8,8 +8,10 @@ import pytest
 from liftwright.adapters.azure import AzureOpenAI, AzureSearch
 from liftwright.adapters.azure.openai import AzureOpenAIEmbed
 from liftwright.adapters.azure.search import AzurePassageSearch
-from liftwright.calls.metered_client import PaidEmbed
+from liftwright.calls.cache_policy import embed_policy
+from liftwright.calls.client import Calls, PortClient
 from liftwright.calls.pricing import tariff_of
+from liftwright.config import Calls as CallSettings
 from liftwright.config import Services
 from liftwright.model import Identity, Tokens, Usage
 
@@ -91,7 +93,8 @@ def test_tariff_of_an_embedding_deployment_goes_by_its_model_where_that_is_named
     )
     port = AzureOpenAIEmbed(config, api_key="k", token_provider=None, timeout_seconds=1)
     assert tariff_of("embed", port, SERVICES).missing is missing
-    assert tariff_of("embed", PaidEmbed(port, SERVICES), SERVICES).missing is missing
+    client = PortClient(port, embed_policy(SERVICES, port), Calls(CallSettings()))
+    assert tariff_of("embed", client, SERVICES).missing is missing
 
 
 @pytest.mark.parametrize(("semantic", "charged"), [("default", True), (None, False)])

@@ -10,7 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fake_clock import FakeClock
-from liftwright.calls.retry import Calls, at_once
+from liftwright.calls.client import Calls
+from liftwright.calls.concurrency import run_concurrently
+from liftwright.calls.context import CallContext
+from liftwright.calls.rate_limiter import RateLimiter, limited
 from liftwright.config import Breaker
 from liftwright.config import Calls as CallSettings
 from liftwright.errors import (
@@ -148,12 +151,12 @@ def test_make_many_threads_on_a_dead_service_all_end_and_ask_a_bounded_number_of
             calls.make("complete", service)
         return "ended"
 
-    assert at_once([job] * 60, 8) == ["ended"] * 60
+    assert run_concurrently([job] * 60, 8) == ["ended"] * 60
     # Eight calls are under way when the second of them fails; two probes follow.
     assert len(service.asked_at) <= 8 * 4 + 2
 
 
-# ── The pace ──────────────────────────────────────────────────────────────────────────────────
+# ── The limits ──────────────────────────────────────────────────────────────────────────────────
 
 
 @pytest.mark.parametrize(("asked", "waited"), [(7.0, 7.0), (3600.0, 60.0)])
@@ -196,11 +199,11 @@ def test_make_after_a_429_half_as_many_are_under_way() -> None:
         with pytest.raises(ProviderUnavailable):
             calls.make("complete", ask)
 
-    at_once([job] * 8, 8)
+    run_concurrently([job] * 8, 8)
     assert under_way.most == 2
 
 
-def test_make_places_are_shared_by_all_services() -> None:
+def test_make_slots_are_shared_by_all_services() -> None:
     calls = calls_on(FakeClock(), concurrency=3)
     under_way, gate = UnderWay(), threading.Barrier(3)
 
@@ -209,37 +212,46 @@ def test_make_places_are_shared_by_all_services() -> None:
             gate.wait(timeout=PATIENCE_SECONDS)
 
     services = ["complete", "screen", "search"] * 4
-    at_once([partial(calls.make, name, ask) for name in services], 12)
+    run_concurrently([partial(calls.make, name, ask) for name in services], 12)
     assert under_way.most == 3
 
 
-def test_make_tokens_a_minute_are_kept_for_the_service_they_are_set_for() -> None:
+def limiter_on(clock: FakeClock, **changes: Any) -> RateLimiter:
+    shape = {"breaker": BREAKER, **changes}
+    return RateLimiter(CallSettings(**shape), sleep=clock.sleep, clock=clock)
+
+
+def test_limited_tokens_per_minute_are_kept_for_the_service_they_are_set_for() -> None:
     clock = FakeClock()
-    service, other = Service().at(clock), Service().at(clock)
-    calls = calls_on(clock, tokens_per_minute={"complete": 1000})
+    limiter = limiter_on(clock, tokens_per_minute={"complete": 1000})
+    asked_at: dict[str, list[float]] = {"complete": [], "screen": []}
     for _ in range(3):
-        calls.make("complete", service, tokens=500)
-        calls.make("screen", other, tokens=500)
-    assert service.asked_at == [0.0, 0.0, 60.0]
+        for service, times in asked_at.items():
+            ask = limited(lambda times, _: times.append(clock()), limiter)
+            ask(times, CallContext(service=service, tokens=500))
+    assert asked_at["complete"] == [0.0, 0.0, 60.0]
     assert clock.slept == [60.0]
 
 
-def test_make_call_within_a_call_needs_no_place_of_its_own() -> None:
-    calls = calls_on(FakeClock(), concurrency=2, requests_per_minute={"embed": 9})
+def test_limited_nested_call_needs_no_slot_of_its_own() -> None:
+    limiter = limiter_on(FakeClock(), concurrency=2, requests_per_minute={"embed": 9})
     both = threading.Barrier(2)
+    embed = limited(lambda request, _: request, limiter)
 
-    def search() -> str:
-        # All places are taken, by those that wait for what they ask here.
+    def search(request: str, _: CallContext) -> Any:
+        # All slots are taken, by those that wait for what they ask here.
         both.wait(timeout=PATIENCE_SECONDS)
-        return calls.make("embed", Service())
+        return embed(request, CallContext(service="embed", nested=True))
 
-    assert at_once([partial(calls.make, "search", search)] * 8, 4) == ["reply"] * 8
-    assert calls.totals()["embed"].calls == 8
-    # The places have been given back as they were taken.
-    assert at_once([partial(calls.make, "search", Service())] * 2, 2) == ["reply"] * 2
+    def ask(_: int) -> Any:
+        return limited(search, limiter)("reply", CallContext(service="search"))
+
+    assert run_concurrently([partial(ask, n) for n in range(8)], 4) == ["reply"] * 8
+    # The slots have been given back as they were taken.
+    assert run_concurrently([partial(ask, n) for n in range(2)], 2) == ["reply"] * 2
 
 
-def test_make_spent_budget_at_the_probe_says_nothing_of_the_service() -> None:
+def test_make_spent_budget_at_the_probe_says_nothing_about_the_service() -> None:
     clock = FakeClock()
     calls = calls_on(clock)
     for _ in range(2):
@@ -254,12 +266,12 @@ def test_make_spent_budget_at_the_probe_says_nothing_of_the_service() -> None:
     assert still_down.asked_at == [34.0, 64.0]
 
 
-def test_make_local_call_takes_no_turn() -> None:
+def test_make_local_call_needs_no_slot() -> None:
     clock = FakeClock()
     calls = calls_on(clock, concurrency=1, requests_per_minute={"embed": 1})
 
     def ask() -> list[str]:
-        # The only place is taken, and the minute's only request would be.
+        # The only slot is taken, and the minute's only request would be.
         return [calls.make("embed", Service(), local=True) for _ in range(3)]
 
     assert calls.make("complete", ask) == ["reply"] * 3
@@ -273,7 +285,7 @@ def test_make_local_call_takes_no_turn() -> None:
     rate=st.none() | st.integers(1, 20),
     script=st.lists(st.sampled_from(["reply", "503", "429", "after", "401"]), max_size=60),
 )
-def test_make_any_script_from_many_threads_ends_and_never_exceeds_the_places(
+def test_make_any_script_from_many_threads_ends_and_never_exceeds_the_slots(
     concurrency: int, rate: int | None, script: list[str]
 ) -> None:
     clock = FakeClock()
@@ -304,6 +316,6 @@ def test_make_any_script_from_many_threads_ends_and_never_exceeds_the_places(
             return False
         return True
 
-    ended = at_once([job] * 40, 8)
+    ended = run_concurrently([job] * 40, 8)
     assert most <= concurrency
     assert sum(ended) == replies

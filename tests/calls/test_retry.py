@@ -3,19 +3,17 @@ from __future__ import annotations
 import json
 import threading
 from concurrent.futures import ThreadPoolExecutor
-from functools import partial
 from typing import TYPE_CHECKING
 
-import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from liftwright.calls.retry import Calls, _quantile, at_once
+from fake_clock import FakeClock
+from liftwright.calls.client import Calls
 from liftwright.config import Calls as CallSettings
 from liftwright.errors import ProviderRefused, ProviderUnavailable
-from liftwright.log import Log, event, logging_to, within
-from under_way import UnderWay
+from liftwright.log import Log, logging_to
 from waiting import PATIENCE_SECONDS
 
 if TYPE_CHECKING:
@@ -26,14 +24,8 @@ SETTINGS = CallSettings(retries=3, backoff_seconds=2.0, max_wait_seconds=60.0)
 CANARY = "canary.person@example.org"
 
 
-class Waits:
-    """Sleeps that are noted and not slept."""
-
-    def __init__(self) -> None:
-        self.seconds: list[float] = []
-
-    def __call__(self, seconds: float) -> None:
-        self.seconds.append(seconds)
+def calls_on(clock: FakeClock, settings: CallSettings = SETTINGS, jitter: float = 0.0) -> Calls:
+    return Calls(settings, sleep=clock.sleep, clock=clock, jitter=lambda: jitter)
 
 
 class Failing:
@@ -60,19 +52,19 @@ def lines(folder: Path) -> list[dict[str, object]]:
 
 
 def test_make_service_always_unavailable_asks_one_and_three_times_with_doubling_gaps() -> None:
-    waits, service = Waits(), Failing(99, busy)
+    clock, service = FakeClock(), Failing(99, busy)
     with pytest.raises(ProviderUnavailable, match="503"):
-        Calls(SETTINGS, sleep=waits, jitter=lambda: 0.0).make("complete", service)
+        calls_on(clock).make("complete", service)
     assert service.asked == 4
-    assert waits.seconds == [2.0, 4.0, 8.0]
+    assert clock.slept == [2.0, 4.0, 8.0]
 
 
 @given(st.floats(0, 1, exclude_max=True))
 def test_make_jitter_shortens_gaps_by_a_quarter_at_most(jitter: float) -> None:
-    waits = Waits()
+    clock = FakeClock()
     with pytest.raises(ProviderUnavailable):
-        Calls(SETTINGS, sleep=waits, jitter=lambda: jitter).make("complete", Failing(99, busy))
-    for wait, full in zip(waits.seconds, [2.0, 4.0, 8.0], strict=True):
+        calls_on(clock, jitter=jitter).make("complete", Failing(99, busy))
+    for wait, full in zip(clock.slept, [2.0, 4.0, 8.0], strict=True):
         assert 0.75 * full <= wait <= full
 
 
@@ -89,18 +81,18 @@ def test_make_jitter_shortens_gaps_by_a_quarter_at_most(jitter: float) -> None:
     ],
 )
 def test_make_retry_after_is_honoured_and_capped(asked: float | None, waited: float) -> None:
-    waits = Waits()
+    clock = FakeClock()
     service = Failing(1, lambda: ProviderUnavailable("429", retry_after_seconds=asked))
-    Calls(SETTINGS, sleep=waits, jitter=lambda: 0.0).make("complete", service)
-    assert waits.seconds == [waited]
+    calls_on(clock).make("complete", service)
+    assert clock.slept == [waited]
 
 
 def test_make_refused_is_raised_at_once() -> None:
-    waits, service = Waits(), Failing(99, lambda: ProviderRefused("401"))
-    calls = Calls(SETTINGS, sleep=waits)
+    clock, service = FakeClock(), Failing(99, lambda: ProviderRefused("401"))
+    calls = calls_on(clock)
     with pytest.raises(ProviderRefused, match="401"):
         calls.make("complete", service)
-    assert (service.asked, waits.seconds) == (1, [])
+    assert (service.asked, clock.slept) == (1, [])
     assert calls.totals()["complete"].errors == 1
 
 
@@ -108,10 +100,10 @@ def test_make_refused_is_raised_at_once() -> None:
 def test_make_foreign_error_propagates_at_once_and_its_text_is_not_logged(
     kind: type[Exception], tmp_path: Path
 ) -> None:
-    waits, service = Waits(), Failing(99, lambda: kind(CANARY))
+    clock, service = FakeClock(), Failing(99, lambda: kind(CANARY))
     with logging_to(Log(tmp_path)), pytest.raises(kind):
-        Calls(SETTINGS, sleep=waits).make("complete", service)
-    assert (service.asked, waits.seconds) == (1, [])
+        calls_on(clock).make("complete", service)
+    assert (service.asked, clock.slept) == (1, [])
     assert CANARY not in (tmp_path / "system.log").read_text()
     (line,) = lines(tmp_path)
     context = line["context"]
@@ -124,7 +116,7 @@ def test_make_foreign_error_propagates_at_once_and_its_text_is_not_logged(
 
 
 def test_make_interruption_is_neither_retried_nor_counted() -> None:
-    calls = Calls(SETTINGS, sleep=Waits())
+    calls = calls_on(FakeClock())
 
     def interrupted() -> None:
         raise KeyboardInterrupt
@@ -134,57 +126,8 @@ def test_make_interruption_is_neither_retried_nor_counted() -> None:
     assert calls.totals() == {}
 
 
-def test_make_each_call_logs_service_status_latency_and_attempts(tmp_path: Path) -> None:
-    calls = Calls(SETTINGS, sleep=Waits(), jitter=lambda: 0.0)
-    with logging_to(Log(tmp_path)):
-        calls.make("screen", Failing(1, busy))
-        with pytest.raises(ProviderUnavailable):
-            calls.make("complete", Failing(99, busy))
-    written = lines(tmp_path)
-    assert [line["action"] for line in written] == [
-        "call_retried",
-        "call_made",
-        *["call_retried"] * 3,
-        "call_failed",
-    ]
-    for line, service, status, attempts, level in (
-        (written[1], "screen", "ok", 2, "info"),
-        (written[5], "complete", "ProviderUnavailable", 4, "error"),
-    ):
-        context = line["context"]
-        assert isinstance(context, dict)
-        assert (context["service"], context["status"]) == (service, status)
-        assert (context["attempts"], line["level"]) == (attempts, level)
-        assert context["latency_ms"] >= 0
-    retries = [line["context"] for line in written if line["action"] == "call_retried"]
-    assert [c["wait_seconds"] for c in retries if isinstance(c, dict)] == [2.0, 2.0, 4.0, 8.0]
-
-
-def test_totals_by_service_count_calls_attempts_and_errors() -> None:
-    calls = Calls(SETTINGS, sleep=Waits())
-    calls.make("screen", Failing(0, busy))
-    calls.make("complete", Failing(2, busy))
-    with pytest.raises(ProviderUnavailable):
-        calls.make("complete", Failing(99, busy))
-    totals = calls.totals()
-    assert list(totals) == ["complete", "screen"]
-    complete = totals["complete"]
-    assert (complete.calls, complete.attempts, complete.errors) == (2, 7, 1)
-    assert complete.error_rate == 0.5
-    assert totals["screen"].error_rate == 0.0
-    assert complete.latency_p50_ms <= complete.latency_p95_ms <= complete.latency_p99_ms
-
-
-@given(st.lists(st.floats(0, 1e6), min_size=1, max_size=400), st.sampled_from([0.5, 0.95, 0.99]))
-def test_quantile_any_values_equals_the_nearest_rank_of_numpy(
-    values: list[float], q: float
-) -> None:
-    ordered = sorted(values)
-    assert _quantile(ordered, q) == np.percentile(ordered, round(q * 100), method="inverted_cdf")
-
-
 def test_make_from_many_threads_loses_no_count() -> None:
-    calls = Calls(SETTINGS, sleep=Waits())
+    calls = calls_on(FakeClock())
     gate = threading.Barrier(8)
 
     def work() -> None:
@@ -197,48 +140,3 @@ def test_make_from_many_threads_loses_no_count() -> None:
             done.result(timeout=PATIENCE_SECONDS)
     totals = calls.totals()["complete"]
     assert (totals.calls, totals.attempts, totals.errors) == (400, 800, 0)
-
-
-def test_at_once_jobs_that_end_in_reverse_order_are_answered_in_theirs() -> None:
-    ended = [threading.Event() for _ in range(4)]
-
-    def job(number: int) -> int:
-        assert number == 3 or ended[number + 1].wait(timeout=PATIENCE_SECONDS)
-        ended[number].set()
-        return number
-
-    assert at_once([partial(job, number) for number in range(4)], 4) == [0, 1, 2, 3]
-
-
-def test_at_once_two_workers_have_two_jobs_under_way_and_never_more() -> None:
-    under_way, gate = UnderWay(), threading.Barrier(2)
-
-    def job() -> None:
-        with under_way:
-            gate.wait(timeout=PATIENCE_SECONDS)
-
-    at_once([job] * 6, 2)
-    assert under_way.most == 2
-
-
-def test_at_once_failing_job_is_raised_and_what_has_not_begun_is_dropped() -> None:
-    begun = []
-    never = threading.Event()
-
-    def job(number: int) -> None:
-        begun.append(number)
-        if number == 1:
-            raise ProviderRefused("complete: 401")
-        never.wait(timeout=0.01)
-
-    with pytest.raises(ProviderRefused):
-        at_once([partial(job, number) for number in range(500)], 1)
-    assert begun[:2] == [0, 1]
-    assert len(begun) < 500
-
-
-def test_at_once_jobs_log_in_the_context_of_their_caller(tmp_path: Path) -> None:
-    with logging_to(Log(tmp_path)), within(stage="screen"):
-        at_once([partial(event, "variant_screened", agent="safety")], 2)
-    (line,) = lines(tmp_path)
-    assert line["context"] == {"stage": "screen"}

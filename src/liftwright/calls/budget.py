@@ -1,20 +1,25 @@
-"""What a run may cost, and what it has cost so far.
+"""The budget of a run: reserved before each call, settled after it.
 
-Amounts are whole billionths of a dollar, so that sums come out the same in any order.
+Amounts are whole billionths of a dollar, so that sums are the same in any order.
 """
 
 from __future__ import annotations
 
 import threading
+from typing import TYPE_CHECKING, Any
 
 from liftwright.errors import BudgetSpent
+
+if TYPE_CHECKING:
+    from liftwright.calls.cache_policy import CachePolicy
+    from liftwright.calls.context import Ask, CallContext
 
 _DECIMALS = 9
 _ROUNDING_USD = 10.0**-_DECIMALS
 
 
 def usd(amount: float) -> float:
-    """An amount of US dollars to the billionth; half of one is lost or gained at most."""
+    """An amount of US dollars, rounded to the billionth."""
     return round(amount, _DECIMALS)
 
 
@@ -41,10 +46,10 @@ class Budget:
         """Set an amount aside before it is spent.
 
         Raises:
-            BudgetSpent: where it does not fit; nothing was set aside.
+            BudgetSpent: it does not fit; nothing was set aside.
         """
         with self._lock:
-            # Written so that what is no number does not fit.
+            # Written so that NaN does not fit.
             if self._limit_usd is not None and not (
                 self._spent_usd + amount_usd <= self._limit_usd + _ROUNDING_USD
             ):
@@ -57,15 +62,41 @@ class Budget:
             self._spent_usd = usd(self._spent_usd + amount_usd)
 
     def settle(self, difference_usd: float) -> None:
-        """Make what was set aside into what was spent: the difference, mostly below 0."""
+        """Replace a reservation by the cost: add the difference, mostly below 0."""
         with self._lock:
             self._spent_usd = usd(self._spent_usd + difference_usd)
 
     def check(self) -> None:
-        """Raise again what was refused.
+        """Raise the last refusal again.
 
         Raises:
-            BudgetSpent: where any amount was.
+            BudgetSpent: an amount was refused.
         """
         if self._refused is not None:
             raise self._refused
+
+
+def budgeted(ask: Ask, policy: CachePolicy[Any]) -> Ask:
+    """Reserve what an attempt may cost before `ask` is called, and settle what it was charged.
+
+    The reservation stands in the ledger's row, so it counts even after the process has died. A
+    failed call leaves what its attempts were charged. An interrupted one stays reserved, as its
+    reply may have been paid for.
+    """
+
+    def call(request: Any, context: CallContext) -> Any:  # noqa: ANN401 - any port's
+        ledger = context.ledger
+        if ledger is None:
+            return ask(request, context)
+        payment = ledger.reserve(context.key, policy.port, policy.reserve_usd(request))
+        context.before_retry = lambda: ledger.reserve_retry(payment, context)
+        try:
+            reply = ask(request, context)
+        except Exception:
+            ledger.fail(payment, context)
+            raise
+        encoded = context.encode(reply)
+        ledger.settle(payment, context, encoded)
+        return encoded
+
+    return call

@@ -1,177 +1,173 @@
-"""How the replies of each port are kept, what they cost, and what a request reserves."""
+"""How each port's replies are kept in the ledger, what they cost, and what a call reserves."""
 
 from __future__ import annotations
 
 import base64
-from typing import TYPE_CHECKING, TypeVar
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-from liftwright.calls.ledger import Terms
 from liftwright.calls.pricing import tariff_of
 from liftwright.model import (
     Completion,
     Finding,
     Opinion,
     Passage,
-    Prompt,
-    Sourced,
     Tokens,
     Usage,
     from_json,
+    text_records,
     to_json,
 )
-from liftwright.usage import text_records
 
 if TYPE_CHECKING:
-    from liftwright.config import Services
-    from liftwright.ports import Complete, Embed, Judge, Screen, Search, Shield, Vectors
+    from collections.abc import Callable
 
-T = TypeVar("T")
+    from liftwright.config import Services
+    from liftwright.model import Prompt, Sourced
+    from liftwright.ports import Complete, Embed, Judge, Port, Screen, Search, Shield, Vectors
+
+R = TypeVar("R")
 _LEAST_BYTES_PER_TOKEN, _USUAL_BYTES_PER_TOKEN = 2, 4
 _LONGEST_PIECE = 10_000  # characters that a screener takes at once
 
 
-def complete_terms(services: Services, port: Complete) -> Terms[Completion]:
-    """A writer's terms: the most a draft can cost is its prompt and the longest reply.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CachePolicy(Generic[R]):
+    """How the replies of one port are kept, and what they cost.
 
-    The price is that of the model which the writer's identity names. A writer says by an attribute
-    `max_output_tokens` how long a reply can be; without it, replies reserve nothing.
+    Attributes:
+        port: the port's name.
+        reserve_usd: the most that one attempt at a request can cost.
+        price_usd: what some usage costs.
+        decode: a reply from JSON values; `encode` gives those.
+        used: what a request and its reply used, where the adapter reports no usage.
+        cost_usd: what such a reply says that it cost; where that is 0, the price of `used` counts.
+        tokens: how many an attempt may use, reply included; an estimate, for limits per minute.
     """
+
+    port: str
+    reserve_usd: Callable[[Any], float]
+    price_usd: Callable[[Usage], float]
+    decode: Callable[[object], R]
+    encode: Callable[[R], object] = to_json
+    used: Callable[[Any, R], Usage] = lambda _, __: Usage()
+    cost_usd: Callable[[R], float] = lambda _: 0.0
+    tokens: Callable[[Any], int] = lambda _: 0
+
+
+def complete_policy(services: Services, port: Complete) -> CachePolicy[Completion]:
+    """A writer's: the most that a draft can cost is its prompt and the longest reply."""
     tariff = tariff_of("complete", port, services)
     longest = longest_reply(port) or 0
 
-    def reserve_usd(request: object) -> float:
-        if not isinstance(request, Prompt):
-            return 0.0
-        # Four bytes to a token are usual; what is reserved too much comes back with the reply.
-        most_input = -(-len(request.text.encode()) // _LEAST_BYTES_PER_TOKEN)
-        return tariff.usd(Usage(tokens=Tokens(input=most_input, output=longest)))
+    def most(request: Prompt) -> Usage:
+        # Four bytes to a token are usual; what is reserved too much is released by the reply.
+        prompt = -(-len(request.text.encode()) // _LEAST_BYTES_PER_TOKEN)
+        return Usage(tokens=Tokens(input=prompt, output=longest))
 
-    return Terms(
+    return CachePolicy(
         port="complete",
-        reserve_usd=reserve_usd,
-        tokens=lambda request: longest + _usual_tokens(request),
-        cost_usd=lambda reply: reply.cost_usd,
-        encode=to_json,
+        reserve_usd=lambda request: tariff.usd(most(request)),
+        price_usd=tariff.usd,
         decode=lambda value: from_json(Completion, value),
         used=lambda _, reply: Usage(tokens=reply.tokens),
-        price_usd=tariff.usd,
+        cost_usd=lambda reply: reply.cost_usd,
+        tokens=lambda request: longest + _usual_tokens(request.text),
     )
 
 
-def longest_reply(port: Complete) -> int | None:
-    """The most tokens that a writer's reply can have; None where it does not say."""
+def longest_reply(port: Port) -> int | None:
+    """The most tokens that a writer's reply can have, by its attribute `max_output_tokens`."""
     tokens = getattr(port, "max_output_tokens", None)
     return tokens if isinstance(tokens, int) else None
 
 
-def embed_terms(services: Services, port: Embed) -> Terms[Vectors]:
-    """An embedder's terms, for one text: no token is less than a byte."""
+def embed_policy(services: Services, port: Embed) -> CachePolicy[Vectors]:
+    """An embedder's: a request is several texts, and each text's vector is kept by itself."""
     tariff = tariff_of("embed", port, services)
-    return Terms(
+
+    def most(texts: tuple[str, ...]) -> Usage:
+        # No token is shorter than a byte.
+        longest = sum(len(text.encode("utf-8", "replace")) + 1 for text in texts)
+        return Usage(tokens=Tokens(input=longest))
+
+    return CachePolicy(
         port="embed",
-        reserve_usd=lambda text: tariff.usd(
-            Usage(tokens=Tokens(input=len(str(text).encode("utf-8", "replace")) + 1))
-        ),
-        cost_usd=_free,
-        encode=lambda vector: base64.b64encode(vector.astype("<f4").tobytes()).decode(),
+        reserve_usd=lambda texts: tariff.usd(most(texts)),
+        price_usd=tariff.usd,
         decode=_vector,
-        price_usd=tariff.usd,
-        tokens=_usual_tokens,
+        encode=lambda vector: base64.b64encode(vector.astype("<f4").tobytes()).decode(),
+        tokens=lambda texts: sum(map(_usual_tokens, texts)),
     )
 
 
-def screen_terms(services: Services, port: Screen) -> Terms[tuple[Finding, ...]]:
-    """A screener's terms: a text is charged by its records."""
-    tariff = tariff_of("screen", port, services)
-    return Terms(
-        port="screen",
-        reserve_usd=lambda request: _pieces(request) * tariff.usd(_records_of(request)),
-        cost_usd=_free,
-        encode=to_json,
-        decode=lambda value: _records(Finding, value),
-        used=lambda request, _: _records_of(request),
-        price_usd=tariff.usd,
-    )
-
-
-def search_terms(services: Services, port: Search) -> Terms[tuple[Passage, ...]]:
-    """A search's terms: a question is one query, unless the adapter tells of more.
-
-    One that can make more of a question says by an attribute `most_queries` how many at most.
-    """
+def search_policy(services: Services, port: Search) -> CachePolicy[tuple[Passage, ...]]:
+    """A search's: a request is one query, or as many as its attribute `most_queries` says."""
     tariff = tariff_of("search", port, services)
-    query = Usage(units=1 if tariff.charged else 0)
+    one = Usage(units=1 if tariff.charged else 0)
     most = getattr(port, "most_queries", 1)
-    return Terms(
+    return CachePolicy(
         port="search",
-        reserve_usd=lambda _: most * tariff.usd(query),
-        cost_usd=_free,
-        encode=to_json,
+        reserve_usd=lambda _: most * tariff.usd(one),
+        price_usd=tariff.usd,
         decode=lambda value: _records(Passage, value),
-        used=lambda _, __: query,
-        price_usd=tariff.usd,
+        used=lambda _, __: one,
     )
 
 
-def shield_terms(services: Services, port: Shield) -> Terms[bool]:
-    """The terms of who looks for attacks in documents: a text is charged by its records."""
-    tariff = tariff_of("shield", port, services)
-    return Terms(
-        port="shield",
-        reserve_usd=lambda request: _pieces(request) * tariff.usd(_records_of(request)),
-        cost_usd=_free,
-        encode=to_json,
-        decode=_flag,
-        used=lambda request, _: _records_of(request),
+def screen_policy(services: Services, port: Screen) -> CachePolicy[tuple[Finding, ...]]:
+    """A screener's: charged by the text's records."""
+    return _by_records("screen", services, port, lambda value: _records(Finding, value))
+
+
+def shield_policy(services: Services, port: Shield) -> CachePolicy[bool]:
+    """A shield's: charged by the document's records."""
+    return _by_records("shield", services, port, _flag)
+
+
+def judge_policy(services: Services, port: Judge) -> CachePolicy[Opinion]:
+    """A judge's: charged by the records of text and sources together."""
+
+    def whole(request: Sourced) -> str:
+        return "".join([request.text, *request.sources])
+
+    return _by_records("judge", services, port, lambda value: from_json(Opinion, value), text=whole)
+
+
+def _by_records(
+    name: str,
+    services: Services,
+    port: Port,
+    decode: Callable[[object], R],
+    *,
+    text: Callable[[Any], str] = str,
+) -> CachePolicy[R]:
+    tariff = tariff_of(name, port, services)
+
+    def used(request: object) -> Usage:
+        return Usage(units=text_records(text(request)))
+
+    def reserve_usd(request: object) -> float:
+        # A long text is sent in pieces, each of which begins a record and repeats some words.
+        return (2 if len(text(request)) > _LONGEST_PIECE else 1) * tariff.usd(used(request))
+
+    return CachePolicy(
+        port=name,
+        reserve_usd=reserve_usd,
         price_usd=tariff.usd,
+        decode=decode,
+        used=lambda request, _: used(request),
     )
 
 
-def judge_terms(services: Services, port: Judge) -> Terms[Opinion]:
-    """The terms of who gives a second opinion: text and sources are charged by their records."""
-    tariff = tariff_of("judge", port, services)
-
-    def whole(request: object) -> str:
-        return "".join([request.text, *request.sources]) if isinstance(request, Sourced) else ""
-
-    return Terms(
-        port="judge",
-        reserve_usd=lambda request: (
-            _pieces(whole(request)) * tariff.usd(_records_of(whole(request)))
-        ),
-        cost_usd=_free,
-        encode=to_json,
-        decode=lambda value: from_json(Opinion, value),
-        used=lambda request, _: _records_of(whole(request)),
-        price_usd=tariff.usd,
-    )
-
-
-def _records_of(request: object) -> Usage:
-    return Usage(units=text_records(request)) if isinstance(request, str) else Usage()
-
-
-def _pieces(request: object) -> int:
-    """By how much a text's records can multiply.
-
-    A long text goes out in pieces, each of which begins a record and repeats some words.
-    """
-    return 2 if isinstance(request, str) and len(request) > _LONGEST_PIECE else 1
+def _usual_tokens(text: str) -> int:
+    return len(text.encode("utf-8", "replace")) // _USUAL_BYTES_PER_TOKEN
 
 
 def _flag(value: object) -> bool:
     if not isinstance(value, bool):
         raise ValueError(f"true or false expected, found {type(value).__name__}")  # noqa: TRY004 - as `from_json`
     return value
-
-
-def _usual_tokens(request: object) -> int:
-    text = request.text if isinstance(request, Prompt) else str(request)
-    return len(text.encode("utf-8", "replace")) // _USUAL_BYTES_PER_TOKEN
-
-
-def _free(_: object) -> float:
-    return 0.0
 
 
 def _vector(value: object) -> Vectors:
@@ -182,7 +178,7 @@ def _vector(value: object) -> Vectors:
     return np.frombuffer(base64.b64decode(value, validate=True), dtype="<f4")
 
 
-def _records(kind: type[T], value: object) -> tuple[T, ...]:
+def _records(kind: type[R], value: object) -> tuple[R, ...]:
     if not isinstance(value, list):
         raise ValueError(f"a list expected, found {type(value).__name__}")  # noqa: TRY004 - as `from_json`
     return tuple(from_json(kind, item) for item in value)

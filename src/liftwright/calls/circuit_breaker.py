@@ -1,10 +1,10 @@
-"""A circuit breaker: what keeps a dead service from being asked, and says when it is given up.
+"""A circuit breaker: it keeps a dead service from being asked, and decides when to give it up.
 
     closed ── failures in a row ──► open ── cool-down ──► half open ── reply ──► closed
                                      ▲                        │
                                      └──── the probe failed ──┘  … `probes` times: given up
 
-It holds no lock and reads no clock: `calls` does both, so that every state can be tested.
+It holds no lock and reads no clock: the rate limiter does both, so that every state can be tested.
 """
 
 from __future__ import annotations
@@ -16,68 +16,68 @@ if TYPE_CHECKING:
     from liftwright.config import Breaker as BreakerSettings
 
 
-class Breaker:
-    """The breaker of one service.
+class CircuitBreaker:
+    """The circuit breaker of one service.
 
     Args:
-        settings: after how many failed calls it opens, for how long, how often it is tried.
+        settings: after how many failed calls it opens, for how long, and how many probes follow.
 
     Attributes:
-        given_up: whether the service stays unasked for the rest of the process.
-        told: what the last failure said.
+        given_up: whether the service is not asked again in this process.
+        last_error: the message of the last failure.
     """
 
     def __init__(self, settings: BreakerSettings) -> None:
         self._settings = settings
         self._failed_calls = 0
         self._failed_probes = 0
-        self._opens_at: float | None = None
+        self._half_open_at: float | None = None
         self._probing = False
         self.given_up = False
-        self.told = ""
+        self.last_error = ""
 
     @property
     def is_open(self) -> bool:
-        """Whether requests are held back, but for a probe."""
-        return self._opens_at is not None
+        """Whether requests are held back, except for a probe."""
+        return self._half_open_at is not None
 
     def wait(self, now: float) -> float:
-        """Seconds until a request may leave; 0 now, infinite while a probe is under way."""
-        if self._opens_at is None:
+        """Seconds until a request may leave; 0 now, infinite while a probe is in flight."""
+        if self._half_open_at is None:
             return 0.0
-        return math.inf if self._probing else max(0.0, self._opens_at - now)
+        return math.inf if self._probing else max(0.0, self._half_open_at - now)
 
-    def take(self) -> bool:
-        """Let a request leave; gives whether it is the probe."""
+    def acquire(self) -> bool:
+        """Let a request leave; returns whether it is the probe."""
         self._probing = self.is_open
         return self._probing
 
     def replied(self) -> bool:
-        """The service answered, be it with a refusal; gives whether that closed the breaker."""
-        closed, self._opens_at = self.is_open and not self.given_up, None
+        """The service answered, if only with a refusal; returns whether that closed the circuit."""
+        closed, self._half_open_at = self.is_open and not self.given_up, None
         self._failed_calls = self._failed_probes = 0
         self._probing = False
         return closed
 
-    def probe_failed(self, now: float, told: str) -> None:
+    def probe_failed(self, now: float, error: str) -> None:
         """The probe got no reply: open for another cool-down, or for good."""
         if not self._probing:
-            # A reply that came meanwhile has closed the breaker.
+            # A reply to an earlier request has closed the circuit meanwhile.
             return
-        self._probing, self.told = False, told
+        self._probing, self.last_error = False, error
         self._failed_probes += 1
-        self._opens_at = now + self._settings.cool_down_seconds
+        self._half_open_at = now + self._settings.cool_down_seconds
         self.given_up = self._failed_probes >= self._settings.probes
 
     def probe_dropped(self) -> None:
-        """The probe was broken off and says nothing: another may be made at once."""
+        """The probe was interrupted and says nothing: another may leave at once."""
         self._probing = False
 
-    def call_failed(self, now: float, told: str) -> bool:
-        """A call failed with all its attempts; gives whether that opened the breaker."""
-        self.told = told
+    def call_failed(self, now: float, error: str) -> bool:
+        """A call failed with all its attempts; returns whether that opened the circuit."""
+        self.last_error = error
         self._failed_calls += 1
         if self.is_open or self._failed_calls < self._settings.failures:
             return False
-        self._opens_at = now + self._settings.cool_down_seconds
+        self._half_open_at = now + self._settings.cool_down_seconds
         return True

@@ -1,10 +1,9 @@
-"""The turns that the calls of all threads take: who may ask which service now, and who must wait.
+"""The rate limiter: when an attempt may leave, over all threads and services of a process.
 
-An attempt waits until its service's breaker is closed, until the pace of the service lets one
-more leave, and until one of the places that all services share is free. It gives its place back
-with what came of it. Who only asks ahead takes no place that another waits for. Waits are bounded:
-by `max_wait_seconds` after a fault, by a minute for a rate, by the breaker's probes for a service
-that is down.
+An attempt acquires a slot. It waits until its service's circuit breaker lets it pass, until the
+limits of the service allow one more request, and until one of the slots that all services share is
+free. Waits are bounded: by `max_wait_seconds` after a fault, by a minute for a rate, by the
+breaker's probes for a service that is down.
 """
 
 from __future__ import annotations
@@ -12,68 +11,38 @@ from __future__ import annotations
 import contextlib
 import math
 import threading
-from contextvars import ContextVar
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from liftwright.calls.adaptive_limit import Pace
-from liftwright.calls.circuit_breaker import Breaker
+from liftwright.calls.adaptive_limit import AdaptiveLimit
+from liftwright.calls.circuit_breaker import CircuitBreaker
 from liftwright.errors import ProviderRefused, ProviderUnavailable, ServiceDown
 from liftwright.log import event
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from liftwright.calls.context import Ask, CallContext
     from liftwright.config import Calls as CallSettings
 
 _AGENT = "calls"
-_WITHIN: ContextVar[bool] = ContextVar("liftwright_turn", default=False)
-_YIELDS: ContextVar[bool] = ContextVar("liftwright_yields", default=False)
 
 
-@dataclass(slots=True, kw_only=True)
-class Caller:
-    """Who takes turns: one call, in one thread.
-
-    Attributes:
-        service: the port that it asks.
-        tokens: how many one attempt may come to.
-        now: the time that its thread has come to, its own waits included.
-        is_inner: whether it is a call within a call.
-        yields: whether it lets all others have their turns first.
-    """
-
-    service: str
-    tokens: int
-    now: float
-    is_inner: bool = False
-    yields: bool = False
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Service:
+    name: str
+    breaker: CircuitBreaker
+    limit: AdaptiveLimit
 
 
-@dataclass(frozen=True, slots=True)
-class _Gate:
-    breaker: Breaker
-    pace: Pace
+class RateLimiter:
+    """Gives out slots; safe for threads.
 
-
-@contextlib.contextmanager
-def yielding() -> Iterator[None]:
-    """Within the block, calls take no place that another call waits for."""
-    outer = _YIELDS.set(True)
-    try:
-        yield
-    finally:
-        _YIELDS.reset(outer)
-
-
-class Turns:
-    """Gives turns; safe for threads.
-
-    A call within a call (a search that has its query embedded) needs no place of its own: the
-    outer one only waits for it, and two that waited for each other's places would never end.
+    A nested call (a search that has its query embedded) takes no shared slot: the outer call only
+    waits for it, and two that waited for each other's slots would never end.
 
     Args:
-        settings: how many at once, how fast, and when a service is given up.
+        settings: how many requests at once, how many per minute, and when a service is given up.
         sleep: waits for seconds.
         clock: the time in seconds.
     """
@@ -86,173 +55,141 @@ class Turns:
         clock: Callable[[], float],
     ) -> None:
         self._settings = settings
-        self._sleep = sleep
+        self.sleep = sleep
         self._clock = clock
         self._changed = threading.Condition()
-        self._under_way = 0
-        self._queued = 0
-        self._gates: dict[str, _Gate] = {}
+        self._in_flight = 0
+        self._services: dict[str, _Service] = {}
 
     @contextlib.contextmanager
-    def turn(self, caller: Caller) -> Iterator[None]:
-        """One attempt: waits for its turn first, and notes what comes of it.
+    def slot(self, context: CallContext) -> Iterator[None]:
+        """Hold a slot within the block, and learn from how the block ends.
 
         Raises:
-            ServiceDown: where the service was given up; there was no turn then.
+            ServiceDown: the service was given up; the block is not entered.
         """
-        caller.is_inner, caller.yields = _WITHIN.get(), _YIELDS.get()
-        gate, is_probe = self._take(caller)
-        began = caller.now
-        outer = _WITHIN.set(True)
+        service, began, is_probe = self._acquire(context)
+        error: BaseException | None = None
         try:
             yield
-        except ProviderUnavailable as error:
-            with self._given_back(caller, gate):
-                self._note_fault(caller, gate, error, began)
-                if is_probe:
-                    self._note_probe(caller, gate, error)
+        except BaseException as raised:
+            error = raised
             raise
-        except ProviderRefused:
-            # A refusal is an answer, too.
-            with self._given_back(caller, gate):
-                self._note_answer(caller, gate)
-            raise
-        except BaseException:
-            # An interruption, a spent budget or our own defect says nothing of the service.
-            with self._given_back(caller, gate):
-                if is_probe:
-                    gate.breaker.probe_dropped()
-            raise
-        else:
-            with self._given_back(caller, gate):
-                self._note_answer(caller, gate)
         finally:
-            _WITHIN.reset(outer)
+            with self._changed:
+                self._in_flight -= not context.nested
+                service.limit.release()
+                self._changed.notify_all()
+                self._learn(service, error, began, is_probe=is_probe)
 
-    def wait(self, caller: Caller, seconds: float) -> None:
-        """Let time pass for a caller that holds no turn."""
-        self._sleep(seconds)
-        caller.now += seconds
-
-    def now(self) -> float:
-        """The time in seconds."""
-        return self._clock()
-
-    def exhausted(self, caller: Caller, error: ProviderUnavailable) -> None:
+    def call_failed(self, context: CallContext, error: ProviderUnavailable) -> None:
         """Note that a call has failed with all its attempts."""
         with self._changed:
-            gate = self._gate(caller.service)
-            if gate.breaker.call_failed(caller.now, str(error)):
-                self._report_open(caller.service, gate.breaker)
+            service = self._service(context.service)
+            if service.breaker.call_failed(self._clock(), str(error)):
+                self._report_open(service)
 
     def check(self) -> None:
-        """Raise what calls to a service that was given up are refused with.
+        """Raise what calls to a given-up service are refused with.
 
         Raises:
-            ServiceDown: where there is such a service.
+            ServiceDown: there is such a service.
         """
         with self._changed:
-            for service, gate in self._gates.items():
-                if gate.breaker.given_up:
-                    raise self._down(service, gate.breaker)
+            for service in self._services.values():
+                self._refuse_given_up(service)
 
-    def _take(self, caller: Caller) -> tuple[_Gate, bool]:
-        """Wait until one more attempt may leave; gives whether it is the breaker's probe."""
-        with contextlib.ExitStack() as until_taken:
-            is_queued = caller.yields
-            while True:
-                with self._changed:
-                    gate = self._gate(caller.service)
-                    caller.now = max(caller.now, self._clock())
-                    wait = self._seconds(caller, gate)
-                    if wait <= 0:
-                        self._under_way += not caller.is_inner
-                        gate.pace.take(caller.now, caller.tokens)
-                        return gate, gate.breaker.take()
-                    if math.isinf(wait):
-                        if not is_queued:
-                            is_queued = True
-                            self._queued += 1
-                            until_taken.callback(self._leave_queue)
-                        self._changed.wait()
-                        continue
-                self.wait(caller, wait)
+    def _acquire(self, context: CallContext) -> tuple[_Service, float, bool]:
+        """Wait for a slot; returns the service, the time, and whether this is the probe."""
+        while True:
+            with self._changed:
+                service, now = self._service(context.service), self._clock()
+                wait = self._seconds_to_wait(context, service, now)
+                if wait <= 0:
+                    self._in_flight += not context.nested
+                    service.limit.acquire(now, context.tokens)
+                    return service, now, service.breaker.acquire()
+                if math.isinf(wait):
+                    self._changed.wait()
+                    continue
+            self.sleep(wait)
 
-    def _leave_queue(self) -> None:
-        with self._changed:
-            self._queued -= 1
-            self._changed.notify_all()
-
-    def _seconds(self, caller: Caller, gate: _Gate) -> float:
+    def _seconds_to_wait(self, context: CallContext, service: _Service, now: float) -> float:
         """Until the caller may try again; infinite until another attempt has ended."""
-        if gate.breaker.given_up:
-            raise self._down(caller.service, gate.breaker)
-        is_full = self._under_way >= self._settings.concurrency
-        if not caller.is_inner and (is_full or (caller.yields and self._queued)):
+        self._refuse_given_up(service)
+        if not context.nested and self._in_flight >= self._settings.concurrency:
             return math.inf
-        return max(gate.breaker.wait(caller.now), gate.pace.wait(caller.now, caller.tokens))
+        return max(service.breaker.wait(now), service.limit.wait(now, context.tokens))
 
-    @contextlib.contextmanager
-    def _given_back(self, caller: Caller, gate: _Gate) -> Iterator[None]:
-        with self._changed:
-            caller.now = max(caller.now, self._clock())
-            self._under_way -= not caller.is_inner
-            gate.pace.give_back()
-            try:
-                yield
-            finally:
-                self._changed.notify_all()
-
-    def _note_answer(self, caller: Caller, gate: _Gate) -> None:
-        gate.pace.replied()
-        if gate.breaker.replied():
-            event("breaker_closed", agent=_AGENT, service=caller.service)
-
-    def _note_fault(
-        self, caller: Caller, gate: _Gate, error: ProviderUnavailable, began: float
+    def _learn(
+        self, service: _Service, error: BaseException | None, began: float, *, is_probe: bool
     ) -> None:
-        if error.throttled and gate.pace.slow(began, caller.now):
-            event(
-                "calls_slowed",
-                agent=_AGENT,
-                level="warning",
-                service=caller.service,
-                concurrency=gate.pace.places,
-            )
-        asked = error.retry_after_seconds
-        if asked is not None and asked > 0:
-            gate.pace.pause(caller.now + min(asked, self._settings.max_wait_seconds))
+        now = self._clock()
+        # A refusal is an answer, too.
+        if error is None or isinstance(error, ProviderRefused):
+            service.limit.replied()
+            if service.breaker.replied():
+                event("breaker_closed", agent=_AGENT, service=service.name)
+        elif isinstance(error, ProviderUnavailable):
+            if error.throttled and service.limit.slow_down(began, now):
+                event(
+                    "calls_slowed",
+                    agent=_AGENT,
+                    level="warning",
+                    service=service.name,
+                    concurrency=service.limit.concurrency,
+                )
+            asked = error.retry_after_seconds
+            if asked is not None and asked > 0:
+                service.limit.pause(now + min(asked, self._settings.max_wait_seconds))
+            if is_probe:
+                service.breaker.probe_failed(now, str(error))
+                if service.breaker.is_open:
+                    self._report_open(service)
+        elif is_probe:
+            # An interruption or our own defect says nothing about the service.
+            service.breaker.probe_dropped()
 
-    def _note_probe(self, caller: Caller, gate: _Gate, error: ProviderUnavailable) -> None:
-        gate.breaker.probe_failed(caller.now, str(error))
-        if gate.breaker.is_open:
-            self._report_open(caller.service, gate.breaker)
-
-    def _report_open(self, service: str, breaker: Breaker) -> None:
+    def _report_open(self, service: _Service) -> None:
         event(
             "breaker_opened",
             agent=_AGENT,
             level="error",
-            service=service,
-            status="given up" if breaker.given_up else "waits for a probe",
+            service=service.name,
+            status="given up" if service.breaker.given_up else "waits for a probe",
             cool_down_seconds=self._settings.breaker.cool_down_seconds,
         )
 
-    def _down(self, service: str, breaker: Breaker) -> ServiceDown:
-        settings = self._settings.breaker
-        return ServiceDown(
-            f"{service}: {settings.failures} calls in a row got no reply, nor did "
-            f"{settings.probes} more tries, each {settings.cool_down_seconds:g} s later; the "
-            f"service is asked no more (last: {breaker.told}). Once it answers, run again to resume"
-        )
-
-    def _gate(self, service: str) -> _Gate:
-        settings = self._settings
-        if service not in self._gates:
-            pace = Pace(
-                settings.concurrency,
-                getattr(settings.requests_per_minute, service, None),
-                getattr(settings.tokens_per_minute, service, None),
+    def _refuse_given_up(self, service: _Service) -> None:
+        if service.breaker.given_up:
+            settings = self._settings.breaker
+            raise ServiceDown(
+                f"{service.name}: {settings.failures} calls in a row got no reply, nor did "
+                f"{settings.probes} more tries, {settings.cool_down_seconds:g} s apart; the "
+                f"service is not called again (last error: {service.breaker.last_error}). Once it "
+                "answers, run again to resume"
             )
-            self._gates[service] = _Gate(Breaker(settings.breaker), pace)
-        return self._gates[service]
+
+    def _service(self, name: str) -> _Service:
+        if name not in self._services:
+            settings = self._settings
+            self._services[name] = _Service(
+                name=name,
+                breaker=CircuitBreaker(settings.breaker),
+                limit=AdaptiveLimit(
+                    settings.concurrency,
+                    getattr(settings.requests_per_minute, name, None),
+                    getattr(settings.tokens_per_minute, name, None),
+                ),
+            )
+        return self._services[name]
+
+
+def limited(ask: Ask, limiter: RateLimiter) -> Ask:
+    """Have each attempt wait for a slot."""
+
+    def call(request: Any, context: CallContext) -> Any:  # noqa: ANN401 - any port's
+        with limiter.slot(context):
+            return ask(request, context)
+
+    return call

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from liftwright.audit import AuditLog
 from liftwright.calls.cache_policy import longest_reply
+from liftwright.calls.client import Calls
 from liftwright.calls.pricing import tariffs
 from liftwright.campaign.context import RunContext, StageProgress
 from liftwright.config import environment
@@ -38,12 +39,14 @@ def open_context(  # noqa: PLR0913 - what a request and its doors hand in
 
     With `offline`, opening it makes no network call; such a context is for inspection only.
     """
-    ports = make_ports(root, settings, environment(root), offline=offline)
+    calls = Calls(settings.services.calls)
+    ports = make_ports(root, settings, environment(root), calls=calls, offline=offline)
     _check_budget(settings, ports)
     return RunContext(
         root=root,
         settings=settings,
         ports=ports,
+        calls=calls,
         folder=RunFolder(root),
         audit=audit_log(root),
         observer=lambda tables, found: make_observer(tables, settings, found),

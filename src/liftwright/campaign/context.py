@@ -10,15 +10,14 @@ from typing import TYPE_CHECKING
 
 from liftwright.agents.grounding import MessageGrounder
 from liftwright.calls.cache_policy import (
-    complete_terms,
-    judge_terms,
-    screen_terms,
-    search_terms,
-    shield_terms,
+    complete_policy,
+    judge_policy,
+    screen_policy,
+    search_policy,
+    shield_policy,
 )
+from liftwright.calls.client import PortClient
 from liftwright.calls.ledger import Ledger
-from liftwright.calls.metered_client import Guarded, PaidEmbed, call_span, within_a_call
-from liftwright.calls.retry import Calls
 from liftwright.campaign.checks import frame_lines, message_checks
 from liftwright.content import documents as contents
 from liftwright.data import Places, Tables, load_customers, scratch_folder
@@ -27,6 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from liftwright.audit import AuditLog
+    from liftwright.calls.client import Calls
     from liftwright.config import Settings
     from liftwright.content.documents import Corpus
     from liftwright.data import CustomersReport
@@ -83,6 +83,7 @@ class RunContext:
         root: Path,
         settings: Settings,
         ports: Ports,
+        calls: Calls,
         folder: RunFolder,
         audit: AuditLog,
         observer: Callable[[Tables, File | None], Observe],
@@ -97,7 +98,8 @@ class RunContext:
         self.audit = audit
         self._engagement = engagement
         self.notify = notify
-        self.calls = Calls(settings.services.calls)
+        self.calls = calls
+        calls.ledger = lambda: self.run_ledger
         self.run: Run
         self.inputs: Mapping[str, str] = {}
         self._observer = observer
@@ -107,8 +109,6 @@ class RunContext:
         self._ledger: Ledger | None = None
         self._store: Store | None = None
         self._ledger_lock = threading.Lock()
-        if isinstance(ports.embed, PaidEmbed):
-            ports.embed.attach(self.calls, lambda: self.run_ledger)
 
     # ── The data plane ──
 
@@ -159,7 +159,7 @@ class RunContext:
         """Gives the outcomes of the assignment: from a file, or from the simulator."""
         return self._observer(self.tables, self.engagement)
 
-    # ── Ports, with retries and memory ──
+    # ── Ports, with retries and ledger ──
 
     def identity(self, port: str) -> Identity | None:
         """The identity of a port's adapter; None if the port is switched off. Calls no service.
@@ -176,12 +176,12 @@ class RunContext:
 
     @property
     def concurrency(self) -> int:
-        """How many calls may be under way at once."""
+        """How many calls may be in flight at once."""
         return self.settings.services.calls.concurrency
 
     @property
     def ledger(self) -> Ledger:
-        """The memory of paid calls; opened when a metered port is first asked."""
+        """The ledger of paid calls; opened when a metered port is first called."""
         with self._ledger_lock:
             if self._ledger is None:
                 self._store = self.ports.store()
@@ -197,47 +197,47 @@ class RunContext:
 
     @property
     def run_ledger(self) -> Ledger | None:
-        """The memory of paid calls, in a run; a question beside a run is asked past it."""
+        """The ledger, in a run; a call outside a run is not kept."""
         return self.ledger if hasattr(self, "run") else None
 
     @property
     def ledger_used(self) -> bool:
-        """Whether this process has asked the ledger for anything."""
+        """Whether this process has used the ledger."""
         return self._ledger is not None
 
     @property
     def paid(self) -> Ledger | None:
-        """The ledger, where this run has asked it for anything, be it in an earlier process."""
+        """The ledger, where this run has used it, be it in an earlier process."""
         return self.ledger if self.ledger_used or self.run.metered_calls else None
 
     @property
-    def complete(self) -> Guarded[Prompt, Completion]:
+    def complete(self) -> PortClient[Prompt, Completion]:
         """The writer."""
-        terms = complete_terms(self.settings.services, self.ports.complete)
-        return Guarded(self.ports.complete, terms, self.calls, lambda: self.run_ledger)
+        policy = complete_policy(self.settings.services, self.ports.complete)
+        return PortClient(self.ports.complete, policy, self.calls)
 
     @property
-    def screen(self) -> Guarded[str, tuple[Finding, ...]]:
+    def screen(self) -> PortClient[str, tuple[Finding, ...]]:
         """The screener."""
-        terms = screen_terms(self.settings.services, self.ports.screen)
-        return Guarded(self.ports.screen, terms, self.calls, lambda: self.run_ledger)
+        policy = screen_policy(self.settings.services, self.ports.screen)
+        return PortClient(self.ports.screen, policy, self.calls)
 
     @property
-    def shield(self) -> Guarded[str, bool] | None:
-        """Who looks for attacks in documents; None where that is switched off."""
+    def shield(self) -> PortClient[str, bool] | None:
+        """Looks for attacks in documents; None where that is switched off."""
         if self.ports.shield is None:
             return None
-        terms = shield_terms(self.settings.services, self.ports.shield)
-        # Beside a run, too: who asks holds the workspace's lock, and a document is paid for once.
-        return Guarded(self.ports.shield, terms, self.calls, lambda: self.ledger)
+        policy = shield_policy(self.settings.services, self.ports.shield)
+        # Outside a run, too: the caller holds the workspace's lock, and a document is paid once.
+        return PortClient(self.ports.shield, policy, self.calls, ledger=lambda: self.ledger)
 
     @property
-    def judge(self) -> Guarded[Sourced, Opinion] | None:
-        """Who gives a second opinion; None where that is switched off."""
+    def judge(self) -> PortClient[Sourced, Opinion] | None:
+        """Gives a second opinion; None where that is switched off."""
         if self.ports.judge is None:
             return None
-        terms = judge_terms(self.settings.services, self.ports.judge)
-        return Guarded(self.ports.judge, terms, self.calls, lambda: self.run_ledger)
+        policy = judge_policy(self.settings.services, self.ports.judge)
+        return PortClient(self.ports.judge, policy, self.calls)
 
     @cached_property
     def grounder(self) -> MessageGrounder:
@@ -251,20 +251,19 @@ class RunContext:
         return message_checks(self)
 
     def index(self, documents: tuple[Document, ...]) -> IndexReport:
-        """Make exactly these documents searchable; asked again, it goes on where it stopped."""
+        """Make exactly these documents searchable; called again, it goes on where it stopped."""
+        port = self.ports.index
+        return self.calls.make(
+            "index",
+            lambda: port(documents, progress=self.report_progress),
+            local=not port.metered,
+            port=port,
+        )
 
-        def ask() -> IndexReport:
-            with within_a_call():
-                return self.ports.index(documents, progress=self.report_progress)
-
-        with call_span("index", self.ports.index):
-            return self.calls.make("index", ask, local=not self.ports.index.metered)
-
-    def search(self, index: str) -> Guarded[Query, tuple[Passage, ...]]:
+    def search(self, index: str) -> PortClient[Query, tuple[Passage, ...]]:
         """The search of an index, by the index's name."""
         port = self.ports.search(index)
-        terms = search_terms(self.settings.services, port)
-        return Guarded(port, terms, self.calls, lambda: self.run_ledger)
+        return PortClient(port, search_policy(self.settings.services, port), self.calls)
 
     # ── Progress ──
 

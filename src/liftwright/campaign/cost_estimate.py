@@ -16,8 +16,7 @@ from liftwright.agents.retrieval.shield import shielded_text
 from liftwright.agents.safety.message_parts import parts_of
 from liftwright.calls.cache_policy import longest_reply
 from liftwright.calls.pricing import FREE, Tariff, tariffs
-from liftwright.model import Tokens, Usage
-from liftwright.usage import text_records
+from liftwright.model import Tokens, Usage, text_records
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence

@@ -14,7 +14,7 @@ from liftwright.agents.grounding import ground_many
 from liftwright.agents.safety import screen_text, screener_check
 from liftwright.agents.safety.message_parts import parts_of
 from liftwright.analysis.ranking import auroc, average_precision, ndcg_at, recall_at
-from liftwright.calls.retry import at_once
+from liftwright.calls.concurrency import run_concurrently
 from liftwright.campaign.bootstrap import open_context
 from liftwright.campaign.evaluation_cases import (
     read_grounding_cases,
@@ -199,7 +199,7 @@ def _screen_all(context: RunContext, cases: Sequence[SafetyCase]) -> Iterator[Ch
         replies = (
             port.many(texts)
             if port.many is not None
-            else tuple(at_once([partial(port, text) for text in texts], workers))
+            else tuple(run_concurrently([partial(port, text) for text in texts], workers))
         )
         if len(replies) != len(texts):
             raise ProviderRefused(f"the screener gave {len(replies)} replies to {len(texts)} texts")

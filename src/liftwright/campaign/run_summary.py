@@ -114,7 +114,7 @@ def costs_of(paid: Ledger | None, folder: RunFolder) -> Mapping[str, object]:
         cost. `cost_per_approved_variant_usd` is the whole cost over the variants that may be sent,
         the control not counted; None without one. `tokens` are those of the writer.
     """
-    by_service = paid.paid() if paid else {}
+    by_service = paid.spend() if paid else {}
     cost_usd = usd(math.fsum(one.cost_usd for one in by_service.values()))
     approved = _approved(folder)
     writer = by_service.get("complete")

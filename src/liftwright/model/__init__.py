@@ -25,6 +25,7 @@ from liftwright.model.messages import (
     Tokens,
     Usage,
     Variant,
+    text_records,
 )
 from liftwright.model.metrics import (
     METRICS,
@@ -110,6 +111,7 @@ __all__ = [
     "from_json",
     "is_url",
     "parse_url",
+    "text_records",
     "to_json",
     "utc_now",
 ]

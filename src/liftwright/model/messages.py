@@ -11,6 +11,7 @@ from liftwright.model.segments import Segment  # noqa: TC001 - the same
 CATEGORIES = ("hate", "violence", "self_harm", "sexual")
 UNAVAILABLE = "unavailable"
 """Begins the reason for a block where a check failed."""
+_RECORD_CHARACTERS = 1_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,7 +52,7 @@ class Tokens:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Usage:
-    """What calls used of a service, as it is charged for.
+    """What calls used of a service, in the units that it charges for.
 
     Attributes:
         units: text records of a screener, queries of a search; 0 where tokens are counted.
@@ -71,6 +72,14 @@ class Usage:
             ),
             units=self.units + other.units,
         )
+
+
+def text_records(text: str) -> int:
+    """How many text records a text is charged as: one per 1,000 characters begun, at least one.
+
+    Source: Azure AI Content Safety, which charges by records of up to 1,000 Unicode characters.
+    """
+    return max(1, -(-len(text) // _RECORD_CHARACTERS))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,7 +11,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from liftwright.adapters.embedded.environment import EnvironmentSecrets
-from liftwright.calls.metered_client import PaidEmbed
+from liftwright.calls.cache_policy import embed_policy
+from liftwright.calls.client import Calls, PortClient
 from liftwright.ports import Ports
 from liftwright.providers import AdapterContext
 from liftwright.wiring.factory import AdapterFactory, make_secrets
@@ -48,7 +49,12 @@ __all__ = [
 
 
 def make_ports(
-    root: Path, settings: Settings, variables: Mapping[str, str], *, offline: bool = False
+    root: Path,
+    settings: Settings,
+    variables: Mapping[str, str],
+    *,
+    calls: Calls | None = None,
+    offline: bool = False,
 ) -> Ports:
     """The adapters that azure_config.yaml names.
 
@@ -56,6 +62,7 @@ def make_ports(
         root: the workspace.
         settings: its configuration.
         variables: the environment and .env.
+        calls: what all calls of the process share; None is that of these ports alone.
         offline: whether making them must let nothing leave the machine: no vault is asked, and
             no span and no run is sent.
 
@@ -74,10 +81,13 @@ def make_ports(
     secrets = make_secrets(bare, offline=offline)
     known = replace(bare, secrets=secrets)
     embed: Embed = maker("embed", known)()
-    if embed.metered:
-        # Before other adapters get it: what they embed is paid for as well.
-        embed = PaidEmbed(embed, settings.services)
     context = replace(known, embed=embed)
+    if embed.metered:
+        # Other adapters get a client, too: what they embed is paid for as well.
+        policy = embed_policy(settings.services, embed)
+        calls = calls or Calls(settings.services.calls)
+        context = replace(known, embed=PortClient(embed, policy, calls, nested=True))
+        embed = PortClient(embed, policy, calls)
     found: SearchAdapter = maker("search", context)()
     return Ports(
         complete=maker("complete", context)(),

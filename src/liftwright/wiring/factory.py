@@ -7,8 +7,7 @@ from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
 from liftwright.adapters.embedded.environment import EnvironmentSecrets
-from liftwright.calls.metered_client import RetriedSecrets
-from liftwright.calls.retry import Calls
+from liftwright.calls.client import Calls, RetriedSecrets
 from liftwright.errors import ConfigurationError
 from liftwright.providers import AdapterContext
 from liftwright.wiring.table import checks, is_on, maker, serving

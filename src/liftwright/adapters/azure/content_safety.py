@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 from liftwright.adapters.azure.content_safety_client import NAME, Service, pieces
 from liftwright.errors import ProviderRefused
-from liftwright.model import CATEGORIES, Finding, Opinion, Usage, fingerprint
-from liftwright.usage import report_usage, text_records
+from liftwright.model import CATEGORIES, Finding, Opinion, Usage, fingerprint, text_records
+from liftwright.ports import Meter
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from liftwright.adapters.azure import AzureContentSafety
     from liftwright.model import Sourced
+    from liftwright.ports import Reply
 
 BLOCKLIST = "blocklist"
 
@@ -78,24 +79,31 @@ class AzureContentSafetyScreen:
             ProviderUnavailable: on a time-out, an overload, a lost connection or a broken answer.
             ProviderRefused: on credentials, a bad request, or an answer that lacks a category.
         """
+        return self.call_with_usage(request).value
+
+    def call_with_usage(self, request: str, /) -> Reply[tuple[Finding, ...]]:
+        """The same, with the text records of the pieces."""
         spans = list(pieces(request, _MOST_ANALYSED))
         worst = dict.fromkeys(CATEGORIES, 0)
         where: dict[str, tuple[int, int]] = {}
         hits: dict[str, None] = {}
-        for start, end in spans:
-            answer = self._analyse(request[start:end])
-            for category, severity in _severities(answer, self._levels).items():
-                if severity > worst[category]:
-                    worst[category], where[category] = severity, (start, end)
-            hits.update(dict.fromkeys(_hits(answer)))
+        with Meter() as meter:
+            for start, end in spans:
+                answer = self._analyse(request[start:end], meter)
+                for category, severity in _severities(answer, self._levels).items():
+                    if severity > worst[category]:
+                        worst[category], where[category] = severity, (start, end)
+                hits.update(dict.fromkeys(_hits(answer)))
         if len(spans) == 1:
             where = {}
-        return (
-            *(self._finding(name, worst[name], where.get(name)) for name in CATEGORIES),
-            *(self._hit(name) for name in hits),
+        return meter.reply(
+            (
+                *(self._finding(name, worst[name], where.get(name)) for name in CATEGORIES),
+                *(self._hit(name) for name in hits),
+            )
         )
 
-    def _analyse(self, text: str) -> Mapping[str, object]:
+    def _analyse(self, text: str, meter: Meter) -> Mapping[str, object]:
         body: dict[str, object] = {
             "text": text,
             "categories": list(_VENDORS_NAMES.values()),
@@ -105,8 +113,7 @@ class AzureContentSafetyScreen:
             # The categories are wanted all the same: a hit alone is no finding for each of them.
             body |= {"blocklistNames": list(self._config.blocklists), "haltOnBlocklistHit": False}
         answer = self._service.post("/text:analyze", self._config.api_version, body)
-        # Before the answer is judged: it is charged whatever it holds.
-        report_usage(Usage(units=text_records(text)))
+        meter.add(Usage(units=text_records(text)))
         return answer
 
     def _finding(self, category: str, severity: int, where: tuple[int, int] | None) -> Finding:
@@ -147,12 +154,18 @@ class AzurePromptShields:
             ProviderUnavailable: on a time-out, an overload, a lost connection or a broken answer.
             ProviderRefused: on credentials, a bad request, or an answer that does not say.
         """
-        return any(self._attacks(request[a:b]) for a, b in pieces(request, _MOST_SHIELDED))
+        return self.call_with_usage(request).value
 
-    def _attacks(self, document: str) -> bool:
+    def call_with_usage(self, request: str, /) -> Reply[bool]:
+        """The same, with the text records of the pieces that were looked at."""
+        with Meter() as meter:
+            spans = pieces(request, _MOST_SHIELDED)
+            return meter.reply(any(self._attacks(request[a:b], meter) for a, b in spans))
+
+    def _attacks(self, document: str, meter: Meter) -> bool:
         body = {"userPrompt": "", "documents": [document]}
         answer = self._service.post("/text:shieldPrompt", _SHIELD_VERSION, body)
-        report_usage(Usage(units=text_records(document)))
+        meter.add(Usage(units=text_records(document)))
         found = answer.get("documentsAnalysis")
         first = found[0] if isinstance(found, list) and len(found) == 1 else None
         attack = first.get("attackDetected") if isinstance(first, dict) else None
@@ -184,6 +197,14 @@ class AzureGroundedness:
             ProviderRefused: on credentials, a bad request, sources that are longer than the
                 service takes, or an answer that does not say.
         """
+        return self.call_with_usage(request).value
+
+    def call_with_usage(self, request: Sourced, /) -> Reply[Opinion]:
+        """The same, with the text records of text and sources."""
+        with Meter() as meter:
+            return meter.reply(self._judge(request, meter))
+
+    def _judge(self, request: Sourced, meter: Meter) -> Opinion:
         given = [source for source in request.sources if source.strip()]
         length = sum(map(len, given))
         if length > _MOST_SOURCES:
@@ -195,14 +216,14 @@ class AzureGroundedness:
         if not given or not spans:
             empty = not spans
             return Opinion(grounded=empty, ungrounded_share=0.0 if empty else 1.0)
-        opinions = [(b - a, self._opinion(request.text[a:b], given)) for a, b in spans]
+        opinions = [(b - a, self._opinion(request.text[a:b], given, meter)) for a, b in spans]
         whole = sum(size for size, _ in opinions)
         return Opinion(
             grounded=all(opinion.grounded for _, opinion in opinions),
             ungrounded_share=sum(s * opinion.ungrounded_share for s, opinion in opinions) / whole,
         )
 
-    def _opinion(self, text: str, sources: list[str]) -> Opinion:
+    def _opinion(self, text: str, sources: list[str], meter: Meter) -> Opinion:
         body = {
             "domain": "Generic",
             "task": "Summarization",
@@ -211,7 +232,7 @@ class AzureGroundedness:
             "reasoning": False,
         }
         answer = self._service.post("/text:detectGroundedness", _GROUNDEDNESS_VERSION, body)
-        report_usage(Usage(units=text_records("".join([text, *sources]))))
+        meter.add(Usage(units=text_records("".join([text, *sources]))))
         ungrounded, share = answer.get("ungroundedDetected"), answer.get("ungroundedPercentage")
         if (
             not isinstance(ungrounded, bool)

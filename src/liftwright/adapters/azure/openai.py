@@ -30,7 +30,7 @@ from liftwright.errors import (
 )
 from liftwright.log import event
 from liftwright.model import Completion, Identity, Tokens, Usage, fingerprint
-from liftwright.usage import report_usage
+from liftwright.ports import Meter
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -38,9 +38,9 @@ if TYPE_CHECKING:
     from liftwright.adapters.azure import AzureOpenAI
     from liftwright.config import Price
     from liftwright.model import Prompt
-    from liftwright.ports import Vectors
+    from liftwright.ports import Reply, Vectors
 
-    Reply = Mapping[str, object]
+    Response = Mapping[str, object]
 
 __all__ = ["AzureOpenAIComplete", "AzureOpenAIEmbed"]
 
@@ -116,26 +116,28 @@ class AzureOpenAIComplete:
             ProviderUnavailable: on a time-out, an overload, a lost connection or a broken reply.
             ProviderRefused: on credentials, a bad request, a filter, a refusal or a cut-off text.
         """
-        reply = ask(
-            SERVICE,
-            self._timeout_seconds,
-            lambda: self._client.responses.with_streaming_response.create(
-                model=self._config.deployment,
-                input=sendable(request.text),
-                max_output_tokens=self._config.max_output_tokens,
-                store=False,
-                extra_body=self._options(),
-                extra_headers=no_account(),
-            ),
-            lambda error: status_fault(SERVICE, error, self._mend),
-        )
-        tokens = tokens_of(reply, "input_tokens", "output_tokens")
-        if tokens is None:
-            event("usage_not_reported", agent=_PROVIDER, level="warning", model=self._config.model)
-        else:
-            # Before the reply is judged: one that was cut off or declined is charged all the same.
-            report_usage(Usage(tokens=tokens))
-        text = self._text_of(reply)
+        with Meter() as meter:
+            reply = ask(
+                SERVICE,
+                self._timeout_seconds,
+                lambda: self._client.responses.with_streaming_response.create(
+                    model=self._config.deployment,
+                    input=sendable(request.text),
+                    max_output_tokens=self._config.max_output_tokens,
+                    store=False,
+                    extra_body=self._options(),
+                    extra_headers=no_account(),
+                ),
+                lambda error: status_fault(SERVICE, error, self._mend),
+            )
+            tokens = tokens_of(reply, "input_tokens", "output_tokens")
+            if tokens is None:
+                event(
+                    "usage_not_reported", agent=_PROVIDER, level="warning", model=self._config.model
+                )
+            else:
+                meter.add(Usage(tokens=tokens))
+            text = self._text_of(reply)
         model = reply.get("model")
         return Completion(
             text=text,
@@ -150,7 +152,7 @@ class AzureOpenAIComplete:
             options["temperature"] = self._config.temperature
         return options
 
-    def _text_of(self, reply: Reply) -> str:
+    def _text_of(self, reply: Response) -> str:
         status = reply.get("status")
         if status == "incomplete":
             raise self._incomplete(reply)
@@ -168,7 +170,7 @@ class AzureOpenAIComplete:
             raise ProviderUnavailable(f"{SERVICE}'s reply holds no text")
         return text
 
-    def _incomplete(self, reply: Reply) -> ProviderError:
+    def _incomplete(self, reply: Response) -> ProviderError:
         details = reply.get("incomplete_details")
         reason = details.get("reason") if isinstance(details, dict) else None
         if reason == "content_filter":
@@ -237,20 +239,26 @@ class AzureOpenAIEmbed:
             ProviderUnavailable: on a time-out, an overload, a lost connection or a broken reply.
             ProviderRefused: on credentials, a bad request or a filter.
         """
+        return self.call_with_usage(request).value
+
+    def call_with_usage(self, request: tuple[str, ...], /) -> Reply[Vectors]:
+        """The same, with the tokens of the batches that were sent."""
         import numpy as np
 
-        if not request:
-            # Only a vector tells how wide the deployment's vectors are.
-            return np.zeros((0, self._dimensions or self(("",)).shape[1]), dtype=np.float32)
-        texts = [_cut(text) for text in request]
-        found = self._memory.recall(texts)
-        for batch in _batches([text for text in dict.fromkeys(texts) if text not in found]):
-            new = dict(zip(batch, self._ask(batch), strict=True))
-            self._memory.keep(new)
-            found |= new
-        return np.stack([found[text] for text in texts])
+        with Meter() as meter:
+            if not request:
+                # Only a vector tells how wide the deployment's vectors are.
+                width = self._dimensions or self._ask([_cut("")], meter).shape[1]
+                return meter.reply(np.zeros((0, width), dtype=np.float32))
+            texts = [_cut(text) for text in request]
+            found = self._memory.recall(texts)
+            for batch in _batches([text for text in dict.fromkeys(texts) if text not in found]):
+                new = dict(zip(batch, self._ask(batch, meter), strict=True))
+                self._memory.keep(new)
+                found |= new
+            return meter.reply(np.stack([found[text] for text in texts]))
 
-    def _ask(self, batch: list[str]) -> Vectors:
+    def _ask(self, batch: list[str], meter: Meter) -> Vectors:
         options = {"dimensions": self._dimensions} if self._dimensions else {}
         reply = ask(
             SERVICE,
@@ -268,7 +276,7 @@ class AzureOpenAIEmbed:
         if tokens is None:
             event("usage_not_reported", agent=_PROVIDER, level="warning", model=self._deployment)
         else:
-            report_usage(Usage(tokens=Tokens(input=tokens.input)))
+            meter.add(Usage(tokens=Tokens(input=tokens.input)))
         vectors = _vectors_of(reply, len(batch), self._dimensions)
         event(
             "texts_embedded",
@@ -283,7 +291,7 @@ class AzureOpenAIEmbed:
 # ── The replies ───────────────────────────────────────────────────────────────────────────────
 
 
-def _failed(reply: Reply) -> ProviderError:
+def _failed(reply: Response) -> ProviderError:
     """What a reply amounts to that says of itself, with status 200, that it failed."""
     error = reply.get("error")
     code = error.get("code") if isinstance(error, dict) else None
@@ -295,7 +303,7 @@ def _failed(reply: Reply) -> ProviderError:
     return ProviderRefused(f"{SERVICE} failed to write the text{named}")
 
 
-def _parts(reply: Reply) -> Iterator[Mapping[str, object]]:
+def _parts(reply: Response) -> Iterator[Mapping[str, object]]:
     """The parts of the messages of a response; its reasoning is passed over."""
     output = reply.get("output")
     for item in output if isinstance(output, list) else ():
@@ -304,7 +312,7 @@ def _parts(reply: Reply) -> Iterator[Mapping[str, object]]:
             yield from (part for part in content if isinstance(part, dict))
 
 
-def _vectors_of(reply: Reply, texts: int, dimensions: int | None) -> Vectors:
+def _vectors_of(reply: Response, texts: int, dimensions: int | None) -> Vectors:
     """The vectors of a reply in the order of the texts, each scaled to length 1."""
     import numpy as np
 

@@ -35,8 +35,8 @@ from liftwright.adapters.azure.search_fields import VECTOR, folded_audience, fol
 from liftwright.adapters.azure.search_index import AzureSearchIndex, DocumentsRefused
 from liftwright.log import event
 from liftwright.model import Passage, Usage
+from liftwright.ports import Meter
 from liftwright.text import words
-from liftwright.usage import report_usage
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -46,7 +46,7 @@ if TYPE_CHECKING:
 
     from liftwright.adapters.azure import AzureSearch
     from liftwright.model import Query
-    from liftwright.ports import Embed
+    from liftwright.ports import Embed, Reply
 
 __all__ = ["AzurePassageSearch", "AzureSearchIndex", "DocumentsRefused", "odata_filter"]
 
@@ -138,6 +138,14 @@ class AzurePassageSearch:
             ProviderUnavailable: on a time-out, an overload, a lost connection, a broken answer.
             ProviderRefused: on credentials, rights, or an index that is not there.
         """
+        return self.call_with_usage(request).value
+
+    def call_with_usage(self, request: Query, /) -> Reply[tuple[Passage, ...]]:
+        """The same, with the number of queries that were ranked semantically."""
+        with Meter() as meter:
+            return meter.reply(self._search(request, meter))
+
+    def _search(self, request: Query, meter: Meter) -> tuple[Passage, ...]:
         text = _plain(request.text)
         # The ranker has nothing to judge by where there is no word.
         if request.top_k < 1 or not words(text):
@@ -146,7 +154,7 @@ class AzurePassageSearch:
         best: dict[str, _Hit] = {}
         lowest = 1.0
         for _ in range(ROUNDS):
-            hits = self._ask(request, text, vector, found=best)
+            hits = self._ask(request, text, vector, meter, found=best)
             for hit in hits:
                 # Ranks begin again in a further answer, which holds nothing better.
                 _keep(best, hit if hit.scale == RERANKER else _at_most(hit, lowest))
@@ -162,7 +170,13 @@ class AzurePassageSearch:
         return tuple(hit.passage for hit in relevant[: request.top_k])
 
     def _ask(
-        self, request: Query, text: str, vector: list[float] | None, *, found: Collection[str]
+        self,
+        request: Query,
+        text: str,
+        vector: list[float] | None,
+        meter: Meter,
+        *,
+        found: Collection[str],
     ) -> list[_Hit]:
         """The best rows that are not of the documents found already."""
         replies: list[tuple[int, object]] = []
@@ -179,7 +193,7 @@ class AzurePassageSearch:
             # One page holds them all; what the service cuts short is not asked on for.
             rows = list(next(answer.by_page(), ()))
             if self._config.semantic_configuration:
-                report_usage(Usage(units=1))
+                meter.add(Usage(units=1))
             hits = self._hits(rows, request, text, fused=vector is not None)
         status, reason = replies[-1]
         ranked = all(hit.scale == RERANKER for hit in hits)

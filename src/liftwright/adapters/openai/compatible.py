@@ -24,7 +24,7 @@ from liftwright.adapters.openai.wire import (
 from liftwright.errors import ConfigurationError, ProviderRefused, ProviderUnavailable
 from liftwright.log import event
 from liftwright.model import Completion, Identity, Tokens, Usage, fingerprint
-from liftwright.usage import report_usage
+from liftwright.ports import Meter
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -96,14 +96,16 @@ class CompatibleWriter:
             ProviderUnavailable: on a time-out, an overload, a lost connection or a broken reply.
             ProviderRefused: on credentials, a bad request, a filter, a refusal or a cut-off text.
         """
-        reply = self._ask_in_any_form(request.text)
-        tokens = tokens_of(reply, "prompt_tokens", "completion_tokens")
-        if tokens is None:
-            event("usage_not_reported", agent=_PROVIDER, level="warning", model=self._config.model)
-        else:
-            # Before the reply is judged: one that was cut off or declined is charged all the same.
-            report_usage(Usage(tokens=tokens))
-        text = _message_of(reply, self._config.max_output_tokens)
+        with Meter() as meter:
+            reply = self._ask_in_any_form(request.text)
+            tokens = tokens_of(reply, "prompt_tokens", "completion_tokens")
+            if tokens is None:
+                event(
+                    "usage_not_reported", agent=_PROVIDER, level="warning", model=self._config.model
+                )
+            else:
+                meter.add(Usage(tokens=tokens))
+            text = _message_of(reply, self._config.max_output_tokens)
         model = reply.get("model")
         return Completion(
             text=text,

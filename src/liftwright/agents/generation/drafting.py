@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from liftwright.agents.generation.checks import citations_of, reasons_alike
 from liftwright.agents.generation.format_checks import read_reply
 from liftwright.agents.generation.prompts import render_prompt
-from liftwright.calls.retry import at_once
+from liftwright.calls.concurrency import run_concurrently
 from liftwright.errors import LiftwrightError, ProviderError
 from liftwright.log import event, fault
 from liftwright.model import Failure, Tokens, Variant, fingerprint, utc_now
@@ -77,9 +77,11 @@ def generate_variants(  # noqa: PLR0913 - the stage's inputs, each its own
         for segment in segments
     ]
     every = [drafting for drafts in by_segment for drafting in drafts]
-    at_once([drafting.write for drafting in every], writing.concurrency)
+    run_concurrently([drafting.write for drafting in every], writing.concurrency)
     # Once all are written: which of two alike is rewritten must not depend on the threads.
-    at_once([partial(_rewrite_alike, drafts) for drafts in by_segment], writing.concurrency)
+    run_concurrently(
+        [partial(_rewrite_alike, drafts) for drafts in by_segment], writing.concurrency
+    )
     outcomes = [drafting.outcome for drafting in every]
     for drafting in every:
         drafting.report()

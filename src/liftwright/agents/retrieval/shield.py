@@ -9,7 +9,7 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING
 
-from liftwright.calls.retry import at_once
+from liftwright.calls.concurrency import run_concurrently
 from liftwright.errors import DataError
 from liftwright.log import event
 
@@ -38,7 +38,7 @@ def shield_documents(
         ProviderError: a document could not be looked at; those that were need no second look.
     """
     asked = [partial(shield, shielded_text(document)) for document in documents]
-    attacks = at_once(asked, workers)
+    attacks = run_concurrently(asked, workers)
     pairs = tuple(zip(documents, attacks, strict=True))
     kept = tuple(document for document, attack in pairs if not attack)
     blocked = tuple(document.document_id for document, attack in pairs if attack)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING
 
-from liftwright.calls.retry import at_once
+from liftwright.calls.concurrency import run_concurrently
 from liftwright.errors import ProviderRefused
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ def asked_ahead(parts: Iterable[Part], screen: Screen, workers: int) -> Screen:
                 refusals.append(error)
             return error
 
-    replies = at_once([partial(reply, text) for text in texts], workers)
+    replies = run_concurrently([partial(reply, text) for text in texts], workers)
     return _Asked(screen, dict(zip(texts, replies, strict=True)))
 
 

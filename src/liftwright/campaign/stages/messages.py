@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from liftwright.agents import generation, grounding, retrieval, safety
 from liftwright.agents.segmentation import Segmentation
-from liftwright.calls.retry import at_once
+from liftwright.calls.concurrency import run_concurrently
 from liftwright.campaign.checks import message_checks
 from liftwright.content.documents import invalid_on
 from liftwright.log import event
@@ -78,7 +78,7 @@ def retrieve(context: RunContext) -> str:
 
     # What searches on this machine has all its processors already.
     workers = context.concurrency if search.metered else 1
-    found = at_once([partial(find, one) for one in segments], workers)
+    found = run_concurrently([partial(find, one) for one in segments], workers)
     passages = {one.label: of_one for one, of_one in zip(segments, found, strict=True)}
     context.folder.write("passages.json", passages)
     return f"{sum(map(len, passages.values()))} passages for {len(segments)} segments"
@@ -193,7 +193,7 @@ def screen(context: RunContext) -> str:
         )
 
     workers = context.concurrency if judge is not None and judge.metered else 1
-    screened = at_once([partial(decide, variant) for variant in variants], workers)
+    screened = run_concurrently([partial(decide, variant) for variant in variants], workers)
     if judge is not None:
         context.folder.write("opinions.json", tuple(safety.opinions(screened, judge)))
     else:

@@ -1,27 +1,35 @@
-"""The span of a call: who was asked, what came of it, what it cost; and no text of it."""
+"""What calls came to: spans that hold no text, log lines, and totals by service."""
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from liftwright.calls.cache_policy import complete_terms
+from fake_clock import FakeClock
+from liftwright.calls.cache_policy import complete_policy, embed_policy
+from liftwright.calls.client import Calls, PortClient
 from liftwright.calls.ledger import Ledger
-from liftwright.calls.metered_client import Guarded, PaidEmbed
-from liftwright.calls.retry import Calls
+from liftwright.calls.observe import quantile
 from liftwright.config import Calls as CallSettings
 from liftwright.config import Services
 from liftwright.errors import BudgetSpent, ModelBroken, ProviderRefused, ProviderUnavailable
+from liftwright.log import Log, logging_to
 from liftwright.model import Completion, Identity, Limits, Prompt, Segment, Tokens, Usage
+from liftwright.ports import Meter
 from liftwright.tracing import span, tracing
-from liftwright.usage import report_usage
 from memory_store import Memory
 from span_catcher import SpanCatcher
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
     from liftwright.ports import Span, Vectors
 
 PROMPT = Prompt(
@@ -38,6 +46,11 @@ REPLY = Completion(
     tokens=Tokens(input=400, cached_input=300, output=50),
     cost_usd=0.25,
 )
+
+
+def calls_on(clock: FakeClock, retries: int = 3) -> Calls:
+    settings = CallSettings(retries=retries)
+    return Calls(settings, sleep=clock.sleep, clock=clock, jitter=lambda: 0.0)
 
 
 class Writer:
@@ -60,17 +73,16 @@ def spans_of(
 ) -> list[Span]:
     """The spans of as many like calls, the last of which may be bound to fail."""
     catcher = SpanCatcher()
-    calls = Calls(CallSettings(retries=1), sleep=lambda _: None)
     ledger = Ledger(Memory(), run_id="r", budget_usd=budget)
-    terms = replace(complete_terms(Services(), writer), reserve_usd=lambda _: 1.0)
-    guarded = Guarded(writer, terms, calls, lambda: ledger)
+    policy = replace(complete_policy(Services(), writer), reserve_usd=lambda _: 1.0)
+    client = PortClient(writer, policy, calls_on(FakeClock(), retries=1), ledger=lambda: ledger)
     with tracing(catcher):
         for _ in range(times):
             if fails is None:
-                guarded(PROMPT)
+                client(PROMPT)
             else:
                 with pytest.raises(fails):
-                    guarded(PROMPT)
+                    client(PROMPT)
     assert "canary" not in repr(catcher.spans)
     return catcher.spans
 
@@ -133,14 +145,15 @@ def test_call_beyond_the_budget_is_not_made_and_says_so() -> None:
 
 
 class Charged(Writer):
-    """A writer that is charged for the attempt that fails, and says what it used."""
+    """A writer whose failed attempts are charged."""
 
     def __call__(self, request: Prompt, /) -> Completion:
-        report_usage(Usage(tokens=Tokens(input=100, output=10)))
-        return super().__call__(request)
+        with Meter() as meter:
+            meter.add(Usage(tokens=Tokens(input=100, output=10)))
+            return super().__call__(request)
 
 
-def test_call_that_fails_and_is_charged_tells_the_tokens_of_all_its_attempts() -> None:
+def test_call_that_fails_and_is_charged_has_the_tokens_of_all_its_attempts() -> None:
     (found,) = spans_of(Charged(*[ProviderUnavailable("canary")] * 2), fails=ProviderUnavailable)
     told = {name: found.fields[name] for name in ("outcome", "tokens_input", "tokens_output")}
     assert told == {"outcome": "unavailable", "tokens_input": 200, "tokens_output": 20}
@@ -155,9 +168,10 @@ class Embedder:
 
 
 def test_paid_embedding_has_one_span_below_its_caller_and_none_of_its_cost_there() -> None:
-    catcher, embed = SpanCatcher(), PaidEmbed(Embedder(), Services())
     ledger = Ledger(Memory(), run_id="r", budget_usd=None)
-    embed.attach(Calls(CallSettings(retries=0), sleep=lambda _: None), lambda: ledger)
+    policy = embed_policy(Services(), Embedder())
+    embed = PortClient(Embedder(), policy, calls_on(FakeClock()), ledger=lambda: ledger)
+    catcher = SpanCatcher()
     with tracing(catcher), span("stage"):
         for _ in range(2):
             embed(("canary-text", "another"))
@@ -168,3 +182,67 @@ def test_paid_embedding_has_one_span_below_its_caller_and_none_of_its_cost_there
     assert "cost_usd" in first.fields
     assert stage.fields == {}
     assert "canary" not in repr(catcher.spans)
+
+
+# ── Log and totals ────────────────────────────────────────────────────────────────────────────
+
+
+def failing(failures: int) -> Callable[[], str]:
+    """A service that is busy some times, and then replies."""
+    left = [ProviderUnavailable("503")] * failures
+
+    def ask() -> str:
+        if left:
+            raise left.pop()
+        return "reply"
+
+    return ask
+
+
+def test_make_each_call_logs_service_status_latency_and_attempts(tmp_path: Path) -> None:
+    calls = calls_on(FakeClock())
+    with logging_to(Log(tmp_path)):
+        calls.make("screen", failing(1))
+        with pytest.raises(ProviderUnavailable):
+            calls.make("complete", failing(99))
+    text = (tmp_path / "system.log").read_text()
+    written: list[dict[str, Any]] = [json.loads(line) for line in text.splitlines()]
+    assert [line["action"] for line in written] == [
+        "call_retried",
+        "call_made",
+        *["call_retried"] * 3,
+        "call_failed",
+    ]
+    for line, service, status, attempts, level in (
+        (written[1], "screen", "ok", 2, "info"),
+        (written[5], "complete", "ProviderUnavailable", 4, "error"),
+    ):
+        context = line["context"]
+        assert (context["service"], context["status"]) == (service, status)
+        assert (context["attempts"], line["level"]) == (attempts, level)
+        assert context["latency_ms"] >= 0
+    retries = [line["context"] for line in written if line["action"] == "call_retried"]
+    assert [context["wait_seconds"] for context in retries] == [2.0, 2.0, 4.0, 8.0]
+
+
+def test_totals_by_service_count_calls_attempts_and_errors() -> None:
+    calls = calls_on(FakeClock())
+    calls.make("screen", failing(0))
+    calls.make("complete", failing(2))
+    with pytest.raises(ProviderUnavailable):
+        calls.make("complete", failing(99))
+    totals = calls.totals()
+    assert list(totals) == ["complete", "screen"]
+    complete = totals["complete"]
+    assert (complete.calls, complete.attempts, complete.errors) == (2, 7, 1)
+    assert complete.error_rate == 0.5
+    assert totals["screen"].error_rate == 0.0
+    assert complete.latency_p50_ms <= complete.latency_p95_ms <= complete.latency_p99_ms
+
+
+@given(st.lists(st.floats(0, 1e6), min_size=1, max_size=400), st.integers(1, 100))
+def test_quantile_any_values_equals_the_nearest_rank_of_numpy(
+    values: list[float], percent: int
+) -> None:
+    ordered = sorted(values)
+    assert quantile(ordered, percent) == np.percentile(ordered, percent, method="inverted_cdf")
