@@ -12,13 +12,17 @@ if TYPE_CHECKING:
 class SpanCatcher:
     """Keeps spans in the order in which they ended."""
 
-    def __init__(self, *, on: bool = True) -> None:
-        self.on = on
+    def __init__(self) -> None:
         self.spans: list[Span] = []
+        self.started: list[Span] = []
         self.closed = 0
         self._lock = threading.Lock()
 
-    def __call__(self, span: Span, /) -> None:
+    def start(self, span: Span) -> None:
+        with self._lock:
+            self.started.append(span)
+
+    def end(self, span: Span) -> None:
         with self._lock:
             self.spans.append(span)
 

@@ -12,7 +12,8 @@ that was charged, by `ProviderError.usage`. A `Meter` does both.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import time
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Generic, Protocol, TypeVar, runtime_checkable
 
 from liftwright.errors import ProviderError
@@ -343,7 +344,7 @@ SpanField = str | int | float | bool | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Moment:
+class SpanEvent:
     """Something that happened within a span, at `at_ns` nanoseconds since 1970."""
 
     name: str
@@ -351,43 +352,63 @@ class Moment:
     fields: Mapping[str, SpanField]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True, eq=False)
 class Span:
-    """A piece of a run that has ended; times are nanoseconds since 1970.
+    """A run, a stage or a call: how long it takes, and how it ends.
 
     Attributes:
-        name: what was done: `run`, `stage` or `call`.
-        trace_id: the same for all spans of one run, 128 bits.
-        span_id: this span's own, 64 bits; `parent_id` is that of the span around it.
-        fields: names, counts and durations; never a text, a person or a secret.
-        error: the type of what ended it; None where it ended well.
+        name: `run`, `stage` or `call`.
+        parent: the span around it.
+        fields: ids, names, counts and durations; never a text, a person or a secret.
+        started_ns: nanoseconds since 1970, as is `ended_ns`, which is 0 while the span is open.
+        error: the type of the exception that ended it; None if it ended well.
+        handle: for the port, to keep its own record of the span.
     """
 
     name: str
-    trace_id: int
-    span_id: int
-    parent_id: int | None
-    started_ns: int
-    ended_ns: int
-    fields: Mapping[str, SpanField]
-    moments: tuple[Moment, ...] = ()
+    parent: Span | None = None
+    fields: dict[str, SpanField] = field(default_factory=dict)
+    events: list[SpanEvent] = field(default_factory=list)
+    started_ns: int = field(default_factory=time.time_ns)
+    ended_ns: int = 0
     error: str | None = None
+    handle: object = field(default=None, repr=False)
+    _clock_ns: int = field(default_factory=time.perf_counter_ns, init=False, repr=False)
+
+    def set(self, **fields: SpanField) -> None:
+        """Add or change fields; None removes one."""
+        self.fields = _without_none({**self.fields, **fields})
+
+    def add_event(self, name: str, /, **fields: SpanField) -> None:
+        """Record that something happens now."""
+        self.events.append(SpanEvent(name=name, at_ns=self._now_ns(), fields=_without_none(fields)))
+
+    def end(self) -> None:
+        """Take the time at which it ends."""
+        self.ended_ns = self._now_ns()
+
+    def _now_ns(self) -> int:
+        # The wall clock may be set back while a span is open; it never ends before its start.
+        return self.started_ns + time.perf_counter_ns() - self._clock_ns
+
+
+def _without_none(fields: Mapping[str, SpanField]) -> dict[str, SpanField]:
+    return {name: value for name, value in fields.items() if value is not None}
 
 
 class Telemetry(Protocol):
-    """Receives one span per run, stage and external call; from threads, too."""
+    """Records one span per run, stage and external call; from threads, too."""
 
-    @property
-    def on(self) -> bool:
-        """Whether spans are wanted at all."""
+    def start(self, span: Span) -> None:
+        """A span begins, after its parent; returns at once."""
         ...
 
-    def __call__(self, span: Span, /) -> None:
-        """Take one finished span; returns at once."""
+    def end(self, span: Span) -> None:
+        """A span has ended; returns at once."""
         ...
 
     def close(self) -> None:
-        """Send what is left, within a bounded time; what cannot be sent is told in the log."""
+        """Send what is left, within a bounded time; what cannot be sent is logged."""
         ...
 
 

@@ -2,31 +2,44 @@
 
 from __future__ import annotations
 
+import io
 import json
 import logging
 import os
+import random
 import threading
 from typing import TYPE_CHECKING
 
 import pytest
 from azure.core.credentials import AccessToken
+from opentelemetry.sdk.metrics.export import ConsoleMetricExporter
+from opentelemetry.sdk.trace.export import SpanExportResult
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+from opentelemetry.trace import (
+    NonRecordingSpan,
+    SpanContext,
+    TraceFlags,
+    get_tracer_provider,
+    use_span,
+)
 
 from azure_server.faults import Fault
 from azure_server.monitor import HEADER, KEY, CollectorService, MonitorService
 from azure_server.server import AzureServer
 from azure_server.tls import certificates
 from liftwright.adapters.telemetry import AzureMonitor, Otlp
-from liftwright.adapters.telemetry.azure_monitor import azure_monitor_telemetry
+from liftwright.adapters.telemetry.exporters import azure_monitor_telemetry, otlp_telemetry
 from liftwright.adapters.telemetry.opentelemetry import Exporters, OpenTelemetry
-from liftwright.adapters.telemetry.otlp import otlp_telemetry
 from liftwright.errors import ConfigurationError, ProviderRefused, ProviderUnavailable
 from liftwright.log import Log, logging_to
 from liftwright.tracing import span, tracing
 from waiting import wait_until
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
+
+    from opentelemetry.sdk.trace import ReadableSpan
 
     from azure_server.monitor import Receiver
     from azure_server.server import Handler
@@ -86,7 +99,7 @@ def send(telemetry: OpenTelemetry, calls: int = 1) -> None:
     with tracing(telemetry), span("run", run_id="r-1"), span("stage", stage="generate"):
         for _ in range(calls):
             with span("call", **CALL) as one:
-                one.tell("attempt_failed", attempt=1, error="ProviderUnavailable")
+                one.add_event("attempt_failed", attempt=1, error="ProviderUnavailable")
 
 
 def warnings_of(folder: Path) -> list[dict[str, object]]:
@@ -165,9 +178,30 @@ def test_metrics_arrive_once_with_calls_errors_tokens_and_cost(
 def test_more_spans_than_one_batch_arrive_all_and_once(
     exporter: str, receiver: Receiver, azure_server: AzureServer
 ) -> None:
-    send(opened(exporter, azure_server.url), calls=600)
-    wait_until(lambda: len(receiver.spans) >= 602)
-    assert len({one.span_id for one in receiver.spans}) == len(receiver.spans) == 602
+    with tracing(opened(exporter, azure_server.url)), span("run"):
+        for _ in range(600):
+            with span("call", **CALL):
+                pass
+        # Sent while the run goes on: one that is killed now keeps its first batch.
+        wait_until(lambda: len(receiver.spans) >= 512)
+    assert len({one.span_id for one in receiver.spans}) == len(receiver.spans) == 601
+
+
+def test_run_within_a_users_own_span_and_seed_touches_neither(
+    exporter: str,
+    receiver: Receiver,
+    azure_server: AzureServer,
+) -> None:
+    provider = get_tracer_provider()
+    users = SpanContext(1, 2, is_remote=False, trace_flags=TraceFlags(TraceFlags.SAMPLED))
+    for _ in range(2):
+        random.seed(5)
+        with use_span(NonRecordingSpan(users)):
+            send(opened(exporter, azure_server.url))
+    traces = {one.trace_id for one in receiver.spans}
+    assert len(traces) == 2
+    assert f"{users.trace_id:032x}" not in traces
+    assert get_tracer_provider() is provider
 
 
 @pytest.mark.parametrize(
@@ -197,29 +231,43 @@ def test_receiver_that_fails_is_told_once_and_holds_nothing_up(
     assert capfd.readouterr() == ("", "")
 
 
-def test_exporters_that_cannot_be_made_are_told_by_type_alone(tmp_path: Path) -> None:
+def test_exporters_that_cannot_be_made_stop_nothing_and_are_told_by_type_alone(
+    tmp_path: Path,
+) -> None:
     def broken() -> Exporters:
         raise RuntimeError("canary-words of a package")
 
+    telemetry = OpenTelemetry("somewhere", broken, flush_seconds=60)
     with logging_to(Log(tmp_path)):
-        send(OpenTelemetry("somewhere", broken, flush_seconds=60))
-    (warning,) = warnings_of(tmp_path)
-    assert (warning["reason"], warning["spans"]) == ("RuntimeError", 3)
+        send(telemetry)
+    (line,) = (tmp_path / "system.log").read_text(encoding="utf-8").splitlines()
+    told = json.loads(line)
+    assert (told["action"], told["context"]["error"]) == ("telemetry_failed", "RuntimeError")
+    assert "canary" not in line
+    with pytest.raises(ProviderUnavailable, match=r"^somewhere .*RuntimeError$"):
+        telemetry.check()
 
 
 def test_receiver_that_hangs_loses_what_is_too_much_and_never_blocks(tmp_path: Path) -> None:
-    hanging = threading.Event()
+    released, exported = threading.Event(), []
+
+    class Hanging(InMemorySpanExporter):
+        def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
+            exported.append(len(spans))
+            released.wait(60)
+            return SpanExportResult.FAILURE
 
     def hang() -> Exporters:
-        hanging.wait(60)
-        raise RuntimeError
+        return Hanging(), ConsoleMetricExporter(io.StringIO())
 
     with logging_to(Log(tmp_path)):
-        telemetry = OpenTelemetry("somewhere", hang, flush_seconds=0.1)
-        send(telemetry, calls=20_100)
-    hanging.set()
+        send(OpenTelemetry("somewhere", hang, flush_seconds=0.1), calls=20_600)
+    released.set()
     (warning,) = warnings_of(tmp_path)
-    assert warning["spans"] == 20_102
+    assert warning["spans"] == 20_602
+    # What was given up is not tried again, and its thread ends.
+    wait_until(lambda: "telemetry" not in {one.name for one in threading.enumerate()})
+    assert len(exported) == 1
 
 
 def test_azure_monitor_reports_to_nobody_but_the_endpoint(

@@ -219,7 +219,10 @@ class CollectorService(Receiver):
                     self._add(metric.name, spread.sum, spread.attributes)
 
     def _add(self, name: str, value: float, attributes: Iterable[Any]) -> None:
-        self.sums.append(ReceivedSum(name=name, value=value, attributes=_attributes(attributes)))
+        found = ReceivedSum(name=name, value=value, attributes=_attributes(attributes))
+        # Sums are cumulative: a later point of the same series replaces the earlier one.
+        series = (found.name, found.attributes)
+        self.sums = [*(one for one in self.sums if (one.name, one.attributes) != series), found]
 
 
 def _envelopes(body: bytes) -> list[dict[str, Any]]:

@@ -17,8 +17,7 @@ from liftwright.adapters.embedded.disabled import JsonTrack, NoTelemetry
 from liftwright.adapters.mlflow import MLflow
 from liftwright.adapters.mlflow.track import MLflowTrack
 from liftwright.adapters.telemetry import AzureMonitor, Otlp
-from liftwright.adapters.telemetry.azure_monitor import azure_monitor_telemetry
-from liftwright.adapters.telemetry.otlp import otlp_telemetry
+from liftwright.adapters.telemetry.exporters import azure_monitor_telemetry, otlp_telemetry
 from liftwright.ports import Span
 
 if TYPE_CHECKING:
@@ -83,30 +82,29 @@ def track(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Track]:
     yield from request.param(tmp_path)
 
 
-def finished(**fields: SpanField) -> Span:
-    return Span(
-        name="call",
-        trace_id=7,
-        span_id=1,
-        parent_id=None,
-        started_ns=1_700_000_000_000_000_000,
-        ended_ns=1_700_000_000_500_000_000,
-        fields=fields,
-    )
-
-
 @pytest.mark.parametrize("fields", [{}, {"stage": "segment", "seconds": 0.5, "many": True, "n": 1}])
 def test_telemetry_takes_a_span_and_never_fails(
     telemetry: Telemetry, fields: dict[str, SpanField]
 ) -> None:
-    telemetry(finished(**fields))
+    run = Span(name="run")
+    telemetry.start(run)
+    call = Span(name="call", parent=run, fields=fields)
+    telemetry.start(call)
+    for one in (call, run):
+        one.end()
+        telemetry.end(one)
     telemetry.close()
     telemetry.close()
 
 
 def test_telemetry_takes_spans_from_threads(telemetry: Telemetry) -> None:
-    spans = [finished(number=number) for number in range(40)]
-    assert in_threads(telemetry, spans) == [None] * 40
+    def record(one: Span) -> None:
+        telemetry.start(one)
+        one.end()
+        telemetry.end(one)
+
+    spans = [Span(name="call", fields={"number": number}) for number in range(40)]
+    assert in_threads(record, spans) == [None] * 40
     telemetry.close()
 
 

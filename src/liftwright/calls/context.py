@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from liftwright.tracing import OpenSpan
+from liftwright.ports import Span
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -36,7 +36,7 @@ class CallContext:
     tokens: int = 0
     nested: bool = False
     ledger: Ledger | None = None
-    span: OpenSpan = field(default_factory=OpenSpan)
+    span: Span = field(default_factory=lambda: Span(name="call"))
     key: str = ""
     encode: Callable[[Any], object] = lambda reply: reply
     before_retry: Callable[[], None] = lambda: None

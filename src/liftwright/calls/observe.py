@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import defaultdict
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -17,13 +18,14 @@ from liftwright.errors import (
     ServiceDown,
 )
 from liftwright.log import event, fault
-from liftwright.tracing import OpenSpan, span
+from liftwright.tracing import span
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from contextlib import AbstractContextManager
 
     from liftwright.calls.context import Ask, CallContext
-    from liftwright.ports import Port
+    from liftwright.ports import Port, Span
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,7 +81,7 @@ def observed(ask: Ask, observer: Observer, port: Port | None = None) -> Ask:
 
     def call(request: Any, context: CallContext) -> Any:  # noqa: ANN401 - any port's
         started = time.perf_counter()
-        with OpenSpan() if port is None else _span(port, context, request) as context.span:
+        with _span(port, context, request) as context.span:
             try:
                 reply = ask(request, context)
             except Exception as error:
@@ -95,7 +97,9 @@ def observed(ask: Ask, observer: Observer, port: Port | None = None) -> Ask:
     return call
 
 
-def _span(port: Port, context: CallContext, request: object) -> OpenSpan:
+def _span(port: Port | None, context: CallContext, request: object) -> AbstractContextManager[Span]:
+    if port is None:
+        return nullcontext(context.span)
     identity = port.identity
     return span(
         "call",

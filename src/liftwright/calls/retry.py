@@ -45,7 +45,7 @@ def retried(
                     raise
                 wait = backoff(context.attempts, error.retry_after_seconds, settings, jitter)
                 failed = {"attempt": context.attempts, "wait_seconds": round(wait, 3)}
-                context.span.tell("attempt_failed", error=type(error).__name__, **failed)
+                context.span.add_event("attempt_failed", error=type(error).__name__, **failed)
                 event(
                     "call_retried",
                     agent="calls",

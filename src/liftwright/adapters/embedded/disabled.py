@@ -14,10 +14,11 @@ if TYPE_CHECKING:
 class NoTelemetry:
     """The port `telemetry`, off."""
 
-    on = False
+    def start(self, span: Span) -> None:
+        """Nothing is recorded."""
 
-    def __call__(self, span: Span, /) -> None:
-        """Take the span and drop it."""
+    def end(self, span: Span) -> None:
+        """Nothing is recorded."""
 
     def close(self) -> None:
         """Nothing is left to send."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Annotated
 
 from pydantic import Field
@@ -29,8 +30,9 @@ class Otlp(Options):
 
 
 def _azure_monitor(context: AdapterContext[AzureMonitor]) -> Telemetry:
+    _need("azure-monitor-opentelemetry-exporter", "azure_monitor")
     from liftwright.adapters.azure.identity import credential_for
-    from liftwright.adapters.telemetry.azure_monitor import azure_monitor_telemetry
+    from liftwright.adapters.telemetry.exporters import azure_monitor_telemetry
 
     options, who = context.options, context.settings.services.authentication
     connection = context.need_secret(
@@ -42,10 +44,21 @@ def _azure_monitor(context: AdapterContext[AzureMonitor]) -> Telemetry:
 
 
 def _otlp(context: AdapterContext[Otlp]) -> Telemetry:
-    from liftwright.adapters.telemetry.otlp import otlp_telemetry
+    _need("opentelemetry-exporter-otlp-proto-http", "otlp")
+    from liftwright.adapters.telemetry.exporters import otlp_telemetry
 
     options = context.options
     return otlp_telemetry(options, context.secret(options.headers_secret, "otlp.headers_secret"))
+
+
+def _need(package: str, adapter: str) -> None:
+    """Refuse an adapter whose package is not installed."""
+    from liftwright.adapters.azure.errors import not_installed
+
+    try:
+        version(package)
+    except PackageNotFoundError as error:
+        raise not_installed(f"adapters.telemetry {adapter}", package, "monitor") from error
 
 
 AZURE_MONITOR = Provider(

@@ -1,18 +1,29 @@
-"""The port `telemetry` on OpenTelemetry's exporters: sent from a thread of its own, in bounds.
+"""The port `telemetry` on OpenTelemetry's SDK: its tracer, batch processor and metric reader.
 
-Nothing global is touched: no provider is installed, nothing is instrumented. A span becomes the
-exporter's own record with our ids and times; metrics are summed here and sent once, at the end.
+No provider is made global and nothing is instrumented. Two things are ours,
+as the SDK has neither: a count of what was not delivered, and a time limit on the shutdown.
 """
 
 from __future__ import annotations
 
+import contextlib
+import itertools
 import logging
 import secrets
 import threading
-import time
-from contextvars import copy_context
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from importlib.metadata import version
+from typing import TYPE_CHECKING, Any, cast
+
+from opentelemetry.context import Context
+from opentelemetry.sdk.metrics import MeterProvider
+from opentelemetry.sdk.metrics.export import MetricExporter, PeriodicExportingMetricReader
+from opentelemetry.sdk.resources import Resource
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, SpanExportResult
+from opentelemetry.sdk.trace.id_generator import IdGenerator
+from opentelemetry.sdk.trace.sampling import ALWAYS_ON
+from opentelemetry.trace import Span as OtelSpan
+from opentelemetry.trace import SpanKind, StatusCode, set_span_in_context
 
 from liftwright.adapters.telemetry.span_names import (
     attributes_of,
@@ -26,46 +37,29 @@ from liftwright.log import event
 from liftwright.ports import Span
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
 
-    from opentelemetry.sdk.metrics.export import AggregationTemporality, MetricExporter
-    from opentelemetry.sdk.resources import Resource
-    from opentelemetry.sdk.trace import ReadableSpan
-    from opentelemetry.sdk.trace.export import SpanExporter
+Exporters = tuple[SpanExporter, MetricExporter]
 
 _SCOPE = "liftwright"
 _BATCH = 512
 _MOST_WAITING = 20_000
-_AT_LEAST_EVERY_SECONDS = 5.0
-_SAMPLED = 1
+_SPANS_EVERY_MS, _METRICS_EVERY_MS = 5_000, 60_000
 _NANOSECONDS = 1e9
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Exporters:
-    """Where spans and metrics go.
-
-    Attributes:
-        temporality: whether the receiver wants sums since the last sending or since the start.
-    """
-
-    spans: SpanExporter
-    metrics: MetricExporter
-    temporality: AggregationTemporality
+# Application Insights lists a run among its requests only if it is a server's span.
+_KINDS = {"run": SpanKind.SERVER, "call": SpanKind.CLIENT}
 
 
 class OpenTelemetry:
-    """Sends spans as they come in, and metrics at the end; never fails and never waits.
+    """Sends spans and metrics while the run goes on; never waits, except at its end.
 
-    What cannot be sent is dropped, and told once in the log (`telemetry_not_sent`).
+    What cannot be sent is dropped, and logged once per run (`telemetry_not_sent`).
 
     Args:
         destination: what the log calls the receiver.
-        open_exporters: makes the vendor's exporters, in the sending thread; imports their packages.
+        open_exporters: makes the vendor's exporters; imports their packages.
         flush_seconds: how long the end of a run may wait for what is not yet sent.
     """
-
-    on = True
 
     def __init__(
         self, destination: str, open_exporters: Callable[[], Exporters], *, flush_seconds: float
@@ -73,149 +67,171 @@ class OpenTelemetry:
         self._destination = destination
         self._open_exporters = open_exporters
         self._flush_seconds = flush_seconds
-        self._changed = threading.Condition()
-        self._waiting: list[Span] = []
-        self._sending = 0
-        self._lost = 0
-        self._why = ""
-        self._thread: threading.Thread | None = None
+        self._lock = threading.Lock()
+        self._pipeline: _Pipeline | None = None
 
-    def __call__(self, span: Span, /) -> None:
-        """Take one finished span, to be sent with others."""
-        with self._changed:
-            if len(self._waiting) >= _MOST_WAITING:
-                self._lose(1, "the receiver is too slow")
-                return
-            self._waiting.append(span)
-            if self._thread is None:
-                work = copy_context().run
-                self._thread = threading.Thread(
-                    target=work, args=(self._work,), name="telemetry", daemon=True
-                )
-                self._thread.start()
-            elif len(self._waiting) >= _BATCH:
-                self._changed.notify()
+    def start(self, span: Span) -> None:
+        """Start a span; the first one opens the SDK's providers."""
+        with self._lock:
+            if self._pipeline is None:
+                self._pipeline = _Pipeline(*self._open_exporters())
+            pipeline = self._pipeline
+        pipeline.start(span)
+
+    def end(self, span: Span) -> None:
+        """End a span, to be sent with others, and count it in the metrics."""
+        pipeline = self._pipeline
+        if pipeline is not None:
+            pipeline.end(span)
 
     def close(self) -> None:
         """Send what is left; returns after `flush_seconds` at the latest."""
-        with self._changed:
-            thread, self._thread = self._thread, None
-            self._changed.notify()
-        if thread is not None:
-            thread.join(self._flush_seconds)
-        with self._changed:
-            if thread is not None and thread.is_alive():
-                self._lose(self._sending, f"not done after {self._flush_seconds:g} seconds")
-            # What came in after the sending thread had ended, or hung.
-            self._lost += len(self._waiting)
-            self._waiting.clear()
-            lost, why, self._lost, self._why = self._lost, self._why, 0, ""
-        if why:
+        with self._lock:
+            pipeline, self._pipeline = self._pipeline, None
+        if pipeline is None:
+            return
+        lost, reason = pipeline.close(self._flush_seconds)
+        if reason:
             event(
                 "telemetry_not_sent",
                 agent="telemetry",
                 level="warning",
                 destination=self._destination,
                 spans=lost,
-                reason=why,
+                reason=reason,
             )
 
     def check(self) -> str:
         """Send one span, named `check`, and see that it is taken; nothing else is sent.
 
-        The exporters bound it in time, by the same seconds as the end of a run.
-
         Raises:
-            ProviderUnavailable: where the receiver did not take it.
+            ProviderUnavailable: the receiver did not take it within `flush_seconds`.
         """
-        from opentelemetry.sdk.trace.export import SpanExportResult
-
-        now = time.time_ns()
-        one = Span(
-            name="check",
-            trace_id=secrets.randbits(128) or 1,
-            span_id=secrets.randbits(64) or 1,
-            parent_id=None,
-            started_ns=now,
-            ended_ns=now,
-            fields={},
-            moments=(),
-            error=None,
-        )
-        # Never with a cause: what the packages raise may hold the connection string.
         try:
-            _quieten()
-            exporters = self._open_exporters()
-            taken = exporters.spans.export([_readable(one)]) is SpanExportResult.SUCCESS
-            exporters.spans.shutdown()
-            exporters.metrics.shutdown()
+            pipeline, one = _Pipeline(*self._open_exporters()), Span(name="check")
+            pipeline.start(one)
+            one.end()
+            pipeline.end(one)
+            _, reason = pipeline.close(self._flush_seconds)
         except Exception as error:  # noqa: BLE001 - whatever a vendor's package raises
-            raise ProviderUnavailable(
-                f"{self._destination} was not reached: {type(error).__name__}"
-            ) from None
-        if not taken:
-            raise ProviderUnavailable(f"{self._destination} did not take a span")
+            reason = type(error).__name__
+        if reason:
+            # Never with a cause: what the packages raise may hold the connection string.
+            raise ProviderUnavailable(f"{self._destination} did not take a span: {reason}")
         return f"{self._destination} took a span"
 
-    # ── In the sending thread ──
 
-    def _work(self) -> None:
-        try:
-            _quieten()
-            exporters = self._open_exporters()
-            meters = _Meters(exporters.temporality)
-            while batch := self._next():
-                self._send(exporters, batch)
-                for one in batch:
-                    meters.add(one)
-            if not meters.send(exporters.metrics, self._flush_seconds):
-                with self._changed:
-                    self._lose(0, "the receiver did not take the metrics")
-            exporters.spans.shutdown()
-            exporters.metrics.shutdown()
-        except Exception as error:  # noqa: BLE001 - whatever a vendor's package raises
-            with self._changed:
-                self._lose(self._sending, type(error).__name__)
-                self._sending = 0
+class _Pipeline:
+    """One run's tracer and instruments, each with its exporter."""
 
-    def _next(self) -> list[Span]:
-        """The spans to send next; none at the end."""
-        with self._changed:
-            self._sending = 0
-            # Closed is who is no longer the sending thread; one that hung before may be another.
-            while self._thread is threading.current_thread() and len(self._waiting) < _BATCH:
-                timed_out = not self._changed.wait(_AT_LEAST_EVERY_SECONDS)
-                if timed_out and self._waiting:
-                    break
-            batch, self._waiting = self._waiting[:_BATCH], self._waiting[_BATCH:]
-            self._sending = len(batch)
-            return batch
-
-    def _send(self, exporters: Exporters, batch: Sequence[Span]) -> None:
-        from opentelemetry.sdk.trace.export import SpanExportResult
-
-        result = exporters.spans.export([_readable(span) for span in batch])
-        if result is not SpanExportResult.SUCCESS:
-            with self._changed:
-                self._lose(len(batch), "the receiver did not take them")
-
-    def _lose(self, spans: int, why: str) -> None:
-        self._lost += spans
-        self._why = self._why or why
-
-
-class _Meters:
-    """Sums over the spans of a run: calls, errors, latency, tokens, cost."""
-
-    def __init__(self, temporality: AggregationTemporality) -> None:
-        from opentelemetry.sdk.metrics import Counter, Histogram, MeterProvider
-        from opentelemetry.sdk.metrics.export import InMemoryMetricReader
-
-        self._reader = InMemoryMetricReader(
-            preferred_temporality={Counter: temporality, Histogram: temporality}
+    def __init__(self, spans: SpanExporter, metrics: MetricExporter) -> None:
+        _quieten()
+        self._spans, self._metrics = _Counting(spans), _Counting(metrics)
+        # Made as it is, not by `create`: that runs whatever detectors the environment names.
+        resource = Resource({"service.name": _SCOPE, "service.version": version(_SCOPE)})
+        self._tracers = TracerProvider(
+            ALWAYS_ON, resource, shutdown_on_exit=False, id_generator=_IdGenerator()
         )
-        self._provider = MeterProvider([self._reader], _resource(), shutdown_on_exit=False)
-        meter = self._provider.get_meter(_SCOPE, _version())
+        self._tracers.add_span_processor(
+            BatchSpanProcessor(
+                cast("SpanExporter", self._spans),
+                max_queue_size=_MOST_WAITING,
+                schedule_delay_millis=_SPANS_EVERY_MS,
+                max_export_batch_size=_BATCH,
+            )
+        )
+        reader = PeriodicExportingMetricReader(
+            cast("MetricExporter", self._metrics), export_interval_millis=_METRICS_EVERY_MS
+        )
+        self._meters = MeterProvider([reader], resource, shutdown_on_exit=False)
+        self._tracer = self._tracers.get_tracer(_SCOPE, version(_SCOPE))
+        self._instruments = _Instruments(self._meters)
+        self._ended = itertools.count()
+
+    def start(self, span: Span) -> None:
+        # Without the context that OpenTelemetry keeps for the process: that is the user's.
+        context, parent = Context(), span.parent and span.parent.handle
+        if isinstance(parent, OtelSpan):
+            context = set_span_in_context(parent, context)
+        kind = _KINDS.get(span.name, SpanKind.INTERNAL)
+        span.handle = self._tracer.start_span(span.name, context, kind, start_time=span.started_ns)
+
+    def end(self, span: Span) -> None:
+        self._instruments.add(span)
+        found = span.handle
+        if not isinstance(found, OtelSpan):
+            return
+        found.update_name(name_of(span))
+        found.set_attributes(attributes_of(span))
+        for one in span.events:
+            found.add_event(one.name, own_names(one.fields), one.at_ns)
+        found.set_status(StatusCode.OK if span.error is None else StatusCode.ERROR)
+        next(self._ended)
+        found.end(span.ended_ns)
+
+    def close(self, seconds: float) -> tuple[int, str]:
+        """Send what is left; the number of spans that were lost, and why, if anything was."""
+        # The SDK's own flush and shutdown take no time limit.
+        closing = threading.Thread(target=self._shut_down, name="telemetry", daemon=True)
+        closing.start()
+        closing.join(seconds)
+        reason = self._spans.reason or self._metrics.reason
+        if closing.is_alive():
+            self._spans.abandoned = self._metrics.abandoned = True
+            reason = reason or f"not done after {seconds:g} seconds"
+        lost = next(self._ended) - self._spans.delivered
+        return lost, reason or ("the receiver is too slow" if lost else "")
+
+    def _shut_down(self) -> None:
+        # Flushed first: its shutdown gives up a queue that takes longer than 30 seconds.
+        for step in (self._tracers.force_flush, self._tracers.shutdown, self._meters.shutdown):
+            with contextlib.suppress(Exception):  # whatever a vendor's package raises
+                step()
+
+
+class _Counting:
+    """A vendor's exporter, and what it delivered: the SDK drops its results."""
+
+    def __init__(self, exporter: SpanExporter | MetricExporter) -> None:
+        self._exporter: Any = exporter
+        self.delivered = 0
+        self.reason = ""
+        self.abandoned = False
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._exporter, name)
+
+    def export(self, batch: object, **options: object) -> object:
+        if self.abandoned:
+            return SpanExportResult.FAILURE
+        reason = "the receiver did not take them"
+        try:
+            result = self._exporter.export(batch, **options)
+        except Exception as error:  # noqa: BLE001 - whatever a vendor's package raises
+            # Never its message: it may hold the connection string.
+            result, reason = SpanExportResult.FAILURE, type(error).__name__
+        if result.name != SpanExportResult.SUCCESS.name:
+            self.reason = self.reason or reason
+        elif isinstance(batch, list):
+            self.delivered += len(batch)
+        return result
+
+
+class _IdGenerator(IdGenerator):
+    """Ids from the system: the SDK's own come from `random`, which a user may have seeded."""
+
+    def generate_span_id(self) -> int:
+        return secrets.randbits(64) or 1
+
+    def generate_trace_id(self) -> int:
+        return secrets.randbits(128) or 1
+
+
+class _Instruments:
+    """The metrics, from the spans of a run: calls, errors, latency, tokens, cost."""
+
+    def __init__(self, provider: MeterProvider) -> None:
+        meter = provider.get_meter(_SCOPE, version(_SCOPE))
         count, spread = meter.create_counter, meter.create_histogram
         self._runs = count("liftwright.runs", "{run}", "Runs by outcome.")
         self._stages = spread("liftwright.stage.duration", "s", "How long a stage took.")
@@ -259,63 +275,9 @@ class _Meters:
             if isinstance(tokens, int):
                 self._tokens.record(tokens, {**model, "gen_ai.token.type": kind})
 
-    def send(self, exporter: MetricExporter, seconds: float) -> bool:
-        """Send the sums; whether they were taken."""
-        from opentelemetry.sdk.metrics.export import MetricExportResult
-
-        found = self._reader.get_metrics_data()
-        self._provider.shutdown()
-        if found is None:
-            return True
-        result = exporter.export(found, timeout_millis=seconds * 1000)
-        return result is MetricExportResult.SUCCESS
-
-
-def _readable(span: Span) -> ReadableSpan:
-    """The exporters' own record of a span."""
-    from opentelemetry.sdk.trace import Event, ReadableSpan
-    from opentelemetry.sdk.util.instrumentation import InstrumentationScope
-    from opentelemetry.trace import SpanContext, SpanKind, Status, StatusCode, TraceFlags
-
-    def context(span_id: int) -> SpanContext:
-        flags = TraceFlags(_SAMPLED)
-        return SpanContext(span.trace_id, span_id, is_remote=False, trace_flags=flags)
-
-    # Application Insights lists a run among its requests only if it is served, as it were.
-    kinds = {"run": SpanKind.SERVER, "call": SpanKind.CLIENT}
-    return ReadableSpan(
-        name=name_of(span),
-        context=context(span.span_id),
-        parent=None if span.parent_id is None else context(span.parent_id),
-        resource=_resource(),
-        attributes=attributes_of(span),
-        events=[
-            Event(moment.name, own_names(moment.fields), timestamp=moment.at_ns)
-            for moment in span.moments
-        ],
-        kind=kinds.get(span.name, SpanKind.INTERNAL),
-        instrumentation_scope=InstrumentationScope(_SCOPE, _version()),
-        status=Status(StatusCode.OK if span.error is None else StatusCode.ERROR),
-        start_time=span.started_ns,
-        end_time=span.ended_ns,
-    )
-
-
-def _resource() -> Resource:
-    from opentelemetry.sdk.resources import Resource
-
-    # Made as it is, not by `create`: that runs whatever detectors the environment names.
-    return Resource({"service.name": "liftwright", "service.version": _version()})
-
-
-def _version() -> str:
-    from importlib.metadata import version
-
-    return version("liftwright")
-
 
 def _quieten() -> None:
-    """Keep the packages' own words off the terminal; what failed is told by ours."""
+    """Keep the packages' own messages off the terminal; failures are in our log."""
     for name in ("opentelemetry", "azure"):
         logger = logging.getLogger(name)
         if not logger.handlers:

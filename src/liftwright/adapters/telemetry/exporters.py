@@ -1,27 +1,25 @@
-"""Telemetry to Azure Monitor (Application Insights), by its exporter alone.
+"""The exporters that telemetry is sent with: Azure Monitor's, and OTLP over HTTP.
 
-The exporter's own reports to its maker (statsbeat, SDK statistics, feature flags) are switched
+Azure Monitor's own reports to its maker (statsbeat, SDK statistics, feature flags) are switched
 off, and nothing is stored on disk: what goes out goes to the ingestion endpoint of the connection
 string and nowhere else.
 """
 
 from __future__ import annotations
 
+import json
 import os
 import re
-from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any
 
-from liftwright.adapters.azure.errors import not_installed
 from liftwright.adapters.telemetry.opentelemetry import Exporters, OpenTelemetry
 from liftwright.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from azure.core.credentials import TokenCredential
 
-    from liftwright.adapters.telemetry import AzureMonitor
+    from liftwright.adapters.telemetry import AzureMonitor, Otlp
 
-_PACKAGE = "azure-monitor-opentelemetry-exporter"
 _SWITCHED_OFF = (
     "APPLICATIONINSIGHTS_STATSBEAT_DISABLED_ALL",
     "APPLICATIONINSIGHTS_SDKSTATS_DISABLED",
@@ -44,12 +42,8 @@ def azure_monitor_telemetry(
             was told to refuse local authentication does not take.
 
     Raises:
-        ConfigurationError: if the package is not installed, or the string is not of that form.
+        ConfigurationError: the string is not of that form.
     """
-    try:
-        version(_PACKAGE)
-    except PackageNotFoundError as error:
-        raise not_installed("adapters.telemetry azure_monitor", _PACKAGE, "monitor") from error
     _check(config, connection_string)
 
     def open_exporters() -> Exporters:
@@ -59,7 +53,6 @@ def azure_monitor_telemetry(
             AzureMonitorMetricExporter,
             AzureMonitorTraceExporter,
         )
-        from opentelemetry.sdk.metrics.export import AggregationTemporality
 
         options: dict[str, Any] = {
             "connection_string": connection_string,
@@ -69,13 +62,34 @@ def azure_monitor_telemetry(
             "read_timeout": config.flush_seconds,
             "retry_total": 0,
         }
-        return Exporters(
-            spans=AzureMonitorTraceExporter(**options),
-            metrics=AzureMonitorMetricExporter(**options),
-            temporality=AggregationTemporality.DELTA,
-        )
+        return AzureMonitorTraceExporter(**options), AzureMonitorMetricExporter(**options)
 
     return OpenTelemetry("azure_monitor", open_exporters, flush_seconds=config.flush_seconds)
+
+
+def otlp_telemetry(config: Otlp, headers: str | None) -> OpenTelemetry:
+    """The port `telemetry`, sending to `config.endpoint`.
+
+    Args:
+        config: where the collector is.
+        headers: a JSON object of the headers that it wants, a secret; None for none.
+
+    Raises:
+        ConfigurationError: the headers are not a JSON object.
+    """
+    sent = _headers(config, headers)
+    base, seconds = config.endpoint.rstrip("/"), config.flush_seconds
+
+    def open_exporters() -> Exporters:
+        from opentelemetry.exporter.otlp.proto.http.metric_exporter import OTLPMetricExporter
+        from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
+
+        return (
+            OTLPSpanExporter(f"{base}/v1/traces", headers=sent, timeout=seconds),
+            OTLPMetricExporter(f"{base}/v1/metrics", headers=sent, timeout=seconds),
+        )
+
+    return OpenTelemetry("otlp", open_exporters, flush_seconds=seconds)
 
 
 def _check(config: AzureMonitor, connection_string: str) -> None:
@@ -93,3 +107,19 @@ def _check(config: AzureMonitor, connection_string: str) -> None:
         f"{wanted} is missing or malformed; allowed: the connection string as the portal shows "
         "it, InstrumentationKey=…;IngestionEndpoint=https://…"
     )
+
+
+def _headers(config: Otlp, text: str | None) -> dict[str, str]:
+    if text is None:
+        return {}
+    try:
+        found = json.loads(text)
+    except ValueError:
+        found = None
+    if not isinstance(found, dict) or not all(isinstance(value, str) for value in found.values()):
+        # Never with what was found: it is a secret.
+        raise ConfigurationError(
+            f"the secret {config.headers_secret} (otlp.headers_secret): found something else, "
+            'allowed: a JSON object of headers, as {"Authorization": "Bearer …"}'
+        )
+    return found
