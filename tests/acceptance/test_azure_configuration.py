@@ -146,7 +146,7 @@ def test_index_remove_old_deletes_what_nobody_asks_any_more_and_lists_it(
     answer = liftwright(site, "index", "--remove-old")
 
     assert answer.status == 0, answer.err
-    assert f"old index removed: {first['name']}" in answer.out
+    assert f"removed old index: {first['name']}" in answer.out
     second = search.aliases["approved-content"]
     assert set(search.indexes) == {"somebody-elses", second}
     again = json.loads(liftwright(site, "index", "--remove-old", "--json").out)
@@ -173,7 +173,7 @@ def test_index_remove_old_works_on_this_machine_too(root: Path) -> None:
     answer = liftwright(root, "index", "--remove-old")
 
     assert answer.status == 0
-    assert f"old index removed: {first}" in answer.out
+    assert f"removed old index: {first}" in answer.out
     left = {path.parent.name for path in (root / "data/index").glob("*/passages.json")}
     assert len(left) == 1
     assert first not in left

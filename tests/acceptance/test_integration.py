@@ -200,7 +200,7 @@ def test_answer_for_people_says_that_the_lift_is_simulated(ten: Campaign) -> Non
     answer = liftwright(ten.root, "run")
     assert answer.status == 0
     assert "SIMULATED" in answer.out
-    assert "10 rows in = 10 kept + 0 rejected" in answer.out
+    assert "10 rows read, 10 kept, 0 rejected" in answer.out
     assert "\x1b" not in answer.out
     assert answer.err == ""
 

@@ -69,8 +69,6 @@ def test_moderate_without_a_difference_seldom_ranks_anything() -> None:
         )
         ranked += bool(found.ranking)
         rejected += found.joint_p_adjusted["new"] < 0.05
-        if not found.ranking and found.joint_p_adjusted["new"] >= 0.05:
-            assert "would rank noise" in found.reason
     assert ranked <= rejected <= 0.09 * 200
 
 
@@ -101,7 +99,7 @@ def test_forest_tells_the_feature_that_changes_the_effect() -> None:
 def test_forest_of_noise_tells_nothing() -> None:
     found = grown(units(2_000, 0.0, seed=3))
     assert found.importances == ()
-    assert "nothing told" in found.reason
+    assert "not reported" in found.reason
 
 
 def analyze(frame: pd.DataFrame, **options: Any) -> Any:

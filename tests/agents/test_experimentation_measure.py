@@ -358,7 +358,7 @@ def test_measure_with_fewer_unsubscribes_ships_the_arm(tables: Tables) -> None:
 
     (urgent,) = [one for one in metrics["decisions"] if one["arm"] == "urgent"]
     assert urgent["decision"] == "ship"
-    assert urgent["reasons"][1:] == ["guardrail not harmed: unsubscribe_rate"]
+    assert urgent["reasons"][1:] == ["guardrail not worse: unsubscribe_rate"]
 
 
 def test_measure_without_guardrails_does_not_stop_for_unsubscribes(tables: Tables) -> None:

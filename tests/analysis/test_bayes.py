@@ -115,5 +115,5 @@ def test_thompson_shares_follow_the_probabilities_above_a_floor() -> None:
 def test_thompson_shares_without_an_arm_or_with_an_odd_floor_are_refused() -> None:
     with pytest.raises(InputError, match="allocation"):
         thompson_shares({})
-    with pytest.raises(InputError, match=r"least share 1\.5"):
+    with pytest.raises(InputError, match=r"least share: found 1\.5"):
         thompson_shares({"a": 1.0}, least=1.5)

@@ -169,10 +169,10 @@ def test_compare_with_an_unknown_control_names_the_nearest() -> None:
 @pytest.mark.parametrize(
     ("cells", "reason"),
     [
-        ([opened(None, "urgnt", 1, 0)], "arm: found 'urgnt'.*nearest is 'urgent'"),
-        ([opened("a", "urgent", 1, 0), opened(None, "control", 1, 0)], "all or none"),
-        ([opened("all", "urgent", 1, 0)], "rename the segment"),
-        ([Cell(segment=None, arm="urgent", metric="opend", n=1)], "nearest is 'opened'"),
+        ([opened(None, "urgnt", 1, 0)], "arm: found 'urgnt'.*did you mean 'urgent'"),
+        ([opened("a", "urgent", 1, 0), opened(None, "control", 1, 0)], "in all cells or in none"),
+        ([opened("all", "urgent", 1, 0)], "rename it"),
+        ([Cell(segment=None, arm="urgent", metric="opend", n=1)], "did you mean 'opened'"),
     ],
 )
 def test_compare_refuses_cells_that_do_not_fit(cells: list[Cell], reason: str) -> None:
@@ -181,7 +181,7 @@ def test_compare_refuses_cells_that_do_not_fit(cells: list[Cell], reason: str) -
 
 
 def test_compare_refuses_an_alpha_outside_its_range() -> None:
-    with pytest.raises(InputError, match=r"alpha: 1\.5"):
+    with pytest.raises(InputError, match=r"alpha: found 1\.5"):
         compare([], [OPENED], "control", units={"control": 1}, alpha=1.5)
 
 

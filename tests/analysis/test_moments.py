@@ -36,7 +36,7 @@ def test_moments_added_equal_those_of_all_values(one: list[float], other: list[f
 
 @pytest.mark.parametrize(("n", "events"), [(-1, 0), (3, 4), (3, -1)])
 def test_counts_that_cannot_be_are_refused(n: int, events: int) -> None:
-    with pytest.raises(InputError, match=rf"events {events} of n {n}"):
+    with pytest.raises(InputError, match=rf"{events} events of n {n}"):
         Counts(n=n, events=events)
 
 

@@ -53,15 +53,15 @@ def test_smallest_detectable_effect_beyond_a_rate_of_one_is_none() -> None:
 
 
 def test_power_refuses_arguments_outside_their_range() -> None:
-    with pytest.raises(InputError, match="base rate 0"):
+    with pytest.raises(InputError, match="base rate: found 0"):
         sample_size(0.0, 0.1)
-    with pytest.raises(InputError, match="alpha 1"):
+    with pytest.raises(InputError, match="alpha: found 1"):
         smallest_detectable_effect(0.1, 10, 10, alpha=1.0)
-    with pytest.raises(InputError, match=r"power 0\.01"):
+    with pytest.raises(InputError, match=r"power: found 0\.01"):
         smallest_detectable_effect(0.1, 10, 10, power=0.01)
-    with pytest.raises(InputError, match="0 units"):
+    with pytest.raises(InputError, match="found 0"):
         smallest_detectable_effect(0.1, 0, 10)
-    with pytest.raises(InputError, match="allowed is 0 to 1"):
+    with pytest.raises(InputError, match="allowed: 0 to 1"):
         sample_size(0.1, 0.95)
     with pytest.raises(InputError, match="difference 0"):
         sample_size(0.1, 0.0)

@@ -111,7 +111,7 @@ def test_estimate_sequence_without_units_or_denominator_gives_nothing() -> None:
 
 
 def test_estimate_sequence_refuses_a_plan_of_nothing() -> None:
-    with pytest.raises(InputError, match="planned: 0 units"):
+    with pytest.raises(InputError, match="planned: found 0"):
         estimate_sequence([(Counts(n=9, events=3), Counts(n=9, events=3))], alpha=0.05, planned=0)
 
 

@@ -75,12 +75,10 @@ class AggregateTable:
             before = self._summaries.get(key)
             self._summaries[key] = summary if before is None else _add(before, summary)
         if None in segments and len(segments) > 1:
-            message = "segment: some cells have one and some have none; allowed is all or none"
+            message = "segment: found in some cells only, allowed: in all cells or in none"
             raise InputError(message)
         if OVERALL in segments:
-            message = (
-                f"segment: found {OVERALL!r}, which names the overall rows; rename the segment"
-            )
+            message = f"segment: found {OVERALL!r}, reserved for the overall rows; rename it"
             raise InputError(message)
         self.segments = tuple(name for name in segments if name is not None)
 
@@ -145,7 +143,7 @@ def check_known(what: str, name: str, names: Sequence[str]) -> None:
     if name in names:
         return
     nearest = difflib.get_close_matches(name, names, n=1, cutoff=0.0)
-    hint = f"; nearest is {nearest[0]!r}" if nearest else ""
+    hint = f"; did you mean {nearest[0]!r}?" if nearest else ""
     shown = ", ".join(map(repr, names[:10])) + (", …" if len(names) > 10 else "")  # noqa: PLR2004
-    message = f"{what}: found {name!r}; allowed are {shown}{hint}"
+    message = f"{what}: found {name!r}, allowed: {shown}{hint}"
     raise InputError(message)

@@ -178,7 +178,9 @@ def thompson_shares(probabilities: Mapping[str, float], *, least: float = 0.05) 
     Source: Thompson (1933), Biometrika 25; Russo et al. (2018), A Tutorial on Thompson Sampling.
     """
     if not probabilities or not 0.0 <= least <= 1.0:
-        raise InputError(f"allocation: least share {least}; allowed is 0 to 1, with an arm to send")
+        raise InputError(
+            f"allocation: least share: found {least}, allowed: 0 to 1, with an arm to send"
+        )
     floor = min(least, 0.5 / len(probabilities))
     total = math.fsum(probabilities.values())
     free = 1.0 - floor * len(probabilities)

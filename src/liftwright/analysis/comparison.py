@@ -44,7 +44,7 @@ if TYPE_CHECKING:
     Key = tuple[str, str, MetricSpec]
 
 _PAIR = 2
-_NO_POSTERIOR = "not estimable: an arm has too few units, or a metric without spread"
+_NO_POSTERIOR = "not estimable: an arm has too few units, or the metric does not vary"
 
 
 def compare(  # noqa: PLR0913 - the analysis plan has this many parts
@@ -79,7 +79,7 @@ def compare(  # noqa: PLR0913 - the analysis plan has this many parts
             cells have a segment; a segment is called "all"; alpha is not between 0 and 1.
     """
     if not 0.0 < alpha < 1.0:
-        message = f"alpha: {alpha}; allowed is above 0 and below 1"
+        message = f"alpha: found {alpha}, allowed: above 0 and below 1"
         raise InputError(message)
     arms = [*units, *(arm for arm in expected or () if arm not in units)]
     check_known("control", control, arms)

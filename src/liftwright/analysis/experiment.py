@@ -1,4 +1,4 @@
-"""From an experiment's aggregates to its result: the one analysis of `analyze` and of a run."""
+"""The analysis of an experiment's aggregates, for `analyze` and for a run."""
 
 from __future__ import annotations
 
@@ -51,13 +51,13 @@ if TYPE_CHECKING:
 
 _NOT_MEASURED = "the primary metric was not measured"
 _ALLOCATION_CAVEATS = (
-    "for a later wave only: within a wave the shares stay as they are, or its lift is biased",
-    "compare arms within waves first, then over them with the wave as the segment",
-    "an arm that got few customers is known badly; a small share keeps it in view",
+    "use these shares for the next wave only: changing them within a wave biases the lift",
+    "compare arms within each wave, then combine the waves as segments",
+    "an arm with few customers is uncertain; a small share keeps collecting evidence on it",
 )
 _EXPOSED_CAVEAT = (
-    "exposed units were not drawn at random: the rows hold only if exposure does not depend on the "
-    "arm; the comparison of all assigned units stands in `comparisons`"
+    "exposed units are not a random sample: these rows are valid only if exposure does not depend "
+    "on the arm; `comparisons` covers all assigned units"
 )
 
 

@@ -75,11 +75,11 @@ def moderate(  # noqa: PLR0913 - what is explained, by what, and how to judge
 
 def _nothing(names: Sequence[str], needed: int) -> str:
     if not names:
-        return "nothing can be estimated: no feature varies"
+        return "not estimable: no feature varies"
     told = f"{len(names)} features need" if len(names) > 1 else "1 feature needs"
     return (
-        f"nothing can be estimated: {told} {needed} units in an arm and the control together, and "
-        "values that do not follow from each other"
+        f"not estimable: {told} at least {needed} units in an arm and the control together, "
+        "and must not be collinear"
     )
 
 
@@ -166,13 +166,13 @@ def _tests(
 def _reason(sure: Sequence[FeatureEffect], joint: Mapping[str, float], alpha: float) -> str:
     least = min(joint.values())
     if sure:
-        return f"the features explain how the effect differs (joint p {least:.2g}, below {alpha:g})"
+        return f"the effect differs with the features (joint p {least:.2g} < {alpha:g})"
     if least < alpha:
         return (
-            f"the effect differs with the features (joint p {least:.2g}), but no single one can be "
-            "told from 0: nothing is ranked"
+            f"the effect differs with the features (joint p {least:.2g}), but no single "
+            "feature is significant, so none is ranked"
         )
     return (
-        f"the features do not explain how the effect differs beyond chance (joint p {least:.2g}, "
-        f"not below {alpha:g}): ranking them would rank noise"
+        f"no evidence that the effect differs with the features (joint p {least:.2g}, not below "
+        f"{alpha:g}); none is ranked, as a ranking would be noise"
     )

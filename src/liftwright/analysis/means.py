@@ -26,7 +26,7 @@ _TOO_FEW = "not estimable: an arm has fewer than two units"
 # Below this the square of a variance leaves the floats: nothing measured varies so little.
 _LEAST_VARIANCE = 1e-150
 _NO_DENOMINATOR = "not estimable: an arm has a denominator of 0"
-_SPARSE = "not estimable: the ratio rests on too few units with a numerator or denominator"
+_SPARSE = "not estimable: too few units have a numerator or denominator"
 _NEAR_ZERO = "lift interval not estimable: the values are not clearly above 0"
 _NOT_POSITIVE = "lift not estimable: the control is not above 0"
 

@@ -31,7 +31,7 @@ class Counts:
             InputError: Not 0 <= events <= n.
         """
         if not 0 <= self.events <= self.n:
-            message = f"counts: events {self.events} of n {self.n}; allowed is 0 <= events <= n"
+            message = f"counts: found {self.events} events of n {self.n}, allowed: 0 <= events <= n"
             raise InputError(message)
 
     @property
@@ -181,10 +181,10 @@ def calculate_lift(treatment: float, control: float) -> float:
         InputError: The control is 0, or a value is not finite: there is no lift.
     """
     if not (math.isfinite(treatment) and math.isfinite(control)):
-        message = f"lift: treatment {treatment}, control {control}; both must be finite numbers"
+        message = f"lift: found treatment {treatment}, control {control}, allowed: finite numbers"
         raise InputError(message)
     if control == 0:
-        message = "lift: control is 0; a lift needs a control other than 0"
+        message = "lift: found control 0, allowed: a control other than 0"
         raise InputError(message)
     return round(100.0 * (treatment - control) / control, 10)
 
@@ -192,7 +192,7 @@ def calculate_lift(treatment: float, control: float) -> float:
 def _check_sums(n: int, sums: tuple[float, ...], squares: tuple[float, ...]) -> None:
     if n < 0 or not all(map(math.isfinite, sums)) or min(squares) < 0:
         message = (
-            f"moments: n {n}, sums {sums}; allowed are n >= 0, finite sums, sums of squares >= 0"
+            f"moments: found n {n}, sums {sums}, allowed: n >= 0, finite sums, sums of squares >= 0"
         )
         raise InputError(message)
 

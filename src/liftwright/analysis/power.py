@@ -1,4 +1,4 @@
-"""Power of a two-sided test of two proportions or two means, and what follows from it.
+"""Power, sample size and smallest detectable effect of two-sided tests of rates and means.
 
 The functions for proportions use the arcsine transformation, under which the variance of a rate
 does not depend on the rate; those for means take equal standard deviations and the normal limit.
@@ -17,7 +17,7 @@ from liftwright.errors import InputError
 if TYPE_CHECKING:
     from liftwright.analysis.result import ArmComparison, ExperimentResult
 
-# A campaign hopes for a tenth more; an experiment that cannot see that is underpowered.
+# Campaigns aim for a lift of 10 %; an experiment that cannot detect it is underpowered.
 NOTABLE_LIFT = 0.10
 
 
@@ -29,18 +29,18 @@ def smallest_detectable_effect(
     alpha: float = 0.05,
     power: float = 0.8,
 ) -> float | None:
-    """Smallest absolute increase that is found with the given power.
+    """Smallest absolute increase that can be detected with the given power.
 
     Args:
         base: Rate of the control, above 0 and below 1.
         n_treatment: Units of the treatment.
         n_control: Units of the control.
-        alpha: Level of the two-sided test; divide it for a family of tests.
-        power: Probability to find it, above alpha and below 1.
+        alpha: Significance level of the two-sided test, after any correction.
+        power: Probability of detecting it, above alpha and below 1.
 
     Returns:
-        The increase as a fraction, 0.05 is five points; None where even a rate of 1 would not be
-        found with that power.
+        The increase as a fraction (0.05 is five points); None if even a rate of 1 could not be
+        detected.
 
     Raises:
         InputError: An argument outside its range.
@@ -59,13 +59,13 @@ def sample_size(
     power: float = 0.8,
     treatment_per_control: float = 1.0,
 ) -> tuple[int, int]:
-    """Units that are needed to find a difference.
+    """Units needed to detect a difference of rates.
 
     Args:
         base: Rate of the control, above 0 and below 1.
         difference: Absolute difference other than 0; base + difference within 0 and 1.
-        alpha: Level of the two-sided test; divide it for a family of tests.
-        power: Probability to find it, above alpha and below 1.
+        alpha: Significance level of the two-sided test, after any correction.
+        power: Probability of detecting it, above alpha and below 1.
         treatment_per_control: Units of the treatment for each of the control.
 
     Returns:
@@ -81,14 +81,14 @@ def sample_size(
 def smallest_detectable_difference(
     sd: float, n_treatment: float, n_control: float, *, alpha: float = 0.05, power: float = 0.8
 ) -> float:
-    """Smallest absolute difference of means that is found with the given power.
+    """Smallest absolute difference of means that can be detected with the given power.
 
     Args:
         sd: Standard deviation of one unit, above 0.
         n_treatment: Units of the treatment.
         n_control: Units of the control.
-        alpha: Level of the two-sided test; divide it for a family of tests.
-        power: Probability to find it, above alpha and below 1.
+        alpha: Significance level of the two-sided test, after any correction.
+        power: Probability of detecting it, above alpha and below 1.
 
     Raises:
         InputError: An argument outside its range.
@@ -105,13 +105,13 @@ def sample_size_of_means(
     power: float = 0.8,
     treatment_per_control: float = 1.0,
 ) -> tuple[int, int]:
-    """Units that are needed to find a difference of means.
+    """Units needed to detect a difference of means.
 
     Args:
         sd: Standard deviation of one unit, above 0.
         difference: Absolute difference other than 0.
-        alpha: Level of the two-sided test; divide it for a family of tests.
-        power: Probability to find it, above alpha and below 1.
+        alpha: Significance level of the two-sided test, after any correction.
+        power: Probability of detecting it, above alpha and below 1.
         treatment_per_control: Units of the treatment for each of the control.
 
     Returns:
@@ -125,11 +125,11 @@ def sample_size_of_means(
 
 
 def detectable_effects(result: ExperimentResult, *, power: float) -> tuple[DetectableEffect, ...]:
-    """What each overall comparison could have shown.
+    """The smallest effect that each overall comparison could have detected.
 
     Args:
-        result: Of the experiment.
-        power: Probability to find the effect.
+        result: The experiment's result.
+        power: Probability of detecting the effect.
     """
     overall = result.rows()
     # Holm's first step is at alpha over the number of tests: what is found must pass that.
@@ -148,7 +148,7 @@ def _detectable_effect(
     row: ArmComparison, sd: float | None, alpha: float, power: float
 ) -> DetectableEffect:
     sizes, difference, base = (row.n_treatment, row.n_control), None, row.control
-    # Without an event, or with every unit an event, nothing can be said.
+    # A control rate of 0 or 1 has no variance to compute from.
     if row.kind == "binary" and all(sizes) and base is not None and 0.0 < base < 1.0:
         difference = smallest_detectable_effect(base, *sizes, alpha=alpha, power=power)
     elif row.kind != "binary" and all(sizes) and sd:
@@ -169,16 +169,16 @@ def _detectable_effect(
 
 
 def _power_warning(row: ArmComparison, lift: float | None, power: float) -> str | None:
-    """Why the comparison is underpowered; None where it is not."""
+    """Why the comparison is underpowered; None if it is not."""
     sizes = f"{row.n_treatment:,} delivered in '{row.arm}' and {row.n_control:,} in control"
     if lift is None:
         return (
-            f"underpowered: {row.metric} with {sizes} cannot show any lift with {power:.0%} power"
+            f"underpowered: {row.metric} with {sizes} cannot detect any lift with {power:.0%} power"
         )
     if lift > NOTABLE_LIFT:
         return (
-            f"underpowered: {row.metric} with {sizes} shows a lift of {lift:+.0%} or more with "
-            f"{power:.0%} power; a smaller one may be there and not be found"
+            f"underpowered: {row.metric} with {sizes} detects a lift of {lift:+.0%} or more with "
+            f"{power:.0%} power; smaller effects may go undetected"
         )
     return None
 
@@ -186,22 +186,22 @@ def _power_warning(row: ArmComparison, lift: float | None, power: float) -> str 
 def _units(
     effect: float, alpha: float, power: float, treatment_per_control: float
 ) -> tuple[int, int]:
-    """Units of both arms that find an effect in standard deviations: Cohen's h or d."""
+    """Units of both arms needed for an effect in standard deviations (Cohen's h or d)."""
     if not effect:
-        raise InputError("power: difference 0; a sample size needs a difference other than 0")
+        raise InputError("power: found difference 0, allowed: a difference other than 0")
     control = (1.0 + 1.0 / treatment_per_control) * (_signal(alpha, power) / effect) ** 2
     return math.ceil(control * treatment_per_control), math.ceil(control)
 
 
 def _smallest(n_treatment: float, n_control: float, alpha: float, power: float) -> float:
-    """The smallest effect that is found, in standard deviations."""
+    """The smallest detectable effect, in standard deviations."""
     return _signal(alpha, power) * math.sqrt(1.0 / n_treatment + 1.0 / n_control)
 
 
 def _distance(base: float, difference: float) -> float:
     rate = base + difference
     if not 0.0 <= rate <= 1.0:
-        message = f"power: base {base} + difference {difference} = {rate}; allowed is 0 to 1"
+        message = f"power: base {base} + difference {difference}: found {rate}, allowed: 0 to 1"
         raise InputError(message)
     return 2.0 * abs(math.asin(math.sqrt(rate)) - math.asin(math.sqrt(base)))
 
@@ -217,13 +217,13 @@ def _above(probability: float) -> float:
 
 def _check(*, base: float, alpha: float, units: float, power: float | None = None) -> None:
     if not 0.0 < base < 1.0:
-        message = f"power: base rate {base}; allowed is above 0 and below 1"
+        message = f"power: base rate: found {base}, allowed: above 0 and below 1"
     elif not 0.0 < alpha < 1.0:
-        message = f"power: alpha {alpha}; allowed is above 0 and below 1"
+        message = f"power: alpha: found {alpha}, allowed: above 0 and below 1"
     elif power is not None and not alpha < power < 1.0:
-        message = f"power: power {power}; allowed is above alpha ({alpha}) and below 1"
+        message = f"power: power: found {power}, allowed: above alpha ({alpha}) and below 1"
     elif not units > 0:
-        message = f"power: {units} units in an arm; allowed is above 0"
+        message = f"power: units per arm: found {units}, allowed: above 0"
     else:
         return
     raise InputError(message)
@@ -231,5 +231,5 @@ def _check(*, base: float, alpha: float, units: float, power: float | None = Non
 
 def _check_means(*, sd: float, alpha: float, units: float, power: float) -> None:
     if not sd > 0.0:
-        raise InputError(f"power: standard deviation {sd}; allowed is above 0")
+        raise InputError(f"power: standard deviation: found {sd}, allowed: above 0")
     _check(base=0.5, alpha=alpha, units=units, power=power)

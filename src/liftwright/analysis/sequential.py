@@ -43,7 +43,7 @@ _FEWEST = 20.0
 _ONE_SIDE_RARE = (
     "interval not estimable: an arm has fewer than 20 units with the event, or without it"
 )
-_TOO_EARLY = "too early: an arm has fewer than 20 units that carry the metric"
+_TOO_EARLY = "too early: an arm has fewer than 20 units with a value of the metric"
 _NOT_POSITIVE = "lift not estimable: the control is not above 0"
 _NEAR_ZERO = "lift interval not estimable: the values are not clearly above 0"
 # Where the interval is as narrow as it gets is found to this share.
@@ -102,7 +102,7 @@ def estimate_sequence(
         InputError: `planned` is not above 0.
     """
     if not planned > 0:
-        raise InputError(f"planned: {planned} units; allowed is above 0")
+        raise InputError(f"planned: found {planned} units, allowed: above 0")
     there = [(one, zero) for one, zero in strata if one.n and zero.n]
     kept = [(_moments(one), _moments(zero)) for one, zero in there]
     if not kept:

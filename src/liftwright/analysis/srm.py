@@ -43,10 +43,10 @@ def check_srm(observed: Mapping[str, int], expected: Mapping[str, float]) -> Sam
     weights = [expected.get(arm, 0.0) for arm in arms]
     for arm, value in (*zip(arms, counts, strict=True), *zip(arms, weights, strict=True)):
         if not (math.isfinite(value) and value >= 0):
-            message = f"srm: arm {arm!r} has {value}; allowed are finite numbers of at least 0"
+            message = f"srm: arm {arm!r}: found {value}, allowed: a finite number, 0 or more"
             raise InputError(message)
     if not sum(weights) > 0:
-        message = "srm: no arm has a share above 0; at least one must"
+        message = "srm: found no arm with a share above 0, allowed: at least one"
         raise InputError(message)
     scale = sum(counts) / math.fsum(weights)
     meant = [weight * scale for weight in weights]

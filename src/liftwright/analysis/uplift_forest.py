@@ -62,7 +62,7 @@ def grow_uplift_forest(  # noqa: PLR0913 - three arrays, their names, and how to
     order = rng.permutation(len(outcome))[:MOST_UNITS]
     outcome, treated, design = outcome[order], treated[order], design[order]
     if min(treated.sum(), (~treated).sum()) < _FEWEST:
-        return _nothing(len(outcome), f"fewer than {_FEWEST} units in an arm: no forest is grown")
+        return _nothing(len(outcome), f"not grown: an arm has fewer than {_FEWEST} units")
     half = np.arange(len(outcome)) % 2 == 0
     predicted, importance, explained = np.zeros(len(outcome)), np.zeros(design.shape[1]), 0
     for fit, unseen in ((half, ~half), (~half, half)):
@@ -73,8 +73,8 @@ def grow_uplift_forest(  # noqa: PLR0913 - three arrays, their names, and how to
         explained += len(some)
     slope, p_value = _sorting(outcome, treated, predicted, half)
     if slope is None or p_value is None or p_value >= alpha:
-        told = "not known" if p_value is None else f"{p_value:.2g}"
-        reason = f"its predictions do not sort unseen units beyond chance (p {told}): nothing told"
+        told = "unknown" if p_value is None else f"{p_value:.2g}"
+        reason = f"not reported: it does not rank held-out units better than chance (p {told})"
         return UpliftForest(
             importances=(),
             slope=slope,
@@ -92,7 +92,7 @@ def grow_uplift_forest(  # noqa: PLR0913 - three arrays, their names, and how to
         p_value=p_value,
         units=len(outcome),
         explained=explained,
-        reason=f"its predictions sort unseen units (slope {slope:.2f}, p {p_value:.2g})",
+        reason=f"its predictions rank held-out units (slope {slope:.2f}, p {p_value:.2g})",
     )
 
 

@@ -1,7 +1,7 @@
-"""From numbers to verdicts: which arm won, and whether to ship, stop or go on.
+"""Verdicts from the estimates: which arm won, and whether to ship it, stop it or keep running.
 
-No winner is named, and nothing is shipped, while a sample-ratio check fails: overall, in a segment
-or over time.
+No winner is named and no arm is shipped while a sample-ratio check fails, overall, in a segment or
+in a period.
 """
 
 from __future__ import annotations
@@ -20,18 +20,18 @@ if TYPE_CHECKING:
     from liftwright.analysis.result import Action, ArmComparison, SampleRatioCheck
     from liftwright.model import Direction
 
-MISMATCH = "sample-ratio mismatch: the arms do not have the sizes that were meant"
+MISMATCH = "sample-ratio mismatch: the arm sizes differ from the planned shares"
 
 
 def failed_checks(
     overall: SampleRatioCheck, parts: Mapping[str, Mapping[str, SampleRatioCheck]]
 ) -> tuple[str, ...]:
-    """Which sample-ratio checks stop the reading, in words; empty where all is well.
+    """The sample-ratio checks that failed, by name; empty if all passed.
 
     Args:
         overall: The check on all units.
-        parts: Further checks by what they divide the units by, then by part. Many parts are many
-            chances of an alarm: one counts at 1 % divided by their number.
+        parts: Further checks by dimension ("segment", "period"), then by its value. Each is tested
+            at 1 % divided by their number, as many checks raise more false alarms.
     """
     found = [] if overall.ok else ["overall"]
     for what, checks in parts.items():
@@ -53,15 +53,15 @@ def name_winners(  # noqa: PLR0913 - rows, tests of them, and how to judge
     failed: Sequence[str] = (),
     direction: Direction = "higher",
 ) -> list[BestArm]:
-    """Who won on a metric: overall, and by segment where the segments differ beyond chance.
+    """The winner on a metric, overall and in each segment if the effect differs significantly.
 
     Args:
         rows: The comparison's rows.
         interactions: The tests of interaction.
-        metric: The metric that decides.
-        alpha: Level of the tests.
-        failed: What `failed_checks` found.
-        direction: Whether more of the metric is better, or less.
+        metric: The deciding metric.
+        alpha: Significance level.
+        failed: The failed sample-ratio checks, from `failed_checks`.
+        direction: Whether higher or lower values are better.
     """
     by_segment: dict[str, list[ArmComparison]] = {}
     for row in rows:
@@ -77,9 +77,9 @@ def name_winners(  # noqa: PLR0913 - rows, tests of them, and how to judge
         elif not failed:
             best = winner_of(here, direction)
             reason = (
-                f"adjusted p {best.p_adjusted:.3g}, below {alpha:g}"
+                f"adjusted p {best.p_adjusted:.3g} < {alpha:g}"
                 if best
-                else f"no arm is better than control at an adjusted p below {alpha:g}"
+                else f"no arm beats control at adjusted p < {alpha:g}"
             )
         found.append(
             BestArm(
@@ -96,7 +96,7 @@ def name_winners(  # noqa: PLR0913 - rows, tests of them, and how to judge
 def winner_of(
     rows: Sequence[ArmComparison], direction: Direction = "higher"
 ) -> ArmComparison | None:
-    """The row with the largest significant improvement; None where no arm is better."""
+    """The row with the largest significant improvement; None if no arm beats the control."""
     sign = 1.0 if direction == "higher" else -1.0
     better = [row for row in rows if row.significant and sign * (row.difference or 0.0) > 0]
     return max(better, key=lambda row: sign * (row.difference or 0.0), default=None)
@@ -109,13 +109,13 @@ def compare_runner_up(
     *,
     direction: Direction = "higher",
 ) -> BestArm:
-    """Add to the reason whether the winner is also better than the next arm that beat the control.
+    """Add to the reason whether the winner also beats the runner-up.
 
     Args:
-        best: The overall winner on a metric; without one it is returned as it is.
+        best: The overall verdict on a metric; returned unchanged if there is no winner.
         rows: The comparison's rows.
-        contrasts: Its cells; the two arms are compared as each is with the control.
-        direction: Whether more of the metric is better, or less.
+        contrasts: Its aggregates; the runner-up takes the place of the control.
+        direction: Whether higher or lower values are better.
     """
     if best.arm is None or best.segment != OVERALL:
         return best
@@ -140,16 +140,18 @@ def compare_runner_up(
     if row.p_value is None:
         return best
     ahead = winner_of([row], direction)
-    told = f"ahead of '{second.arm}' too" if ahead else f"not told apart from '{second.arm}'"
+    told = (
+        f"also beats '{second.arm}'" if ahead else f"not significantly better than '{second.arm}'"
+    )
     return replace(best, reason=f"{best.reason}; {told}, p {row.p_value:.2g}")
 
 
 def few(names: Sequence[str], most: int = 3) -> str:
-    """The first names, and how many more there are: thousands of segments may fail.
+    """The first names and the number of the others, as there may be thousands.
 
     Args:
         names: All of them.
-        most: How many are named.
+        most: How many to list.
     """
     more = len(names) - most
     return ", ".join(names[:most]) + (f" and {more:,} more" if more > 0 else "")
@@ -158,24 +160,24 @@ def few(names: Sequence[str], most: int = 3) -> str:
 def _alike(tests: Sequence[ArmComparison], alpha: float) -> str:
     known = [row.p_adjusted for row in tests if row.p_adjusted is not None]
     if not known:
-        return "whether the effect differs between segments cannot be tested: too few events"
+        return "too few events to test whether the effect differs between segments"
     return (
-        f"no sign that the effect differs between segments (interaction p {min(known):.2g}, not "
-        f"below {alpha:g}): the verdict over all segments holds here too"
+        f"no evidence that the effect differs between segments (interaction p {min(known):.2g}, "
+        f"not below {alpha:g}); the overall verdict applies"
     )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoppingRule:
-    """When to ship or to stop an arm, fixed before the first look.
+    """When to ship or stop an arm, fixed before the first look.
 
     Attributes:
         metric: The primary metric.
-        direction: Whether more of it is better, or less.
-        guardrails: Metrics that no arm may harm, each with its good direction.
-        minimum: Units an arm needs before anything but harm is decided.
-        planned: By arm, the planned units of it and the control; None if no plan says.
-        undecided: Why the metric may not decide at all, such as opens alone; None if it may.
+        direction: Whether higher or lower values are better.
+        guardrails: Metrics that must not get worse, each with its better direction.
+        minimum: Units planned per arm; below it an arm can only be stopped for harm.
+        planned: Planned units of each arm together with the control; None without a plan.
+        undecided: Why the metric cannot decide, for example because it is the open rate; or None.
     """
 
     metric: str
@@ -189,12 +191,12 @@ class StoppingRule:
 def decide_arms(
     sequential: Sequence[ArmComparison], stopping: StoppingRule, *, failed: Sequence[str] = ()
 ) -> list[ArmDecision]:
-    """Ship, stop or continue, for each arm, by intervals that hold at every look.
+    """Decide for each arm whether to ship, stop or continue, from always-valid intervals.
 
     Args:
         sequential: Rows of `sequential_rows`.
-        stopping: The rules.
-        failed: What `failed_checks` found.
+        stopping: The stopping rule.
+        failed: The failed sample-ratio checks, from `failed_checks`.
     """
     rows = {(row.arm, row.metric): row for row in sequential}
     arms = list(dict.fromkeys(row.arm for row in sequential))
@@ -222,25 +224,25 @@ def _decide(
         if (guard := rows.get((row.arm, name))) is not None and _side(guard, direction) < 0
     ]
     if failed:
-        return "stop", [f"{MISMATCH} ({few(failed)}); find the cause before anything else"]
+        return "stop", [f"{MISMATCH} ({few(failed)}); find the cause first"]
     if harmed:
-        return "stop", [f"guardrail harmed: {', '.join(harmed)}"]
+        return "stop", [f"guardrail worse: {', '.join(harmed)}"]
     if _side(row, stopping.direction) < 0:
         return "stop", [f"worse than control on {row.metric}, {_p(row)}"]
     waiting = _waiting(row, stopping)
     if waiting is not None:
         return "continue", [waiting]
     if _side(row, stopping.direction) > 0:
-        kept = [f"guardrail not harmed: {name}" for name in stopping.guardrails]
+        kept = [f"guardrail not worse: {name}" for name in stopping.guardrails]
         return "ship", [f"better than control on {row.metric}, {_p(row)}", *kept]
     return _without_an_effect(row, stopping)
 
 
 def _waiting(row: ArmComparison, stopping: StoppingRule) -> str | None:
-    """Why it is too early to ship or to give up; None where it is not."""
+    """Why it is too early to ship or stop the arm; None if it is not."""
     fewest = min(row.n_treatment, row.n_control)
     if fewest < stopping.minimum:
-        return f"{fewest:,} units in the smaller arm; the minimum is {stopping.minimum:,}"
+        return f"{fewest:,} of the {stopping.minimum:,} units planned per arm"
     if row.p_adjusted is None:
         return row.warnings[0] if row.warnings else "not estimable yet"
     return stopping.undecided if _side(row, stopping.direction) > 0 else None
@@ -250,12 +252,12 @@ def _without_an_effect(row: ArmComparison, stopping: StoppingRule) -> tuple[Acti
     planned = (stopping.planned or {}).get(row.arm)
     seen = row.n_treatment + row.n_control
     if planned is not None and seen >= planned:
-        return "stop", [f"all {planned:,.0f} planned units are seen; no effect found, {_p(row)}"]
-    return "continue", [f"the interval that holds at every look includes no effect, {_p(row)}"]
+        return "stop", [f"no effect found after all {planned:,.0f} planned units, {_p(row)}"]
+    return "continue", [f"the always-valid interval includes zero, {_p(row)}"]
 
 
 def _side(row: ArmComparison, direction: Direction) -> int:
-    """1 where the arm is better beyond doubt, -1 where it is worse, 0 where neither is known."""
+    """1 if the arm is significantly better, -1 if significantly worse, else 0."""
     if not row.significant:
         return 0
     difference = row.difference or 0.0

@@ -83,7 +83,9 @@ def run(  # noqa: PLR0913 - one parameter per option
     ] = None,
     budget: Annotated[
         float | None,
-        typer.Option(metavar="USD", min=0, help="Budget of the run; reached, the run stops."),
+        typer.Option(
+            metavar="USD", min=0, help="Budget of the run; the run stops before exceeding it."
+        ),
     ] = None,
     refresh: Annotated[
         bool, typer.Option("--refresh", help="Call paid services again instead of reusing replies.")
@@ -171,7 +173,7 @@ def report(
     workspace: Folder = HERE,
     json: AsJson = False,
 ) -> None:
-    """Write a run's report again, as a notebook and a PDF."""
+    """Rebuild a run's report as a notebook and a PDF."""
     from liftwright.cli.terminal import show_files
 
     show_files(_open(workspace).report(run, form=form), json=json)
@@ -198,7 +200,7 @@ def doctor(
     workspace: Folder = HERE,
     json: AsJson = False,
 ) -> int:
-    """Check the installation, the configuration and the adapters. Exit 1 on a fault."""
+    """Check the installation, the configuration and the adapters. Exit 1 if a check fails."""
     from liftwright.cli.terminal import show_checks
 
     checks = _open(workspace).doctor(live=live)
@@ -241,13 +243,13 @@ def search(  # noqa: PLR0913 - one parameter per option
     workspace: Folder = HERE,
     json: AsJson = False,
 ) -> None:
-    """Find the best passage of each document for a text."""
+    """Search the approved content; one passage per document."""
     from liftwright.cli.terminal import show_passages, show_search_lines
     from liftwright.errors import InputError
 
     place = _open(workspace)
     if (text is None) == (queries is None):
-        raise InputError("give either TEXT or --queries FILE.jsonl")
+        raise InputError("search: give either TEXT or --queries FILE.jsonl")
     if queries is not None:
         show_search_lines(place.search_many(queries, top_k, min_score, content))
     else:
@@ -337,7 +339,8 @@ def analyze(  # noqa: PLR0913 - one parameter per option
         int | None, typer.Option(metavar="N", help="Planned number of units (interim analysis).")
     ] = None,
     minimum: Annotated[
-        int, typer.Option(metavar="N", help="Minimum units per arm before a winner is named.")
+        int,
+        typer.Option(metavar="N", help="Units per arm before an arm can be shipped."),
     ] = 0,
     bayes: Annotated[
         bool, typer.Option("--bayes", help="Add Bayesian results and shares for the next wave.")
@@ -422,7 +425,7 @@ def approve(
     workspace: Folder = HERE,
     json: AsJson = False,
 ) -> None:
-    """Approve a variant that is waiting for review. Run again to continue."""
+    """Approve a variant that is waiting for review; then run again."""
     from liftwright.cli.terminal import show_approval
 
     name = who or os.environ.get("USER", "")
@@ -436,5 +439,5 @@ def _open(folder: Path) -> Workspace:
 
 
 def main() -> None:
-    """The command `liftwright`."""
+    """Run the command line."""
     app()

@@ -1,4 +1,4 @@
-"""How a command ends: with a status, and with one line on stderr for what is wrong."""
+"""Exit statuses, and errors as one line on stderr."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ P = ParamSpec("P")
 
 
 def with_exit_status(command: Callable[P, int | None]) -> Callable[P, NoReturn]:
-    """A command that exits with the status it gives, or with that of its error."""
+    """Make a command exit with the status it returns, or with that of its error."""
 
     @functools.wraps(command)
     def ended(*args: P.args, **kwargs: P.kwargs) -> NoReturn:
@@ -31,7 +31,7 @@ def with_exit_status(command: Callable[P, int | None]) -> Callable[P, NoReturn]:
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             status = 0
         except KeyboardInterrupt:
-            typer.echo("liftwright: interrupted; run again to resume", err=True)
+            typer.echo("liftwright: interrupted; run the command again to resume", err=True)
             status = 130
         raise typer.Exit(status)
 

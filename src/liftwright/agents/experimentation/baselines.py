@@ -253,20 +253,20 @@ def _sentence(row: PlannedPower, customers: int, analysis: Analysis) -> str:
     name += " (primary)" if row.metric == analysis.primary_metric else ""
     wanted = f"{analysis.minimum_lift:+.0%}"
     if row.smallest_lift is None:
-        return f"{name}: no lift can be detected with {customers:,} customers."
-    found = f"a lift of {row.smallest_lift:+.1%} or more with {analysis.power:.0%} power"
+        return f"{name}: {customers:,} customers cannot detect any lift."
+    found = f"a lift of {row.smallest_lift:+,.1%} or more with {analysis.power:.0%} power"
     if row.smallest_lift <= analysis.minimum_lift:
-        return f"{name}: can be answered. {customers:,} customers detect {found}."
+        return f"{name}: enough customers. {customers:,} detect {found}."
     needed = (
-        f"a lift of {wanted} needs about {row.customers_needed:,} customers"
+        f"detecting {wanted} takes about {row.customers_needed:,} customers"
         if row.customers_needed is not None
-        else f"no number of customers shows a lift of {wanted}"
+        else f"no number of customers can detect a lift of {wanted}"
     )
     return f"{name}: underpowered. {customers:,} customers detect only {found}; {needed}."
 
 
 def segment_sentence(detectable: Iterable[PlannedPower], analysis: Analysis) -> str | None:
-    """Which segments can answer for themselves on the primary metric; None without segments."""
+    """Which segments have enough customers on the primary metric; None without segments."""
     primary = analysis.primary_metric
     rows = [one for one in detectable if one.segment != OVERALL and one.metric == primary]
     if not rows:
@@ -278,14 +278,14 @@ def segment_sentence(detectable: Iterable[PlannedPower], analysis: Analysis) -> 
     ]
     name = f"by segment, {primary.replace('_', ' ')}"
     if len(able) == len(rows):
-        return f"{name}: can be answered in each of them."
+        return f"{name}: enough customers in every segment."
     if able:
-        return f"{name}: can be answered in {', '.join(able)} alone."
+        return f"{name}: enough customers only in {', '.join(able)}."
     known = [one for one in rows if one.customers_needed is not None]
     if not known:
-        return f"{name}: can be answered in none."
+        return f"{name}: not enough customers in any segment."
     nearest = min(known, key=lambda one: cast("int", one.customers_needed))
     return (
-        f"{name}: can be answered in none; the nearest, {nearest.segment}, needs about "
-        f"{nearest.customers_needed:,} customers of its own."
+        f"{name}: not enough customers in any segment; the closest, {nearest.segment}, needs about "
+        f"{nearest.customers_needed:,}."
     )

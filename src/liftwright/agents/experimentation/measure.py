@@ -55,7 +55,7 @@ _TESTS: dict[str, TestType] = {
     "fisher_exact": "fisher",
     "t_test": "welch",
 }
-_OPENS_ALONE = "opens alone decide nothing: machines open mail; look at clicks or conversions"
+_OPENS_ALONE = "opens cannot decide on their own, as bots open mail; look at clicks or conversions"
 
 
 def measure(  # noqa: PLR0913 - where, what was meant, how to judge, and two facts of the data
@@ -85,7 +85,7 @@ def measure(  # noqa: PLR0913 - where, what was meant, how to judge, and two fac
     """
     counts = count_engagement(tables, engagement)
     if not any(cell.delivered for cell in counts):
-        raise NoExperiment("no result: no message of the experiment was delivered")
+        raise NoExperiment("no result: none of the experiment's messages was delivered")
     design, analysis = assignment.design, experiment.analysis
     metrics = [m for m in METRICS if m.name not in absent and counts[0].has(m)]
     wanted = {analysis.primary_metric, *(analysis.guardrail_metrics or ())}
@@ -285,16 +285,18 @@ def _warnings(
     warnings = []
     if not result.srm.ok:
         warnings.append(
-            f"sample-ratio mismatch (p = {result.srm.p_value:.2g}): the delivered messages are "
-            "not divided as designed; no difference can be trusted until the cause is found"
+            f"sample-ratio mismatch (p = {result.srm.p_value:.2g}): the delivered messages "
+            "are not split as designed; do not trust any difference until you find the cause"
         )
     warnings += [
-        f"segment '{segment}' has no approved variant: it got the control and is not in the lift"
+        f"segment '{segment}' has no approved variant; it got the control and is not compared"
         for segment in design.cells
         if segment not in design.compared
     ]
     if absent:
-        warnings.append(f"not measured, as the engagement lacks them: {', '.join(sorted(absent))}")
+        warnings.append(
+            f"not measured, no column in the engagement data: {', '.join(sorted(absent))}"
+        )
     return (*warnings, *_weakest(power))
 
 

@@ -120,7 +120,7 @@ def _sizes(run: RunFiles) -> Iterator[str]:
             f"{metric_name(metric)} {percent(share)}"
             for metric, share in result.variance_reduction.items()
         )
-        yield f"CUPED takes away of the variance: {told}"
+        yield f"Variance reduction by CUPED: {told}"
     for metric, (_, cap) in result.winsorised_at.items():
         if cap is not None:
             yield f"winsorised: no {metric_name(metric)} counts for more than {number(cap)}"
@@ -153,7 +153,7 @@ def interactions(run: RunFiles) -> Words:
 def _differs(one: InteractionTest) -> str:
     if one.p_value is None:
         return "cannot be tested"
-    return "yes" if one.significant else "no sign"
+    return "yes" if one.significant else "no"
 
 
 def beliefs(run: RunFiles) -> Words:

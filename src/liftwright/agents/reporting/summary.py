@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 SIMULATED = "SIMULATED"
 _COMPOSER = "grounded-composer"
 _NOTABLE_LIFT = 0.10
-_ALIKE = "no sign that the effect differs"
+_ALIKE = "no evidence that the effect differs"
 _GOOD_PASS_RATE = 0.90
 _AGENTS = {
     "segmentation": ("segment",),
@@ -284,7 +284,7 @@ def _segments(result: ExperimentResult) -> str | None:
         return plain(f"By segment, better than control: {listed(won)}.")
     alike = next((one.reason for one in named if one.reason.startswith(_ALIKE)), None)
     if alike:
-        return plain(f"No segment is told apart: {alike}.")
+        return plain(f"No separate verdict by segment: {alike}.")
     return plain(
         f"In none of the {len(named)} segments by itself is an arm significantly better than "
         "control."

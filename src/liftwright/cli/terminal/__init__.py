@@ -1,4 +1,4 @@
-"""What people see in a terminal: progress and tables; and the JSON that programs read."""
+"""Terminal output: progress and tables for people, JSON for programs."""
 
 from __future__ import annotations
 

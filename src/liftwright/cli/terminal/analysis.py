@@ -1,4 +1,4 @@
-"""What `analyze` prints for a person."""
+"""The tables and verdicts that `analyze` prints."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from liftwright.analysis import ArmComparison, ExperimentResult
 
-# More rows than a screen or two are for a program to read.
+# Longer tables are better read by a program, from --json.
 _MOST_ROWS = 60
 _MOST_CLEAREST = 20
 
@@ -36,7 +36,7 @@ _MOST_CLEAREST = 20
 def show_analysis(
     result: ExperimentResult | ManyExperimentsResult, *, json: bool, lower: Container[str] = ()
 ) -> None:
-    """The result of `analyze`, verdicts last; `lower` names metrics for which lower is better."""
+    """Print the result of `analyze`, verdicts last; `lower` lists lower-is-better metrics."""
     if json:
         print_json(result.to_json())
         return
@@ -45,10 +45,10 @@ def show_analysis(
         _print_many(out, result)
         return
     _print_arms(out, result)
-    print_rows(out, result.rows(), f"Against {escape(result.control)}", lower=lower)
+    print_rows(out, result.rows(), f"Compared with {escape(result.control)}", lower=lower)
     segments = [row for row in result.comparisons if row.segment != OVERALL]
     if len(segments) > _MOST_ROWS:
-        out.print(f"{len(segments):,} rows of segments are in the output of --json\n")
+        out.print(f"{len(segments):,} rows by segment not shown; use --json\n")
     elif segments:
         print_rows(out, segments, "By segment (exploratory)", lower=lower)
     _print_sensitivity(out, result)
@@ -59,7 +59,7 @@ def show_analysis(
     print_tests(out, result.comparisons)
     out.print(
         f"[dim]Intervals at {1 - result.alpha:.0%}, not adjusted; p adjusted "
-        f"({result.correction}) below the raw one; 'any time' holds at every look.[/]\n"
+        f"({result.correction}) below the raw p; 'any time' is valid at every look.[/]\n"
     )
     _print_verdicts(out, result)
     print_row_warnings(out, result.comparisons)
@@ -67,7 +67,7 @@ def show_analysis(
 
 
 def _print_many(out: Console, result: ManyExperimentsResult) -> None:
-    """How many experiments there are, how many arms differ, and the clearest of them."""
+    """The number of experiments and of significant arms, and the most significant of them."""
     rows = [
         (row.p_value, replace(row, segment=one.experiment))
         for one in result.experiments
@@ -77,23 +77,23 @@ def _print_many(out: Console, result: ManyExperimentsResult) -> None:
     rows.sort(key=lambda row: row[0])
     shown = [row for _, row in rows[:_MOST_CLEAREST]]
     if shown:
-        print_rows(out, shown, f"The {len(shown)} clearest of {len(rows):,} comparisons")
+        print_rows(out, shown, f"The {len(shown)} most significant of {len(rows):,} comparisons")
     out.print(
         f"[dim]Intervals at {1 - result.alpha:.0%}, not adjusted; p adjusted "
-        f"({result.correction}) over all {len(rows):,} comparisons below the raw one.[/]\n"
+        f"({result.correction}) over all {len(rows):,} comparisons below the raw p.[/]\n"
     )
     out.print(
-        f"{len(result.experiments):,} experiments, {result.n:,} units; each against its "
-        f"{escape(result.control)}"
+        f"{len(result.experiments):,} experiments, {result.n:,} units; each compared with its "
+        f"own {escape(result.control)}"
     )
     out.print(
-        f"{result.significant:,} of {result.tests:,} comparisons are below {result.alpha:g} after "
-        f"the correction; before it {result.significant_uncorrected:,} are, of which chance alone "
-        f"gives about {result.tests * result.alpha:,.0f}"
+        f"{result.significant:,} of {result.tests:,} comparisons are significant at "
+        f"{result.alpha:g} after correction; {result.significant_uncorrected:,} before it, where "
+        f"about {result.tests * result.alpha:,.0f} are expected by chance"
     )
     for names, what in (
         (result.srm_failed, "[bold red]SAMPLE-RATIO MISMATCH[/] in"),
-        (result.without_control, "[yellow]![/] not compared, no control in"),
+        (result.without_control, "[yellow]![/] no control, not compared, in"),
     ):
         if names:
             out.print(f"{what} {len(names):,}: {escape(few(names))}")
@@ -113,7 +113,7 @@ def _print_arms(out: Console, result: ExperimentResult) -> None:
 
 
 def _print_sensitivity(out: Console, result: ExperimentResult) -> None:
-    """The other estimators side by side, over all segments."""
+    """The sensitivity analyses side by side, over all segments."""
     estimators = {
         "CUPED": result.cuped,
         "winsorised": result.winsorised,
@@ -124,14 +124,14 @@ def _print_sensitivity(out: Console, result: ExperimentResult) -> None:
         (name, row)
         for name, rows in estimators.items()
         for row in rows
-        # Without an interval there is nothing that the main rows do not say.
+        # Without an interval it adds nothing to the main rows.
         if row.segment == OVERALL and row.difference_ci is not None
     ]
     if found and len(found) <= _MOST_ROWS:
         _print_others(out, found)
     if result.variance_reduction:
         told = ", ".join(f"{name} {share:.0%}" for name, share in result.variance_reduction.items())
-        out.print(f"CUPED takes away of the variance: {escape(told)}")
+        out.print(f"variance reduction by CUPED: {escape(told)}")
     _print_caps(out, result)
     _print_exposed(out, result)
 
@@ -157,9 +157,9 @@ def _print_caps(out: Console, result: ExperimentResult) -> None:
     for name, (low, high) in result.winsorised_at.items():
         limits = [f"below {numbers.figure(low, 4)}"] if low is not None else []
         limits += [f"above {numbers.figure(high, 4)}"] if high is not None else []
-        told.append(f"{name} {' and '.join(limits) or 'nowhere'}")
+        told.append(f"{name} {' and '.join(limits) or 'not at all'}")
     if told:
-        out.print(f"winsorised, cut: {escape('; '.join(told))}")
+        out.print(f"winsorised: {escape('; '.join(told))}")
 
 
 def _print_exposed(out: Console, result: ExperimentResult) -> None:
@@ -169,10 +169,10 @@ def _print_exposed(out: Console, result: ExperimentResult) -> None:
     told = f"exposed: {escape('; '.join(f'{arm.arm}: {arm.n:,}' for arm in exposed.arms))}"
     nobody = [arm.arm for arm in exposed.arms if not arm.n]
     if nobody:
-        out.print(f"{told}; nobody of {escape(few(nobody))} was: the exposed cannot be compared")
+        out.print(f"{told}; no units of {escape(few(nobody))} were exposed, so no comparison")
         return
     state = "as designed" if exposed.srm.ok else "[bold red]NOT as designed[/]"
-    out.print(f"{told}; their ratio is {state} (p = {numbers.p_value(exposed.srm.p_value)})")
+    out.print(f"{told}; ratio {state} (p = {numbers.p_value(exposed.srm.p_value)})")
 
 
 def _print_interactions(out: Console, result: ExperimentResult) -> None:
@@ -192,7 +192,7 @@ def _print_interactions(out: Console, result: ExperimentResult) -> None:
             str(row.segments_compared),
             numbers.p_value(row.p_value),
             numbers.p_value(row.p_adjusted),
-            "[green]yes[/]" if row.significant else "no sign",
+            "[green]yes[/]" if row.significant else "no",
         )
     out.print(table)
 
@@ -218,7 +218,9 @@ def _print_posteriors(out: Console, result: ExperimentResult) -> None:
     allocation = result.allocation
     if allocation is not None and allocation.shares:
         told = ", ".join(f"{arm} {share:.1%}" for arm, share in allocation.shares.items())
-        out.print(f"Thompson shares of a next wave, by {escape(allocation.metric)}: {escape(told)}")
+        out.print(
+            f"Thompson shares for the next wave, by {escape(allocation.metric)}: {escape(told)}"
+        )
         for caveat in allocation.caveats:
             out.print(f"  [dim]{escape(caveat)}[/]")
 
@@ -228,7 +230,9 @@ def _print_explained(out: Console, result: ExperimentResult) -> None:
     if explained is None:
         return
     if explained.rows:
-        table = plain_table(f"What goes with a larger effect on {escape(explained.metric)}")
+        table = plain_table(
+            f"Features associated with a larger effect on {escape(explained.metric)}"
+        )
         table.add_column("arm\nfeature", overflow="fold")
         for name in ("change per sd\ninterval", "p\nadjusted"):
             table.add_column(name, justify="right", no_wrap=True)
@@ -245,7 +249,9 @@ def _print_explained(out: Console, result: ExperimentResult) -> None:
     out.print(escape(explained.reason))
     for arm, found in (explained.forest or {}).items():
         told = ", ".join(f"{one.feature} {one.mean_absolute_shap:.3g}" for one in found.importances)
-        out.print(escape(f"forest of {arm} (exploratory): {found.reason}{told and ': '}{told}"))
+        out.print(
+            escape(f"uplift forest of {arm} (exploratory): {found.reason}{told and ': '}{told}")
+        )
 
 
 def _print_verdicts(out: Console, result: ExperimentResult) -> None:

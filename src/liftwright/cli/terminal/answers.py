@@ -1,4 +1,4 @@
-"""The answers of the other commands."""
+"""The output of the other commands."""
 
 from __future__ import annotations
 
@@ -25,24 +25,25 @@ if TYPE_CHECKING:
 
 
 def show_init(folder: Path, files: Sequence[Path], *, json: bool) -> None:
-    """What was laid down, and what to type next."""
+    """Print the files that were created, and the next command."""
     if json:
         print_json({"workspace": str(folder), "files": [str(file) for file in files]})
         return
     console().print(
-        f"{len(files)} files in {folder}. Next: liftwright run --workspace {escape(str(folder))}"
+        f"Created {len(files)} files in {folder}. Next: liftwright run --workspace "
+        f"{escape(str(folder))}"
     )
 
 
 def show_plan(plan: Plan, *, json: bool) -> None:
-    """Calls, cost and power of a campaign."""
+    """Print the calls, the cost and the power of a campaign."""
     if json:
         print_json(plan.to_json())
         return
     out = console()
     table = plain_table("Calls")
     table.add_column("service\nadapter", overflow="fold")
-    for name in ("expected\nat most", "use", "USD\nat most", "price of"):
+    for name in ("expected\nat most", "usage", "USD\nat most", "price date"):
         table.add_column(name, justify="right")
     for one in plan.calls:
         used, expected, at_most, day = _priced(one)
@@ -55,10 +56,10 @@ def show_plan(plan: Plan, *, json: bool) -> None:
         )
     out.print(table)
     table = plain_table(
-        f"Smallest detectable lift (alpha {plan.alpha:g} in all, power {plan.power:.0%})"
+        f"Smallest detectable lift (overall alpha {plan.alpha:g}, power {plan.power:.0%})"
     )
     table.add_column("segment\nmetric", overflow="fold")
-    for name in ("base", "per arm\ncontrol", "alpha", "smallest\nlift", "customers\nneeded"):
+    for name in ("baseline", "per arm\ncontrol", "alpha", "smallest\nlift", "customers\nneeded"):
         table.add_column(name, justify="right", no_wrap=True)
     for row in plan.detectable:
         needed = row.customers_needed
@@ -72,24 +73,24 @@ def show_plan(plan: Plan, *, json: bool) -> None:
         )
     out.print(table)
     out.print(
-        "[dim]base: what the customers' history lets expect, else the configured "
-        "default; alpha: what the correction leaves to one test; customers needed: in all arms, "
-        f"for a lift of {plan.minimum_lift:+.0%}[/]\n"
+        "[dim]baseline: expected from the customers' history, else the configured default; "
+        "alpha: per test, after the correction; customers needed: in all arms together, to detect "
+        f"{plan.minimum_lift:+.0%}[/]\n"
     )
     for reason, customers in plan.left_out.items():
-        out.print(f"left out: {customers:,} {escape(reason)}")
+        out.print(f"excluded: {customers:,} {escape(reason)}")
     for sentence in plan.answers:
         out.print(escape(sentence))
     for warning in plan.warnings:
         out.print(f"[yellow]![/] {escape(warning)}")
-    budget = "" if plan.budget_usd is None else f"; the budget is {plan.budget_usd:.2f} USD"
+    budget = "" if plan.budget_usd is None else f"; budget {plan.budget_usd:.2f} USD"
     out.print(f"cost: {plan.expected_usd:.4f} USD expected, {plan.at_most_usd:.4f} at most{budget}")
 
 
 def _priced(one: PlannedCalls) -> tuple[str, str, str, str]:
-    """What planned calls use, cost, cost at most, and the day of their price."""
+    """The usage, expected cost, maximum cost and price date of planned calls."""
     if not one.metered:
-        return "on this machine", "–", "–", "–"
+        return "local", "–", "–", "–"
     used = f"{one.units:,} {one.unit}" if one.unit else "–"
     if one.input_tokens:
         used = f"{one.input_tokens:,} tokens"
@@ -104,7 +105,7 @@ def _priced(one: PlannedCalls) -> tuple[str, str, str, str]:
 
 
 def show_files(files: Sequence[Path], *, json: bool) -> None:
-    """The files that were written."""
+    """Print the files that were written."""
     if json:
         print_json([str(file) for file in files])
         return
@@ -113,13 +114,13 @@ def show_files(files: Sequence[Path], *, json: bool) -> None:
 
 
 def show_verification(found: Verification, *, json: bool) -> None:
-    """Whether the audit log is what was written."""
+    """Print whether the audit log is intact."""
     if json:
         print_json(found)
         return
     out = console()
     if found.ok:
-        out.print(f"[green]unchanged[/]: {found.lines} records")
+        out.print(f"[green]intact[/]: {found.lines} records")
         return
     out.print(f"[bold red]ALTERED[/]: {found.lines} records")
     for problem in found.problems:
@@ -127,11 +128,11 @@ def show_verification(found: Verification, *, json: bool) -> None:
 
 
 def show_checks(checks: Sequence[Check], *, json: bool) -> None:
-    """What the doctor found."""
+    """Print the checks of `doctor`."""
     if json:
         print_json({"ok": all(check.ok for check in checks), "checks": checks})
         return
-    table = Table("", "part", "found")
+    table = Table("", "check", "result")
     for check in checks:
         sign = "[green]ok[/]" if check.ok else "[bold red]fault[/]"
         table.add_row(sign, check.name, escape(check.detail))
@@ -139,7 +140,7 @@ def show_checks(checks: Sequence[Check], *, json: bool) -> None:
 
 
 def show_index(report: IndexReport, *, json: bool) -> None:
-    """What indexing did."""
+    """Print what was indexed."""
     if json:
         print_json(report)
         return
@@ -150,11 +151,11 @@ def show_index(report: IndexReport, *, json: bool) -> None:
         f"{report.removed} removed, {report.unchanged} unchanged; {report.embedded} embedded"
     )
     for name in report.removed_indexes:
-        out.print(f"old index removed: {escape(name)}")
+        out.print(f"removed old index: {escape(name)}")
 
 
 def show_passages(passages: Sequence[Passage], *, json: bool) -> None:
-    """Passages for one query."""
+    """Print the passages found for one query."""
     from liftwright.campaign.queries import passage_json
 
     if json:
@@ -172,7 +173,7 @@ def show_passages(passages: Sequence[Passage], *, json: bool) -> None:
 
 
 def show_search_lines(found: Iterator[tuple[Json, tuple[Passage, ...]]]) -> None:
-    """Passages for many queries, a JSON line each."""
+    """Print the passages found for many queries, one JSON line per query."""
     from liftwright.campaign.queries import passage_json
 
     for name, passages in found:
@@ -180,7 +181,7 @@ def show_search_lines(found: Iterator[tuple[Json, tuple[Passage, ...]]]) -> None
 
 
 def show_screened(found: Iterable[Screened], *, json: bool) -> int:
-    """Each text's decision; 1 where one is blocked, else 0."""
+    """Print each text's decision; return 1 if any is blocked, else 0."""
     status = 0
     for one in found:
         status |= one.decision.status != "pass"
@@ -197,7 +198,7 @@ def show_screened(found: Iterable[Screened], *, json: bool) -> int:
 
 
 def show_grounded(found: Iterable[GroundedText], *, json: bool) -> int:
-    """Each text's claims; 1 where one is unsupported, else 0."""
+    """Print each text's claims; return 1 if any is unsupported, else 0."""
     status = 0
     for one in found:
         status |= not one.supported
@@ -212,8 +213,10 @@ def show_grounded(found: Iterable[GroundedText], *, json: bool) -> int:
 
 
 def show_approval(decision: SafetyDecision, *, json: bool) -> None:
-    """A person's approval."""
+    """Print the approved decision."""
     if json:
         print_json(decision)
         return
-    console().print(f"{decision.variant_id}: {decision.status} by {escape(decision.decided_by)}")
+    console().print(
+        f"{decision.variant_id}: {decision.status}, decided by {escape(decision.decided_by)}"
+    )

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def show_evaluation(found: Evaluation, *, json: bool) -> None:
-    """How well a part did on labelled cases, and whether that is enough."""
+    """Print the measures of an evaluation and whether the score reaches the floor."""
     if json:
         print_json(found.to_json())
         return

@@ -1,4 +1,4 @@
-"""The result of an experiment for a person, of a run or of any results file."""
+"""Tables and verdicts of an experiment, for a run or any results file."""
 
 from __future__ import annotations
 
@@ -20,8 +20,9 @@ if TYPE_CHECKING:
     from liftwright.analysis.result import Action
 
 _COLOURS = {"ship": "green", "stop": "red", "continue": "yellow"}
+_ADVICE = {"ship": "Ship", "stop": "Stop", "continue": "Keep running"}
 _MOST_NAMED = 3
-# In a narrow terminal numbers are cut before a name is gone.
+# In a narrow terminal, numbers are cut rather than names.
 _LEAST_NAME = 10
 
 
@@ -40,12 +41,12 @@ def plain_table(title: str) -> Table:
 def print_rows(
     out: Console, rows: Sequence[ArmComparison], title: str, *, lower: Container[str] = ()
 ) -> None:
-    """Contrasts, each on two lines: the values, and below them what they are compared with.
+    """Print comparisons on two lines each: estimates, and below them control and intervals.
 
     Args:
-        out: Where they are printed.
+        out: The console.
         rows: The comparisons.
-        title: Of the table.
+        title: The table's title.
         lower: Metrics for which lower is better.
     """
     by_segment = any(row.segment != OVERALL for row in rows)
@@ -72,7 +73,7 @@ def print_rows(
 
 
 def print_tests(out: Console, rows: Sequence[ArmComparison]) -> None:
-    """Which test each metric's overall rows were made by."""
+    """Print which test was used for each metric."""
     tests: dict[str, list[str]] = {}
     for row in rows:
         names = tests.setdefault(row.test, []) if row.test else []
@@ -84,7 +85,7 @@ def print_tests(out: Console, rows: Sequence[ArmComparison]) -> None:
 
 
 def print_row_warnings(out: Console, rows: Sequence[ArmComparison]) -> None:
-    """Each warning once, with the first comparisons that it concerns."""
+    """Print each warning once, with the first comparisons it applies to."""
     told: dict[str, list[str]] = {}
     for row in rows:
         for warning in row.warnings:
@@ -98,41 +99,41 @@ def print_row_warnings(out: Console, rows: Sequence[ArmComparison]) -> None:
 
 
 def print_excluded(out: Console, excluded: Mapping[str, int]) -> None:
-    """How many rows and units were left out, by reason."""
+    """Print how many rows and units were excluded, by reason."""
     for reason, count in excluded.items():
         if count:
-            out.print(f"[yellow]![/] left out: {count:,} {reason.replace('_', ' ')}")
+            out.print(f"[yellow]![/] excluded: {count:,} {reason.replace('_', ' ')}")
 
 
 def print_ratio(out: Console, result: ExperimentResult) -> None:
-    """Whether the arms have the sizes that were intended."""
+    """Print whether the arm sizes match the planned shares."""
     p = numbers.p_value(result.srm.p_value)
     if result.srm_failed:
         out.print(
-            f"[bold red]SAMPLE-RATIO MISMATCH[/] in: {escape(few(result.srm_failed))} "
-            f"(all units: p = {p}): do not trust the lift; no winner is named"
+            f"[bold red]SAMPLE-RATIO MISMATCH[/]: {escape(few(result.srm_failed))} "
+            f"(all units: p = {p}). Do not trust the lift; no winner is named."
         )
     else:
         out.print(f"sample ratio as designed (p = {p})")
 
 
 def print_winners(out: Console, result: ExperimentResult) -> None:
-    """Who won, overall and where a segment has a winner of its own."""
+    """Print the winners, overall and by segment."""
     if result.srm_failed:
         return
     for best in result.best:
         if best.segment != OVERALL and best.arm is None:
             continue
         where = "" if best.segment == OVERALL else f" in {best.segment}"
-        named = f"best is {best.arm}" if best.arm else "no winner"
+        named = f"winner {best.arm}" if best.arm else "no winner"
         out.print(escape(f"{best.metric}{where}: {named} ({best.reason})"))
 
 
 def print_decisions(out: Console, result: ExperimentResult) -> None:
-    """What to do with each arm now; arms with the same decision and reason share a line."""
+    """Print what to do with each arm; arms with the same decision and reason share a line."""
     told: dict[tuple[Action, str], list[str]] = {}
     for one in result.decisions:
         told.setdefault((one.decision, "; ".join(one.reasons)), []).append(one.arm)
     for (choice, reasons), arms in told.items():
         colour = _COLOURS[choice]
-        out.print(f"[{colour}]{choice}[/] {escape(', '.join(arms))}: {escape(reasons)}")
+        out.print(f"[{colour}]{_ADVICE[choice]}[/] {escape(', '.join(arms))}: {escape(reasons)}")

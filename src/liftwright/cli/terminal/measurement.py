@@ -1,4 +1,4 @@
-"""What a run has measured: the lift, what to do with each arm, and what was left out of it."""
+"""The measured results of a run: lift, advice for each arm, exclusions and warnings."""
 
 from __future__ import annotations
 
@@ -30,18 +30,18 @@ _TOLD = "sample-ratio mismatch"
 
 
 def print_measured(out: Console, folder: RunFolder) -> None:
-    """The result of a run that has one; nothing of a run that has none yet."""
+    """Print the result of a run; nothing if it has none yet."""
     if not folder.file("metrics.json").is_file():
         return
     result = folder.read("metrics.json", ExperimentResult, ignore_unknown=True)
     if result.simulated:
         out.print("[bold yellow]SIMULATED[/] engagement: the lift below is not real.")
     lower = {metric.name for metric in METRICS if metric.direction == "lower"}
-    print_rows(out, result.rows(), f"Against {result.control}", lower=lower)
+    print_rows(out, result.rows(), f"Compared with {result.control}", lower=lower)
     print_tests(out, result.rows())
     out.print(
         f"[dim]Intervals at {1 - result.alpha:.0%}, not adjusted; p adjusted "
-        f"({result.correction}) below the raw one.[/]\n"
+        f"({result.correction}) below the raw p.[/]\n"
     )
     print_ratio(out, result)
     print_winners(out, result)
@@ -57,11 +57,13 @@ def print_measured(out: Console, folder: RunFolder) -> None:
 
 
 def _print_looks(out: Console, result: ExperimentResult) -> None:
-    """What the last two looks found, where there were several."""
+    """Print the last two looks, if there were several."""
     if not result.course:
         return
     last = result.course[-1]
-    out.print(f"look {last.look} of this experiment; its {last.metric}, and before:")
+    out.print(
+        f"look {last.look} at this experiment; {last.metric} at this look and the one before:"
+    )
     for row in result.course:
         if row.look > last.look - 2:
             out.print(
@@ -74,37 +76,37 @@ def _print_looks(out: Console, result: ExperimentResult) -> None:
 
 
 def _customers(folder: RunFolder, result: ExperimentResult) -> Iterator[str]:
-    """Who was assigned, what arrived, and who was sent nothing."""
+    """How many customers were assigned, delivered to, and not sent anything."""
     arms_json = _object(folder, "arms.json")
     assigned: dict[str, int] = {}
     for arms in arms_json["counts"].values():
         for arm, customers in arms.items():
             assigned[arm] = assigned.get(arm, 0) + customers
     told = ", ".join(f"{arm.arm} {arm.n:,} of {assigned.get(arm.arm, 0):,}" for arm in result.arms)
-    yield f"delivered of assigned: {told}"
+    yield f"delivered (of assigned): {told}"
     left_out = arms_json.get("left_out")
     if isinstance(left_out, dict) and left_out:
         reasons = ", ".join(f"{reason} {customers:,}" for reason, customers in left_out.items())
-        yield f"sent nothing: {sum(left_out.values()):,} customers ({reasons})"
+        yield f"not sent: {sum(left_out.values()):,} customers ({reasons})"
 
 
 def _counted(folder: RunFolder) -> Iterator[str]:
-    """What of the engagement's file does not count, and why."""
+    """How many rows of the engagement file were used, and what was not counted."""
     found = _object(folder, "engagement.json")
     if found["source"] == "simulated":
         return
     yield (
-        f"engagement: {found['rows']:,} rows, {found['rows_used']:,} used; made by machines and "
-        f"not counted: {found['machine_opens']:,} opens, {found['machine_clicks']:,} clicks"
+        f"engagement: {found['rows']:,} rows, {found['rows_used']:,} used; bot activity not "
+        f"counted: {found['machine_opens']:,} opens, {found['machine_clicks']:,} clicks"
     )
     if found["customers_missing"]:
-        yield f"assigned customers that no row names: {found['customers_missing']:,}"
+        yield f"assigned customers missing from the file: {found['customers_missing']:,}"
 
 
 def _plan(result: ExperimentResult) -> Iterator[str]:
-    """Whether the analysis is the one that was planned."""
+    """Whether the analysis follows its plan."""
     if result.plan is not None:
-        kept = "DEVIATED FROM, see below" if result.plan.deviations else "followed"
+        kept = "DEVIATIONS, see below" if result.plan.deviations else "followed"
         yield f"analysis plan {result.plan.sha256[:_HASH_SHOWN]}: {kept}"
 
 

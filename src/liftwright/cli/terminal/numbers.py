@@ -1,4 +1,4 @@
-"""Numbers as people read them."""
+"""Number formats for people."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from liftwright.analysis.result import Interval
 
-# A decimal says nothing of a lift as large as that, and is wide.
+# Decimals add width and no information to a lift this large.
 _TENFOLD = 10.0
 
 
 def as_number(value: object) -> float:
-    """A number of a JSON document; 0 for what is none."""
+    """A number of a JSON document; 0 if it is not a number."""
     return float(value) if isinstance(value, int | float) else 0.0
 
 
@@ -24,7 +24,7 @@ def value(value: float | None, kind: str) -> str:
 
 
 def figure(value: float, digits: int, sign: str = "") -> str:
-    """A number with so many digits that count, thousands in full; `sign` "+" shows it always."""
+    """A number with that many significant digits, thousands in full; `sign` "+" always signs it."""
     if value == 0:
         return "0"
     form = ",.0f" if abs(value) >= 10.0 ** (digits - 1) else f"#.{digits}g"
@@ -46,7 +46,7 @@ def percent(value: float | None) -> str:
 
 
 def interval(ends: Interval | None) -> str:
-    """The ends of an interval in percent; an open end is infinity."""
+    """An interval in percent; ∞ where it is unbounded."""
     if not ends or ends[0] is None:
         return "–"
     high = "∞" if ends[1] is None else percent(ends[1])
@@ -54,14 +54,14 @@ def interval(ends: Interval | None) -> str:
 
 
 def difference(value: float | None, kind: str) -> str:
-    """A difference with its sign; of rates in percentage points."""
+    """A signed difference; rates in percentage points."""
     if value is None:
         return "–"
     return f"{100 * value:+.2f} pts" if kind == "binary" else figure(value, 4, "+")
 
 
 def difference_interval(ends: Interval | None, kind: str) -> str:
-    """The ends of an interval of a difference."""
+    """The interval of a difference; rates in percentage points."""
     if ends is None:
         return "–"
     low, high = (
@@ -76,7 +76,7 @@ def difference_interval(ends: Interval | None, kind: str) -> str:
 
 
 def p_value(value: float | None) -> str:
-    """A p-value; "<1e-300" where it is too small for a float."""
+    """A p-value; "<1e-300" if it underflows to 0."""
     if value is None:
         return "–"
     return f"{value:.3g}" if value > 0 else "<1e-300"

@@ -18,7 +18,7 @@ _WIDTH_OF_PIPES = 120
 
 def console() -> Console:
     """The console of stdout."""
-    # A pipe has no width of its own; 80 columns would cut tables that a file has room for.
+    # A pipe has no width; rich's default of 80 columns would cut the tables.
     return Console(width=None if sys.stdout.isatty() else _WIDTH_OF_PIPES, highlight=False)
 
 

@@ -1,4 +1,4 @@
-"""Progress, on stderr, and only where that is a terminal."""
+"""Progress on stderr, if it is a terminal."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ if TYPE_CHECKING:
 
 
 class Progress:
-    """Shows the stages of a run as they come; silent where stderr is no terminal.
+    """Shows the stages of a run as they proceed; silent if stderr is not a terminal.
 
     Args:
-        quiet: show nothing in any case.
+        quiet: Show nothing.
     """
 
     def __init__(self, *, quiet: bool = False) -> None:
@@ -33,7 +33,7 @@ class Progress:
         self._task: TaskID | None = None
 
     def __enter__(self) -> Self:
-        """Begin to show."""
+        """Start the display."""
         if self._shown:
             from rich.progress import BarColumn, MofNCompleteColumn, SpinnerColumn, TextColumn
             from rich.progress import Progress as Bar
@@ -55,7 +55,7 @@ class Progress:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        """End, and leave the lines of the stages."""
+        """Stop the display; the lines of finished stages stay."""
         if self._bar is not None:
             self._bar.stop()
 
@@ -77,7 +77,7 @@ class Progress:
         else:
             self._clear()
             sign = "[dim]=[/]" if step.state == "kept" else "[green]✓[/]"
-            note = "kept" if step.state == "kept" else escape(step.note)
+            note = "already done" if step.state == "kept" else escape(step.note)
             self._bar.console.print(f"{sign} {place} {step.stage:<9} [dim]{note}[/]")
 
     def _clear(self) -> None:

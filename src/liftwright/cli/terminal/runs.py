@@ -1,4 +1,4 @@
-"""What a run came to."""
+"""The outcome of a run, and the list of runs."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 def show_run(outcome: RunOutcome, *, json: bool) -> None:
-    """How a run ended: segments, messages, arms, lift, files."""
+    """Print how a run ended: segments, messages, arms, lift and files."""
     folder = RunFolder(outcome.folder)
     if json:
         print_json(
@@ -53,7 +53,7 @@ def show_run(outcome: RunOutcome, *, json: bool) -> None:
     _print_totals(out, outcome.run)
     if folder.file("export.json").is_file():
         exported = folder.read("export.json", Export)
-        out.print(f"{len(exported.files)} tables also at {escape(exported.to)}", soft_wrap=True)
+        out.print(f"{len(exported.files)} tables exported to {escape(exported.to)}", soft_wrap=True)
     files = [p.relative_to(outcome.folder) for p in outcome.folder.rglob("*") if p.is_file()]
     names = sorted(str(p) for p in files if p.parts[0] != "measurements")
     earlier = outcome.run.measurements
@@ -63,7 +63,7 @@ def show_run(outcome: RunOutcome, *, json: bool) -> None:
 
 
 def _summary(folder: RunFolder) -> dict[str, Json]:
-    """The counts that the closing table shows."""
+    """The counts in `run --json`."""
     found: dict[str, Json] = {}
     warnings: list[Json] = []
     if folder.file("customers.json").is_file():
@@ -97,7 +97,7 @@ def _print_customers(out: Console, folder: RunFolder) -> None:
     assert isinstance(read, dict)  # noqa: S101 - written by the product
     rejected = sum(read["rejected"].values())
     out.print(
-        f"customers: {read['rows_in']:,} rows in = {read['rows_kept']:,} kept + "
+        f"customers: {read['rows_in']:,} rows read, {read['rows_kept']:,} kept, "
         f"{rejected:,} rejected"
     )
     for reason, rows in read["rejected"].items():
@@ -142,19 +142,18 @@ def _print_totals(out: Console, run: Run) -> None:
         return
     out.print(
         f"run {run.run_id}: {totals['runtime_seconds']} s, {totals['metered_calls']} metered "
-        f"calls, {totals['replayed_calls']} answered from memory, "
-        f"{as_number(totals['cost_usd']):.4f} USD"
+        f"calls, {totals['replayed_calls']} cached, {as_number(totals['cost_usd']):.4f} USD"
     )
     _print_costs(out, totals)
 
 
 def _print_costs(out: Console, totals: Mapping[str, object]) -> None:
-    """What was paid to each service; nothing where nothing was."""
+    """Print the cost of each service; nothing if there was none."""
     found = totals.get("cost_by_service")
     if not isinstance(found, dict) or not found:
         return
     table = Table("service", title="Cost", title_justify="left")
-    for name in ("paid calls", "use", "USD"):
+    for name in ("paid calls", "usage", "USD"):
         table.add_column(name, justify="right")
     for port, paid in found.items():
         tokens, units = paid["tokens"], paid["units"]
@@ -168,13 +167,13 @@ def _print_costs(out: Console, totals: Mapping[str, object]) -> None:
     each = totals.get("cost_per_approved_variant_usd")
     if each is not None:
         out.print(
-            f"cost: {as_number(totals['cost_usd']):.6f} USD, {as_number(each):.6f} for each of "
-            f"{totals['approved_variants']} approved variants"
+            f"cost: {as_number(totals['cost_usd']):.6f} USD, {as_number(each):.6f} per approved "
+            f"variant ({totals['approved_variants']})"
         )
 
 
 def show_status(run: Run, folder: RunFolder, *, json: bool) -> None:
-    """A run's record, and what it has measured; `--json` prints the record."""
+    """Print a run's stages and results; with `--json`, its record."""
     if json:
         print_json(run)
         return
@@ -183,14 +182,14 @@ def show_status(run: Run, folder: RunFolder, *, json: bool) -> None:
         f"[bold]{run.run_id}[/] {run.status}" + (f": {escape(run.reason)}" if run.reason else "")
     )
     if run.extends:
-        out.print(f"extends {escape(run.extends)}: messages and early arms are that run's")
+        out.print(f"extends {escape(run.extends)}, with its messages and arms")
     table = Table("stage", "state", "seconds", "finished")
     by_name = {stage.name: stage for stage in run.stages}
-    # Beside those of every run, those that this one was asked for.
+    # The stages of every run, then optional ones such as the export.
     for name in dict.fromkeys((*(stage.name for stage in STAGES), *by_name)):
         record = by_name.get(name)
         if record is None:
-            table.add_row(name, "not yet", "", "")
+            table.add_row(name, "pending", "", "")
         else:
             table.add_row(name, record.status, f"{record.seconds:.2f}", record.finished_at)
     out.print(table)
@@ -199,7 +198,7 @@ def show_status(run: Run, folder: RunFolder, *, json: bool) -> None:
 
 
 def show_runs(runs: Sequence[Run], *, json: bool) -> None:
-    """All runs, by start."""
+    """Print all runs, by start time."""
     if json:
         print_json(list(runs))
         return
