@@ -101,7 +101,7 @@ def test_status_and_runs_print_the_records(done: Path) -> None:
 
 @pytest.mark.parametrize("command", ["status", "report"])
 def test_reading_command_without_any_run_ends_with_2(workspace: Path, command: str) -> None:
-    assert "no run yet" in ask(workspace, command, status=2).stderr
+    assert "no runs yet" in ask(workspace, command, status=2).stderr
 
 
 def test_report_writes_the_form_that_is_asked(done: Path) -> None:
@@ -301,8 +301,8 @@ def test_verify_finds_what_a_run_says_otherwise_than_the_audit_log(
     [
         ("", "found no line"),
         ("\n \n", "found no line"),
-        ('{"id": 1, "text": "\\ud800"}\n', ":1: found half a surrogate pair"),
-        ('{"id": "\\udfff", "text": "a"}\n', ":1: found half a surrogate pair"),
+        ('{"id": 1, "text": "\\ud800"}\n', ":1: found a lone surrogate"),
+        ('{"id": "\\udfff", "text": "a"}\n', ":1: found a lone surrogate"),
         ('{"id": 1, "text": "a"}\n[1]\n', ":2: found a list, allowed: an object"),
     ],
 )

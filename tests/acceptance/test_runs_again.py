@@ -332,7 +332,7 @@ def test_run_that_needs_approval_waits_for_each_message(workspace: Path) -> None
     assert len(waiting) == MESSAGES + 1
     for variant in waiting[1:]:
         assert place.approve(run_id, variant, "Ines").decided_by == "human:Ines"
-    with pytest.raises(InputError, match="approved already"):
+    with pytest.raises(InputError, match="already approved"):
         place.approve(run_id, waiting[1], "Ines")
     with pytest.raises(InputError):
         place.approve(run_id, "0" * 12, "Ines")

@@ -85,7 +85,7 @@ def test_open_well_formed_csv_gives_text_in_its_exact_bytes(
         (HEADER + b"1,2,3\n1,2,3,", "line 3: 4 fields where the header has 3"),
         (HEADER + b'1,"2,3\n4,5,6\n', "a quote"),
         (HEADER + b'1,"2"x,3\n4,5,6\n', "a quote"),
-        (b"a,b,c\r\n1,2,3\n4,5,6\r\n", "line ends are mixed"),
+        (b"a,b,c\r\n1,2,3\n4,5,6\r\n", "found mixed line endings"),
         (HEADER + b"1,2\x00,3\n", "NUL byte at byte 10"),
         ("a,b\n1,2\n".encode("utf-16"), "UTF-16"),
         ("a,b\n1,2\n".encode("utf-16-le"), "NUL"),

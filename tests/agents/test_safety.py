@@ -398,7 +398,7 @@ def test_approve_what_does_not_wait_is_refused() -> None:
 
 
 def test_approve_without_a_name_is_refused() -> None:
-    with pytest.raises(InputError, match="empty"):
+    with pytest.raises(InputError, match="approver name"):
         approve(decide(finds("none"), approval_required=True), who=" ", at=AT)
 
 

@@ -183,7 +183,7 @@ def test_segment_customers_all_alike_makes_one_segment_and_warns(
     (only,) = found.segments
     assert only.size == 20
     assert only.share == 1.0
-    assert any("too much alike" in warning for warning in found.warnings)
+    assert any("too similar" in warning for warning in found.warnings)
 
 
 def test_segment_customers_without_customers_refuses(tables: Tables) -> None:
@@ -293,7 +293,7 @@ def test_merge_small_moves_a_small_segment_into_its_nearest_and_says_so(tables: 
     merged = segment_customers(tables, segments_config(rules=rules, merge_small=True), seed=0)
 
     assert left.sizes["Soon"] == 4
-    assert any("'Soon' holds 4.0%" in warning for warning in left.warnings)
+    assert any("'Soon' has 4.0%" in warning for warning in left.warnings)
     assert left.segments[1].warnings
     assert merged.model.merged == {"Soon": "Later"}
     assert merged.sizes == {"Now": 40, "Later": 36, "Late": 24}
@@ -403,5 +403,5 @@ def test_segments_called_all_are_refused() -> None:
         for label in ("A", "All", "C")
     ]
 
-    with pytest.raises(ValueError, match="'all' is the name"):
+    with pytest.raises(ValueError, match="'all' is reserved"):
         segments_config(rules=rules)

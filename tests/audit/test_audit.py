@@ -417,7 +417,7 @@ def replayed(lines: list[bytes]) -> list[bytes]:
         (truncated, "run run1: has 5 of its 6 lines"),
         (half_a_line, "line 7: is incomplete"),
         (header_changed, "line 1: is not the header"),
-        (blank_line, "line 4: is no audit record"),
+        (blank_line, "line 4: is not an audit record"),
         (crlf, "line 1: is not the header"),
         (header_only, "run run1: has 0 of its 6 lines"),
         (nothing, "is empty"),

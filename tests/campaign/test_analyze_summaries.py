@@ -170,9 +170,9 @@ def test_analyze_by_experiment_takes_a_person_in_two_of_them_for_two_units(tmp_p
 @pytest.mark.parametrize(
     ("options", "told"),
     [
-        ({"bayes": True}, "--bayes: is for one experiment"),
-        ({"segment": "y"}, "--segment: is for one experiment"),
-        ({"by": "tast"}, "--by 'tast': the file has no such column; did you mean 'test'"),
+        ({"bayes": True}, "--bayes: cannot be combined with --by"),
+        ({"segment": "y"}, "--segment: cannot be combined with --by"),
+        ({"by": "tast"}, "--by 'tast': no such column in the file; did you mean 'test'"),
     ],
 )
 def test_analyze_by_experiment_with_what_is_of_one_is_refused(

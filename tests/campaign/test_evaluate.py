@@ -199,7 +199,7 @@ def test_evaluate_safety_reply_that_lacks_a_category_is_no_score_of_zero(
 def test_evaluate_safety_too_few_replies_end_it(root: Path, data: Path) -> None:
     choose(root, screen="forgetful")
     write_lines(data / "cases.jsonl", [{"text": "one", "hate": 1}, {"text": "two", "hate": 0}])
-    with pytest.raises(ProviderRefused, match="1 replies to 2"):
+    with pytest.raises(ProviderRefused, match="1 replies for 2"):
         measure(root, "safety", data)
 
 
@@ -243,7 +243,7 @@ BAD_LINES = {
     "no text": ({"hate": 1}, "text: found nothing, allowed: text"),
     "number": ({"text": 4}, "text: found 4, allowed: text"),
     "blank": ({"text": " \n"}, "text: found nothing but blanks, allowed: text that is not"),
-    "half": ({"text": "a\ud83d"}, "found half a surrogate pair"),
+    "half": ({"text": "a\ud83d"}, "found a lone surrogate"),
 }
 
 

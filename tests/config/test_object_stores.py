@@ -15,7 +15,7 @@ def test_object_stores_take_a_folder_of_a_store_and_addresses() -> None:
 @pytest.mark.parametrize(
     ("key", "value", "told"),
     [
-        ("export_to", "data/exported", "a path of this machine"),
+        ("export_to", "data/exported", "found a local path"),
         ("export_to", "s4://bucket/runs", "did you mean s3://?"),
         ("export_to", "s3://bucket/runs?X-Amz-Signature=x", "a URL with a query"),
         ("s3_endpoint", "minio:9000", "pattern"),

@@ -114,7 +114,7 @@ def test_read_documents_folder_of_all_forms_is_read_in_order_of_files(tmp_path: 
         ({"keywords": ["a", 2]}, "keywords", '["a", 2]'),
         ({"version": True}, "version", "true"),
         ({"source_url": 1}, "source_url", "1"),
-        ({"title": "\ud800"}, "title", "half a character"),
+        ({"title": "\ud800"}, "title", "lone surrogate"),
         ({"category": {"x": "y" * 90}}, "category", "y\u2026"),
     ],
 )
@@ -147,7 +147,7 @@ def test_read_documents_bad_field_is_named(
         ("a.md", "---\nx: 1\ny: [\n---\ntext", "line ", "broken YAML"),
         ("a.md", "---\n- x\n---\ntext", "line 1", '["x"]'),
         ("a.md", "---\ncontent: x\n---\ntext", "content", "front matter"),
-        ("a.md", "---\nx: 2026-99-99\n---\ntext", "a.md", "cannot be read"),
+        ("a.md", "---\nx: 2026-99-99\n---\ntext", "a.md", "unreadable front matter"),
     ],
 )
 def test_read_documents_broken_file_is_named_with_its_line(
@@ -184,10 +184,10 @@ def test_read_documents_skip_keeps_the_good_and_tells_the_bad(tmp_path: Path) ->
 
 def test_read_documents_nothing_left_is_refused(tmp_path: Path) -> None:
     assert "no document" in refusal(tmp_path)
-    assert "found nothing there" in refusal(tmp_path / "absent")
+    assert "no such file or folder" in refusal(tmp_path / "absent")
     assert "found a .txt file" in refusal(write(tmp_path, "a.txt", "x"))
     write(tmp_path, "a.json", "{")
-    with pytest.raises(DataError, match="1 left out"):
+    with pytest.raises(DataError, match="1 skipped"):
         read_documents(tmp_path, on_bad="skip")
 
 

@@ -155,7 +155,7 @@ def test_load_customers_missing_columns_are_named_with_the_nearest(
         load(tables, tmp_path, HEADER.replace("age,", "aeg,").replace("tier", "x"), GOOD)
     assert "'age' (for columns.age)" in str(raised.value)
     assert "'tier' (for columns.tier)" in str(raised.value)
-    assert "location" not in str(raised.value).partition("found are")[0]
+    assert "location" not in str(raised.value).partition("found: ")[0]
 
 
 def test_load_customers_ids_with_outer_white_space_are_kept_and_told(
@@ -266,10 +266,10 @@ def test_load_customers_other_conversions_give_known_values(tables: Tables, tmp_
 @pytest.mark.parametrize(
     ("columns", "said"),
     [
-        ({"age": {"from": "x", "as": "years"}}, "columns.age: as: years counts up to a day"),
-        ({"age": {"from": "x", "as": "text"}}, "columns.age: as: text does not make a number"),
+        ({"age": {"from": "x", "as": "years"}}, "columns.age: as: years needs a date"),
+        ({"age": {"from": "x", "as": "text"}}, "columns.age: as: text cannot be used for a number"),
         ({"tier": {"from": "x", "as": "percent"}}, "columns.tier: as: percent"),
-        ({"customer_id": {"from": "x", "as": "number"}}, "allowed are text and integer"),
+        ({"customer_id": {"from": "x", "as": "number"}}, "allowed: text or integer"),
     ],
 )
 def test_load_customers_conversion_that_cannot_be_is_refused_with_its_key(
@@ -433,7 +433,7 @@ def test_load_customers_any_rows_are_kept_or_rejected_and_none_is_lost(
         if i != " " and a.strip() in ("", "0.5", "2") and b == "0.5":
             valid.setdefault(i, (float(a) if a.strip() else None, 0.5))
     if not valid:
-        with pytest.raises(DataError, match="no good row"):
+        with pytest.raises(DataError, match="no valid rows"):
             load(tables, tmp_path, "customer_id,a,b", *lines, columns=columns, on_bad_rows="reject")
         return
     report = load(

@@ -271,7 +271,7 @@ def test_engagement_file_in_parquet_reads_typed_columns(tables: Tables, tmp_path
         ("id,opened\na,1\n", "no column 'customer_id'"),
         ("customer_id,delivered\na,1\n", "no outcome"),
         ("customer_id,bounced\na,1\n", "no outcome"),
-        ("customer_id,opened,OPENED \na,1,1\n", "twice"),
+        ("customer_id,opened,OPENED \na,1,1\n", "duplicate column"),
         ("customer_id,opened\nnobody,1\n", "1 with unknown customer_id"),
         ("customer_id,opened\na,perhaps\n", "1 with unreadable opened"),
         ("customer_id,opened\n", "no rows"),

@@ -281,7 +281,7 @@ def test_load_customers_orders_all_after_as_of_are_refused(tables: Tables, tmp_p
         ({"order_id": "amuont"}, DataError, "did you mean 'amount'"),
         ({"amount": "amuont * 2"}, ConfigurationError, "did you mean 'amount'"),
         ({"amount": "abs(amount)"}, ConfigurationError, "orders[0].amount"),
-        ({"amount": "2 * 3"}, ConfigurationError, "names no column"),
+        ({"amount": "2 * 3"}, ConfigurationError, "does not name a column"),
         ({"formats": ["day"]}, ConfigurationError, "orders[0].date"),
         ({"path": "absent.csv"}, DataError, "no such file"),
     ],

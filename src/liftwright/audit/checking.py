@@ -90,7 +90,7 @@ class _Check:
             self._found(f"line {line}: does not follow line {line - 1} (removed, added or moved)")
         fields = fields_of(text)
         if fields is None:
-            self._found(f"line {line}: is no audit record")
+            self._found(f"line {line}: is not an audit record")
             return digest
         run = fields[RUN]
         tally = self.tallies.get(run)
@@ -124,7 +124,7 @@ class _Check:
         open_runs = {escape(name) for name in self.unfinished}
         for name, tally in self.tallies.items():
             if tally.extra and name not in open_runs:
-                which = "was added to" if name in recorded else "names a run without a record:"
+                which = "was added to" if name in recorded else "names an unknown run:"
                 self._found(f"line {tally.extra}: {which} run {name}")
 
     def _found(self, problem: str) -> None:

@@ -202,7 +202,7 @@ class AuditLog:
         if self._digest(body, plain=True).encode() == digest:
             raise IntegrityError(
                 f"{self.path}: the last line is hashed without a key, but an audit key is set; "
-                "unset LIFTWRIGHT_AUDIT_KEY, or move this log away to begin a keyed one"
+                "unset LIFTWRIGHT_AUDIT_KEY, or move this log elsewhere to start a keyed one"
             )
         key = "another key" if self._key else "a key, which is not set here"
         raise IntegrityError(f"{self.path}: the last line was changed, or is hashed with {key}")
@@ -224,7 +224,7 @@ class AuditLog:
                 continue
             fields = fields_of(text)
             if fields is None:
-                raise IntegrityError(f"{self.path}: line {line} is no audit record")
+                raise IntegrityError(f"{self.path}: line {line} is not an audit record")
             if fields[RUN] == name:
                 known.add(key_of(fields))
                 found = AuditRange(
@@ -300,7 +300,7 @@ def _locked(descriptor: int, path: Path, kind: int) -> Iterator[None]:
             break
         except BlockingIOError:
             if time.monotonic() > deadline:
-                raise InputError(f"{path}: is held by another process") from None
+                raise InputError(f"{path}: is locked by another process") from None
             time.sleep(0.01)
     try:
         yield

@@ -148,13 +148,13 @@ def _options(
 
 def _check_explained(request: AnalyzeRequest, metric: MetricColumns, names: Sequence[str]) -> None:
     if request.forest and not request.explain:
-        raise InputError("--forest: needs --explain, the features that it may look at")
+        raise InputError("--forest: needs --explain with the features to use")
     if not request.explain:
         return
     if request.unit is not None or request.count is not None:
-        raise InputError("--explain: needs one row a unit; leave out --unit and --count")
+        raise InputError("--explain: needs one row per unit; leave out --unit and --count")
     if metric.kind == "ratio":
-        raise InputError("--explain: the first metric is a ratio; allowed is a rate or a mean")
+        raise InputError("--explain: the first metric is a ratio, allowed: a rate or a mean")
     for column in request.explain:
         if column not in names:
             hint = nearest(column, tuple(names))
@@ -192,7 +192,7 @@ def _check_options(request: AnalyzeRequest) -> list[MetricColumns]:
     if not request.metrics:
         raise InputError("--metric: none given; at least one is needed")
     if request.covariate_time is not None and not request.covariates:
-        raise InputError("--covariate-time: there is no --covariate")
+        raise InputError("--covariate-time: needs --covariate")
     metrics = _with_covariates([parse_metric(text) for text in request.metrics], request.covariates)
     _check_roles(request, [metric.name for metric in metrics])
     return [
@@ -207,7 +207,9 @@ def _check_roles(request: AnalyzeRequest, names: list[str]) -> None:
             if name not in names:
                 raise InputError(f"{option} {name!r}: no such metric{nearest(name, names)}")
     if names[0] in request.guardrails:
-        raise InputError(f"--guardrail {names[0]!r}: the first metric decides; name another")
+        raise InputError(
+            f"--guardrail {names[0]!r}: is the primary metric, allowed: another metric"
+        )
 
 
 def _with_covariates(metrics: list[MetricColumns], texts: tuple[str, ...]) -> list[MetricColumns]:
@@ -220,7 +222,7 @@ def _with_covariates(metrics: list[MetricColumns], texts: tuple[str, ...]) -> li
         if name not in names:
             raise InputError(f"--covariate {text!r}: no such metric{nearest(name, names)}")
         if metrics[names.index(name)].kind == "ratio":
-            raise InputError(f"--covariate {text!r}: a ratio takes no covariate")
+            raise InputError(f"--covariate {text!r}: not available for a ratio")
         columns[name] = column
     return [replace(metric, covariate=columns.get(metric.name)) for metric in metrics]
 
@@ -240,4 +242,4 @@ def _check_many(request: AnalyzeRequest) -> None:
     }
     for option, given in others.items():
         if given:
-            raise InputError(f"{option}: is for one experiment; leave it out, or leave out --by")
+            raise InputError(f"{option}: cannot be combined with --by")

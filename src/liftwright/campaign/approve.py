@@ -31,13 +31,13 @@ def approve_variant(root: Path, folder: RunFolder, variant_id: str, who: str) ->
     decisions = {one.variant_id: one for one in folder.read_list("decisions.json", SafetyDecision)}
     if run is None or variant_id not in decisions:
         known = ", ".join(one for one, d in decisions.items() if d.status == "waiting") or "none"
-        raise InputError(f"variant {variant_id!r}: not of this run; waiting are: {known}")
+        raise InputError(f"variant {variant_id!r}: no such variant in this run; waiting: {known}")
     variant = next(
         one for one in folder.read("variants.json", Variants).all if one.variant_id == variant_id
     )
     earlier = read_approvals(folder)
     if any(approval.variant_id == variant_id for approval in earlier):
-        raise InputError(f"variant {variant_id}: approved already; run again to go on")
+        raise InputError(f"variant {variant_id}: already approved; run again to continue")
     log = audit_log(root)
     with logging_to(Log(root / "logs"), run=run.run_id):
         decision = safety.approve(decisions[variant_id], who=who, at=utc_now())
@@ -70,6 +70,6 @@ def _policy(log: AuditLog, run_id: str, decision: SafetyDecision) -> str:
     ]
     if not found:
         raise IntegrityError(
-            f"{log.path}: no line says that variant {decision.variant_id} of run {run_id} waits"
+            f"{log.path}: no record that variant {decision.variant_id} of run {run_id} is waiting"
         )
     return found[-1]

@@ -64,14 +64,14 @@ def _check_budget(settings: Settings, ports: Ports) -> None:
     for tariff in tariffs(ports, services).values():
         if tariff.missing:
             raise ConfigurationError(
-                f"config/azure_config.yaml: {tariff.key}: found no price; a budget of "
-                f"{services.budget_usd:g} USD cannot be kept without it"
+                f"config/azure_config.yaml: {tariff.key}: found no price, needed to "
+                f"enforce the budget of {services.budget_usd:g} USD"
             )
     if ports.complete.metered and longest_reply(ports.complete) is None:
         raise ConfigurationError(
-            f"config/azure_config.yaml: adapters.complete: {services.adapters.complete!r} does not "
-            "say how long a reply can be (its attribute max_output_tokens); a budget of "
-            f"{services.budget_usd:g} USD cannot be kept without it"
+            f"config/azure_config.yaml: adapters.complete: {services.adapters.complete!r} has no "
+            "attribute max_output_tokens, needed to enforce the budget of "
+            f"{services.budget_usd:g} USD"
         )
 
 
@@ -108,8 +108,8 @@ def check_ledger(root: Path) -> None:
         record = folder.record()
         if record is not None and record.metered_calls:
             raise IntegrityError(
-                f"{ledger}: is missing, though run {record.run_id} counts "
-                f"{record.metered_calls} paid calls; restore it, or move the run away"
+                f"{ledger}: missing, but run {record.run_id} has "
+                f"{record.metered_calls} paid calls; restore it, or move the run elsewhere"
             )
 
 
@@ -130,14 +130,14 @@ def workspace_lock(root: Path) -> Iterator[None]:
         path.parent.mkdir(parents=True, exist_ok=True)
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
     except OSError as error:
-        raise InputError(f"{path}: the workspace cannot be written ({error.strerror})") from None
+        raise InputError(f"{path}: the workspace is not writable ({error.strerror})") from None
     try:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             holder = os.read(descriptor, 64).decode("utf-8", "replace").strip()
             raise WorkspaceBusy(
-                f"{root}: a run is under way in this workspace ({holder or 'another process'}); "
+                f"{root}: another run is using this workspace ({holder or 'another process'}); "
                 "wait for it, or use another workspace"
             ) from None
         except OSError as error:

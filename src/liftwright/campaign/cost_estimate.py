@@ -1,7 +1,7 @@
 """Estimates the calls of a run before it: how many to each service, and what they use and cost.
 
 Calls that can be counted are counted; how much text a call holds is estimated from the channel's
-limits, four characters to a token. What is answered from memory, as in a run that is resumed,
+limits, four characters to a token. What is replayed from the ledger, as in a resumed run,
 costs nothing and is not taken off.
 """
 
@@ -112,7 +112,7 @@ def unpriced(calls: Sequence[PlannedCalls]) -> Iterator[str]:
     for one in calls:
         if one.unpriced is not None:
             yield (
-                f"{one.port}: no price at {one.unpriced} in azure_config.yaml: "
+                f"{one.port}: no price at {one.unpriced} in azure_config.yaml; "
                 "its calls count as 0 USD"
             )
 

@@ -77,13 +77,13 @@ def _parts(root: Path, settings: Settings, *, live: bool) -> Iterator[Check]:
     except LiftwrightError as error:
         yield Check(name="configuration", ok=False, detail=str(error))
         return
-    yield Check(name="configuration", ok=True, detail="every file is valid")
+    yield Check(name="configuration", ok=True, detail="all files are valid")
     with contextlib.closing(context):
         yield _check("content", lambda: _content(context))
         if live or not any(map(is_url, settings.customers.paths)):
             yield _check("customers", lambda: _customers(context))
         else:
-            yield Check(name="customers", ok=True, detail="in an object store: --live looks there")
+            yield Check(name="customers", ok=True, detail="in an object store; checked with --live")
         export_to = settings.services.object_stores.export_to
         if live and export_to is not None:
             yield _check("export", lambda: _export(context, export_to))
@@ -121,22 +121,22 @@ def _writable(root: Path) -> str:
 
 def _audit(root: Path) -> str:
     if not any(run.audit and run.audit.count for f in all_runs(root) if (run := f.record())):
-        return "nothing recorded yet"
+        return "no records yet"
     found = verify_workspace(root)
     if not found.ok:
         raise LiftwrightError("; ".join(found.problems[:3]))
-    return f"{found.lines} records, unchanged"
+    return f"{found.lines} records, intact"
 
 
 def _ledger(root: Path) -> str:
     check_ledger(root)
-    return "present" if (root / "data" / "ledger.sqlite").is_file() else "no paid call yet"
+    return "present" if (root / "data" / "ledger.sqlite").is_file() else "no paid calls yet"
 
 
 def _content(context: RunContext) -> str:
     documents = context.corpus.documents
     expired = invalid_on(documents, datetime.now(UTC).date())
-    return f"{len(documents)} documents, {len(expired)} of them not valid today"
+    return f"{len(documents)} documents, {len(expired)} not valid today"
 
 
 def _customers(context: RunContext) -> str:
@@ -159,7 +159,9 @@ def _screen(context: RunContext) -> str:
     check = safety.screener_check(context.screen, context.settings.safety)
     decision = safety.screen_text("Our shops open at nine.", [check])
     if decision.status != "pass":
-        raise LiftwrightError(f"a harmless sentence is blocked: {'; '.join(decision.reasons)}")
+        raise LiftwrightError(
+            f"a harmless test sentence was blocked: {'; '.join(decision.reasons)}"
+        )
     return f"Connection successful: {safety.screener_name(context.ports.screen.identity)}"
 
 

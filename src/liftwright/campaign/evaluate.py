@@ -202,7 +202,9 @@ def _screen_all(context: RunContext, cases: Sequence[SafetyCase]) -> Iterator[Ch
             else tuple(run_concurrently([partial(port, text) for text in texts], workers))
         )
         if len(replies) != len(texts):
-            raise ProviderRefused(f"the screener gave {len(replies)} replies to {len(texts)} texts")
+            raise ProviderRefused(
+                f"the screener returned {len(replies)} replies for {len(texts)} texts"
+            )
         answered = _Answered(port, dict(zip(texts, replies, strict=True)))
         checks = [screener_check(answered, context.settings.safety)]
         for case in batch:
@@ -239,7 +241,7 @@ def _measure_retrieval(context: RunContext, folder: Path) -> tuple[int, Mapping[
         # A service may have one index only, and it is the brand's.
         raise ConfigurationError(
             f"config/azure_config.yaml: adapters.search: found {adapter!r}, allowed: 'embedded' "
-            "where search is evaluated, as a service's index must not be filled with cases"
+            "for this evaluation, which must not write its cases to a service's index"
         )
     cases = read_retrieval_cases(folder)
     gained, recalled = [], []

@@ -200,7 +200,7 @@ def read_lines(file: Path) -> Iterator[tuple[int, Mapping[str, Json]]]:
     except OSError as error:
         raise DataError(f"{file}: cannot be read ({error.strerror})") from None
     if not found:
-        raise DataError(f"{file}: found no line, allowed: a JSON object a line")
+        raise DataError(f"{file}: found no lines, allowed: one JSON object per line")
 
 
 def _object(file: Path, number: int, text: str) -> Mapping[str, Json]:
@@ -209,7 +209,7 @@ def _object(file: Path, number: int, text: str) -> Mapping[str, Json]:
         # Half a surrogate pair is JSON, but no text: nothing that follows could read it.
         json.dumps(line, ensure_ascii=False).encode()
     except UnicodeEncodeError:
-        raise DataError(f"{file}:{number}: found half a surrogate pair, allowed: text") from None
+        raise DataError(f"{file}:{number}: found a lone surrogate, allowed: text") from None
     except (ValueError, RecursionError) as error:
         raise DataError(f"{file}:{number}: not JSON ({error})") from None
     if not isinstance(line, dict):

@@ -109,7 +109,7 @@ def run_campaign(
     if request.run_id is not None and not _ID_FORM.fullmatch(request.run_id):
         raise InputError(
             f"--run-id: found {request.run_id!r}, allowed: letters, digits, '.', '_' and '-', "
-            "80 at most, a letter or digit first"
+            "at most 80, starting with a letter or digit"
         )
     settings = read_settings(root, overrides_of(request))
     with workspace_lock(root), logging_to(Log(root / "logs")):
@@ -257,7 +257,7 @@ def _keep(context: RunContext, folder: RunFolder, record: Run) -> RunOutcome:
         else:
             if _is_half_measured(record):
                 raise InputError(
-                    f"run {record.run_id}: measuring it with a file of real outcomes was "
+                    f"run {record.run_id}: its measurement with real outcomes was "
                     f"interrupted; `liftwright run --run-id {record.run_id} --engagement FILE` "
                     "resumes it"
                 )
@@ -334,7 +334,7 @@ def _run_to_end(context: RunContext, stages: tuple[Stage, ...]) -> RunOutcome:
             failed = _stages_failed_by_provider(context)
             if failed:
                 mark_unfinished(context, failed)
-                reason = f"{error}; a provider was a cause: run again to resume"
+                reason = f"{error}; caused in part by a provider: run again to resume"
                 return _end(context, UNFINISHED, started, ProviderError.exit_status, reason)
             return _end(context, NO_EXPERIMENT, started, error.exit_status, str(error))
         except AwaitingApproval as error:
@@ -353,7 +353,7 @@ def _run_to_end(context: RunContext, stages: tuple[Stage, ...]) -> RunOutcome:
             run_stages(export_stages(context), context)
         except InputError as error:
             # The run itself is whole, and stays: run again, and only this is done.
-            reason = f"{error}; the run's own files are whole, run again to export them"
+            reason = f"{error}; the run is complete; run again to retry the export"
             return _end(context, UNFINISHED, started, error.exit_status, reason)
         return _end(context, COMPLETE, started, 0)
 

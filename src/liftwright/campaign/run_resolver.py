@@ -88,9 +88,9 @@ def choose_folder(context: RunContext, request: RunRequest, stages: Sequence[Sta
             context.load_customers()
             more = f"; and {len(found) - _MOST_NAMED} more" if len(found) > _MOST_NAMED else ""
             raise InputError(
-                f"--run-id {request.run_id}: that run is finished, and a finished run is never "
+                f"--run-id {request.run_id}: the run is finished and is never "
                 f"rewritten. Different now: {'; '.join(found[:_MOST_NAMED])}{more}. "
-                "Choose another id"
+                "Choose another run id"
             )
         return folder
     # Other code, and it alone, gives the same id with a number.
@@ -100,7 +100,7 @@ def choose_folder(context: RunContext, request: RunRequest, stages: Sequence[Sta
         folder = RunFolder(home / (base if number == 1 else f"{base}-{number}"))
         if not _differences(context, folder, stages, refresh=request.refresh):
             return folder
-    raise InputError(f"{home}: too many runs of {base}; remove some")
+    raise InputError(f"{home}: too many runs named {base}; remove some")
 
 
 def _differences(
@@ -188,5 +188,5 @@ def engagement_file(root: Path, settings: Settings, request: RunRequest) -> str 
         return place
     path = Path(place) if request.engagement else root / place
     if not path.exists():
-        raise InputError(f"{path}: no such file of engagement")
+        raise InputError(f"{path}: no such engagement file")
     return path

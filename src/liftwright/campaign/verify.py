@@ -63,8 +63,8 @@ def _against(folder: RunFolder, run: Run, log: AuditLog) -> Iterator[str]:
             yield f"{name}: decisions.json says {decision.status!r}, the audit log does not"
         message = messages.get(decision.variant_id)
         if message is None:
-            yield f"{name}: decided on, but not in variants.json"
+            yield f"{name}: has a decision, but is not in variants.json"
         elif safety.content_sha256(message) != decision.content_sha256:
-            yield f"{name}: variants.json holds other words than those that were screened"
+            yield f"{name}: its text in variants.json is not the text that was screened"
     for variant_id in messages.keys() - {decision.variant_id for decision in decisions}:
-        yield f"run {run.run_id}: variant {variant_id}: in variants.json, but never decided on"
+        yield f"run {run.run_id}: variant {variant_id}: in variants.json, but has no decision"

@@ -74,13 +74,13 @@ class Workspace:
         known = all_runs(self.root)
         if run_id is None:
             if not known:
-                raise InputError(f"{self.root}: no run yet; `liftwright run` makes one")
+                raise InputError(f"{self.root}: no runs yet; start one with `liftwright run`")
             return known[-1]
         for folder in known:
             if folder.path.name == run_id:
                 return folder
         names = ", ".join(folder.path.name for folder in known[-10:]) or "none yet"
-        raise InputError(f"run {run_id!r}: no such run; the latest are: {names}")
+        raise InputError(f"run {run_id!r}: no such run; the latest runs: {names}")
 
     def report(self, run_id: str | None = None, *, form: str | None = None) -> tuple[Path, ...]:
         """Write a run's report anew; `form` is ipynb or pdf, both where it is None."""
@@ -91,7 +91,7 @@ class Workspace:
         folder = self.folder(run_id)
         if not folder.file("metrics.json").is_file():
             run = self._record(folder)
-            raise InputError(f"run {run.run_id}: nothing to report yet, it is {run.status}")
+            raise InputError(f"run {run.run_id}: nothing to report yet; its status is {run.status}")
         return write_report(folder.path, form=form)
 
     def verify(self, run_id: str | None = None) -> Verification:
@@ -167,7 +167,7 @@ def init_workspace(folder: Path) -> tuple[Path, ...]:
         InputError: where the folder holds something, or cannot be written.
     """
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise InputError(f"{folder}: holds something already; allowed: a new or an empty folder")
+        raise InputError(f"{folder}: not empty, allowed: a new or empty folder")
     source = _source()
     try:
         for part in _PARTS:

@@ -171,7 +171,7 @@ class Experiment(Shape):
     @model_validator(mode="after")
     def _arms_agree(self) -> Experiment:
         if len(set(self.tones)) != len(self.tones) or "control" in self.tones:
-            raise ValueError("tones must differ from each other and from 'control'")
+            raise ValueError("tones must be unique and must not include 'control'")
         if self.shares and set(self.shares) != set(self.arms):
             raise ValueError(f"shares must name exactly these arms: {', '.join(self.arms)}")
         if self.shares and abs(sum(self.shares.values()) - 1) > 1e-9:  # noqa: PLR2004 - rounding

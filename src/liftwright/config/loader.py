@@ -107,8 +107,8 @@ def load_settings(
     folder = root / "config"
     if not folder.is_dir():
         raise ConfigurationError(
-            f"{folder}: no such folder; `liftwright init DIR` makes a workspace, "
-            "`--workspace DIR` names one"
+            f"{folder}: no such folder; create a workspace with `liftwright init DIR`, "
+            "or choose one with `--workspace DIR`"
         )
     trees = {name: load(read_text(folder / name), folder / name) for name in FILES}
     words = _provider_words(trees["azure_config.yaml"], overrides)
@@ -151,8 +151,8 @@ def _read_frames(folder: Path, tone: str, root: Path) -> Frames:
     file = folder / "frames" / f"{tone}.yaml"
     if not file.is_file():
         raise ConfigurationError(
-            f"{file}: no such file; the composer needs one for each tone. Write it like those "
-            "beside it, or take the tone out of experiment_config.yaml"
+            f"{file}: no such file; the composer needs one for each tone. Write one like the "
+            "others there, or remove the tone from experiment_config.yaml"
         )
     frames = _validated(load(read_text(file), file), Frames, [], root)
     for key, lines in frames:
@@ -190,7 +190,7 @@ def _read_phrases(file: Path) -> dict[str, str]:
         elif len(given) > 1:
             fault = "found a second tab, allowed: a phrase, or a phrase, a tab and a reason"
         elif earlier[1] != reason:
-            fault = f"{phrase!r} is there already, with another reason"
+            fault = f"{phrase!r} is listed twice, with different reasons"
         else:
             continue
         raise ConfigurationError(f"{file}:{number}: {fault}")
@@ -235,8 +235,8 @@ def _with_variables(data: object, tree: Tree, root: Path) -> object:
         for name in _VARIABLE.findall(value):
             if name not in known:
                 raise ConfigurationError(
-                    f"{tree.at(path)}: found ${{{name}}}, which neither the environment nor "
-                    ".env holds; set the variable or write the value"
+                    f"{tree.at(path)}: found ${{{name}}}, which is set neither in the "
+                    "environment nor in .env; set the variable or write the value"
                 )
         return _VARIABLE.sub(lambda match: known[match.group(1)], value)
 

@@ -83,7 +83,7 @@ class Customers(Shape):
     @model_validator(mode="after")
     def _somewhere(self) -> Customers:
         if self.path is None and not self.orders:
-            raise ValueError("path is null and there are no orders: customers must come from one")
+            raise ValueError("path is null and there are no orders; set one of them")
         return self
 
 
@@ -196,18 +196,20 @@ class Segments(Shape):
             ("rfm", [band.label for band in self.rfm]),
         ):
             if len(set(labels)) != len(labels):
-                raise ValueError(f"{name}: labels must differ")
+                raise ValueError(f"{name}: labels must be unique")
             if any(label.strip().isdigit() for label in labels):
-                raise ValueError(f"{name}: a label must be readable, not a number")
+                raise ValueError(f"{name}: a label must be text, not a number")
             if any(label.strip().casefold() == "all" for label in labels):
-                raise ValueError(f"{name}: 'all' is the name of all segments together")
+                raise ValueError(f"{name}: 'all' is reserved for all segments together")
         return self
 
     @model_validator(mode="after")
     def _bands_cover(self) -> Segments:
         starts = sorted(band.at_least for band in self.rfm)
         if len(set(starts)) != len(starts) or starts[0] != 3:  # noqa: PLR2004 - the least sum
-            raise ValueError(f"rfm: at_least is {starts}; they must differ, the lowest must be 3")
+            raise ValueError(
+                f"rfm: at_least is {starts}; they must be unique and the lowest must be 3"
+            )
         return self
 
     @model_validator(mode="after")

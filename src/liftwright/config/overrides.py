@@ -44,7 +44,7 @@ def applied(data: object, changes: Sequence[Override], file: pathlib.Path) -> ob
         elif isinstance(here, list) and isinstance(last, int) and last < len(here):
             here[last] = change.value
         else:
-            raise ConfigurationError(f"--set {change.key}: {file} has no such place")
+            raise ConfigurationError(f"--set {change.key}: {file} has no such key")
     return result
 
 
@@ -55,14 +55,14 @@ def _step(here: object, part: str | int, change: Override, file: pathlib.Path) -
         return here[str(part)]
     if isinstance(here, list) and isinstance(part, int) and part < len(here):
         return here[part]
-    raise ConfigurationError(f"--set {change.key}: {file} has no such place")
+    raise ConfigurationError(f"--set {change.key}: {file} has no such key")
 
 
 def _resolve(text: str, files: Mapping[str, type[BaseModel]]) -> Override:
     key, equals, raw = text.partition("=")
     key = key.strip()
     if not equals or not key:
-        raise ConfigurationError(f"--set {text}: allowed: KEY=VALUE, as in analysis.alpha=0.1")
+        raise ConfigurationError(f"--set {text}: allowed: KEY=VALUE, such as analysis.alpha=0.1")
     try:
         value = parse_value(raw)
     except ValueError as error:
@@ -83,7 +83,7 @@ def _resolve(text: str, files: Mapping[str, type[BaseModel]]) -> Override:
         return Override(file=places[0][0], path=places[0][1], value=value)
     if places:
         options = ", ".join(f"{stem(file)}.{dotted(path)}" for file, path in places)
-        raise ConfigurationError(f"--set {key}: means any of {options}; write one in full")
+        raise ConfigurationError(f"--set {key}: ambiguous, one of {options}; write it in full")
     known = [f"{stem(file)}.{dotted(p)}" for file, shape in files.items() for p in _paths(shape)]
     short = {name.split(".", 1)[1]: name for name in known}
     hint = nearest(key, [*known, *short])

@@ -159,7 +159,7 @@ class ObjectStores(Shape):
     def _to_a_store(cls, url: str | None) -> str | None:
         if url is not None and not is_url(url):
             raise ValueError(
-                "a path of this machine; allowed is the URL of a folder in an object store, as "
+                "found a local path, allowed: the URL of a folder in an object store, such as "
                 "s3://BUCKET/PREFIX"
             )
         if url is not None:

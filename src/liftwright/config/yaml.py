@@ -61,7 +61,7 @@ def read_text(file: pathlib.Path) -> str:
         text = file.read_text(encoding="utf-8-sig")
     except FileNotFoundError:
         raise ConfigurationError(
-            f"{file}: no such file; `liftwright init DIR` lays one down"
+            f"{file}: no such file; `liftwright init DIR` creates one"
         ) from None
     except UnicodeDecodeError as error:
         raise ConfigurationError(f"{file}: not UTF-8 (byte {error.start})") from None
@@ -128,9 +128,9 @@ def _value(
         for key_node, item in node.value:
             key, line = str(key_node.value), key_node.start_mark.line + 1
             if not isinstance(key_node, yaml.ScalarNode):
-                raise ConfigurationError(f"{file}:{line}: a key must be one word or text")
+                raise ConfigurationError(f"{file}:{line}: a key must be text")
             if key in result:
-                raise ConfigurationError(f"{file}:{line}: {dotted((*path, key))}: given twice")
+                raise ConfigurationError(f"{file}:{line}: {dotted((*path, key))}: duplicate key")
             lines[(*path, key)] = line
             result[key] = _value(item, (*path, key), lines, file)
         return result

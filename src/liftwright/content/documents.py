@@ -31,7 +31,7 @@ _FIELDS = frozenset(
     """document_id title category approval_date content sections audience audience_only keywords
     expires_on version source_url""".split()  # noqa: SIM905 - read as a text
 )
-_DAY = "an ISO date or date-time, as 2026-03-31 or 2026-03-31T09:00:00Z"
+_DAY = "an ISO date or date-time, such as 2026-03-31 or 2026-03-31T09:00:00Z"
 _SHOWN_CHARACTERS = 60
 _HEADING = re.compile(r"##[ \t]+(?P<title>\S.*?)(?:[ \t]+#+)?[ \t]*$")
 _TITLE = re.compile(r"#[ \t]+(\S.*?)[ \t]*$")
@@ -82,15 +82,15 @@ def read_documents(path: Path, *, on_bad: Literal["refuse", "skip"] = "refuse") 
                 if document.document_id in documents:
                     first = origins[document.document_id]
                     _fail(f"{where}: document_id: found {document.document_id!r}, which {first} "
-                          "has already; allowed: an id of its own")  # fmt: skip
+                          "also has; allowed: a unique id")  # fmt: skip
             except DataError as error:
                 refuse(error)
                 continue
             documents[document.document_id] = document
             origins[document.document_id] = where
     if not documents:
-        left_out = f" ({len(skipped)} left out; the first: {skipped[0]})" if skipped else ""
-        _fail(f"{path}: found no document{left_out}; allowed: at least one in {_suffixes()}")
+        left_out = f" ({len(skipped)} skipped; the first: {skipped[0]})" if skipped else ""
+        _fail(f"{path}: found no documents{left_out}; allowed: at least one in {_suffixes()}")
     kept = tuple(documents.values())
     return Corpus(documents=kept, skipped=tuple(skipped), fingerprint=fingerprint(kept))
 
@@ -117,7 +117,7 @@ def _files(path: Path) -> list[Path]:
             _fail(f"{path}: found a {path.suffix or 'nameless'} file; allowed: {_suffixes()}")
         return [path]
     if not path.is_dir():
-        _fail(f"{path}: found nothing there; allowed: a folder of documents, or one file")
+        _fail(f"{path}: no such file or folder; allowed: a folder of documents, or one file")
     files = []
     for folder, subfolders, names in os.walk(path):
         subfolders[:] = sorted(name for name in subfolders if not name.startswith("."))
@@ -177,7 +177,7 @@ def _json(text: str, where: str, first_line: int = 1) -> object:
         _fail(f"{place}: found broken JSON ({error.msg}); allowed: valid JSON")
     except (ValueError, RecursionError) as error:
         reason = "nested too deeply" if isinstance(error, RecursionError) else str(error)
-        _fail(f"{where}: found JSON that cannot be read ({reason}); allowed: valid JSON")
+        _fail(f"{where}: found unreadable JSON ({reason}); allowed: valid JSON")
     return found
 
 
@@ -218,7 +218,7 @@ def _markdown(text: str, where: str) -> dict[str, object]:
         problem = getattr(error, "problem", None) or "not readable"
         _fail(f"{where}, line {line}: found broken YAML ({problem}); allowed: valid front matter")
     except (ValueError, RecursionError) as error:
-        _fail(f"{where}: found front matter that cannot be read ({error}); allowed: valid YAML")
+        _fail(f"{where}: found unreadable front matter ({error}); allowed: valid YAML")
     if not isinstance(fields, dict):
         _fail(f"{where}, line 1: found {_shown(fields)} as front matter; allowed: key: value lines")
     body = text[closing.end() :].strip("\n")
@@ -227,7 +227,7 @@ def _markdown(text: str, where: str) -> dict[str, object]:
         fields["title"] = title[1]
         body = body.partition("\n")[2]
     if "content" in fields or "sections" in fields:
-        _fail(f"{where}: content: found in the front matter; allowed: below it")
+        _fail(f"{where}: content: found in the front matter; allowed: in the text below it")
     return {**{str(key): value for key, value in fields.items()}, "content": body}
 
 
@@ -276,7 +276,7 @@ def _sections(where: str, record: Mapping[str, object]) -> tuple[Section, ...]:
     sections = tuple(section for section in read if section.paragraphs)
     if not sections:
         field = "content" if listed is None else "sections"
-        _fail(f"{where}: {field}: found no paragraph; allowed: at least one")
+        _fail(f"{where}: {field}: found no paragraphs; allowed: at least one")
     return sections
 
 
@@ -327,7 +327,7 @@ def _text_or_none(where: str, record: Mapping[str, object], field: str) -> str |
     if not isinstance(value, str) or not value.strip():
         _fail(f"{where}: {field}: found {_shown(value)}; allowed: text that is not blank")
     if _HALF_CHARACTER.search(value):
-        _fail(f"{where}: {field}: found half a character (a lone surrogate); allowed: whole ones")
+        _fail(f"{where}: {field}: found a lone surrogate; allowed: valid Unicode")
     return value.strip()
 
 

@@ -88,7 +88,7 @@ def load_customers(
     rows = sum(one.rows - one.rows_rejected for one in loaded.checked)
     kept = rows if loaded.checked else tables.count(CUSTOMERS.name)
     if not kept:
-        raise DataError(f"{config.path or 'orders'}: no good row is left; at least one is needed")
+        raise DataError(f"{config.path or 'orders'}: no valid rows left, allowed: at least one")
     known = None if config.path is None else CUSTOMERS.name
     return CustomersReport(
         rows_in=sum(one.rows for one in loaded.checked) or kept,
@@ -190,8 +190,8 @@ def _extra(
             continue
         if name.casefold() in ours:
             warnings.append(
-                f"{origin.label}: column {name!r} is not read, as customers.yaml maps another "
-                "source to that name"
+                f"{origin.label}: column {name!r} is ignored, as customers.yaml maps another "
+                "column to that name"
             )
         elif name not in origin.kinds or name.startswith("_"):
             warnings.append(f"{origin.label}: column {name!r} ({origin.types[name]}) is not kept")
@@ -272,5 +272,5 @@ def _sql_or_null(told: Mapping[str, str], column: Column) -> str:
 def _odd_ids(checked: Checked) -> tuple[str, ...]:
     if not checked.odd_ids:
         return ()
-    odd = f"{checked.odd_ids} customer ids begin or end with white space"
-    return (f"{checked.label}: {odd}; they are kept as they are",)
+    odd = f"{checked.odd_ids} customer ids start or end with white space"
+    return (f"{checked.label}: {odd}; they are used unchanged",)

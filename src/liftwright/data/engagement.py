@@ -175,7 +175,7 @@ class EngagementFile:
             own = name.strip().casefold()
             if own in (*_TEXTS, *(column.name for column in _TYPED)):
                 if own in names:
-                    raise DataError(f"{self._path}: the column {own!r} is there twice")
+                    raise DataError(f"{self._path}: duplicate column {own!r}")
                 names[own] = name
         if "customer_id" not in names:
             raise DataError(
@@ -183,7 +183,7 @@ class EngagementFile:
             )
         if not any(outcome in names for outcome in _OUTCOMES):
             raise DataError(
-                f"{self._path}: no outcome; found {', '.join(found)}; needed is at least one of "
+                f"{self._path}: no outcome; found {', '.join(found)}; allowed: at least one of "
                 f"{', '.join(_OUTCOMES)}"
             )
         return names
@@ -228,7 +228,7 @@ class EngagementFile:
                 f"{n} with {why} (first row {first[why]})" for why, n in set_aside.items()
             )
             raise DataError(
-                f"{self._path}: none of {total} rows is of an assigned customer and can be read"
+                f"{self._path}: none of {total} rows is valid and belongs to an assigned customer"
                 + (f": {reasons}" if reasons else "")
             )
         (machines,) = self._tables.rows(
@@ -300,14 +300,14 @@ def _oddities(opens: int, clicks: int, early: int, config: Engagement) -> tuple[
     within = f"within {config.machine_seconds} seconds of the delivery"
     found = []
     if opens:
-        found.append(f"{opens} opens {within} are taken for a machine's and do not count")
+        found.append(f"{opens} opens {within} are treated as bot opens and not counted")
     if clicks:
         found.append(
-            f"{clicks} clicks {within}, or {config.burst_clicks} and more in one moment, are taken "
-            "for a scanner's and do not count"
+            f"{clicks} clicks {within}, or {config.burst_clicks} or more at once, are treated "
+            "as bot clicks and not counted"
         )
     if early:
-        found.append(f"{early} rows hold events from before the assignment; they count")
+        found.append(f"{early} rows have events before the assignment; they are counted")
     return tuple(found)
 
 

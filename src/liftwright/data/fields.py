@@ -50,7 +50,7 @@ class Origin:
         if missing:
             raise DataError(
                 f"{self.label}: no column {', '.join(missing)}; "
-                f"map it in customers.yaml, or to null; found are {', '.join(self.types)}"
+                f"map it to a column or null in customers.yaml; found: {', '.join(self.types)}"
             )
 
 
@@ -116,7 +116,7 @@ def id_field(origin: Origin, name: str, mapped: str | Conversion, key: str) -> F
         )
     if conversion.as_ != "text":
         raise ConfigurationError(
-            f"{key}: as: {conversion.as_} does not make an id; allowed are text and integer"
+            f"{key}: as: {conversion.as_} cannot be an id, allowed: text or integer"
         )
     if kind not in (Kind.TEXT, Kind.INTEGER):
         raise DataError(
@@ -144,7 +144,7 @@ def column_field(
     conversion = as_conversion(mapped, "text" if column.kind is Kind.TEXT else "number")
     if column.kind is Kind.TEXT:
         if conversion.as_ not in ("text", "integer"):
-            raise ConfigurationError(f"{key}: as: {conversion.as_} does not make a text")
+            raise ConfigurationError(f"{key}: as: {conversion.as_} cannot be used for text")
         if conversion.as_ == "integer":
             return _optional(id_field(origin, column.name, conversion, key))
         text, gap = _text(origin, conversion), _blank(origin, conversion)
@@ -155,7 +155,7 @@ def column_field(
             faults=no_nul(column.name),
         )
     if conversion.as_ == "text":
-        raise ConfigurationError(f"{key}: as: text does not make a number")
+        raise ConfigurationError(f"{key}: as: text cannot be used for a number")
     if conversion.as_ in ("years", "days_since"):
         return _elapsed_field(origin, column, conversion, key, as_of)
     return _number_field(origin, column, conversion)
@@ -188,8 +188,8 @@ def _elapsed_field(
 ) -> Field:
     if as_of is None:
         raise ConfigurationError(
-            f"{key}: as: {conversion.as_} counts up to a day, and there are no orders to tell it; "
-            "set as_of in customers.yaml, or --as-of YYYY-MM-DD"
+            f"{key}: as: {conversion.as_} needs a date to count to; "
+            "without orders, set as_of in customers.yaml, or --as-of YYYY-MM-DD"
         )
     day = day_of(origin, conversion.from_, conversion.formats, key)
     today = f"cast({literal(as_of.isoformat())} as date)"
@@ -223,14 +223,14 @@ def day_of(origin: Origin, column: str, formats: Sequence[str], key: str) -> str
     elif kind is not Kind.TEXT:
         raise DataError(
             f"{origin.label}: column {column!r} holds {origin.types[column]}; "
-            f"a date, or text that spells one, is expected ({key})"
+            f"a date, or a date as text, is expected ({key})"
         )
     for form in formats:
         used = re.findall(r"%-?(.)?", form)
         if not used or set(used) - _DIRECTIVES or not {"Y", "y"} & set(used):
             raise ConfigurationError(
-                f"{key}: {form!r} is not a format of dates; "
-                "write it like %m/%d/%Y or %Y-%m-%d %H:%M"
+                f"{key}: {form!r} is not a date format; "
+                "allowed: a format such as %m/%d/%Y or %Y-%m-%d %H:%M"
             )
     times = [f"time_as({quoted}, {literal(form)})" for form in formats] or [f"time_of({quoted})"]
     return f"cast(coalesce({', '.join([*times, 'null'])}) as date)"

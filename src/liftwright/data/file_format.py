@@ -64,7 +64,9 @@ def parquet_files(path: File) -> tuple[File, ...]:
         inside = [p for p in path.glob("*.parquet") if p.is_file()]
         found = tuple(sorted(inside, key=lambda file: file.name))
         if not found:
-            raise DataError(f"{path}: a folder without .parquet files; a file is expected")
+            raise DataError(
+                f"{path}: a folder without .parquet files, allowed: a file or a folder of them"
+            )
         return found
     try:
         head = _first_bytes(path)
@@ -73,7 +75,7 @@ def parquet_files(path: File) -> tuple[File, ...]:
     except OSError as error:
         raise DataError(f"{path}: cannot be read: {error.strerror}") from None
     if not head:
-        raise DataError(f"{path}: the file is empty; a header line and rows are expected")
+        raise DataError(f"{path}: the file is empty, allowed: a header line and rows")
     if head == _PARQUET:
         return (path,)
     if path.suffix.lower() == ".parquet":
@@ -131,7 +133,7 @@ def _refuse_other_formats(path: File, head: bytes) -> None:
         raise DataError(f"{path}: the file is UTF-16; save it as UTF-8")
     for magic, name in _COMPRESSED.items():
         if head.startswith(magic):
-            raise DataError(f"{path}: the file is compressed ({name}); CSV or Parquet is expected")
+            raise DataError(f"{path}: the file is compressed ({name}), allowed: CSV or Parquet")
 
 
 def _encoding(path: File) -> str:
@@ -141,7 +143,7 @@ def _encoding(path: File) -> str:
         if (at := piece.find(b"\0")) >= 0:
             raise DataError(
                 f"{path}: a NUL byte at byte {before + at + 1}; "
-                "text in UTF-8 is expected (is the file UTF-16 or binary?)"
+                "UTF-8 text is expected (is the file UTF-16 or binary?)"
             )
         before += len(piece)
         if utf8 and (pending or not piece.isascii()):
@@ -191,7 +193,7 @@ def _delimiter(text: str) -> str:
 def _header(path: File, text: str, delimiter: str) -> tuple[str, ...]:
     records = _records(text, delimiter)
     if not records or not any(name.strip() for name in records[0]):
-        raise DataError(f"{path}: line 1 is blank; the names of the columns are expected there")
+        raise DataError(f"{path}: line 1 is blank, allowed: the column names")
     # A table's index, written before its columns, has no name.
     first, *others = records[0]
     names = [first if first.strip() else UNNAMED, *others]
@@ -207,7 +209,7 @@ def _header(path: File, text: str, delimiter: str) -> tuple[str, ...]:
             raise DataError(f"{path}: line 1: two columns are named {first!r} and {name!r}")
         seen[name.casefold()] = name
     if not any(records[1:]):
-        raise DataError(f"{path}: a header line and no rows; at least one row is expected")
+        raise DataError(f"{path}: found a header line but no rows, allowed: at least one row")
     return tuple(names)
 
 
@@ -218,7 +220,7 @@ def _warnings(path: File, encoding: str, delimiter: str, columns: Sequence[str])
     if encoding != "utf-8":
         found.append(f"{path.name}: not valid UTF-8; read as Latin-1")
     if delimiter != ",":
-        found.append(f"{path.name}: fields are parted by {_NAMES[delimiter]}")
+        found.append(f"{path.name}: fields are separated by {_NAMES[delimiter]}")
     return tuple(found)
 
 
@@ -248,7 +250,7 @@ def _misshapen(path: File, form: CsvForm) -> str | None:
     if found is None:
         return None
     line, fields = found
-    return f"{path}: line {line}: {fields} fields where the header has {len(form.columns)}"
+    return f"{path}: line {line}: found {fields} fields, but the header has {len(form.columns)}"
 
 
 def misshapen_record(path: File, form: CsvForm) -> tuple[int, int] | None:
@@ -288,7 +290,7 @@ def _refuse_misquoted(path: File, form: CsvForm, _version: tuple[object, ...]) -
     if quotes:
         _refuse_bad_quotes(path, form)
     elif min(feeds, returns) and not pairs == feeds == returns:
-        raise DataError(f"{path}: line ends are mixed; one kind is expected")
+        raise DataError(f"{path}: found mixed line endings, allowed: one kind")
 
 
 def _refuse_bad_quotes(path: File, form: CsvForm) -> None:
@@ -322,11 +324,11 @@ def refuse_mixed(schemas: Sequence[tuple[File, Mapping[str, str]]]) -> None:
             if here is None or there is None:
                 lacking, having = (path, first) if here is None else (first, path)
                 raise DataError(
-                    f"{lacking}: no column {name!r}, which {having.name} beside it has; the files "
+                    f"{lacking}: no column {name!r}, which {having.name} has; the files "
                     "of a folder must have the same columns"
                 )
             raise DataError(
-                f"{path}: column {name!r} holds {here}, in {first.name} beside it {there}; the "
+                f"{path}: column {name!r} holds {here}, but in {first.name} {there}; the "
                 "files of a folder must agree"
             )
 

@@ -50,7 +50,7 @@ class Places:
             objects = self.objects(text)
             found = objects.find(url)
             if not found:
-                raise DataError(f"{text}: no such object, and none directly below it")
+                raise DataError(f"{text}: no such object or folder")
             self._found[text] = Remote(url, found, read=objects.read, scratch=self._scratch)
         return self._found[text]
 
@@ -61,7 +61,7 @@ class Places:
             DataError: there are none here.
         """
         if self._open is None:
-            raise DataError(f"{text}: a URL; a path of this machine is expected here")
+            raise DataError(f"{text}: found a URL, allowed: a local path")
         if self._objects is None:
             self._objects = self._open()
         return self._objects

@@ -201,7 +201,7 @@ def _amount_field(origin: Origin, orders: Orders, key: str) -> Field:
         number=functools.partial(number_of, origin),
     )
     if not amount.columns:
-        raise ConfigurationError(f"{key}.amount: {orders.amount!r} names no column")
+        raise ConfigurationError(f"{key}.amount: {orders.amount!r} does not name a column")
     names = sorted(amount.columns)
     return Field(
         name="amount",
@@ -262,7 +262,7 @@ def _covered(tables: Tables, lines: Sequence[str], as_of: date | None) -> tuple[
     ((first, last),) = tables.rows(statement)
     if first is None:
         limit = "" if as_of is None else f" up to as_of {as_of.isoformat()}"
-        raise DataError(f"orders: no good row is left{limit}; at least one is needed")
+        raise DataError(f"orders: no valid rows left{limit}, allowed: at least one")
     return date.fromisoformat(str(first)), date.fromisoformat(str(last))
 
 

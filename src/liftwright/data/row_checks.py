@@ -218,8 +218,8 @@ def refuse_bad_rows(checked: Checked) -> None:
     reasons = "; ".join(f"{reason}: {rows}" for reason, rows in checked.counts.items())
     examples = "; ".join(str(example) for example in checked.examples)
     raise DataError(
-        f"{checked.label}: {checked.rows_rejected} of {checked.rows} rows are bad ({reasons}). "
-        f"The first: {examples}. Correct them, or set on_bad_rows: reject in customers.yaml"
+        f"{checked.label}: {checked.rows_rejected} of {checked.rows} rows are invalid ({reasons}). "
+        f"First: {examples}. Correct them, or set on_bad_rows: reject in customers.yaml"
     )
 
 

@@ -144,7 +144,7 @@ def _parse(text: str) -> exp.Expr:
         _check_tokens(text)
         tree = sqlglot.parse_one(text, read="duckdb")
     except SqlglotError:
-        raise _RefusedError(f"cannot be read as a rule; allowed are {_ALLOWED}") from None
+        raise _RefusedError(f"is not a valid rule; allowed: {_ALLOWED}") from None
     except RecursionError:
         raise _RefusedError("nested too deeply") from None
     return tree
@@ -156,7 +156,7 @@ def _check_tokens(text: str) -> None:
 
     tokens = sqlglot.tokenize(text, read="duckdb")
     if not tokens:
-        raise _RefusedError("is empty; a condition is expected")
+        raise _RefusedError("is empty, allowed: a condition")
     end = 0
     for token in tokens:
         if token.token_type.name == "SEMICOLON":
@@ -184,7 +184,7 @@ class _Walk:
         except RecursionError:
             raise _RefusedError("nested too deeply") from None
         if found != wanted:
-            raise _RefusedError(f"the whole is {found}; it must be {wanted}")
+            raise _RefusedError(f"the rule gives {found}, allowed: {wanted}")
         return sql
 
     def _read(self, node: exp.Expr) -> tuple[str, str]:
@@ -203,7 +203,7 @@ class _Walk:
         if sign:
             left, right = self._alike(node.this, node.expression, sign)
             return _BOOLEAN, f"({left} {sign} {right})"
-        raise _RefusedError(f"{_shown(node)} is not allowed; allowed are {_ALLOWED}")
+        raise _RefusedError(f"{_shown(node)} is not allowed; allowed: {_ALLOWED}")
 
     def _other(self, node: exp.Expr) -> str:
         return self._as(_BOOLEAN, node.expression)
@@ -276,15 +276,15 @@ class _Walk:
         try:
             return _NUMBER, literal(float(str(node.this)))
         except ValueError:
-            raise _RefusedError(f"{_shown(node)} is not a number that can be held") from None
+            raise _RefusedError(f"{_shown(node)} is out of range for a number") from None
 
     def _read_column(self, node: exp.Expr) -> tuple[str, str]:
         if any(node.args.get(part) for part in ("table", "db", "catalog")):
-            raise _RefusedError(f"{_shown(node)}: a column has one name, without a dot")
+            raise _RefusedError(f"{_shown(node)}: a column name has no dot")
         name = self._resolve(node.name, quoted=bool(node.this.args.get("quoted")))
         kind = _TYPES.get(self.columns[name])
         if kind is None:
-            raise _RefusedError(f"column {name!r} holds times, which rules do not read")
+            raise _RefusedError(f"column {name!r} contains times, which rules do not support")
         self.used.add(name)
         return kind, self.render(name)
 
@@ -298,7 +298,7 @@ class _Walk:
             return written
         if written.casefold() in alike:
             return alike[written.casefold()]
-        hint = "; a text stands in single quotes" if quoted else ""
+        hint = "; text needs single quotes" if quoted else ""
         known = [name for name in self.columns if name.casefold() not in gone]
         raise _RefusedError(f"unknown column {written!r}{nearest(written, known) or hint}")
 

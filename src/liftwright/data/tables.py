@@ -168,7 +168,7 @@ class Tables:
             if found.get(column.name) is not column.kind:
                 raise DataError(
                     f"{path}: column {column.name!r} should hold {column.kind.value}; "
-                    "the file is not one that this version wrote"
+                    "the file was not written by this version"
                 )
         columns = ", ".join(map(identifier, schema.names))
         self.keep(table, f"select {columns} from {identifier(source)}", stored=False)  # noqa: S608 - quoted

@@ -176,7 +176,7 @@ def _refuse_strangers(tables: Tables, among: str, segments: Sequence[str]) -> No
         )
         names = sorted(str(segment) for (segment,) in found)
         raise IntegrityError(
-            f"assign: {strangers} customers are in segments that nothing was designed for: {names}"
+            f"assign: {strangers} customers are in segments without a design: {names}"
         )
 
 
@@ -337,7 +337,7 @@ def _count(tables: Tables, design: Design) -> tuple[dict[str, dict[str, int]], F
         if not known:
             raise IntegrityError(
                 f"assign: {customers} customers of segment {segment!r} would get variant "
-                f"{variant_id!r} in arm {arm!r}, which is not approved there; nobody was assigned"
+                f"{variant_id!r} in arm {arm!r}, not approved there; no customer was assigned"
             )
         counts[str(segment)][str(arm)] = cast("int", customers)
         found.add(str(segment), str(arm), sums)

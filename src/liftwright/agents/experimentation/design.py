@@ -81,12 +81,12 @@ def design_experiment(
         for segment in sorted(sizes)
     }
     if all(len(arms) == 1 for arms in cells.values()):
-        raise NoExperiment("no experiment: no variant is approved in any segment")
+        raise NoExperiment("no experiment: no segment has an approved variant")
     customers = sum(sizes.values())
     if customers < len(experiment.arms):
         raise NoExperiment(
             f"no experiment: {customers} customers for {len(experiment.arms)} arms; "
-            "there must be at least one customer for each arm"
+            "each arm needs at least one customer"
         )
     shares = experiment.arm_shares()
     design = Design(

@@ -114,7 +114,7 @@ def _suppressed(tables: Tables, path: File) -> str:
     if not path.exists():
         raise ConfigurationError(
             f"experiment_config.yaml: exclusions.suppressed: found {path}, allowed: a CSV or "
-            "Parquet file that is there, or null"
+            "Parquet file, or null"
         )
     columns = tables.open("suppressed", path)
     if "customer_id" not in columns:

@@ -1,4 +1,4 @@
-"""From a results file to what its features say of the effect; on a bounded sample of units."""
+"""Tests of features as effect modifiers, on a sample of a results file's units."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ if TYPE_CHECKING:
 
     Array = NDArray[np.float64]
 
-# What a regression needs to be sure of what is notable; more units only cost memory.
+# Enough for a regression to detect notable effects; more units only cost memory.
 MOST_SAMPLED = 50_000
-# A text with more values than this says more of single units than of kinds of them.
+# A text column with more values describes single units rather than groups.
 _MOST_LEVELS = 8
 
 
@@ -36,15 +36,15 @@ def explain(  # noqa: PLR0913 - where, what, by what, and how
     alpha: float,
     forest: bool,
 ) -> Explanation:
-    """Which features go with a larger effect on a metric.
+    """Test which features are associated with a larger effect on a metric.
 
     Args:
-        tables: holds `explained`: arm, y and a text `f0`, `f1` … for each column, a row a unit.
-        metric: its name.
-        control: the control's name.
-        columns: the features.
-        alpha: level of the tests.
-        forest: whether the exploratory forest is wanted too.
+        tables: Contain `explained`, one row per unit: arm, y and a text `f0`, `f1` … per column.
+        metric: The metric's name.
+        control: The control's name.
+        columns: The feature columns.
+        alpha: Significance level.
+        forest: Whether to add the exploratory uplift forest.
     """
     import numpy as np
 
@@ -75,7 +75,7 @@ def explain(  # noqa: PLR0913 - where, what, by what, and how
 def keep_explained(
     tables: Tables, table: str, arm: str, value: str, columns: Sequence[str]
 ) -> None:
-    """Make the table `explained` of a file's rows; `value` is the metric's expression."""
+    """Create the table `explained` from a file's rows; `value` is the metric's SQL expression."""
     texts = "".join(f", {identifier(column)} as f{i}" for i, column in enumerate(columns))
     tables.keep(
         "explained",
@@ -86,7 +86,7 @@ def keep_explained(
 
 
 def _as_numbers(column: str, texts: Sequence[object]) -> dict[str, Array]:
-    """A column as numbers, or one 0/1 feature for each of its values but the most frequent."""
+    """A numeric feature, or one 0/1 feature per value except the most frequent."""
     import numpy as np
 
     told = [None if text is None or not str(text).strip() else str(text).strip() for text in texts]
@@ -100,8 +100,8 @@ def _as_numbers(column: str, texts: Sequence[object]) -> dict[str, Array]:
     levels = sorted(set(known), key=lambda level: (-known.count(level), level))
     if len(levels) > _MOST_LEVELS:
         raise InputError(
-            f"--explain {column!r}: found {len(levels)} values that are no numbers; allowed are "
-            f"numbers, or up to {_MOST_LEVELS} values"
+            f"--explain {column!r}: found {len(levels)} text values, allowed: "
+            f"numbers, or at most {_MOST_LEVELS} values"
         )
     return {
         f"{column} = {level}": np.array(

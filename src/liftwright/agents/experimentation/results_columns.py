@@ -32,7 +32,7 @@ _CALLED: dict[MetricKind, str] = {
     "ratio": "ratio",
 }
 _SHARES_SUM = 1e-6
-_NUMBER = "a number such as 1234.5, without a currency's sign or a separator of thousands"
+_NUMBER = "a number such as 1234.5, without currency signs or thousands separators"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -127,10 +127,10 @@ def parse_shares(texts: Sequence[str]) -> dict[str, float] | None:
         except ValueError:
             share = math.nan
         if not equals or not arm or not share > 0:
-            raise InputError(f"--share {text!r}: allowed: ARM=S with S above 0, as in B=0.5")
+            raise InputError(f"--share {text!r}: allowed: ARM=S with S above 0, such as B=0.5")
         shares[arm] = share
     if shares and abs(sum(shares.values()) - 1) > _SHARES_SUM:
-        raise InputError(f"--share: the shares sum to {sum(shares.values()):g}; allowed is 1")
+        raise InputError(f"--share: found a sum of {sum(shares.values()):g}, allowed: 1")
     return shares or None
 
 
@@ -156,11 +156,11 @@ def check_columns(names: Sequence[str], columns: Columns, metrics: Sequence[Metr
     for option, name in wanted:
         if name is not None and name not in names:
             hint = nearest(name, names)
-            raise InputError(f"{option} {name!r}: the file has no such column{hint}")
+            raise InputError(f"{option} {name!r}: no such column in the file{hint}")
     labels = [metric.name for metric in metrics]
     for label in labels:
         if labels.count(label) > 1:
-            raise InputError(f"--metric {label!r}: given twice")
+            raise InputError(f"--metric {label!r}: duplicate metric")
 
 
 def number_in(column: str) -> str:
@@ -203,7 +203,7 @@ def check_values(
         _check_times(tables, table, column)
     if columns.covariate_time is not None:
         if columns.time is None:
-            raise InputError("--covariate-time: needs --time, when the unit was assigned")
+            raise InputError("--covariate-time: needs --time, the time of assignment")
         _check_before(tables, table, columns.covariate_time, columns.time)
 
 
@@ -227,7 +227,7 @@ def _check_column(tables: Tables, table: str, column: str, *, binary: bool) -> N
 def _check_counts(tables: Tables, table: str, column: str) -> None:
     number = number_in(column)
     whole = f"{number} >= 0 and {number} < 1e15 and {number} = floor({number})"
-    _refuse(tables, table, column, f"not coalesce({whole}, false)", "a whole number from 0")
+    _refuse(tables, table, column, f"not coalesce({whole}, false)", "a whole number, 0 or more")
 
 
 def _check_summary(tables: Tables, table: str, metric: MetricColumns) -> None:
@@ -273,7 +273,7 @@ def _check_before(tables: Tables, table: str, covariate: str, assigned: str) -> 
         row, measured, at = late[0]
         raise InputError(
             f"--covariate: row {row}: measured at {str(measured)[:40]!r}, after the assignment at "
-            f"{str(at)[:40]!r}; allowed is what was known before it"
+            f"{str(at)[:40]!r}, allowed: measured before it"
         )
 
 
@@ -305,7 +305,7 @@ def check_rows(
     name = odd[0].name
     units = columns.count or odd[0].denominator or "UNITS"
     raise InputError(
-        f"--metric {name!r}: each arm has one row, which says nothing of the spread; allowed for "
+        f"--metric {name!r}: each arm has one row, so its variance is unknown; allowed for "
         f"events among units: {name}={odd[0].column}/{units}:binary, and for means: "
         f"{name}={odd[0].column},SD:mean with --count"
     )

@@ -136,13 +136,12 @@ def _check_arms(
         raise InputError(f"--control {control!r}: no such arm in the file{hint}")
     if len(units) > _MOST_ARMS:
         raise InputError(
-            f"--arm {column!r}: found {len(units):,} arms, allowed: {_MOST_ARMS} at most; is "
-            "it the column of arms?"
+            f"--arm {column!r}: found {len(units):,} arms, allowed: at most {_MOST_ARMS}; is "
+            "it the right column?"
         )
     if len({*units, *(shares or ())}) == 1:
         raise InputError(
-            f"--arm {column!r}: the file has one arm alone, {control!r}; there is "
-            "nothing to compare it with"
+            f"--arm {column!r}: found only the arm {control!r}, allowed: at least two arms"
         )
     missing = [arm for arm in units if shares is not None and arm not in shares]
     for arm in shares or {}:
@@ -150,7 +149,7 @@ def _check_arms(
             hint = nearest(arm, missing) or f"; without a share is: {few(missing, _MOST_NAMED)}"
             raise InputError(f"--share {arm!r}: no such arm in the file{hint}")
     if missing:
-        raise InputError(f"--share: the share of {missing[0]!r} is missing")
+        raise InputError(f"--share: no share for arm {missing[0]!r}")
     given = shares or dict.fromkeys(units, 1 / len(units))
     return {
         control: given[control],
@@ -185,15 +184,17 @@ def _with_count(columns: Columns, metrics: Sequence[MetricColumns]) -> Columns:
             continue
         if columns.unit is not None:
             raise InputError(
-                f"--metric {metric.name!r}: a row of many units has no unit of its own; leave out "
-                "--unit, or measure a ratio"
+                f"--metric {metric.name!r}: rows of several units have no single unit; leave "
+                "out --unit, or use a ratio"
             )
         if metric.covariate is not None:
-            raise InputError(f"--covariate {metric.name!r}: a summary of many units takes none")
+            raise InputError(f"--covariate {metric.name!r}: not available for summary rows")
         if metric.denominator is not None and columns.count is None:
             return replace(columns, count=metric.denominator)
         if columns.count is None:
-            raise InputError(f"--metric {metric.name!r}: needs --count, the units of each row")
+            raise InputError(
+                f"--metric {metric.name!r}: needs --count, the number of units per row"
+            )
     return columns
 
 
@@ -233,7 +234,7 @@ def _keep_units(
         for i, (column, before) in enumerate(inputs)
     )
     if columns.unit and columns.count:
-        raise InputError("--count: a row of many units has no unit of its own; leave out --unit")
+        raise InputError("--count: rows of several units have no single unit; leave out --unit")
     excluded = {"rows_without_arm_unit_or_segment": _left_out(tables, table, usable)}
     if columns.unit is None:
         tables.keep("units", "select * from events", stored=False)

@@ -142,7 +142,7 @@ def _citations(message: Message) -> Iterator[str]:
             raw = message.body[found.start : found.end].strip("[]")
             yield f'The citation "{raw[:120]}" names no title and section of the passages.'
     if not cited_passages(message.body, message.passages):
-        yield "The body cites none of the passages."
+        yield "The body does not cite any passage."
 
 
 def _values(message: Message, brand: str) -> Iterator[str]:
@@ -226,15 +226,15 @@ def _host(link: str) -> str:
 def _leakage(message: Message, templates: Mapping[str, str]) -> Iterator[str]:
     text = _said(message)
     if gives_instructions(text) or _BRIEFING.search(text):
-        yield "The message speaks of how it was made, or gives instructions to a writer."
+        yield "The message mentions how it was written, or contains instructions to a writer."
     if speaks_to_staff(text):
-        yield "The message speaks of its readers to staff; it speaks to the readers alone."
+        yield "The message talks about its readers; it must address them."
     files = (BASE_TEMPLATE, f"tone_{message.tone}")
     told = "\n".join(templates.get(name, "") for name in files).lower().split()
     said = f" {' '.join(text.lower().split())} "
     runs = (told[start : start + _LEAKED_WORDS] for start in range(len(told) - _LEAKED_WORDS + 1))
     if any(f" {' '.join(run)} " in said for run in runs):
-        yield "The message repeats the instructions to its writer."
+        yield "The message repeats instructions from the prompt."
 
 
 def _call_to_action(message: Message) -> Iterator[str]:
@@ -247,11 +247,11 @@ def _distinct(message: Message) -> Iterator[str]:
 
 
 def reasons_alike(subject: str, body: str, others: Sequence[Variant]) -> tuple[str, ...]:
-    """Why a message is no variant of its own: it says the same as one of `others`."""
+    """Why a message duplicates one of `others`; empty if it does not."""
     if any(alike(body, other.body) for other in others):
-        return ("The body says the same as another variant for these readers.",)
+        return ("The body is too similar to another variant for this segment.",)
     if any(subject.casefold() == other.subject.casefold() for other in others):
-        return ("The subject is that of another variant for these readers.",)
+        return ("The subject is the same as in another variant for this segment.",)
     return ()
 
 

@@ -123,7 +123,7 @@ class _Drafting:
     def write(self) -> None:
         """Ask for drafts until one is kept, none is left, or the provider fails."""
         if not self._blank.passages:
-            self.outcome = self._failure("checks", ("No passage was found for the segment.",))
+            self.outcome = self._failure("checks", ("No passages were found for the segment.",))
             return
         reasons: tuple[str, ...] = ()
         try:

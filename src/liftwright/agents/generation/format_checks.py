@@ -16,45 +16,48 @@ if TYPE_CHECKING:
 _FENCE = re.compile(r"^```[a-zA-Z]*\s*\n(.*?)\n?```\s*$", re.DOTALL)
 
 _SUBJECT_FAULTS = (
-    (re.compile(r"[*_`~]{2}|[*`]|^\s*#|\]\(|<[a-zA-Z/!][^>]*>"), "The subject holds markup."),
+    (re.compile(r"[*_`~]{2}|[*`]|^\s*#|\]\(|<[a-zA-Z/!][^>]*>"), "The subject contains markup."),
     (re.compile(r"^\s*\W*subject\b\W*:", re.IGNORECASE), 'The subject begins with "Subject:".'),
     (
         re.compile(r"^\s*(?:re|fwd?|aw|wg)\s*:", re.IGNORECASE),
-        "The subject pretends to be a reply or a forwarded message.",
+        "The subject looks like a reply or a forwarded message.",
     ),
-    (re.compile(r"[\r\n\x00-\x1f\x7f]"), "The subject holds a line break or control character."),
-    (re.compile(r"\[\s*source\b", re.IGNORECASE), "The subject holds a citation."),
-    (re.compile(r"!{2,}|\?{2,}"), "The subject repeats its punctuation."),
+    (re.compile(r"[\r\n\x00-\x1f\x7f]"), "The subject contains a line break or control character."),
+    (re.compile(r"\[\s*source\b", re.IGNORECASE), "The subject contains a citation."),
+    (re.compile(r"!{2,}|\?{2,}"), "The subject contains repeated punctuation."),
 )
 _BODY_FAULTS = (
-    (re.compile(r"\*\*|__(?=\S)|(?<=\S)__|~~"), "The body holds Markdown emphasis."),
+    (re.compile(r"\*\*|__(?=\S)|(?<=\S)__|~~"), "The body contains Markdown emphasis."),
     (
         re.compile(r"(?<![\w*])\*(?=[^\s*|])[^*\n|]+(?<=\S)\*(?![\w*])"),
-        "The body holds Markdown emphasis.",
+        "The body contains Markdown emphasis.",
     ),
-    (re.compile(r"^\s{0,3}#{1,6}\s", re.MULTILINE), "The body holds a Markdown heading."),
-    (re.compile(r"^\s*[*+]\s+\S", re.MULTILINE), "The body holds a Markdown list."),
-    (re.compile(r"^\s*(?:-{3,}|={3,}|_{3,})\s*$", re.MULTILINE), "The body holds a ruled line."),
-    (re.compile(r"`"), "The body holds code marks."),
-    (re.compile(r"\]\("), "The body holds a Markdown link."),
-    (re.compile(r"^\s*\|.*\|\s*$", re.MULTILINE), "The body holds a Markdown table."),
+    (re.compile(r"^\s{0,3}#{1,6}\s", re.MULTILINE), "The body contains a Markdown heading."),
+    (re.compile(r"^\s*[*+]\s+\S", re.MULTILINE), "The body contains a Markdown list."),
+    (
+        re.compile(r"^\s*(?:-{3,}|={3,}|_{3,})\s*$", re.MULTILINE),
+        "The body contains a horizontal rule.",
+    ),
+    (re.compile(r"`"), "The body contains code formatting."),
+    (re.compile(r"\]\("), "The body contains a Markdown link."),
+    (re.compile(r"^\s*\|.*\|\s*$", re.MULTILINE), "The body contains a Markdown table."),
     (
         re.compile(
             r"</?(?:a|b|i|u|p|br|hr|em|strong|h[1-6]|div|span|ul|ol|li|img|table|t[drh]|html|body"
             r"|head|style|script|font|center)\b[^>]*>|<!--",
             re.IGNORECASE,
         ),
-        "The body holds HTML.",
+        "The body contains HTML.",
     ),
     (
         re.compile(r"&(?:nbsp|amp|lt|gt|quot|#\d+|#x[0-9a-f]+);", re.IGNORECASE),
-        "The body holds HTML.",
+        "The body contains HTML.",
     ),
     (
         re.compile(r"^\s*\W*subject\b\W*:", re.IGNORECASE | re.MULTILINE),
-        'The body holds a line that begins with "Subject:".',
+        'The body contains a line that begins with "Subject:".',
     ),
-    (re.compile(r"[\x00-\x08\x0b-\x1f\x7f]"), "The body holds a control character."),
+    (re.compile(r"[\x00-\x08\x0b-\x1f\x7f]"), "The body contains a control character."),
 )
 
 _PLACEHOLDERS = (
@@ -90,7 +93,7 @@ def read_reply(reply: str) -> tuple[str, str] | str:
         return "The reply is not a JSON object."
     subject, body = found.get("subject"), found.get("body")
     if not isinstance(subject, str) or not isinstance(body, str):
-        return 'The reply lacks the text "subject" or "body".'
+        return 'The reply has no text in "subject" or "body".'
     return subject.strip(), body.replace("\r\n", "\n").strip()
 
 
@@ -123,7 +126,7 @@ def check_subject(subject: str, limits: Limits) -> Iterator[str]:
         )
     yield from (reason for pattern, reason in _SUBJECT_FAULTS if pattern.search(subject))
     if _shouts(subject):
-        yield "The subject is written in capitals."
+        yield "The subject is all in capitals."
     yield from _placeholders("subject", subject)
 
 
@@ -164,6 +167,6 @@ def _repetitions(body: str) -> Iterator[str]:
     for sentence in texts.sentences(texts.without_citations(body)):
         key = texts.normalise(sentence.text).casefold()
         if len(key.split()) > 2 and key in seen:  # noqa: PLR2004 - "Thank you." may recur
-            yield "The body says one sentence twice."
+            yield "The body contains the same sentence twice."
             return
         seen.add(key)

@@ -48,9 +48,9 @@ def shield_documents(
     if blocked and not (skip and kept):
         named = ", ".join(map(repr, blocked))
         raise DataError(
-            f"content: document_id {named}: found what {shield.identity.provider} takes for orders "
-            "to a language model; allowed: documents without. Mend them, or set "
-            "content.on_bad_documents to skip, which needs one document that is left"
+            f"content: document_id {named}: found a prompt injection, according to "
+            f"{shield.identity.provider}; allowed: documents without one. Correct them, or set "
+            "content.on_bad_documents: skip, which needs at least one other document"
         )
     return kept, blocked
 

@@ -137,7 +137,7 @@ def approve(decision: SafetyDecision, *, who: str, at: str) -> SafetyDecision:
     """
     who = " ".join(who.split())
     if not who:
-        raise InputError("approve: the name of who approves is empty")
+        raise InputError("approve: found no approver name, allowed: a name that is not blank")
     if decision.status != WAITING:
         raise InputError(
             f"variant {decision.variant_id}: its status is {decision.status!r}; "

@@ -72,7 +72,7 @@ def _find(judge: Judge, message: Message) -> CheckResult:
     )
     severity = 0 if opinion.grounded else _HIGH
     share = f"{opinion.ungrounded_share:.0%} of the claims' text"
-    reason = f"{share} is not borne out by the sources ({screener_name(judge.identity)})"
+    reason = f"{share} is not supported by the sources ({screener_name(judge.identity)})"
     return CheckResult(
         reasons=() if opinion.grounded else (f"{NAME}: {reason}",),
         findings=(_finding(severity, opinion.ungrounded_share),),

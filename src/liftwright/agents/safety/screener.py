@@ -116,7 +116,7 @@ def _replies(parts: Sequence[Part], screen: Screen) -> Iterator[tuple[Part, obje
         return
     replies = many(tuple(part.text for part in parts))
     if not isinstance(replies, Sequence) or len(replies) != len(parts):
-        raise _Unusable(f"not one reply for each of {len(parts)} parts")
+        raise _Unusable(f"the number of replies differs from the {len(parts)} parts")
     yield from zip(parts, replies, strict=True)
 
 
@@ -139,14 +139,14 @@ def _by_category(reply: object) -> dict[str, Finding]:
         if isinstance(finding, Finding) and finding.check != "safety":
             continue
         if not isinstance(finding, Finding) or finding.category not in CATEGORIES:
-            raise _Unusable("the reply holds an unknown category")
+            raise _Unusable("the reply contains an unknown category")
         if finding.category in found:
             raise _Unusable(f"the reply names {finding.category} twice")
         found[finding.category] = finding
         if type(finding.severity) is not int or not 0 <= finding.severity <= _HIGHEST:
-            raise _Unusable(f"the severity of {finding.category} is not from 0 to {_HIGHEST}")
+            raise _Unusable(f"the severity of {finding.category} is not between 0 and {_HIGHEST}")
         if not _is_share(finding.score):
-            raise _Unusable(f"the score of {finding.category} is not from 0 to 1")
+            raise _Unusable(f"the score of {finding.category} is not between 0 and 1")
     missing = [category for category in CATEGORIES if category not in found]
     if missing:
         raise _Unusable(f"the reply lacks {', '.join(missing)}")

@@ -216,25 +216,25 @@ def _distance(one: tuple[float, ...], other: tuple[float, ...]) -> float:
 
 def _warnings(model: Model, config: Segments, shares: Mapping[str, float]) -> tuple[str, ...]:
     warnings = [
-        f"segment '{group.label}' has no customers and was left out"
+        f"segment '{group.label}' has no customers and was dropped"
         for group in model.groups
         if group.label not in shares and group.label not in model.merged
     ]
     warnings += [
-        f"segment '{label}' holds {share:.1%} of the customers, under the minimum of "
+        f"segment '{label}' has {share:.1%} of the customers, below the minimum of "
         f"{config.minimum_share:.1%}"
         for label, share in shares.items()
         if share < config.minimum_share
     ]
     warnings += [
-        f"segment '{small}' was under the minimum of {config.minimum_share:.1%} and was merged "
+        f"segment '{small}' was below the minimum of {config.minimum_share:.1%} and was merged "
         f"into '{into}'"
         for small, into in model.merged.items()
     ]
     if len(shares) < _FEWEST:
         warnings.append(
-            f"only {len(shares)} of {_FEWEST} to 5 segments have customers: the customers are "
-            "too much alike for this method"
+            f"only {len(shares)} of {_FEWEST} to 5 segments have customers; the customers are "
+            "too similar for this method"
         )
     missing = [
         name
@@ -242,5 +242,5 @@ def _warnings(model: Model, config: Segments, shares: Mapping[str, float]) -> tu
         if model.method == "kmeans" and name not in {scale.feature for scale in model.scales}
     ]
     if missing:
-        warnings.append(f"the customers do not have {', '.join(missing)}; clustered without")
+        warnings.append(f"no customer column {', '.join(missing)}; clustered without")
     return tuple(warnings)

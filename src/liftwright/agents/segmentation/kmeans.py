@@ -118,7 +118,7 @@ def _features(tables: Tables, config: Segments, absent: Collection[str]) -> tupl
         if name not in numeric:
             raise ConfigurationError(
                 f"segments.yaml: kmeans.features[{index}]: {name!r} is not a numeric column of "
-                f"the customers; allowed are {', '.join(sorted(numeric))}"
+                f"the customers; allowed: {', '.join(sorted(numeric))}"
             )
     features = tuple(name for name in config.kmeans.features if name not in absent)
     if not features:

@@ -165,8 +165,8 @@ def customer_columns(tables: Tables) -> dict[str, Kind]:
     for name in SCORES:
         if name in columns:
             raise ConfigurationError(
-                f"customers.yaml: the customers have a column {name!r}; that name is computed by "
-                "Liftwright: rename the column or leave it out"
+                f"customers.yaml: the customers have a column {name!r}, a name reserved for "
+                "a computed column; rename or remove it"
             )
     return columns
 

@@ -37,13 +37,13 @@ def fit(config: Segments, edges: Mapping[str, tuple[float, ...]], absent: Collec
         if feature in absent:
             raise ConfigurationError(
                 f"segments.yaml: method: rfm needs {score!r}; the customers do not have "
-                f"{feature!r} (customers.yaml maps it to null). Allowed then are rules and kmeans"
+                f"{feature!r} (customers.yaml maps it to null), allowed: rules or kmeans"
             )
     bands = sorted(config.rfm, key=lambda band: -band.at_least)
     starts = [band.at_least for band in bands]
     if len(set(starts)) != len(starts) or starts[-1] != _LEAST_SUM:
         raise ConfigurationError(
-            f"segments.yaml: rfm: at_least is {starts}; the values must differ and the lowest "
+            f"segments.yaml: rfm: at_least is {starts}; the values must be unique and the lowest "
             f"must be {_LEAST_SUM}"
         )
     return Model(

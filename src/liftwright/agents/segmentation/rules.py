@@ -117,7 +117,7 @@ def _refuse_absent(rule: Rule, absent: Collection[str], where: str) -> None:
             because = "" if name == feature else f", which needs {feature!r}"
             raise ConfigurationError(
                 f"{where}: uses {name!r}{because}; the customers do not have {feature!r} "
-                "(customers.yaml maps it to null). Allowed are the columns that they have"
+                "(customers.yaml maps it to null), allowed: existing columns"
             )
 
 

@@ -234,4 +234,4 @@ def _rules_in_words(rules: Sequence[tuple[str, int]]) -> str:
 def _warnings(share: float, minimum: float) -> tuple[str, ...]:
     if share >= minimum:
         return ()
-    return (f"holds {share:.1%} of the customers, under the minimum of {minimum:.1%}",)
+    return (f"has {share:.1%} of the customers, below the minimum of {minimum:.1%}",)

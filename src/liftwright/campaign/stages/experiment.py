@@ -79,8 +79,8 @@ def assign_arms(context: RunContext) -> str:
     waiting = [decision.variant_id for decision in decisions if decision.status == "waiting"]
     if waiting:
         raise AwaitingApproval(
-            f"{len(waiting)} messages wait for approval ({', '.join(waiting)}): "
-            f"`liftwright approve {context.run.run_id} VARIANT` each, then run again"
+            f"{len(waiting)} messages are waiting for approval ({', '.join(waiting)}): "
+            f"`liftwright approve {context.run.run_id} VARIANT` for each, then run again"
         )
     experiment = context.settings.experiment
     context.tables.read("segmented", context.folder.file("segmented.parquet"), SEGMENTED)
@@ -112,7 +112,7 @@ def assign_arms(context: RunContext) -> str:
     event("analysis_planned", agent="experimentation", sha256=plan.sha256)
     left_out = sum(eligible.left_out.values())
     note = f"{sum(eligible.sizes.values()):,} customers in {len(design.arms)} arms"
-    return f"{note}, {left_out:,} left out" if left_out else note
+    return f"{note}, {left_out:,} excluded" if left_out else note
 
 
 def _earlier_runs(context: RunContext) -> dict[str, Path]:

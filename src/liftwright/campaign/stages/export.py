@@ -86,7 +86,7 @@ def export(context: RunContext) -> str:
     context.folder.write(EXPORT_RECORD, listed)
     objects.put(context.folder.file(EXPORT_RECORD), home.below(EXPORT_RECORD))
     event("tables_exported", agent="pipeline", files=len(placed), put_bytes=put_bytes)
-    return f"{len(_TABLES)} tables at {home}, {put_bytes / 1e6:,.1f} MB put there"
+    return f"{len(_TABLES)} tables at {home}, {put_bytes / 1e6:,.1f} MB uploaded"
 
 
 def _exported_before(context: RunContext) -> tuple[Exported, ...]:

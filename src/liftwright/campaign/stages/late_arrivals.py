@@ -81,7 +81,7 @@ def place_newcomers(context: RunContext) -> str:
             share=0.0,
             definition="",
             description=group.description,
-            warnings=("only late arrivals are in it; there is no message for them",),
+            warnings=("contains only late arrivals; there is no message for them",),
         )
         for group in found.model.groups
         if group.label in sizes and group.label not in known
@@ -97,7 +97,7 @@ def place_newcomers(context: RunContext) -> str:
     context.folder.write("customers.json", replace(report, examples=()))
     context.folder.write("segments.json", grown)
     event("late_customers_placed", agent="segmentation", known=found.customers, customers=total)
-    return f"{total - found.customers:,} new customers beside {found.customers:,} known ones"
+    return f"{total - found.customers:,} new customers, {found.customers:,} known"
 
 
 def assign_newcomers(context: RunContext) -> str:
@@ -142,6 +142,4 @@ def assign_newcomers(context: RunContext) -> str:
     keep_history(tables, context.folder.file("history.parquet"), known=known)
     context.folder.write("arms.json", replace(assignment, left_out=left_out))
     new = sum(eligible.sizes.values())
-    return (
-        f"{new:,} new customers by the cut points of run {context.run.extends}; {everyone:,} in all"
-    )
+    return f"{new:,} new customers assigned as in run {context.run.extends}; {everyone:,} in total"
