@@ -277,7 +277,7 @@ def test_metrics_json_is_the_object_of_analyze_and_more(done: Path) -> None:
     ("file", "old", "new", "expected"),
     [
         ("decisions.json", '"status": "pass"', '"status": "block"', "the audit log does not"),
-        ("variants.json", '"subject": "', '"subject": "Changed: ', "holds other words"),
+        ("variants.json", '"subject": "', '"subject": "Changed: ', "is not the text that was"),
         ("variants.json", "[", "{", "is not what was written"),
     ],
 )
