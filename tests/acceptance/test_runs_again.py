@@ -471,7 +471,7 @@ def test_run_killed_at_every_moment_of_measuring_again_ends_as_an_undisturbed_on
         if any(stage.status == "unfinished" for stage in Workspace(done).status(base).stages):
             half += 1
             if half == 1:
-                with pytest.raises(InputError, match="broken off"):
+                with pytest.raises(InputError, match="--engagement FILE"):
                     campaign.run(done)
     assert half
     assert campaign.result(folder) == campaign.result(other / "data/runs" / base)

@@ -155,7 +155,7 @@ def measured(engine: Engine, folder: Path, out: Path) -> dict[str, object]:
         "columns": tuple(tables.columns("engagement")),
         "rows": [tuple(row) for row in rows],
         "report": observe.report,
-        "metrics": measure(tables, assignment, experiment, simulated=False),
+        "metrics": measure(tables, assignment, experiment, simulated=False).to_json(),
     }
 
 

@@ -124,7 +124,6 @@ def test_engagement_file_with_optional_outcomes_adds_their_columns(
         **dict.fromkeys("bcd", (False, False)),
     }
     assert report.absent == ("open_rate", "click_rate", "conversion_rate", "revenue")
-    assert report.ignored == ()
 
 
 def test_engagement_file_bounced_message_is_not_delivered_where_the_file_says_no_more(
