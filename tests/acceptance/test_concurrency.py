@@ -16,7 +16,7 @@ from compatible_server import failure
 from liftwright.campaign import Workspace
 from liftwright.errors import WorkspaceBusy
 from under_way import UnderWay
-from waiting import PATIENCE_SECONDS
+from waiting import PATIENCE_SECONDS, wait_until
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from metered_writer import MeteredWriter
 
 MESSAGES = 12
+A_FEW_MESSAGES_PARTS = 40
 
 
 def test_second_run_at_once_is_refused_and_names_the_first(
@@ -93,3 +94,41 @@ def test_run_with_a_metered_screener_remembers_its_replies(workspace: Path) -> N
     campaign.stop_before(workspace, "assign")
     assert stand_in.asked(workspace) == asked
     assert Workspace(workspace).verify().ok
+
+
+def test_run_has_messages_screened_while_others_are_written(
+    workspace: Path, writer: MeteredWriter
+) -> None:
+    stand_in.order(workspace, metered=True)
+
+    def hold(_: Request, number: int) -> Answer | None:
+        if number == MESSAGES:
+            # The last draft: it comes only once more was looked at than the control has parts.
+            wait_until(lambda: len(stand_in.asked(workspace)) > A_FEW_MESSAGES_PARTS)
+        return None
+
+    writer.before_reply = hold
+    folder = campaign.stop_before(workspace, "assign")
+    asked = stand_in.asked(workspace)
+    assert len(asked) == len(set(asked))
+    decisions = campaign.result(folder)["decisions.json"]
+    assert len(decisions) == MESSAGES + 1
+    assert writer.requests == MESSAGES
+
+
+def test_run_with_a_budget_has_nothing_screened_before_all_is_written(
+    workspace: Path, writer: MeteredWriter
+) -> None:
+    stand_in.order(workspace, metered=True)
+    seen = []
+
+    def look(_: Request, __: int) -> Answer | None:
+        seen.append(len(stand_in.asked(workspace)))
+        return None
+
+    writer.before_reply = look
+    price = "service_prices.stand-in={usd_per_thousand: 0.1, as_of: 2026-05-01}"
+    campaign.stop_before(workspace, "ground", price, budget_usd=50.0)
+    # What is set aside for a screening cannot refuse a draft.
+    assert seen == [0] * MESSAGES
+    assert stand_in.asked(workspace) == []

@@ -45,7 +45,7 @@ from writing_samples import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
     from pathlib import Path
 
 BY_LABEL = {SEGMENT.label: PASSAGES, OTHERS.label: PASSAGES}
@@ -62,7 +62,7 @@ def write(
     further = changes.pop("further", ())
     segments = changes.pop("segments", (SEGMENT,))
     asked = writing(**changes)
-    variants, failures = generate_variants(
+    outcomes = generate_variants(
         segments,  # type: ignore[arg-type]
         BY_LABEL,
         writing=asked,
@@ -70,7 +70,18 @@ def write(
         checks=(*checks(asked.limits, dict(asked.templates)), *further),  # type: ignore[misc]
         known_tiers=("Gold", "Silver", "Bronze"),
     )
+    variants, failures = parted(outcomes)
     return variants, failures, writer
+
+
+def parted(
+    outcomes: Iterable[Variant | Failure],
+) -> tuple[tuple[Variant, ...], tuple[Failure, ...]]:
+    every = tuple(outcomes)
+    return (
+        tuple(outcome for outcome in every if isinstance(outcome, Variant)),
+        tuple(outcome for outcome in every if isinstance(outcome, Failure)),
+    )
 
 
 def events(folder: Path, action: str) -> list[dict[str, object]]:
@@ -226,8 +237,8 @@ def test_generate_variants_lets_a_defect_through() -> None:
 
 def test_generate_variants_without_passages_asks_nobody() -> None:
     writer = FakeWriter(by_tone)
-    variants, failures = generate_variants(
-        (SEGMENT,), {}, writing=writing(), complete=writer, checks=checks()
+    variants, failures = parted(
+        generate_variants((SEGMENT,), {}, writing=writing(), complete=writer, checks=checks())
     )
     assert (variants, writer.prompts) == ((), [])
     assert [(failure.cause, failure.attempts) for failure in failures] == [("checks", 0)] * 3
@@ -306,6 +317,27 @@ def test_generate_variants_has_alike_ones_written_again_in_the_order_of_tones() 
     assert [v.attempts for v in variants] == [1, 2, 2]
     assert len({v.body for v in variants}) == 3
     assert "another variant" in writer.prompts[-1].feedback[0]
+
+
+def test_generate_variants_yields_a_final_one_while_others_are_written() -> None:
+    first = threading.Event()
+
+    def answer(request: Prompt) -> str:
+        if request.tone == TONES[-1]:
+            # Never passes unless an earlier tone is yielded before this one is written.
+            assert first.wait(PATIENCE_SECONDS)
+        return by_tone(request)
+
+    asked = writing(concurrency=3)
+    found = checks(asked.limits, dict(asked.templates))
+    outcomes = generate_variants(
+        (SEGMENT,), BY_LABEL, writing=asked, complete=FakeWriter(answer), checks=found
+    )
+    tones = []
+    for outcome in outcomes:
+        tones.append(outcome.tone)
+        first.set()
+    assert tones == list(TONES)
 
 
 def test_generate_variants_refuses_one_subject_for_two_variants() -> None:

@@ -76,6 +76,19 @@ def test_asked_ahead_refusal_of_whatever_is_asked_ends_the_asking_and_that_of_on
             ahead(part.text)
 
 
+def test_asked_ahead_text_that_was_screened_earlier_is_not_screened_again() -> None:
+    screener = Screener()
+    earlier = {"text 1": screener("text 1")}
+    asked = asked_ahead(
+        parts(3),
+        screener,
+        workers=2,
+        earlier=earlier.get,
+    )
+    assert sorted(screener.asked) == ["text 0", "text 1", "text 2"]
+    assert asked("text 1") is earlier["text 1"]
+
+
 def test_asked_ahead_screener_of_this_machine_is_given_back_unasked() -> None:
     screener = Screener(metered=False)
     assert asked_ahead(parts(3), screener, workers=2) is screener

@@ -16,7 +16,7 @@ from liftwright.content.documents import invalid_on
 from liftwright.data import nearest
 from liftwright.errors import InputError, NoExperiment
 from liftwright.log import anonymise
-from liftwright.model import CATEGORIES, Segment, Variant, utc_now
+from liftwright.model import CATEGORIES, Failure, Segment, Variant, utc_now
 from liftwright.model.checks import DRAFTING, SAFETY, in_stage
 from liftwright.text import references, snippet
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from liftwright.campaign.context import RunContext
-    from liftwright.model import Failure, Passage
+    from liftwright.model import Passage
 
     Row = Mapping[str, Any]
     CustomersLike = pd.DataFrame | Sequence[Row] | str | Path
@@ -97,7 +97,7 @@ def generate_variant(
         one = segment_of(context, segment)
         passages = _passages(context, one) if content is None else tuple(map(to_passage, content))
         limits, _ = generation.channel_limits(settings.channel)
-        variants, failures = generation.generate_variants(
+        (outcome,) = generation.generate_variants(
             [one],
             {one.label: passages},
             writing=generation.Writing(
@@ -111,9 +111,9 @@ def generate_variant(
             checks=in_stage(context.checks, DRAFTING),
             known_tiers=tuple(one.tiers),
         )
-    if failures:
-        raise NoExperiment(_why(failures[0]))
-    return to_plain(variants[0])
+    if isinstance(outcome, Failure):
+        raise NoExperiment(_why(outcome))
+    return to_plain(outcome)
 
 
 def extract_citations(text: str) -> list[dict[str, str]]:

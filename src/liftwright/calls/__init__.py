@@ -10,5 +10,7 @@ callable `(request, CallContext) -> reply` in another one. From the outside in:
     limited     rate_limiter.py  waits for a slot; a service that stays down is refused
     charged     client.py        asks the adapter once, and adds up what that used
 
+`prefetch.py` makes calls of low priority before their replies are needed, while slots are idle.
+
 What stays on this machine is neither limited nor cached.
 """

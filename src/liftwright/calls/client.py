@@ -143,9 +143,10 @@ class PortClient(Generic[Q, R]):
         nested: whether other adapters call it within calls to themselves. It then raises
             `ProviderRefused` also where a service stayed unavailable: this call was retried, and
             the one around it must not be retried for that.
+        low_priority: whether its calls acquire a slot only where no other call waits for one.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - the port and what surrounds it
         self,
         port: Client[Q, R],
         policy: CachePolicy[R],
@@ -153,6 +154,7 @@ class PortClient(Generic[Q, R]):
         *,
         ledger: Callable[[], Ledger | None] | None = None,
         nested: bool = False,
+        low_priority: bool = False,
     ) -> None:
         self._port = port
         self._policy = policy
@@ -160,6 +162,7 @@ class PortClient(Generic[Q, R]):
         self._calls = calls
         self._ledger = ledger
         self._nested = nested
+        self._low_priority = low_priority
         self.price_name: str | None = getattr(port, "price_name", None)
 
     @property
@@ -178,6 +181,7 @@ class PortClient(Generic[Q, R]):
             service=self._policy.port,
             tokens=self._policy.tokens(request),
             nested=self._nested,
+            low_priority=self._low_priority,
             ledger=(self._ledger or self._calls.ledger)() if self._port.metered else None,
         )
         try:

@@ -25,6 +25,7 @@ class CallContext:
         service: the port that is called.
         tokens: what one attempt may use; an estimate, for limits per minute.
         nested: whether an adapter makes it within another call, which holds a slot already.
+        low_priority: whether it acquires a slot only where no other call waits for one.
         ledger: remembers and pays for the call; None outside a run.
         key, encode: of the ledger's row, and how a reply becomes JSON values; set by the cache.
         before_retry: reserves for one more attempt; set by the budget.
@@ -35,6 +36,7 @@ class CallContext:
     service: str
     tokens: int = 0
     nested: bool = False
+    low_priority: bool = False
     ledger: Ledger | None = None
     span: Span = field(default_factory=lambda: Span(name="call"))
     key: str = ""

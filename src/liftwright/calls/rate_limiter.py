@@ -2,8 +2,9 @@
 
 An attempt acquires a slot. It waits until its service's circuit breaker lets it pass, until the
 limits of the service allow one more request, and until one of the slots that all services share is
-free. Waits are bounded: by `max_wait_seconds` after a fault, by a minute for a rate, by the
-breaker's probes for a service that is down.
+free. A call of low priority also waits while another call waits for a slot. Waits are bounded: by
+`max_wait_seconds` after a fault, by a minute for a rate, by the breaker's probes for a service that
+is down.
 """
 
 from __future__ import annotations
@@ -59,6 +60,7 @@ class RateLimiter:
         self._clock = clock
         self._changed = threading.Condition()
         self._in_flight = 0
+        self._waiting = 0
         self._services: dict[str, _Service] = {}
 
     @contextlib.contextmanager
@@ -101,23 +103,35 @@ class RateLimiter:
 
     def _acquire(self, context: CallContext) -> tuple[_Service, float, bool]:
         """Wait for a slot; returns the service, the time, and whether this is the probe."""
-        while True:
-            with self._changed:
-                service, now = self._service(context.service), self._clock()
-                wait = self._seconds_to_wait(context, service, now)
-                if wait <= 0:
-                    self._in_flight += not context.nested
-                    service.limit.acquire(now, context.tokens)
-                    return service, now, service.breaker.acquire()
-                if math.isinf(wait):
-                    self._changed.wait()
-                    continue
-            self.sleep(wait)
+        with contextlib.ExitStack() as until_acquired:
+            delays_low_priority = False
+            while True:
+                with self._changed:
+                    service, now = self._service(context.service), self._clock()
+                    wait = self._seconds_to_wait(context, service, now)
+                    if wait <= 0:
+                        self._in_flight += not context.nested
+                        service.limit.acquire(now, context.tokens)
+                        return service, now, service.breaker.acquire()
+                    if math.isinf(wait):
+                        if not (delays_low_priority or context.low_priority):
+                            delays_low_priority = True
+                            self._waiting += 1
+                            until_acquired.callback(self._stop_waiting)
+                        self._changed.wait()
+                        continue
+                self.sleep(wait)
+
+    def _stop_waiting(self) -> None:
+        with self._changed:
+            self._waiting -= 1
+            self._changed.notify_all()
 
     def _seconds_to_wait(self, context: CallContext, service: _Service, now: float) -> float:
         """Until the caller may try again; infinite until another attempt has ended."""
         self._refuse_given_up(service)
-        if not context.nested and self._in_flight >= self._settings.concurrency:
+        is_full = self._in_flight >= self._settings.concurrency
+        if not context.nested and (is_full or (context.low_priority and self._waiting)):
             return math.inf
         return max(service.breaker.wait(now), service.limit.wait(now, context.tokens))
 

@@ -18,6 +18,7 @@ from liftwright.calls.cache_policy import (
 )
 from liftwright.calls.client import PortClient
 from liftwright.calls.ledger import Ledger
+from liftwright.calls.prefetch import Prefetch
 from liftwright.campaign.checks import frame_lines, message_checks
 from liftwright.content import documents as contents
 from liftwright.data import Places, Tables, load_customers, scratch_folder
@@ -222,6 +223,19 @@ class RunContext:
         policy = screen_policy(self.settings.services, self.ports.screen)
         return PortClient(self.ports.screen, policy, self.calls)
 
+    @cached_property
+    def screen_prefetch(self) -> Prefetch[str, tuple[Finding, ...]]:
+        """Screens texts in the background that will certainly be screened later.
+
+        It takes half of the slots at most, so that the running stage finds a free one. A screener
+        on this machine is not prefetched, as it would only slow the stage down. With a budget
+        nothing is prefetched: a reservation for screening could refuse a draft.
+        """
+        allowed = self.ports.screen.metered and self.settings.services.budget_usd is None
+        policy = screen_policy(self.settings.services, self.ports.screen)
+        client = PortClient(self.ports.screen, policy, self.calls, low_priority=True)
+        return Prefetch(client, max(1, self.concurrency // 2) if allowed else 0)
+
     @property
     def shield(self) -> PortClient[str, bool] | None:
         """Looks for attacks in documents; None where that is switched off."""
@@ -288,6 +302,11 @@ class RunContext:
         """Change the run's record and write it."""
         self.run = replace(self.run, **changes)  # type: ignore[arg-type] # fields of Run by name
         self.folder.save(self.run)
+
+    def finish_prefetch(self) -> None:
+        """Prefetch nothing more, and wait for the running calls: they are paid for."""
+        if "screen_prefetch" in self.__dict__:
+            self.screen_prefetch.close()
 
     def close(self) -> None:
         """Give back the engine and the ledger's file."""

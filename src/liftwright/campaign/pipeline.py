@@ -325,25 +325,28 @@ def is_kept(stage: Stage, context: RunContext, key: str) -> bool:
 
 def run_stages(stages: Sequence[Stage], context: RunContext) -> None:
     """Run the stages in order, keeping those whose outcome is there already."""
-    for stage in stages:
-        key = stage_key(stage, context)
-        with within(stage=stage.name), span("stage", stage=stage.name) as recorded:
-            if is_kept(stage, context, key) and (stage.intact is None or stage.intact(context)):
-                recorded.set(outcome="kept")
-                event("stage_kept", agent="pipeline")
-                context.report_stage(stage.name, "kept")
-                continue
-            started = time.perf_counter()
-            event("stage_started", agent="pipeline")
-            context.report_stage(stage.name, "started")
-            note = stage.run(context)
-            if context.ledger_used:
-                context.ledger.check_budget()
-            context.calls.check_services()
-            seconds = round(time.perf_counter() - started, 3)
-            _record_stage(stage, context, key, seconds)
-            event("stage_finished", agent="pipeline", seconds=seconds)
-            context.report_stage(stage.name, "done", note)
+    try:
+        for stage in stages:
+            key = stage_key(stage, context)
+            with within(stage=stage.name), span("stage", stage=stage.name) as recorded:
+                if is_kept(stage, context, key) and (stage.intact is None or stage.intact(context)):
+                    recorded.set(outcome="kept")
+                    event("stage_kept", agent="pipeline")
+                    context.report_stage(stage.name, "kept")
+                    continue
+                started = time.perf_counter()
+                event("stage_started", agent="pipeline")
+                context.report_stage(stage.name, "started")
+                note = stage.run(context)
+                if context.ledger_used:
+                    context.ledger.check_budget()
+                context.calls.check_services()
+                seconds = round(time.perf_counter() - started, 3)
+                _record_stage(stage, context, key, seconds)
+                event("stage_finished", agent="pipeline", seconds=seconds)
+                context.report_stage(stage.name, "done", note)
+    finally:
+        context.finish_prefetch()
 
 
 def _record_stage(stage: Stage, context: RunContext, key: str, seconds: float) -> None:

@@ -4,27 +4,29 @@ from __future__ import annotations
 
 import re
 import time
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextvars import copy_context
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from liftwright.agents.generation.checks import citations_of, reasons_alike
 from liftwright.agents.generation.format_checks import read_reply
 from liftwright.agents.generation.prompts import render_prompt
-from liftwright.calls.concurrency import run_concurrently
 from liftwright.errors import LiftwrightError, ProviderError
 from liftwright.log import event, fault
 from liftwright.model import Failure, Tokens, Variant, fingerprint, utc_now
 from liftwright.model.checks import Message, run_checks
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 
     from liftwright.agents.generation.prompts import Writing
     from liftwright.model import Completion, Passage, Prompt, Segment
     from liftwright.model.checks import Check
     from liftwright.ports import Complete
 
+R = TypeVar("R")
 _AGENT = "generation"
 _ID_HEX = 12
 
@@ -37,12 +39,12 @@ def generate_variants(  # noqa: PLR0913 - the stage's inputs, each its own
     complete: Complete,
     checks: Sequence[Check],
     known_tiers: Collection[str] = (),
-) -> tuple[tuple[Variant, ...], tuple[Failure, ...]]:
-    """One variant for each segment and tone, and a failure where none became valid.
+) -> Iterator[Variant | Failure]:
+    """Write a variant for each segment and tone; a failure where none becomes valid.
 
-    Calls run at once, `writing.concurrency` of them; the results stand in the order of segments
-    and tones. A draft that a check refuses is asked for again with the reasons, up to
-    `writing.max_redrafts` times. One that fails does not stop the others.
+    `writing.concurrency` drafts are written at a time. A draft that a check refuses is written
+    again with the reasons, up to `writing.max_redrafts` times. One that fails does not stop the
+    others.
 
     Args:
         segments: who the messages are for.
@@ -51,6 +53,9 @@ def generate_variants(  # noqa: PLR0913 - the stage's inputs, each its own
         complete: writes a draft; a call that fails for good makes a failure of cause `provider`.
         checks: the drafting checks; a draft is kept where none gives a reason against it.
         known_tiers: every tier that any customer holds.
+
+    Yields:
+        The results in the order of segments and tones, each as soon as it is final.
     """
     labels = tuple(segment.label for segment in segments)
     tiers = tuple(sorted(known_tiers))
@@ -76,28 +81,41 @@ def generate_variants(  # noqa: PLR0913 - the stage's inputs, each its own
         ]
         for segment in segments
     ]
-    every = [drafting for drafts in by_segment for drafting in drafts]
-    run_concurrently([drafting.write for drafting in every], writing.concurrency)
-    # Once all are written: which of two alike is rewritten must not depend on the threads.
-    run_concurrently(
-        [partial(_rewrite_alike, drafts) for drafts in by_segment], writing.concurrency
-    )
-    outcomes = [drafting.outcome for drafting in every]
-    for drafting in every:
-        drafting.report()
-    return (
-        tuple(outcome for outcome in outcomes if isinstance(outcome, Variant)),
-        tuple(outcome for outcome in outcomes if isinstance(outcome, Failure)),
-    )
+    with ThreadPoolExecutor(max_workers=writing.concurrency) as pool:
+        written = [[_submit(pool, one.write) for one in drafts] for drafts in by_segment]
+        final: list[tuple[_Drafting, Future[tuple[Variant, ...]]]] = []
+        for drafts, writes in zip(by_segment, written, strict=True):
+            before: Future[tuple[Variant, ...]] | None = None
+            for drafting, write in zip(drafts, writes, strict=True):
+                before = _submit(pool, partial(_differ, drafting, write, before))
+                final.append((drafting, before))
+        try:
+            for drafting, ended in final:
+                ended.result()
+                drafting.report()
+                if drafting.outcome is not None:
+                    yield drafting.outcome
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)
 
 
-def _rewrite_alike(drafts: Sequence[_Drafting]) -> None:
-    """Have those of a segment's variants rewritten that say the same as an earlier one."""
-    kept: list[Variant] = []
-    for drafting in drafts:
-        drafting.differ_from(tuple(kept))
-        if isinstance(drafting.outcome, Variant):
-            kept.append(drafting.outcome)
+def _submit(pool: ThreadPoolExecutor, job: Callable[[], R]) -> Future[R]:
+    """Run a job in the pool, in the log context of the caller."""
+    return pool.submit(copy_context().run, job)
+
+
+def _differ(
+    drafting: _Drafting, write: Future[None], before: Future[tuple[Variant, ...]] | None
+) -> tuple[Variant, ...]:
+    """Rewrite a variant that says the same as one of an earlier tone; returns all valid so far.
+
+    Variants of a segment are compared in the order of tones, so that the threads do not decide
+    which of two is rewritten. It waits only for jobs that were submitted earlier.
+    """
+    others = before.result() if before else ()
+    write.result()
+    drafting.differ_from(others)
+    return (*others, drafting.outcome) if isinstance(drafting.outcome, Variant) else others
 
 
 class _Drafting:

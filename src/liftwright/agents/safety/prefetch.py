@@ -9,16 +9,23 @@ from liftwright.calls.concurrency import run_concurrently
 from liftwright.errors import ProviderRefused
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     from liftwright.agents.safety.message_parts import Part
     from liftwright.model import Finding, Identity
     from liftwright.ports import Screen
 
-    Reply = tuple[Finding, ...] | Exception
+    Findings = tuple[Finding, ...]
+    Reply = Findings | Exception
 
 
-def asked_ahead(parts: Iterable[Part], screen: Screen, workers: int) -> Screen:
+def asked_ahead(
+    parts: Iterable[Part],
+    screen: Screen,
+    workers: int,
+    *,
+    earlier: Callable[[str], Findings | None] = lambda _: None,
+) -> Screen:
     """A screener that has looked at the parts already, each text once, so many at a time.
 
     One on this machine is given back as it is: it has all processors already, or takes many
@@ -28,6 +35,7 @@ def asked_ahead(parts: Iterable[Part], screen: Screen, workers: int) -> Screen:
         parts: those of one message or of many.
         screen: the screener. What it raises for a part is raised when that part is asked for.
         workers: parts under way at a time, at most.
+        earlier: the reply to a text that was screened before; None where there is none.
 
     Where the screener refuses whatever it is asked (a wrong key), the texts that are
     not under way by then are not sent: the same is raised for them.
@@ -38,6 +46,9 @@ def asked_ahead(parts: Iterable[Part], screen: Screen, workers: int) -> Screen:
     refusals: list[ProviderRefused] = []
 
     def reply(text: str) -> Reply:
+        before = earlier(text)
+        if before is not None:
+            return before
         if refusals:
             return refusals[0]
         try:

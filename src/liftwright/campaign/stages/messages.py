@@ -13,7 +13,7 @@ from liftwright.calls.concurrency import run_concurrently
 from liftwright.campaign.checks import message_checks
 from liftwright.content.documents import invalid_on
 from liftwright.log import event
-from liftwright.model import Passage, SafetyDecision, to_json, utc_now
+from liftwright.model import Failure, Passage, SafetyDecision, to_json, utc_now
 from liftwright.model.checks import DRAFTING, SAFETY, in_stage, policy_sha256
 from liftwright.model.run_files import Approval, Indexed, Sending, VariantClaims, Variants
 from liftwright.ports import KeepsIndexes
@@ -76,6 +76,8 @@ def retrieve(context: RunContext) -> str:
             excluded=indexed.excluded,
         )
 
+    # The control does not depend on what is found.
+    prefetch_screening(context, _control(context.settings))
     # What searches on this machine has all its processors already.
     workers = context.concurrency if search.metered else 1
     found = run_concurrently([partial(find, one) for one in segments], workers)
@@ -104,15 +106,15 @@ def generate(context: RunContext) -> str:
     settings = context.settings
     segments = context.folder.read("segments.json", Segmentation).segments
     passages = context.folder.read("passages.json", dict[str, tuple[Passage, ...]])
-    limits, control_limits = generation.channel_limits(settings.channel)
-    control = generation.control_variant(
-        settings.prompts["control_message"], brand=settings.experiment.brand, limits=control_limits
-    )
+    limits, _ = generation.channel_limits(settings.channel)
+    control = _control(settings)
     found = [passage for of_segment in passages.values() for passage in of_segment]
+    variants: list[Variant] = []
+    failures: list[Failure] = []
     with ThreadPoolExecutor(max_workers=1) as ahead:
         # While the writer writes, the sources are embedded, which its drafts are checked against.
         ahead.submit(grounding.prepare, found, context.ports.embed)
-        variants, failures = generation.generate_variants(
+        outcomes = generation.generate_variants(
             segments,
             passages,
             writing=generation.Writing(
@@ -127,11 +129,30 @@ def generate(context: RunContext) -> str:
             checks=in_stage(context.checks, DRAFTING),
             known_tiers={tier for one in segments for tier in one.tiers},
         )
+        for outcome in outcomes:
+            if isinstance(outcome, Failure):
+                failures.append(outcome)
+            else:
+                variants.append(outcome)
+                prefetch_screening(context, outcome)
     sent = Sending(channel=settings.experiment.channel, footer=_footer(settings))
     context.folder.write("channel.json", sent)
-    context.folder.write("variants.json", Variants(control=control, variants=variants))
+    context.folder.write("variants.json", Variants(control=control, variants=tuple(variants)))
     context.folder.write("failures.json", failures)
     return f"{len(variants)} variants, {len(failures)} failed"
+
+
+def _control(settings: Settings) -> Variant:
+    """The message of the control arm."""
+    _, limits = generation.channel_limits(settings.channel)
+    return generation.control_variant(
+        settings.prompts["control_message"], brand=settings.experiment.brand, limits=limits
+    )
+
+
+def prefetch_screening(context: RunContext, variant: Variant) -> None:
+    """Have a remote screener called for a final message while others are still written."""
+    context.screen_prefetch.submit(part.text for part in safety.message_parts(variant))
 
 
 def ground(context: RunContext) -> str:
@@ -178,7 +199,10 @@ def screen(context: RunContext) -> str:
 
     # What is far away is asked for all parts of all messages at once, and before any is decided on.
     parts = [part for variant in variants for part in safety.message_parts(variant)]
-    screener = safety.asked_ahead(parts, context.screen, context.concurrency)
+    context.screen_prefetch.stop()
+    screener = safety.asked_ahead(
+        parts, context.screen, context.concurrency, earlier=context.screen_prefetch.reply
+    )
     checks = in_stage(message_checks(context, screener), SAFETY)
 
     def decide(variant: Variant) -> SafetyDecision:
