@@ -96,7 +96,7 @@ def test_design_experiment_segment_without_variants_is_all_control_and_not_compa
     ("sizes", "blocked", "reason"),
     [
         ({"A": 40}, ("control@None",), "control message"),
-        ({"A": 40}, tuple(f"{tone}@A" for tone in TONES), "no variant"),
+        ({"A": 40}, tuple(f"{tone}@A" for tone in TONES), "no experiment"),
         ({"A": 2, "B": 1}, (), "3 customers for 4 arms"),
     ],
 )

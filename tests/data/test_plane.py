@@ -30,7 +30,7 @@ def test_open_csv_is_text_with_row_numbers_and_warnings(tables: Tables, tmp_path
     assert tables.rows("select * from rows") == [(1, "007", "José")]
     assert tables.warnings[before:] == (
         "rows.csv: not valid UTF-8; read as Latin-1",
-        "rows.csv: fields are parted by semicolons",
+        "rows.csv: fields are separated by semicolons",
     )
 
 

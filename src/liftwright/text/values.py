@@ -269,7 +269,7 @@ def _read_money(match: re.Match[str]) -> Value:
     else:
         number = _NUMBER_PARTS.match(text)
         parts = number[0] if number else text
-        currency = text[len(parts) :].strip(" -\t\n")
+        currency = text[len(parts) :].lstrip("-").strip()
         amount = read_number(parts)
     code, _, divided = _CURRENCIES[currency].partition("/")
     return _value("money", match, f"{code} {plain(amount / int(divided or 1))}")
