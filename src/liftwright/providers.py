@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-from liftwright.config.model import Shape
+from liftwright.config.model import ConfigModel
 from liftwright.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 OptionsT = TypeVar("OptionsT", bound="Options | None")
 
 
-class Options(Shape):
+class Options(ConfigModel):
     """A provider's block of azure_config.yaml: a frozen pydantic model that refuses unknown keys.
 
     Values are read strictly, as JSON: `1` is no text, and `"1"` is no number.

@@ -251,7 +251,7 @@ def test_analyze_reads_a_url_from_python_and_from_the_command_line(
         ("s4://bucket/c.csv", "did you mean s3://?"),
         ("s3://BUCKET/none/", "s3://BUCKET/none/: no such object or folder"),
         ("s3://BUCKET/in/", "s3://BUCKET/in/: a folder without .parquet files"),
-        ("s3://BUCKET/in/c.csv", "s3://BUCKET/in/c.csv: 1 of 2 rows are bad"),
+        ("s3://BUCKET/in/c.csv", "s3://BUCKET/in/c.csv: 1 of 2 rows"),
     ],
 )
 def test_run_command_on_a_url_that_does_not_serve_exits_2(

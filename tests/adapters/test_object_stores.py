@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from liftwright.adapters.duckdb.engine import DuckDBEngine
 from liftwright.adapters.object_stores.obstore import ObstoreObjects
 from liftwright.config import Authentication, ObjectStores
-from liftwright.data import Places, Tables
+from liftwright.data import FileResolver, Tables
 from liftwright.errors import DataError, InputError
 from liftwright.model import parse_url
 from liftwright.model.remote_files import StoredObject
@@ -142,7 +142,7 @@ class TestEachStore:
             )
             server.put("data", f"in/{number}.parquet", file.read_bytes())
         whole = sum(len(one.data) for one in server.containers["data"].values())
-        places = Places(lambda: objects(server, kind), tmp_path)
+        places = FileResolver(lambda: objects(server, kind), tmp_path)
         with closing(Tables(DuckDBEngine(tmp_path, memory="200MB"), places=places)) as tables:
             found = tables.find(tmp_path, f"{BASES[kind]}/in/")
             assert tables.open("rows", found, text=False) == ("n", "t", "r")
@@ -165,7 +165,7 @@ class TestEachStore:
             f"copy (select i, md5(i::varchar) as t from range(200000) x(i)) to '{file}'"  # noqa: S608 - ours
         )
         server.put("data", "a.parquet", file.read_bytes())
-        places = Places(lambda: objects(server, kind), tmp_path)
+        places = FileResolver(lambda: objects(server, kind), tmp_path)
         with closing(Tables(DuckDBEngine(tmp_path), places=places)) as tables:
             tables.open("rows", tables.find(tmp_path, f"{BASES[kind]}/a.parquet"), text=False)
             server.put("data", "a.parquet", file.read_bytes() + b"more")
@@ -243,7 +243,7 @@ def test_open_of_what_cannot_be_read_names_the_url(
 ) -> None:
     for key, data in held.items():
         server.put("data", key, data)
-    places = Places(lambda: objects(server, "azure"), tmp_path)
+    places = FileResolver(lambda: objects(server, "azure"), tmp_path)
     with closing(Tables(DuckDBEngine(tmp_path), places=places)) as tables:
         with pytest.raises(DataError) as caught:
             count(tables, tables.find(tmp_path, AZURE + place))
@@ -255,7 +255,7 @@ def test_open_of_mixed_schemas_below_a_prefix_names_object_and_column(
 ) -> None:
     server.put("data", "in/1.parquet", parquet(tmp_path, "select 1 as n"))
     server.put("data", "in/2.parquet", parquet(tmp_path, "select 'x' as n"))
-    places = Places(lambda: objects(server, "gcs"), tmp_path)
+    places = FileResolver(lambda: objects(server, "gcs"), tmp_path)
     with closing(Tables(DuckDBEngine(tmp_path), places=places)) as tables:
         found = tables.find(tmp_path, "gs://data/in/")
         with pytest.raises(DataError, match=r"gs://data/in/2\.parquet: .*'n'.*VARCHAR"):

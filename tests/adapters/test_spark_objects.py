@@ -11,7 +11,7 @@ from liftwright.adapters.spark.engine import SparkEngine
 from liftwright.adapters.spark.objects import source_url
 from liftwright.errors import DataError, InputError
 from liftwright.model import parse_url
-from liftwright.model.remote_files import Remote, StoredObject
+from liftwright.model.remote_files import RemoteFile, StoredObject
 from liftwright.ports import Source
 from spark_here import SPARK, local_spark
 
@@ -21,10 +21,10 @@ if TYPE_CHECKING:
 NAMES = ("a b'1.parquet", "d[1]+ü.parquet", "e%20f.parquet")
 
 
-def remote(text: str) -> Remote:
+def remote(text: str) -> RemoteFile:
     url = parse_url(text)
     stored = StoredObject(url=url, size=1, tag=None, version=None, modified_ns=0)
-    return Remote(url, stored, read=lambda *_: b"", scratch=Path)
+    return RemoteFile(url, stored, read=lambda *_: b"", scratch=Path)
 
 
 @pytest.mark.parametrize(
@@ -61,17 +61,17 @@ def parquet(folder: Path) -> None:
 
 
 @pytest.fixture
-def shelf(tmp_path: Path) -> Callable[[str], Remote]:
+def shelf(tmp_path: Path) -> Callable[[str], RemoteFile]:
     """Finds what lies in a folder as if it lay in a bucket."""
 
     def stored(file: Path) -> StoredObject:
         url = parse_url(f"s3://bucket/{file.relative_to(tmp_path)}")
         return StoredObject(url=url, size=file.stat().st_size, tag="x", version=None, modified_ns=0)
 
-    def find(text: str) -> Remote:
+    def find(text: str) -> RemoteFile:
         place = tmp_path / parse_url(text).key
         inside = tuple(stored(file) for file in place.iterdir()) if place.is_dir() else None
-        return Remote(
+        return RemoteFile(
             parse_url(text),
             stored(place) if inside is None else inside,
             read=lambda one, start, end: (tmp_path / one.url.key).read_bytes()[start:end],
@@ -85,7 +85,7 @@ class TestSpark:
     pytestmark = SPARK
 
     def test_open_of_s3_reads_by_hadoops_name_for_it(
-        self, tmp_path: Path, shelf: Callable[[str], Remote]
+        self, tmp_path: Path, shelf: Callable[[str], RemoteFile]
     ) -> None:
         (tmp_path / "in").mkdir()
         parquet(tmp_path / "in")
@@ -106,7 +106,7 @@ class TestSpark:
             assert engine.rows("select * from csv") == [(1, "007", "Zoë"), (2, "008", None)]
 
     def test_open_without_a_connector_says_which_setting_names_it(
-        self, tmp_path: Path, shelf: Callable[[str], Remote]
+        self, tmp_path: Path, shelf: Callable[[str], RemoteFile]
     ) -> None:
         parquet(tmp_path)
         engine = SparkEngine(local_spark())

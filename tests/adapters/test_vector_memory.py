@@ -6,7 +6,7 @@ from threading import Event
 import numpy as np
 import pytest
 
-from liftwright.adapters.embedded.vector_cache import VectorMemory
+from liftwright.adapters.embedded.vector_cache import VectorCache
 from liftwright.errors import ModelBroken
 
 
@@ -15,7 +15,7 @@ def vectors(*texts: str) -> dict[str, np.ndarray]:
 
 
 def test_keep_beyond_its_size_forgets_what_was_asked_for_longest_ago() -> None:
-    memory = VectorMemory(2)
+    memory = VectorCache(2)
     memory.keep(vectors("a", "b"))
     memory.recall(["a"])
     memory.keep(vectors("c"))
@@ -23,21 +23,21 @@ def test_keep_beyond_its_size_forgets_what_was_asked_for_longest_ago() -> None:
 
 
 def test_keep_longer_than_the_longest_is_not_remembered() -> None:
-    memory = VectorMemory(4, longest=3)
+    memory = VectorCache(4, longest=3)
     memory.keep(vectors("abc", "abcd"))
     assert set(memory.recall(["abc", "abcd"])) == {"abc"}
 
 
 def test_keep_holds_a_row_of_its_own() -> None:
     whole = np.ones((2, 2), dtype=np.float32)
-    memory = VectorMemory(2)
+    memory = VectorCache(2)
     memory.keep({"a": whole[0]})
     whole[0] = 7
     assert memory.recall(["a"])["a"].tolist() == [1, 1]
 
 
 def test_get_text_that_another_thread_computes_is_computed_once() -> None:
-    memory = VectorMemory(4)
+    memory = VectorCache(4)
     begun, go_on = Event(), Event()
     computed: list[tuple[str, ...]] = []
 
@@ -61,7 +61,7 @@ def test_get_text_that_another_thread_computes_is_computed_once() -> None:
 
 
 def test_get_failure_reaches_who_waits_and_is_not_remembered() -> None:
-    memory = VectorMemory(4)
+    memory = VectorCache(4)
 
     def fail(texts: tuple[str, ...]) -> np.ndarray:
         raise ModelBroken(f"{texts}")

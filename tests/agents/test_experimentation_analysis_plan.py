@@ -11,7 +11,7 @@ from liftwright.agents.experimentation import (
     assign,
     check_plan,
     design_experiment,
-    lay_down_plan,
+    write_analysis_plan,
 )
 from liftwright.errors import IntegrityError
 from liftwright.model import fingerprint, from_json, to_json
@@ -47,7 +47,7 @@ def assignment(tmp_path: Path) -> Assignment:
 
 
 def laid_down(assignment: Assignment, experiment: Experiment) -> AnalysisPlan:
-    return lay_down_plan(assignment, experiment, minimum_sample=1200, planned_at=AT)
+    return write_analysis_plan(assignment, experiment, minimum_sample=1200, planned_at=AT)
 
 
 def test_lay_down_plan_holds_all_that_decides(assignment: Assignment) -> None:

@@ -4,7 +4,7 @@ import threading
 
 import pytest
 
-from liftwright.agents.safety import asked_ahead, parts_of, screen_text, screener_check
+from liftwright.agents.safety import parts_of, screen_concurrently, screen_text, screener_check
 from liftwright.agents.safety.message_parts import Part
 from liftwright.config import Safety
 from liftwright.errors import ProviderRefused, ProviderUnavailable
@@ -52,7 +52,7 @@ def parts(count: int) -> list[Part]:
 
 def test_asked_ahead_asks_for_each_text_once_and_then_answers_from_it() -> None:
     screener = Screener()
-    asked = asked_ahead([*parts(4), *parts(4)], screener, workers=2)
+    asked = screen_concurrently([*parts(4), *parts(4)], screener, workers=2)
     assert sorted(screener.asked) == [part.text for part in parts(4)]
     assert [len(asked(part.text)) for part in parts(4)] == [4] * 4
     assert len(screener.asked) == 4
@@ -69,7 +69,7 @@ def test_asked_ahead_refusal_of_whatever_is_asked_ends_the_asking_and_that_of_on
             raise ProviderRefused("401", whatever_is_asked=whatever_is_asked)
 
     screener = Refusing()
-    ahead = asked_ahead(parts(5), screener, workers=1)
+    ahead = screen_concurrently(parts(5), screener, workers=1)
     assert len(screener.asked) == asked
     for part in parts(5):
         with pytest.raises(ProviderRefused, match="401"):
@@ -79,7 +79,7 @@ def test_asked_ahead_refusal_of_whatever_is_asked_ends_the_asking_and_that_of_on
 def test_asked_ahead_text_that_was_screened_earlier_is_not_screened_again() -> None:
     screener = Screener()
     earlier = {"text 1": screener("text 1")}
-    asked = asked_ahead(
+    asked = screen_concurrently(
         parts(3),
         screener,
         workers=2,
@@ -91,14 +91,14 @@ def test_asked_ahead_text_that_was_screened_earlier_is_not_screened_again() -> N
 
 def test_asked_ahead_screener_of_this_machine_is_given_back_unasked() -> None:
     screener = Screener(metered=False)
-    assert asked_ahead(parts(3), screener, workers=2) is screener
+    assert screen_concurrently(parts(3), screener, workers=2) is screener
     assert screener.asked == []
 
 
 @pytest.mark.parametrize("fails_on", ["\0", "foot", "nine", "acme"])
 def test_asked_ahead_text_is_decided_on_as_if_it_were_asked_part_by_part(fails_on: str) -> None:
     screener = Screener(fails_on=fails_on)
-    ahead = asked_ahead(parts_of(TEXT, "text"), screener, workers=4)
+    ahead = screen_concurrently(parts_of(TEXT, "text"), screener, workers=4)
     known = set(screener.asked)
     found = screen_text(TEXT, [screener_check(ahead, Safety())])
     assert found == screen_text(TEXT, [screener_check(Screener(fails_on=fails_on), Safety())])

@@ -17,7 +17,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from liftwright.audit import COLUMNS, AuditLog, AuditRecord, Mark
+from liftwright.audit import COLUMNS, AuditLog, AuditPosition, AuditRecord
 from liftwright.errors import InputError, IntegrityError
 
 if TYPE_CHECKING:
@@ -134,14 +134,14 @@ def test_append_record_of_another_run_is_refused(log: AuditLog) -> None:
 
 def test_append_since_a_place_of_another_file_looks_at_all(log: AuditLog) -> None:
     log.append(many(3), run_id="run1")
-    done = log.append(many(3), run_id="run1", since=Mark(line=3, offset=101))
+    done = log.append(many(3), run_id="run1", since=AuditPosition(line=3, offset=101))
     assert (done.written, done.range.count) == (0, 3)
 
 
 def test_mark_is_the_end_of_the_file_and_zero_without_one(log: AuditLog) -> None:
-    assert log.mark() == Mark()
+    assert log.mark() == AuditPosition()
     log.append(many(3), run_id="run1")
-    assert log.mark() == Mark(line=4, offset=log.path.stat().st_size)
+    assert log.mark() == AuditPosition(line=4, offset=log.path.stat().st_size)
 
 
 def test_records_missing_file_is_named(log: AuditLog) -> None:

@@ -10,7 +10,7 @@ from liftwright.adapters.azure.openai import AzureOpenAIEmbed
 from liftwright.adapters.azure.search import AzurePassageSearch
 from liftwright.calls.cache_policy import embed_policy
 from liftwright.calls.client import Calls, PortClient
-from liftwright.calls.pricing import tariff_of
+from liftwright.calls.pricing import pricing_of
 from liftwright.config import Calls as CallSettings
 from liftwright.config import Services
 from liftwright.model import Identity, Tokens, Usage
@@ -59,7 +59,7 @@ class Adapter:
 def test_tariff_of_a_third_party_is_found_by_what_its_identity_names(
     port: str, identity: Identity, usage: Usage, usd: float
 ) -> None:
-    tariff = tariff_of(port, Adapter(identity), SERVICES)
+    tariff = pricing_of(port, Adapter(identity), SERVICES)
     assert tariff.usd(usage) == pytest.approx(usd)
     assert not tariff.missing
 
@@ -74,7 +74,7 @@ def test_tariff_of_a_third_party_is_found_by_what_its_identity_names(
     ],
 )
 def test_tariff_of_an_unknown_price_is_missing_and_names_its_key(port: str, key: str) -> None:
-    tariff = tariff_of(port, Adapter(Identity(provider="p", model="m")), SERVICES)
+    tariff = pricing_of(port, Adapter(Identity(provider="p", model="m")), SERVICES)
     assert (tariff.missing, tariff.key) == (True, key)
     assert tariff.usd(Usage(units=5, tokens=Tokens(input=5))) == 0.0
 
@@ -92,9 +92,9 @@ def test_tariff_of_an_embedding_deployment_goes_by_its_model_where_that_is_named
         embedding_model=named,
     )
     port = AzureOpenAIEmbed(config, api_key="k", token_provider=None, timeout_seconds=1)
-    assert tariff_of("embed", port, SERVICES).missing is missing
+    assert pricing_of("embed", port, SERVICES).missing is missing
     client = PortClient(port, embed_policy(SERVICES, port), Calls(CallSettings()))
-    assert tariff_of("embed", client, SERVICES).missing is missing
+    assert pricing_of("embed", client, SERVICES).missing is missing
 
 
 @pytest.mark.parametrize(("semantic", "charged"), [("default", True), (None, False)])
@@ -106,6 +106,6 @@ def test_tariff_of_azure_search_charges_for_semantic_queries_alone(
         endpoint="https://x.example", semantic_configuration=semantic, vectors=False
     )
     port = AzurePassageSearch(config, None, "one", api_key="k")
-    found = tariff_of("search", port, SERVICES)
+    found = pricing_of("search", port, SERVICES)
     assert (found.charged, found.usd(Usage(units=1000))) == (charged, 3.0 if charged else 0.0)
-    assert not tariff_of("index", port, SERVICES).charged
+    assert not pricing_of("index", port, SERVICES).charged

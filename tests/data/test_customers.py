@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from liftwright.config import Customers
 from liftwright.data import REJECTED, load_customers
 from liftwright.errors import ConfigurationError, DataError
-from liftwright.model import CUSTOMERS, Kind
+from liftwright.model import CUSTOMERS, ColumnKind
 from plane_samples import open_tables
 
 if TYPE_CHECKING:
@@ -305,12 +305,12 @@ def test_load_customers_further_columns_are_typed_by_all_their_values(
     assert report.extra_columns == ("Number", "Flag", "Word", "Empty", "Not finite", "Mostly")
     kinds = tables.columns("customers")
     assert [kinds[name] for name in report.extra_columns] == [
-        Kind.NUMBER,
-        Kind.FLAG,
-        Kind.TEXT,
-        Kind.TEXT,
-        Kind.TEXT,
-        Kind.TEXT,
+        ColumnKind.NUMBER,
+        ColumnKind.FLAG,
+        ColumnKind.TEXT,
+        ColumnKind.TEXT,
+        ColumnKind.TEXT,
+        ColumnKind.TEXT,
     ]
     assert tables.rows('select "Number", "Flag", "Word", age from customers') == [
         (5.0, True, "x", None),

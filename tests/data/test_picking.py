@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from liftwright.data import pick_number, pick_word
-from liftwright.model import Kind
+from liftwright.model import ColumnKind
 from plane_samples import open_tables
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ def test_pick_word_written_to_a_file_is_text(tables: Tables, tmp_path: Path) -> 
 
     tables.open("back", tmp_path / "w.parquet", text=False)
 
-    assert tables.columns("back") == {"_row": Kind.INTEGER, "word": Kind.TEXT}
+    assert tables.columns("back") == {"_row": ColumnKind.INTEGER, "word": ColumnKind.TEXT}
     assert {word for (word,) in tables.rows("select word from back")} == set(WORDS)
 
 

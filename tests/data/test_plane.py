@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from liftwright.errors import DataError
-from liftwright.model import SEGMENTED, Kind
+from liftwright.model import SEGMENTED, ColumnKind
 from plane_samples import open_tables
 
 if TYPE_CHECKING:
@@ -41,12 +41,12 @@ def test_columns_tell_kinds_and_leave_out_what_has_none(tables: Tables) -> None:
         "[1] as l, cast('x' as blob) as raw",
     )
     assert tables.columns("kinds") == {
-        "t": Kind.TEXT,
-        "i": Kind.INTEGER,
-        "d": Kind.NUMBER,
-        "f": Kind.NUMBER,
-        "b": Kind.FLAG,
-        "day": Kind.TIME,
+        "t": ColumnKind.TEXT,
+        "i": ColumnKind.INTEGER,
+        "d": ColumnKind.NUMBER,
+        "f": ColumnKind.NUMBER,
+        "b": ColumnKind.FLAG,
+        "day": ColumnKind.TIME,
     }
 
 

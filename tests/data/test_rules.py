@@ -9,17 +9,17 @@ from hypothesis import strategies as st
 
 from liftwright.data.rules import compile_amount, compile_rule, identifier, literal
 from liftwright.errors import ConfigurationError
-from liftwright.model import Kind
+from liftwright.model import ColumnKind
 
 COLUMNS = {
-    "age": Kind.NUMBER,
-    "avg_order_value": Kind.NUMBER,
-    "recency_score": Kind.INTEGER,
-    "tier": Kind.TEXT,
-    "Loyalty Tier": Kind.TEXT,
-    "vip": Kind.FLAG,
-    "seen_at": Kind.TIME,
-    "location": Kind.TEXT,
+    "age": ColumnKind.NUMBER,
+    "avg_order_value": ColumnKind.NUMBER,
+    "recency_score": ColumnKind.INTEGER,
+    "tier": ColumnKind.TEXT,
+    "Loyalty Tier": ColumnKind.TEXT,
+    "vip": ColumnKind.FLAG,
+    "seen_at": ColumnKind.TIME,
+    "location": ColumnKind.TEXT,
 }
 WHERE = "segments.yaml: rules[0].conditions[1].when"
 

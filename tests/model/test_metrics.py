@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from liftwright.config import Simulation
-from liftwright.model import CUSTOMERS, ENGAGEMENT, METRICS, RATIOS, Kind, direction_of
+from liftwright.model import CUSTOMERS, ENGAGEMENT, METRICS, RATIOS, ColumnKind, direction_of
 
 COLUMNS = {column.name: column.kind for column in (*ENGAGEMENT.columns, *ENGAGEMENT.optional)}
 
@@ -12,7 +12,7 @@ def test_metrics_are_declared_with_columns_of_their_kind() -> None:
         *("unsubscribe_rate", "complaint_rate"),
     ]
     for metric in METRICS:
-        kind = Kind.FLAG if metric.kind == "binary" else Kind.NUMBER
+        kind = ColumnKind.FLAG if metric.kind == "binary" else ColumnKind.NUMBER
         assert COLUMNS[metric.column] is kind, metric.name
         assert metric.label
         assert metric.unit

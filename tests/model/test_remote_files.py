@@ -4,10 +4,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from liftwright.data.file_resolver import Places
+from liftwright.data.file_resolver import FileResolver
 from liftwright.errors import DataError, InputError
 from liftwright.model import parse_url
-from liftwright.model.remote_files import Remote, StoredObject
+from liftwright.model.remote_files import RemoteFile, StoredObject
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -45,20 +45,20 @@ class Shelf:
         return StoredObject(url=url, size=len(data), tag=tag, version=None, modified_ns=1)
 
 
-def find(shelf: Shelf, folder: Path, text: str) -> Remote:
-    found = Places(lambda: shelf, folder).find(folder, text)
-    assert isinstance(found, Remote)
+def find(shelf: Shelf, folder: Path, text: str) -> RemoteFile:
+    found = FileResolver(lambda: shelf, folder).find(folder, text)
+    assert isinstance(found, RemoteFile)
     return found
 
 
 def test_find_without_stores_refuses_a_url(tmp_path: Path) -> None:
     with pytest.raises(DataError):
-        Places().find(tmp_path, "s3://bucket/a.csv")
+        FileResolver().find(tmp_path, "s3://bucket/a.csv")
 
 
 def test_find_of_one_url_twice_asks_the_store_once(tmp_path: Path) -> None:
     shelf = Shelf(a_csv=b"x")
-    places = Places(lambda: shelf, tmp_path)
+    places = FileResolver(lambda: shelf, tmp_path)
     assert places.find(tmp_path, "s3://bucket/in/a.csv") is places.find(
         tmp_path, "s3://bucket/in/a.csv"
     )
@@ -68,9 +68,9 @@ def test_find_of_one_url_twice_asks_the_store_once(tmp_path: Path) -> None:
 def test_local_copies_a_large_object_whole_and_once(tmp_path: Path) -> None:
     data = bytes(range(256)) * 80_000  # three pieces
     shelf = Shelf(a_csv=data)
-    places = Places(lambda: shelf, tmp_path)
+    places = FileResolver(lambda: shelf, tmp_path)
     remote = places.find(tmp_path, "s3://bucket/in/a.csv")
-    assert isinstance(remote, Remote)
+    assert isinstance(remote, RemoteFile)
     assert remote.local().read_bytes() == data
     with remote.open("rb") as file:
         assert file.read() == data

@@ -32,6 +32,7 @@ def read(text: str) -> list[tuple[str, str]]:
         ("fifty cents", "USD 0.5"),
         ("1.299,00 \u20ac", "EUR 1299"),
         ("4,50 \u20ac", "EUR 4.5"),
+        ("4.50\r\u20ac", "EUR 4.5"),
         ("\u00a31.2k", "GBP 1200"),
         ("\u00a32 million", "GBP 2000000"),
         ("CA$5", "CAD 5"),

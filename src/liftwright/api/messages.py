@@ -151,7 +151,7 @@ def check_safety(variant: Row | Variant, *, workspace: str | Path | None = None)
     name = str(given.get("variant_id") or generation.variant_id("", None, subject, body))
     with contextlib.closing(open_session(workspace)) as context:
         message = Variant.bare(name, arm="", segment=None, subject=subject, body=body)
-        screen = safety.asked_ahead(
+        screen = safety.screen_concurrently(
             safety.message_parts(message), context.screen, context.concurrency
         )
         decision = safety.screen_variant(

@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, overload
 
 from liftwright.config import Customers
-from liftwright.data import Places, Tables, identifier, load_customers
+from liftwright.data import FileResolver, Tables, identifier, load_customers
 from liftwright.errors import DataError
-from liftwright.model import ASSIGNMENTS, CUSTOMERS, ENGAGEMENT, Kind
+from liftwright.model import ASSIGNMENTS, CUSTOMERS, ENGAGEMENT, ColumnKind
 from liftwright.wiring import make_engine
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ class Rows(list[dict[str, Any]]):
 
 
 @contextlib.contextmanager
-def open_tables(places: Places | None = None) -> Iterator[Tables]:
+def open_tables(places: FileResolver | None = None) -> Iterator[Tables]:
     """A data plane of one's own, closed at the end; `places` finds what lies in object stores."""
     with tempfile.TemporaryDirectory(prefix="liftwright-") as folder:
         tables = Tables(make_engine(Path(folder)), places=places)
@@ -112,7 +112,7 @@ def to_frame(tables: Tables, source: str) -> pd.DataFrame:
     columns = ", ".join(
         f"strftime({identifier(name)} at time zone 'UTC', '%Y-%m-%dT%H:%M:%SZ') "
         f"as {identifier(name)}"
-        if kind is Kind.TIME
+        if kind is ColumnKind.TIME
         else identifier(name)
         for name, kind in kinds.items()
     )

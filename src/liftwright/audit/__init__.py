@@ -11,7 +11,15 @@ from __future__ import annotations
 
 from liftwright.audit.checking import Verification
 from liftwright.audit.lines import COLUMNS, AuditRecord
-from liftwright.audit.trail import Appended, AuditLog
-from liftwright.model import AuditRange, Mark
+from liftwright.audit.trail import AppendResult, AuditLog
+from liftwright.model import AuditPosition, AuditRange
 
-__all__ = ["COLUMNS", "Appended", "AuditLog", "AuditRange", "AuditRecord", "Mark", "Verification"]
+__all__ = [
+    "COLUMNS",
+    "AppendResult",
+    "AuditLog",
+    "AuditPosition",
+    "AuditRange",
+    "AuditRecord",
+    "Verification",
+]

@@ -28,7 +28,7 @@ from liftwright.audit.lines import (
     to_record,
 )
 from liftwright.errors import InputError, IntegrityError
-from liftwright.model import AuditRange, Mark
+from liftwright.model import AuditPosition, AuditRange
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Sequence
@@ -39,7 +39,7 @@ _CHUNK = 1 << 16
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Appended:
+class AppendResult:
     """What an append did.
 
     Attributes:
@@ -65,23 +65,23 @@ class AuditLog:
         self.path = path
         self._key = key or None
 
-    def mark(self) -> Mark:
+    def mark(self) -> AuditPosition:
         """The end of the file as it stands: what a new run passes as `since`."""
         try:
             with self.path.open("rb") as file, _locked(file.fileno(), self.path, fcntl.LOCK_SH):
-                mark = Mark()
+                mark = AuditPosition()
                 for line in file:
                     if line.endswith(b"\n"):
-                        mark = Mark(line=mark.line + 1, offset=mark.offset + len(line))
+                        mark = AuditPosition(line=mark.line + 1, offset=mark.offset + len(line))
                 return mark
         except FileNotFoundError:
-            return Mark()
+            return AuditPosition()
         except OSError as error:
             raise _unusable(self.path, error, "read") from error
 
     def append(
-        self, records: Sequence[AuditRecord], *, run_id: str, since: Mark | None = None
-    ) -> Appended:
+        self, records: Sequence[AuditRecord], *, run_id: str, since: AuditPosition | None = None
+    ) -> AppendResult:
         """Write the decisions that are not there yet, and sync them to the disk.
 
         A decision is there already if a line since `since` has the same run, variant, content,
@@ -109,13 +109,13 @@ class AuditLog:
                 if not stat.S_ISREG(os.fstat(descriptor).st_mode):
                     raise InputError(f"{self.path}: the audit log must be a regular file")
                 with _locked(descriptor, self.path, fcntl.LOCK_EX):
-                    return self._append(file, records, run_id, since or Mark())
+                    return self._append(file, records, run_id, since or AuditPosition())
         except OSError as error:
             raise _unusable(self.path, error, "written") from error
 
     def _append(
-        self, file: BinaryIO, records: Sequence[AuditRecord], run_id: str, since: Mark
-    ) -> Appended:
+        self, file: BinaryIO, records: Sequence[AuditRecord], run_id: str, since: AuditPosition
+    ) -> AppendResult:
         torn = self._set_torn_line_aside(file)
         size = os.fstat(file.fileno()).st_size
         previous = self._tail_hash(file, size)
@@ -135,7 +135,7 @@ class AuditLog:
         written = count - found.count
         self._write(file.fileno(), b"".join(rows), size)
         last = line if written else found.last
-        return Appended(
+        return AppendResult(
             range=dataclasses.replace(found, first=first, last=last, count=count, head=head),
             written=written,
             torn=torn,
@@ -208,13 +208,13 @@ class AuditLog:
         raise IntegrityError(f"{self.path}: the last line was changed, or is hashed with {key}")
 
     def _look_through(
-        self, file: BinaryIO, run_id: str, since: Mark
+        self, file: BinaryIO, run_id: str, since: AuditPosition
     ) -> tuple[AuditRange, set[tuple[str, ...]], int]:
         """The run's lines since a place, the keys of all lines seen, and the last line's number."""
         file.seek(max(since.offset - 1, 0))
         if since.offset and file.read(1) != b"\n":
             # The place is not of this file (it was replaced, say): look at all of it.
-            since = Mark()
+            since = AuditPosition()
             file.seek(0)
         known: set[tuple[str, ...]] = set()
         found, line = AuditRange(run_id=run_id, since=since), since.line

@@ -6,7 +6,7 @@ import base64
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-from liftwright.calls.pricing import tariff_of
+from liftwright.calls.pricing import pricing_of
 from liftwright.model import (
     Completion,
     Finding,
@@ -57,7 +57,7 @@ class CachePolicy(Generic[R]):
 
 def complete_policy(services: Services, port: Complete) -> CachePolicy[Completion]:
     """A writer's: the most that a draft can cost is its prompt and the longest reply."""
-    tariff = tariff_of("complete", port, services)
+    tariff = pricing_of("complete", port, services)
     longest = longest_reply(port) or 0
 
     def most(request: Prompt) -> Usage:
@@ -84,7 +84,7 @@ def longest_reply(port: Port) -> int | None:
 
 def embed_policy(services: Services, port: Embed) -> CachePolicy[Vectors]:
     """An embedder's: a request is several texts, and each text's vector is kept by itself."""
-    tariff = tariff_of("embed", port, services)
+    tariff = pricing_of("embed", port, services)
 
     def most(texts: tuple[str, ...]) -> Usage:
         # No token is shorter than a byte.
@@ -103,7 +103,7 @@ def embed_policy(services: Services, port: Embed) -> CachePolicy[Vectors]:
 
 def search_policy(services: Services, port: Search) -> CachePolicy[tuple[Passage, ...]]:
     """A search's: a request is one query, or as many as its attribute `most_queries` says."""
-    tariff = tariff_of("search", port, services)
+    tariff = pricing_of("search", port, services)
     one = Usage(units=1 if tariff.charged else 0)
     most = getattr(port, "most_queries", 1)
     return CachePolicy(
@@ -142,7 +142,7 @@ def _by_records(
     *,
     text: Callable[[Any], str] = str,
 ) -> CachePolicy[R]:
-    tariff = tariff_of(name, port, services)
+    tariff = pricing_of(name, port, services)
 
     def used(request: object) -> Usage:
         return Usage(units=text_records(text(request)))

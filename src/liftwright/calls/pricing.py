@@ -16,7 +16,7 @@ TEXT_RECORDS, QUERIES = "text records", "semantic queries"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Tariff:
+class Pricing:
     """What the calls to one service cost.
 
     Attributes:
@@ -41,10 +41,10 @@ class Tariff:
         return self.price.usd(usage) if self.charged and self.price is not None else 0.0
 
 
-FREE = Tariff(charged=False)
+FREE = Pricing(charged=False)
 
 
-def tariff_of(name: str, port: Port, services: Services) -> Tariff:
+def pricing_of(name: str, port: Port, services: Services) -> Pricing:
     """What the calls to a metered port cost.
 
     A writer's and an embedder's price is found by the model that its identity names, or by its
@@ -61,9 +61,9 @@ def tariff_of(name: str, port: Port, services: Services) -> Tariff:
     identity = port.identity
     model: str = getattr(port, "price_name", None) or identity.model
     if name == "complete":
-        return Tariff(key=f"prices.{model}", price=services.prices.get(model))
+        return Pricing(key=f"prices.{model}", price=services.prices.get(model))
     if name == "embed":
-        return Tariff(key=f"embedding_prices.{model}", price=services.embedding_prices.get(model))
+        return Pricing(key=f"embedding_prices.{model}", price=services.embedding_prices.get(model))
     if name in ("screen", "shield"):
         return _by_provider(identity.provider, services, TEXT_RECORDS)
     if name == "judge":
@@ -73,7 +73,7 @@ def tariff_of(name: str, port: Port, services: Services) -> Tariff:
     return _by_provider(identity.provider, services, QUERIES)
 
 
-def tariffs(ports: Ports, services: Services) -> Mapping[str, Tariff]:
+def pricing_by_port(ports: Ports, services: Services) -> Mapping[str, Pricing]:
     """The tariff of each port that a run calls; what is not metered is free."""
     called: dict[str, Port] = {
         "complete": ports.complete,
@@ -85,10 +85,10 @@ def tariffs(ports: Ports, services: Services) -> Mapping[str, Tariff]:
     called |= {"shield": ports.shield} if ports.shield else {}
     called |= {"judge": ports.judge} if ports.judge else {}
     return {
-        name: tariff_of(name, port, services) if port.metered else FREE
+        name: pricing_of(name, port, services) if port.metered else FREE
         for name, port in called.items()
     }
 
 
-def _by_provider(name: str, services: Services, unit: str) -> Tariff:
-    return Tariff(key=f"service_prices.{name}", price=services.service_prices.get(name), unit=unit)
+def _by_provider(name: str, services: Services, unit: str) -> Pricing:
+    return Pricing(key=f"service_prices.{name}", price=services.service_prices.get(name), unit=unit)

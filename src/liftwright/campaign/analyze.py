@@ -24,7 +24,7 @@ from liftwright.analysis import (
     analyze_experiment,
     analyze_experiments,
 )
-from liftwright.data import Places, Tables, nearest
+from liftwright.data import FileResolver, Tables, nearest
 from liftwright.errors import InputError
 from liftwright.wiring import make_engine, make_objects
 
@@ -89,7 +89,7 @@ def analyze_file(request: AnalyzeRequest) -> ExperimentResult | ManyExperimentsR
     metrics = _check_options(request)
     with tempfile.TemporaryDirectory(prefix="liftwright-") as temporary:
         # One thread: the sums of floats are then the same at every run.
-        places = Places(make_objects, Path(temporary))
+        places = FileResolver(make_objects, Path(temporary))
         tables = Tables(make_engine(Path(temporary), threads=1), places=places)
         with contextlib.closing(tables):
             names = tables.open("results", tables.find(Path(), request.file))

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from liftwright.audit import AuditLog
 from liftwright.calls.cache_policy import longest_reply
 from liftwright.calls.client import Calls
-from liftwright.calls.pricing import tariffs
+from liftwright.calls.pricing import pricing_by_port
 from liftwright.campaign.context import RunContext, StageProgress
 from liftwright.config import environment
 from liftwright.errors import ConfigurationError, InputError, IntegrityError, WorkspaceBusy
@@ -61,7 +61,7 @@ def _check_budget(settings: Settings, ports: Ports) -> None:
     services = settings.services
     if services.budget_usd is None:
         return
-    for tariff in tariffs(ports, services).values():
+    for tariff in pricing_by_port(ports, services).values():
         if tariff.missing:
             raise ConfigurationError(
                 f"config/azure_config.yaml: {tariff.key}: found no price, needed to "

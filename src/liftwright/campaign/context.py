@@ -21,7 +21,7 @@ from liftwright.calls.ledger import Ledger
 from liftwright.calls.prefetch import Prefetch
 from liftwright.campaign.checks import frame_lines, message_checks
 from liftwright.content import documents as contents
-from liftwright.data import Places, Tables, load_customers, scratch_folder
+from liftwright.data import FileResolver, Tables, load_customers, scratch_folder
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -120,9 +120,9 @@ class RunContext:
         return Tables(engine, scratch=scratch_folder(self.root / "data"), places=self.places)
 
     @cached_property
-    def places(self) -> Places:
+    def places(self) -> FileResolver:
         """Finds files by path or URL; each URL is looked up once in this process."""
-        return Places(self.ports.objects, self.root / "data")
+        return FileResolver(self.ports.objects, self.root / "data")
 
     @cached_property
     def engagement(self) -> File | None:

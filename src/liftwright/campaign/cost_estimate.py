@@ -15,7 +15,7 @@ from liftwright.agents import generation
 from liftwright.agents.retrieval.shield import shielded_text
 from liftwright.agents.safety.message_parts import parts_of
 from liftwright.calls.cache_policy import longest_reply
-from liftwright.calls.pricing import FREE, Tariff, tariffs
+from liftwright.calls.pricing import FREE, Pricing, pricing_by_port
 from liftwright.model import Tokens, Usage, text_records
 
 if TYPE_CHECKING:
@@ -100,7 +100,7 @@ def planned_calls(context: RunContext, segments: Sequence[Segment]) -> tuple[Pla
     if ports.judge:
         provider = ports.judge.identity.provider
         counted["judge"] = (provider, ports.judge.metered, _judge(settings, variants))
-    known = tariffs(ports, settings.services)
+    known = pricing_by_port(ports, settings.services)
     return tuple(
         _planned(port, adapter, calls, known[port], metered=metered)
         for port, (adapter, metered, calls) in counted.items()
@@ -118,7 +118,7 @@ def unpriced(calls: Sequence[PlannedCalls]) -> Iterator[str]:
 
 
 def _planned(
-    port: str, adapter: str, calls: _Counted, tariff: Tariff, *, metered: bool
+    port: str, adapter: str, calls: _Counted, tariff: Pricing, *, metered: bool
 ) -> PlannedCalls:
     tokens = calls.usage.tokens if metered else Tokens()
     price = tariff.price if tariff.charged else None

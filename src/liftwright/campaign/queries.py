@@ -20,7 +20,7 @@ from liftwright.errors import DataError, InputError
 from liftwright.log import Log, event, logging_to
 from liftwright.model import CATEGORIES, Query, to_json
 from liftwright.model.checks import SAFETY, in_stage
-from liftwright.model.run_files import Indexed, all_runs
+from liftwright.model.run_files import IndexRecord, all_runs
 from liftwright.ports import KeepsIndexes
 
 if TYPE_CHECKING:
@@ -122,7 +122,7 @@ def _needed_indexes(root: Path) -> Iterator[str]:
         record = folder.record()
         ended = record is not None and record.status in (COMPLETE, NO_EXPERIMENT)
         if not ended and folder.file("index.json").is_file():
-            yield folder.read("index.json", Indexed).name
+            yield folder.read("index.json", IndexRecord).name
 
 
 def search_texts(
@@ -155,7 +155,7 @@ def screen_texts(context: RunContext, source: str) -> Iterator[Screened]:
     with logging_to(Log(context.root / "logs")):
         for name, text in _texts(source):
             parts = safety.parts_of(text, "text")
-            screen = safety.asked_ahead(parts, context.screen, context.concurrency)
+            screen = safety.screen_concurrently(parts, context.screen, context.concurrency)
             decision = safety.screen_text(text, in_stage(message_checks(context, screen), SAFETY))
             yield Screened(id=name, decision=decision)
 

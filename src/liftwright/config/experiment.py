@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from liftwright.config.model import Name, NotNegative, Shape, Share, Slug
+from liftwright.config.model import ConfigModel, Name, NotNegative, Share, Slug
 from liftwright.model import METRICS
 
 
-class Brand(Shape):
+class Brand(ConfigModel):
     """Who is speaking."""
 
     name: Name
@@ -20,14 +20,14 @@ class Brand(Shape):
     link_hosts: tuple[str, ...] = ()
 
 
-class Content(Shape):
+class Content(ConfigModel):
     """Where the approved content lies."""
 
     path: Name = "data/content/approved_content"
     on_bad_documents: Literal["refuse", "skip"] = "refuse"
 
 
-class Retrieval(Shape):
+class Retrieval(ConfigModel):
     """How passages are chosen for a segment."""
 
     top_k: Annotated[int, Field(ge=3, le=5)] = 4
@@ -37,13 +37,13 @@ class Retrieval(Shape):
     fallback_documents: tuple[str, ...] = ()
 
 
-class Generation(Shape):
+class Generation(ConfigModel):
     """How drafts are asked for."""
 
     max_redrafts: Annotated[int, Field(ge=0, le=10)] = 3
 
 
-class Grounding(Shape):
+class Grounding(ConfigModel):
     """From which score a claim counts as supported or weak; what a draft may hold."""
 
     supported_score: Share = 0.7
@@ -51,20 +51,20 @@ class Grounding(Shape):
     allow_weak: bool = True
 
 
-class Approval(Shape):
+class Approval(ConfigModel):
     """Whether a person must approve each variant before anyone is assigned to it."""
 
     required: bool = False
 
 
-class Holdout(Shape):
+class Holdout(ConfigModel):
     """Customers whom no campaign mails, drawn by a salt of their own."""
 
     share: Annotated[float, Field(ge=0, le=0.5)] = 0.0
     salt: Name = "holdout"
 
 
-class Exclusions(Shape):
+class Exclusions(ConfigModel):
     """Customers whom this campaign must not mail."""
 
     rules: tuple[Name, ...] = ()
@@ -72,7 +72,7 @@ class Exclusions(Shape):
     assigned_within_days: Annotated[int, Field(ge=1, le=3650)] | None = None
 
 
-class Engagement(Shape):
+class Engagement(ConfigModel):
     """Real engagement; null simulates it, marked SIMULATED everywhere."""
 
     path: str | None = None
@@ -80,14 +80,14 @@ class Engagement(Shape):
     burst_clicks: Annotated[int, Field(ge=2, le=1000)] = 3
 
 
-class Uplift(Shape):
+class Uplift(ConfigModel):
     """A relative uplift of every engagement rate: its mean and spread over customers."""
 
     mean: Annotated[float, Field(ge=-1, le=10)] = 0.0
     sd: NotNegative = 0.0
 
 
-class Simulation(Shape):
+class Simulation(ConfigModel):
     """The seeded simulator of engagement."""
 
     delivery_rate: Share = 0.98
@@ -105,7 +105,7 @@ else:
 (_PRIMARY,) = (metric.name for metric in METRICS if metric.role == "primary")
 
 
-class Analysis(Shape):
+class Analysis(ConfigModel):
     """How the results are tested."""
 
     alpha: Annotated[float, Field(gt=0, lt=1)] = 0.05
@@ -137,7 +137,7 @@ class Analysis(Shape):
         return self
 
 
-class Experiment(Shape):
+class Experiment(ConfigModel):
     """experiment_config.yaml."""
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9 ._-]{0,79}$")]

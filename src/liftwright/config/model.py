@@ -14,7 +14,7 @@ Name = Annotated[str, Field(min_length=1)]
 Slug = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,39}$")]
 
 
-class Shape(BaseModel):
+class ConfigModel(BaseModel):
     """A frozen mapping that refuses unknown keys."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")

@@ -12,12 +12,12 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from liftwright.config.model import Name, Shape, Share
+from liftwright.config.model import ConfigModel, Name, Share
 
 # ── customers.yaml ────────────────────────────────────────────────────────────────────────────
 
 
-class Conversion(Shape):
+class Conversion(ConfigModel):
     """A file's column that must be converted to become ours."""
 
     from_: Annotated[str, Field(alias="from", min_length=1)]
@@ -29,7 +29,7 @@ class Conversion(Shape):
     values: Mapping[str, str] | None = None
 
 
-class IdMap(Shape):
+class IdMap(ConfigModel):
     """A table that turns the orders' ids into customer ids."""
 
     path: Name
@@ -37,7 +37,7 @@ class IdMap(Shape):
     to: Name | Conversion
 
 
-class Orders(Shape):
+class Orders(ConfigModel):
     """One file of orders, or of order lines."""
 
     path: Name
@@ -49,7 +49,7 @@ class Orders(Shape):
     id_map: IdMap | None = None
 
 
-class Columns(Shape):
+class Columns(ConfigModel):
     """Our columns by the file's: a name, null where it has none, or a conversion."""
 
     customer_id: Name | Conversion = "customer_id"
@@ -63,7 +63,7 @@ class Columns(Shape):
     historical_click_rate: Name | Conversion | None = "historical_click_rate"
 
 
-class Customers(Shape):
+class Customers(ConfigModel):
     """customers.yaml."""
 
     path: str | None = "data/raw/customers.csv"
@@ -90,7 +90,7 @@ class Customers(Shape):
 # ── safety_thresholds.yaml ────────────────────────────────────────────────────────────────────
 
 
-class CategoryThresholds(Shape):
+class CategoryThresholds(ConfigModel):
     """A threshold of its own for a category; null takes the general one."""
 
     hate: Annotated[int, Field(ge=0, le=7)] | None = None
@@ -99,7 +99,7 @@ class CategoryThresholds(Shape):
     sexual: Annotated[int, Field(ge=0, le=7)] | None = None
 
 
-class Safety(Shape):
+class Safety(ConfigModel):
     """safety_thresholds.yaml: a text is blocked where a severity is above its threshold."""
 
     threshold: Annotated[int, Field(ge=0, le=7)] = 4
@@ -114,14 +114,14 @@ class Safety(Shape):
 # ── segments.yaml ─────────────────────────────────────────────────────────────────────────────
 
 
-class Condition(Shape):
+class Condition(ConfigModel):
     """A rule and its weight."""
 
     when: Name
     weight: Annotated[int, Field(ge=1, le=100)] = 1
 
 
-class SegmentRule(Shape):
+class SegmentRule(ConfigModel):
     """A segment by weighted conditions; one without conditions takes whom no other fits."""
 
     label: Name
@@ -131,7 +131,7 @@ class SegmentRule(Shape):
     conditions: tuple[Condition, ...] = ()
 
 
-class RfmBand(Shape):
+class RfmBand(ConfigModel):
     """A segment by the sum of the three scores, 3 to 15: from `at_least` up to the next band."""
 
     label: Name
@@ -141,7 +141,7 @@ class RfmBand(Shape):
     interests: tuple[str, ...] = ()
 
 
-class KMeans(Shape):
+class KMeans(ConfigModel):
     """Clusters of standardised features."""
 
     k_min: Annotated[int, Field(ge=3, le=5)] = 3
@@ -162,7 +162,7 @@ class KMeans(Shape):
         return self
 
 
-class FeatureWords(Shape):
+class FeatureWords(ConfigModel):
     """What a feature at one end means: for a label, in a sentence, to the content index."""
 
     label: Name
@@ -171,14 +171,14 @@ class FeatureWords(Shape):
     interests: tuple[str, ...] = ()
 
 
-class FeatureEnds(Shape):
+class FeatureEnds(ConfigModel):
     """The words for a feature that is low, and for one that is high."""
 
     low: FeatureWords
     high: FeatureWords
 
 
-class Segments(Shape):
+class Segments(ConfigModel):
     """segments.yaml."""
 
     method: Literal["rules", "rfm", "kmeans"] = "rules"
@@ -222,7 +222,7 @@ class Segments(Shape):
 # ── channels.yaml ─────────────────────────────────────────────────────────────────────────────
 
 
-class Form(Shape):
+class MessageLimits(ConfigModel):
     """The limits of a message: subject in characters, body in words, footer not counted."""
 
     subject_max_characters: Annotated[int, Field(ge=10, le=200)] = 60
@@ -230,17 +230,17 @@ class Form(Shape):
     body_max_words: Annotated[int, Field(ge=1, le=2000)] = 200
 
     @model_validator(mode="after")
-    def _ordered(self) -> Form:
+    def _ordered(self) -> MessageLimits:
         if self.body_min_words > self.body_max_words:
             raise ValueError("body_min_words must not exceed body_max_words")
         return self
 
 
-class Channel(Shape):
+class Channel(ConfigModel):
     """A channel: the limits of a variant and of the control message, and the footer."""
 
-    variant: Form = Form()
-    control: Form = Form(body_min_words=20)
+    variant: MessageLimits = MessageLimits()
+    control: MessageLimits = MessageLimits(body_min_words=20)
     footer: str = ""
 
 
@@ -249,7 +249,7 @@ class Channel(Shape):
 Lines = Annotated[tuple[Name, ...], Field(min_length=1)]
 
 
-class Frames(Shape):
+class Frames(ConfigModel):
     """A tone's frames for the grounded composer: wording without any claim."""
 
     subjects: Lines

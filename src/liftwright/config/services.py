@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import BaseModel, Field, field_validator
 
-from liftwright.config.model import Count, Name, NotNegative, Positive, Shape
+from liftwright.config.model import ConfigModel, Count, Name, NotNegative, Positive
 from liftwright.errors import DataError
 from liftwright.model import is_url, parse_url
 
@@ -24,7 +24,7 @@ _Address = Annotated[str, Field(pattern=r"^https?://[^/\s@?]+(/[^\s?]*)?$")]
 _MILLION, _THOUSAND = 1_000_000, 1_000
 
 
-class Adapters(Shape):
+class Adapters(ConfigModel):
     """The provider of each port, by its name."""
 
     complete: Name = "embedded"
@@ -38,7 +38,7 @@ class Adapters(Shape):
     telemetry: Name = "off"
 
 
-class Authentication(Shape):
+class Authentication(ConfigModel):
     """Who Liftwright is to Azure: for its services, and for its object store."""
 
     method: Literal["api_key", "managed_identity", "azure_cli", "default"] = "default"
@@ -48,7 +48,7 @@ class Authentication(Shape):
 # ── Calls ─────────────────────────────────────────────────────────────────────────────────────
 
 
-class Timeouts(Shape):
+class Timeouts(ConfigModel):
     """Seconds that one attempt may take, per port."""
 
     complete: Positive = 10.0
@@ -58,7 +58,7 @@ class Timeouts(Shape):
     screen: Positive = 2.0
 
 
-class RequestRates(Shape):
+class RequestRates(ConfigModel):
     """Requests that may begin in any 60 seconds, per port; null is no limit."""
 
     complete: Count | None = None
@@ -70,14 +70,14 @@ class RequestRates(Shape):
     judge: Count | None = None
 
 
-class TokenRates(Shape):
+class TokenRates(ConfigModel):
     """Tokens that may be sent in any 60 seconds, per port; null is no limit."""
 
     complete: Count | None = None
     embed: Count | None = None
 
 
-class Breaker(Shape):
+class Breaker(ConfigModel):
     """When a service that fails call after call is no longer asked."""
 
     failures: Annotated[int, Field(ge=1, le=100)] = 3
@@ -85,7 +85,7 @@ class Breaker(Shape):
     probes: Annotated[int, Field(ge=1, le=20)] = 2
 
 
-class Calls(Shape):
+class Calls(ConfigModel):
     """How calls to the outside are made."""
 
     retries: Annotated[int, Field(ge=0, le=10)] = 3
@@ -101,7 +101,7 @@ class Calls(Shape):
 # ── Prices, each with the day it was looked up ────────────────────────────────────────────────
 
 
-class Price(Shape):
+class Price(ConfigModel):
     """What a writing model's tokens cost, in US dollars per million, as of a day."""
 
     input_usd_per_million: NotNegative
@@ -120,7 +120,7 @@ class Price(Shape):
         return millionths / _MILLION
 
 
-class EmbeddingPrice(Shape):
+class EmbeddingPrice(ConfigModel):
     """What an embedding model's tokens cost, in US dollars per million, as of a day."""
 
     input_usd_per_million: NotNegative
@@ -131,7 +131,7 @@ class EmbeddingPrice(Shape):
         return usage.tokens.input * self.input_usd_per_million / _MILLION
 
 
-class ServicePrice(Shape):
+class ServicePrice(ConfigModel):
     """What a service's units cost, in US dollars per thousand, as of a day."""
 
     usd_per_thousand: NotNegative
@@ -145,7 +145,7 @@ class ServicePrice(Shape):
 # ── The file ──────────────────────────────────────────────────────────────────────────────────
 
 
-class ObjectStores(Shape):
+class ObjectStores(ConfigModel):
     """Where object stores are, how long they may take, and where tables are put."""
 
     export_to: Name | None = None
@@ -170,7 +170,7 @@ class ObjectStores(Shape):
         return url
 
 
-class Services(Shape):
+class Services(ConfigModel):
     """azure_config.yaml, without the blocks that providers bring."""
 
     adapters: Adapters = Adapters()

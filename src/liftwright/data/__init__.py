@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from liftwright.data.customers import CustomersReport, load_customers
-from liftwright.data.file_resolver import Places
+from liftwright.data.file_resolver import FileResolver
 from liftwright.data.orders import OrdersReport
 from liftwright.data.row_checks import REJECTED, Example
 from liftwright.data.rules import identifier, literal, nearest
@@ -18,8 +18,8 @@ __all__ = [
     "REJECTED",
     "CustomersReport",
     "Example",
+    "FileResolver",
     "OrdersReport",
-    "Places",
     "Tables",
     "identifier",
     "literal",

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 
 from liftwright.data.fields import as_conversion, column_field, id_field, open_origin
 from liftwright.data.orders import FEATURES, TOTALS, OrdersReport, read_orders, report_orders
-from liftwright.data.row_checks import Checked, Example, check, keep_rejected, refuse_bad_rows
+from liftwright.data.row_checks import CheckedRows, Example, check, keep_rejected, refuse_bad_rows
 from liftwright.data.rules import identifier
 from liftwright.errors import DataError
-from liftwright.model import CUSTOMERS, Kind
+from liftwright.model import CUSTOMERS, ColumnKind
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
@@ -107,7 +107,7 @@ def load_customers(
 class _Loaded:
     """What loading the customers found, beside the table it made."""
 
-    checked: tuple[Checked, ...] = ()
+    checked: tuple[CheckedRows, ...] = ()
     absent: tuple[str, ...]
     extra: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
@@ -197,12 +197,12 @@ def _extra(
             warnings.append(f"{origin.label}: column {name!r} ({origin.types[name]}) is not kept")
         else:
             names.append(name)
-    texts = [name for name in names if origin.kinds[name] is Kind.TEXT]
+    texts = [name for name in names if origin.kinds[name] is ColumnKind.TEXT]
     told = _told_kinds(tables, origin, texts)
     return {name: _extra_sql(name, origin.kinds[name], told.get(name)) for name in names}, warnings
 
 
-def _told_kinds(tables: Tables, origin: Origin, names: list[str]) -> dict[str, Kind]:
+def _told_kinds(tables: Tables, origin: Origin, names: list[str]) -> dict[str, ColumnKind]:
     """What the values of text columns are, all of them: numbers, true or false, or texts."""
     if not names:
         return {}
@@ -218,22 +218,22 @@ def _told_kinds(tables: Tables, origin: Origin, names: list[str]) -> dict[str, K
     for position, name in enumerate(names):
         filled_rows, numbers, flags = found[3 * position : 3 * position + 3]
         if filled_rows and filled_rows == numbers:
-            kinds[name] = Kind.NUMBER
+            kinds[name] = ColumnKind.NUMBER
         elif filled_rows and filled_rows == flags:
-            kinds[name] = Kind.FLAG
+            kinds[name] = ColumnKind.FLAG
         else:
-            kinds[name] = Kind.TEXT
+            kinds[name] = ColumnKind.TEXT
     return kinds
 
 
-def _extra_sql(name: str, stored: Kind, told: Kind | None) -> str:
+def _extra_sql(name: str, stored: ColumnKind, told: ColumnKind | None) -> str:
     at = identifier(name)
-    if told is Kind.FLAG:
+    if told is ColumnKind.FLAG:
         return f"case when trim({at}) <> '' then lower(trim({at})) = 'true' end"
-    if told is Kind.NUMBER or stored in (Kind.NUMBER, Kind.INTEGER):
+    if told is ColumnKind.NUMBER or stored in (ColumnKind.NUMBER, ColumnKind.INTEGER):
         number = f"number_of({at})" if told else f"cast({at} as double)"
         return f"case when {_finite(number)} then {number} end"
-    return f"cast({at} as varchar)" if stored is Kind.TIME else at
+    return f"cast({at} as varchar)" if stored is ColumnKind.TIME else at
 
 
 def _finite(number: str) -> str:
@@ -269,7 +269,7 @@ def _sql_or_null(told: Mapping[str, str], column: Column) -> str:
     return told.get(column.name, f"cast(null as {column.kind.value})")
 
 
-def _odd_ids(checked: Checked) -> tuple[str, ...]:
+def _odd_ids(checked: CheckedRows) -> tuple[str, ...]:
     if not checked.odd_ids:
         return ()
     odd = f"{checked.odd_ids} customer ids start or end with white space"

@@ -21,7 +21,7 @@ from liftwright import log
 from liftwright.config import Engagement
 from liftwright.data.rules import identifier, literal
 from liftwright.errors import DataError
-from liftwright.model import ENGAGEMENT, METRICS, Column, Identity, Kind, fingerprint
+from liftwright.model import ENGAGEMENT, METRICS, Column, ColumnKind, Identity, fingerprint
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -31,7 +31,9 @@ if TYPE_CHECKING:
 
 _TEXTS = ("customer_id", "arm", "variant_id")
 _TYPED = tuple(
-    column for column in (*ENGAGEMENT.columns, *ENGAGEMENT.optional) if column.kind is not Kind.TEXT
+    column
+    for column in (*ENGAGEMENT.columns, *ENGAGEMENT.optional)
+    if column.kind is not ColumnKind.TEXT
 )
 _OUTCOMES = {metric.column: metric.name for metric in METRICS}
 _TRUE = ("true", "t", "yes", "y", "1", "1.0")
@@ -127,9 +129,9 @@ class EngagementFile:
             ),
         )
         self._tables.keep(
-            "engagement_machines",
+            "engagement_bots",
             self._tables.sql(
-                "engagement_machines",
+                "engagement_bots",
                 # Nothing is within less than no second.
                 seconds=str(self._config.machine_seconds or -1),
                 burst=str(self._config.burst_clicks),
@@ -234,7 +236,7 @@ class EngagementFile:
         (machines,) = self._tables.rows(
             "select sum(case when machine_open then 1 else 0 end), "
             "sum(case when machine_click then 1 else 0 end), "
-            "sum(case when early then 1 else 0 end) from engagement_machines"
+            "sum(case when early then 1 else 0 end) from engagement_bots"
         )
         opens, clicks, early = (int(str(count)) for count in machines)
         odd = _oddities(opens, clicks, early, self._config)
@@ -261,14 +263,14 @@ def _value(column: Column) -> str:
     """SQL: the value that the column's text spells; null where it spells none."""
     text = f"{column.name}_text"
     number = f"number_of({text})"
-    if column.kind is Kind.FLAG:
+    if column.kind is ColumnKind.FLAG:
         count = f"{number} between 1e0 and {literal(_LARGEST_COUNT)} and {number} = floor({number})"
         return (
             f"case when lower({text}) in ({', '.join(map(literal, _TRUE))}) then true "
             f"when lower({text}) in ({', '.join(map(literal, _FALSE))}) then false "
             f"when {count} then true end"
         )
-    if column.kind is Kind.NUMBER:
+    if column.kind is ColumnKind.NUMBER:
         return f"case when {number} between 0e0 and {literal(_LARGEST_AMOUNT)} then {number} end"
     # A time without a zone is in UTC, wherever the machine stands.
     return f"(time_of({text}) at time zone 'UTC')"
@@ -276,14 +278,14 @@ def _value(column: Column) -> str:
 
 def _happened(column: Column) -> str:
     """SQL: whether a row `r` has the outcome."""
-    if column.kind is Kind.FLAG:
+    if column.kind is ColumnKind.FLAG:
         return f"coalesce(r.{column.name}, false)"
     return f"coalesce(r.{column.name}, 0e0) > 0e0"
 
 
 def _combined(column: Column) -> str:
     """SQL: the column over all rows of a customer, any flag or the sum of numbers."""
-    if column.kind is Kind.FLAG:
+    if column.kind is ColumnKind.FLAG:
         return f"max(case when {column.name} then 1 else 0 end) = 1"
     return f"sum(coalesce({column.name}, 0e0))"
 
@@ -292,7 +294,7 @@ def _or_none(column: Column) -> str:
     """SQL: the combined column of an assigned customer, who may not be in the file."""
     if column.name == "bounced":
         return "coalesce(c.bounced and not c.delivered, false)"
-    return f"coalesce(c.{column.name}, {'false' if column.kind is Kind.FLAG else '0e0'})"
+    return f"coalesce(c.{column.name}, {'false' if column.kind is ColumnKind.FLAG else '0e0'})"
 
 
 def _oddities(opens: int, clicks: int, early: int, config: Engagement) -> tuple[str, ...]:

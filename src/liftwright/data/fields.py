@@ -10,7 +10,7 @@ from liftwright.config import Conversion
 from liftwright.data import file_format
 from liftwright.data.rules import identifier, literal, nearest
 from liftwright.errors import ConfigurationError, DataError
-from liftwright.model import Column, Kind
+from liftwright.model import Column, ColumnKind
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -37,7 +37,7 @@ class Origin:
     table: str
     label: str
     types: Mapping[str, str]
-    kinds: Mapping[str, Kind]
+    kinds: Mapping[str, ColumnKind]
     parsed: bool = True
 
     def refuse_missing(self, names: Mapping[str, str]) -> None:
@@ -106,7 +106,7 @@ def id_field(origin: Origin, name: str, mapped: str | Conversion, key: str) -> F
         number = _number(origin, conversion)
         whole = f"{number} = floor({number}) and abs({number}) < {_EXACT_INTEGER}"
         gap = _blank(origin, conversion)
-        if kind is Kind.NUMBER:
+        if kind is ColumnKind.NUMBER:
             gap = f"({gap} or isnan({column}))"
         return Field(
             name=name,
@@ -118,7 +118,7 @@ def id_field(origin: Origin, name: str, mapped: str | Conversion, key: str) -> F
         raise ConfigurationError(
             f"{key}: as: {conversion.as_} cannot be an id, allowed: text or integer"
         )
-    if kind not in (Kind.TEXT, Kind.INTEGER):
+    if kind not in (ColumnKind.TEXT, ColumnKind.INTEGER):
         raise DataError(
             f"{origin.label}: column {conversion.from_!r} stores ids as "
             f"{origin.types[conversion.from_]}, not as text; for whole numbers write "
@@ -127,7 +127,7 @@ def id_field(origin: Origin, name: str, mapped: str | Conversion, key: str) -> F
     return Field(
         name=name,
         value=_text(origin, conversion),
-        gap=_blank_id(column) if kind is Kind.TEXT else f"({column} is null)",
+        gap=_blank_id(column) if kind is ColumnKind.TEXT else f"({column} is null)",
         faults=(missing(name), *no_nul(name)),
     )
 
@@ -141,8 +141,8 @@ def column_field(
         ConfigurationError: the conversion does not make such a column, or needs a day.
     """
     key = f"customers.yaml: columns.{column.name}"
-    conversion = as_conversion(mapped, "text" if column.kind is Kind.TEXT else "number")
-    if column.kind is Kind.TEXT:
+    conversion = as_conversion(mapped, "text" if column.kind is ColumnKind.TEXT else "number")
+    if column.kind is ColumnKind.TEXT:
         if conversion.as_ not in ("text", "integer"):
             raise ConfigurationError(f"{key}: as: {conversion.as_} cannot be used for text")
         if conversion.as_ == "integer":
@@ -216,11 +216,11 @@ def day_of(origin: Origin, column: str, formats: Sequence[str], key: str) -> str
         DataError: the column holds neither text nor times.
     """
     kind, quoted = origin.kinds.get(column), identifier(column)
-    if kind is Kind.TIME:
+    if kind is ColumnKind.TIME:
         return f"cast({quoted} as date)"
-    if kind is Kind.INTEGER and formats:
+    if kind is ColumnKind.INTEGER and formats:
         quoted = f"cast({quoted} as varchar)"
-    elif kind is not Kind.TEXT:
+    elif kind is not ColumnKind.TEXT:
         raise DataError(
             f"{origin.label}: column {column!r} holds {origin.types[column]}; "
             f"a date, or a date as text, is expected ({key})"
@@ -248,9 +248,9 @@ def blank(origin: Origin, column: str) -> str:
 
 def _number(origin: Origin, conversion: Conversion) -> str:
     kind, quoted = origin.kinds.get(conversion.from_), identifier(conversion.from_)
-    if kind in (Kind.NUMBER, Kind.INTEGER) and not conversion.values:
+    if kind in (ColumnKind.NUMBER, ColumnKind.INTEGER) and not conversion.values:
         return f"cast({quoted} as double)"
-    if kind not in (Kind.TEXT, Kind.NUMBER, Kind.INTEGER):
+    if kind not in (ColumnKind.TEXT, ColumnKind.NUMBER, ColumnKind.INTEGER):
         raise DataError(
             f"{origin.label}: column {conversion.from_!r} holds "
             f"{origin.types[conversion.from_]}; numbers are expected"
@@ -263,7 +263,7 @@ def _number(origin: Origin, conversion: Conversion) -> str:
 
 def _text(origin: Origin, conversion: Conversion) -> str:
     quoted = identifier(conversion.from_)
-    if origin.kinds.get(conversion.from_) is not Kind.TEXT:
+    if origin.kinds.get(conversion.from_) is not ColumnKind.TEXT:
         quoted = f"cast({quoted} as varchar)"
     if not conversion.values:
         return quoted
@@ -275,7 +275,7 @@ def _text(origin: Origin, conversion: Conversion) -> str:
 
 def _blank(origin: Origin, conversion: Conversion) -> str:
     text = _text(origin, conversion)
-    if origin.kinds.get(conversion.from_) is Kind.TEXT or conversion.values:
+    if origin.kinds.get(conversion.from_) is ColumnKind.TEXT or conversion.values:
         return f"({text} is null or trim({text}) = '')"
     return f"({text} is null)"
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from liftwright.data.scratch import scratch_folder
 from liftwright.errors import DataError
 from liftwright.model import is_url, parse_url
-from liftwright.model.remote_files import File, Remote
+from liftwright.model.remote_files import File, RemoteFile
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from liftwright.ports import Objects
 
 
-class Places:
+class FileResolver:
     """Finds files by what was typed. A URL is looked up once: all of a process see one version."""
 
     def __init__(
@@ -33,7 +33,7 @@ class Places:
         self._open = objects
         self._data = data
         self._objects: Objects | None = None
-        self._found: dict[str, Remote] = {}
+        self._found: dict[str, RemoteFile] = {}
         self._folder: Path | None = None
 
     def find(self, root: Path, place: str | Path) -> File:
@@ -51,7 +51,7 @@ class Places:
             found = objects.find(url)
             if not found:
                 raise DataError(f"{text}: no such object or folder")
-            self._found[text] = Remote(url, found, read=objects.read, scratch=self._scratch)
+            self._found[text] = RemoteFile(url, found, read=objects.read, scratch=self._scratch)
         return self._found[text]
 
     def objects(self, text: str) -> Objects:

@@ -19,7 +19,7 @@ from liftwright.data.fields import (
     open_origin,
     unread,
 )
-from liftwright.data.row_checks import Checked, check, refuse_bad_rows
+from liftwright.data.row_checks import CheckedRows, check, refuse_bad_rows
 from liftwright.data.rules import compile_amount, identifier, literal
 from liftwright.errors import ConfigurationError, DataError
 
@@ -77,7 +77,7 @@ class OrderFeatures:
         unmapped: rows whose id stands in no id map.
     """
 
-    checked: tuple[Checked, ...]
+    checked: tuple[CheckedRows, ...]
     rows_in: int
     rows_rejected: int
     rows_later: int
@@ -111,7 +111,7 @@ def read_orders(tables: Tables, config: Customers, root: Path) -> OrderFeatures:
         DataError: a file cannot be read, has bad rows that are not to be set aside, or no good row.
         ConfigurationError: an amount or a date format is not one.
     """
-    checked: list[Checked] = []
+    checked: list[CheckedRows] = []
     lines: list[str] = []
     rows_in = rows_rejected = 0
     for number, orders in enumerate(config.orders):
@@ -162,7 +162,7 @@ def report_orders(tables: Tables, features: OrderFeatures, customers: str | None
     )
 
 
-def _check_orders(tables: Tables, orders: Orders, number: int, root: Path) -> Checked:
+def _check_orders(tables: Tables, orders: Orders, number: int, root: Path) -> CheckedRows:
     key = f"customers.yaml: orders[{number}]"
     origin = open_origin(tables, f"_orders_{number}_file", root, orders.path)
     conversion = as_conversion(orders.id, "text")
@@ -220,7 +220,7 @@ def _amount_field(origin: Origin, orders: Orders, key: str) -> Field:
     )
 
 
-def _check_map(tables: Tables, id_map: IdMap, number: int, root: Path) -> Checked:
+def _check_map(tables: Tables, id_map: IdMap, number: int, root: Path) -> CheckedRows:
     key = f"customers.yaml: orders[{number}].id_map"
     origin = open_origin(tables, f"_map_{number}_file", root, id_map.path)
     read = {end: as_conversion(getattr(id_map, end), "text") for end in ("from_", "to")}
@@ -232,7 +232,9 @@ def _check_map(tables: Tables, id_map: IdMap, number: int, root: Path) -> Checke
     return check(tables, f"_map_{number}", origin, fields, unique="from_id")
 
 
-def _keep_lines(tables: Tables, found: Checked, maps: Sequence[Checked], number: int) -> str:
+def _keep_lines(
+    tables: Tables, found: CheckedRows, maps: Sequence[CheckedRows], number: int
+) -> str:
     name = f"_order_lines_{number}"
     join = "".join(
         f"left join {identifier(one.table)} as m on l.id = m.from_id and m._fault is null"

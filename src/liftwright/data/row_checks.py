@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from liftwright.data.fields import gap_at
 from liftwright.data.rules import identifier, literal
 from liftwright.errors import DataError
-from liftwright.model import Column, Kind, Table
+from liftwright.model import Column, ColumnKind, Table
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -23,10 +23,10 @@ if TYPE_CHECKING:
 REJECTED = Table(
     name="rejected",
     columns=(
-        Column(name="file", kind=Kind.TEXT),
-        Column(name="row", kind=Kind.INTEGER),
-        Column(name="column", kind=Kind.TEXT),
-        Column(name="reason", kind=Kind.TEXT),
+        Column(name="file", kind=ColumnKind.TEXT),
+        Column(name="row", kind=ColumnKind.INTEGER),
+        Column(name="column", kind=ColumnKind.TEXT),
+        Column(name="reason", kind=ColumnKind.TEXT),
     ),
 )
 """One row per bad row that was set aside: where it stood and why, never what it held."""
@@ -56,7 +56,7 @@ class Example:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Checked:
+class CheckedRows:
     """A file's rows, checked, as a table with `_row`, our columns and `_fault`.
 
     Attributes:
@@ -87,7 +87,7 @@ def check(  # noqa: PLR0913 - the parts of one statement
     *,
     unique: str | None = None,
     extra: Mapping[str, str] | None = None,
-) -> Checked:
+) -> CheckedRows:
     """Make `table` of an opened file: `_row`, the fields, extra columns, and `_fault`.
 
     Args:
@@ -117,7 +117,7 @@ def check(  # noqa: PLR0913 - the parts of one statement
         _mark_repeated(tables, first, table, unique, kept, fault=fault, stored=origin.parsed)
     return _summary(
         tables,
-        Checked(table=table, label=origin.label, faults=faults, rows=0, counts={}, examples=()),
+        CheckedRows(table=table, label=origin.label, faults=faults, rows=0, counts={}, examples=()),
         origin,
         fields,
         odd="false" if unique is None else _ODD.format(id=identifier(unique)),
@@ -174,8 +174,8 @@ def _mark_repeated(  # noqa: PLR0913 - the same
 
 
 def _summary(
-    tables: Tables, checked: Checked, origin: Origin, fields: Sequence[Field], *, odd: str
-) -> Checked:
+    tables: Tables, checked: CheckedRows, origin: Origin, fields: Sequence[Field], *, odd: str
+) -> CheckedRows:
     found = tables.rows(tables.sql("faults", table=identifier(checked.table), odd=odd))
     numbers = [(_int(fault), _int(rows)) for fault, rows, _ in found if fault is not None]
     counts = {" ".join(checked.faults[fault]): rows for fault, rows in sorted(numbers)}
@@ -211,7 +211,7 @@ def _found(tables: Tables, origin: Origin, row: int, column: str | None) -> str 
     return text if value is not None and _SHOWABLE.fullmatch(text) else None
 
 
-def refuse_bad_rows(checked: Checked) -> None:
+def refuse_bad_rows(checked: CheckedRows) -> None:
     """Raise where a file has bad rows, with their number and the first of them."""
     if not checked.counts:
         return
@@ -223,7 +223,7 @@ def refuse_bad_rows(checked: Checked) -> None:
     )
 
 
-def keep_rejected(tables: Tables, checked: Sequence[Checked]) -> None:
+def keep_rejected(tables: Tables, checked: Sequence[CheckedRows]) -> None:
     """Make the table `rejected` of all files' bad rows, in order of file and row."""
     parts = [_rejected_rows(tables, one) for one in checked if one.counts]
     if not parts:
@@ -234,7 +234,7 @@ def keep_rejected(tables: Tables, checked: Sequence[Checked]) -> None:
     tables.keep(REJECTED.name, " union all ".join(f"({part})" for part in parts))
 
 
-def _rejected_rows(tables: Tables, checked: Checked) -> str:
+def _rejected_rows(tables: Tables, checked: CheckedRows) -> str:
     def told(position: int) -> str:
         cases = " ".join(
             f"when {n} then {literal(fault[position])}" for n, fault in enumerate(checked.faults)

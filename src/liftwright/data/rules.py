@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from liftwright.errors import ConfigurationError
-from liftwright.model import Kind
+from liftwright.model import ColumnKind
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping
@@ -27,10 +27,10 @@ _ALLOWED = (
 )
 _BOOLEAN, _NUMBER, _TEXT = "true or false", "a number", "a text"
 _TYPES = {
-    Kind.TEXT: _TEXT,
-    Kind.NUMBER: _NUMBER,
-    Kind.INTEGER: _NUMBER,
-    Kind.FLAG: _BOOLEAN,
+    ColumnKind.TEXT: _TEXT,
+    ColumnKind.NUMBER: _NUMBER,
+    ColumnKind.INTEGER: _NUMBER,
+    ColumnKind.FLAG: _BOOLEAN,
 }
 
 
@@ -88,7 +88,7 @@ class _RefusedError(Exception):
 
 
 def compile_rule(
-    text: str, columns: Mapping[str, Kind], where: str, *, absent: Collection[str] = ()
+    text: str, columns: Mapping[str, ColumnKind], where: str, *, absent: Collection[str] = ()
 ) -> Rule:
     """A condition on a customer, true or false (or null where a value is missing).
 
@@ -119,7 +119,7 @@ def compile_amount(
         ConfigurationError: as for `compile_rule`.
     """
     written = identifier(text) if text in columns else text
-    walk = _Walk(columns=dict.fromkeys(columns, Kind.NUMBER), absent=(), render=number)
+    walk = _Walk(columns=dict.fromkeys(columns, ColumnKind.NUMBER), absent=(), render=number)
     return _compile(written, walk, where, _NUMBER)
 
 
@@ -172,7 +172,7 @@ def _check_tokens(text: str) -> None:
 class _Walk:
     """Reads a tree: each part gives its type and its SQL, or refuses."""
 
-    columns: Mapping[str, Kind]
+    columns: Mapping[str, ColumnKind]
     absent: Collection[str]
     render: Callable[[str], str] = identifier
     used: set[str] = field(default_factory=set)

@@ -18,10 +18,10 @@ from string import Template
 from typing import TYPE_CHECKING
 
 from liftwright.data import file_format
-from liftwright.data.file_resolver import Places
+from liftwright.data.file_resolver import FileResolver
 from liftwright.data.rules import identifier
 from liftwright.errors import DataError
-from liftwright.model import FEATURES, Kind
+from liftwright.model import FEATURES, ColumnKind
 from liftwright.ports import Source
 
 if TYPE_CHECKING:
@@ -34,30 +34,30 @@ if TYPE_CHECKING:
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _KINDS = {
-    "VARCHAR": Kind.TEXT,
-    "ENUM": Kind.TEXT,
-    "STRING": Kind.TEXT,
-    "BOOLEAN": Kind.FLAG,
-    "DOUBLE": Kind.NUMBER,
-    "FLOAT": Kind.NUMBER,
-    "DECIMAL": Kind.NUMBER,
-    "DATE": Kind.TIME,
-    "TIMESTAMP": Kind.TIME,
-    "TIMESTAMP_NTZ": Kind.TIME,
-    "TIMESTAMP_S": Kind.TIME,
-    "TIMESTAMP_MS": Kind.TIME,
-    "TIMESTAMP_NS": Kind.TIME,
-    "TIMESTAMP WITH TIME ZONE": Kind.TIME,
-    "TINYINT": Kind.INTEGER,
-    "SMALLINT": Kind.INTEGER,
-    "INTEGER": Kind.INTEGER,
-    "INT": Kind.INTEGER,
-    "BIGINT": Kind.INTEGER,
-    "HUGEINT": Kind.INTEGER,
-    "UTINYINT": Kind.INTEGER,
-    "USMALLINT": Kind.INTEGER,
-    "UINTEGER": Kind.INTEGER,
-    "UBIGINT": Kind.INTEGER,
+    "VARCHAR": ColumnKind.TEXT,
+    "ENUM": ColumnKind.TEXT,
+    "STRING": ColumnKind.TEXT,
+    "BOOLEAN": ColumnKind.FLAG,
+    "DOUBLE": ColumnKind.NUMBER,
+    "FLOAT": ColumnKind.NUMBER,
+    "DECIMAL": ColumnKind.NUMBER,
+    "DATE": ColumnKind.TIME,
+    "TIMESTAMP": ColumnKind.TIME,
+    "TIMESTAMP_NTZ": ColumnKind.TIME,
+    "TIMESTAMP_S": ColumnKind.TIME,
+    "TIMESTAMP_MS": ColumnKind.TIME,
+    "TIMESTAMP_NS": ColumnKind.TIME,
+    "TIMESTAMP WITH TIME ZONE": ColumnKind.TIME,
+    "TINYINT": ColumnKind.INTEGER,
+    "SMALLINT": ColumnKind.INTEGER,
+    "INTEGER": ColumnKind.INTEGER,
+    "INT": ColumnKind.INTEGER,
+    "BIGINT": ColumnKind.INTEGER,
+    "HUGEINT": ColumnKind.INTEGER,
+    "UTINYINT": ColumnKind.INTEGER,
+    "USMALLINT": ColumnKind.INTEGER,
+    "UINTEGER": ColumnKind.INTEGER,
+    "UBIGINT": ColumnKind.INTEGER,
 }
 
 
@@ -65,7 +65,7 @@ class Tables:
     """Named tables in an engine; the only place that knows how statements reach it."""
 
     def __init__(
-        self, engine: Engine, scratch: Path | None = None, places: Places | None = None
+        self, engine: Engine, scratch: Path | None = None, places: FileResolver | None = None
     ) -> None:
         """Tables in `engine`.
 
@@ -76,7 +76,7 @@ class Tables:
         """
         self._engine = engine
         self._scratch = scratch
-        self._places = places or Places()
+        self._places = places or FileResolver()
         self._parked = 0
         self._warnings: list[str] = []
         self._known: set[str] = set()
@@ -178,7 +178,7 @@ class Tables:
         names = self._engine.rows(f"describe {identifier(table)}")
         return {str(row[0]): str(row[1]).upper() for row in names}
 
-    def columns(self, table: str) -> dict[str, Kind]:
+    def columns(self, table: str) -> dict[str, ColumnKind]:
         """Each column of `table` and what it holds; columns of no such kind are left out."""
         found = {}
         for name, kind in self.types(table).items():

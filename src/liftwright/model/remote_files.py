@@ -47,7 +47,7 @@ class StoredObject:
         return (self.size, self.tag or self.version or self.modified_ns)
 
 
-class Remote:
+class RemoteFile:
     """One object, or a prefix with the objects directly below it."""
 
     def __init__(
@@ -121,11 +121,11 @@ class Remote:
         """Whether it is an object."""
         return not self.is_dir()
 
-    def glob(self, pattern: str, /) -> list[Remote]:
+    def glob(self, pattern: str, /) -> list[RemoteFile]:
         """The objects directly below a prefix whose names match, by name."""
         inside = self._found if isinstance(self._found, tuple) else ()
         remotes = [
-            Remote(one.url, one, read=self._read, scratch=self._scratch)
+            RemoteFile(one.url, one, read=self._read, scratch=self._scratch)
             for one in inside
             if PurePosixPath(one.url.key).match(pattern)
         ]
@@ -175,5 +175,5 @@ class Remote:
         return path
 
 
-File = Path | Remote
+File = Path | RemoteFile
 """Where rows lie: a path of this machine, or a place in an object store."""

@@ -130,7 +130,7 @@ def write_whole(path: Path, data: bytes, *, mode: int = 0o644) -> None:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Indexed:
+class IndexRecord:
     """index.json: the index, and the documents that are not in use.
 
     Attributes:
@@ -161,7 +161,7 @@ class Variants:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Sending:
+class ChannelRecord:
     """channel.json: how the messages are to be sent, and the footer of each."""
 
     channel: str
@@ -203,7 +203,7 @@ class Approval:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Observed:
+class EngagementRecord:
     """engagement.json: where the engagement comes from, and what its file held.
 
     Attributes:

@@ -38,7 +38,7 @@ class StageRun:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Mark:
+class AuditPosition:
     """A place in the audit log: `line` lines, the header among them, end at byte `offset`."""
 
     line: int = 0
@@ -61,7 +61,7 @@ class AuditRange:
     last: int = 0
     count: int = 0
     head: str = ""
-    since: Mark = Mark()
+    since: AuditPosition = AuditPosition()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Container
 
 
-class Kind(Enum):
+class ColumnKind(Enum):
     """What a column holds; the value is its type in DuckDB's dialect."""
 
     TEXT = "VARCHAR"
@@ -25,7 +25,7 @@ class Column:
     """One column of a table: its kind, whether a row may lack it, and the range it must keep."""
 
     name: str
-    kind: Kind
+    kind: ColumnKind
     nullable: bool = False
     low: float | None = None
     high: float | None = None
@@ -55,37 +55,39 @@ class Table:
         return replace(self, columns=(*self.columns, *found), optional=())
 
 
-def _column(name: str, kind: Kind, *, nullable: bool = False, high: float | None = None) -> Column:
-    low = 0.0 if kind in (Kind.NUMBER, Kind.INTEGER) else None
+def _column(
+    name: str, kind: ColumnKind, *, nullable: bool = False, high: float | None = None
+) -> Column:
+    low = 0.0 if kind in (ColumnKind.NUMBER, ColumnKind.INTEGER) else None
     return Column(name=name, kind=kind, nullable=nullable, low=low, high=high)
 
 
 CUSTOMERS = Table(
     name="customers",
     columns=(
-        _column("customer_id", Kind.TEXT),
-        _column("age", Kind.NUMBER, nullable=True, high=120.0),
-        _column("location", Kind.TEXT, nullable=True),
-        _column("tier", Kind.TEXT, nullable=True),
-        _column("purchase_frequency", Kind.NUMBER),
-        _column("avg_order_value", Kind.NUMBER),
-        _column("last_engagement_days", Kind.NUMBER),
-        _column("historical_open_rate", Kind.NUMBER, high=1.0),
-        _column("historical_click_rate", Kind.NUMBER, high=1.0),
+        _column("customer_id", ColumnKind.TEXT),
+        _column("age", ColumnKind.NUMBER, nullable=True, high=120.0),
+        _column("location", ColumnKind.TEXT, nullable=True),
+        _column("tier", ColumnKind.TEXT, nullable=True),
+        _column("purchase_frequency", ColumnKind.NUMBER),
+        _column("avg_order_value", ColumnKind.NUMBER),
+        _column("last_engagement_days", ColumnKind.NUMBER),
+        _column("historical_open_rate", ColumnKind.NUMBER, high=1.0),
+        _column("historical_click_rate", ColumnKind.NUMBER, high=1.0),
     ),
 )
 """One row per customer; frequency in orders per year, money in the brand's currency."""
 
-FEATURES = tuple(column.name for column in CUSTOMERS.columns if column.kind is Kind.NUMBER)
+FEATURES = tuple(column.name for column in CUSTOMERS.columns if column.kind is ColumnKind.NUMBER)
 """The numeric features of a customer, in order."""
 
 SEGMENTED = Table(
     name="segmented",
     columns=(
-        _column("customer_id", Kind.TEXT),
-        _column("segment", Kind.TEXT),
-        _column("confidence", Kind.NUMBER, high=1.0),
-        _column("reason", Kind.TEXT),
+        _column("customer_id", ColumnKind.TEXT),
+        _column("segment", ColumnKind.TEXT),
+        _column("confidence", ColumnKind.NUMBER, high=1.0),
+        _column("reason", ColumnKind.TEXT),
     ),
 )
 """One row per customer: the one segment it is in, how sure, and why in words."""
@@ -93,11 +95,11 @@ SEGMENTED = Table(
 ASSIGNMENTS = Table(
     name="assignments",
     columns=(
-        _column("customer_id", Kind.TEXT),
-        _column("segment", Kind.TEXT),
-        _column("arm", Kind.TEXT),
-        _column("variant_id", Kind.TEXT),
-        _column("assigned_at", Kind.TIME),
+        _column("customer_id", ColumnKind.TEXT),
+        _column("segment", ColumnKind.TEXT),
+        _column("arm", ColumnKind.TEXT),
+        _column("variant_id", ColumnKind.TEXT),
+        _column("assigned_at", ColumnKind.TIME),
     ),
 )
 """One row per customer: the arm and the variant it is to be sent. Every variant is approved."""
@@ -105,9 +107,9 @@ ASSIGNMENTS = Table(
 UNASSIGNED = Table(
     name="unassigned",
     columns=(
-        _column("customer_id", Kind.TEXT),
-        _column("segment", Kind.TEXT),
-        _column("reason", Kind.TEXT),
+        _column("customer_id", ColumnKind.TEXT),
+        _column("segment", ColumnKind.TEXT),
+        _column("reason", ColumnKind.TEXT),
     ),
 )
 """One row per customer who is sent nothing: of the holdout, or excluded, and why."""
@@ -115,25 +117,25 @@ UNASSIGNED = Table(
 ENGAGEMENT = Table(
     name="engagement",
     columns=(
-        _column("customer_id", Kind.TEXT),
-        _column("segment", Kind.TEXT),
-        _column("arm", Kind.TEXT),
-        _column("variant_id", Kind.TEXT),
-        _column("delivered", Kind.FLAG),
-        _column("opened", Kind.FLAG),
-        _column("clicked", Kind.FLAG),
-        _column("converted", Kind.FLAG),
-        _column("revenue", Kind.NUMBER),
-        _column("source", Kind.TEXT),
-        _column("delivered_at", Kind.TIME, nullable=True),
-        _column("opened_at", Kind.TIME, nullable=True),
-        _column("clicked_at", Kind.TIME, nullable=True),
-        _column("converted_at", Kind.TIME, nullable=True),
+        _column("customer_id", ColumnKind.TEXT),
+        _column("segment", ColumnKind.TEXT),
+        _column("arm", ColumnKind.TEXT),
+        _column("variant_id", ColumnKind.TEXT),
+        _column("delivered", ColumnKind.FLAG),
+        _column("opened", ColumnKind.FLAG),
+        _column("clicked", ColumnKind.FLAG),
+        _column("converted", ColumnKind.FLAG),
+        _column("revenue", ColumnKind.NUMBER),
+        _column("source", ColumnKind.TEXT),
+        _column("delivered_at", ColumnKind.TIME, nullable=True),
+        _column("opened_at", ColumnKind.TIME, nullable=True),
+        _column("clicked_at", ColumnKind.TIME, nullable=True),
+        _column("converted_at", ColumnKind.TIME, nullable=True),
     ),
     optional=(
-        _column("unsubscribed", Kind.FLAG),
-        _column("complained", Kind.FLAG),
-        _column("bounced", Kind.FLAG),
+        _column("unsubscribed", ColumnKind.FLAG),
+        _column("complained", ColumnKind.FLAG),
+        _column("bounced", ColumnKind.FLAG),
     ),
 )
 """One row per assigned customer; `source` is `historical` (real) or `simulated`.

@@ -11,7 +11,7 @@ import binascii
 from typing import TYPE_CHECKING
 
 from liftwright.adapters.azure.openai_client import SERVICE, host_of, mend_by_status, open_client
-from liftwright.adapters.embedded.vector_cache import VectorMemory
+from liftwright.adapters.embedded.vector_cache import VectorCache
 from liftwright.adapters.openai.wire import (
     MESSAGE_SCHEMA,
     ask,
@@ -223,7 +223,7 @@ class AzureOpenAIEmbed:
         self._timeout_seconds = timeout_seconds
         self._client = open_client(config, api_key, token_provider, timeout_seconds)
         self._mend = mend_by_status(config, "embedding_deployment", self._deployment)
-        self._memory = VectorMemory(_REMEMBERED_TEXTS)
+        self._memory = VectorCache(_REMEMBERED_TEXTS)
         self.identity = Identity(
             provider=_PROVIDER,
             model=self._deployment,

@@ -13,7 +13,7 @@ import duckdb
 
 from liftwright.data import file_format, identifier, scratch_folder, times
 from liftwright.errors import DataError, InputError
-from liftwright.model import Identity, Kind
+from liftwright.model import ColumnKind, Identity
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -356,7 +356,7 @@ def _typed(table: Table, types: Mapping[str, str]) -> str:
     """The table's columns in its types; words of a type of their own are written as texts."""
     return ", ".join(
         identifier(c.name)
-        if c.kind is Kind.TEXT and types.get(c.name, "").startswith("ENUM(")
+        if c.kind is ColumnKind.TEXT and types.get(c.name, "").startswith("ENUM(")
         else f"cast({identifier(c.name)} as {c.kind.value}) as {identifier(c.name)}"
         for c in table.columns
     )

@@ -14,7 +14,7 @@ from liftwright.errors import LiftwrightError
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from liftwright.model.remote_files import Remote
+    from liftwright.model.remote_files import RemoteFile
 
 
 class ObjectFiles(AbstractFileSystem):  # type: ignore[misc] # fsspec has no types
@@ -25,11 +25,11 @@ class ObjectFiles(AbstractFileSystem):  # type: ignore[misc] # fsspec has no typ
 
     def __init__(self) -> None:
         super().__init__()
-        self._files: dict[str, Remote] = {}
+        self._files: dict[str, RemoteFile] = {}
         self.fault: LiftwrightError | None = None
         """What went wrong in reading, before DuckDB wrapped it in its own words."""
 
-    def add(self, names: Iterable[tuple[str, Remote]]) -> None:
+    def add(self, names: Iterable[tuple[str, RemoteFile]]) -> None:
         """Make objects known by the names that statements say."""
         for name, remote in names:
             self._files[name] = self._files[str(remote)] = remote
@@ -60,7 +60,7 @@ class ObjectFiles(AbstractFileSystem):  # type: ignore[misc] # fsspec has no typ
 class ObjectReader(io.RawIOBase):
     """An object whose pieces are fetched when they are read; each thread has its own place."""
 
-    def __init__(self, files: ObjectFiles, remote: Remote) -> None:
+    def __init__(self, files: ObjectFiles, remote: RemoteFile) -> None:
         super().__init__()
         self._files = files
         self._remote = remote

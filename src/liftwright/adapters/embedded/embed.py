@@ -18,7 +18,7 @@ from threading import Lock
 from typing import TYPE_CHECKING
 
 from liftwright.adapters.embedded import models
-from liftwright.adapters.embedded.vector_cache import VectorMemory
+from liftwright.adapters.embedded.vector_cache import VectorCache
 from liftwright.errors import ModelBroken
 from liftwright.model import Identity
 
@@ -81,7 +81,7 @@ class MiniLmEmbed:
         )
         self._model = model
         self._tokenizer = tokenizer or models.FOLDER / "tokenizer.json"
-        self._memory = VectorMemory(remembered, longest=LONGEST_REMEMBERED)
+        self._memory = VectorCache(remembered, longest=LONGEST_REMEMBERED)
 
     def __call__(self, request: tuple[str, ...], /) -> Vectors:
         """Vectors of the texts, in their order.

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from liftwright.ports import Vectors
 
 
-class VectorMemory:
+class VectorCache:
     """Remembers vectors by text; safe for threads.
 
     Args:

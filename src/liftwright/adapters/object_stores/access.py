@@ -29,7 +29,7 @@ _KEPT = timedelta(minutes=10)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Way:
+class StoreAccess:
     """How a store is reached.
 
     Attributes:
@@ -43,7 +43,7 @@ class Way:
     credentials: Credentials | None
 
 
-def to_s3(url: ObjectUrl, options: ObjectStores, variables: Mapping[str, str]) -> Way:
+def to_s3(url: ObjectUrl, options: ObjectStores, variables: Mapping[str, str]) -> StoreAccess:
     """S3, or what speaks its language, by the chain of AWS: environment, profile, role.
 
     Raises:
@@ -62,7 +62,7 @@ def to_s3(url: ObjectUrl, options: ObjectStores, variables: Mapping[str, str]) -
         config["skip_signature"] = True
     if endpoint is not None:
         config["endpoint"] = endpoint
-    return Way(config=config, endpoint=endpoint, credentials=credentials)
+    return StoreAccess(config=config, endpoint=endpoint, credentials=credentials)
 
 
 def _of_aws(url: ObjectUrl, variables: Mapping[str, str]) -> tuple[Credentials, str | None]:
@@ -108,7 +108,7 @@ def to_azure(
     options: ObjectStores,
     authentication: Authentication,
     variables: Mapping[str, str],
-) -> Way:
+) -> StoreAccess:
     """Azure Blob Storage, by the environment's key or signature of the account, else by identity.
 
     Raises:
@@ -139,7 +139,7 @@ def to_azure(
         credentials = _fixed({"sas_token": signature.removeprefix("?"), "expires_at": None})
     else:
         credentials = _of_entra(url, authentication)
-    return Way(config=config, endpoint=endpoint, credentials=credentials)
+    return StoreAccess(config=config, endpoint=endpoint, credentials=credentials)
 
 
 def _of_entra(url: ObjectUrl, authentication: Authentication) -> Credentials:
@@ -164,7 +164,7 @@ def _of_entra(url: ObjectUrl, authentication: Authentication) -> Credentials:
     return renewed
 
 
-def to_gcs(url: ObjectUrl, options: ObjectStores, variables: Mapping[str, str]) -> Way:
+def to_gcs(url: ObjectUrl, options: ObjectStores, variables: Mapping[str, str]) -> StoreAccess:
     """Google Cloud Storage, by Google's application default credentials.
 
     Raises:
@@ -180,8 +180,8 @@ def to_gcs(url: ObjectUrl, options: ObjectStores, variables: Mapping[str, str]) 
         # What stands in for the store asks nobody who they are. The client, told to sign nothing,
         # would still ask this machine's cloud for a token before a large put.
         nobody = _fixed({"token": "nobody", "expires_at": None})
-        return Way(config=config, endpoint=endpoint, credentials=nobody)
-    return Way(config=config, endpoint=endpoint, credentials=_of_google(url, variables))
+        return StoreAccess(config=config, endpoint=endpoint, credentials=nobody)
+    return StoreAccess(config=config, endpoint=endpoint, credentials=_of_google(url, variables))
 
 
 def _of_google(url: ObjectUrl, variables: Mapping[str, str]) -> Credentials:

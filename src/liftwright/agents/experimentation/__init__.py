@@ -5,7 +5,7 @@ from __future__ import annotations
 from liftwright.agents.experimentation.analysis_plan import (
     AnalysisPlan,
     check_plan,
-    lay_down_plan,
+    write_analysis_plan,
 )
 from liftwright.agents.experimentation.arms import (
     Assignment,
@@ -49,10 +49,10 @@ __all__ = [
     "expected_outcomes",
     "interim_looks",
     "keep_history",
-    "lay_down_plan",
     "least_per_arm",
     "measure",
     "plan_power",
     "segment_sentence",
     "sentences",
+    "write_analysis_plan",
 ]

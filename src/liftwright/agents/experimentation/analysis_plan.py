@@ -63,7 +63,7 @@ class AnalysisPlan:
     sha256: str = ""
 
 
-def lay_down_plan(
+def write_analysis_plan(
     assignment: Assignment, experiment: Experiment, *, minimum_sample: int | None, planned_at: str
 ) -> AnalysisPlan:
     """The plan of an experiment whose customers have their arms, hashed."""
@@ -128,7 +128,7 @@ def check_plan(
             "plan.json: is not what was laid down before the outcomes (its hash differs); "
             "restore it: a plan cannot be changed afterwards"
         )
-    now = lay_down_plan(
+    now = write_analysis_plan(
         assignment,
         experiment,
         minimum_sample=plan.minimum_sample,

@@ -9,7 +9,7 @@ from pathlib import Path  # noqa: TC003 - a field's type, kept importable for re
 from liftwright.analysis import ExperimentResult
 from liftwright.errors import IntegrityError
 from liftwright.model import Failure, Passage, SafetyDecision, Segment, Variant, from_json
-from liftwright.model.run_files import Observed, RunFolder, VariantClaims
+from liftwright.model.run_files import EngagementRecord, RunFolder, VariantClaims
 
 Values = Mapping[str, object]
 
@@ -44,7 +44,7 @@ class RunFiles:
     shares: Mapping[str, Mapping[str, float]]
     counts: Mapping[str, Mapping[str, int]]
     left_out: Mapping[str, int]
-    outcomes: Observed
+    outcomes: EngagementRecord
     result: ExperimentResult
 
     @property
@@ -112,9 +112,9 @@ def read_run(folder: Path) -> RunFiles:
             shares=from_json(dict[str, Mapping[str, float]], design["shares"]),
             counts=from_json(dict[str, Mapping[str, int]], arms["counts"]),
             left_out=from_json(dict[str, int], arms.get("left_out") or {}),
-            outcomes=files.read("engagement.json", Observed, ignore_unknown=True)
+            outcomes=files.read("engagement.json", EngagementRecord, ignore_unknown=True)
             if _has(files, "engagement.json")
-            else Observed(source="simulated"),
+            else EngagementRecord(source="simulated"),
             result=ExperimentResult.from_json(_values(files, "metrics.json")),
         )
     except (KeyError, ValueError, TypeError, AttributeError) as error:

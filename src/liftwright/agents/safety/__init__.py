@@ -18,19 +18,19 @@ from liftwright.agents.safety.decisions import (
 )
 from liftwright.agents.safety.groundedness import groundedness_check, opinions
 from liftwright.agents.safety.message_parts import message_parts, parts_of
-from liftwright.agents.safety.prefetch import asked_ahead
+from liftwright.agents.safety.prefetch import screen_concurrently
 from liftwright.agents.safety.screener import screener_check, screener_name
 
 __all__ = [
     "SafetySummary",
     "approve",
-    "asked_ahead",
     "audit_record",
     "content_sha256",
     "groundedness_check",
     "message_parts",
     "opinions",
     "parts_of",
+    "screen_concurrently",
     "screen_text",
     "screen_variant",
     "screener_check",

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     Reply = Findings | Exception
 
 
-def asked_ahead(
+def screen_concurrently(
     parts: Iterable[Part],
     screen: Screen,
     workers: int,

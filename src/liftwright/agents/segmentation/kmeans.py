@@ -21,7 +21,7 @@ from liftwright.agents.segmentation.model import (
 from liftwright.agents.segmentation.naming import distinct_labels, end_of, in_words
 from liftwright.data import identifier, literal
 from liftwright.errors import ConfigurationError
-from liftwright.model import Kind
+from liftwright.model import ColumnKind
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
@@ -113,7 +113,9 @@ def statement(tables: Tables, model: Model, scored: str) -> str:
 
 def _features(tables: Tables, config: Segments, absent: Collection[str]) -> tuple[str, ...]:
     columns = customer_columns(tables)
-    numeric = [name for name, kind in columns.items() if kind in (Kind.NUMBER, Kind.INTEGER)]
+    numeric = [
+        name for name, kind in columns.items() if kind in (ColumnKind.NUMBER, ColumnKind.INTEGER)
+    ]
     for index, name in enumerate(config.kmeans.features):
         if name not in numeric:
             raise ConfigurationError(
@@ -327,7 +329,7 @@ def _confidence(count: int) -> str:
     )
 
 
-def _reasons(model: Model, columns: Mapping[str, Kind]) -> str:
+def _reasons(model: Model, columns: Mapping[str, ColumnKind]) -> str:
     scales = {scale.feature: (index, scale) for index, scale in enumerate(model.scales)}
     branches = []
     for index, group in enumerate(model.groups):

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, cast
 
 from liftwright.data import identifier, literal
 from liftwright.errors import ConfigurationError
-from liftwright.model import CUSTOMERS, Kind, Segment
+from liftwright.model import CUSTOMERS, ColumnKind, Segment
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -155,7 +155,7 @@ def columns_needed(own: Collection[str] = ()) -> str:
     return ", ".join(identifier(name) for name in names)
 
 
-def customer_columns(tables: Tables) -> dict[str, Kind]:
+def customer_columns(tables: Tables) -> dict[str, ColumnKind]:
     """The columns of `customers`; refuses one that has the name of a score.
 
     Raises:
@@ -194,10 +194,10 @@ def fraction(numerator: str, denominator: int) -> str:
     return f"cast((20000 * ({numerator}) + {denominator}) // {2 * denominator} as double) / 1e4"
 
 
-def value_text(column: str, kind: Kind) -> str:
+def value_text(column: str, kind: ColumnKind) -> str:
     """A column's value as text that reads alike on every engine; numbers to two decimals."""
     name = identifier(column)
-    if kind is Kind.NUMBER:
+    if kind is ColumnKind.NUMBER:
         hundredths = f"cast(floor(least(abs({name}), {_LARGEST_SHOWN}) * 1e2 + 5e-1) as bigint)"
         text = (
             f"case when {name} < 0e0 then '-' else '' end || "
@@ -205,7 +205,7 @@ def value_text(column: str, kind: Kind) -> str:
             f"case when {hundredths} % 100 = 0 then '' "
             f"else '.' || substr(cast(100 + {hundredths} % 100 as varchar), 2, 2) end"
         )
-    elif kind is Kind.TEXT:
+    elif kind is ColumnKind.TEXT:
         text = name
     else:
         text = f"cast({name} as varchar)"

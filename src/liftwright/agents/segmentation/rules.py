@@ -19,7 +19,7 @@ from liftwright.agents.segmentation.model import (
 from liftwright.data import literal
 from liftwright.data.rules import compile_rule
 from liftwright.errors import ConfigurationError
-from liftwright.model import Kind
+from liftwright.model import ColumnKind
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
@@ -106,8 +106,8 @@ def _compile(
     return compiled
 
 
-def _known_columns(tables: Tables) -> dict[str, Kind]:
-    return {**customer_columns(tables), **dict.fromkeys(SCORES, Kind.INTEGER)}
+def _known_columns(tables: Tables) -> dict[str, ColumnKind]:
+    return {**customer_columns(tables), **dict.fromkeys(SCORES, ColumnKind.INTEGER)}
 
 
 def _refuse_absent(rule: Rule, absent: Collection[str], where: str) -> None:
@@ -144,7 +144,9 @@ def _key(model: Model, index: int, rules: tuple[Rule, ...], denominator: int) ->
     return f"case when {any_rule} then ({points}) * {count} + {count - 1 - index} else 0 end"
 
 
-def _reasons(model: Model, compiled: list[tuple[Rule, ...]], columns: Mapping[str, Kind]) -> str:
+def _reasons(
+    model: Model, compiled: list[tuple[Rule, ...]], columns: Mapping[str, ColumnKind]
+) -> str:
     branches = []
     for index, (group, rules) in enumerate(zip(model.groups, compiled, strict=True)):
         satisfied = ", ".join(
@@ -159,7 +161,7 @@ def _reasons(model: Model, compiled: list[tuple[Rule, ...]], columns: Mapping[st
     return f"case {' '.join(branches)} else {literal(nowhere)} end"
 
 
-def _satisfied(rule: Rule, columns: Mapping[str, Kind]) -> str:
+def _satisfied(rule: Rule, columns: Mapping[str, ColumnKind]) -> str:
     """The rule's text and the customer's values in it: `recency_score >= 4 (recency_score 5)`."""
     values = " || ', ' || ".join(
         f"{literal(name + ' ')} || {value_text(name, columns[name])}"

@@ -18,9 +18,9 @@ from liftwright.agents.experimentation import (
     expected_outcomes,
     interim_looks,
     keep_history,
-    lay_down_plan,
     least_per_arm,
     measure,
+    write_analysis_plan,
 )
 from liftwright.agents.segmentation import segment_customers
 from liftwright.analysis import ExperimentResult
@@ -38,7 +38,7 @@ from liftwright.model import (
     SafetyDecision,
     utc_now,
 )
-from liftwright.model.run_files import Observed, Variants, all_runs
+from liftwright.model.run_files import EngagementRecord, Variants, all_runs
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -102,7 +102,7 @@ def assign_arms(context: RunContext) -> str:
     keep_history(context.tables, context.folder.file("history.parquet"))
     context.folder.write("arms.json", assignment)
     expected = expected_outcomes(context.tables, experiment, among="eligible")
-    plan = lay_down_plan(
+    plan = write_analysis_plan(
         assignment,
         experiment,
         minimum_sample=least_per_arm(expected, experiment),
@@ -151,12 +151,12 @@ def check_engagement(context: RunContext) -> None:
     context.observer("assignments")
 
 
-def _observed(observer: object) -> Observed:
+def _observed(observer: object) -> EngagementRecord:
     """The observer's report on its file; the simulator has none."""
     report = getattr(observer, "report", None)
     if report is None:
-        return Observed(source="simulated")
-    return Observed(
+        return EngagementRecord(source="simulated")
+    return EngagementRecord(
         source="historical",
         absent=report.absent,
         names_message=report.names_message,
@@ -193,7 +193,7 @@ def measure_lift(context: RunContext) -> str:
         assignment,
         experiment,
         simulated=context.run.simulated,
-        absent=context.folder.read("engagement.json", Observed).absent,
+        absent=context.folder.read("engagement.json", EngagementRecord).absent,
         minimum=plan.minimum_sample or 0,
     )
     observed = next((stage for stage in context.run.stages if stage.name == "observe"), None)

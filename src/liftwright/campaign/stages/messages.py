@@ -15,7 +15,7 @@ from liftwright.content.documents import invalid_on
 from liftwright.log import event
 from liftwright.model import Failure, Passage, SafetyDecision, to_json, utc_now
 from liftwright.model.checks import DRAFTING, SAFETY, in_stage, policy_sha256
-from liftwright.model.run_files import Approval, Indexed, Sending, VariantClaims, Variants
+from liftwright.model.run_files import Approval, ChannelRecord, IndexRecord, VariantClaims, Variants
 from liftwright.ports import KeepsIndexes
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ def index(context: RunContext) -> str:
         event("documents_excluded", agent="retrieval", level="warning", documents=ids)
     context.folder.write(
         "index.json",
-        Indexed(
+        IndexRecord(
             name=report.name,
             documents=report.documents,
             paragraphs=report.paragraphs,
@@ -53,12 +53,12 @@ def index_is_there(context: RunContext) -> bool:
     if not isinstance(keeper, KeepsIndexes):
         return False
     kept = context.calls.make("index", keeper.kept, local=not keeper.metered)
-    return context.folder.read("index.json", Indexed).name in (kept.in_use, *kept.others)
+    return context.folder.read("index.json", IndexRecord).name in (kept.in_use, *kept.others)
 
 
 def retrieve(context: RunContext) -> str:
     """Find the approved passages that fit each segment."""
-    indexed = context.folder.read("index.json", Indexed)
+    indexed = context.folder.read("index.json", IndexRecord)
     documents = tuple(
         document
         for document in context.corpus.documents
@@ -135,7 +135,7 @@ def generate(context: RunContext) -> str:
             else:
                 variants.append(outcome)
                 prefetch_screening(context, outcome)
-    sent = Sending(channel=settings.experiment.channel, footer=_footer(settings))
+    sent = ChannelRecord(channel=settings.experiment.channel, footer=_footer(settings))
     context.folder.write("channel.json", sent)
     context.folder.write("variants.json", Variants(control=control, variants=tuple(variants)))
     context.folder.write("failures.json", failures)
@@ -200,7 +200,7 @@ def screen(context: RunContext) -> str:
     # What is far away is asked for all parts of all messages at once, and before any is decided on.
     parts = [part for variant in variants for part in safety.message_parts(variant)]
     context.screen_prefetch.stop()
-    screener = safety.asked_ahead(
+    screener = safety.screen_concurrently(
         parts, context.screen, context.concurrency, earlier=context.screen_prefetch.reply
     )
     checks = in_stage(message_checks(context, screener), SAFETY)

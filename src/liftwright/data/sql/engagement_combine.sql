@@ -14,7 +14,7 @@ with combined as (
         min(case when not machine_click then clicked_at end) as clicked_at,
         min(converted_at) as converted_at
         ${combined}
-    from engagement_machines
+    from engagement_bots
     group by customer_id
 )
 select
