@@ -163,7 +163,7 @@ def test_run_command_interrupted_resumes_when_typed_again(
     _, told = process.communicate(timeout=60)
     assert process.returncode == 130
     assert b"Traceback" not in told
-    assert b"run again to resume" in told
+    assert b"resume" in told
     again = subprocess.run(
         command, cwd=workspace, env=environment, capture_output=True, timeout=60, check=False
     )
