@@ -608,6 +608,7 @@ def json_schema(kind: type) -> dict[str, Json]:
         """A field's title would only repeat its name."""
 
         def field_title_should_be_set(self, schema: object) -> bool:
+            """No field has a title of its own: its key says the same."""
             del schema
             return False
 
