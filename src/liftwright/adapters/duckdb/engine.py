@@ -314,7 +314,7 @@ class DuckDBEngine:
         found = file_format.misshapen_record(path, form)
         if found is not None and "unterminated quote" not in text:
             return (
-                f"{path}: line {found[0]}: {found[1]} fields where the header has "
+                f"{path}: line {found[0]}: found {found[1]} fields, but the header has "
                 f"{len(form.columns)}"
             )
         line = _LINE.search(text)

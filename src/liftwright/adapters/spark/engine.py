@@ -199,7 +199,7 @@ class SparkEngine:
             found = file_format.misshapen_record(path, form)
             if found is not None:
                 return DataError(
-                    f"{path}: line {found[0]}: {found[1]} fields where the header has "
+                    f"{path}: line {found[0]}: found {found[1]} fields, but the header has "
                     f"{len(form.columns)}"
                 )
         return None
