@@ -235,7 +235,7 @@ def count(tables: Tables, file: File) -> int:
         ({"a.parquet": b"PAR1damaged"}, "/a.parquet", "/a.parquet: cannot be read"),
         ({"a.csv": b""}, "/a.csv", "/a.csv: the file is empty"),
         ({"a.csv": b"x,y\n1\0,2\n"}, "/a.csv", "/a.csv: a NUL byte at byte 6"),
-        ({"a.csv": b"x,y\n1,2\n1,2,3\n"}, "/a.csv", "/a.csv: line 3: 3 fields where the header"),
+        ({"a.csv": b"x,y\n1,2\n1,2,3\n"}, "/a.csv", "/a.csv: line 3: found 3 fields"),
     ],
 )
 def test_open_of_what_cannot_be_read_names_the_url(
