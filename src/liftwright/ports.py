@@ -39,7 +39,7 @@ if TYPE_CHECKING:
         Prompt,
         Query,
         Sourced,
-        Table,
+        TableSchema,
     )
     from liftwright.model.remote_files import File, StoredObject
 
@@ -263,7 +263,7 @@ class Engine(Port, Protocol):
         ...
 
     def write(
-        self, statement: str, path: Path, table: Table | None = None, *, lasting: bool = True
+        self, statement: str, path: Path, table: TableSchema | None = None, *, lasting: bool = True
     ) -> int:
         """Write rows to Parquet, whole or not at all; the number of rows.
 

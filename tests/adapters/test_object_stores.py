@@ -143,7 +143,7 @@ class TestEachStore:
             server.put("data", f"in/{number}.parquet", file.read_bytes())
         whole = sum(len(one.data) for one in server.containers["data"].values())
         places = FileResolver(lambda: objects(server, kind), tmp_path)
-        with closing(Tables(DuckDBEngine(tmp_path, memory="200MB"), places=places)) as tables:
+        with closing(Tables(DuckDBEngine(tmp_path, memory="200MB"), files=places)) as tables:
             found = tables.find(tmp_path, f"{BASES[kind]}/in/")
             assert tables.open("rows", found, text=False) == ("n", "t", "r")
             server.requests.clear()
@@ -166,7 +166,7 @@ class TestEachStore:
         )
         server.put("data", "a.parquet", file.read_bytes())
         places = FileResolver(lambda: objects(server, kind), tmp_path)
-        with closing(Tables(DuckDBEngine(tmp_path), places=places)) as tables:
+        with closing(Tables(DuckDBEngine(tmp_path), files=places)) as tables:
             tables.open("rows", tables.find(tmp_path, f"{BASES[kind]}/a.parquet"), text=False)
             server.put("data", "a.parquet", file.read_bytes() + b"more")
             with pytest.raises(DataError, match=r"a\.parquet"):
@@ -244,7 +244,7 @@ def test_open_of_what_cannot_be_read_names_the_url(
     for key, data in held.items():
         server.put("data", key, data)
     places = FileResolver(lambda: objects(server, "azure"), tmp_path)
-    with closing(Tables(DuckDBEngine(tmp_path), places=places)) as tables:
+    with closing(Tables(DuckDBEngine(tmp_path), files=places)) as tables:
         with pytest.raises(DataError) as caught:
             count(tables, tables.find(tmp_path, AZURE + place))
         assert f"{AZURE}{told}" in str(caught.value)
@@ -256,7 +256,7 @@ def test_open_of_mixed_schemas_below_a_prefix_names_object_and_column(
     server.put("data", "in/1.parquet", parquet(tmp_path, "select 1 as n"))
     server.put("data", "in/2.parquet", parquet(tmp_path, "select 'x' as n"))
     places = FileResolver(lambda: objects(server, "gcs"), tmp_path)
-    with closing(Tables(DuckDBEngine(tmp_path), places=places)) as tables:
+    with closing(Tables(DuckDBEngine(tmp_path), files=places)) as tables:
         found = tables.find(tmp_path, "gs://data/in/")
         with pytest.raises(DataError, match=r"gs://data/in/2\.parquet: .*'n'.*VARCHAR"):
             tables.open("rows", found)

@@ -16,7 +16,7 @@ from liftwright.adapters.duckdb.engine import DuckDBEngine
 from liftwright.adapters.spark.engine import SparkEngine
 from liftwright.data import literal
 from liftwright.errors import DataError, InputError
-from liftwright.model import Column, ColumnKind, Table
+from liftwright.model import Column, ColumnKind, TableSchema
 from liftwright.ports import Source
 from spark_here import SPARK, local_spark
 from spelled_times import spelled_times
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from liftwright.ports import Engine
 
-PAIRS = Table(
+PAIRS = TableSchema(
     name="pairs",
     columns=(Column(name="name", kind=ColumnKind.TEXT), Column(name="n", kind=ColumnKind.INTEGER)),
 )

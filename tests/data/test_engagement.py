@@ -330,7 +330,7 @@ def test_engagement_file_opens_and_clicks_within_seconds_of_delivery_do_not_coun
     assert rows["a"] == (False, False, True)
     assert rows["b"] == (False, True, False)
     assert rows["c"] == (True, False, False)
-    assert (report.machine_opens, report.machine_clicks) == (2, 1)
+    assert (report.bot_opens, report.bot_clicks) == (2, 1)
     assert any("2 opens within 10 seconds" in warning for warning in report.warnings)
     assert any("1 clicks within 10 seconds" in warning for warning in report.warnings)
 
@@ -351,7 +351,7 @@ def test_engagement_file_clicks_on_all_links_in_one_moment_are_a_scanner_s(
     )
 
     assert [rows[name][1] for name in "abcd"] == [False, True, True, True]
-    assert report.machine_clicks == 7
+    assert report.bot_clicks == 7
 
 
 def test_engagement_file_events_before_the_assignment_are_counted_and_said(

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from liftwright.model import Identity, Table
+    from liftwright.model import Identity, TableSchema
     from liftwright.ports import Engine, Row, Source
 
 FILES = sorted(
@@ -112,7 +112,7 @@ class Recording:
         return self.engine.rows(statement)
 
     def write(
-        self, statement: str, path: Path, table: Table | None = None, *, lasting: bool = True
+        self, statement: str, path: Path, table: TableSchema | None = None, *, lasting: bool = True
     ) -> int:
         self.statements.append(statement)
         return self.engine.write(statement, path, table, lasting=lasting)

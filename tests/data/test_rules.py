@@ -7,7 +7,8 @@ import sqlglot
 from hypothesis import given
 from hypothesis import strategies as st
 
-from liftwright.data.rules import compile_amount, compile_rule, identifier, literal
+from liftwright.data.rules import compile_amount, compile_rule
+from liftwright.data.sql_fragments import identifier, literal
 from liftwright.errors import ConfigurationError
 from liftwright.model import ColumnKind
 

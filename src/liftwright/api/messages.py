@@ -13,7 +13,7 @@ from liftwright.api.session import open_session, segment_of, workspace_root
 from liftwright.campaign.bootstrap import log_key
 from liftwright.campaign.checks import message_checks
 from liftwright.content.documents import invalid_on
-from liftwright.data import nearest
+from liftwright.data import did_you_mean
 from liftwright.errors import InputError, NoExperiment
 from liftwright.log import anonymise
 from liftwright.model import CATEGORIES, Failure, Segment, Variant, utc_now
@@ -92,7 +92,7 @@ def generate_variant(
     with contextlib.closing(open_session(workspace)) as context:
         settings = context.settings
         if tone not in settings.experiment.tones:
-            hint = nearest(tone, settings.experiment.tones)
+            hint = did_you_mean(tone, settings.experiment.tones)
             raise InputError(f"tone {tone!r}: not configured{hint}")
         one = segment_of(context, segment)
         passages = _passages(context, one) if content is None else tuple(map(to_passage, content))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from liftwright.data import nearest
+from liftwright.data import did_you_mean
 from liftwright.errors import InputError
 from liftwright.model import (
     CONTROL,
@@ -134,6 +134,6 @@ def _arm_of(row: Row, tones: Sequence[str], place: int) -> str:
     known = {**{alias: arm for arm, alias in aliases.items()}, **{arm: arm for arm in aliases}}
     named = str(row.get("arm") or row.get("tone") or tones[place % len(tones)])
     if named not in known:
-        hint = nearest(named, tuple(known)) or f"; allowed: {', '.join(known)}"
+        hint = did_you_mean(named, tuple(known)) or f"; allowed: {', '.join(known)}"
         raise InputError(f"variant {row.get('variant_id')!r}: arm {named!r}: not configured{hint}")
     return known[named]

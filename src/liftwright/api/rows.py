@@ -48,7 +48,7 @@ class Rows(list[dict[str, Any]]):
 def open_tables(places: FileResolver | None = None) -> Iterator[Tables]:
     """A data plane of one's own, closed at the end; `places` finds what lies in object stores."""
     with tempfile.TemporaryDirectory(prefix="liftwright-") as folder:
-        tables = Tables(make_engine(Path(folder)), places=places)
+        tables = Tables(make_engine(Path(folder)), files=places)
         with contextlib.closing(tables):
             yield tables
 

@@ -19,7 +19,7 @@ from liftwright.api.rows import open_tables, read_customers
 from liftwright.campaign import init_workspace
 from liftwright.campaign.bootstrap import open_context
 from liftwright.campaign.run_resolver import absolute_location
-from liftwright.data import load_customers, nearest
+from liftwright.data import did_you_mean, load_customers
 from liftwright.errors import InputError
 from liftwright.model import Segment
 from liftwright.wiring import read_settings
@@ -102,7 +102,7 @@ def segment_of(context: RunContext, given: SegmentLike) -> Segment:
         if one.label == given:
             return one
     labels = [one.label for one in found]
-    hint = nearest(given, labels) or f"; the segments are: {', '.join(labels)}"
+    hint = did_you_mean(given, labels) or f"; the segments are: {', '.join(labels)}"
     raise InputError(f"segment {given!r}: no such segment{hint}")
 
 

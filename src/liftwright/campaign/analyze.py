@@ -24,7 +24,7 @@ from liftwright.analysis import (
     analyze_experiment,
     analyze_experiments,
 )
-from liftwright.data import FileResolver, Tables, nearest
+from liftwright.data import FileResolver, Tables, did_you_mean
 from liftwright.errors import InputError
 from liftwright.wiring import make_engine, make_objects
 
@@ -90,7 +90,7 @@ def analyze_file(request: AnalyzeRequest) -> ExperimentResult | ManyExperimentsR
     with tempfile.TemporaryDirectory(prefix="liftwright-") as temporary:
         # One thread: the sums of floats are then the same at every run.
         places = FileResolver(make_objects, Path(temporary))
-        tables = Tables(make_engine(Path(temporary), threads=1), places=places)
+        tables = Tables(make_engine(Path(temporary), threads=1), files=places)
         with contextlib.closing(tables):
             names = tables.open("results", tables.find(Path(), request.file))
             columns = Columns(
@@ -157,7 +157,7 @@ def _check_explained(request: AnalyzeRequest, metric: MetricColumns, names: Sequ
         raise InputError("--explain: the first metric is a ratio, allowed: a rate or a mean")
     for column in request.explain:
         if column not in names:
-            hint = nearest(column, tuple(names))
+            hint = did_you_mean(column, tuple(names))
             raise InputError(f"--explain {column!r}: the file has no such column{hint}")
 
 
@@ -205,7 +205,7 @@ def _check_roles(request: AnalyzeRequest, names: list[str]) -> None:
     for option, given in (("--guardrail", request.guardrails), ("--lower", request.lower)):
         for name in given:
             if name not in names:
-                raise InputError(f"{option} {name!r}: no such metric{nearest(name, names)}")
+                raise InputError(f"{option} {name!r}: no such metric{did_you_mean(name, names)}")
     if names[0] in request.guardrails:
         raise InputError(
             f"--guardrail {names[0]!r}: is the primary metric, allowed: another metric"
@@ -220,7 +220,7 @@ def _with_covariates(metrics: list[MetricColumns], texts: tuple[str, ...]) -> li
         if not equals or not column:
             raise InputError(f"--covariate {text!r}: allowed: METRIC=COL")
         if name not in names:
-            raise InputError(f"--covariate {text!r}: no such metric{nearest(name, names)}")
+            raise InputError(f"--covariate {text!r}: no such metric{did_you_mean(name, names)}")
         if metrics[names.index(name)].kind == "ratio":
             raise InputError(f"--covariate {text!r}: not available for a ratio")
         columns[name] = column

@@ -117,7 +117,7 @@ class RunContext:
     def tables(self) -> Tables:
         """The tables of this process, in the configured engine."""
         engine = self.ports.engine()
-        return Tables(engine, scratch=scratch_folder(self.root / "data"), places=self.places)
+        return Tables(engine, scratch=scratch_folder(self.root / "data"), files=self.places)
 
     @cached_property
     def places(self) -> FileResolver:

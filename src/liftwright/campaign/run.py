@@ -45,7 +45,7 @@ from liftwright.campaign.run_summary import log_run_started, totals_of, track_ru
 from liftwright.campaign.stages.experiment import check_engagement
 from liftwright.campaign.stages.export import check_export
 from liftwright.campaign.stages.late_arrivals import inherit_messages
-from liftwright.data import nearest
+from liftwright.data import did_you_mean
 from liftwright.errors import (
     AwaitingApproval,
     InputError,
@@ -177,7 +177,7 @@ def _finished(root: Path, run_id: str) -> RunFolder:
     record = folder.record()
     if record is None or record.status != COMPLETE:
         known = [found.path.name for found in all_runs(root)]
-        found = "is not finished" if record else f"no such run{nearest(run_id, known)}"
+        found = "is not finished" if record else f"no such run{did_you_mean(run_id, known)}"
         raise InputError(f"--extend {run_id}: {found}; allowed: a finished run")
     return folder
 

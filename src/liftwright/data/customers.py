@@ -5,10 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from liftwright.data.fields import as_conversion, column_field, id_field, open_origin
+from liftwright.data.fields import as_conversion, column_field, id_field, open_source
 from liftwright.data.orders import FEATURES, TOTALS, OrdersReport, read_orders, report_orders
-from liftwright.data.row_checks import CheckedRows, Example, check, keep_rejected, refuse_bad_rows
-from liftwright.data.rules import identifier
+from liftwright.data.row_checks import (
+    CheckedRows,
+    Example,
+    check_rows,
+    create_rejected,
+    refuse_bad_rows,
+)
+from liftwright.data.sql_fragments import identifier
 from liftwright.errors import DataError
 from liftwright.model import CUSTOMERS, ColumnKind
 
@@ -18,7 +24,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from liftwright.config import Conversion, Customers
-    from liftwright.data.fields import Field, Origin
+    from liftwright.data.fields import Field, SourceTable
     from liftwright.data.orders import OrderFeatures
     from liftwright.data.tables import Tables
     from liftwright.model import Column
@@ -28,17 +34,17 @@ _FILE, _CHECKED = "_customers_file", "_customers_checked"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CustomersReport:
-    """What became of the rows of the customer file.
+    """How many rows of the customer file were used and rejected, and why.
 
     Attributes:
-        rows_in: rows_kept + rows_rejected; where customers come from orders, the ids that ordered.
+        rows_in: rows_kept + rows_rejected; without a customer file, the number of ids with orders.
         rejected: bad customer rows by `column reason`; each row counts once, by its first fault.
-        examples: the first bad rows of all files.
-        orders: what became of the orders' rows; None without orders.
-        features_absent: our columns that the file has not, null in every row.
-        extra_columns: the file's further columns that were kept.
-        as_of: the day that conversions and orders are counted up to; None where none is needed.
-        warnings: what is odd but no fault.
+        examples: the first bad rows of each file.
+        orders: the same counts for the order files; None without orders.
+        features_absent: columns of `CUSTOMERS` that the file lacks; null in every row.
+        extra_columns: the file's other columns that were kept.
+        as_of: the day to which conversions and orders count; None if no day is needed.
+        warnings: anything unusual that does not make a row bad.
     """
 
     rows_in: int
@@ -53,29 +59,29 @@ class CustomersReport:
 
     @property
     def rows_rejected(self) -> int:
-        """How many customer rows were set aside."""
+        """The number of rejected customer rows."""
         return sum(self.rejected.values())
 
 
 def load_customers(
     tables: Tables, config: Customers, root: Path, *, extra: Collection[str] | None = None
 ) -> CustomersReport:
-    """Make the tables `customers` and `rejected`.
+    """Create the tables `customers` and `rejected`.
 
-    `customers` has one row per customer: the columns of `CUSTOMERS` in order, those that the file
-    lacks null in every row, then the file's further columns as numbers, flags or texts. `rejected`
-    has one row per bad row that was set aside, of every file.
+    `customers` has one row per customer: the columns of `CUSTOMERS` in order (null in every row
+    where the file lacks one), then the file's other columns as numbers, flags or texts. `rejected`
+    has one row per rejected row of any file.
 
     Args:
-        tables: where they are made.
+        tables: where the tables are created.
         config: customers.yaml.
-        root: the workspace, which paths are relative to.
-        extra: the further columns to keep, by name; None keeps all.
+        root: the workspace; paths are relative to it.
+        extra: names of the other columns to keep; None keeps all.
 
     Raises:
-        DataError: a file cannot be read without guessing, has bad rows that are not to be set
-            aside, or has no good row.
-        ConfigurationError: a conversion cannot be done.
+        DataError: a file is ambiguous, has bad rows while `on_bad_rows` is `refuse`, or has no
+            valid row.
+        ConfigurationError: a conversion is not possible.
     """
     opened = len(tables.warnings)
     features = read_orders(tables, config, root) if config.orders else None
@@ -84,17 +90,17 @@ def load_customers(
     else:
         loaded = _load_of_file(tables, config, root, features, extra)
     files = (*(features.checked if features else ()), *loaded.checked)
-    keep_rejected(tables, files)
-    rows = sum(one.rows - one.rows_rejected for one in loaded.checked)
+    create_rejected(tables, files)
+    rows = sum(file.rows - file.rows_rejected for file in loaded.checked)
     kept = rows if loaded.checked else tables.count(CUSTOMERS.name)
     if not kept:
         raise DataError(f"{config.path or 'orders'}: no valid rows left, allowed: at least one")
     known = None if config.path is None else CUSTOMERS.name
     return CustomersReport(
-        rows_in=sum(one.rows for one in loaded.checked) or kept,
+        rows_in=sum(file.rows for file in loaded.checked) or kept,
         rows_kept=kept,
-        rejected={reason: n for one in loaded.checked for reason, n in one.counts.items()},
-        examples=tuple(example for one in files for example in one.examples),
+        rejected={reason: n for file in loaded.checked for reason, n in file.counts.items()},
+        examples=tuple(example for file in files for example in file.examples),
         orders=report_orders(tables, features, known) if features else None,
         features_absent=loaded.absent,
         extra_columns=loaded.extra,
@@ -105,7 +111,7 @@ def load_customers(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Loaded:
-    """What loading the customers found, beside the table it made."""
+    """Facts about the customers that the table itself does not show."""
 
     checked: tuple[CheckedRows, ...] = ()
     absent: tuple[str, ...]
@@ -116,13 +122,13 @@ class _Loaded:
 def _load_of_orders(tables: Tables, features: OrderFeatures | None) -> _Loaded:
     if features is None:
         raise DataError("customers.yaml: path is null and there are no orders")
-    told = {"customer_id": "o.customer_id", **features.columns()}
-    columns = [f"{_sql_or_null(told, c)} as {identifier(c.name)}" for c in CUSTOMERS.columns]
+    values = {"customer_id": "o.customer_id", **features.columns()}
+    columns = [f"{_sql_or_null(values, c)} as {identifier(c.name)}" for c in CUSTOMERS.columns]
     statement = tables.sql(
         "customers_of_orders", totals=identifier(TOTALS), columns=", ".join(columns)
     )
     tables.keep(CUSTOMERS.name, statement)
-    return _Loaded(absent=tuple(name for name in CUSTOMERS.names if name not in told))
+    return _Loaded(absent=tuple(name for name in CUSTOMERS.names if name not in values))
 
 
 def _load_of_file(
@@ -133,17 +139,17 @@ def _load_of_file(
     wanted: Collection[str] | None,
 ) -> _Loaded:
     path, as_of = str(config.path), features.as_of if features else config.as_of
-    origin = open_origin(tables, _FILE, root, path)
+    source = open_source(tables, _FILE, root, path)
     mapped = _mapped(config, ordered=features is not None)
-    origin.refuse_missing(
+    source.refuse_missing(
         {f"columns.{name}": as_conversion(m, "text").from_ for name, m in mapped.items()}
     )
-    fields = _fields(origin, mapped, as_of)
-    extra, warnings = _extra(tables, origin, mapped, wanted)
-    checked = check(tables, _CHECKED, origin, fields, unique="customer_id", extra=extra)
+    fields = _fields(source, mapped, as_of)
+    extra, warnings = _extra(tables, source, mapped, wanted)
+    checked = check_rows(tables, _CHECKED, source, fields, unique="customer_id", extra=extra)
     if config.on_bad_rows == "refuse":
         refuse_bad_rows(checked)
-    _keep_customers(tables, mapped, tuple(extra), features, clean=not checked.counts)
+    _create_customers(tables, mapped, tuple(extra), features, clean=not checked.counts)
     ordered = FEATURES if features else ()
     return _Loaded(
         checked=(checked,),
@@ -154,56 +160,57 @@ def _load_of_file(
 
 
 def _mapped(config: Customers, *, ordered: bool) -> dict[str, str | Conversion]:
-    """Our columns that are read from the customer file, and how."""
-    found = {name: getattr(config.columns, name) for name in CUSTOMERS.names}
+    """The columns of `CUSTOMERS` that come from the customer file, with their mapping."""
+    configured = {name: getattr(config.columns, name) for name in CUSTOMERS.names}
     return {
         name: mapped
-        for name, mapped in found.items()
+        for name, mapped in configured.items()
         if mapped is not None and not (ordered and name in FEATURES)
     }
 
 
 def _fields(
-    origin: Origin, mapped: Mapping[str, str | Conversion], as_of: date | None
+    source: SourceTable, mapped: Mapping[str, str | Conversion], as_of: date | None
 ) -> list[Field]:
     columns = {column.name: column for column in CUSTOMERS.columns}
     return [
-        id_field(origin, name, conversion, "customers.yaml: columns.customer_id")
+        id_field(source, name, conversion, "customers.yaml: columns.customer_id")
         if name == "customer_id"
-        else column_field(origin, columns[name], conversion, as_of=as_of)
+        else column_field(source, columns[name], conversion, as_of=as_of)
         for name, conversion in mapped.items()
     ]
 
 
 def _extra(
     tables: Tables,
-    origin: Origin,
+    source: SourceTable,
     mapped: Mapping[str, str | Conversion],
     wanted: Collection[str] | None,
 ) -> tuple[dict[str, str], list[str]]:
-    """SQL of the file's further columns by name, each as what all of its values are."""
+    """SQL of the file's other columns by name, each with the type that all its values have."""
     read = {as_conversion(m, "text").from_ for m in mapped.values()}
     ours = {name.casefold() for name in CUSTOMERS.names}
     warnings, names = [], []
-    for name in origin.types:
+    for name in source.types:
         if name in read or (wanted is not None and name not in wanted):
             continue
         if name.casefold() in ours:
             warnings.append(
-                f"{origin.label}: column {name!r} is ignored, as customers.yaml maps another "
+                f"{source.label}: column {name!r} is ignored, as customers.yaml maps another "
                 "column to that name"
             )
-        elif name not in origin.kinds or name.startswith("_"):
-            warnings.append(f"{origin.label}: column {name!r} ({origin.types[name]}) is not kept")
+        elif name not in source.kinds or name.startswith("_"):
+            warnings.append(f"{source.label}: column {name!r} ({source.types[name]}) is not kept")
         else:
             names.append(name)
-    texts = [name for name in names if origin.kinds[name] is ColumnKind.TEXT]
-    told = _told_kinds(tables, origin, texts)
-    return {name: _extra_sql(name, origin.kinds[name], told.get(name)) for name in names}, warnings
+    texts = [name for name in names if source.kinds[name] is ColumnKind.TEXT]
+    inferred = _infer_kinds(tables, source, texts)
+    sql = {name: _extra_sql(name, source.kinds[name], inferred.get(name)) for name in names}
+    return sql, warnings
 
 
-def _told_kinds(tables: Tables, origin: Origin, names: list[str]) -> dict[str, ColumnKind]:
-    """What the values of text columns are, all of them: numbers, true or false, or texts."""
+def _infer_kinds(tables: Tables, source: SourceTable, names: list[str]) -> dict[str, ColumnKind]:
+    """The type of each text column: numbers or flags if every value is one, else text."""
     if not names:
         return {}
     counts = []
@@ -213,10 +220,10 @@ def _told_kinds(tables: Tables, origin: Origin, names: list[str]) -> dict[str, C
         counts.append(f"count(*) filter (where {filled})")
         counts.append(f"count(*) filter (where {_finite(f'number_of({at})')})")
         counts.append(f"count(*) filter (where lower(trim({at})) in ('true', 'false'))")
-    (found,) = tables.rows(f"select {', '.join(counts)} from {identifier(origin.table)}")  # noqa: S608 - quoted
+    (counted,) = tables.rows(f"select {', '.join(counts)} from {identifier(source.table)}")  # noqa: S608 - quoted
     kinds = {}
     for position, name in enumerate(names):
-        filled_rows, numbers, flags = found[3 * position : 3 * position + 3]
+        filled_rows, numbers, flags = counted[3 * position : 3 * position + 3]
         if filled_rows and filled_rows == numbers:
             kinds[name] = ColumnKind.NUMBER
         elif filled_rows and filled_rows == flags:
@@ -226,12 +233,12 @@ def _told_kinds(tables: Tables, origin: Origin, names: list[str]) -> dict[str, C
     return kinds
 
 
-def _extra_sql(name: str, stored: ColumnKind, told: ColumnKind | None) -> str:
+def _extra_sql(name: str, stored: ColumnKind, inferred: ColumnKind | None) -> str:
     at = identifier(name)
-    if told is ColumnKind.FLAG:
+    if inferred is ColumnKind.FLAG:
         return f"case when trim({at}) <> '' then lower(trim({at})) = 'true' end"
-    if told is ColumnKind.NUMBER or stored in (ColumnKind.NUMBER, ColumnKind.INTEGER):
-        number = f"number_of({at})" if told else f"cast({at} as double)"
+    if inferred is ColumnKind.NUMBER or stored in (ColumnKind.NUMBER, ColumnKind.INTEGER):
+        number = f"number_of({at})" if inferred else f"cast({at} as double)"
         return f"case when {_finite(number)} then {number} end"
     return f"cast({at} as varchar)" if stored is ColumnKind.TIME else at
 
@@ -240,7 +247,7 @@ def _finite(number: str) -> str:
     return f"abs({number}) <= 1.7976931348623157e308"
 
 
-def _keep_customers(
+def _create_customers(
     tables: Tables,
     mapped: Collection[str],
     extra: Collection[str],
@@ -248,14 +255,14 @@ def _keep_customers(
     *,
     clean: bool,
 ) -> None:
-    told = {name: f"c.{identifier(name)}" for name in mapped}
-    told |= features.columns() if features else {}
-    columns = [f"{_sql_or_null(told, c)} as {identifier(c.name)}" for c in CUSTOMERS.columns]
+    values = {name: f"c.{identifier(name)}" for name in mapped}
+    values |= features.columns() if features else {}
+    columns = [f"{_sql_or_null(values, c)} as {identifier(c.name)}" for c in CUSTOMERS.columns]
     columns += [f"c.{identifier(name)} as {identifier(name)}" for name in extra]
     listed, checked = ", ".join(columns), identifier(_CHECKED)
     if features is None:
-        # A view: the checked rows are stored, or quick to read. Where none is bad, none is judged
-        # again at each use.
+        # A view: the checked rows are stored or quick to read. Without bad rows, the filter is
+        # left out, so that the checks do not run again at each use.
         good = "" if clean else "where c._fault is null"
         statement = tables.sql("customers_checked", checked=checked, columns=listed, good=good)
     else:
@@ -265,8 +272,8 @@ def _keep_customers(
     tables.keep(CUSTOMERS.name, statement, stored=features is not None)
 
 
-def _sql_or_null(told: Mapping[str, str], column: Column) -> str:
-    return told.get(column.name, f"cast(null as {column.kind.value})")
+def _sql_or_null(values: Mapping[str, str], column: Column) -> str:
+    return values.get(column.name, f"cast(null as {column.kind.value})")
 
 
 def _odd_ids(checked: CheckedRows) -> tuple[str, ...]:

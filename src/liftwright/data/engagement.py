@@ -1,14 +1,14 @@
-"""Real engagement from a CSV or Parquet file, matched to the assignment.
+"""Real engagement from a CSV or Parquet file, matched to the assignments.
 
-Rows that do not fit are set aside and counted, by reason. The columns are those of `ENGAGEMENT`;
-`customer_id` and the column of one metric are needed, the others are used where the file has them.
-A flag is true/false or yes/no in any case, or a count: any count from 1 is true.
+Rows that do not match are set aside and counted by reason. The columns are those of `ENGAGEMENT`;
+`customer_id` and one metric's column are required, the others are optional. A flag is true/false
+or yes/no in any case, or a count: 1 or more is true.
 
-A row that does not say whether its message was delivered counts as delivered, unless it bounced.
+A row without a delivery status counts as delivered, unless it bounced.
 
-Opens and clicks that a machine made do not count: those within seconds of the delivery, and clicks
-of one customer on several links in one moment (mail scanners and image proxies do both). A proxy
-that opens later cannot be told from a person; that is why opens alone decide nothing.
+Bot opens and bot clicks do not count: those within seconds of the delivery, and one customer's
+clicks on several links at the same moment (mail scanners and image proxies do both). An image
+proxy that opens later looks like a person, so no decision rests on opens alone.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, cast
 
 from liftwright import log
 from liftwright.config import Engagement
-from liftwright.data.rules import identifier, literal
+from liftwright.data.sql_fragments import identifier, literal
 from liftwright.errors import DataError
 from liftwright.model import ENGAGEMENT, METRICS, Column, ColumnKind, Identity, fingerprint
 
@@ -38,7 +38,7 @@ _TYPED = tuple(
 _OUTCOMES = {metric.column: metric.name for metric in METRICS}
 _TRUE = ("true", "t", "yes", "y", "1", "1.0")
 _FALSE = ("false", "f", "no", "n", "0", "0.0")
-# A larger amount is a mistake; its square would also leave the sums' decimals.
+# A larger amount is a mistake, and its square would overflow the decimals of the sums.
 _LARGEST_AMOUNT = 1e9
 _LARGEST_COUNT = 1e15
 _DIGEST = 16
@@ -47,18 +47,19 @@ _AGENT = "experimentation"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EngagementReport:
-    """What a file of engagement held, and what was made of it.
+    """How many rows of an engagement file were used and set aside, and why.
 
     Attributes:
         rows: rows of the file.
-        rows_used: those that count; the others are in `set_aside`, by reason.
-        customers_missing: assigned customers without such a row; they count as not delivered.
-        combined: rows beyond the first of a customer: flags by any, revenue by sum, times by first.
-        absent: metrics that the file says nothing about, but for those of optional columns.
-        names_message: whether the file says which arm or variant was sent. Where it does not, the
-            lift holds only if the messages were sent as assigned.
-        machine_opens, machine_clicks: rows whose open or click a machine made; not counted as one.
-        early: rows with an event from before the assignment; they count.
+        rows_used: rows that count; the others are in `set_aside`, by reason.
+        customers_missing: assigned customers without a used row; they count as not delivered.
+        combined: rows beyond a customer's first; flags combine by any, revenue by sum, times by
+            the earliest.
+        absent: metrics without a column in the file, apart from those of optional columns.
+        names_message: whether the file says which arm or variant was sent. If not, the lift holds
+            only if the messages were sent as assigned.
+        bot_opens, bot_clicks: rows whose open or click came from a bot and does not count.
+        early: rows with an event before the assignment; they count.
     """
 
     rows: int
@@ -68,14 +69,14 @@ class EngagementReport:
     combined: int
     absent: tuple[str, ...]
     names_message: bool
-    machine_opens: int = 0
-    machine_clicks: int = 0
+    bot_opens: int = 0
+    bot_clicks: int = 0
     early: int = 0
     warnings: tuple[str, ...] = field(default=())
 
 
 class EngagementFile:
-    """The port `observe` on a file; every row says `historical`."""
+    """The port `observe` for a file; the source of every row is `historical`."""
 
     metered = False
 
@@ -85,7 +86,7 @@ class EngagementFile:
         Args:
             tables: hold the assignments.
             path: CSV or Parquet.
-            config: what counts as a machine's open or click; None takes the defaults.
+            config: what counts as a bot's open or click; None takes the defaults.
         """
         self._tables = tables
         self._path = path
@@ -94,28 +95,28 @@ class EngagementFile:
 
     @property
     def identity(self) -> Identity:
-        """The file, by its size and time of change."""
+        """The file, by its size and modification time; a remote one by its digest."""
         if not isinstance(self._path, Path):
             corpus = self._path.digest[:_DIGEST]
             return Identity(provider="file", model="engagement", corpus=corpus)
         try:
-            found = self._path.stat()
+            status = self._path.stat()
         except OSError:
             return Identity(provider="file", model="engagement")
-        corpus = fingerprint(found.st_size, found.st_mtime_ns)[:_DIGEST]
+        corpus = fingerprint(status.st_size, status.st_mtime_ns)[:_DIGEST]
         return Identity(provider="file", model="engagement", corpus=corpus)
 
     @property
     def report(self) -> EngagementReport | None:
-        """What the last call found; None before the first."""
+        """The report of the last call; None before the first."""
         return self._report
 
     def __call__(self, request: str, /) -> str:
         """The table `engagement` for the table of assignments `request`.
 
         Raises:
-            DataError: the file is missing, cannot be read, lacks what is needed, or holds no row
-                of an assigned customer.
+            DataError: the file is missing, cannot be read, lacks a required column, or has no
+                valid row of an assigned customer.
         """
         assignments = identifier(request)
         columns = self._columns()
@@ -132,20 +133,20 @@ class EngagementFile:
             "engagement_bots",
             self._tables.sql(
                 "engagement_bots",
-                # Nothing is within less than no second.
+                # 0 turns the check off: no open is within -1 seconds of the delivery.
                 seconds=str(self._config.machine_seconds or -1),
                 burst=str(self._config.burst_clicks),
             ),
         )
         report = self._judge(columns, request)
-        found = [column for column in ENGAGEMENT.optional if column.name in columns]
+        optional = [column for column in ENGAGEMENT.optional if column.name in columns]
         self._tables.keep(
             "engagement",
             self._tables.sql(
                 "engagement_combine",
                 assignments=assignments,
-                combined="".join(f", {_combined(column)} as {column.name}" for column in found),
-                optional="".join(f", {_or_none(column)} as {column.name}" for column in found),
+                combined="".join(f", {_combined(column)} as {column.name}" for column in optional),
+                optional="".join(f", {_or_none(column)} as {column.name}" for column in optional),
             ),
         )
         self._report = report
@@ -159,33 +160,33 @@ class EngagementFile:
             customers_missing=report.customers_missing,
             combined=report.combined,
             absent=report.absent,
-            machine_opens=report.machine_opens,
-            machine_clicks=report.machine_clicks,
+            machine_opens=report.bot_opens,
+            machine_clicks=report.bot_clicks,
             early=report.early,
         )
         return "engagement"
 
     def _columns(self) -> dict[str, str]:
-        """Our columns that the file has, by the file's name for each.
+        """The columns of `ENGAGEMENT` that the file has, each with its name in the file.
 
         Raises:
-            DataError: `customer_id` or every outcome is missing, or a name is there twice.
+            DataError: `customer_id` or every outcome is missing, or a column occurs twice.
         """
-        found = self._tables.open("engagement_file", self._path)
+        header = self._tables.open("engagement_file", self._path)
         names: dict[str, str] = {}
-        for name in found:
-            own = name.strip().casefold()
-            if own in (*_TEXTS, *(column.name for column in _TYPED)):
-                if own in names:
-                    raise DataError(f"{self._path}: duplicate column {own!r}")
-                names[own] = name
+        for name in header:
+            column = name.strip().casefold()
+            if column in (*_TEXTS, *(column.name for column in _TYPED)):
+                if column in names:
+                    raise DataError(f"{self._path}: duplicate column {column!r}")
+                names[column] = name
         if "customer_id" not in names:
             raise DataError(
-                f"{self._path}: no column 'customer_id'; found {', '.join(found) or 'none'}"
+                f"{self._path}: no column 'customer_id'; found {', '.join(header) or 'none'}"
             )
         if not any(outcome in names for outcome in _OUTCOMES):
             raise DataError(
-                f"{self._path}: no outcome; found {', '.join(found)}; allowed: at least one of "
+                f"{self._path}: no outcome; found {', '.join(header)}; allowed: at least one of "
                 f"{', '.join(_OUTCOMES)}"
             )
         return names
@@ -211,10 +212,10 @@ class EngagementFile:
         )
 
     def _judge(self, columns: Mapping[str, str], assignments: str) -> EngagementReport:
-        """Count the rows by what was made of them.
+        """Count the used rows, and the others by the reason they are set aside.
 
         Raises:
-            DataError: no row counts.
+            DataError: no row is used.
         """
         rows = self._tables.rows(
             "select reason, count(*), min(_row), count(distinct customer_id) "
@@ -233,13 +234,13 @@ class EngagementFile:
                 f"{self._path}: none of {total} rows is valid and belongs to an assigned customer"
                 + (f": {reasons}" if reasons else "")
             )
-        (machines,) = self._tables.rows(
-            "select sum(case when machine_open then 1 else 0 end), "
-            "sum(case when machine_click then 1 else 0 end), "
+        (counts,) = self._tables.rows(
+            "select sum(case when bot_open then 1 else 0 end), "
+            "sum(case when bot_click then 1 else 0 end), "
             "sum(case when early then 1 else 0 end) from engagement_bots"
         )
-        opens, clicks, early = (int(str(count)) for count in machines)
-        odd = _oddities(opens, clicks, early, self._config)
+        opens, clicks, early = (int(str(count)) for count in counts)
+        event_warnings = _event_warnings(opens, clicks, early, self._config)
         return EngagementReport(
             rows=total,
             rows_used=used,
@@ -252,15 +253,15 @@ class EngagementFile:
                 if name in ENGAGEMENT.names and name not in columns
             ),
             names_message="arm" in columns or "variant_id" in columns,
-            machine_opens=opens,
-            machine_clicks=clicks,
+            bot_opens=opens,
+            bot_clicks=clicks,
             early=early,
-            warnings=(*_warnings(set_aside, first, used - customers, columns), *odd),
+            warnings=(*_warnings(set_aside, first, used - customers, columns), *event_warnings),
         )
 
 
 def _value(column: Column) -> str:
-    """SQL: the value that the column's text spells; null where it spells none."""
+    """SQL: the value of the column's text; null if the text is not a valid value."""
     text = f"{column.name}_text"
     number = f"number_of({text})"
     if column.kind is ColumnKind.FLAG:
@@ -272,7 +273,7 @@ def _value(column: Column) -> str:
         )
     if column.kind is ColumnKind.NUMBER:
         return f"case when {number} between 0e0 and {literal(_LARGEST_AMOUNT)} then {number} end"
-    # A time without a zone is in UTC, wherever the machine stands.
+    # A time without a zone is in UTC, whatever the machine's time zone.
     return f"(time_of({text}) at time zone 'UTC')"
 
 
@@ -297,20 +298,20 @@ def _or_none(column: Column) -> str:
     return f"coalesce(c.{column.name}, {'false' if column.kind is ColumnKind.FLAG else '0e0'})"
 
 
-def _oddities(opens: int, clicks: int, early: int, config: Engagement) -> tuple[str, ...]:
-    """What was found of machines, and of events before anyone was assigned."""
+def _event_warnings(opens: int, clicks: int, early: int, config: Engagement) -> tuple[str, ...]:
+    """Warnings about bot events, and about events before the assignment."""
     within = f"within {config.machine_seconds} seconds of the delivery"
-    found = []
+    warnings = []
     if opens:
-        found.append(f"{opens} opens {within} are treated as bot opens and not counted")
+        warnings.append(f"{opens} opens {within} are treated as bot opens and not counted")
     if clicks:
-        found.append(
+        warnings.append(
             f"{clicks} clicks {within}, or {config.burst_clicks} or more at once, are treated "
             "as bot clicks and not counted"
         )
     if early:
-        found.append(f"{early} rows have events before the assignment; they are counted")
-    return tuple(found)
+        warnings.append(f"{early} rows have events before the assignment; they are counted")
+    return tuple(warnings)
 
 
 def _warnings(

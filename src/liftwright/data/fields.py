@@ -1,4 +1,4 @@
-"""From a file's columns to ours: what each becomes in SQL, and what makes its value a fault."""
+"""How a file's columns become ours: the SQL of each value, and the checks on it."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 from liftwright.config import Conversion
 from liftwright.data import file_format
-from liftwright.data.rules import identifier, literal, nearest
+from liftwright.data.rules import did_you_mean
+from liftwright.data.sql_fragments import identifier, literal
 from liftwright.errors import ConfigurationError, DataError
 from liftwright.model import Column, ColumnKind
 
@@ -25,13 +26,13 @@ _EXACT_INTEGER = "9007199254740992e0"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Origin:
-    """An opened file: its table, what messages call it, and what its columns hold.
+class SourceTable:
+    """An opened file: its table, its name in messages, and the types of its columns.
 
     Attributes:
         types: the engine's name of each column's type.
-        kinds: what each column holds; columns of other types are left out.
-        parsed: whether every reading parses text, so that one is better kept.
+        kinds: each column's kind; columns of unsupported types are left out.
+        parsed: whether each read parses text, so that the result is worth storing.
     """
 
     table: str
@@ -41,9 +42,9 @@ class Origin:
     parsed: bool = True
 
     def refuse_missing(self, names: Mapping[str, str]) -> None:
-        """Raise where the file lacks a column; `names` are the keys that ask, and for which."""
+        """Raise if the file lacks a column; `names` maps configuration keys to column names."""
         missing = [
-            f"{name!r} (for {key}){nearest(name, self.types)}"
+            f"{name!r} (for {key}){did_you_mean(name, self.types)}"
             for key, name in names.items()
             if name not in self.types
         ]
@@ -56,23 +57,23 @@ class Origin:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Field:
-    """One of our columns as expressions over a file's.
+    """One of our columns as expressions over a file's columns.
 
     Attributes:
-        value: SQL of the value, null where there is none or it is no such value.
-        gap: SQL that is true where the file holds nothing.
-        faults: conditions on the value and the gap by name (`Field.at`), each with its reason.
-        shown: the file's column whose text a message may quote; None where it may be personal.
+        value: SQL of the value; null if it is missing or invalid.
+        blank: SQL that is true where the file has no value.
+        faults: pairs of a condition, on the columns `name` and `blank_flag(name)`, and a reason.
+        quotable: the file's column whose text a message may quote; None if it may be personal.
     """
 
     name: str
     value: str
-    gap: str
+    blank: str
     faults: tuple[tuple[str, str], ...]
-    shown: str | None = None
+    quotable: str | None = None
 
 
-def open_origin(tables: Tables, table: str, root: Path, path: str) -> Origin:
+def open_source(tables: Tables, table: str, root: Path, path: str) -> SourceTable:
     """Open the file `path` of the workspace `root` as `table`.
 
     Raises:
@@ -83,35 +84,35 @@ def open_origin(tables: Tables, table: str, root: Path, path: str) -> Origin:
     types = {name: kind for name, kind in tables.types(table).items() if name != "_row"}
     kinds = {name: kind for name, kind in tables.columns(table).items() if name != "_row"}
     parsed = not file_format.parquet_files(file)
-    return Origin(table=table, label=path, types=types, kinds=kinds, parsed=parsed)
+    return SourceTable(table=table, label=path, types=types, kinds=kinds, parsed=parsed)
 
 
 def as_conversion(mapped: str | Conversion, default: str) -> Conversion:
-    """The conversion of a mapped column; to `default` where none is asked for."""
+    """The conversion of a mapped column; to the type `default` if it does not name one."""
     if isinstance(mapped, Conversion):
-        asked = "as_" in mapped.model_fields_set
-        return mapped if asked else mapped.model_copy(update={"as_": default})
+        explicit = "as_" in mapped.model_fields_set
+        return mapped if explicit else mapped.model_copy(update={"as_": default})
     return Conversion.model_validate({"from": mapped, "as": default})
 
 
-def id_field(origin: Origin, name: str, mapped: str | Conversion, key: str) -> Field:
-    """An id: text in its exact bytes; digits where whole numbers are asked for.
+def id_field(source: SourceTable, name: str, mapped: str | Conversion, key: str) -> Field:
+    """An id: text, byte for byte; with `as: integer` the digits of a whole number.
 
     Raises:
-        DataError: the file stores ids as fractions or bytes, which no text spells for certain.
+        DataError: the file stores ids as fractions or bytes, which have no unique text.
     """
     conversion = as_conversion(mapped, "text")
-    column, kind = identifier(conversion.from_), origin.kinds.get(conversion.from_)
+    column, kind = identifier(conversion.from_), source.kinds.get(conversion.from_)
     if conversion.as_ == "integer":
-        number = _number(origin, conversion)
+        number = _number(source, conversion)
         whole = f"{number} = floor({number}) and abs({number}) < {_EXACT_INTEGER}"
-        gap = _blank(origin, conversion)
+        blank = _is_blank(source, conversion)
         if kind is ColumnKind.NUMBER:
-            gap = f"({gap} or isnan({column}))"
+            blank = f"({blank} or isnan({column}))"
         return Field(
             name=name,
             value=f"case when {whole} then cast(cast({number} as bigint) as varchar) end",
-            gap=gap,
+            blank=blank,
             faults=(missing(name), unread(name, "is not a whole number")),
         )
     if conversion.as_ != "text":
@@ -120,25 +121,25 @@ def id_field(origin: Origin, name: str, mapped: str | Conversion, key: str) -> F
         )
     if kind not in (ColumnKind.TEXT, ColumnKind.INTEGER):
         raise DataError(
-            f"{origin.label}: column {conversion.from_!r} stores ids as "
-            f"{origin.types[conversion.from_]}, not as text; for whole numbers write "
+            f"{source.label}: column {conversion.from_!r} stores ids as "
+            f"{source.types[conversion.from_]}, not as text; for whole numbers write "
             f"{{from: {conversion.from_}, as: integer}} at {key}"
         )
     return Field(
         name=name,
-        value=_text(origin, conversion),
-        gap=_blank_id(column) if kind is ColumnKind.TEXT else f"({column} is null)",
+        value=_text(source, conversion),
+        blank=_is_blank_id(column) if kind is ColumnKind.TEXT else f"({column} is null)",
         faults=(missing(name), *no_nul(name)),
     )
 
 
 def column_field(
-    origin: Origin, column: Column, mapped: str | Conversion, *, as_of: date | None
+    source: SourceTable, column: Column, mapped: str | Conversion, *, as_of: date | None
 ) -> Field:
-    """One of the columns of `CUSTOMERS` other than the id.
+    """A column of `CUSTOMERS` other than the id.
 
     Raises:
-        ConfigurationError: the conversion does not make such a column, or needs a day.
+        ConfigurationError: the conversion does not give the column's type, or needs `as_of`.
     """
     key = f"customers.yaml: columns.{column.name}"
     conversion = as_conversion(mapped, "text" if column.kind is ColumnKind.TEXT else "number")
@@ -146,27 +147,27 @@ def column_field(
         if conversion.as_ not in ("text", "integer"):
             raise ConfigurationError(f"{key}: as: {conversion.as_} cannot be used for text")
         if conversion.as_ == "integer":
-            return _optional(id_field(origin, column.name, conversion, key))
-        text, gap = _text(origin, conversion), _blank(origin, conversion)
+            return _optional(id_field(source, column.name, conversion, key))
+        text, blank = _text(source, conversion), _is_blank(source, conversion)
         return Field(
             name=column.name,
-            value=f"case when not {gap} then {text} end",
-            gap=gap,
+            value=f"case when not {blank} then {text} end",
+            blank=blank,
             faults=no_nul(column.name),
         )
     if conversion.as_ == "text":
         raise ConfigurationError(f"{key}: as: text cannot be used for a number")
     if conversion.as_ in ("years", "days_since"):
-        return _elapsed_field(origin, column, conversion, key, as_of)
-    return _number_field(origin, column, conversion)
+        return _elapsed_field(source, column, conversion, key, as_of)
+    return _number_field(source, column, conversion)
 
 
 def _optional(field: Field) -> Field:
-    return Field(name=field.name, value=field.value, gap=field.gap, faults=field.faults[1:])
+    return Field(name=field.name, value=field.value, blank=field.blank, faults=field.faults[1:])
 
 
-def _number_field(origin: Origin, column: Column, conversion: Conversion) -> Field:
-    value = _number(origin, conversion)
+def _number_field(source: SourceTable, column: Column, conversion: Conversion) -> Field:
+    value = _number(source, conversion)
     faults = [] if column.nullable else [missing(column.name)]
     faults.append(unread(column.name, "is not a number"))
     faults.append(not_finite(column.name))
@@ -177,21 +178,21 @@ def _number_field(origin: Origin, column: Column, conversion: Conversion) -> Fie
     return Field(
         name=column.name,
         value=f"({value} / 100e0)" if conversion.as_ == "percent" else value,
-        gap=_blank(origin, conversion),
+        blank=_is_blank(source, conversion),
         faults=tuple(faults),
-        shown=conversion.from_,
+        quotable=conversion.from_,
     )
 
 
 def _elapsed_field(
-    origin: Origin, column: Column, conversion: Conversion, key: str, as_of: date | None
+    source: SourceTable, column: Column, conversion: Conversion, key: str, as_of: date | None
 ) -> Field:
     if as_of is None:
         raise ConfigurationError(
             f"{key}: as: {conversion.as_} needs a date to count to; "
             "without orders, set as_of in customers.yaml, or --as-of YYYY-MM-DD"
         )
-    day = day_of(origin, conversion.from_, conversion.formats, key)
+    day = day_of(source, conversion.from_, conversion.formats, key)
     today = f"cast({literal(as_of.isoformat())} as date)"
     if conversion.as_ == "days_since":
         value = f"cast(date_diff('day', {day}, {today}) as double)"
@@ -203,67 +204,67 @@ def _elapsed_field(
     return Field(
         name=column.name,
         value=value,
-        gap=_blank(origin, conversion),
+        blank=_is_blank(source, conversion),
         faults=(*faults, unread(column.name, "is not a date"), *_out_of_range(column)),
     )
 
 
-def day_of(origin: Origin, column: str, formats: Sequence[str], key: str) -> str:
-    """SQL of the day that a column tells; null where it tells none.
+def day_of(source: SourceTable, column: str, formats: Sequence[str], key: str) -> str:
+    """SQL of the date in a column; null if it is not a date.
 
     Raises:
-        ConfigurationError: a format holds what cannot be read.
-        DataError: the column holds neither text nor times.
+        ConfigurationError: a format is not valid.
+        DataError: the column contains neither text nor times.
     """
-    kind, quoted = origin.kinds.get(column), identifier(column)
+    kind, quoted = source.kinds.get(column), identifier(column)
     if kind is ColumnKind.TIME:
         return f"cast({quoted} as date)"
     if kind is ColumnKind.INTEGER and formats:
         quoted = f"cast({quoted} as varchar)"
     elif kind is not ColumnKind.TEXT:
         raise DataError(
-            f"{origin.label}: column {column!r} holds {origin.types[column]}; "
+            f"{source.label}: column {column!r} holds {source.types[column]}; "
             f"a date, or a date as text, is expected ({key})"
         )
-    for form in formats:
-        used = re.findall(r"%-?(.)?", form)
+    for pattern in formats:
+        used = re.findall(r"%-?(.)?", pattern)
         if not used or set(used) - _DIRECTIVES or not {"Y", "y"} & set(used):
             raise ConfigurationError(
-                f"{key}: {form!r} is not a date format; "
+                f"{key}: {pattern!r} is not a date format; "
                 "allowed: a format such as %m/%d/%Y or %Y-%m-%d %H:%M"
             )
-    times = [f"time_as({quoted}, {literal(form)})" for form in formats] or [f"time_of({quoted})"]
+    times = [f"time_as({quoted}, {literal(f)})" for f in formats] or [f"time_of({quoted})"]
     return f"cast(coalesce({', '.join([*times, 'null'])}) as date)"
 
 
-def number_of(origin: Origin, column: str) -> str:
-    """SQL of the number that a column tells; null where it tells none."""
-    return _number(origin, as_conversion(column, "number"))
+def number_of(source: SourceTable, column: str) -> str:
+    """SQL of the number in a column; null if it is not a number."""
+    return _number(source, as_conversion(column, "number"))
 
 
-def blank(origin: Origin, column: str) -> str:
-    """SQL that is true where a column holds nothing."""
-    return _blank(origin, as_conversion(column, "text"))
+def is_blank(source: SourceTable, column: str) -> str:
+    """SQL that is true where a column has no value."""
+    return _is_blank(source, as_conversion(column, "text"))
 
 
-def _number(origin: Origin, conversion: Conversion) -> str:
-    kind, quoted = origin.kinds.get(conversion.from_), identifier(conversion.from_)
+def _number(source: SourceTable, conversion: Conversion) -> str:
+    kind, quoted = source.kinds.get(conversion.from_), identifier(conversion.from_)
     if kind in (ColumnKind.NUMBER, ColumnKind.INTEGER) and not conversion.values:
         return f"cast({quoted} as double)"
     if kind not in (ColumnKind.TEXT, ColumnKind.NUMBER, ColumnKind.INTEGER):
         raise DataError(
-            f"{origin.label}: column {conversion.from_!r} holds "
-            f"{origin.types[conversion.from_]}; numbers are expected"
+            f"{source.label}: column {conversion.from_!r} holds "
+            f"{source.types[conversion.from_]}; numbers are expected"
         )
-    text = _text(origin, conversion)
+    text = _text(source, conversion)
     if conversion.as_ == "percent":
         text = rf"regexp_replace({text}, '\s*%\s*$', '')"
     return f"number_of({text})"
 
 
-def _text(origin: Origin, conversion: Conversion) -> str:
+def _text(source: SourceTable, conversion: Conversion) -> str:
     quoted = identifier(conversion.from_)
-    if origin.kinds.get(conversion.from_) is not ColumnKind.TEXT:
+    if source.kinds.get(conversion.from_) is not ColumnKind.TEXT:
         quoted = f"cast({quoted} as varchar)"
     if not conversion.values:
         return quoted
@@ -273,31 +274,31 @@ def _text(origin: Origin, conversion: Conversion) -> str:
     return f"case {quoted} {cases} else {quoted} end"
 
 
-def _blank(origin: Origin, conversion: Conversion) -> str:
-    text = _text(origin, conversion)
-    if origin.kinds.get(conversion.from_) is ColumnKind.TEXT or conversion.values:
+def _is_blank(source: SourceTable, conversion: Conversion) -> str:
+    text = _text(source, conversion)
+    if source.kinds.get(conversion.from_) is ColumnKind.TEXT or conversion.values:
         return f"({text} is null or trim({text}) = '')"
     return f"({text} is null)"
 
 
-def _blank_id(column: str) -> str:
-    # Most ids begin above the white space, which spares them the pattern.
+def _is_blank_id(column: str) -> str:
+    # Most ids start with a character above white space and skip the slow pattern.
     return rf"({column} is null or ({column} < '!' and regexp_matches({column}, '^\s*$')))"
 
 
 def missing(name: str) -> tuple[str, str]:
-    """The fault of a value that must be there and is not."""
-    return gap_at(name), "is missing"
+    """The fault of a required value that is missing."""
+    return blank_flag(name), "is missing"
 
 
 def unread(name: str, reason: str) -> tuple[str, str]:
-    """The fault of a value that is there and cannot be read."""
-    return (f"{identifier(name)} is null and not {gap_at(name)}", reason)
+    """The fault of a value that cannot be parsed."""
+    return (f"{identifier(name)} is null and not {blank_flag(name)}", reason)
 
 
 def not_finite(name: str) -> tuple[str, str]:
     """The fault of a number that is NaN or infinite."""
-    # NaN sorts above every number, so this finds it as well.
+    # NaN sorts above every number, so this condition also finds NaN.
     return (f"abs({identifier(name)}) > {_LARGEST_DOUBLE}", "is not finite")
 
 
@@ -312,10 +313,10 @@ def _out_of_range(column: Column) -> tuple[tuple[str, str], ...]:
 
 
 def no_nul(name: str) -> tuple[tuple[str, str], ...]:
-    """The fault of a text with a character that files and engines cut texts at."""
+    """The fault of a text with a NUL character, at which files and engines truncate text."""
     return ((f"strpos({identifier(name)}, chr(0)) > 0", "holds a NUL character"),)
 
 
-def gap_at(name: str) -> str:
-    """The name under which a field's gap stands while its faults are looked for."""
-    return identifier(f"_gap_{name}")
+def blank_flag(name: str) -> str:
+    """The column that holds `Field.blank` while the faults are evaluated."""
+    return identifier(f"_blank_{name}")

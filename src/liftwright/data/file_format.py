@@ -1,8 +1,8 @@
-"""What a file of rows is, found by its bytes before an engine reads it: form, encoding, names.
+"""Detects a data file's format, encoding and columns from its bytes, before an engine reads it.
 
-The whole file is scanned once in pieces, for what an engine would read wrongly without a word
-(NUL bytes, another encoding, a stray delimiter); no row is made a Python value. Engines and the
-data plane share the result, which is remembered for as long as the file does not change.
+The whole file is scanned once, in chunks, for anything that an engine would misread silently (NUL
+bytes, another encoding, a stray delimiter); rows do not become Python values. The result is cached
+until the file changes, and shared by the engines and the data plane.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ if TYPE_CHECKING:
 
 DELIMITERS = (",", ";", "\t", "|")
 UNNAMED = "column 1"
-"""What a first column without a name is called."""
+"""The name given to a first column that has none."""
 
-_PIECE_BYTES = 4 << 20
+_CHUNK_BYTES = 4 << 20
 _HEAD_BYTES = 256 << 10
 _SNIFFED_RECORDS = 50
 _BOM = b"\xef\xbb\xbf"
@@ -39,13 +39,13 @@ _UTF16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class CsvForm:
-    """How a CSV file is written.
+class CsvFormat:
+    """The dialect of a CSV file.
 
     Attributes:
-        columns: the names in its first line.
+        columns: the names in the header line.
         encoding: `utf-8` or `latin-1`.
-        warnings: what a person should know of how it is read.
+        warnings: assumptions that a person should know about.
     """
 
     columns: tuple[str, ...]
@@ -55,7 +55,7 @@ class CsvForm:
 
 
 def parquet_files(path: File) -> tuple[File, ...]:
-    """The Parquet files that `path` stands for, in order of name; none where it is a CSV file.
+    """The Parquet files at `path`, in order of name; empty for a CSV file.
 
     Raises:
         DataError: the path is missing, unreadable, empty, or a folder without Parquet files.
@@ -90,17 +90,17 @@ def _first_bytes(path: File) -> bytes:
         return file.read(len(_PARQUET))
 
 
-def csv_form(path: File) -> CsvForm:
-    """How the CSV file `path` is written.
+def csv_format(path: File) -> CsvFormat:
+    """The dialect of the CSV file `path`.
 
     Raises:
-        DataError: the file is not one table of text that can be read without guessing.
+        DataError: the file is not a single text table, or is ambiguous.
     """
-    return _csv_form(path, _version(path))
+    return _csv_format(path, _version(path))
 
 
 def _version(path: File) -> tuple[object, ...]:
-    """What changes whenever the file does."""
+    """A key that changes whenever the file does."""
     if not isinstance(path, Path):
         return path.mark
     status = path.stat()
@@ -108,7 +108,7 @@ def _version(path: File) -> tuple[object, ...]:
 
 
 @functools.lru_cache(maxsize=32)
-def _csv_form(path: File, _version: tuple[object, ...]) -> CsvForm:
+def _csv_format(path: File, _version: tuple[object, ...]) -> CsvFormat:
     with path.open("rb") as file:
         head = file.read(_HEAD_BYTES)
     _refuse_other_formats(path, head)
@@ -117,15 +117,17 @@ def _csv_form(path: File, _version: tuple[object, ...]) -> CsvForm:
     text = body.decode(encoding, errors="ignore")
     delimiter = _delimiter(text)
     columns = _header(path, text, delimiter)
-    form = CsvForm(
+    dialect = CsvFormat(
         columns=columns,
         delimiter=delimiter,
         encoding=encoding,
         warnings=_warnings(path, encoding, delimiter, columns),
     )
-    if _has_stray_delimiter(path, form):
-        raise DataError(_misshapen(path, form) or f"{path}: a row has more fields than the header")
-    return form
+    if _has_stray_delimiter(path, dialect):
+        raise DataError(
+            _misshapen(path, dialect) or f"{path}: a row has more fields than the header"
+        )
+    return dialect
 
 
 def _refuse_other_formats(path: File, head: bytes) -> None:
@@ -139,26 +141,26 @@ def _refuse_other_formats(path: File, head: bytes) -> None:
 def _encoding(path: File) -> str:
     decoder = codecs.getincrementaldecoder("utf-8")()
     utf8, pending, before = True, False, 0
-    for piece in _pieces(path):
-        if (at := piece.find(b"\0")) >= 0:
+    for chunk in _chunks(path):
+        if (at := chunk.find(b"\0")) >= 0:
             raise DataError(
                 f"{path}: a NUL byte at byte {before + at + 1}; "
                 "UTF-8 text is expected (is the file UTF-16 or binary?)"
             )
-        before += len(piece)
-        if utf8 and (pending or not piece.isascii()):
+        before += len(chunk)
+        if utf8 and (pending or not chunk.isascii()):
             try:
-                decoder.decode(piece)
+                decoder.decode(chunk)
                 pending = bool(decoder.getstate()[0])
             except UnicodeDecodeError:
                 utf8 = False
     return "utf-8" if utf8 and not pending else "latin-1"
 
 
-def _pieces(path: File) -> Iterator[bytes]:
+def _chunks(path: File) -> Iterator[bytes]:
     with path.open("rb") as file:
-        while piece := file.read(_PIECE_BYTES):
-            yield piece
+        while chunk := file.read(_CHUNK_BYTES):
+            yield chunk
 
 
 def _records(text: str, delimiter: str) -> list[list[str]]:
@@ -169,8 +171,8 @@ def _records(text: str, delimiter: str) -> list[list[str]]:
 
 @contextlib.contextmanager
 def _wide_fields() -> Iterator[None]:
-    """Within the block, fields may be as long as an engine admits, not 128 KB."""
-    limit = csv.field_size_limit(_PIECE_BYTES)
+    """Raises the csv module's limit of 128 KB per field within the block."""
+    limit = csv.field_size_limit(_CHUNK_BYTES)
     try:
         yield
     finally:
@@ -178,10 +180,10 @@ def _wide_fields() -> Iterator[None]:
 
 
 def _delimiter(text: str) -> str:
-    """The delimiter by which the first records agree best, the more fields the better."""
+    """The delimiter that splits the first records most evenly, into the most fields."""
 
     def rank(delimiter: str) -> tuple[bool, int]:
-        # The head may end inside its last record.
+        # The last record may be cut off.
         records = [r for r in _records(text, delimiter) if r]
         whole = records[:-1] if len(records) > 2 else records  # noqa: PLR2004 - header, one row
         width = len(records[0]) if records else 0
@@ -194,7 +196,7 @@ def _header(path: File, text: str, delimiter: str) -> tuple[str, ...]:
     records = _records(text, delimiter)
     if not records or not any(name.strip() for name in records[0]):
         raise DataError(f"{path}: line 1 is blank, allowed: the column names")
-    # A table's index, written before its columns, has no name.
+    # pandas writes a table's index as a first column without a name.
     first, *others = records[0]
     names = [first if first.strip() else UNNAMED, *others]
     for position, name in enumerate(names, 1):
@@ -214,51 +216,51 @@ def _header(path: File, text: str, delimiter: str) -> tuple[str, ...]:
 
 
 def _warnings(path: File, encoding: str, delimiter: str, columns: Sequence[str]) -> tuple[str, ...]:
-    found = []
+    warnings = []
     if columns[0] == UNNAMED:
-        found.append(f"{path.name}: the first column has no name; it is read as {UNNAMED!r}")
+        warnings.append(f"{path.name}: the first column has no name; it is read as {UNNAMED!r}")
     if encoding != "utf-8":
-        found.append(f"{path.name}: not valid UTF-8; read as Latin-1")
+        warnings.append(f"{path.name}: not valid UTF-8; read as Latin-1")
     if delimiter != ",":
-        found.append(f"{path.name}: fields are separated by {_NAMES[delimiter]}")
-    return tuple(found)
+        warnings.append(f"{path.name}: fields are separated by {_NAMES[delimiter]}")
+    return tuple(warnings)
 
 
-def _has_stray_delimiter(path: File, form: CsvForm) -> bool:
-    """Whether a line ends in an extra, empty field, which engines pass over in silence."""
-    mark = form.delimiter.encode()
+def _has_stray_delimiter(path: File, dialect: CsvFormat) -> bool:
+    """Whether a line ends in an extra, empty field, which engines silently ignore."""
+    mark = dialect.delimiter.encode()
     quotes = marks = lines = 0
     ends_in_mark, last = False, b""
-    for piece in _pieces(path):
-        joined = last[-1:] + piece
+    for chunk in _chunks(path):
+        joined = last[-1:] + chunk
         if mark + b"\n" in joined or mark + b"\r" in joined:
             ends_in_mark = True
-        quotes += piece.count(b'"')
-        marks += piece.count(mark)
-        lines += piece.count(b"\n") if b"\n" in piece else piece.count(b"\r")
-        last = piece
+        quotes += chunk.count(b'"')
+        marks += chunk.count(mark)
+        lines += chunk.count(b"\n") if b"\n" in chunk else chunk.count(b"\r")
+        last = chunk
     if not ends_in_mark and not last.endswith(mark):
         return False
     if not quotes:
         lines += not last.endswith((b"\n", b"\r"))
-        return marks > (len(form.columns) - 1) * lines or _misshapen(path, form) is not None
-    return _misshapen(path, form) is not None
+        return marks > (len(dialect.columns) - 1) * lines or _misshapen(path, dialect) is not None
+    return _misshapen(path, dialect) is not None
 
 
-def _misshapen(path: File, form: CsvForm) -> str | None:
-    found = misshapen_record(path, form)
-    if found is None:
+def _misshapen(path: File, dialect: CsvFormat) -> str | None:
+    record = misshapen_record(path, dialect)
+    if record is None:
         return None
-    line, fields = found
-    return f"{path}: line {line}: found {fields} fields, but the header has {len(form.columns)}"
+    line, fields = record
+    return f"{path}: line {line}: found {fields} fields, but the header has {len(dialect.columns)}"
 
 
-def misshapen_record(path: File, form: CsvForm) -> tuple[int, int] | None:
-    """The line that ends the first record of another width than the header, and its fields."""
-    width = len(form.columns)
-    with _wide_fields(), _as_text(path, form) as file:
-        reader = csv.reader(file, delimiter=form.delimiter)
-        # A field beyond all limits ends the search: the engine's own message serves.
+def misshapen_record(path: File, dialect: CsvFormat) -> tuple[int, int] | None:
+    """The last line of the first record that is not as wide as the header, and its width."""
+    width = len(dialect.columns)
+    with _wide_fields(), _as_text(path, dialect) as file:
+        reader = csv.reader(file, delimiter=dialect.delimiter)
+        # A field over the limit ends the search; the engine then reports its own error.
         with contextlib.suppress(csv.Error):
             for record in reader:
                 if record and len(record) != width:
@@ -266,36 +268,36 @@ def misshapen_record(path: File, form: CsvForm) -> tuple[int, int] | None:
     return None
 
 
-def refuse_misquoted(path: File, form: CsvForm) -> None:
-    """Refuse what a lenient reader would pass over: misplaced quotes, and line ends of two kinds.
+def refuse_misquoted(path: File, dialect: CsvFormat) -> None:
+    """Refuse misplaced quotes and mixed line endings, which a lenient reader would accept.
 
-    For engines that do not find these themselves; without quotes in the file no row is parsed.
+    For engines that do not detect these themselves. A file without quotes is not parsed.
 
     Raises:
         DataError: naming the line.
     """
-    _refuse_misquoted(path, form, _version(path))
+    _refuse_misquoted(path, dialect, _version(path))
 
 
 @functools.lru_cache(maxsize=32)
-def _refuse_misquoted(path: File, form: CsvForm, _version: tuple[object, ...]) -> None:
+def _refuse_misquoted(path: File, dialect: CsvFormat, _version: tuple[object, ...]) -> None:
     quotes = pairs = feeds = returns = 0
     last = b""
-    for piece in _pieces(path):
-        quotes += piece.count(b'"')
-        pairs += (last + piece).count(b"\r\n")
-        feeds += piece.count(b"\n")
-        returns += piece.count(b"\r")
-        last = piece[-1:] if piece.endswith(b"\r") else b""
+    for chunk in _chunks(path):
+        quotes += chunk.count(b'"')
+        pairs += (last + chunk).count(b"\r\n")
+        feeds += chunk.count(b"\n")
+        returns += chunk.count(b"\r")
+        last = chunk[-1:] if chunk.endswith(b"\r") else b""
     if quotes:
-        _refuse_bad_quotes(path, form)
+        _refuse_bad_quotes(path, dialect)
     elif min(feeds, returns) and not pairs == feeds == returns:
         raise DataError(f"{path}: found mixed line endings, allowed: one kind")
 
 
-def _refuse_bad_quotes(path: File, form: CsvForm) -> None:
-    with _wide_fields(), _as_text(path, form) as file:
-        reader = csv.reader(file, delimiter=form.delimiter, strict=True)
+def _refuse_bad_quotes(path: File, dialect: CsvFormat) -> None:
+    with _wide_fields(), _as_text(path, dialect) as file:
+        reader = csv.reader(file, delimiter=dialect.delimiter, strict=True)
         try:
             for _ in reader:
                 pass
@@ -307,35 +309,35 @@ def _refuse_bad_quotes(path: File, form: CsvForm) -> None:
 
 
 def refuse_mixed(schemas: Sequence[tuple[File, Mapping[str, str]]]) -> None:
-    """Refuse files of one folder that do not hold the same columns in the same types.
+    """Refuse the files of a folder unless all have the same columns with the same types.
 
     Args:
         schemas: each file, and the type of each of its columns by name.
 
     Raises:
-        DataError: naming the first file that differs from the one before, and the column.
+        DataError: naming the first file that differs from the first of the folder, and the column.
     """
     (first, expected), *others = schemas
-    for path, found in others:
-        for name in (*expected, *found):
-            here, there = found.get(name), expected.get(name)
-            if here == there:
+    for path, types in others:
+        for name in (*expected, *types):
+            actual, wanted = types.get(name), expected.get(name)
+            if actual == wanted:
                 continue
-            if here is None or there is None:
-                lacking, having = (path, first) if here is None else (first, path)
+            if actual is None or wanted is None:
+                without, other = (path, first) if actual is None else (first, path)
                 raise DataError(
-                    f"{lacking}: no column {name!r}, which {having.name} has; the files "
+                    f"{without}: no column {name!r}, which {other.name} has; the files "
                     "of a folder must have the same columns"
                 )
             raise DataError(
-                f"{path}: column {name!r} holds {here}, but in {first.name} {there}; the "
+                f"{path}: column {name!r} holds {actual}, but in {first.name} {wanted}; the "
                 "files of a folder must agree"
             )
 
 
-def _as_text(path: File, form: CsvForm) -> io.TextIOWrapper:
-    return io.TextIOWrapper(path.open("rb"), encoding=_codec(form), newline="")
+def _as_text(path: File, dialect: CsvFormat) -> io.TextIOWrapper:
+    return io.TextIOWrapper(path.open("rb"), encoding=_codec(dialect), newline="")
 
 
-def _codec(form: CsvForm) -> str:
-    return "utf-8-sig" if form.encoding == "utf-8" else form.encoding
+def _codec(dialect: CsvFormat) -> str:
+    return "utf-8-sig" if dialect.encoding == "utf-8" else dialect.encoding

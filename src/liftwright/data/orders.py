@@ -1,4 +1,4 @@
-"""Files of orders, or of order lines, become three features of each customer."""
+"""Order files, one row per order or per order line, aggregated to three features per customer."""
 
 from __future__ import annotations
 
@@ -10,17 +10,18 @@ from typing import TYPE_CHECKING
 from liftwright.data.fields import (
     Field,
     as_conversion,
-    blank,
     day_of,
     id_field,
+    is_blank,
     missing,
     not_finite,
     number_of,
-    open_origin,
+    open_source,
     unread,
 )
-from liftwright.data.row_checks import CheckedRows, check, refuse_bad_rows
-from liftwright.data.rules import compile_amount, identifier, literal
+from liftwright.data.row_checks import CheckedRows, check_rows, refuse_bad_rows
+from liftwright.data.rules import compile_amount
+from liftwright.data.sql_fragments import identifier, literal
 from liftwright.errors import ConfigurationError, DataError
 
 if TYPE_CHECKING:
@@ -28,11 +29,11 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from liftwright.config import Customers, IdMap, Orders
-    from liftwright.data.fields import Origin
+    from liftwright.data.fields import SourceTable
     from liftwright.data.tables import Tables
 
 FEATURES = ("purchase_frequency", "avg_order_value", "last_engagement_days")
-"""What orders tell of a customer."""
+"""The customer features that orders give."""
 
 TOTALS = "_order_totals"
 DAY = identifier("day")
@@ -43,14 +44,14 @@ _UNITS = 10_000.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OrdersReport:
-    """What became of the rows of all files of orders.
+    """How many rows of the order files were used and left out, and why.
 
     Attributes:
         rows_in: rows_used + rows_rejected + rows_unknown + rows_later.
-        rows_unknown: rows whose id stands in no id map, or in no customer file.
+        rows_unknown: rows whose id is not in the id map or not in the customer file.
         rows_later: rows after `as_of`.
-        ids_unknown: customers with orders whom the customer file lacks.
-        first, last: the days that the orders cover, both included.
+        ids_unknown: customers with orders who are not in the customer file.
+        first, last: the first and last day with orders.
     """
 
     rows_in: int
@@ -64,17 +65,17 @@ class OrdersReport:
 
     @property
     def days(self) -> int:
-        """How many days the orders cover."""
+        """The number of days from the first to the last, both included."""
         return (self.last - self.first).days + 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OrderFeatures:
-    """Orders summed per customer in the table `TOTALS`, and how to read features from it.
+    """Orders summed per customer in the table `TOTALS`, and the SQL of the features.
 
     Attributes:
-        checked: every file that was checked: orders and id maps.
-        unmapped: rows whose id stands in no id map.
+        checked: all checked files: orders and id maps.
+        unmapped: rows whose id is not in the id map.
     """
 
     checked: tuple[CheckedRows, ...]
@@ -87,13 +88,13 @@ class OrderFeatures:
     as_of: date
 
     def columns(self) -> dict[str, str]:
-        """SQL of the three features from a row `o` of `TOTALS`, nulls where nobody ordered."""
+        """SQL of the three features from a row `o` of `TOTALS`, which is null without orders."""
         years = ((self.last - self.first).days + 1) / DAYS_PER_YEAR
-        # Who never ordered was last engaged before all who did.
+        # Customers without orders count as last engaged the day before the first order.
         never = (self.as_of - self.first).days + 1
         today = f"cast({literal(self.as_of.isoformat())} as date)"
         return {
-            # Not round(): engines differ where the next digit is a five.
+            # Not round(): engines round a five differently.
             "purchase_frequency": "floor("
             f"coalesce(o.orders, 0e0) / {literal(years)} * 1e6 + 5e-1) / 1e6",
             "avg_order_value": "case when o.orders > 0 then "
@@ -105,29 +106,30 @@ class OrderFeatures:
 
 
 def read_orders(tables: Tables, config: Customers, root: Path) -> OrderFeatures:
-    """Check all files of orders and sum them per customer.
+    """Check all order files and sum them per customer.
 
     Raises:
-        DataError: a file cannot be read, has bad rows that are not to be set aside, or no good row.
-        ConfigurationError: an amount or a date format is not one.
+        DataError: a file cannot be read, has bad rows while `on_bad_rows` is `refuse`, or no file
+            has a valid row.
+        ConfigurationError: an amount or a date format is not valid.
     """
     checked: list[CheckedRows] = []
     lines: list[str] = []
     rows_in = rows_rejected = 0
     for number, orders in enumerate(config.orders):
-        found = _check_orders(tables, orders, number, root)
+        rows = _check_orders(tables, orders, number, root)
         maps = [] if orders.id_map is None else [_check_map(tables, orders.id_map, number, root)]
         if config.on_bad_rows == "refuse":
-            for one in (found, *maps):
-                refuse_bad_rows(one)
-        checked.extend((found, *maps))
-        lines.append(_keep_lines(tables, found, maps, number))
-        rows_in += found.rows
-        rows_rejected += found.rows_rejected
-    first, last = _covered(tables, lines, config.as_of)
+            for file in (rows, *maps):
+                refuse_bad_rows(file)
+        checked.extend((rows, *maps))
+        lines.append(_create_lines(tables, rows, maps, number))
+        rows_in += rows.rows
+        rows_rejected += rows.rows_rejected
+    first, last = _date_range(tables, lines, config.as_of)
     as_of = config.as_of or last
     unmapped, later = _left_out(tables, lines, as_of)
-    _keep_totals(tables, config.orders, lines, as_of)
+    _create_totals(tables, config.orders, lines, as_of)
     return OrderFeatures(
         checked=tuple(checked),
         rows_in=rows_in,
@@ -141,14 +143,14 @@ def read_orders(tables: Tables, config: Customers, root: Path) -> OrderFeatures:
 
 
 def report_orders(tables: Tables, features: OrderFeatures, customers: str | None) -> OrdersReport:
-    """What became of the rows, once the table `customers` is known (None: ids are customers)."""
+    """Count the rows, given the table of customers; None if every id with orders is a customer."""
     ids = lines = 0
     if customers is not None:
         statement = tables.sql(
             "unknown_orders", totals=identifier(TOTALS), customers=identifier(customers)
         )
-        ((ids_found, lines_found),) = tables.rows(statement)
-        ids, lines = int(str(ids_found)), int(str(lines_found))
+        ((unknown_ids, unknown_lines),) = tables.rows(statement)
+        ids, lines = int(str(unknown_ids)), int(str(unknown_lines))
     unknown = features.unmapped + lines
     return OrdersReport(
         rows_in=features.rows_in,
@@ -164,41 +166,41 @@ def report_orders(tables: Tables, features: OrderFeatures, customers: str | None
 
 def _check_orders(tables: Tables, orders: Orders, number: int, root: Path) -> CheckedRows:
     key = f"customers.yaml: orders[{number}]"
-    origin = open_origin(tables, f"_orders_{number}_file", root, orders.path)
+    source = open_source(tables, f"_orders_{number}_file", root, orders.path)
     conversion = as_conversion(orders.id, "text")
     names = {f"{key}.id": conversion.from_, f"{key}.date": orders.date}
     if orders.order_id is not None:
         names[f"{key}.order_id"] = orders.order_id
-    origin.refuse_missing(names)
+    source.refuse_missing(names)
     fields = [
-        id_field(origin, "id", conversion, f"{key}.id"),
-        _day_field(origin, orders, key),
-        _amount_field(origin, orders, key),
+        id_field(source, "id", conversion, f"{key}.id"),
+        _day_field(source, orders, key),
+        _amount_field(source, orders, key),
     ]
     if orders.order_id is not None:
         mapped = as_conversion(orders.order_id, "text")
-        fields.append(id_field(origin, "order_id", mapped, f"{key}.order_id"))
+        fields.append(id_field(source, "order_id", mapped, f"{key}.order_id"))
         extra = {}
     else:
         extra = {"order_id": "cast(null as varchar)"}
-    return check(tables, f"_orders_{number}", origin, fields, extra=extra)
+    return check_rows(tables, f"_orders_{number}", source, fields, extra=extra)
 
 
-def _day_field(origin: Origin, orders: Orders, key: str) -> Field:
+def _day_field(source: SourceTable, orders: Orders, key: str) -> Field:
     return Field(
         name="date",
-        value=day_of(origin, orders.date, orders.formats, f"{key}.date"),
-        gap=blank(origin, orders.date),
+        value=day_of(source, orders.date, orders.formats, f"{key}.date"),
+        blank=is_blank(source, orders.date),
         faults=(missing("date"), unread("date", "is not a date")),
     )
 
 
-def _amount_field(origin: Origin, orders: Orders, key: str) -> Field:
+def _amount_field(source: SourceTable, orders: Orders, key: str) -> Field:
     amount = compile_amount(
         orders.amount,
-        tuple(origin.types),
-        f"{key}.amount ({origin.label})",
-        number=functools.partial(number_of, origin),
+        tuple(source.types),
+        f"{key}.amount ({source.label})",
+        number=functools.partial(number_of, source),
     )
     if not amount.columns:
         raise ConfigurationError(f"{key}.amount: {orders.amount!r} does not name a column")
@@ -206,7 +208,7 @@ def _amount_field(origin: Origin, orders: Orders, key: str) -> Field:
     return Field(
         name="amount",
         value=amount.sql,
-        gap="(" + " or ".join(blank(origin, name) for name in names) + ")",
+        blank="(" + " or ".join(is_blank(source, name) for name in names) + ")",
         faults=(
             missing("amount"),
             unread("amount", "is not a number"),
@@ -216,34 +218,34 @@ def _amount_field(origin: Origin, orders: Orders, key: str) -> Field:
                 f"is out of range (at most {_LARGEST_AMOUNT:g} is allowed)",
             ),
         ),
-        shown=names[0] if len(names) == 1 else None,
+        quotable=names[0] if len(names) == 1 else None,
     )
 
 
 def _check_map(tables: Tables, id_map: IdMap, number: int, root: Path) -> CheckedRows:
     key = f"customers.yaml: orders[{number}].id_map"
-    origin = open_origin(tables, f"_map_{number}_file", root, id_map.path)
-    read = {end: as_conversion(getattr(id_map, end), "text") for end in ("from_", "to")}
-    origin.refuse_missing({f"{key}.{end.strip('_')}": one.from_ for end, one in read.items()})
+    source = open_source(tables, f"_map_{number}_file", root, id_map.path)
+    from_id, to_id = as_conversion(id_map.from_, "text"), as_conversion(id_map.to, "text")
+    source.refuse_missing({f"{key}.from": from_id.from_, f"{key}.to": to_id.from_})
     fields = [
-        id_field(origin, "from_id", read["from_"], f"{key}.from"),
-        id_field(origin, "to_id", read["to"], f"{key}.to"),
+        id_field(source, "from_id", from_id, f"{key}.from"),
+        id_field(source, "to_id", to_id, f"{key}.to"),
     ]
-    return check(tables, f"_map_{number}", origin, fields, unique="from_id")
+    return check_rows(tables, f"_map_{number}", source, fields, unique="from_id")
 
 
-def _keep_lines(
-    tables: Tables, found: CheckedRows, maps: Sequence[CheckedRows], number: int
+def _create_lines(
+    tables: Tables, orders: CheckedRows, maps: Sequence[CheckedRows], number: int
 ) -> str:
     name = f"_order_lines_{number}"
     join = "".join(
-        f"left join {identifier(one.table)} as m on l.id = m.from_id and m._fault is null"
-        for one in maps
+        f"left join {identifier(id_map.table)} as m on l.id = m.from_id and m._fault is null"
+        for id_map in maps
     )
     statement = tables.sql(
         "order_lines",
         customer="m.to_id" if maps else "l.id",
-        checked=identifier(found.table),
+        checked=identifier(orders.table),
         join=join,
         units=literal(_UNITS),
     )
@@ -255,7 +257,7 @@ def _union(lines: Sequence[str], columns: str) -> str:
     return " union all ".join(f"select {columns} from {identifier(name)}" for name in lines)  # noqa: S608 - quoted
 
 
-def _covered(tables: Tables, lines: Sequence[str], as_of: date | None) -> tuple[date, date]:
+def _date_range(tables: Tables, lines: Sequence[str], as_of: date | None) -> tuple[date, date]:
     until = "" if as_of is None else f' where "day" <= {_date(as_of)}'
     statement = (
         'select cast(min("day") as varchar), cast(max("day") as varchar) '  # noqa: S608 - built
@@ -280,19 +282,19 @@ def _left_out(tables: Tables, lines: Sequence[str], as_of: date) -> tuple[int, i
     return int(str(unmapped)), int(str(later))
 
 
-def _keep_totals(
+def _create_totals(
     tables: Tables, orders: Sequence[Orders], lines: Sequence[str], as_of: date
 ) -> None:
     totals = [
         tables.sql(
             "order_totals",
             orders="count(*) filter (where amount >= 0)"
-            if one.order_id is None
+            if file.order_id is None
             else "count(distinct order_id) filter (where amount >= 0)",
             lines=identifier(name),
             as_of=_date(as_of),
         )
-        for one, name in zip(orders, lines, strict=True)
+        for file, name in zip(orders, lines, strict=True)
     ]
     union = " union all ".join(f"({statement})" for statement in totals)
     tables.keep(TOTALS, tables.sql("order_sums", totals=union))

@@ -1,16 +1,17 @@
-"""A user's rule, as text, becomes a checked SQL expression; what it does not name is refused.
+"""Compiles a user's rule to a checked SQL expression.
 
-The text is parsed, its tree is walked, and SQL is written anew from what the walk understood: no
-character of the user's text reaches an engine except as a quoted name or an escaped literal.
+The rule is parsed, and the SQL is generated from the syntax tree, so nothing in the user's text
+reaches an engine except as a quoted name or an escaped literal. Any construct that is not listed
+here is refused.
 """
 
 from __future__ import annotations
 
 import difflib
-import math
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from liftwright.data.sql_fragments import identifier, literal
 from liftwright.errors import ConfigurationError
 from liftwright.model import ColumnKind
 
@@ -34,38 +35,11 @@ _TYPES = {
 }
 
 
-def identifier(name: str) -> str:
-    """`name` as a quoted identifier in SQL."""
-    return '"' + name.replace('"', '""') + '"'
-
-
-def literal(value: str | float | bool | None) -> str:  # noqa: FBT001 - a value, not a switch
-    """`value` as a literal in SQL; numbers with a fraction are doubles.
-
-    Raises:
-        ValueError: `value` is NaN or infinite, or a text holds a NUL character.
-    """
-    if value is None:
-        return "null"
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, int):
-        return str(value)
-    if isinstance(value, float):
-        if not math.isfinite(value):
-            raise ValueError("a literal must be finite")
-        text = repr(value)
-        return text if "e" in text else text + "e0"
-    if "\0" in value:
-        raise ValueError("a literal must not hold a NUL character")
-    return "'" + value.replace("'", "''") + "'"
-
-
-def nearest(name: str, known: Iterable[str]) -> str:
-    """`; did you mean 'x'?` for the known name most like `name`; empty where none is like it."""
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """`; did you mean 'x'?` with the known name closest to `name`; empty if none is close."""
     by_fold = {k.casefold(): k for k in known}
-    found = difflib.get_close_matches(name.casefold(), by_fold, n=1)
-    return f"; did you mean {by_fold[found[0]]!r}?" if found else ""
+    matches = difflib.get_close_matches(name.casefold(), by_fold, n=1)
+    return f"; did you mean {by_fold[matches[0]]!r}?" if matches else ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,8 +47,8 @@ class Rule:
     """A checked expression.
 
     Attributes:
-        text: as it was written.
-        sql: the same in the data plane's SQL.
+        text: the rule as written.
+        sql: the rule in the data plane's SQL.
         columns: the columns that it reads.
     """
 
@@ -84,22 +58,22 @@ class Rule:
 
 
 class _RefusedError(Exception):
-    """Why a rule is not admitted; becomes a `ConfigurationError` that names the place."""
+    """Why a rule is refused; becomes a `ConfigurationError` that names file and key."""
 
 
 def compile_rule(
     text: str, columns: Mapping[str, ColumnKind], where: str, *, absent: Collection[str] = ()
 ) -> Rule:
-    """A condition on a customer, true or false (or null where a value is missing).
+    """Compile a condition on a customer: true, false, or null where a value is missing.
 
     Args:
         text: the rule, such as `avg_order_value > 200 and tier in ('Gold', 'Silver')`.
-        columns: the columns that it may name, and what they hold.
+        columns: the columns that it may name, with their types.
         where: file and key, for messages.
-        absent: columns that exist by name, but that the customer file does not have.
+        absent: known columns that the customer file lacks.
 
     Raises:
-        ConfigurationError: the rule is not one; the message names the offending part.
+        ConfigurationError: the rule is not valid; the message names the offending part.
     """
     return _compile(text, _Walk(columns=columns, absent=absent), where, _BOOLEAN)
 
@@ -107,10 +81,10 @@ def compile_rule(
 def compile_amount(
     text: str, columns: Collection[str], where: str, *, number: Callable[[str], str]
 ) -> Rule:
-    """A number computed from columns, such as `Quantity * "Unit Price"`; or one column's name.
+    """Compile arithmetic on columns, such as `Quantity * "Unit Price"`, or a single column's name.
 
     Args:
-        text: the arithmetic; a name with spaces stands in double quotes, unless it is the whole.
+        text: the arithmetic; a name with spaces needs double quotes, unless it is the whole text.
         columns: the columns that it may name.
         where: file and key, for messages.
         number: the SQL of a column's number, by the column's name.
@@ -118,9 +92,9 @@ def compile_amount(
     Raises:
         ConfigurationError: as for `compile_rule`.
     """
-    written = identifier(text) if text in columns else text
+    rule = identifier(text) if text in columns else text
     walk = _Walk(columns=dict.fromkeys(columns, ColumnKind.NUMBER), absent=(), render=number)
-    return _compile(written, walk, where, _NUMBER)
+    return _compile(rule, walk, where, _NUMBER)
 
 
 def _compile(text: str, walk: _Walk, where: str, wanted: str) -> Rule:
@@ -151,7 +125,7 @@ def _parse(text: str) -> exp.Expr:
 
 
 def _check_tokens(text: str) -> None:
-    """Refuse what the parser would pass over: comments and semicolons."""
+    """Refuse comments and semicolons, which the parser would skip."""
     import sqlglot
 
     tokens = sqlglot.tokenize(text, read="duckdb")
@@ -170,7 +144,7 @@ def _check_tokens(text: str) -> None:
 
 @dataclass(slots=True, kw_only=True)
 class _Walk:
-    """Reads a tree: each part gives its type and its SQL, or refuses."""
+    """Compiles a syntax tree: each node becomes a type and SQL, or is refused."""
 
     columns: Mapping[str, ColumnKind]
     absent: Collection[str]
@@ -180,59 +154,55 @@ class _Walk:
     def read_whole(self, node: exp.Expr, wanted: str) -> str:
         """The SQL of the whole rule, which must be of type `wanted`."""
         try:
-            found, sql = self._read(node)
+            actual, sql = self._read(node)
         except RecursionError:
             raise _RefusedError("nested too deeply") from None
-        if found != wanted:
-            raise _RefusedError(f"the rule gives {found}, allowed: {wanted}")
+        if actual != wanted:
+            raise _RefusedError(f"the rule gives {actual}, allowed: {wanted}")
         return sql
 
     def _read(self, node: exp.Expr) -> tuple[str, str]:
         reader = getattr(self, f"_read_{type(node).__name__.lower()}", None)
         if reader is not None:
-            found: tuple[str, str] = reader(node)
-            return found
+            result: tuple[str, str] = reader(node)
+            return result
         sign = _LOGIC.get(type(node).__name__)
         if sign:
-            return _BOOLEAN, f"({self._as(_BOOLEAN, node.this)} {sign} {self._other(node)})"
+            left, right = self._as(_BOOLEAN, node.this), self._as(_BOOLEAN, node.expression)
+            return _BOOLEAN, f"({left} {sign} {right})"
         sign = _ARITHMETIC.get(type(node).__name__)
         if sign:
             left, right = self._as(_NUMBER, node.this), self._as(_NUMBER, node.expression)
             return _NUMBER, f"({left} {sign} {right})"
         sign = _COMPARISONS.get(type(node).__name__)
         if sign:
-            left, right = self._alike(node.this, node.expression, sign)
+            left, right = self._comparable(node.this, node.expression)
             return _BOOLEAN, f"({left} {sign} {right})"
         raise _RefusedError(f"{_shown(node)} is not allowed; allowed: {_ALLOWED}")
 
-    def _other(self, node: exp.Expr) -> str:
-        return self._as(_BOOLEAN, node.expression)
-
     def _as(self, wanted: str, node: exp.Expr) -> str:
-        found, sql = self._read(node)
-        if found != wanted:
-            raise _RefusedError(f"{_shown(node)} is {found} where {wanted} is expected")
+        actual, sql = self._read(node)
+        if actual != wanted:
+            raise _RefusedError(f"{_shown(node)} is {actual} where {wanted} is expected")
         return sql
 
-    def _alike(self, *nodes: exp.Expr | str) -> list[str]:
-        """The SQL of operands that must hold the same kind of value."""
-        operands = [node for node in nodes if not isinstance(node, str)]
+    def _comparable(self, *operands: exp.Expr) -> list[str]:
+        """The SQL of operands that must have the same type."""
         for node in operands:
             if _is_null(node):
                 raise _RefusedError("null is compared with 'is null', not with a sign")
             if type(node).__name__ in _COMPARISONS:
                 raise _RefusedError("comparisons cannot be chained; join them with 'and'")
         read = [self._read(node) for node in operands]
-        for (found, _), node in zip(read, operands, strict=True):
-            if found != read[0][0]:
+        for (actual, _), node in zip(read, operands, strict=True):
+            if actual != read[0][0]:
+                quoted = any(_is_text(node) for node in operands)
+                hint = " (a number needs no quotes)" if quoted else ""
                 raise _RefusedError(
-                    f"{_shown(node)} is {found}, {_shown(operands[0])} is {read[0][0]}; "
-                    f"they cannot be compared{self._quotes_hint(operands)}"
+                    f"{_shown(node)} is {actual}, {_shown(operands[0])} is {read[0][0]}; "
+                    f"they cannot be compared{hint}"
                 )
         return [sql for _, sql in read]
-
-    def _quotes_hint(self, operands: list[exp.Expr]) -> str:
-        return " (a number needs no quotes)" if any(_is_text(n) for n in operands) else ""
 
     def _read_paren(self, node: exp.Expr) -> tuple[str, str]:
         return self._read(node.this)
@@ -245,20 +215,20 @@ class _Walk:
 
     def _read_div(self, node: exp.Expr) -> tuple[str, str]:
         left, right = self._as(_NUMBER, node.this), self._as(_NUMBER, node.expression)
-        # One engine gives null, another fails: null everywhere.
+        # Engines differ on division by zero: make it null on all of them.
         return _NUMBER, f"({left} / nullif({right}, 0e0))"
 
     def _read_between(self, node: exp.Expr) -> tuple[str, str]:
         if node.args.get("symmetric"):
             raise _RefusedError("'symmetric' is not allowed")
-        value, low, high = self._alike(node.this, node.args["low"], node.args["high"])
+        value, low, high = self._comparable(node.this, node.args["low"], node.args["high"])
         return _BOOLEAN, f"({value} between {low} and {high})"
 
     def _read_in(self, node: exp.Expr) -> tuple[str, str]:
         listed = node.args.get("expressions")
         if not listed or any(node.args.get(k) for k in ("query", "unnest", "field")):
             raise _RefusedError("'in' takes a list in parentheses, such as ('a', 'b')")
-        value, *items = self._alike(node.this, *listed)
+        value, *items = self._comparable(node.this, *listed)
         return _BOOLEAN, f"({value} in ({', '.join(items)}))"
 
     def _read_is(self, node: exp.Expr) -> tuple[str, str]:
@@ -289,18 +259,18 @@ class _Walk:
         return kind, self.render(name)
 
     def _resolve(self, written: str, *, quoted: bool) -> str:
-        alike = {name.casefold(): name for name in self.columns}
-        gone = {name.casefold(): name for name in self.absent}
-        if written.casefold() in gone:
-            name = gone[written.casefold()]
+        by_fold = {name.casefold(): name for name in self.columns}
+        absent = {name.casefold(): name for name in self.absent}
+        if written.casefold() in absent:
+            name = absent[written.casefold()]
             raise _RefusedError(f"column {name!r} is absent from the customers (mapped to null)")
         if written in self.columns:
             return written
-        if written.casefold() in alike:
-            return alike[written.casefold()]
+        if written.casefold() in by_fold:
+            return by_fold[written.casefold()]
         hint = "; text needs single quotes" if quoted else ""
-        known = [name for name in self.columns if name.casefold() not in gone]
-        raise _RefusedError(f"unknown column {written!r}{nearest(written, known) or hint}")
+        known = [name for name in self.columns if name.casefold() not in absent]
+        raise _RefusedError(f"unknown column {written!r}{did_you_mean(written, known) or hint}")
 
 
 _LOGIC = {"And": "and", "Or": "or"}
@@ -317,6 +287,6 @@ def _is_text(node: exp.Expr) -> bool:
 
 
 def _shown(node: exp.Expr) -> str:
-    """The part as a person would know it again, cut to a line."""
+    """The node's SQL for messages, truncated."""
     text = node.sql(dialect="duckdb")
     return repr(text if len(text) <= _SHOWN_CHARACTERS else text[: _SHOWN_CHARACTERS - 1] + "…")

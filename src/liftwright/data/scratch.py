@@ -1,4 +1,4 @@
-"""Folders that belong to one process; those of processes that were killed are removed."""
+"""Temporary folders owned by one process; the folders of dead processes are removed."""
 
 from __future__ import annotations
 
@@ -11,29 +11,29 @@ from liftwright.errors import InputError
 
 
 def scratch_folder(data: Path) -> Path:
-    """A new folder in `data` for what this process alone needs.
+    """A new temporary folder in `data` for this process.
 
     Raises:
         InputError: `data` cannot be written.
     """
     try:
         data.mkdir(parents=True, exist_ok=True)
-        return own_folder(data, "engine-")
+        return process_folder(data, "engine-")
     except OSError as error:
         raise InputError(f"{data}: cannot be written: {error.strerror}") from None
 
 
-def own_folder(place: Path, prefix: str) -> Path:
-    """Make a folder in `place` whose name begins with `prefix` and this process's number.
+def process_folder(parent: Path, prefix: str) -> Path:
+    """Make a folder in `parent` whose name begins with `prefix` and this process's id.
 
     Raises:
-        OSError: the place cannot be written.
+        OSError: `parent` cannot be written.
     """
-    for folder in place.glob(f"{prefix}*"):
+    for folder in parent.glob(f"{prefix}*"):
         owner = folder.name.removeprefix(prefix).partition("-")[0]
         if owner.isdigit() and not _is_alive(int(owner)):
             shutil.rmtree(folder, ignore_errors=True)
-    return Path(tempfile.mkdtemp(prefix=f"{prefix}{os.getpid()}-", dir=place))
+    return Path(tempfile.mkdtemp(prefix=f"{prefix}{os.getpid()}-", dir=parent))
 
 
 def _is_alive(process: int) -> bool:

@@ -55,7 +55,7 @@ from liftwright.model.tables import (
     UNASSIGNED,
     Column,
     ColumnKind,
-    Table,
+    TableSchema,
 )
 from liftwright.model.urls import ObjectUrl, is_url, parse_url
 
@@ -102,7 +102,7 @@ __all__ = [
     "SourceSpan",
     "Sourced",
     "StageRun",
-    "Table",
+    "TableSchema",
     "Tokens",
     "Usage",
     "Variant",

@@ -32,7 +32,7 @@ class Column:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Table:
+class TableSchema:
     """A table's name and columns, in order.
 
     Attributes:
@@ -49,7 +49,7 @@ class Table:
         """The names of the columns that every such table has, in order."""
         return tuple(column.name for column in self.columns)
 
-    def having(self, names: Container[str]) -> Table:
+    def having(self, names: Container[str]) -> TableSchema:
         """The schema of a table that has these columns: its optional ones are no longer so."""
         found = tuple(column for column in self.optional if column.name in names)
         return replace(self, columns=(*self.columns, *found), optional=())
@@ -62,7 +62,7 @@ def _column(
     return Column(name=name, kind=kind, nullable=nullable, low=low, high=high)
 
 
-CUSTOMERS = Table(
+CUSTOMERS = TableSchema(
     name="customers",
     columns=(
         _column("customer_id", ColumnKind.TEXT),
@@ -81,7 +81,7 @@ CUSTOMERS = Table(
 FEATURES = tuple(column.name for column in CUSTOMERS.columns if column.kind is ColumnKind.NUMBER)
 """The numeric features of a customer, in order."""
 
-SEGMENTED = Table(
+SEGMENTED = TableSchema(
     name="segmented",
     columns=(
         _column("customer_id", ColumnKind.TEXT),
@@ -92,7 +92,7 @@ SEGMENTED = Table(
 )
 """One row per customer: the one segment it is in, how sure, and why in words."""
 
-ASSIGNMENTS = Table(
+ASSIGNMENTS = TableSchema(
     name="assignments",
     columns=(
         _column("customer_id", ColumnKind.TEXT),
@@ -104,7 +104,7 @@ ASSIGNMENTS = Table(
 )
 """One row per customer: the arm and the variant it is to be sent. Every variant is approved."""
 
-UNASSIGNED = Table(
+UNASSIGNED = TableSchema(
     name="unassigned",
     columns=(
         _column("customer_id", ColumnKind.TEXT),
@@ -114,7 +114,7 @@ UNASSIGNED = Table(
 )
 """One row per customer who is sent nothing: of the holdout, or excluded, and why."""
 
-ENGAGEMENT = Table(
+ENGAGEMENT = TableSchema(
     name="engagement",
     columns=(
         _column("customer_id", ColumnKind.TEXT),

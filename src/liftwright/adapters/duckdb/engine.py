@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import duckdb
 
-from liftwright.data import file_format, identifier, scratch_folder, times
+from liftwright.data import file_format, identifier, scratch_folder, sql_fragments
 from liftwright.errors import DataError, InputError
 from liftwright.model import ColumnKind, Identity
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from liftwright.adapters.duckdb.object_files import ObjectFiles
-    from liftwright.model import Table
+    from liftwright.model import TableSchema
     from liftwright.model.remote_files import File
     from liftwright.ports import Row, Source
 
@@ -43,12 +43,13 @@ create macro later(t, seconds) as make_timestamptz(micros(t) + seconds * 1000000
 create macro number_of(t) as
     case when contains(t, '_') then null else try_cast(t as double) end;
 create macro time_of(t) as case
-    when regexp_matches(t, '{times.BARE}') then try_cast(t as timestamp)
-    when regexp_matches(t, '{times.PLAIN}')
-    then try_cast(trim(t, '{times.WHITE}') as timestamp)
-    when regexp_matches(t, '{times.SHIFTED}')
+    when regexp_matches(t, '{sql_fragments.TIME_BARE}') then try_cast(t as timestamp)
+    when regexp_matches(t, '{sql_fragments.TIME_UTC}')
+    then try_cast(trim(t, '{sql_fragments.TIME_SPACES}') as timestamp)
+    when regexp_matches(t, '{sql_fragments.TIME_WITH_OFFSET}')
     then try_cast(
-        replace(replace(trim(t, '{times.WHITE}'), ' +', '+'), ' -', '-') as timestamptz
+        replace(replace(trim(t, '{sql_fragments.TIME_SPACES}'), ' +', '+'), ' -', '-')
+        as timestamptz
     ) at time zone 'UTC' end;
 create macro time_as(t, format) as
     case when lower(trim(t)) in ('epoch', 'infinity', '-infinity') then null
@@ -104,7 +105,7 @@ class DuckDBEngine:
         """
         self._folder = str(scratch_folder(temporary))
         self._kinds: dict[str, str] = {}
-        self._forms: dict[str, tuple[File, file_format.CsvForm]] = {}
+        self._forms: dict[str, tuple[File, file_format.CsvFormat]] = {}
         self._objects: ObjectFiles | None = None
         self._parquet: dict[str, tuple[str, ...]] = {}
         config: dict[str, str | bool | int | float | list[str]] = {
@@ -150,7 +151,7 @@ class DuckDBEngine:
             self._parquet[name] = tuple(map(str, parquet))
             place = self._place(source.path, parquet)
         else:
-            form = file_format.csv_form(source.path)
+            form = file_format.csv_format(source.path)
             here = source.path if isinstance(source.path, Path) else source.path.local()
             reader = _csv_reader(here, form)
             self._forms[str(here)] = (source.path, form)
@@ -243,7 +244,7 @@ class DuckDBEngine:
             return self._connection.execute(statement).fetchall()
 
     def write(
-        self, statement: str, path: Path, table: Table | None = None, *, lasting: bool = True
+        self, statement: str, path: Path, table: TableSchema | None = None, *, lasting: bool = True
     ) -> int:
         """Write rows to Parquet under another name, then give it its own; the number of rows.
 
@@ -333,7 +334,7 @@ def _parquet_reader(paths: Sequence[File]) -> str:
     return f"read_parquet([{names}], hive_partitioning = false)"
 
 
-def _csv_reader(path: Path, form: file_format.CsvForm) -> str:
+def _csv_reader(path: Path, form: file_format.CsvFormat) -> str:
     columns = ", ".join(f"{_text(name)}: 'VARCHAR'" for name in form.columns)
     return (
         f"read_csv({_text(_escaped(path))}, columns = {{{columns}}}, header = true, "
@@ -352,7 +353,7 @@ def _text(value: str) -> str:
     return "'" + value.replace("'", "''") + "'"
 
 
-def _typed(table: Table, types: Mapping[str, str]) -> str:
+def _typed(table: TableSchema, types: Mapping[str, str]) -> str:
     """The table's columns in its types; words of a type of their own are written as texts."""
     return ", ".join(
         identifier(c.name)

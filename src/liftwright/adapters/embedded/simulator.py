@@ -11,7 +11,7 @@ import math
 from typing import TYPE_CHECKING
 
 from liftwright import log
-from liftwright.data import literal, pick_word
+from liftwright.data import literal, text_at
 from liftwright.model import Identity, fingerprint
 
 if TYPE_CHECKING:
@@ -80,7 +80,7 @@ class EmbeddedSimulator:
                 response_sd=literal(_RESPONSE_SD),
                 **self._words(request),
                 order_salt=literal(f"{self._seed}:order:{self._salt}:"),
-                source=pick_word(["simulated"], "1"),
+                source=text_at(["simulated"], "1"),
                 **self._steps(),
             ),
             stored=False,

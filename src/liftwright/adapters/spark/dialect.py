@@ -11,7 +11,7 @@ import functools
 import re
 from typing import TYPE_CHECKING
 
-from liftwright.data import times
+from liftwright.data import sql_fragments
 from liftwright.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -71,10 +71,11 @@ return make_dt_interval(0, 0, case when left(t, 1) = '-' then -1 else 1 end * (
 """
 _TIME_OF = f"""
 create temporary function time_of(t string) returns timestamp_ntz
-return case when t rlike {_quoted(times.PLAIN)} or t rlike {_quoted(times.SHIFTED)}
-    then try_cast(regexp_replace(t, {_quoted(times.ZONE)}, '$1') as timestamp_ntz)
-    - case when t rlike {_quoted(times.SHIFTED)}
-        then shift_of(regexp_extract(t, {_quoted(times.SHIFT)}, 1))
+return case when t rlike {_quoted(sql_fragments.TIME_UTC)}
+    or t rlike {_quoted(sql_fragments.TIME_WITH_OFFSET)}
+    then try_cast(regexp_replace(t, {_quoted(sql_fragments.TIME_ZONE)}, '$1') as timestamp_ntz)
+    - case when t rlike {_quoted(sql_fragments.TIME_WITH_OFFSET)}
+        then shift_of(regexp_extract(t, {_quoted(sql_fragments.TIME_OFFSET)}, 1))
         else make_dt_interval() end
     end
 """

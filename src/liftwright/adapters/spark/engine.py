@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
     from liftwright.adapters.spark import Spark
-    from liftwright.model import Table
+    from liftwright.model import TableSchema
     from liftwright.model.remote_files import File
     from liftwright.ports import Row, Source
 
@@ -53,7 +53,7 @@ class SparkEngine:
             InputError: pyspark or Java is missing, or Spark does not start.
         """
         self._session = new_session(options, memory, threads)
-        self._forms: dict[str, tuple[File, file_format.CsvForm]] = {}
+        self._forms: dict[str, tuple[File, file_format.CsvFormat]] = {}
         self._kept: dict[str, DataFrame] = {}
         self._opened: list[str] = []
         for function in dialect.FUNCTIONS:
@@ -108,7 +108,7 @@ class SparkEngine:
         return [tuple(row) for row in found]
 
     def write(
-        self, statement: str, path: Path, table: Table | None = None, *, lasting: bool = True
+        self, statement: str, path: Path, table: TableSchema | None = None, *, lasting: bool = True
     ) -> int:
         """Write rows to Parquet under another name, then give it its own; the number of rows.
 
@@ -177,7 +177,7 @@ class SparkEngine:
         """A frame of texts; one task reads the file, as a field may run over many lines."""
         from pyspark.sql.types import StringType, StructField, StructType
 
-        form = file_format.csv_form(path)
+        form = file_format.csv_format(path)
         file_format.refuse_misquoted(path, form)
         self._forms[str(path)] = (path, form)
         schema = StructType([StructField(name, StringType()) for name in form.columns])

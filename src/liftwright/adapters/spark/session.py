@@ -14,7 +14,7 @@ import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from liftwright.data.scratch import own_folder
+from liftwright.data.scratch import process_folder
 from liftwright.errors import ConfigurationError, InputError
 
 if TYPE_CHECKING:
@@ -117,7 +117,7 @@ def _start(properties: Mapping[str, str]) -> SparkSession:
             "adapters.engine: spark needs Java 17 or newer, and none was found (neither JAVA_HOME "
             "nor `java`); Debian's package is openjdk-17-jre-headless"
         )
-    scratch = own_folder(Path(tempfile.gettempdir()), "liftwright-spark-")
+    scratch = process_folder(Path(tempfile.gettempdir()), "liftwright-spark-")
     atexit.register(shutil.rmtree, scratch, ignore_errors=True)
     quiet = scratch / "log4j2.properties"
     quiet.write_text(_QUIET, encoding="utf-8")

@@ -19,7 +19,7 @@ from liftwright import log
 from liftwright.agents.experimentation.balance import FeatureMoments, compare_arms, feature_sums
 from liftwright.agents.experimentation.design import AGENT, Design
 from liftwright.analysis.result import FeatureBalance  # noqa: TC001 - the same
-from liftwright.data import identifier, literal, pick_word
+from liftwright.data import identifier, literal, text_at
 from liftwright.errors import IntegrityError
 from liftwright.model import FEATURES
 
@@ -146,7 +146,7 @@ def _hash(tables: Tables, design: Design, among: str, carried: str) -> None:
     """Make `hashed`: everyone's hash, once, in a file beside; a hash takes as long as much else."""
     segments = sorted(design.sizes)
     cases = " ".join(f"when {literal(segment)} then {n}" for n, segment in enumerate(segments, 1))
-    tables.park(
+    tables.materialize(
         "hashed_numbers",
         tables.sql(
             "hashed",
@@ -160,7 +160,7 @@ def _hash(tables: Tables, design: Design, among: str, carried: str) -> None:
     words = ", ".join(f"cast(word_{n} as bigint) as word_{n}" for n in range(4))
     tables.keep(
         "hashed",
-        f"select customer_id, {pick_word(segments, 'segment_number')} as segment, "  # noqa: S608 - built
+        f"select customer_id, {text_at(segments, 'segment_number')} as segment, "  # noqa: S608 - built
         f"{words}{carried} from hashed_numbers",
         stored=False,
     )
@@ -183,7 +183,9 @@ def _refuse_strangers(tables: Tables, among: str, segments: Sequence[str]) -> No
 def _slice_segments(tables: Tables, design: Design) -> dict[str, tuple[Slice, ...]]:
     width = _cell_digits(design)
     cells: dict[str, list[tuple[str, int]]] = defaultdict(list)
-    for segment, cell, customers in tables.rows(tables.sql("hash_cells", step=_step(width))):
+    for segment, cell, customers in tables.rows(
+        tables.sql("hash_bucket_counts", step=_step(width))
+    ):
         cells[str(segment)].append((f"{cell:0{width}x}", cast("int", customers)))
     sizes = {segment: sum(customers for _, customers in found) for segment, found in cells.items()}
     if sizes != {segment: size for segment, size in design.sizes.items() if size}:
@@ -250,7 +252,7 @@ def _hashes_in(
     if not cells:
         return hashes
     statement = tables.sql(
-        "hashes_in_cells",
+        "boundary_hashes",
         salt=literal(salt),
         step=_step(width),
         cells=", ".join(str(int(cell, 16)) for cell in cells),
@@ -294,8 +296,8 @@ def _places(slices: Mapping[str, Sequence[Slice]], design: Design) -> dict[str, 
     variants = [design.cells.get(segment, {}).get(arm) for segment, arm in found]
     return {
         "cell": f"case {' '.join(branches)} end",
-        "arm": pick_word([arm for _, arm in found], "cell"),
-        "variant": pick_word(variants, "cell"),
+        "arm": text_at([arm for _, arm in found], "cell"),
+        "variant": text_at(variants, "cell"),
     }
 
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, cast
 
 from liftwright import log
 from liftwright.data import identifier, literal
-from liftwright.data.rules import compile_rule, nearest
+from liftwright.data.rules import compile_rule, did_you_mean
 from liftwright.errors import ConfigurationError, DataError
 from liftwright.model import ASSIGNMENTS
 
@@ -71,7 +71,7 @@ def choose_eligible(  # noqa: PLR0913 - all but two have defaults
     source = identifier(among)
     # Without a reason to look for, the customers need not be joined with themselves.
     parts = {"held": f"case {reasons} end"} if reasons else {}
-    name = "unassigned" if reasons else "unmessaged"
+    name = "unassigned" if reasons else "without_message"
     tables.keep("unassigned", tables.sql(name, among=source, without=without, **parts))
     tables.keep("eligible", tables.sql("eligible", among=source), stored=False)
     counted = tables.rows(f"select segment, count(*) from {source} group by segment")  # noqa: S608 - quoted
@@ -120,6 +120,6 @@ def _suppressed(tables: Tables, path: File) -> str:
     if "customer_id" not in columns:
         raise DataError(
             f"{path}: no column 'customer_id'; found {', '.join(columns) or 'none'}"
-            f"{nearest('customer_id', columns)}"
+            f"{did_you_mean('customer_id', columns)}"
         )
     return f"select {identifier('customer_id')} from suppressed"  # noqa: S608 - our names

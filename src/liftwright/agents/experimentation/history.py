@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from liftwright.agents.experimentation.results_columns import MetricColumns
 from liftwright.agents.experimentation.results_file import Sums, adjust
 from liftwright.data import identifier
-from liftwright.model import CUSTOMERS, METRICS, Table
+from liftwright.model import CUSTOMERS, METRICS, TableSchema
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from liftwright.model import MetricSpec
 
 _COVARIATES = frozenset(metric.covariate for metric in METRICS)
-HISTORY = Table(
+HISTORY = TableSchema(
     name="history",
     columns=tuple(
         replace(column, nullable=column.name in _COVARIATES)

@@ -189,7 +189,7 @@ def _with_history(
     data: ExperimentData, tables: Tables, engagement: str, metrics: Sequence[MetricSpec]
 ) -> ExperimentData:
     """The data with adjusted metrics (CUPED), where the run has kept what was known before."""
-    if not tables.knows(HISTORY.name):
+    if not tables.has(HISTORY.name):
         return data
     cells, reduction = adjust_by_history(tables, engagement, metrics)
     means = [MetricSpec(name=name, kind="mean") for name in reduction]
@@ -237,7 +237,7 @@ def _winsorised_cells(
     """
     column = metric.column
     tables.keep(
-        "spent", tables.sql("measure_spent", engagement=identifier(engagement), amount=column)
+        "spent", tables.sql("measure_amounts", engagement=identifier(engagement), amount=column)
     )
     ((found,),) = tables.rows(tables.sql("measure_cap"))
     if found is None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, get_args
 
 from liftwright.analysis import MetricKind
-from liftwright.data import identifier, nearest
+from liftwright.data import did_you_mean, identifier
 from liftwright.errors import DataError, InputError
 
 if TYPE_CHECKING:
@@ -138,7 +138,7 @@ def check_columns(names: Sequence[str], columns: Columns, metrics: Sequence[Metr
     """See that every column is there, and no metric is named twice.
 
     Raises:
-        InputError: naming the option and the nearest column.
+        InputError: naming the option, with the nearest column.
     """
     wanted = [
         ("--arm", columns.arm),
@@ -155,7 +155,7 @@ def check_columns(names: Sequence[str], columns: Columns, metrics: Sequence[Metr
     ]
     for option, name in wanted:
         if name is not None and name not in names:
-            hint = nearest(name, names)
+            hint = did_you_mean(name, names)
             raise InputError(f"{option} {name!r}: no such column in the file{hint}")
     labels = [metric.name for metric in metrics]
     for label in labels:

@@ -17,7 +17,7 @@ from liftwright.agents.experimentation.results_columns import (
     time_in,
 )
 from liftwright.analysis import Aggregates, ArmSizes, Cell, ExperimentData, MetricSpec, few
-from liftwright.data import identifier, literal, nearest
+from liftwright.data import did_you_mean, identifier, literal
 from liftwright.errors import InputError
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ def read_results(  # noqa: PLR0913 - the file, what its columns say, and what wa
         shares: The intended share of each arm; None is equal shares.
 
     Raises:
-        InputError: A column or an arm is not there, naming the nearest.
+        InputError: A column or an arm is missing; the message names the nearest.
         DataError: A value is not of its metric's kind, naming column and row.
     """
     columns = _with_count(columns, metrics)
@@ -132,7 +132,10 @@ def _check_arms(
     where one of them has none, it is a name that was mistyped.
     """
     if control not in units:
-        hint = nearest(control, tuple(units)) or f"; the arms are: {few(tuple(units), _MOST_NAMED)}"
+        hint = (
+            did_you_mean(control, tuple(units))
+            or f"; the arms are: {few(tuple(units), _MOST_NAMED)}"
+        )
         raise InputError(f"--control {control!r}: no such arm in the file{hint}")
     if len(units) > _MOST_ARMS:
         raise InputError(
@@ -146,7 +149,9 @@ def _check_arms(
     missing = [arm for arm in units if shares is not None and arm not in shares]
     for arm in shares or {}:
         if arm not in units and missing:
-            hint = nearest(arm, missing) or f"; without a share is: {few(missing, _MOST_NAMED)}"
+            hint = (
+                did_you_mean(arm, missing) or f"; without a share is: {few(missing, _MOST_NAMED)}"
+            )
             raise InputError(f"--share {arm!r}: no such arm in the file{hint}")
     if missing:
         raise InputError(f"--share: no share for arm {missing[0]!r}")

@@ -23,7 +23,7 @@ from liftwright.agents.segmentation.model import (
     score_columns,
 )
 from liftwright.agents.segmentation.summary import summarise
-from liftwright.data import identifier, pick_number, pick_word
+from liftwright.data import identifier, number_at, text_at
 from liftwright.errors import NoExperiment
 from liftwright.model import FEATURES
 
@@ -111,7 +111,7 @@ def place_customers(tables: Tables, model: Model) -> None:
         f"_reason as reason, {columns} from placed"
     )
     if used:
-        tables.park("profiles", profiles)
+        tables.materialize("profiles", profiles)
     else:
         tables.keep("profiles", profiles, stored=False)
     tables.keep(
@@ -144,11 +144,11 @@ def _placed_by_scores(tables: Tables, model: Model) -> str:
     place = " + ".join(f"({score} - 1) * {step}" for score, step in zip(scores, steps, strict=True))
     labels, confidences, reasons = zip(*placed, strict=True)
     return tables.sql(
-        "placed_by_scores",
+        "segment_by_scores",
         place=f"{place} + 1" if place else "1",
-        label=pick_word([str(label) for label in labels], "place"),
-        confidence=pick_number([cast("float", one) for one in confidences], "place"),
-        reason=pick_word([str(reason) for reason in reasons], "place"),
+        label=text_at([str(label) for label in labels], "place"),
+        confidence=number_at([cast("float", one) for one in confidences], "place"),
+        reason=text_at([str(reason) for reason in reasons], "place"),
     )
 
 

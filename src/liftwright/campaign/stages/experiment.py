@@ -91,7 +91,7 @@ def assign_arms(context: RunContext) -> str:
         suppressed=context.suppressed,
         earlier=_earlier_runs(context),
         # Where this process has placed the customers, their features are at hand without a join.
-        among="profiles" if context.tables.knows("profiles") else "segmented",
+        among="profiles" if context.tables.has("profiles") else "segmented",
     )
     design = design_experiment(variants, decisions, experiment, eligible.sizes)
     assignment = replace(
@@ -135,7 +135,7 @@ def _earlier_runs(context: RunContext) -> dict[str, Path]:
 def observe(context: RunContext) -> str:
     """The outcomes of each assignment, from a file or from the simulator."""
     simulated = context.engagement is None
-    if not (simulated and context.tables.knows("assignments")):
+    if not (simulated and context.tables.has("assignments")):
         context.tables.read("assignments", context.folder.file("assignments.parquet"), ASSIGNMENTS)
     if simulated:
         context.load_customers()
@@ -165,8 +165,8 @@ def _observed(observer: object) -> EngagementRecord:
         combined=report.combined,
         customers_missing=report.customers_missing,
         set_aside=report.set_aside,
-        machine_opens=report.machine_opens,
-        machine_clicks=report.machine_clicks,
+        machine_opens=report.bot_opens,
+        machine_clicks=report.bot_clicks,
         early=report.early,
         warnings=report.warnings,
     )

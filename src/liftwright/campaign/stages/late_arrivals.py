@@ -111,7 +111,7 @@ def assign_newcomers(context: RunContext) -> str:
     tables.read("known_unassigned", before.file("unassigned.parquet"), UNASSIGNED)
     everyone = tables.count("segmented")
     # Whoever was judged once is not judged again, whatever rules or lists say now.
-    tables.keep("newcomers", tables.sql("newcomers"))
+    tables.keep("newcomers", tables.sql("new_customers"))
     eligible = choose_eligible(
         tables,
         context.settings.experiment,

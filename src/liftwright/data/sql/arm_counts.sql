@@ -1,5 +1,5 @@
--- Per segment, arm and variant: customers, whether that variant may be sent, and of each feature
--- the count, the sum and the sum of squares around a centre.
+-- Per segment, arm and variant: the customers, whether the variant may be sent, and each feature's
+-- count, sum and sum of squares around a centre.
 select
     a.segment,
     a.arm,

@@ -1,6 +1,7 @@
--- One row per customer: the arm whose slice of the hashes it falls into, and that arm's variant. The
--- words of the hash and the features are carried along, which spares those who need them work.
-with placed as (
+-- One row per customer: the arm of the hash range that contains it, and that arm's variant. The
+-- hash words and the features are carried along, so that later statements need not compute them
+-- again.
+with bucketed as (
     select *, ${cell} as cell
     from hashed
 )
@@ -13,4 +14,4 @@ select
     word_1,
     word_2,
     word_3${carried}
-from placed
+from bucketed

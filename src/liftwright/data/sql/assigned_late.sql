@@ -1,4 +1,4 @@
--- One row per customer: those of the extended run as they were, then the new ones.
+-- One row per customer: the unchanged assignments of the extended run, then the new customers.
 select customer_id, segment, arm, variant_id, assigned_at
 from ${known}
 union all

@@ -1,4 +1,4 @@
--- A sample that depends on the seed and the ids alone, not on the order of the rows.
+-- A sample that depends only on the seed and the ids, not on the order of the rows.
 select ${features}
 from customers
 order by md5(${salt} || customer_id)

@@ -1,4 +1,4 @@
--- The good customers in the order of their file.
+-- The valid customers in file order.
 select ${columns}
 from ${checked} as c
 ${good}

@@ -1,4 +1,4 @@
--- One row per id that ordered: customers who are known by their orders alone.
+-- One row per id with orders, where there is no customer file.
 select ${columns}
 from ${totals} as o
 where o.orders > 0

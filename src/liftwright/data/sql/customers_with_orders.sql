@@ -1,4 +1,4 @@
--- The good customers in the order of their file, with what their orders tell.
+-- The valid customers in file order, with the features from their orders.
 select ${columns}
 from ${checked} as c
 left join ${totals} as o on c.customer_id = o.customer_id

@@ -1,4 +1,4 @@
--- Of the segmented customers those who may be sent something, with all that the source tells of them.
+-- The segmented customers who can receive a message, with all columns of the source.
 select s.*
 from ${among} as s
 left join unassigned as u on s.customer_id = u.customer_id

@@ -1,5 +1,5 @@
--- Each row that counts, and whether a machine made its open or its click: within seconds of the
--- customer's first delivery, or so many clicks in one moment. `early`: before the assignment.
+-- Each used row, and whether its open or click came from a bot: within seconds of the customer's
+-- first delivery, or many clicks at the same moment. `early`: an event before the assignment.
 with timed as (
     select
         r.*,
@@ -15,7 +15,7 @@ select
         opened and opened_at >= first_delivered_at
         and opened_at <= first_delivered_at + ${seconds} * interval 1 second,
         false
-    ) as machine_open,
+    ) as bot_open,
     coalesce(
         clicked and (
             clicks_at_once >= ${burst}
@@ -25,7 +25,7 @@ select
             )
         ),
         false
-    ) as machine_click,
+    ) as bot_click,
     coalesce(delivered_at < assigned_at, false) or coalesce(opened_at < assigned_at, false)
         or coalesce(clicked_at < assigned_at, false)
         or coalesce(converted_at < assigned_at, false) as early

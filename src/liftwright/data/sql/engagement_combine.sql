@@ -1,17 +1,17 @@
--- One row per assigned customer. Rows of one customer are combined: any flag, the sum of amounts,
--- the first time; bot opens and clicks do not count. Customers who are not in the file count as not
--- reached. The optional outcomes of the file follow the other columns.
+-- One row per assigned customer. A customer's rows are combined: any flag, the sum of amounts, the
+-- first time; bot opens and clicks do not count. Customers who are not in the file count as not
+-- delivered. The file's optional outcomes follow the other columns.
 with combined as (
     select
         customer_id,
         max(case when coalesce(delivered, not bounced, true) then 1 else 0 end) = 1 as delivered,
-        max(case when opened and not machine_open then 1 else 0 end) = 1 as opened,
-        max(case when clicked and not machine_click then 1 else 0 end) = 1 as clicked,
+        max(case when opened and not bot_open then 1 else 0 end) = 1 as opened,
+        max(case when clicked and not bot_click then 1 else 0 end) = 1 as clicked,
         max(case when converted then 1 else 0 end) = 1 as converted,
         sum(coalesce(revenue, 0e0)) as revenue,
         min(delivered_at) as delivered_at,
-        min(case when not machine_open then opened_at end) as opened_at,
-        min(case when not machine_click then clicked_at end) as clicked_at,
+        min(case when not bot_open then opened_at end) as opened_at,
+        min(case when not bot_click then clicked_at end) as clicked_at,
         min(converted_at) as converted_at
         ${combined}
     from engagement_bots

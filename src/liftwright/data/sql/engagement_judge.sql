@@ -1,4 +1,4 @@
--- Each row and why it is set aside; null where it counts. Order matters: the first reason stands.
+-- Each row, and why it is set aside (null: it is used). The first reason that applies wins.
 select
     r.*,
     a.assigned_at,

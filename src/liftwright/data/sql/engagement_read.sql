@@ -1,4 +1,4 @@
--- One row per row of the file, as values; `bad` names the first column whose text is none.
+-- One row per row of the file, parsed; `bad` names the first column whose text is not valid.
 with words as (
     select _row, customer_id, arm, variant_id, ${words}
     from (select _row, ${columns} from ${file}) as named

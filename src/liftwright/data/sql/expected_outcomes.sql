@@ -1,4 +1,4 @@
--- Per segment what the control is expected to come to: sums over customers of the expected outcomes.
+-- Per segment, the expected outcomes under control, summed over customers.
 select a.segment, count(*) as customers, ${sums}
 from ${assigned}
 group by a.segment

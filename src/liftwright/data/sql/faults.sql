@@ -1,4 +1,4 @@
--- One row per kind of fault (null: none): how many rows have it as their first, and how many of them
+-- One row per fault (null: none): the rows that have it as their first fault, and how many of them
 -- have an id that begins or ends with white space.
 select _fault, count(*) as found, sum(case when ${odd} then 1 else 0 end) as odd
 from ${table}

@@ -1,4 +1,4 @@
--- One row per customer to assign: the segment by its number, the words of the hash, the features.
+-- One row per customer to assign: the segment's number, the hash words, the features.
 with digested as (
     select *, digest(${salt} || customer_id) as hash
     from ${among}

@@ -1,5 +1,5 @@
--- What is known of the assigned customers from before the messages: of those of the extended run
--- what was known then, of the new ones what is known now.
+-- The assigned customers' features from before the messages: as recorded by the extended run for
+-- its customers, current for the new ones.
 select a.customer_id, ${columns}
 from assignments as a
 left join known_history as k on a.customer_id = k.customer_id

@@ -1,4 +1,4 @@
--- The 99th percentile of the amounts above 0, over all arms together.
+-- The 99th percentile of the positive amounts, over all arms together.
 with amounts as (
     select amount, sum(customers) as customers from spent group by amount
 ),

@@ -1,5 +1,5 @@
--- Per segment and arm the sums of the amounts, no customer's above the cap. Decimals add up to the same
--- in any order.
+-- Per segment and arm, the sums of the amounts, each capped. Decimals add up to the same in any
+-- order.
 with capped as (
     select
         segment, arm, customers,

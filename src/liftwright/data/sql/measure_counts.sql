@@ -1,4 +1,4 @@
--- Per segment and arm: assigned, delivered, and over the delivered the sums that metrics need.
+-- Per segment and arm: assigned and delivered, and the sums over the delivered that metrics need.
 select
     segment,
     arm,

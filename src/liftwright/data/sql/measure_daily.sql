@@ -1,6 +1,6 @@
--- Events per day (UTC), segment and arm, where times are known; an event counts on its own day. The
--- rows are counted by their days once, and the few counts taken apart: to ask four times, each for
--- its own event, would compute a simulated engagement four times.
+-- Events per day (UTC), segment and arm, where times are known; an event counts on its own day.
+-- The rows are counted by their days in one pass and the counts split afterwards: one query per
+-- event would compute a simulated engagement four times.
 with dated as (
     select
         segment,

@@ -1,6 +1,6 @@
--- Per segment and arm, of delivered messages: for each metric the sums and products of its outcome
--- and of its rate from before the messages, where that is known. Decimals add up to the same in any
--- order. All in one pass, as the join is what takes long.
+-- Per segment and arm, over delivered messages: for each metric, the sums and products of its
+-- outcome and its historical rate, where that is known. Decimals add up to the same in any order.
+-- All metrics in one pass, as the join is the slow part.
 with met as (
     select e.segment, e.arm, ${values}
     from ${engagement} as e

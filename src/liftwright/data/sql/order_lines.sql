@@ -1,5 +1,5 @@
--- The good rows of one file of orders, with the customer where the id is known. Amounts become
--- whole numbers of ten-thousandths, so that sums are exact whatever the order of the rows.
+-- The valid rows of one order file, with the customer where the id is known. Amounts become
+-- integers (ten-thousandths), so that sums are exact in any order.
 select
     ${customer} as customer_id,
     l."date" as "day",

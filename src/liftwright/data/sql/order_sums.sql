@@ -1,4 +1,4 @@
--- One row per customer over all files of orders.
+-- One row per customer over all order files.
 select
     customer_id,
     cast(sum(orders) as double) as orders,

@@ -1,5 +1,5 @@
--- One row per customer of one file of orders: orders, their sum less what was returned (negative
--- amounts), the day of the last order.
+-- One row per customer of one order file: the number of orders, their total net of returns
+-- (negative amounts), the day of the last order.
 select
     customer_id,
     ${orders} as orders,

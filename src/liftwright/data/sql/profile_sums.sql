@@ -1,5 +1,5 @@
--- Per segment and feature: customers, those who have it, and over them the sum and the sum of
--- squares around a fixed centre, which keeps the variance from cancelling.
+-- Per segment and feature: the customers, those with a value, and the sum and the sum of squares
+-- of the values around a fixed centre, which keeps the variance numerically stable.
 with centred as (
     select
         segment,

@@ -1,5 +1,5 @@
--- Per segment, and for all customers (segment null): how many have the feature, and the values at
--- the ranks around each quartile, from which the caller interpolates.
+-- Per segment, and for all customers (segment null): the number with a value, and the values at
+-- the ranks around each quartile, between which the caller interpolates.
 with tally as (
     select segment, value, customers
     from tallies

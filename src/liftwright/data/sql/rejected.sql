@@ -1,4 +1,4 @@
--- One row per bad row of a file: where it stood and why.
+-- One row per bad row of a file: its position and the reason.
 select ${file} as "file", _row as "row", ${column} as "column", ${reason} as reason
 from ${table}
 where _fault is not null

@@ -1,4 +1,4 @@
--- The keys that several rows share, good or bad: none, where every id stands once.
+-- The keys that several rows share, valid or not; empty if all ids are unique.
 select key(${id}) as _key
 from ${table}
 where ${id} is not null

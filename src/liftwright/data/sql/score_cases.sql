@@ -1,3 +1,3 @@
--- One row per way to score, and its place among them.
+-- One row per combination of scores, and its index.
 select ${names}
 from (values ${cases}) as t(${names})

@@ -1,5 +1,5 @@
 -- The values from which a score rises to 2, 3, 4 and 5: the least value whose middle rank (that of
--- the middle one of all customers who share it) is past each fifth. Null where none is.
+-- the middle customer who shares it) is past each fifth. Null if there is none.
 with tally as (
     select ${feature} as value, count(*) as customers
     from customers

@@ -1,3 +1,3 @@
--- The customers' columns that placing looks at or carries along, and their scores.
+-- The customer columns that segmentation reads or carries along, and the scores.
 select ${columns}, ${scores}
 from customers

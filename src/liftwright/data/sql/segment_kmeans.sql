@@ -1,5 +1,5 @@
--- Squared distances to the centres in thousandths of a standard deviation, as whole numbers with
--- the cluster's index in the same number: the least key names the cluster and breaks ties.
+-- Squared distances to the centres in thousandths of a standard deviation, as integers that also
+-- encode the cluster's index: the least key names the cluster and breaks ties.
 with standardised as (
     select *, ${standardised}
     from ${scored}

@@ -1,4 +1,4 @@
--- The sum of the three scores, and the band it lies in.
+-- The sum of the three scores, and its band.
 with summed as (
     select *, recency_score + frequency_score + monetary_score as total
     from ${scored}

@@ -1,5 +1,5 @@
--- Each row's points in every segment, over one denominator, with the segment's priority in the same
--- whole number: the greatest key names the segment and breaks ties.
+-- Each row's points in every segment, over a common denominator, as integers that also encode the
+-- segment's priority: the greatest key names the segment and breaks ties.
 with keyed as (
     select *, ${keys}
     from ${scored}

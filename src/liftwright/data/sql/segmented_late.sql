@@ -1,4 +1,4 @@
--- One row per customer, known or new: who is known keeps the segment of the extended run.
+-- One row per customer: known customers keep the segment of the extended run.
 select customer_id, segment, confidence, reason
 from known_segmented
 union all

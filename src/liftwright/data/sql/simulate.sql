@@ -1,11 +1,11 @@
--- One row per assigned customer: what a recipient with this history might have done.
+-- One row per assigned customer: simulated behaviour of a recipient with this history.
 --
--- All chance is in the customer's hash: its word 0 gave the arm, words 1 to 3 decide here, so a
--- customer draws the same numbers in every arm and an uplift of 0 gives exactly what the control
--- would have given. Each word goes through (word * step + start) mod 4294967291, a prime, with step
--- and start from the seed, so that seeds draw nearly independently (after Carter and Wegman 1979,
--- Universal classes of hash functions). A number below floor(p * 2^32) happens with probability p;
--- its last digits hardly depend on that, and give times and the response.
+-- The customer's hash is the only source of randomness: word 0 gave the arm, and words 1 to 3 are
+-- used here. A customer therefore draws the same numbers in every arm, and an uplift of 0 gives
+-- exactly the control's outcome. Each word becomes (word * step + start) mod 4294967291, a prime,
+-- with step and start from the seed, so that seeds are nearly independent (after Carter and Wegman
+-- 1979, Universal classes of hash functions). A number is below floor(p * 2^32) with probability p;
+-- its last digits are nearly independent of that, and give the times and the response.
 with hashed as (
     select
         a.customer_id, a.segment, a.arm, a.variant_id, a.assigned_at,
@@ -23,8 +23,8 @@ drawn as (
         (word_3 * ${delivery_step} + ${delivery_start}) % 4294967291 as delivery
     from hashed
 ),
--- How the customer responds to being treated: four independent bytes, their sum less its mean (510)
--- over its standard deviation, are normal to within 0.01 in distribution.
+-- The customer's response to treatment: the standardised sum of four independent bytes (mean 510)
+-- is normal to within 0.01 in distribution.
 responding as (
     select
         *,
@@ -45,8 +45,8 @@ rated as (
         least(1e0, click_rate * factor) as p_click
     from uplifted
 ),
--- A click mostly implies an open. The few clicks without one never exceed those who do not open,
--- and the two kinds always sum to the click rate.
+-- A click mostly implies an open. Clicks without an open never exceed the recipients who do not
+-- open, and both kinds sum to the click rate.
 split as (
     select *, p_click - least(p_click * ${click_without_open_share}, 1e0 - p_open) as p_click_opened
     from rated
@@ -78,7 +78,7 @@ clicked_or_not as (
         ) as clicked
     from opened_or_not
 ),
--- What few customers come to is computed for them alone: a `case` spares the others the work.
+-- Rare outcomes are computed only for the customers who have them, inside a `case`.
 ordering as (
     select *, case when clicked then digest(${order_salt} || customer_id) end as basket
     from clicked_or_not
@@ -92,8 +92,8 @@ converting as (
         end as converted
     from ordering
 ),
--- Seconds after the step before. Squares make short waits frequent and long ones rare; none is as
--- short as a machine's.
+-- Seconds after the previous event. Squaring makes short waits frequent and long ones rare; none is
+-- as short as a bot's.
 paced as (
     select
         *,
@@ -111,7 +111,7 @@ paced as (
 )
 select
     customer_id, segment, arm, variant_id, delivered, opened, clicked, converted,
-    -- Three independent factors of mean 1 multiply to a skewed one, like baskets are, of mean 1.
+    -- The product of three independent factors of mean 1 has mean 1 and is skewed, like baskets.
     case
         when converted then floor(
             order_value * 1e2

@@ -1,5 +1,5 @@
--- One row per segment and value that a column takes there: its customers. Numbers stand in `value`,
--- texts in `word`; both are null where the customers lack it. One pass counts all columns.
+-- One row per segment and value of a column: its customers. Numbers are in `value`, texts in
+-- `word`; both are null where customers have no value. One pass counts all columns.
 select
     segment,
     case ${name_cases} end as feature,

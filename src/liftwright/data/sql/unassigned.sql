@@ -1,4 +1,4 @@
--- One row per customer who is sent nothing, and why: the first reason that holds.
+-- One row per customer who receives no message, and the first reason that applies.
 with judged as (
     select customer_id as id, ${held} as held
     from customers

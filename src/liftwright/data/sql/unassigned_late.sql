@@ -1,4 +1,4 @@
--- One row per customer who is sent nothing: those of the extended run, then the new ones.
+-- One row per customer who receives no message: those of the extended run, then the new ones.
 select customer_id, segment, reason
 from known_unassigned
 union all

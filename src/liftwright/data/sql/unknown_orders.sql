@@ -1,4 +1,4 @@
--- Orders of customers whom the customer file lacks.
+-- Orders of customers who are not in the customer file.
 select count(*) as ids, coalesce(sum(o.lines), 0) as lines
 from ${totals} as o
 left join ${customers} as c on o.customer_id = c.customer_id

@@ -1,4 +1,4 @@
--- How many delivered messages led to which amount, where there was any: few rows, in one pass.
+-- Delivered messages by amount, where there was one: a few rows, in one pass.
 select
     segment,
     arm,

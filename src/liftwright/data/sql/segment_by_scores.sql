@@ -1,4 +1,4 @@
--- The customers, each with what its scores come to: looked up, as there are few ways to score.
+-- The customers with their segment, looked up by scores, as there are few combinations.
 with numbered as (
     select *, ${place} as place
     from scored

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from liftwright.data import pick_number, pick_word
+from liftwright.data import number_at, text_at
 from liftwright.model import ColumnKind
 from plane_samples import open_tables
 
@@ -27,7 +27,7 @@ def tables(tmp_path: Path) -> Iterator[Tables]:
 
 
 def test_pick_word_gives_the_word_at_each_place(tables: Tables) -> None:
-    picked = pick_word(WORDS, "place")
+    picked = text_at(WORDS, "place")
 
     rows = tables.rows(f"select place, {picked} from places order by place nulls last")  # noqa: S608
 
@@ -35,7 +35,7 @@ def test_pick_word_gives_the_word_at_each_place(tables: Tables) -> None:
 
 
 def test_pick_word_written_to_a_file_is_text(tables: Tables, tmp_path: Path) -> None:
-    tables.write(f"select {pick_word(WORDS, 'place')} as word from places", tmp_path / "w.parquet")  # noqa: S608
+    tables.write(f"select {text_at(WORDS, 'place')} as word from places", tmp_path / "w.parquet")  # noqa: S608
 
     tables.open("back", tmp_path / "w.parquet", text=False)
 
@@ -44,13 +44,13 @@ def test_pick_word_written_to_a_file_is_text(tables: Tables, tmp_path: Path) -> 
 
 
 def test_pick_word_of_no_words_is_null(tables: Tables) -> None:
-    assert {word for (word,) in tables.rows(f"select {pick_word([], 'place')} from places")} == {  # noqa: S608
+    assert {word for (word,) in tables.rows(f"select {text_at([], 'place')} from places")} == {  # noqa: S608
         None
     }
 
 
 def test_pick_number_gives_the_number_at_each_place(tables: Tables) -> None:
-    picked = pick_number(NUMBERS, "place")
+    picked = number_at(NUMBERS, "place")
 
     rows = tables.rows(f"select place, {picked} from places order by place nulls last")  # noqa: S608
 

@@ -1,4 +1,4 @@
--- One row per customer whom the extended run neither assigned nor left out.
+-- One row per customer whom the extended run neither assigned nor excluded.
 select s.customer_id, s.segment, s.confidence, s.reason
 from segmented as s
 left join known_assignments as a on s.customer_id = a.customer_id

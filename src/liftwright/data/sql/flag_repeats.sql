@@ -1,4 +1,4 @@
--- The checked rows again, in their order; good rows that repeat an earlier one's id are at fault.
+-- The checked rows in their order; valid rows that repeat an earlier row's id get a fault.
 select
     c._row,
     ${columns},
