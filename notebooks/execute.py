@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from liftwright.agents.reporting.notebook import as_text
 from liftwright.errors import LiftwrightError
-from liftwright.model.run_files import write_whole
+from liftwright.model.run_files import write_atomically
 
 if TYPE_CHECKING:
     from jupyter_client.kernelspec import KernelSpecManager
@@ -40,7 +40,7 @@ def main(folder: Path = HERE) -> int:
             print(f"{source.name}: FAILED: {error}", file=sys.stderr)
             continue
         target = source.with_suffix(".ipynb")
-        write_whole(target, as_text(notebook).encode())
+        write_atomically(target, as_text(notebook).encode())
         print(f"{target.name}: {time.perf_counter() - started:.1f} s")
     print(f"{len(failed)} failed" if failed else "all notebooks ran")
     return 1 if failed else 0

@@ -21,8 +21,8 @@ from liftwright.log import (
     anonymise,
     event,
     fault,
+    log_context,
     logging_to,
-    within,
 )
 from waiting import PATIENCE_SECONDS
 
@@ -55,10 +55,10 @@ def test_event_each_line_has_the_four_keys_and_a_level(tmp_path: Path) -> None:
 
 def test_within_fields_nest_and_end_with_their_block(tmp_path: Path) -> None:
     with logging_to(Log(tmp_path), run="r1", stage="none"):
-        with within(stage="generate"), within(segment="s1"):
+        with log_context(stage="generate"), log_context(segment="s1"):
             event("a_done", agent="pipeline", stage_detail=1)
         event("b_done", agent="pipeline")
-        with pytest.raises(ValueError, match="left"), within(stage="ground"):
+        with pytest.raises(ValueError, match="left"), log_context(stage="ground"):
             raise ValueError("left")
         event("c_done", agent="pipeline", run="own field wins")
     assert [line["context"] for line in read(tmp_path)] == [
@@ -90,7 +90,7 @@ def test_log_unknown_level_is_refused(tmp_path: Path) -> None:
 
 def test_event_from_threads_with_a_copied_context_keeps_its_fields(tmp_path: Path) -> None:
     def work(number: int) -> None:
-        with within(number=number):
+        with log_context(number=number):
             for _ in range(50):
                 event("draft_written", agent="generation", text="x" * 9000)
 

@@ -296,7 +296,7 @@ def _diasafety(folder: Path) -> Iterator[LabelledText]:
     name = "diasafety_train.json"
     for record in json.loads(read_allowed(folder, name)):
         context, reply = clean(record["context"]), clean(record["response"])
-        if record["category"] == "Biased Opinion":
+        if record["category"] == "Biased Judgment":
             yield _row(reply, name, {"hate": int(record["label"] == "Unsafe")}, group=context)
         elif record["category"] == "Risk Ignorance" and SELF_HARM.search(context):
             yield _row(context, name, {"self_harm": 1, "hate": 0, "sexual": 0})

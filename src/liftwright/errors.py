@@ -1,19 +1,19 @@
-"""Everything that Liftwright raises on purpose, and the exit status each ends a command with.
+"""The exceptions that Liftwright raises on purpose, and the exit status of each.
 
 LiftwrightError                 1
 ├── InputError                  2  the input, the configuration or the call is wrong
 │   ├── ConfigurationError         a file of config/ (file, line, key, found, allowed)
 │   ├── DataError                  customers, orders, content, engagement (file, row, found)
-│   └── WorkspaceBusy              another run holds the workspace
+│   └── WorkspaceBusy              another run has locked the workspace
 ├── NoExperiment                1  finished, and the answer is no
 ├── AwaitingApproval            1  stopped until a person approves the variants
-├── ProviderError               3  a service or a model did not give a usable reply
-│   ├── ProviderUnavailable        a passing fault: asked again
-│   ├── ProviderRefused            a lasting one: not asked again
-│   ├── ServiceDown                a service failed call after call: it is asked no more
-│   ├── ModelBroken                a model file is missing or not the one that was shipped
+├── ProviderError               3  a service or a model gave no usable reply
+│   ├── ProviderUnavailable        a temporary fault: retried
+│   ├── ProviderRefused            a permanent fault: not retried
+│   ├── ServiceDown                the circuit breaker is open after repeated failures
+│   ├── ModelBroken                a model file is missing or does not match its checksum
 │   └── BudgetSpent                the run's budget does not cover the next call
-└── IntegrityError              4  the audit log or the ledger is not what was written
+└── IntegrityError              4  the audit log or the ledger was altered or is corrupt
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 class LiftwrightError(Exception):
-    """The root: a caller that catches it catches all that is raised on purpose."""
+    """The base class of every exception that Liftwright raises on purpose."""
 
     exit_status: int = 1
 
@@ -37,15 +37,15 @@ class InputError(LiftwrightError):
 
 
 class ConfigurationError(InputError):
-    """A configuration file is missing, malformed or holds what is not allowed."""
+    """A configuration file is missing, malformed or has a value that is not allowed."""
 
 
 class DataError(InputError):
-    """Customers, orders, content or engagement cannot be read as they are."""
+    """Customers, orders, content or engagement are missing or not valid."""
 
 
 class WorkspaceBusy(InputError):  # noqa: N818 - reads as the state it reports
-    """Another run is under way in this workspace."""
+    """Another run is in progress in this workspace."""
 
 
 class NoExperiment(LiftwrightError):  # noqa: N818 - an answer, not a fault
@@ -53,15 +53,15 @@ class NoExperiment(LiftwrightError):  # noqa: N818 - an answer, not a fault
 
 
 class AwaitingApproval(LiftwrightError):  # noqa: N818 - a state, not a fault
-    """The run waits for a person's word on its variants; running again goes on."""
+    """The run waits for a person to approve its variants; running it again resumes it."""
 
 
 class ProviderError(LiftwrightError):
     """A service or a model gave no usable reply.
 
     Attributes:
-        retry_after_seconds: how long the service asked to wait; None where it said nothing.
-        usage: what the service charges for the failed attempt; None where it charges nothing.
+        retry_after_seconds: the wait that the service asked for; None if it gave none.
+        usage: the billed usage of the failed attempt; None if it was not billed.
     """
 
     exit_status = 3
@@ -73,10 +73,10 @@ class ProviderError(LiftwrightError):
 
 
 class ProviderUnavailable(ProviderError):  # noqa: N818 - reads as the state it reports
-    """A passing fault (time-out, overload, connection): worth asking again.
+    """A temporary fault (time-out, overload, connection): worth retrying.
 
     Attributes:
-        throttled: whether the service said that it is asked too fast (429).
+        throttled: whether the service reported too many requests (429).
     """
 
     def __init__(
@@ -87,11 +87,11 @@ class ProviderUnavailable(ProviderError):  # noqa: N818 - reads as the state it 
 
 
 class ProviderRefused(ProviderError):  # noqa: N818 - reads as the state it reports
-    """A lasting fault (credentials, bad request, content filter): asking again cannot help.
+    """A permanent fault (credentials, bad request, content filter): retrying cannot help.
 
     Attributes:
-        whatever_is_asked: whether every other request would be refused as well, for it is not what
-            was asked that is wrong but the key, the address or the version.
+        affects_all_requests: whether every other request would fail as well, because the key, the
+            address or the version is wrong, not the request.
     """
 
     def __init__(
@@ -99,18 +99,18 @@ class ProviderRefused(ProviderError):  # noqa: N818 - reads as the state it repo
         message: str,
         *,
         retry_after_seconds: float | None = None,
-        whatever_is_asked: bool = False,
+        affects_all_requests: bool = False,
     ) -> None:
         super().__init__(message, retry_after_seconds=retry_after_seconds)
-        self.whatever_is_asked = whatever_is_asked
+        self.affects_all_requests = affects_all_requests
 
 
 class ServiceDown(ProviderError):  # noqa: N818 - reads as the state it reports
-    """A service failed call after call and did not recover; nothing was asked of it."""
+    """A service failed repeatedly and did not recover; the call was not made."""
 
 
 class ModelBroken(ProviderError):  # noqa: N818 - reads as the state it reports
-    """A model file is missing or is not the one that was shipped."""
+    """A model file is missing or does not match its checksum."""
 
 
 class BudgetSpent(ProviderError):  # noqa: N818 - reads as the state it reports

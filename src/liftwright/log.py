@@ -1,7 +1,7 @@
 """Structured logs: JSON lines with timestamp, agent, action and context; no personal data.
 
-Two files beside the audit: `system.log` takes every event, `experiment.log` those of the
-experiment. A customer appears only as a keyed hash, a message only as its id and digest.
+`system.log` has every event, `experiment.log` only those of the experiment. Customers appear only
+as keyed hashes, messages only as ids and digests.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class Log:
     """The two log files of a workspace; safe for threads, appended line by line.
 
     Raises:
-        InputError: where the folder or a file cannot be written, or the disk is full.
+        InputError: the folder or a file cannot be written, or the disk is full.
     """
 
     def __init__(self, folder: Path, *, level: str = "info") -> None:
@@ -49,11 +49,11 @@ class Log:
             raise InputError(f"{folder}: logs cannot be written ({error.strerror})") from None
 
     def write(self, record: dict[str, object], *, experiment: bool) -> None:
-        """Append one record to system.log, and to experiment.log where it belongs there."""
+        """Append a record to system.log and, if `experiment`, to experiment.log."""
         if _LEVELS.index(str(record["level"])) < self._least:
             return
         text = json.dumps(_plain(record), ensure_ascii=False) + "\n"
-        # Half a surrogate pair (a broken emoji, an odd file name) is written as JSON's escape.
+        # A lone surrogate (a broken emoji, an odd file name) is written as a JSON escape.
         line = text.encode("utf-8", "backslashreplace")
         names = ("system.log", "experiment.log") if experiment else ("system.log",)
         with self._lock:
@@ -62,7 +62,7 @@ class Log:
 
     def _append(self, path: Path, line: bytes) -> None:
         try:
-            # Unbuffered: one write a line, so that a process that dies leaves no half of one.
+            # Unbuffered, one write per line, so that a process that dies leaves no partial line.
             with path.open("ab", buffering=0) as file:
                 file.write(line)
         except OSError as error:
@@ -70,7 +70,7 @@ class Log:
 
 
 def _plain(value: object) -> Json:
-    """As `to_json`; a field without a form in JSON is named by its type, and stops no run."""
+    """As `to_json`, but a value without a JSON form becomes its type's name."""
     if isinstance(value, dict):
         return {str(name): _plain(item) for name, item in value.items()}
     try:
@@ -95,7 +95,7 @@ def logging_to(log: Log | None, **context: object) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def within(**context: object) -> Iterator[None]:
+def log_context(**context: object) -> Iterator[None]:
     """Within the block, events carry these fields in their context."""
     token = _context.set({**_context.get(), **context})
     try:
@@ -109,7 +109,7 @@ def event(action: str, *, agent: str, level: str = "info", **fields: object) -> 
 
     Args:
         action: the event, in the past tense: `variant_blocked`.
-        agent: which part of the product speaks: `retrieval`, `safety`, `pipeline`.
+        agent: the part of the product: `retrieval`, `safety`, `pipeline`.
         level: debug, info, warning or error.
         **fields: ids, counts, durations; never a message's text or a person.
     """
@@ -127,10 +127,10 @@ def event(action: str, *, agent: str, level: str = "info", **fields: object) -> 
 
 
 def fault(action: str, error: BaseException, *, agent: str, **fields: object) -> None:
-    """Record an error: its type, its message where it is one of ours, and where it arose."""
+    """Record an exception: its type, its stack, and its message if it is a `LiftwrightError`."""
     frames = traceback.extract_tb(error.__traceback__)
     stack = [f"{os.path.basename(f.filename)}:{f.lineno} {f.name}" for f in frames]  # noqa: PTH119 - a name, not a path
-    # A foreign error's message may hold a row's values or a reply's text.
+    # The message of another library's error may quote a row or a reply.
     message = str(error) if isinstance(error, LiftwrightError) else ""
     event(
         action,
@@ -144,7 +144,7 @@ def fault(action: str, error: BaseException, *, agent: str, **fields: object) ->
 
 
 def anonymise(customer_id: str, *, key: bytes) -> str:
-    """A customer's id for a log: 16 hex digits of HMAC-SHA256 under the workspace's key."""
+    """A customer's id in logs: 16 hex digits of its HMAC-SHA256 with the workspace's key."""
     return hmac.new(key, customer_id.encode("utf-8", "surrogatepass"), hashlib.sha256).hexdigest()[
         :_ANONYMOUS_HEX
     ]

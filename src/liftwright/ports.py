@@ -1,13 +1,13 @@
-"""What the product asks of the outside world.
+"""The ports: the interfaces to models, services, engines and stores.
 
-A port is a callable: one frozen request in, one frozen reply out. It carries an `identity` that
-names what would change the reply, and says whether it is `metered` (costs money or leaves the
-machine): only metered calls go through the ledger. Adapters raise `ProviderUnavailable` for
-what is worth retrying and `ProviderRefused` for what is not; nothing else may leave them.
+A port is a callable: one frozen request in, one frozen reply out. Its `identity` names everything
+that would change the reply, and `metered` says whether a call costs money or leaves the machine;
+only metered calls go through the ledger. Adapters raise `ProviderUnavailable` for faults that are
+worth retrying and `ProviderRefused` for all others, and no other exception.
 
-A metered adapter whose service says what a call used reports it: in its reply, by a second method
-`call_with_usage` (a `Completion` holds its tokens itself), and in the error of a failed attempt
-that was charged, by `ProviderError.usage`. A `Meter` does both.
+A metered adapter reports the usage that its service returns: with the reply, by a second method
+`call_with_usage` (a `Completion` has its tokens anyway), and for a failed attempt that was billed,
+in `ProviderError.usage`. `Meter` does both.
 """
 
 from __future__ import annotations
@@ -33,12 +33,12 @@ if TYPE_CHECKING:
         Document,
         Finding,
         Identity,
+        JudgeRequest,
+        Judgment,
         ObjectUrl,
-        Opinion,
         Passage,
         Prompt,
         Query,
-        Sourced,
         TableSchema,
     )
     from liftwright.model.remote_files import File, StoredObject
@@ -53,11 +53,11 @@ R_co = TypeVar("R_co", covariant=True)
 
 
 class Port(Protocol):
-    """What every port has beside its call."""
+    """The attributes of every port."""
 
     @property
     def identity(self) -> Identity:
-        """What would change the reply."""
+        """Everything that would change the reply to the same request."""
         ...
 
     @property
@@ -67,7 +67,7 @@ class Port(Protocol):
 
 
 class Client(Port, Protocol[Q_contra, R_co]):
-    """A port with one request and one reply."""
+    """A port that takes one request and returns one reply."""
 
     def __call__(self, request: Q_contra, /) -> R_co:
         """The reply."""
@@ -76,7 +76,7 @@ class Client(Port, Protocol[Q_contra, R_co]):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reply(Generic[R_co]):
-    """A reply and what the service charges for it."""
+    """A reply and its billed usage."""
 
     value: R_co
     usage: Usage
@@ -84,19 +84,18 @@ class Reply(Generic[R_co]):
 
 @runtime_checkable
 class ReportsUsage(Protocol[Q_contra, R_co]):
-    """What a metered adapter also has where its service says what a call used."""
+    """A metered adapter whose service returns the usage of each call."""
 
     def call_with_usage(self, request: Q_contra, /) -> Reply[R_co]:
-        """The reply, as the plain call gives it, and its usage."""
+        """The same reply as the plain call, with its usage."""
         ...
 
 
 class Meter:
-    """Adds up what the requests of one call used, and reports it in the reply or in the error.
+    """Adds up the usage of a call's requests and reports it in the reply or in the error.
 
-    A service can charge for a reply that turns out useless: a text that was cut off, vectors that
-    came back broken. So usage is added as soon as the service has said it, before the reply is
-    checked:
+    Services also bill for useless replies, such as truncated text or malformed vectors. So add the
+    usage as soon as the service has returned it, before the reply is checked:
 
         with Meter() as meter:
             answer = post(text)
@@ -108,11 +107,11 @@ class Meter:
         self._usage: Usage | None = None
 
     def add(self, usage: Usage) -> None:
-        """Count what one request used."""
+        """Add the usage of one request."""
         self._usage = usage if self._usage is None else self._usage + usage
 
     def reply(self, value: T) -> Reply[T]:
-        """The value with what was counted so far."""
+        """The value with the usage so far."""
         return Reply(value=value, usage=self._usage or Usage())
 
     def __enter__(self) -> Self:
@@ -126,7 +125,7 @@ class Meter:
         /,
     ) -> None:
         if isinstance(error, ProviderError):
-            # Replaced, not added to: what a call within this one used is that call's.
+            # Replaced, not added: the usage of a nested call belongs to that call.
             error.usage = self._usage
 
 
@@ -148,10 +147,10 @@ class Embed(Port, Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class IndexReport:
-    """What indexing did: documents by what happened to them, and paragraphs in the index.
+    """The result of indexing: counts of documents by change, and of paragraphs in the index.
 
     Attributes:
-        removed_indexes: names of old indexes that were deleted, as was asked for.
+        removed_indexes: names of old indexes that were deleted on request.
     """
 
     name: str
@@ -167,22 +166,22 @@ class IndexReport:
 
 
 class Index(Port, Protocol):
-    """Makes documents searchable; what has not changed is not worked on again."""
+    """Makes documents searchable; unchanged ones are not processed again."""
 
     def __call__(
         self, request: tuple[Document, ...], /, *, progress: Callable[[int, int], None]
     ) -> IndexReport:
-        """Index exactly these documents; `progress` is told (paragraphs done, of)."""
+        """Index exactly these documents; `progress` receives (paragraphs done, total)."""
         ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class KeptIndexes:
-    """The indexes that an index service holds of this workspace's content.
+class IndexNames:
+    """The indexes of this workspace's content in a service.
 
     Attributes:
-        in_use: the one that is searched; None where there is none, or nothing says which.
-        others: those before it, that nobody asks any more.
+        in_use: the index that is searched; None if there is none or it is unknown.
+        others: earlier indexes, which are no longer searched.
     """
 
     in_use: str | None
@@ -190,20 +189,20 @@ class KeptIndexes:
 
 
 @runtime_checkable
-class KeepsIndexes(Protocol):
-    """What an `Index` can also do where it keeps the indexes of earlier content."""
+class ManagesIndexes(Protocol):
+    """An `Index` that keeps the indexes of earlier content until they are removed."""
 
-    def kept(self) -> KeptIndexes:
-        """What it holds."""
+    def index_names(self) -> IndexNames:
+        """The names of its indexes."""
         ...
 
     def remove_old(self, keep: Collection[str] = ()) -> tuple[str, ...]:
-        """Delete what is neither in use nor in `keep`; the names of what was deleted."""
+        """Delete the indexes that are neither in use nor in `keep`; returns their names."""
         ...
 
 
 class Search(Port, Protocol):
-    """Finds passages in the index named by its identity's corpus."""
+    """Finds passages in the index that its identity's corpus names."""
 
     def __call__(self, request: Query, /) -> tuple[Passage, ...]:
         """The best passage of each document, best first, at most `top_k`."""
@@ -211,36 +210,36 @@ class Search(Port, Protocol):
 
 
 class Screen(Port, Protocol):
-    """Looks for harm in a text."""
+    """Screens a text for harmful content."""
 
     def __call__(self, request: str, /) -> tuple[Finding, ...]:
-        """One finding for each of the four categories; any of another check blocks."""
+        """One finding per category; a finding of any other check blocks the text."""
         ...
 
 
 class Shield(Port, Protocol):
-    """Looks in a document for orders to the language model that reads it."""
+    """Detects prompt injection in a document."""
 
     def __call__(self, request: str, /) -> bool:
-        """Whether the text holds an attack."""
+        """Whether the text contains an attack."""
         ...
 
 
 class Judge(Port, Protocol):
-    """Gives a second opinion on whether a text is borne out by its sources."""
+    """Gives a second opinion on whether sources support a text."""
 
-    def __call__(self, request: Sourced, /) -> Opinion:
-        """The opinion."""
+    def __call__(self, request: JudgeRequest, /) -> Judgment:
+        """The verdict."""
         ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Source:
-    """A file of rows that an engine reads.
+    """A data file for an engine to read.
 
     Attributes:
-        path: CSV or Parquet, or a folder of Parquet files; here or in an object store.
-        text: whether every column is read as text, in its exact bytes.
+        path: CSV, Parquet, or a folder of Parquet files; local or in an object store.
+        text: whether to read every column as text, byte for byte.
     """
 
     path: File
@@ -248,79 +247,79 @@ class Source:
 
 
 class Engine(Port, Protocol):
-    """Runs the data plane's statements, written in DuckDB's dialect; four verbs."""
+    """Runs the data plane's statements, which are written in DuckDB's dialect."""
 
     def open(self, name: str, source: Source) -> tuple[str, ...]:
-        """Make the file readable as table `name`, with `_row` (from 1); its own column names."""
+        """Make a file readable as table `name`, with `_row` (from 1); returns its column names."""
         ...
 
     def keep(self, name: str, statement: str, *, stored: bool = True) -> None:
-        """Name a statement's rows: stored now, or computed again at each use."""
+        """Create table `name`: stored now, or a view that is computed at each use."""
         ...
 
     def rows(self, statement: str) -> Sequence[Row]:
-        """A statement's rows. For counts and sums, never for customers."""
+        """A statement's rows; for counts and sums, never for customers."""
         ...
 
     def write(
         self, statement: str, path: Path, table: TableSchema | None = None, *, lasting: bool = True
     ) -> int:
-        """Write rows to Parquet, whole or not at all; the number of rows.
+        """Write rows to Parquet atomically; returns their number.
 
-        What is not `lasting` is read by this process alone: quick to write, and not synced.
+        Without `lasting`, only this process reads the file: it is not compressed and not synced.
         """
         ...
 
     def close(self) -> None:
-        """Give back memory and files."""
+        """Release memory and files."""
         ...
 
 
 class Objects(Protocol):
-    """Object stores: what lies at a URL, its bytes, and a file put there."""
+    """Access to object stores: finds, reads and writes objects."""
 
     def find(self, url: ObjectUrl) -> StoredObject | tuple[StoredObject, ...]:
-        """The object at `url`, else those directly below it: none where there is nothing.
+        """The object at `url`, or the objects directly below it; empty if there are none.
 
         Raises:
-            DataError: there is no such container, or the store cannot be reached or asked.
+            DataError: the container does not exist, or the store does not answer or denies access.
         """
         ...
 
     def read(self, one: StoredObject, start: int, end: int) -> bytes:
-        """The bytes from `start` up to `end` of the version that was found; from threads, too.
+        """The bytes from `start` up to `end` of the version that was found; thread-safe.
 
         Raises:
-            DataError: it is gone or another by now, or the store cannot be reached or asked.
+            DataError: the object changed or is gone, or the store does not answer.
         """
         ...
 
     def put(self, file: Path, url: ObjectUrl) -> StoredObject:
-        """Put a file there, whole or not at all.
+        """Upload a file, atomically.
 
         Raises:
-            DataError: the store cannot be reached or does not take it.
+            DataError: the store does not answer or refuses the file.
         """
         ...
 
 
 class Observe(Port, Protocol):
-    """Tells what came of an assignment."""
+    """Gives the engagement that followed an assignment."""
 
     def __call__(self, request: str, /) -> str:
-        """The name of the table of engagement for this table of assignments."""
+        """The name of the engagement table for the table of assignments `request`."""
         ...
 
 
 class Store(Protocol):
-    """Rows of the ledger, kept by key; safe for threads and for a process that dies."""
+    """The ledger's rows by key; thread-safe and crash-safe."""
 
     def get(self, key: str) -> Mapping[str, object] | None:
         """The row of `key`, or None."""
         ...
 
     def put(self, key: str, row: Mapping[str, object]) -> None:
-        """Write the row of `key`, durable when this returns."""
+        """Write the row of `key`; it is durable when this returns."""
         ...
 
     def rows(self, **equals: object) -> Iterable[Mapping[str, object]]:
@@ -328,7 +327,7 @@ class Store(Protocol):
         ...
 
     def close(self) -> None:
-        """Give back the file."""
+        """Close the file or connection."""
         ...
 
 
@@ -336,7 +335,7 @@ class Secrets(Protocol):
     """Gives a secret by name."""
 
     def __call__(self, name: str, /) -> str | None:
-        """The secret's value; None where there is none."""
+        """The secret's value; None if it does not exist."""
         ...
 
 
@@ -354,15 +353,15 @@ class SpanEvent:
 
 @dataclass(slots=True, kw_only=True, eq=False)
 class Span:
-    """A run, a stage or a call: how long it takes, and how it ends.
+    """A run, a stage or a call, with its duration and outcome.
 
     Attributes:
         name: `run`, `stage` or `call`.
-        parent: the span around it.
+        parent: the enclosing span.
         fields: ids, names, counts and durations; never a text, a person or a secret.
-        started_ns: nanoseconds since 1970, as is `ended_ns`, which is 0 while the span is open.
-        error: the type of the exception that ended it; None if it ended well.
-        handle: for the port, to keep its own record of the span.
+        started_ns, ended_ns: nanoseconds since 1970; `ended_ns` is 0 while the span is open.
+        error: the type of the exception that ended it; None if there was none.
+        handle: the telemetry adapter's own record of the span.
     """
 
     name: str
@@ -380,15 +379,15 @@ class Span:
         self.fields = _without_none({**self.fields, **fields})
 
     def add_event(self, name: str, /, **fields: SpanField) -> None:
-        """Record that something happens now."""
+        """Add an event at the current time."""
         self.events.append(SpanEvent(name=name, at_ns=self._now_ns(), fields=_without_none(fields)))
 
     def end(self) -> None:
-        """Take the time at which it ends."""
+        """Set the end to the current time."""
         self.ended_ns = self._now_ns()
 
     def _now_ns(self) -> int:
-        # The wall clock may be set back while a span is open; it never ends before its start.
+        # The wall clock may be set back while a span is open, so durations use another clock.
         return self.started_ns + time.perf_counter_ns() - self._clock_ns
 
 
@@ -397,18 +396,18 @@ def _without_none(fields: Mapping[str, SpanField]) -> dict[str, SpanField]:
 
 
 class Telemetry(Protocol):
-    """Records one span per run, stage and external call; from threads, too."""
+    """Records one span per run, stage and external call; thread-safe."""
 
     def start(self, span: Span) -> None:
-        """A span begins, after its parent; returns at once."""
+        """Record the start of a span, after its parent's; does not block."""
         ...
 
     def end(self, span: Span) -> None:
-        """A span has ended; returns at once."""
+        """Record the end of a span; does not block."""
         ...
 
     def close(self) -> None:
-        """Send what is left, within a bounded time; what cannot be sent is logged."""
+        """Send the remaining spans within a time limit, and log how many could not be sent."""
         ...
 
 
@@ -416,25 +415,25 @@ class Track(Protocol):
     """Records a run with an experiment tracker."""
 
     def __call__(self, run: Mapping[str, object], folder: Path, /) -> None:
-        """Take the run's record, as in run.json, and its folder; told twice, recorded once.
+        """Record a run, given the contents of run.json and its folder; idempotent.
 
         Raises:
-            ProviderError: where the tracker cannot be reached; the run is not the worse for it.
+            ProviderError: the tracker cannot be reached; the run does not depend on it.
         """
         ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ports:
-    """The adapters of one workspace; those behind a factory are made when they are needed.
+    """The adapters of one workspace; a callable creates its adapter when it is needed.
 
     Attributes:
-        search: makes the port for an index by the index's name.
-        engine: opens an engine; who opens it closes it.
-        store: opens the store of the ledger; who opens it closes it.
-        shield: looks for attacks in the approved content; None where it is switched off.
-        judge: gives a second opinion on variants; None where it is switched off.
-        objects: opens the object stores that URLs name.
+        search: creates the search of the index with a given name.
+        engine: opens an engine; the caller closes it.
+        store: opens the ledger's store; the caller closes it.
+        shield: detects prompt injection in the approved content; None if switched off.
+        judge: gives a second opinion on variants; None if switched off.
+        objects: opens the object stores.
     """
 
     complete: Complete

@@ -1,7 +1,7 @@
-"""What a provider brings: its options, how its adapters are made, and what `doctor` can check.
+"""`Provider`: a service's or engine's options, adapters and checks for `doctor`.
 
-A provider is a service or an engine under the name that azure_config.yaml gives it. Those that
-come with Liftwright are in `adapters/`; `docs/plugins.md` shows how a package adds another.
+azure_config.yaml refers to providers by name. The built-in ones are in `adapters/`;
+`docs/plugins.md` shows how a package adds another.
 """
 
 from __future__ import annotations
@@ -25,22 +25,22 @@ OptionsT = TypeVar("OptionsT", bound="Options | None")
 class Options(ConfigModel):
     """A provider's block of azure_config.yaml: a frozen pydantic model that refuses unknown keys.
 
-    Values are read strictly, as JSON: `1` is no text, and `"1"` is no number.
+    Types are strict, as in JSON: `1` is not a text, and `"1"` is not a number.
     """
 
 
 # Without slots: a frozen generic dataclass that has them cannot be called as `Provider[X](...)`.
 @dataclass(frozen=True, kw_only=True)
 class AdapterContext(Generic[OptionsT]):
-    """What an adapter is made from.
+    """Everything that an adapter can be created from.
 
     Attributes:
         root: the workspace.
         settings: its configuration.
         options: the provider's block of azure_config.yaml, validated; None if it has no options.
         variables: the environment and .env.
-        secrets: gives a secret by its name; a provider of secrets is made with the variables alone.
-        embed: the embedder; None while the embedder itself is made.
+        secrets: gives a secret by name; for a provider of secrets, only from the variables.
+        embed: the embedder; None while the embedder itself is created.
     """
 
     root: Path
@@ -53,39 +53,39 @@ class AdapterContext(Generic[OptionsT]):
     def need_embed(self) -> Embed:
         """The embedder, for an adapter that cannot work without one."""
         if self.embed is None:
-            raise ConfigurationError("adapters.embed: an embedder cannot be made from itself")
+            raise ConfigurationError("adapters.embed: an embedder cannot use itself")
         return self.embed
 
     def need_secret(self, name: str, key: str) -> str:
         """The secret called `name`, for an adapter that cannot work without it.
 
         Args:
-            name: of the secret.
+            name: the secret's name.
             key: the key of azure_config.yaml that names it, for the message.
 
         Raises:
             ConfigurationError: the secret is not set.
         """
-        found = self.secrets(name)
-        if found is None:
+        secret = self.secrets(name)
+        if secret is None:
             raise ConfigurationError(
                 f"config/azure_config.yaml: {key}: the secret {name} is not set; put it into the "
                 "environment or .env"
             )
-        return found
+        return secret
 
     def secret(self, name: str | None, key: str) -> str | None:
-        """The same for an option that may be null: None if it names no secret."""
+        """As `need_secret`, for an option that may be null; None if it is."""
         return None if name is None else self.need_secret(name, key)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SearchAdapter:
-    """A search service: how its index is made, and how it is asked.
+    """A search service: how to index, and how to search an index.
 
     Attributes:
-        search: the search of the index with a name. Making it calls no service; before there is
-            an index it is made for the name "", to read its identity.
+        search: creates the search of the index with a given name, without calling the service.
+            Before an index exists, the name is "", to read the identity.
     """
 
     index: Index
@@ -94,17 +94,17 @@ class SearchAdapter:
 
 @dataclass(frozen=True, kw_only=True)
 class Provider(Generic[OptionsT]):
-    """What azure_config.yaml calls by one name: under `adapters`, and as a block of options.
+    """A provider, which azure_config.yaml names under `adapters` and as a block of options.
 
     Attributes:
-        adapters: for each port it serves, the callable that makes the adapter. `search` gives a
-            `SearchAdapter`, each other port the port itself.
+        adapters: for each port, the callable that creates the adapter: a `SearchAdapter` for
+            `search`, else the port itself.
         options: the model of its block, a subclass of `Options`; None if it has no options.
-        default: the options where the block is missing or null; None makes the block necessary.
-        address: the option that holds the service's address, for the log and for `doctor`.
+        default: the options if the block is missing or null; None makes the block mandatory.
+        address: the option with the service's address, for the log and for `doctor`.
         switches: for each optional port (`shield`, `judge`), the option that turns it on.
-        local: whether it runs on this machine, so that `doctor --live` need not reach it.
-        checks: more checks for `doctor --live`, by name; each gives what it found.
+        local: whether it runs on this machine, so that `doctor --live` does not call it.
+        checks: further checks for `doctor --live`, by name; each returns its result as text.
     """
 
     adapters: Mapping[str, Callable[[AdapterContext[OptionsT]], Any]]

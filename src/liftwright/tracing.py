@@ -1,10 +1,10 @@
-"""Spans: how long a run, its stages and its calls took, and how each ended.
+"""Spans: the duration and the outcome of a run, its stages and its calls.
 
     with tracing(telemetry):                              # once per run
-        with span("call", service="complete") as one:     # anywhere below
-            one.set(tokens_input=412)
+        with span("call", service="complete") as call:    # anywhere inside
+            call.set(tokens_input=412)
 
-A span's parent is the span it was opened in, also in threads that `run_concurrently` starts.
+A span's parent is the enclosing span, also in threads that `run_concurrently` starts.
 Fields are ids, names, counts and durations; never a message's text, a person or a secret.
 """
 
@@ -26,7 +26,7 @@ __all__ = ["span", "tracing"]
 
 
 class _Guarded:
-    """A telemetry port whose failure stops nothing: it is logged, and no more spans are sent."""
+    """Telemetry that cannot fail a run: a failure is logged once and ends the sending of spans."""
 
     def __init__(self, telemetry: Telemetry) -> None:
         self._telemetry = telemetry
@@ -43,10 +43,10 @@ class _Guarded:
     def close(self) -> None:
         self._attempt(self._telemetry.close)
 
-    def _attempt(self, ask: Callable[[], None]) -> None:
+    def _attempt(self, send: Callable[[], None]) -> None:
         try:
-            ask()
-        except Exception as error:  # noqa: BLE001 - whatever a third party's port raises
+            send()
+        except Exception as error:  # noqa: BLE001 - a third party's adapter may raise anything
             if not self._failed:
                 self._failed = True
                 fault("telemetry_failed", error, agent="telemetry")
@@ -63,8 +63,8 @@ def tracing(telemetry: Telemetry) -> Iterator[None]:
     """Within the block, spans are sent to `telemetry`.
 
     Args:
-        telemetry: closed at the end of the block. If it fails, that is logged
-            (`telemetry_failed`), it gets no more spans, and nothing stops.
+        telemetry: closed at the end of the block. If it fails, `telemetry_failed` is logged and it
+            gets no more spans; the run goes on.
     """
     guarded = _Guarded(telemetry)
     telemetry_token, open_token = _telemetry.set(guarded), _open.set(None)
@@ -78,25 +78,25 @@ def tracing(telemetry: Telemetry) -> Iterator[None]:
 
 @contextlib.contextmanager
 def span(name: str, /, **fields: SpanField) -> Iterator[Span]:
-    """A span around the block; an exception that leaves it marks it as failed, by its type.
+    """A span around the block; an exception marks it as failed, with the exception's type.
 
     Args:
         name: `run`, `stage` or `call`.
-        **fields: ids, names, counts, durations; those that are None are left out.
+        **fields: ids, names, counts, durations; None is left out.
     """
-    telemetry, one = _telemetry.get(), Span(name=name, parent=_open.get())
-    one.set(**fields)
+    telemetry, current = _telemetry.get(), Span(name=name, parent=_open.get())
+    current.set(**fields)
     if telemetry is not None:
-        telemetry.start(one)
-    token = _open.set(one)
+        telemetry.start(current)
+    token = _open.set(current)
     try:
-        yield one
+        yield current
     except BaseException as error:
-        # A message may hold a row's values or a reply's text; a type never does.
-        one.error = type(error).__name__
+        # The message may quote a row or a reply; the type never does.
+        current.error = type(error).__name__
         raise
     finally:
         _open.reset(token)
-        one.end()
+        current.end()
         if telemetry is not None:
-            telemetry.end(one)
+            telemetry.end(current)

@@ -278,7 +278,7 @@ def test_metrics_json_is_the_object_of_analyze_and_more(done: Path) -> None:
     [
         ("decisions.json", '"status": "pass"', '"status": "block"', "the audit log does not"),
         ("variants.json", '"subject": "', '"subject": "Changed: ', "is not the text that was"),
-        ("variants.json", "[", "{", "is not what was written"),
+        ("variants.json", "[", "{", "not valid JSON"),
     ],
 )
 def test_verify_finds_what_a_run_says_otherwise_than_the_audit_log(

@@ -28,7 +28,7 @@ from configuration import lay_down
 from liftwright.campaign.healthcheck import connection_prompt
 from liftwright.errors import ProviderError
 from liftwright.log import Log, fault, logging_to
-from liftwright.model import Query, Sourced
+from liftwright.model import JudgeRequest, Query
 from liftwright.wiring import AdapterFactory, read_settings
 
 if TYPE_CHECKING:
@@ -68,7 +68,7 @@ ASKED: dict[str, Callable[[Any], object]] = {
     "search": lambda port: port.search("approved-content")(Query(text="boots", top_k=1)),
     "screen": lambda port: port("a text"),
     "shield": lambda port: port("a text"),
-    "judge": lambda port: port(Sourced(text="a text", sources=("a text",))),
+    "judge": lambda port: port(JudgeRequest(text="a text", sources=("a text",))),
 }
 
 

@@ -11,10 +11,10 @@ from liftwright.model import (
     CATEGORIES,
     Claim,
     Identity,
-    Opinion,
+    JudgeRequest,
+    Judgment,
     Passage,
     SafetyDecision,
-    Sourced,
     Variant,
 )
 from liftwright.model.checks import SAFETY, Check, CheckResult
@@ -36,19 +36,19 @@ class Judge:
     metered = True
     identity = Identity(provider="a_judge", version="1")
 
-    def __init__(self, answer: Opinion | Exception) -> None:
+    def __init__(self, answer: Judgment | Exception) -> None:
         self.answer = answer
-        self.asked: list[Sourced] = []
+        self.asked: list[JudgeRequest] = []
 
-    def __call__(self, request: Sourced, /) -> Opinion:
+    def __call__(self, request: JudgeRequest, /) -> Judgment:
         self.asked.append(request)
         if isinstance(self.answer, Exception):
             raise self.answer
         return self.answer
 
 
-GROUNDED = Opinion(grounded=True, ungrounded_share=0.0)
-UNGROUNDED = Opinion(grounded=False, ungrounded_share=0.25)
+GROUNDED = Judgment(grounded=True, ungrounded_share=0.0)
+UNGROUNDED = Judgment(grounded=False, ungrounded_share=0.25)
 
 
 def claims(*said: tuple[str, str]) -> Sequence[Claim]:

@@ -59,14 +59,14 @@ def test_asked_ahead_asks_for_each_text_once_and_then_answers_from_it() -> None:
     assert (asked.identity, asked.metered) == (screener.identity, True)
 
 
-@pytest.mark.parametrize(("whatever_is_asked", "asked"), [(True, 1), (False, 5)])
+@pytest.mark.parametrize(("affects_all_requests", "asked"), [(True, 1), (False, 5)])
 def test_asked_ahead_refusal_of_whatever_is_asked_ends_the_asking_and_that_of_one_does_not(
-    *, whatever_is_asked: bool, asked: int
+    *, affects_all_requests: bool, asked: int
 ) -> None:
     class Refusing(Screener):
         def __call__(self, request: str, /) -> tuple[Finding, ...]:
             self.asked.append(request)
-            raise ProviderRefused("401", whatever_is_asked=whatever_is_asked)
+            raise ProviderRefused("401", affects_all_requests=affects_all_requests)
 
     screener = Refusing()
     ahead = screen_concurrently(parts(5), screener, workers=1)

@@ -25,13 +25,13 @@ from liftwright.model import (
     Completion,
     Finding,
     Identity,
+    JudgeRequest,
+    Judgment,
     Limits,
-    Opinion,
     Passage,
     Prompt,
     Query,
     Segment,
-    Sourced,
     Tokens,
     Usage,
 )
@@ -201,7 +201,7 @@ def test_complete_policy_reserves_the_longest_reply_and_two_bytes_a_token() -> N
         (screen_policy(Services(), Screener()), (FINDING, FINDING)),
         (search_policy(Services(), Finder()), (PASSAGE,)),
         (shield_policy(Services(), Asked()), True),
-        (judge_policy(Services(), Asked()), Opinion(grounded=False, ungrounded_share=0.5)),
+        (judge_policy(Services(), Asked()), Judgment(grounded=False, ungrounded_share=0.5)),
     ],
     ids=lambda value: value.port if isinstance(value, CachePolicy) else "",
 )
@@ -231,7 +231,7 @@ def test_judge_policy_counts_the_records_of_text_and_sources() -> None:
     services = Services.model_validate(
         {"service_prices": {"test_groundedness": {"usd_per_thousand": 1.0, "as_of": "2026-11-01"}}}
     )
-    request = Sourced(text="a" * 600, sources=("b" * 600, "c" * 900))
+    request = JudgeRequest(text="a" * 600, sources=("b" * 600, "c" * 900))
     assert judge_policy(services, Asked()).reserve_usd(request) == pytest.approx(0.003)
 
 

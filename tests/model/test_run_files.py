@@ -11,7 +11,7 @@ import pytest
 
 from liftwright.errors import InputError, IntegrityError
 from liftwright.model import Run, StageRun
-from liftwright.model.run_files import RunFolder, all_runs, write_whole
+from liftwright.model.run_files import RunFolder, all_runs, write_atomically
 from waiting import PATIENCE_SECONDS
 
 RUN = Run(
@@ -42,46 +42,46 @@ def names(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.iterdir())
 
 
-# ── write_whole ───────────────────────────────────────────────────────────────────────────────
+# ── write_atomically ───────────────────────────────────────────────────────────────────────────
 
 
-def test_write_whole_failing_at_the_rename_leaves_nothing_behind(tmp_path: Path) -> None:
+def test_write_atomically_failing_at_the_rename_leaves_nothing_behind(tmp_path: Path) -> None:
     target = tmp_path / "a.json"
     target.mkdir()
     (target / "inside").write_text("kept")
     with pytest.raises(InputError, match=r"a\.json: .*Is a directory"):
-        write_whole(target, b"new")
+        write_atomically(target, b"new")
     assert names(tmp_path) == ["a.json"]
     assert (target / "inside").read_text() == "kept"
 
 
-def test_write_whole_failing_in_the_middle_keeps_the_old_file(tmp_path: Path) -> None:
+def test_write_atomically_failing_in_the_middle_keeps_the_old_file(tmp_path: Path) -> None:
     target = tmp_path / "a.json"
-    write_whole(target, b"old")
+    write_atomically(target, b"old")
     with pytest.raises(TypeError):
-        write_whole(target, "not bytes")  # type: ignore[arg-type]
+        write_atomically(target, "not bytes")  # type: ignore[arg-type]
     assert target.read_bytes() == b"old"
     assert names(tmp_path) == ["a.json"]
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="the superuser may write anywhere")
-def test_write_whole_folder_that_is_read_only_is_an_input_error(tmp_path: Path) -> None:
+def test_write_atomically_folder_that_is_read_only_is_an_input_error(tmp_path: Path) -> None:
     folder = tmp_path / "sealed"
     folder.mkdir(mode=0o555)
     with pytest.raises(InputError, match="Permission denied"):
-        write_whole(folder / "a.json", b"new")
+        write_atomically(folder / "a.json", b"new")
 
 
 def keep_writing(path: str) -> None:
     """Write two contents in turn until killed."""
     while True:
-        write_whole(Path(path), b"a" * 200_000)
-        write_whole(Path(path), b"b" * 200_000)
+        write_atomically(Path(path), b"a" * 200_000)
+        write_atomically(Path(path), b"b" * 200_000)
 
 
-def test_write_whole_killed_at_any_moment_leaves_one_of_both_contents(tmp_path: Path) -> None:
+def test_write_atomically_killed_at_any_moment_leaves_one_of_both_contents(tmp_path: Path) -> None:
     path = tmp_path / "a.json"
-    write_whole(path, b"a" * 200_000)
+    write_atomically(path, b"a" * 200_000)
     for _ in range(5):
         process = multiprocessing.get_context("spawn").Process(
             target=keep_writing, args=(str(path),)
@@ -93,7 +93,7 @@ def test_write_whole_killed_at_any_moment_leaves_one_of_both_contents(tmp_path: 
         process.kill()
         process.join(timeout=PATIENCE_SECONDS)
         assert path.read_bytes() in (b"a" * 200_000, b"b" * 200_000)
-    RunFolder(tmp_path).clear_torn()
+    RunFolder(tmp_path).remove_partial_files()
     assert names(tmp_path) == ["a.json"]
 
 
@@ -173,7 +173,7 @@ def test_clear_torn_removes_temporaries_alone(tmp_path: Path) -> None:
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text("x")
     (tmp_path / ".folder.part").mkdir()
-    RunFolder(tmp_path).clear_torn()
+    RunFolder(tmp_path).remove_partial_files()
     left = sorted(str(p.relative_to(tmp_path)) for p in tmp_path.rglob("*") if p.is_file())
     assert left == sorted(kept)
     assert (tmp_path / ".folder.part").is_dir()

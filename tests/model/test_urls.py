@@ -34,11 +34,11 @@ def test_parse_url_of_azure_knows_account_and_cloud() -> None:
     [
         ("s4://bucket/x", "did you mean s3://?"),
         ("abfs://c@a.dfs.core.windows.net/x", "did you mean abfss://?"),
-        ("http://host/x.csv", "allowed are paths of this machine"),
+        ("http://host/x.csv", "allowed: local paths"),
         ("S3://bucket/x", "did you mean s3://?"),
         ("s3://b", "allowed: s3://BUCKET/KEY"),
         ("abfss://data/x.csv", "abfss://CONTAINER@ACCOUNT.dfs.core.windows.net/PATH"),
-        ("s3://bucket/x/*.parquet", "a folder that ends in /"),
+        ("s3://bucket/x/*.parquet", "a folder ending in /"),
     ],
 )
 def test_parse_url_of_no_store_says_what_is_allowed(text: str, told: str) -> None:

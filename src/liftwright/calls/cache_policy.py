@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import base64
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from liftwright.calls.pricing import pricing_of
 from liftwright.model import (
     Completion,
     Finding,
-    Opinion,
+    Judgment,
     Passage,
     Tokens,
     Usage,
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from liftwright.config import Services
-    from liftwright.model import Prompt, Sourced
+    from liftwright.model import JudgeRequest, Prompt
     from liftwright.ports import Complete, Embed, Judge, Port, Screen, Search, Shield, Vectors
 
 R = TypeVar("R")
@@ -125,13 +126,13 @@ def shield_policy(services: Services, port: Shield) -> CachePolicy[bool]:
     return _by_records("shield", services, port, _flag)
 
 
-def judge_policy(services: Services, port: Judge) -> CachePolicy[Opinion]:
+def judge_policy(services: Services, port: Judge) -> CachePolicy[Judgment]:
     """A judge's: charged by the records of text and sources together."""
 
-    def whole(request: Sourced) -> str:
+    def whole(request: JudgeRequest) -> str:
         return "".join([request.text, *request.sources])
 
-    return _by_records("judge", services, port, lambda value: from_json(Opinion, value), text=whole)
+    return _by_records("judge", services, port, partial(from_json, Judgment), text=whole)
 
 
 def _by_records(

@@ -15,7 +15,7 @@ from liftwright.calls.pricing import pricing_by_port
 from liftwright.campaign.context import RunContext, StageProgress
 from liftwright.config import environment
 from liftwright.errors import ConfigurationError, InputError, IntegrityError, WorkspaceBusy
-from liftwright.model.run_files import RunFolder, all_runs, write_whole
+from liftwright.model.run_files import RunFolder, all_runs, write_atomically
 from liftwright.wiring import make_observer, make_ports
 
 if TYPE_CHECKING:
@@ -91,7 +91,7 @@ def log_key(root: Path) -> bytes:
         return given.encode()
     path = root / "data" / "log.key"
     if not path.is_file():
-        write_whole(path, secrets.token_hex(32).encode(), mode=0o600)
+        write_atomically(path, secrets.token_hex(32).encode(), mode=0o600)
     return path.read_bytes()
 
 

@@ -36,12 +36,12 @@ if TYPE_CHECKING:
         Document,
         Finding,
         Identity,
-        Opinion,
+        JudgeRequest,
+        Judgment,
         Passage,
         Prompt,
         Query,
         Run,
-        Sourced,
     )
     from liftwright.model.checks import Check
     from liftwright.model.remote_files import File
@@ -246,7 +246,7 @@ class RunContext:
         return PortClient(self.ports.shield, policy, self.calls, ledger=lambda: self.ledger)
 
     @property
-    def judge(self) -> PortClient[Sourced, Opinion] | None:
+    def judge(self) -> PortClient[JudgeRequest, Judgment] | None:
         """Gives a second opinion; None where that is switched off."""
         if self.ports.judge is None:
             return None

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 from liftwright.config import environment
 from liftwright.errors import LiftwrightError, ProviderUnavailable
-from liftwright.model import Limits, Prompt, Query, Segment, Sourced
-from liftwright.ports import KeepsIndexes
+from liftwright.model import JudgeRequest, Limits, Prompt, Query, Segment
+from liftwright.ports import ManagesIndexes
 from liftwright.wiring import AdapterFactory
 
 if TYPE_CHECKING:
@@ -134,9 +134,9 @@ def _embed(ports: AdapterFactory) -> str:
 
 def _search(ports: AdapterFactory) -> str:
     adapter = ports.make("search")
-    if not isinstance(adapter.index, KeepsIndexes):
+    if not isinstance(adapter.index, ManagesIndexes):
         return f"{adapter.index.identity.provider} was made; it has no way to try its connection"
-    kept = adapter.index.kept()
+    kept = adapter.index.index_names()
     if kept.in_use is None:
         return f"{CONNECTED}: no index is in use yet; liftwright index makes one"
     adapter.search(kept.in_use)(Query(text=HARMLESS, top_k=1))
@@ -167,7 +167,7 @@ def _shield(ports: AdapterFactory) -> str:
 
 
 def _judge(ports: AdapterFactory) -> str:
-    opinion = ports.make("judge")(Sourced(text=HARMLESS, sources=(HARMLESS,)))
+    opinion = ports.make("judge")(JudgeRequest(text=HARMLESS, sources=(HARMLESS,)))
     if not opinion.grounded:
         raise LiftwrightError("a sentence is called ungrounded that its source repeats")
     return CONNECTED

@@ -39,7 +39,7 @@ from liftwright.campaign.stages.messages import (
     screen,
 )
 from liftwright.errors import InputError
-from liftwright.log import event, within
+from liftwright.log import event, log_context
 from liftwright.model import StageRun, fingerprint, to_json, utc_now
 from liftwright.model.checks import DRAFTING, SAFETY, in_stage
 from liftwright.tracing import span
@@ -328,7 +328,7 @@ def run_stages(stages: Sequence[Stage], context: RunContext) -> None:
     try:
         for stage in stages:
             key = stage_key(stage, context)
-            with within(stage=stage.name), span("stage", stage=stage.name) as recorded:
+            with log_context(stage=stage.name), span("stage", stage=stage.name) as recorded:
                 if is_kept(stage, context, key) and (stage.intact is None or stage.intact(context)):
                     recorded.set(outcome="kept")
                     event("stage_kept", agent="pipeline")

@@ -21,7 +21,7 @@ from liftwright.log import Log, event, logging_to
 from liftwright.model import CATEGORIES, Query, to_json
 from liftwright.model.checks import SAFETY, in_stage
 from liftwright.model.run_files import IndexRecord, all_runs
-from liftwright.ports import KeepsIndexes
+from liftwright.ports import ManagesIndexes
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -100,9 +100,9 @@ def index_content(context: RunContext, content: Path | None, *, remove_old: bool
         logging_to(Log(context.root / "logs")),
         contextlib.closing(context),
     ):
-        keeper: KeepsIndexes | None = None
+        keeper: ManagesIndexes | None = None
         if remove_old:
-            if not isinstance(context.ports.index, KeepsIndexes):
+            if not isinstance(context.ports.index, ManagesIndexes):
                 name = context.settings.services.adapters.search
                 raise InputError(f"--remove-old: adapters.search {name!r} keeps no old indexes")
             keeper = context.ports.index

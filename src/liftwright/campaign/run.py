@@ -53,7 +53,7 @@ from liftwright.errors import (
     NoExperiment,
     ProviderError,
 )
-from liftwright.log import Log, event, fault, logging_to, within
+from liftwright.log import Log, event, fault, log_context, logging_to
 from liftwright.model import (
     CATEGORIES,
     AuditRange,
@@ -195,7 +195,7 @@ def _begin(
         # Customers that cannot be read are reported before a folder is made.
         context.load_customers()
     context.run = _new_record(context, record, extends)
-    folder.clear_torn()
+    folder.remove_partial_files()
     folder.save(context.run)
     if extends is not None:
         inherit_messages(context)
@@ -250,7 +250,7 @@ def _keep(context: RunContext, folder: RunFolder, record: Run) -> RunOutcome:
     """Keep every stage of a finished run; files that somebody removed are made again."""
     context.open_finished(folder, record)
     stages = stages_of(record.extends)
-    with within(run=record.run_id):
+    with log_context(run=record.run_id):
         if record.simulated:
             run_stages((*stages, *export_stages(context)), context)
             event("run_kept", agent="pipeline")
@@ -276,7 +276,7 @@ def _begin_measuring(context: RunContext, folder: RunFolder, record: Run) -> tup
     """Prepare to measure a finished run with real outcomes; gives the stages that do it."""
     context.folder, context.run = folder, record
     check_export(context)
-    folder.clear_torn()
+    folder.remove_partial_files()
     observe = MEASURING[0]
     # A measurement that was interrupted is none, and is not set aside.
     if not _is_half_measured(record) and not is_kept(observe, context, stage_key(observe, context)):
@@ -326,7 +326,7 @@ def _copy_aside(folder: Path, aside: Path) -> None:
 def _run_to_end(context: RunContext, stages: tuple[Stage, ...]) -> RunOutcome:
     """Run the stages, then the export, and record how the run ended."""
     started = time.perf_counter()
-    with within(run=context.run.run_id):
+    with log_context(run=context.run.run_id):
         log_run_started(context)
         try:
             run_stages(stages, context)

@@ -1,8 +1,8 @@
-"""The words of the product: table schemas, frozen records, and the fingerprint that names content.
+"""The domain model: table schemas, frozen records, and content fingerprints.
 
-What has a `customer_id` is a row of a table and stays in the engine; its columns are declared here.
-All else is a small frozen record. Ids are content hashes: the same content has the same id on
-every machine.
+Anything with a `customer_id` is a row of a table and stays in the engine; its columns are declared
+here. Everything else is a small frozen record. Ids are content hashes, so the same content has the
+same id on every machine.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ from liftwright.model.messages import (
     Completion,
     Failure,
     Finding,
+    JudgeRequest,
+    Judgment,
     Limits,
-    Opinion,
     Prompt,
     SafetyDecision,
-    Sourced,
     SourceSpan,
     Tokens,
     Usage,
@@ -86,11 +86,12 @@ __all__ = [
     "Finding",
     "Identity",
     "Json",
+    "JudgeRequest",
+    "Judgment",
     "Limits",
     "MetricKind",
     "MetricSpec",
     "ObjectUrl",
-    "Opinion",
     "Paragraph",
     "Passage",
     "Prompt",
@@ -100,7 +101,6 @@ __all__ = [
     "Section",
     "Segment",
     "SourceSpan",
-    "Sourced",
     "StageRun",
     "TableSchema",
     "Tokens",

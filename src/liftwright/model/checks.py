@@ -1,8 +1,8 @@
-"""Checks on a message: what a check is, what it reads, and what it says.
+"""Checks on a message: the `Check` itself, its input and its result.
 
-An agent offers its checks and the campaign composes one list of them (`campaign/checks.py`).
-Drafting checks judge a draft, which is asked for again with the reasons; safety checks judge a
-finished message, which is blocked and never asked for again.
+Agents define checks, and `campaign/checks.py` lists those of a campaign. A drafting check runs on a
+draft; if it fails, the writer is asked again with the reasons. A safety check runs on a finished
+message; if it fails, the message is blocked and not written again.
 """
 
 from __future__ import annotations
@@ -24,17 +24,17 @@ DRAFTING, SAFETY = "drafting", "safety"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Message:
-    """A message as checks read it.
+    """A message as input to checks.
 
     Attributes:
-        subject: one line of plain text; None where a text is checked that is not a message.
+        subject: one line of plain text; None for a text that is not a message.
         body: without subject and footer, with its inline citations.
-        segment, tone: the readers and the style; None for the control.
-        passages: what the writer was given.
-        claims: the sentences with their verdicts, once they are recorded.
-        others: the variants for the same readers that it must differ from.
-        labels: the names of all segments; internal, so none may be shown.
-        known_tiers: every tier that any customer holds.
+        segment, tone: None for the control.
+        passages: the passages in the writer's prompt.
+        claims: the sentences with their verdicts, once they are known.
+        others: the segment's other variants, from which this one must differ.
+        labels: the names of all segments; internal, so none may appear in the message.
+        known_tiers: all tiers that occur among the customers.
     """
 
     subject: str | None
@@ -50,11 +50,11 @@ class Message:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CheckResult:
-    """What checks say of a message.
+    """The result of one or more checks on a message.
 
     Attributes:
-        reasons: why the message is refused, each once; none where it passes.
-        findings: what was found and where, including what does not refuse the message.
+        reasons: why the message is refused, without repeats; empty if it passes.
+        findings: what was found and where, including findings that do not refuse the message.
     """
 
     reasons: tuple[str, ...] = ()
@@ -62,7 +62,7 @@ class CheckResult:
 
     @property
     def status(self) -> str:
-        """`block` where there is a reason, else `pass`."""
+        """`block` if there is a reason, else `pass`."""
         return "block" if self.reasons else "pass"
 
 
@@ -72,10 +72,10 @@ class Check:
 
     Attributes:
         stage: drafting | safety.
-        find: reads a message and says what it found; what it raises refuses the message.
-        version: changes with the outcome for an equal message and equal settings.
-        settings: the configuration that shapes the outcome, as JSON values.
-        skips_refused: whether messages that an earlier check refused are left out, as the check
+        find: checks a message; an exception refuses it.
+        version: changed whenever the same message and settings could give another result.
+        settings: the configuration that affects the result, as JSON values.
+        skips_refused: whether to skip messages that an earlier check refused, because the check
             costs a call.
     """
 
@@ -88,7 +88,7 @@ class Check:
 
     @property
     def digest(self) -> str:
-        """SHA-256 in hex of what names the check's outcome: name, stage, version, settings."""
+        """SHA-256 in hex of everything that determines a result besides the message."""
         return fingerprint(self.name, self.stage, self.version, self.settings)
 
 
@@ -100,12 +100,12 @@ def in_stage(checks: Iterable[Check], stage: str) -> tuple[Check, ...]:
 def run_checks(
     checks: Sequence[Check], message: Message, *, failed: Callable[[Check, Exception], str]
 ) -> CheckResult:
-    """All that the checks say of a message, in their order.
+    """Run the checks in order and combine their results.
 
     Args:
-        checks: those to run.
+        checks: the checks to run.
         message: the message.
-        failed: gives the reason to refuse the message where a check raised; or raises itself.
+        failed: gives the reason to refuse the message when a check raises, or raises itself.
     """
     reasons: dict[str, None] = {}
     findings: list[Finding] = []
@@ -113,15 +113,15 @@ def run_checks(
         if reasons and check.skips_refused:
             continue
         try:
-            found = check.find(message)
+            result = check.find(message)
         except Exception as error:  # noqa: BLE001 - a check that fails must not let a message pass
             reasons[failed(check, error)] = None
         else:
-            reasons |= dict.fromkeys(found.reasons)
-            findings += found.findings
+            reasons |= dict.fromkeys(result.reasons)
+            findings += result.findings
     return CheckResult(reasons=tuple(reasons), findings=tuple(findings))
 
 
 def policy_sha256(checks: Iterable[Check]) -> str:
-    """The fingerprint of the policy that messages are held to: every check, in any order."""
+    """The fingerprint of the safety policy: of all checks, in any order."""
     return fingerprint(sorted(check.digest for check in checks))

@@ -1,4 +1,4 @@
-"""Approved documents, what is asked of them, and what is found."""
+"""Approved documents, search queries and passages."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class Section:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Paragraph:
-    """One paragraph of a document; `index` counts from 0 through the document, no headings."""
+    """One paragraph of a document; `index` counts paragraphs from 0, without headings."""
 
     section: str
     index: int
@@ -26,11 +26,11 @@ class Paragraph:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Document:
-    """One approved document. Dates are inclusive: it may be used from approval to expiry.
+    """One approved document, usable from `approval_date` to `expires_on`, both included.
 
     Attributes:
-        audience: the words that name whom it is for; empty is everyone.
-        audience_only: whether segments outside `audience` must not get it.
+        audience: words for the intended readers; empty means everyone.
+        audience_only: whether the document is restricted to `audience`.
     """
 
     document_id: str
@@ -61,15 +61,15 @@ class Document:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Query:
-    """What a segment asks of the index.
+    """A search query for a segment.
 
     Attributes:
-        text: the words to look for.
-        top_k: how many passages to give at most, the best one of each document first.
-        audience: words that name the reader; passages for that audience are raised.
-        categories: only these categories; empty is all.
-        excluded: ids of documents that must not be given (expired, not yet approved).
-        min_score: passages below this score are left out; scores lie in [0, 1].
+        text: the words to search for.
+        top_k: the maximum number of passages, one per document.
+        audience: words for the readers; documents for that audience rank higher.
+        categories: only these categories; empty means all.
+        excluded: ids of documents to leave out (expired, not yet approved).
+        min_score: passages with a lower score are left out; scores are in [0, 1].
     """
 
     text: str
@@ -87,7 +87,7 @@ class Passage:
     Attributes:
         paragraph_index: position among the document's paragraphs, from 0; headings do not count.
         score: relevance in [0, 1], comparable within one adapter.
-        fallback: whether it was not found but configured, as nothing was relevant.
+        fallback: whether it is a configured fallback, used when nothing relevant was found.
     """
 
     document_id: str

@@ -1,4 +1,4 @@
-"""Records as JSON and back, and the fingerprint that names content."""
+"""Converts records to JSON and back, and computes content fingerprints."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def to_json(value: object) -> Json:  # noqa: PLR0911 - one case a line
         return value if value - value == 0.0 else None
     if value is None or isinstance(value, str | bool | int):
         return value
-    if isinstance(value, Integral | Real):  # a number of numpy's
+    if isinstance(value, Integral | Real):  # a NumPy number
         return int(value) if isinstance(value, Integral) else to_json(float(value))
     if isinstance(value, date | datetime):
         return value.isoformat()
@@ -38,7 +38,7 @@ def to_json(value: object) -> Json:  # noqa: PLR0911 - one case a line
         return sorted((to_json(item) for item in value), key=repr)
     if isinstance(value, Sequence):
         return [to_json(item) for item in value]
-    raise TypeError(f"{type(value).__name__} has no form in JSON")
+    raise TypeError(f"{type(value).__name__} cannot be written as JSON")
 
 
 def from_json(kind: type[T], value: object, *, ignore_unknown: bool = False) -> T:
@@ -51,7 +51,7 @@ def from_json(kind: type[T], value: object, *, ignore_unknown: bool = False) -> 
             that another version may have written.
 
     Raises:
-        ValueError: `value` is not of that form.
+        ValueError: `value` does not have that form.
     """
     return typing.cast("T", _Reader(ignore_unknown=ignore_unknown).read(kind, value))
 
@@ -101,7 +101,7 @@ class _Reader:
         return tuple(self.read(kind, item) for kind, item in zip(kinds, items, strict=True))
 
     def _read_union(self, choices: tuple[object, ...], value: object) -> object:
-        """The first of several kinds that the value fits."""
+        """The value as the first type that accepts it."""
         if value is None and type(None) in choices:
             return None
         *others, last = (choice for choice in choices if choice is not type(None))
@@ -113,12 +113,12 @@ class _Reader:
 
 @cache
 def _hints(kind: type) -> Mapping[str, object]:
-    # To work them out anew for each of thousands of records takes longer than all else here.
+    # Resolving the hints again for each of thousands of records would dominate the run time.
     return typing.get_type_hints(kind)
 
 
 def _read_number(value: object) -> float:
-    # `to_json` writes NaN as null, so a number that must be there reads null as NaN.
+    # `to_json` writes NaN as null, so null reads as NaN where a number is required.
     if value is None:
         return float("nan")
     if isinstance(value, int) and not isinstance(value, bool):
@@ -139,6 +139,6 @@ def _expect(kind: type[T], value: object) -> T:
 
 
 def fingerprint(*parts: object) -> str:
-    """SHA-256 in hex of the parts' canonical JSON: equal parts, equal fingerprint, anywhere."""
+    """SHA-256 in hex of the parts' canonical JSON; equal parts give the same on every machine."""
     text = json.dumps(to_json(parts), sort_keys=True, separators=(",", ":"), ensure_ascii=False)
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()

@@ -1,4 +1,4 @@
-"""Messages: what a writer is asked, what it wrote, what was claimed, found and decided."""
+"""Messages: prompts, completions, variants, claims, findings and safety decisions."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from liftwright.model.segments import Segment  # noqa: TC001 - the same
 
 CATEGORIES = ("hate", "violence", "self_harm", "sexual")
 UNAVAILABLE = "unavailable"
-"""Begins the reason for a block where a check failed."""
+"""The prefix of a block reason when a check itself failed."""
 _RECORD_CHARACTERS = 1_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
-    """What a channel admits: subject in characters, body in whitespace-separated words."""
+    """A channel's limits: the subject in characters, the body in whitespace-separated words."""
 
     subject_max_characters: int
     body_min_words: int
@@ -25,11 +25,11 @@ class Limits:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Prompt:
-    """What a writer is asked: the rendered text, and the same in structured parts.
+    """A request to the writer: the rendered prompt, and the parts it was rendered from.
 
     Attributes:
-        text: the rendered template; what a language model reads.
-        feedback: the reasons why the draft before this one was refused; empty at first.
+        text: the rendered template, for a language model.
+        feedback: the reasons why the previous draft was refused; empty for the first draft.
     """
 
     text: str
@@ -43,7 +43,7 @@ class Prompt:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tokens:
-    """Tokens of a call as the provider counts them; `cached_input` is a part of `input`."""
+    """A call's tokens as the provider counts them; `input` includes `cached_input`."""
 
     input: int = 0
     cached_input: int = 0
@@ -52,39 +52,39 @@ class Tokens:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Usage:
-    """What calls used of a service, in the units that it charges for.
+    """The billable usage of a service.
 
     Attributes:
-        units: text records of a screener, queries of a search; 0 where tokens are counted.
+        units: text records of a screener or queries of a search; 0 for services billed by token.
     """
 
     tokens: Tokens = Tokens()
     units: int = 0
 
     def __add__(self, other: Usage) -> Usage:
-        """Both together."""
-        one, two = self.tokens, other.tokens
+        """The sum of both."""
+        left, right = self.tokens, other.tokens
         return Usage(
             tokens=Tokens(
-                input=one.input + two.input,
-                cached_input=one.cached_input + two.cached_input,
-                output=one.output + two.output,
+                input=left.input + right.input,
+                cached_input=left.cached_input + right.cached_input,
+                output=left.output + right.output,
             ),
             units=self.units + other.units,
         )
 
 
 def text_records(text: str) -> int:
-    """How many text records a text is charged as: one per 1,000 characters begun, at least one.
+    """The number of billable text records: one per started 1,000 characters, at least one.
 
-    Source: Azure AI Content Safety, which charges by records of up to 1,000 Unicode characters.
+    Source: Azure AI Content Safety, which bills records of up to 1,000 Unicode characters.
     """
     return max(1, -(-len(text) // _RECORD_CHARACTERS))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Completion:
-    """A writer's reply: text that should be JSON with `subject` and `body`, and what it cost."""
+    """A writer's reply: text that should be JSON with `subject` and `body`, and its cost."""
 
     text: str
     model: str
@@ -94,7 +94,7 @@ class Completion:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Citation:
-    """The passage that a message names as its source."""
+    """The passage that a message cites."""
 
     document_id: str
     version: str
@@ -105,13 +105,13 @@ class Citation:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Variant:
-    """One message: who it is for, what it says, what it cites, and how it came to be.
+    """One message: its segment and tone, its text, its citations, and how it was written.
 
     Attributes:
         arm: the tone, or `control`; segment and tone are None for the control.
         body: without subject and footer.
-        attempts: drafts that were asked for, this one included.
-        latency_ms: of the call that gave this draft.
+        attempts: the number of drafts requested, including this one.
+        latency_ms: of the call that returned this draft.
     """
 
     variant_id: str
@@ -135,7 +135,7 @@ class Variant:
     def bare(
         cls, variant_id: str, *, arm: str, segment: str | None, subject: str = "", body: str = ""
     ) -> Variant:
-        """A message of which no more is known than who gets it, or what it says."""
+        """A message without sources, prompt or usage."""
         return cls(
             variant_id=variant_id,
             arm=arm,
@@ -175,7 +175,7 @@ class Failure:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SourceSpan:
-    """Where a claim is supported: which source, and the characters of its text."""
+    """The span that supports a claim: the source's index, and character offsets in its text."""
 
     index: int
     start: int
@@ -184,13 +184,13 @@ class SourceSpan:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Claim:
-    """One sentence of a message and what its sources say of it.
+    """One sentence of a message, and how well its sources support it.
 
     Attributes:
-        start, end: characters of the text it stands in.
+        start, end: character offsets in the message.
         verdict: supported | weak | unsupported | not_a_claim.
         score: support in [0, 1].
-        source: the best supporting span; None where there is none.
+        source: the best supporting span; None if there is none.
     """
 
     text: str
@@ -203,20 +203,20 @@ class Claim:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Sourced:
-    """A text, and the sources that are to bear it out."""
+class JudgeRequest:
+    """A request to a second judge: a text, and the sources that should support it."""
 
     text: str
     sources: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Opinion:
-    """What a second judge says of a text and its sources.
+class Judgment:
+    """A second judge's verdict on whether sources support a text.
 
     Attributes:
-        grounded: whether every part of the text is borne out by the sources.
-        ungrounded_share: the part of the text, by length, that is not; in [0, 1].
+        grounded: whether the sources support every part of the text.
+        ungrounded_share: the unsupported share of the text, by length, in [0, 1].
     """
 
     grounded: bool
@@ -229,10 +229,10 @@ class Finding:
 
     Attributes:
         category: hate | violence | self_harm | sexual for the check `safety`.
-        severity: 0 (none) to 7; None where it is not known.
-        score: in [0, 1], comparable across texts; None with the severity.
+        severity: 0 (none) to 7; None if unknown.
+        score: in [0, 1], comparable across texts; None if the severity is.
         where: the part of the message: `subject`, `body`, `sentence 3`, `link`.
-        start, end: characters of the worst part; None where not known.
+        start, end: character offsets of the worst part; None if unknown.
     """
 
     check: str
@@ -251,10 +251,10 @@ class SafetyDecision:
 
     Attributes:
         status: pass | block | waiting.
-        reasons: what blocked it, each `category or check: …`; `unavailable: …` where a check
+        reasons: why it is blocked, each `category or check: …`; `unavailable: …` if a check
             itself failed.
-        severities: the highest severity per category; None where it is not known.
-        findings: what other checks than the four categories found.
+        severities: the highest severity per category; None if unknown.
+        findings: the findings of checks other than the four categories.
     """
 
     variant_id: str
@@ -268,12 +268,12 @@ class SafetyDecision:
 
     @property
     def blocked_by(self) -> tuple[str, ...]:
-        """The categories and checks that blocked it, each once; none where a check failed."""
+        """The categories and checks that blocked it, without repeats or failed checks."""
         causes = dict.fromkeys(reason.partition(":")[0] for reason in self.reasons)
         return tuple(cause for cause in causes if cause != UNAVAILABLE)
 
     @property
     def is_unavailable(self) -> bool:
-        """Whether it was blocked because it could not be checked."""
-        is_held = any(reason.startswith(f"{UNAVAILABLE}: ") for reason in self.reasons)
-        return self.status == "block" and is_held
+        """Whether it is blocked because a check failed."""
+        failed = any(reason.startswith(f"{UNAVAILABLE}: ") for reason in self.reasons)
+        return self.status == "block" and failed

@@ -2,7 +2,7 @@
 
 Everything else is derived from `METRICS`: the sums that the engine computes, the metrics that the
 configuration may name, guardrails, directions, planning, CUPED, and the names in reports.
-docs/data-science.md says how to add one.
+docs/data-science.md explains how to add one.
 """
 
 from __future__ import annotations
@@ -16,15 +16,15 @@ MetricRole = Literal["primary", "secondary", "guardrail"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Simulated:
-    """How the simulator draws a metric; planning expects the same of the control.
+class SimulationSpec:
+    """How the simulator draws a metric; planning assumes the same for the control.
 
     Attributes:
-        rate: Key of `simulation` in experiment_config.yaml. Without `after`, the rate of a customer
-            without a history (one with a history has the metric's `covariate`); with it, the rate
-            among those who did that. None: everyone who did that.
-        after: Name of the metric whose event comes before this one.
-        amount: Column of the customers' table with the mean amount of an event, for a mean.
+        rate: Key of `simulation` in experiment_config.yaml. Without `after`, the rate of customers
+            without a history (the others use the metric's `covariate`); with it, the rate among
+            customers with that event. None: all of them.
+        after: Name of the metric whose event precedes this one.
+        amount: For a mean, the column of the customers' table with an event's mean amount.
     """
 
     rate: str | None = None
@@ -34,24 +34,24 @@ class Simulated:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MetricSpec:
-    """A metric: what is measured, from which column, and which way is good.
+    """A metric: its column, kind, direction and role.
 
-    The analysis of any file (`analyze`) uses the name, kind and direction alone.
+    `analyze` uses only the name, kind and direction.
 
     Attributes:
         name: As in metrics.json and in the configuration.
         kind: "binary" (the rate of an event among units), "mean" (of a number per unit) or "ratio"
             (a sum over units divided by another; here of two events).
-        direction: Whether more of it is better, or less.
-        label: As a report calls it.
-        unit: What its value is a number of.
-        column: Column of the engagement table; of a ratio, the numerator. Where the outcomes lack
-            it, the metric is left out.
-        denominator: Of a ratio, the column below the line.
-        role: In an experiment whose configuration gives it no other.
-        covariate: Column of the customers' table with what it was before the messages, by which
-            CUPED adjusts it; None where nothing is known.
-        simulated: How it is simulated; None where it is not.
+        direction: Whether a higher or a lower value is better.
+        label: Its name in reports.
+        unit: The unit of its value.
+        column: Column of the engagement table; the numerator of a ratio. The metric is left out
+            if the outcomes lack the column.
+        denominator: The denominator column of a ratio.
+        role: The default role; the configuration may set another.
+        covariate: Column of the customers' table with the pre-experiment value, for CUPED; None
+            if there is none.
+        simulated: How it is simulated; None if it is not.
     """
 
     name: str
@@ -63,7 +63,7 @@ class MetricSpec:
     denominator: str | None = None
     role: MetricRole = "secondary"
     covariate: str | None = None
-    simulated: Simulated | None = None
+    simulated: SimulationSpec | None = None
 
 
 _SHARE = "share of delivered messages"
@@ -76,7 +76,7 @@ METRICS = (
         unit=_SHARE,
         column="opened",
         covariate="historical_open_rate",
-        simulated=Simulated(rate="default_open_rate"),
+        simulated=SimulationSpec(rate="default_open_rate"),
     ),
     MetricSpec(
         name="click_rate",
@@ -86,7 +86,7 @@ METRICS = (
         column="clicked",
         role="primary",
         covariate="historical_click_rate",
-        simulated=Simulated(rate="default_click_rate"),
+        simulated=SimulationSpec(rate="default_click_rate"),
     ),
     MetricSpec(
         name="conversion_rate",
@@ -95,7 +95,7 @@ METRICS = (
         unit=_SHARE,
         column="converted",
         covariate="historical_click_rate",
-        simulated=Simulated(rate="conversion_rate_of_clicks", after="click_rate"),
+        simulated=SimulationSpec(rate="conversion_rate_of_clicks", after="click_rate"),
     ),
     MetricSpec(
         name="revenue",
@@ -104,7 +104,7 @@ METRICS = (
         unit="currency per delivered message",
         column="revenue",
         covariate="historical_click_rate",
-        simulated=Simulated(after="conversion_rate", amount="avg_order_value"),
+        simulated=SimulationSpec(after="conversion_rate", amount="avg_order_value"),
     ),
     MetricSpec(
         name="unsubscribe_rate",
@@ -137,12 +137,12 @@ RATIOS = (
         denominator="opened",
     ),
 )
-"""The ratios of two of the metrics' columns; they stand apart, in `ratios` of metrics.json."""
+"""Ratios of two metrics' columns, in `ratios` of metrics.json."""
 
 BY_NAME = {metric.name: metric for metric in METRICS}
 
 
 def direction_of(name: str) -> Direction:
-    """Which way is good for a metric of this name; higher where it is not one of `METRICS`."""
+    """The better direction of a metric; `higher` for a name that is not in `METRICS`."""
     metric = BY_NAME.get(name)
     return "higher" if metric is None else metric.direction

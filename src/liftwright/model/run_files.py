@@ -1,6 +1,6 @@
-"""The files of a run: a folder that reads and writes them, and what the stages hand over in them.
+"""The files of a run: the folder that reads and writes them, and the records in them.
 
-The agents' own records (segments, assignments, results) stand with the agents.
+Records that belong to an agent (segments, assignments, results) are defined in its package.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from liftwright.model.runs import Run
 
 T = TypeVar("T")
 RECORD = "run.json"
-PART = ".part"  # ends the name of a file that is being written
+PART = ".part"  # the suffix of temporary files
 
 
 class RunFolder:
@@ -30,30 +30,31 @@ class RunFolder:
         self.path = path
 
     def file(self, name: str) -> Path:
-        """The path of one of the run's files."""
+        """The path of a file of the run."""
         return self.path / name
 
     def write(self, name: str, value: object) -> None:
-        """Write records as JSON, whole or not at all."""
+        """Write records as JSON, atomically."""
         text = json.dumps(to_json(value), ensure_ascii=False, indent=1)
-        # Half a surrogate pair (a broken emoji, an odd file name) is written as JSON's escape.
-        write_whole(self.path / name, (text + "\n").encode("utf-8", "backslashreplace"))
+        # A lone surrogate (a broken emoji, an odd file name) is written as a JSON escape.
+        write_atomically(self.path / name, (text + "\n").encode("utf-8", "backslashreplace"))
 
     def read(self, name: str, kind: type[T], *, ignore_unknown: bool = False) -> T:
-        """The record of this kind in a file.
+        """Read a file as a record of type `kind`.
 
         Args:
-            name: Of the file.
-            kind: Of the record.
+            name: The file's name.
+            kind: The record's type.
             ignore_unknown: Skip keys that the record does not have instead of refusing them.
 
         Raises:
-            IntegrityError: where the file is not what the product writes.
+            InputError: the file is missing or cannot be read.
+            IntegrityError: the file is not a valid record.
         """
         return self._decode(name, kind, self.raw(name), ignore_unknown=ignore_unknown)
 
     def read_list(self, name: str, kind: type[T]) -> tuple[T, ...]:
-        """The records of this kind in a file that holds a list."""
+        """Read a file as a list of records of type `kind`."""
         values = self.raw(name)
         if not isinstance(values, list):
             raise IntegrityError(f"{self.path / name}: not a list of records")
@@ -65,22 +66,22 @@ class RunFolder:
         try:
             return json.loads(path.read_bytes())
         except FileNotFoundError:
-            raise InputError(f"{path}: no such file; the run has not come so far") from None
+            raise InputError(f"{path}: no such file; the run has not reached that stage") from None
         except OSError as error:
             raise InputError(f"{path}: cannot be read ({error.strerror})") from None
         except (ValueError, RecursionError) as error:
-            raise IntegrityError(f"{path}: is not what was written ({error})") from None
+            raise IntegrityError(f"{path}: not valid JSON ({error})") from None
 
     def record(self) -> Run | None:
-        """The run's record; None where the run has not begun."""
+        """The run's record; None before the run has started."""
         return self.read(RECORD, Run) if (self.path / RECORD).is_file() else None
 
     def save(self, run: Run) -> None:
         """Write the run's record."""
         self.write(RECORD, run)
 
-    def clear_torn(self) -> None:
-        """Remove the temporary files of a process that died."""
+    def remove_partial_files(self) -> None:
+        """Remove temporary files left by a process that died."""
         for leftover in self.path.rglob(f".*{PART}"):
             if leftover.is_file():
                 leftover.unlink(missing_ok=True)
@@ -95,17 +96,17 @@ class RunFolder:
 
 
 def all_runs(root: Path) -> tuple[RunFolder, ...]:
-    """The runs of a workspace that have a record, by start."""
+    """The workspace's runs that have a record, in order of their start."""
     folders = [RunFolder(path.parent) for path in (root / "data" / "runs").glob(f"*/{RECORD}")]
     dated = [(run.started_at, run.run_id, folder) for folder in folders if (run := folder.record())]
     return tuple(folder for _, _, folder in sorted(dated, key=lambda item: item[:2]))
 
 
-def write_whole(path: Path, data: bytes, *, mode: int = 0o644) -> None:
-    """Write a file whole or not at all: a temporary name, synced, then renamed.
+def write_atomically(path: Path, data: bytes, *, mode: int = 0o644) -> None:
+    """Write a file atomically: under a temporary name, synced, then renamed.
 
     Raises:
-        InputError: where the folder cannot be written or the disk is full.
+        InputError: the folder cannot be written or the disk is full.
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -126,17 +127,14 @@ def write_whole(path: Path, data: bytes, *, mode: int = 0o644) -> None:
         raise InputError(f"{path}: cannot be written ({error.strerror})") from None
 
 
-# ── Records ────────────────────────────────────────────────────────────────────────────────────
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class IndexRecord:
-    """index.json: the index, and the documents that are not in use.
+    """index.json: the index, and the documents that are not used.
 
     Attributes:
-        excluded: those that may not be used on the run's day.
-        skipped: what could not be read, a message for each.
-        blocked: those that the shield takes for attacks on a language model; not indexed.
+        excluded: documents that are not valid on the run's day.
+        skipped: a message for each document that could not be read.
+        blocked: documents in which the shield found a prompt injection; not indexed.
     """
 
     name: str
@@ -162,7 +160,7 @@ class Variants:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChannelRecord:
-    """channel.json: how the messages are to be sent, and the footer of each."""
+    """channel.json: the channel of the messages, and their footer."""
 
     channel: str
     footer: str
@@ -170,7 +168,7 @@ class ChannelRecord:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VariantClaims:
-    """claims.json, one entry: a variant's sentences and what supports them."""
+    """claims.json, one entry: a variant's sentences and their support."""
 
     variant_id: str
     score: float
@@ -178,12 +176,12 @@ class VariantClaims:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class VariantOpinion:
-    """opinions.json, one entry: what a second judge concludes about a variant's claims.
+class VariantJudgment:
+    """opinions.json, one entry: a second judge's verdict on a variant's claims.
 
     Attributes:
-        judge: who it is, in one word.
-        grounded, ungrounded_share: as `Opinion`; None where there was no usable answer.
+        judge: the provider.
+        grounded, ungrounded_share: as in `Judgment`; None if the judge failed.
     """
 
     variant_id: str
@@ -194,7 +192,7 @@ class VariantOpinion:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Approval:
-    """approvals.json, one entry: the approval of a variant that waited."""
+    """approvals.json, one entry: a person's approval of a waiting variant."""
 
     variant_id: str
     content_sha256: str
@@ -204,16 +202,16 @@ class Approval:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EngagementRecord:
-    """engagement.json: where the engagement comes from, and what its file held.
+    """engagement.json: the source of the engagement, and the counts of its file.
 
     Attributes:
         source: simulated | historical.
-        absent: metrics that the file says nothing about.
-        names_message: whether the file says what was sent; where it does not, the lift holds only
-            if the messages were sent as assigned.
+        absent: metrics without a column in the file.
+        names_message: whether the file says what was sent. If not, the lift holds only if the
+            messages were sent as assigned.
         set_aside: rows that do not count, by reason.
-        machine_opens, machine_clicks: opens and clicks that a machine made, not counted as such.
-        early: rows with an event from before the assignment.
+        machine_opens, machine_clicks: bot opens and bot clicks; they do not count.
+        early: rows with an event before the assignment.
     """
 
     source: str

@@ -1,4 +1,4 @@
-"""Runs: who was asked, what became of each stage, which lines were audited."""
+"""Runs: identities of adapters, results of stages, and the lines of the audit log."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ CONTROL = "control"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Identity:
-    """What would change a port's reply: provider, model, version, corpus."""
+    """Names everything that would change an adapter's reply to the same request."""
 
     provider: str
     model: str = ""
@@ -21,12 +21,13 @@ class Identity:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StageRun:
-    """What became of one stage.
+    """The result of one stage.
 
     Attributes:
-        status: done | unfinished (it holds failures of a provider and is run again).
-        key: equal key, equal outcome: the stage is kept.
-        outputs: the files it wrote, with their digests.
+        status: done | unfinished (a provider failed; the stage runs again).
+        key: the fingerprint of everything that shapes the outputs; if it is equal, the stage is
+            kept.
+        outputs: the files that the stage wrote, with their digests.
     """
 
     name: str
@@ -39,7 +40,7 @@ class StageRun:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AuditPosition:
-    """A place in the audit log: `line` lines, the header among them, end at byte `offset`."""
+    """A position in the audit log: after `line` lines, header included, at byte `offset`."""
 
     line: int = 0
     offset: int = 0
@@ -47,13 +48,13 @@ class AuditPosition:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AuditRange:
-    """The lines of one run in the audit log; lines of other runs may stand between them.
+    """The lines of one run in the audit log, possibly interleaved with those of other runs.
 
     Attributes:
-        first, last: line numbers in the file, from 1 for the header; 0 where there is none.
-        count: lines of this run.
+        first, last: line numbers in the file; the header is line 1. 0 if there are no lines.
+        count: the number of lines of this run.
         head: the hash of line `last`.
-        since: a place before `first`, where the next append begins to look for what is there.
+        since: a position before `first`, from which the next append scans for existing lines.
     """
 
     run_id: str
@@ -66,19 +67,19 @@ class AuditRange:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Run:
-    """What was said to whom, and how it came about; run.json.
+    """run.json: the status, inputs and results of a run.
 
     Attributes:
         status: running | unfinished | complete | no_experiment | waiting.
         fingerprint: of `fingerprint_parts`.
-        fingerprint_parts: what shapes the run, by name: inputs, the configuration that shapes
-            results, the adapters' identities, the code. Two runs with equal parts are the same.
-        valid_on: the UTC date that documents' validity is judged on, of the first start.
+        fingerprint_parts: everything that shapes the run, by name: inputs, the configuration that
+            affects results, the adapters' identities, the code. Runs with equal parts are the same.
+        valid_on: the UTC date of the first start; documents must be valid on it.
         inputs: digests of customers, content and engagement.
-        measurements: how many earlier measurements lie in measurements/.
-        metered_calls: calls paid for, that the ledger must know of.
-        deviations: how the present measurement deviates from the analysis plan, in words.
-        campaign: what its readers need to know of the configuration: `brand`, and the safety
+        measurements: the number of earlier measurements in measurements/.
+        metered_calls: paid calls, which the ledger must also have.
+        deviations: how the current measurement deviates from the analysis plan, in words.
+        campaign: the configuration that readers of the run need: `brand`, and the safety
             `thresholds` by category.
     """
 
@@ -114,5 +115,5 @@ class Arm:
 
 
 def utc_now() -> str:
-    """The present moment as ISO-8601 in UTC, to the millisecond, with a Z."""
+    """The current time in UTC as ISO 8601, to the millisecond, with a Z."""
     return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

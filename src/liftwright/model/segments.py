@@ -1,4 +1,4 @@
-"""A segment and what sets it apart."""
+"""A segment and its distinguishing features."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FeatureSummary:
-    """The distribution of one numeric feature in a segment; `missing` counts rows without it."""
+    """The distribution of a numeric feature in a segment; `missing` counts customers without it."""
 
     mean: float | None
     median: float | None
@@ -22,11 +22,11 @@ class FeatureSummary:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DefiningFeature:
-    """A feature that sets a segment apart.
+    """A feature in which a segment differs from all customers.
 
     Attributes:
         effect: (segment median - overall median) / overall interquartile range.
-        words: how a person would say it ("orders often").
+        words: the difference in plain words ("orders often").
     """
 
     feature: str
@@ -38,15 +38,15 @@ class DefiningFeature:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Segment:
-    """A group of customers: its label, how it is defined and what it looks like.
+    """A group of customers: its label, definition and profile.
 
     Attributes:
         label: the human-readable name; internal, never shown to a customer.
-        size: customers in it; `share` is of all customers, in [0, 1].
+        size: the number of customers; `share` is of all customers, in [0, 1].
         definition: the conditions, score ranges or centroid, in words.
-        audience: words that name these people to the content index.
-        interests: words for what may interest them; the content is searched for these.
-        tiers: customers per tier; a tier that is absent here holds nobody.
+        audience: the words by which documents name this audience.
+        interests: words for the customers' interests; the query for content uses them.
+        tiers: customers per tier; a tier that is not listed has none.
         locations: the most frequent locations and their counts.
     """
 

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 class ColumnKind(Enum):
-    """What a column holds; the value is its type in DuckDB's dialect."""
+    """A column's type; the value is its name in DuckDB's dialect."""
 
     TEXT = "VARCHAR"
     NUMBER = "DOUBLE"
@@ -22,7 +22,7 @@ class ColumnKind(Enum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Column:
-    """One column of a table: its kind, whether a row may lack it, and the range it must keep."""
+    """One column of a table: its type, whether it may be null, and its allowed range."""
 
     name: str
     kind: ColumnKind
@@ -36,8 +36,8 @@ class TableSchema:
     """A table's name and columns, in order.
 
     Attributes:
-        columns: Those that every such table has.
-        optional: Those that follow them in a table whose source has them.
+        columns: The columns of every such table.
+        optional: Columns that follow them if the table's source has them.
     """
 
     name: str
@@ -46,13 +46,13 @@ class TableSchema:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """The names of the columns that every such table has, in order."""
+        """The names of the required columns, in order."""
         return tuple(column.name for column in self.columns)
 
     def having(self, names: Container[str]) -> TableSchema:
-        """The schema of a table that has these columns: its optional ones are no longer so."""
-        found = tuple(column for column in self.optional if column.name in names)
-        return replace(self, columns=(*self.columns, *found), optional=())
+        """The schema with those of its optional columns that are in `names` required."""
+        present = tuple(column for column in self.optional if column.name in names)
+        return replace(self, columns=(*self.columns, *present), optional=())
 
 
 def _column(
@@ -90,7 +90,7 @@ SEGMENTED = TableSchema(
         _column("reason", ColumnKind.TEXT),
     ),
 )
-"""One row per customer: the one segment it is in, how sure, and why in words."""
+"""One row per customer: its segment, the confidence, and the reason in words."""
 
 ASSIGNMENTS = TableSchema(
     name="assignments",
@@ -102,7 +102,7 @@ ASSIGNMENTS = TableSchema(
         _column("assigned_at", ColumnKind.TIME),
     ),
 )
-"""One row per customer: the arm and the variant it is to be sent. Every variant is approved."""
+"""One row per customer: its arm and variant. Every variant is approved."""
 
 UNASSIGNED = TableSchema(
     name="unassigned",
@@ -112,7 +112,7 @@ UNASSIGNED = TableSchema(
         _column("reason", ColumnKind.TEXT),
     ),
 )
-"""One row per customer who is sent nothing: of the holdout, or excluded, and why."""
+"""One row per customer who receives no message (holdout or excluded), and the reason."""
 
 ENGAGEMENT = TableSchema(
     name="engagement",
@@ -140,5 +140,5 @@ ENGAGEMENT = TableSchema(
 )
 """One row per assigned customer; `source` is `historical` (real) or `simulated`.
 
-Without a delivery every outcome is false or 0. `bounced`: the message came back and none arrived.
+Without a delivery, every outcome is false or 0. `bounced`: no message reached the customer.
 """

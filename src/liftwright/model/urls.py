@@ -1,4 +1,4 @@
-"""URLs of object stores: what was typed, taken apart; anything else with `://` is refused."""
+"""Parses URLs of object stores; any other text with `://` is refused."""
 
 from __future__ import annotations
 
@@ -22,16 +22,17 @@ PUBLIC_AZURE = "core.windows.net"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ObjectUrl:
-    """A place in an object store.
+    """A location in an object store.
 
     Attributes:
-        text: the URL as it was typed.
+        text: the URL as typed.
         store: s3 | azure | gcs.
         container: the bucket or container.
-        key: the object's key, or a prefix, without slashes at its ends; empty is all of it.
-        folder: whether it ends in a slash, and so can only be a prefix.
-        account: Azure's storage account; None where the environment names it.
-        suffix: the domain of Azure's cloud.
+        key: the object's key or a prefix, without leading and trailing slashes; empty for the
+            whole container.
+        folder: whether the URL ends in a slash, so that the key can only be a prefix.
+        account: the Azure storage account; None if the environment names it.
+        suffix: the domain of the Azure cloud.
     """
 
     text: str
@@ -46,26 +47,26 @@ class ObjectUrl:
         return self.text
 
     def below(self, name: str) -> ObjectUrl:
-        """The URL of `name` below this one, taken for a folder."""
+        """The URL of `name` in this folder."""
         return parse_url(f"{self.text.rstrip('/')}/{name}")
 
 
 def is_url(text: str) -> bool:
-    """Whether a place is meant as a URL, not as a path of this machine."""
+    """Whether `text` is a URL and not a local path."""
     return _MARK in text
 
 
 def parse_url(text: str) -> ObjectUrl:
-    """The place in an object store that a URL names.
+    """Parse the URL of a location in an object store.
 
     Raises:
-        DataError: the scheme is none of ours, or the URL is not whole. What may be a secret in it
-            (a user, a query) is not repeated.
+        DataError: the scheme is not supported, or the URL is incomplete. The message leaves out
+            any part that may be a secret (a user, a query).
     """
     scheme, _, rest = text.partition(_MARK)
     if "?" in rest:
         raise DataError(
-            f"{scheme}{_MARK}…: a URL with a query; allowed is the place alone: keys and tokens "
+            f"{scheme}{_MARK}…: found a URL with a query, allowed: one without; keys and tokens "
             "come from the environment"
         )
     where, _, path = rest.partition("/")
@@ -75,15 +76,15 @@ def parse_url(text: str) -> ObjectUrl:
         close = difflib.get_close_matches(scheme.lower(), _STORES, n=1, cutoff=0.5)
         hint = f"did you mean {close[0]}{_MARK}? " if close else ""
         raise DataError(
-            f"{shown}: no store for {scheme}{_MARK}; {hint}allowed are paths of this machine, "
+            f"{shown}: no store for {scheme}{_MARK}; {hint}allowed: local paths, "
             f"s3{_MARK}, abfss{_MARK}, az{_MARK} and gs{_MARK}"
         )
     if "*" in path:
-        raise DataError(f"{text}: a pattern; allowed is one object, or a folder that ends in /")
+        raise DataError(f"{text}: found a pattern, allowed: an object, or a folder ending in /")
     container, account, suffix = _split(scheme, where)
     if not _CONTAINER.fullmatch(container):
-        # Before an @ may stand a password, where a container was meant.
-        raise DataError(f"{scheme}{_MARK}…: not whole; allowed: {_FORMS[store]}")
+        # The text before an @ may be a password typed in place of a container.
+        raise DataError(f"{scheme}{_MARK}…: the URL is incomplete, allowed: {_FORMS[store]}")
     return ObjectUrl(
         text=text,
         store=store,
@@ -96,9 +97,9 @@ def parse_url(text: str) -> ObjectUrl:
 
 
 def _split(scheme: str, where: str) -> tuple[str, str | None, str]:
-    """Container, account and cloud; an empty container where they are not as they should be."""
+    """Container, account and cloud; an empty container if the host is not valid."""
     if scheme != "abfss":
         return where, None, PUBLIC_AZURE
     container, _, host = where.partition("@")
-    found = _HOST.fullmatch(host)
-    return (container, found.group(1), found.group(2)) if found else ("", None, PUBLIC_AZURE)
+    match = _HOST.fullmatch(host)
+    return (container, match.group(1), match.group(2)) if match else ("", None, PUBLIC_AZURE)

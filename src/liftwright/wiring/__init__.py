@@ -1,7 +1,7 @@
-"""From the settings to the ports: the only place that imports adapters.
+"""Creates the ports from the settings; the only package that imports adapters.
 
-azure_config.yaml chooses a provider for each port by its name. Plug-ins add providers of their
-own under the entry point group `liftwright.<port>`; see docs/plugins.md.
+azure_config.yaml names a provider for each port. Plug-ins add providers through the entry point
+group `liftwright.<port>`; see docs/plugins.md.
 """
 
 from __future__ import annotations
@@ -62,12 +62,12 @@ def make_ports(
         root: the workspace.
         settings: its configuration.
         variables: the environment and .env.
-        calls: what all calls of the process share; None is that of these ports alone.
-        offline: whether making them must let nothing leave the machine: no vault is asked, and
-            no span and no run is sent.
+        calls: the limits and ledger shared by all calls of the process; None creates new ones.
+        offline: whether nothing may leave the machine: no vault is read, and no span or run is
+            sent.
 
     Raises:
-        ConfigurationError: where an adapter's name is unknown or its options are missing.
+        ConfigurationError: an adapter's name is unknown or its options are missing.
     """
     if offline:
         off = {"telemetry": "off", "track": "json"}
@@ -79,21 +79,21 @@ def make_ports(
         root=root, settings=settings, options=None, variables=variables, secrets=environment
     )
     secrets = make_secrets(bare, offline=offline)
-    known = replace(bare, secrets=secrets)
-    embed: Embed = maker("embed", known)()
-    context = replace(known, embed=embed)
+    with_secrets = replace(bare, secrets=secrets)
+    embed: Embed = maker("embed", with_secrets)()
+    context = replace(with_secrets, embed=embed)
     if embed.metered:
-        # Other adapters get a client, too: what they embed is paid for as well.
+        # Adapters that embed get a client as well, as their calls also cost money.
         policy = embed_policy(settings.services, embed)
         calls = calls or Calls(settings.services.calls)
-        context = replace(known, embed=PortClient(embed, policy, calls, nested=True))
+        context = replace(with_secrets, embed=PortClient(embed, policy, calls, nested=True))
         embed = PortClient(embed, policy, calls)
-    found: SearchAdapter = maker("search", context)()
+    search: SearchAdapter = maker("search", context)()
     return Ports(
         complete=maker("complete", context)(),
         embed=embed,
-        index=found.index,
-        search=found.search,
+        index=search.index,
+        search=search.search,
         screen=maker("screen", context)(),
         engine=maker("engine", context),
         store=maker("store", context),
@@ -107,7 +107,7 @@ def make_ports(
 
 
 def make_engine(temporary: Path, *, threads: int | None = None) -> Engine:
-    """An engine for a question that needs no workspace."""
+    """An engine for a command that runs without a workspace."""
     from liftwright.adapters.duckdb.engine import DuckDBEngine
 
     return DuckDBEngine(temporary, threads=threads)
@@ -116,16 +116,16 @@ def make_engine(temporary: Path, *, threads: int | None = None) -> Engine:
 def make_objects(
     services: Services | None = None, variables: Mapping[str, str] = os.environ
 ) -> Objects:
-    """The object stores that URLs name; without a workspace, by the environment alone."""
+    """The object stores, configured by `services`, or else only by the environment."""
     from liftwright.adapters.object_stores.obstore import ObstoreObjects
     from liftwright.config import Services
 
-    found = services or Services()
-    return ObstoreObjects(found.object_stores, found.authentication, variables)
+    services = services or Services()
+    return ObstoreObjects(services.object_stores, services.authentication, variables)
 
 
 def make_observer(tables: Tables, settings: Settings, engagement: File | None) -> Observe:
-    """Gives the outcomes of an assignment: from a file of real ones, or from the simulator."""
+    """The port `observe`: a file of real engagement, or else the simulator."""
     if engagement is not None:
         from liftwright.data.engagement import EngagementFile
 

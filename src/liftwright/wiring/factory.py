@@ -1,4 +1,4 @@
-"""Adapters made one at a time, so that `doctor` can say which of them is at fault."""
+"""Creates adapters one at a time, so that `doctor` can say which one fails."""
 
 from __future__ import annotations
 
@@ -22,22 +22,22 @@ if TYPE_CHECKING:
 
 
 def make_secrets(bare: AdapterContext[None], *, offline: bool = False) -> Secrets:
-    """The source of secrets; one that is a service is asked with retries.
+    """The configured source of secrets, with retries if it is a service.
 
     Args:
-        bare: its context; it has the environment's secrets alone.
-        offline: whether no service may be asked: what the environment lacks is then a placeholder.
+        bare: its context, with only the environment's secrets.
+        offline: whether no service may be called; a placeholder then replaces a missing secret.
     """
     services, environment = bare.settings.services, bare.secrets
     _, provider = serving("secrets", services)
     if offline and not provider.local:
         return lambda name: environment(name) or "not-read"
-    made: Secrets = maker("secrets", bare)()
-    return made if provider.local else RetriedSecrets(made, Calls(services.calls))
+    secrets: Secrets = maker("secrets", bare)()
+    return secrets if provider.local else RetriedSecrets(secrets, Calls(services.calls))
 
 
 class AdapterFactory:
-    """Makes one adapter at a time, when it is asked for.
+    """Creates single adapters on demand.
 
     Args:
         root: the workspace.
@@ -55,67 +55,58 @@ class AdapterFactory:
         )
 
     def make(self, port: str) -> Any:  # noqa: ANN401 - one of all ports
-        """The adapter of a port; it fails for its own faults, and for no other adapter's.
+        """The adapter of a port; a fault of another adapter does not affect it.
 
         Raises:
-            ConfigurationError: where its name is unknown or its options are missing.
-            ProviderError: where its secret cannot be read.
+            ConfigurationError: its name is unknown or its options are missing.
+            ProviderError: its secret cannot be read.
         """
         if port == "secrets":
             return make_secrets(self._bare)
-        known = replace(self._bare, secrets=_LateSecrets(partial(self.make, "secrets")))
+        lazy = lambda name: self.make("secrets")(name)  # noqa: E731, PLW0108 - on first use
+        context = replace(self._bare, secrets=lazy)
         if port == "embed":
-            return maker(port, known)()
-        return maker(port, replace(known, embed=_LateEmbed(partial(self.make, "embed"))))()
+            return maker(port, context)()
+        return maker(port, replace(context, embed=_LazyEmbed(partial(self.make, "embed"))))()
 
     def is_on(self, port: str) -> bool:
         """Whether a block turns an optional port (`shield`, `judge`) on."""
         return is_on(port, self._bare.settings.services)
 
     def is_local(self, port: str) -> bool:
-        """Whether what serves a port runs on this machine; an unknown provider is not said to."""
+        """Whether a port's provider runs on this machine; False for an unknown provider."""
         try:
             return serving(port, self._bare.settings.services)[1].local
         except ConfigurationError:
             return False
 
     def address(self, port: str) -> str:
-        """Where the address of a port's service stands in azure_config.yaml."""
+        """The key of azure_config.yaml with the address of a port's service."""
         name, provider = serving(port, self._bare.settings.services)
         return f"{name}.{provider.address}" if provider.address else f"the address of {name}"
 
     def checks(self) -> dict[str, Callable[[], str]]:
-        """The checks that the providers in use bring, by name."""
+        """The checks of the providers in use, by name."""
         return checks(self._bare)
 
 
-class _LateSecrets:
-    """Secrets that are made when one is asked for."""
-
-    def __init__(self, make: Callable[[], Secrets]) -> None:
-        self._make = make
-
-    def __call__(self, name: str, /) -> str | None:
-        return self._make()(name)
-
-
-class _LateEmbed:
-    """An embedder that is made when it is needed."""
+class _LazyEmbed:
+    """An embedder that is created at its first use."""
 
     def __init__(self, make: Callable[[], Embed]) -> None:
         self._make = make
 
     @cached_property
-    def _made(self) -> Embed:
+    def _embed(self) -> Embed:
         return self._make()
 
     @property
     def identity(self) -> Identity:
-        return self._made.identity
+        return self._embed.identity
 
     @property
     def metered(self) -> bool:
-        return self._made.metered
+        return self._embed.metered
 
     def __call__(self, request: tuple[str, ...], /) -> Vectors:
-        return self._made(request)
+        return self._embed(request)

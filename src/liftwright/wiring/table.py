@@ -1,7 +1,7 @@
-"""The providers that come with Liftwright, those that plug-ins add, and what they are made with.
+"""Looks up providers: the built-in ones, and those of plug-ins.
 
-A plug-in is a package with an entry point in the group `liftwright.<port>`. It names a `Provider`,
-or, where there are no options, just the callable that makes the adapter.
+A plug-in is a package with an entry point in the group `liftwright.<port>`. The entry point names a
+`Provider` or, if there are no options, just the callable that creates the adapter.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ PORTS = tuple(Adapters.model_fields)
 
 
 def read_settings(root: Path, overrides: Sequence[str] = ()) -> Settings:
-    """Read and validate every file of `root`/config, the providers' blocks included.
+    """Read and validate every file of `root`/config, including the providers' blocks.
 
     Args:
         root: the workspace.
@@ -61,14 +61,14 @@ def read_settings(root: Path, overrides: Sequence[str] = ()) -> Settings:
     return load_settings(root, services_model, overrides)
 
 
-def services_model(words: Collection[str] = ()) -> type[Services]:
-    """`Services` with a block for each provider: ours, and the plug-ins whose names are `words`.
+def services_model(names: Collection[str] = ()) -> type[Services]:
+    """`Services` with a block for each built-in provider, and for each plug-in in `names`.
 
     Raises:
         ConfigurationError: a plug-in cannot be loaded, or its name is taken.
     """
     blocks = {name: provider for name, provider in BUILT_IN.items() if provider.options}
-    for name, provider in _plug_ins(set(words) - {*Services.model_fields, *BUILT_IN}):
+    for name, provider in _plug_ins(set(names) - {*Services.model_fields, *BUILT_IN}):
         known = blocks.setdefault(name, provider) if provider.options else provider
         if known.options is not provider.options:
             raise ConfigurationError(
@@ -83,16 +83,16 @@ def services_model(words: Collection[str] = ()) -> type[Services]:
 
 
 def adapter_names(port: str) -> tuple[str, ...]:
-    """The names that a port's adapter may have, those of plug-ins included."""
-    ours = {name for name, provider in BUILT_IN.items() if port in provider.adapters}
-    return tuple(sorted({*ours, *_entry_points(port)}))
+    """The names of the providers that serve a port, including plug-ins."""
+    built_in = {name for name, provider in BUILT_IN.items() if port in provider.adapters}
+    return tuple(sorted({*built_in, *_entry_points(port)}))
 
 
 def serving(port: str, services: Services) -> tuple[str, Provider[Any]]:
     """The provider that serves a port, and its name.
 
     Raises:
-        ConfigurationError: it is unknown, its package cannot be loaded, or an optional port is off.
+        ConfigurationError: it is unknown or cannot be loaded, or the optional port is off.
     """
     if port not in PORTS:
         for name, provider in _configured(services).items():
@@ -102,18 +102,18 @@ def serving(port: str, services: Services) -> tuple[str, Provider[Any]]:
     name = getattr(services.adapters, port)
     if name in BUILT_IN and port in BUILT_IN[name].adapters:
         return name, BUILT_IN[name]
-    found = _entry_points(port).get(name)
-    if found is None:
+    entry = _entry_points(port).get(name)
+    if entry is None:
         known = nearest(name, adapter_names(port))
         raise ConfigurationError(
             f"config/azure_config.yaml: adapters.{port}: found {name!r}; {known}"
         )
-    provider = _loaded(port, found)
+    provider = _load(port, entry)
     if port not in provider.adapters:
         others = ", ".join(provider.adapters)
-        raise ConfigurationError(f"{_plug_in(port, found)} has no adapter for it, only: {others}")
+        raise ConfigurationError(f"{_describe(port, entry)} has no adapter for it, only: {others}")
     if provider.options and (name in BUILT_IN or hasattr(Services, name)):
-        raise ConfigurationError(f"{_plug_in(port, found)} has options, but {name!r} is taken")
+        raise ConfigurationError(f"{_describe(port, entry)} has options, but {name!r} is taken")
     return name, provider
 
 
@@ -126,10 +126,10 @@ def is_on(port: str, services: Services) -> bool:
 
 
 def maker(port: str, base: AdapterContext[Any]) -> Callable[[], Any]:
-    """What makes the adapter of a port.
+    """The callable that creates the adapter of a port.
 
     Raises:
-        ConfigurationError: as `serving` does, or where the provider's block is missing.
+        ConfigurationError: as in `serving`, or the provider's block is missing.
     """
     services = base.settings.services
     name, provider = serving(port, services)
@@ -144,16 +144,16 @@ def maker(port: str, base: AdapterContext[Any]) -> Callable[[], Any]:
 
 
 def endpoints(services: Services) -> dict[str, str]:
-    """The addresses of the services that are configured, by block; without anything secret."""
-    found = {
+    """The addresses of the configured services, by block; without credentials."""
+    addresses = {
         name: str(getattr(_options(name, provider, services), provider.address, ""))
         for name, provider in _configured(services).items()
     }
-    return {name: _bare(address) for name, address in found.items() if "://" in address}
+    return {name: _bare(address) for name, address in addresses.items() if "://" in address}
 
 
 def checks(base: AdapterContext[Any]) -> dict[str, Callable[[], str]]:
-    """The checks that the providers in use bring for `doctor --live`, by name."""
+    """The providers' checks for `doctor --live`, by name."""
     services = base.settings.services
     used = {
         name: provider
@@ -161,24 +161,24 @@ def checks(base: AdapterContext[Any]) -> dict[str, Callable[[], str]]:
         if any(_turns_on(port, provider, services.options(name)) for port in provider.switches)
     }
     for port in PORTS:
-        # One that is unknown is reported where its adapter is made.
+        # An unknown provider is reported when its adapter is created.
         with contextlib.suppress(ConfigurationError):
             name, provider = serving(port, services)
             used[name] = provider
-    found: dict[str, Callable[[], str]] = {}
+    by_name: dict[str, Callable[[], str]] = {}
     for name, provider in used.items():
         options = _options(name, provider, services)
         if options is not None or provider.options is None:
-            found |= provider.checks(replace(base, options=options))
-    return dict(sorted(found.items()))
+            by_name |= provider.checks(replace(base, options=options))
+    return dict(sorted(by_name.items()))
 
 
 def _configured(services: Services) -> dict[str, Provider[Any]]:
-    """The providers with options, ours and plug-ins, whose block or default is there."""
+    """The providers, built-in or plug-in, that have a block or default options."""
     names = [name for name in type(services).model_fields if name not in Services.model_fields]
     plug_ins = dict(_plug_ins({*names} - {*BUILT_IN}))
-    found = {name: BUILT_IN.get(name) or plug_ins[name] for name in names}
-    return {name: one for name, one in found.items() if _options(name, one, services)}
+    providers = {name: BUILT_IN.get(name) or plug_ins[name] for name in names}
+    return {name: p for name, p in providers.items() if _options(name, p, services)}
 
 
 def _turns_on(port: str, provider: Provider[Any], options: object) -> bool:
@@ -192,46 +192,46 @@ def _options(name: str, provider: Provider[Any], services: Services) -> Options 
 
 
 def _plug_ins(names: Collection[str]) -> Iterator[tuple[str, Provider[Any]]]:
-    """The plug-ins of these names, once for each port that they serve."""
+    """The plug-ins with these names, once per port that they serve."""
     for port in PORTS if names else ():
         for name, entry in _entry_points(port).items():
             if name in names:
-                yield name, _loaded(port, entry)
+                yield name, _load(port, entry)
 
 
 def _entry_points(port: str) -> Mapping[str, importlib.metadata.EntryPoint]:
-    return _scanned(tuple(sys.path)).get(port, {})
+    return _scan(tuple(sys.path)).get(port, {})
 
 
 @lru_cache(maxsize=1)
-def _scanned(_path: tuple[str, ...]) -> Mapping[str, Mapping[str, importlib.metadata.EntryPoint]]:
-    """The entry points of all plug-ins by port and name; looked for once in these folders."""
-    found: dict[str, dict[str, importlib.metadata.EntryPoint]] = {}
+def _scan(_path: tuple[str, ...]) -> Mapping[str, Mapping[str, importlib.metadata.EntryPoint]]:
+    """The entry points of all plug-ins by port and name; cached until sys.path changes."""
+    by_port: dict[str, dict[str, importlib.metadata.EntryPoint]] = {}
     for package in importlib.metadata.distributions():
         for entry in package.entry_points:
             product, _, port = entry.group.partition(".")
             if product == "liftwright":
-                # As imports are: the folder that comes first in the path has it.
-                found.setdefault(port, {}).setdefault(entry.name, entry)
-    return found
+                # As with imports, the first folder in the path wins.
+                by_port.setdefault(port, {}).setdefault(entry.name, entry)
+    return by_port
 
 
-def _loaded(port: str, entry: importlib.metadata.EntryPoint) -> Provider[Any]:
+def _load(port: str, entry: importlib.metadata.EntryPoint) -> Provider[Any]:
     try:
-        found = entry.load()
+        loaded = entry.load()
     except Exception as error:
         why = f"cannot be loaded: {type(error).__name__}: {error}"
-        raise ConfigurationError(f"{_plug_in(port, entry)} {why}") from error
-    return found if isinstance(found, Provider) else Provider(adapters={port: found})
+        raise ConfigurationError(f"{_describe(port, entry)} {why}") from error
+    return loaded if isinstance(loaded, Provider) else Provider(adapters={port: loaded})
 
 
-def _plug_in(port: str, entry: importlib.metadata.EntryPoint) -> str:
+def _describe(port: str, entry: importlib.metadata.EntryPoint) -> str:
     where = f"config/azure_config.yaml: adapters.{port}"
     return f"{where}: the plug-in {entry.name!r} ({entry.value})"
 
 
 def _bare(address: str) -> str:
-    """The address without a user, a password and parameters."""
+    """The address without user, password and parameters."""
     parts = urlsplit(address)
     host = parts.netloc.rpartition("@")[2]
     return urlunsplit((parts.scheme, host, parts.path, "", ""))

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from liftwright.adapters.azure.content_safety_client import NAME, Service, pieces
 from liftwright.errors import ProviderRefused
-from liftwright.model import CATEGORIES, Finding, Opinion, Usage, fingerprint, text_records
+from liftwright.model import CATEGORIES, Finding, Judgment, Usage, fingerprint, text_records
 from liftwright.ports import Meter
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from azure.core.credentials import TokenCredential
 
     from liftwright.adapters.azure import AzureContentSafety
-    from liftwright.model import Sourced
+    from liftwright.model import JudgeRequest
     from liftwright.ports import Reply
 
 BLOCKLIST = "blocklist"
@@ -189,7 +189,7 @@ class AzureGroundedness:
             f"detectGroundedness-{_GROUNDEDNESS_VERSION}-{_CODE_VERSION}"
         )
 
-    def __call__(self, request: Sourced, /) -> Opinion:
+    def __call__(self, request: JudgeRequest, /) -> Judgment:
         """The service's opinion; a text without sources is ungrounded and is not sent.
 
         Raises:
@@ -199,12 +199,12 @@ class AzureGroundedness:
         """
         return self.call_with_usage(request).value
 
-    def call_with_usage(self, request: Sourced, /) -> Reply[Opinion]:
+    def call_with_usage(self, request: JudgeRequest, /) -> Reply[Judgment]:
         """The same, with the text records of text and sources."""
         with Meter() as meter:
             return meter.reply(self._judge(request, meter))
 
-    def _judge(self, request: Sourced, meter: Meter) -> Opinion:
+    def _judge(self, request: JudgeRequest, meter: Meter) -> Judgment:
         given = [source for source in request.sources if source.strip()]
         length = sum(map(len, given))
         if length > _MOST_SOURCES:
@@ -215,15 +215,15 @@ class AzureGroundedness:
         spans = list(pieces(request.text, _MOST_GROUNDED))
         if not given or not spans:
             empty = not spans
-            return Opinion(grounded=empty, ungrounded_share=0.0 if empty else 1.0)
+            return Judgment(grounded=empty, ungrounded_share=0.0 if empty else 1.0)
         opinions = [(b - a, self._opinion(request.text[a:b], given, meter)) for a, b in spans]
         whole = sum(size for size, _ in opinions)
-        return Opinion(
+        return Judgment(
             grounded=all(opinion.grounded for _, opinion in opinions),
             ungrounded_share=sum(s * opinion.ungrounded_share for s, opinion in opinions) / whole,
         )
 
-    def _opinion(self, text: str, sources: list[str], meter: Meter) -> Opinion:
+    def _opinion(self, text: str, sources: list[str], meter: Meter) -> Judgment:
         body = {
             "domain": "Generic",
             "task": "Summarization",
@@ -241,7 +241,7 @@ class AzureGroundedness:
             or not 0 <= share <= 1
         ):
             raise ProviderRefused(f"{NAME}: the answer does not say if the text is grounded")
-        return Opinion(grounded=not ungrounded, ungrounded_share=float(share))
+        return Judgment(grounded=not ungrounded, ungrounded_share=float(share))
 
 
 # ── The answer ────────────────────────────────────────────────────────────────────────────────

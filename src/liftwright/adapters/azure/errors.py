@@ -46,7 +46,7 @@ def status_fault(
         )
     hint = (mend or {}).get(status)
     return ProviderRefused(
-        f"{told}: {hint}" if hint else told, whatever_is_asked=status in _WHATEVER_IS_ASKED
+        f"{told}: {hint}" if hint else told, affects_all_requests=status in _WHATEVER_IS_ASKED
     )
 
 
@@ -63,7 +63,7 @@ def transport_fault(
 
     if isinstance(error, ClientAuthenticationError):
         told = f"{service}: no token was given; see `authentication`"
-        return ProviderRefused(told, whatever_is_asked=True)
+        return ProviderRefused(told, affects_all_requests=True)
     if isinstance(error, ServiceRequestTimeoutError | ServiceResponseTimeoutError):
         return timed_out(service, timeout_seconds)
     if isinstance(error, ServiceRequestError):

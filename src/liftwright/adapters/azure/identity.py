@@ -108,7 +108,7 @@ class Credential:
             raise ProviderRefused(
                 f"Azure identity: authentication.method {self._method} gave no token{told}; "
                 f"{_MEND[self._method]}",
-                whatever_is_asked=True,
+                affects_all_requests=True,
             ) from None
         except AzureError:
             raise ProviderUnavailable(

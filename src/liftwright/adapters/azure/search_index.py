@@ -25,7 +25,7 @@ from liftwright.adapters.azure.search_fields import FORMAT, KEY, VECTOR, index_d
 from liftwright.errors import InputError, ProviderRefused, ProviderUnavailable
 from liftwright.log import event
 from liftwright.model import fingerprint
-from liftwright.ports import IndexReport, KeptIndexes
+from liftwright.ports import IndexNames, IndexReport
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence
@@ -158,7 +158,7 @@ class AzureSearchIndex:
         Raises:
             InputError: where nothing says which one is in use.
         """
-        found = self.kept()
+        found = self.index_names()
         if not keep and found.in_use is None:
             raise InputError(
                 f"{self._config.index}: no alias leads to an index; name in `keep` what stays"
@@ -169,14 +169,14 @@ class AzureSearchIndex:
             event("old_index_removed", agent=PROVIDER, index=name)
         return old
 
-    def kept(self) -> KeptIndexes:
+    def index_names(self) -> IndexNames:
         """The index that the alias leads to, and the others that were made for it."""
         current = self._current()
         indexes = self._service.indexes
         names = self._asked("list of indexes", lambda: list(indexes.list_index_names()))
         own = re.compile(rf"{re.escape(self._config.index)}-[0-9a-f]{{{PRINT_HEX}}}")
         others = sorted(name for name in names if own.fullmatch(name) and name != current)
-        return KeptIndexes(in_use=current, others=tuple(others))
+        return IndexNames(in_use=current, others=tuple(others))
 
     def _planned(self, documents: Sequence[Document]) -> _Fill:
         embedder = fingerprint(self._embed.identity) if self._embed else ""

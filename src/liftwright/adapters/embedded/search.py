@@ -29,7 +29,7 @@ from liftwright.adapters.embedded.index_files import (
 )
 from liftwright.errors import ProviderRefused
 from liftwright.model import Document, Identity, Passage, Query, fingerprint
-from liftwright.ports import IndexReport, KeptIndexes
+from liftwright.ports import IndexNames, IndexReport
 from liftwright.text import words
 
 if TYPE_CHECKING:
@@ -120,10 +120,10 @@ class EmbeddedIndex:
             embedded=len(missing),
         )
 
-    def kept(self) -> KeptIndexes:
+    def index_names(self) -> IndexNames:
         """The latest index, and those before it whose vectors the next one could take over."""
         latest, *_ = [*recent_names(self._folder), None]
-        return KeptIndexes(
+        return IndexNames(
             in_use=latest,
             others=tuple(name for name in index_names(self._folder) if name != latest),
         )
@@ -134,7 +134,7 @@ class EmbeddedIndex:
         Returns:
             The names of those that were deleted.
         """
-        old = tuple(name for name in self.kept().others if name not in keep)
+        old = tuple(name for name in self.index_names().others if name not in keep)
         remove_indexes(self._folder, old)
         return old
 

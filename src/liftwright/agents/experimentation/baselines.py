@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from liftwright.config import Analysis, Experiment, Simulation
     from liftwright.data import Tables
     from liftwright.model import MetricSpec
-    from liftwright.model.metrics import Simulated
+    from liftwright.model.metrics import SimulationSpec
 
 OVERALL = "all"
 _LEAST_OF_MEANS = 2
@@ -111,7 +111,7 @@ def expected_outcomes(
 
 
 def _sums(
-    metric: MetricSpec, simulated: Simulated, simulation: Simulation, customer: str
+    metric: MetricSpec, simulated: SimulationSpec, simulation: Simulation, customer: str
 ) -> tuple[str, ...]:
     """SQL: over customers, the expected outcome, and of an amount its square."""
     chance = _chance(metric, simulated, simulation, customer)
@@ -121,7 +121,9 @@ def _sums(
     return f"sum({chance} * {amount})", f"sum({chance} * {amount} * {amount})"
 
 
-def _chance(metric: MetricSpec, simulated: Simulated, simulation: Simulation, customer: str) -> str:
+def _chance(
+    metric: MetricSpec, simulated: SimulationSpec, simulation: Simulation, customer: str
+) -> str:
     """SQL: a customer's chance of the metric's event."""
     rate = literal(float(getattr(simulation, simulated.rate))) if simulated.rate else "1e0"
     if simulated.after is None:

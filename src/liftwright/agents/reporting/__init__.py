@@ -9,7 +9,7 @@ from liftwright.agents.reporting.notebook import as_text, executed_notebook
 from liftwright.agents.reporting.run_reader import read_run
 from liftwright.errors import InputError
 from liftwright.log import event
-from liftwright.model.run_files import write_whole
+from liftwright.model.run_files import write_atomically
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -45,7 +45,7 @@ def write_report(folder: Path, *, form: str | None = None) -> tuple[Path, ...]:
     written = []
     if form in (None, "ipynb"):
         written.append(target / f"{_NAME}.ipynb")
-        write_whole(written[-1], as_text(notebook).encode())
+        write_atomically(written[-1], as_text(notebook).encode())
     if form in (None, "pdf"):
         from liftwright.agents.reporting.pdf import to_pdf
 
@@ -54,7 +54,7 @@ def write_report(folder: Path, *, form: str | None = None) -> tuple[Path, ...]:
             notebook, title=f"Experiment report: {run.experiment}", footer=_footer(run),
             made_at=_made_at(run),
         )  # fmt: skip
-        write_whole(written[-1], document)
+        write_atomically(written[-1], document)
     event("report_written", agent="reporting", files=[path.name for path in written])
     return tuple(written)
 

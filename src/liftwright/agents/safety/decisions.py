@@ -75,7 +75,7 @@ def screen_variant(  # noqa: PLR0913 - what a decision is made of
         passages=variant.passages,
         claims=tuple(claims),
     )
-    with log.within(variant_id=variant.variant_id):
+    with log.log_context(variant_id=variant.variant_id):
         found = _run(checks, message)
     severities = dict.fromkeys(CATEGORIES) | {
         finding.category: finding.severity

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 from liftwright import log
 from liftwright.agents.safety.screener import screener_name, unavailable
-from liftwright.model import Finding, Sourced
+from liftwright.model import Finding, JudgeRequest
 from liftwright.model.checks import SAFETY, Check, CheckResult
-from liftwright.model.run_files import VariantOpinion
+from liftwright.model.run_files import VariantJudgment
 from liftwright.text import without_citations
 
 if TYPE_CHECKING:
@@ -40,12 +40,12 @@ def groundedness_check(judge: Judge) -> Check:
     )
 
 
-def opinions(decisions: Iterable[SafetyDecision], judge: Judge) -> Iterator[VariantOpinion]:
+def opinions(decisions: Iterable[SafetyDecision], judge: Judge) -> Iterator[VariantJudgment]:
     """The judge's opinion on each message that it was asked about; unknown where it failed."""
     for decision in decisions:
         for finding in decision.findings:
             if finding.check == NAME:
-                yield VariantOpinion(
+                yield VariantJudgment(
                     variant_id=decision.variant_id,
                     judge=screener_name(judge.identity),
                     grounded=None if finding.severity is None else finding.severity == 0,
@@ -59,7 +59,7 @@ def _find(judge: Judge, message: Message) -> CheckResult:
         return CheckResult()
     sources = tuple(f"{passage.title}\n{passage.text}" for passage in message.passages)
     try:
-        opinion = judge(Sourced(text="\n".join(said), sources=sources))
+        opinion = judge(JudgeRequest(text="\n".join(said), sources=sources))
     except Exception as error:  # noqa: BLE001 - whatever goes wrong, the message is blocked
         log.fault("second_opinion_failed", error, agent="safety")
         return CheckResult(reasons=(unavailable(error, NAME),), findings=(_finding(None, None),))

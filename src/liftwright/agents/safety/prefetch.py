@@ -54,7 +54,7 @@ def screen_concurrently(
         try:
             return screen(text)
         except Exception as error:  # noqa: BLE001 - it blocks the messages with this part alone
-            if isinstance(error, ProviderRefused) and error.whatever_is_asked:
+            if isinstance(error, ProviderRefused) and error.affects_all_requests:
                 refusals.append(error)
             return error
 

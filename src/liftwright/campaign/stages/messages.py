@@ -16,7 +16,7 @@ from liftwright.log import event
 from liftwright.model import Failure, Passage, SafetyDecision, to_json, utc_now
 from liftwright.model.checks import DRAFTING, SAFETY, in_stage, policy_sha256
 from liftwright.model.run_files import Approval, ChannelRecord, IndexRecord, VariantClaims, Variants
-from liftwright.ports import KeepsIndexes
+from liftwright.ports import ManagesIndexes
 
 if TYPE_CHECKING:
     from liftwright.campaign.context import RunContext
@@ -50,9 +50,9 @@ def index(context: RunContext) -> str:
 def index_is_there(context: RunContext) -> bool:
     """Whether the run's index still exists; False for a service that cannot list its indexes."""
     keeper = context.ports.index
-    if not isinstance(keeper, KeepsIndexes):
+    if not isinstance(keeper, ManagesIndexes):
         return False
-    kept = context.calls.make("index", keeper.kept, local=not keeper.metered)
+    kept = context.calls.make("index", keeper.index_names, local=not keeper.metered)
     return context.folder.read("index.json", IndexRecord).name in (kept.in_use, *kept.others)
 
 
