@@ -1,4 +1,4 @@
-"""One line of the audit log: its columns, and how a decision becomes text and is read back."""
+"""A line of the audit log: its columns, and the conversion of decisions to text and back."""
 
 from __future__ import annotations
 
@@ -26,19 +26,19 @@ _KEY = tuple(
     for name in ("run_id", "variant_id", "content_sha256", "screener", "policy_sha256", "status")
 )
 _REASON = COLUMNS.index("block_reason")
-# A spreadsheet reads a cell that begins so as a formula; the wide forms count in some locales.
+# Spreadsheets read a cell that starts like this as a formula; in some locales also full-width.
 _FORMULA = re.compile(r"[=+\-@\uff1d\uff0b\uff0d\uff20]")
-# Whatever some reader takes for the end of a line, or cannot show.
+# Characters that a reader may take for a line break or cannot display.
 _UNPRINTABLE = re.compile(r"[\\\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 _ESCAPED = re.compile(r"\\(?:\\|u([0-9a-f]{4}))")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AuditRecord:
-    """One decision on one variant, by the screener or by a person (`human:<who>`).
+    """A decision on a variant, by the screener or by a person (`human:<who>`).
 
     Attributes:
-        severities: the highest severity per category; None where it is not known.
+        severities: the highest severity per category; None if unknown.
     """
 
     timestamp: str
@@ -54,7 +54,7 @@ class AuditRecord:
 
 
 def to_fields(record: AuditRecord) -> list[str]:
-    """The decision's columns, `timestamp` to `policy_sha256`, as they stand in the file."""
+    """The decision's columns, `timestamp` to `policy_sha256`, as text in the file."""
     severities = [record.severities[category] for category in CATEGORIES]
     return [
         *map(escape, (record.timestamp, record.variant_id, record.segment, record.status)),
@@ -65,7 +65,7 @@ def to_fields(record: AuditRecord) -> list[str]:
 
 
 def to_record(fields: Sequence[str]) -> AuditRecord:
-    """The decision that a line's columns hold."""
+    """The decision in a line's columns."""
     row = dict(zip(COLUMNS, fields, strict=True))
     severities = {name: int(row[name]) if row[name] else None for name in CATEGORIES}
     names = set(COLUMNS) - {*CATEGORIES, "previous_hash", "hash"}
@@ -74,26 +74,26 @@ def to_record(fields: Sequence[str]) -> AuditRecord:
 
 
 def key_of(fields: Sequence[str]) -> tuple[str, ...]:
-    """What makes a decision the same decision: of two lines with one key, one is not written."""
+    """The identity of a decision; a second line with the same key is not written."""
     unavailable = fields[_REASON].startswith(UNAVAILABLE)
     return (*(fields[index] for index in _KEY), UNAVAILABLE if unavailable else "")
 
 
 def escape(text: str) -> str:
-    """`text` on one physical line, and never a formula to a spreadsheet; reversible."""
+    """Escape line breaks and spreadsheet formulas, reversibly."""
     text = _UNPRINTABLE.sub(
-        lambda found: "\\\\" if found[0] == "\\" else f"\\u{ord(found[0]):04x}", text
+        lambda match: "\\\\" if match[0] == "\\" else f"\\u{ord(match[0]):04x}", text
     )
     return "'" + text if _FORMULA.match(text) or text.startswith("'") else text
 
 
 def _unescape(text: str) -> str:
     text = text.removeprefix("'")
-    return _ESCAPED.sub(lambda found: chr(int(found[1], 16)) if found[1] else "\\", text)
+    return _ESCAPED.sub(lambda match: chr(int(match[1], 16)) if match[1] else "\\", text)
 
 
 def fields_of(line: bytes) -> list[str] | None:
-    """The columns of a line; None where it is no record."""
+    """The columns of a line; None if it is not a record."""
     try:
         text = line.decode().removesuffix("\n")
         fields = next(csv.reader([text], strict=True)) if '"' in text else text.split(",")

@@ -1,4 +1,4 @@
-"""Writing and reading the audit log: append, mark, records, verify."""
+"""`AuditLog`: appends to, reads and verifies the audit log's file."""
 
 from __future__ import annotations
 
@@ -16,7 +16,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, BinaryIO
 
 from liftwright import log
-from liftwright.audit.checking import Verification, check
 from liftwright.audit.lines import (
     HEADER,
     RUN,
@@ -27,6 +26,7 @@ from liftwright.audit.lines import (
     to_fields,
     to_record,
 )
+from liftwright.audit.verification import Verification, verify_file
 from liftwright.errors import InputError, IntegrityError
 from liftwright.model import AuditPosition, AuditRange
 
@@ -40,12 +40,12 @@ _CHUNK = 1 << 16
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AppendResult:
-    """What an append did.
+    """The result of an append.
 
     Attributes:
-        range: all lines of the run, those of earlier appends included.
-        written: lines that are new.
-        torn: whether a line that a crash had left incomplete was moved to the `.torn` file.
+        range: all lines of the run, including those of earlier appends.
+        written: the number of new lines.
+        torn: whether an incomplete line left by a crash was moved to the `.torn` file.
     """
 
     range: AuditRange
@@ -54,11 +54,11 @@ class AppendResult:
 
 
 class AuditLog:
-    """The audit file at `path`; safe for threads and processes, durable when `append` returns.
+    """The audit log at `path`; safe for threads and processes, durable when `append` returns.
 
     Args:
-        path: the file; it and its folder are made at the first append.
-        key: the secret of the hashes; None or empty makes them plain SHA-256.
+        path: the file; the first append creates it and its folder.
+        key: the HMAC key; None or empty for plain SHA-256.
     """
 
     def __init__(self, path: Path, key: bytes | None = None) -> None:
@@ -66,14 +66,14 @@ class AuditLog:
         self._key = key or None
 
     def mark(self) -> AuditPosition:
-        """The end of the file as it stands: what a new run passes as `since`."""
+        """The current end of the file, which a new run passes as `since`."""
         try:
             with self.path.open("rb") as file, _locked(file.fileno(), self.path, fcntl.LOCK_SH):
-                mark = AuditPosition()
+                end = AuditPosition()
                 for line in file:
                     if line.endswith(b"\n"):
-                        mark = AuditPosition(line=mark.line + 1, offset=mark.offset + len(line))
-                return mark
+                        end = AuditPosition(line=end.line + 1, offset=end.offset + len(line))
+                return end
         except FileNotFoundError:
             return AuditPosition()
         except OSError as error:
@@ -82,21 +82,21 @@ class AuditLog:
     def append(
         self, records: Sequence[AuditRecord], *, run_id: str, since: AuditPosition | None = None
     ) -> AppendResult:
-        """Write the decisions that are not there yet, and sync them to the disk.
+        """Write the decisions that are not yet in the log, and sync them to disk.
 
-        A decision is there already if a line since `since` has the same run, variant, content,
-        screener, policy and status; a block for an unavailable screener counts as a status of
-        its own, so that a later real block is recorded.
+        A decision is in the log if a line after `since` has the same run, variant, content,
+        screener, policy and status. A block because the screener is unavailable counts as another
+        status, so that a later real block is also recorded.
 
         Args:
-            records: decisions of the run `run_id`, in the order they were taken.
-            run_id: the run; its range is given back even where `records` is empty.
-            since: a place before the run's first line; None looks through the whole file.
+            records: decisions of the run `run_id`, in the order they were made.
+            run_id: the run; its range is returned even if `records` is empty.
+            since: a position before the run's first line; None scans the whole file.
 
         Raises:
-            InputError: the file cannot be written. Nothing of this call counts as decided.
-            IntegrityError: the last line or the header is not what was written, or a line
-                since `since` is no record.
+            InputError: the file cannot be written; none of the decisions counts as made.
+            IntegrityError: the header or the last line was altered, or a line after `since` is not
+                a record.
         """
         if any(record.run_id != run_id for record in records):
             raise ValueError(f"append takes the records of one run, {run_id!r}")
@@ -116,13 +116,13 @@ class AuditLog:
     def _append(
         self, file: BinaryIO, records: Sequence[AuditRecord], run_id: str, since: AuditPosition
     ) -> AppendResult:
-        torn = self._set_torn_line_aside(file)
+        torn = self._move_torn_line(file)
         size = os.fstat(file.fileno()).st_size
         previous = self._tail_hash(file, size)
-        found, known, end = self._look_through(file, run_id, since)
+        existing, known, end = self._scan(file, run_id, since)
         rows = [HEADER] if size == 0 else []
         line = max(end, 1)
-        count, first, head = found.count, found.first, found.head
+        count, first, head = existing.count, existing.first, existing.head
         for record in records:
             text = to_fields(record)
             if (key := key_of(text)) in known:
@@ -132,11 +132,11 @@ class AuditLog:
             rows.append(row)
             line, count, head = line + 1, count + 1, previous
             first = first or line
-        written = count - found.count
+        written = count - existing.count
         self._write(file.fileno(), b"".join(rows), size)
-        last = line if written else found.last
+        last = line if written else existing.last
         return AppendResult(
-            range=dataclasses.replace(found, first=first, last=last, count=count, head=head),
+            range=dataclasses.replace(existing, first=first, last=last, count=count, head=head),
             written=written,
             torn=torn,
         )
@@ -150,7 +150,7 @@ class AuditLog:
             if size == 0:
                 _sync_folder(self.path)
         except OSError:
-            # A half-written line would look like a crash, and a whole one like a decision.
+            # A partial line would look like a crash, a complete one like a decision.
             with contextlib.suppress(OSError):
                 os.ftruncate(descriptor, size)
             raise
@@ -167,7 +167,7 @@ class AuditLog:
             return hashlib.sha256(text).hexdigest()
         return hmac.digest(self._key, text, "sha256").hex()
 
-    def _set_torn_line_aside(self, file: BinaryIO) -> bool:
+    def _move_torn_line(self, file: BinaryIO) -> bool:
         size = file.seek(0, os.SEEK_END)
         end = _after_last_newline(file, size)
         if end == size:
@@ -186,7 +186,7 @@ class AuditLog:
         return True
 
     def _tail_hash(self, file: BinaryIO, size: int) -> str:
-        """The hash that the next line must name, once the last line agrees with itself."""
+        """The last line's hash, which the next line must contain, after verifying that line."""
         if size == 0:
             return self._digest(HEADER)
         file.seek(0)
@@ -207,17 +207,17 @@ class AuditLog:
         key = "another key" if self._key else "a key, which is not set here"
         raise IntegrityError(f"{self.path}: the last line was changed, or is hashed with {key}")
 
-    def _look_through(
+    def _scan(
         self, file: BinaryIO, run_id: str, since: AuditPosition
     ) -> tuple[AuditRange, set[tuple[str, ...]], int]:
-        """The run's lines since a place, the keys of all lines seen, and the last line's number."""
+        """The run's lines after a position, with their keys, and the number of the last line."""
         file.seek(max(since.offset - 1, 0))
         if since.offset and file.read(1) != b"\n":
-            # The place is not of this file (it was replaced, say): look at all of it.
+            # The position is not valid in this file, which may have been replaced: scan all of it.
             since = AuditPosition()
             file.seek(0)
         known: set[tuple[str, ...]] = set()
-        found, line = AuditRange(run_id=run_id, since=since), since.line
+        existing, line = AuditRange(run_id=run_id, since=since), since.line
         name = escape(run_id)
         for line, text in enumerate(file, start=since.line + 1):
             if line == 1:
@@ -227,15 +227,15 @@ class AuditLog:
                 raise IntegrityError(f"{self.path}: line {line} is not an audit record")
             if fields[RUN] == name:
                 known.add(key_of(fields))
-                found = AuditRange(
+                existing = AuditRange(
                     run_id=run_id,
-                    first=found.first or line,
+                    first=existing.first or line,
                     last=line,
-                    count=found.count + 1,
+                    count=existing.count + 1,
                     head=fields[-1],
                     since=since,
                 )
-        return found, known, line
+        return existing, known, line
 
     def records(self, run_id: str) -> tuple[AuditRecord, ...]:
         """The decisions of one run, in the order they were written."""
@@ -251,19 +251,19 @@ class AuditLog:
     def verify(
         self, ranges: Iterable[AuditRange], *, unfinished: Collection[str] = ()
     ) -> Verification:
-        """Recompute the whole chain and compare it with what the runs recorded.
+        """Recompute the whole chain and compare it with the runs' records.
 
         Args:
-            ranges: what each run of the workspace recorded, all runs.
-            unfinished: ids of interrupted runs, which may have more lines than they recorded.
+            ranges: the recorded ranges of all runs of the workspace.
+            unfinished: ids of interrupted runs, which may have more lines than recorded.
 
         Raises:
-            InputError: the file is there and cannot be read.
+            InputError: the file cannot be read.
         """
         ranges = [item for item in ranges if item.count]
         try:
             with self.path.open("rb") as file, _locked(file.fileno(), self.path, fcntl.LOCK_SH):
-                return check(file, self._digest, ranges, unfinished)
+                return verify_file(file, self._digest, ranges, unfinished)
         except FileNotFoundError:
             return Verification(ok=False, lines=0, problems=(f"{self.path}: is missing",))
         except OSError as error:
@@ -271,19 +271,19 @@ class AuditLog:
 
 
 def _after_last_newline(file: BinaryIO, end: int) -> int:
-    """The place after the last line end before byte `end`; 0 where there is none."""
+    """The offset after the last newline before byte `end`; 0 if there is none."""
     while end > 0:
         start = max(end - _CHUNK, 0)
         file.seek(start)
-        found = file.read(end - start).rfind(b"\n")
-        if found >= 0:
-            return start + found + 1
+        newline = file.read(end - start).rfind(b"\n")
+        if newline >= 0:
+            return start + newline + 1
         end = start
     return 0
 
 
 def _sync_folder(path: Path) -> None:
-    """Make a new file's name durable, which syncing the file alone does not."""
+    """Make a new file's directory entry durable, which syncing the file does not."""
     descriptor = os.open(path.parent, os.O_RDONLY)
     try:
         os.fsync(descriptor)

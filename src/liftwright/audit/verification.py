@@ -1,4 +1,4 @@
-"""Checking the audit log: one pass over the file, compared with what the runs recorded."""
+"""Verifies the audit log in one pass and compares it with the runs' records."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ _MOST_PROBLEMS = 50
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Verification:
-    """Whether the log is what was written.
+    """The result of verifying the audit log.
 
     Attributes:
-        lines: records in the file, the header not counted.
-        problems: what is wrong, each with its line or run; empty where nothing is.
+        lines: the number of records, without the header.
+        problems: each with its line or run; empty if the log is intact.
     """
 
     ok: bool
@@ -30,19 +30,19 @@ class Verification:
     problems: tuple[str, ...]
 
 
-def check(
+def verify_file(
     file: BinaryIO,
     digest: Callable[[bytes], str],
     ranges: Sequence[AuditRange],
     unfinished: Collection[str],
 ) -> Verification:
-    """Read the whole file once; `digest` is the hash that its lines are chained by."""
-    return _Check(digest, ranges, frozenset(unfinished)).read(file)
+    """Read the whole file once; `digest` is the hash function of the chain."""
+    return _Verifier(digest, ranges, frozenset(unfinished)).read(file)
 
 
 @dataclass(slots=True)
 class _Tally:
-    """What the file holds of one run."""
+    """One run's lines in the file."""
 
     first: int
     count: int = 0
@@ -50,7 +50,7 @@ class _Tally:
 
 
 @dataclass(slots=True)
-class _Check:
+class _Verifier:
     """One pass over the file."""
 
     digest: Callable[[bytes], str]
@@ -69,7 +69,7 @@ class _Check:
         for line, text in enumerate(file, start=2):
             if not text.endswith(b"\n"):
                 self._found(f"line {line}: is incomplete (cut, or torn by a crash; run again)")
-                line -= 1  # noqa: PLW2901 - it is no line of the log
+                line -= 1  # noqa: PLW2901 - an incomplete line does not count
                 break
             previous = self._line(line, text, previous, lasts)
             if line in heads and heads[line].head.encode() != previous:
@@ -82,7 +82,7 @@ class _Check:
         )
 
     def _line(self, line: int, text: bytes, previous: bytes, lasts: Mapping[str, int]) -> bytes:
-        """Check one line against the one before; the hash that the next line must name."""
+        """Verify one line against the previous one; returns the hash that the next must contain."""
         body, _, digest = text[:-1].rpartition(b",")
         if self.digest(body).encode() != digest:
             self._found(f"line {line}: {self._why(body, digest)}")
@@ -114,13 +114,13 @@ class _Check:
                 self._found(
                     f"run {item.run_id}: its last line was {item.last}, the log ends at {end}"
                 )
-            have = tally.count if tally else 0
-            if have < item.count:
-                self._found(f"run {item.run_id}: has {have} of its {item.count} lines")
+            count = tally.count if tally else 0
+            if count < item.count:
+                self._found(f"run {item.run_id}: has {count} of its {item.count} lines")
             elif tally and tally.first != item.first:
                 self._found(f"run {item.run_id}: begins at line {tally.first}, not {item.first}")
-            elif tally and have > item.count and not tally.extra:
-                self._found(f"run {item.run_id}: has {have} lines, not its {item.count}")
+            elif tally and count > item.count and not tally.extra:
+                self._found(f"run {item.run_id}: has {count} lines, not its {item.count}")
         open_runs = {escape(name) for name in self.unfinished}
         for name, tally in self.tallies.items():
             if tally.extra and name not in open_runs:
