@@ -1,7 +1,7 @@
-"""Approved content: files to validated documents, and a document's paragraphs.
+"""Approved content: reads and validates the documents of a folder or file.
 
-A corpus is a folder (its sub-folders included) of JSON and Markdown files, one JSONL file, or a
-single file. Mark-up inside a text, HTML included, is text and stays as it was approved.
+A corpus is a folder of JSON and Markdown files, including its subfolders, or a single file, such as
+a JSONL file. Markup inside a text, such as HTML, is kept as approved.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 __all__ = ["OVERVIEW", "Corpus", "invalid_on", "read_documents"]
 
 OVERVIEW = "Overview"
-"""The section of what stands before a document's first heading."""
+"""The title of the section before a document's first heading."""
 
 SUFFIXES = (".json", ".jsonl", ".md", ".markdown")
 _FIELDS = frozenset(
@@ -45,8 +45,8 @@ class Corpus:
     """The documents of a content folder.
 
     Attributes:
-        documents: in the order of their files; every id once.
-        skipped: what was left out, a message for each; empty unless `on_bad` is `skip`.
+        documents: in the order of their files; ids are unique.
+        skipped: a message for each skipped document; empty unless `on_bad` is `skip`.
         fingerprint: changes with any document.
     """
 
@@ -60,14 +60,14 @@ def read_documents(path: Path, *, on_bad: Literal["refuse", "skip"] = "refuse") 
 
     Args:
         path: a folder, or one .json, .jsonl, .md or .markdown file.
-        on_bad: whether a bad document is an error, or is left out and told in `skipped`.
+        on_bad: whether a bad document is an error, or is left out and reported in `skipped`.
 
     Raises:
-        DataError: a file cannot be read, a document is bad, an id comes twice, or there is no
-            document; it names file, document, field, what was found and what is allowed.
+        DataError: a file cannot be read, a document is not valid, an id is not unique, or there is
+            no document. The message has file, document, field, what was found and what is allowed.
     """
     documents: dict[str, Document] = {}
-    origins: dict[str, str] = {}
+    locations: dict[str, str] = {}
     skipped: list[str] = []
 
     def refuse(error: DataError) -> None:
@@ -80,23 +80,23 @@ def read_documents(path: Path, *, on_bad: Literal["refuse", "skip"] = "refuse") 
             try:
                 document = _document(where, record)
                 if document.document_id in documents:
-                    first = origins[document.document_id]
+                    first = locations[document.document_id]
                     _fail(f"{where}: document_id: found {document.document_id!r}, which {first} "
                           "also has; allowed: a unique id")  # fmt: skip
             except DataError as error:
                 refuse(error)
                 continue
             documents[document.document_id] = document
-            origins[document.document_id] = where
+            locations[document.document_id] = where
     if not documents:
         left_out = f" ({len(skipped)} skipped; the first: {skipped[0]})" if skipped else ""
         _fail(f"{path}: found no documents{left_out}; allowed: at least one in {_suffixes()}")
-    kept = tuple(documents.values())
-    return Corpus(documents=kept, skipped=tuple(skipped), fingerprint=fingerprint(kept))
+    valid = tuple(documents.values())
+    return Corpus(documents=valid, skipped=tuple(skipped), fingerprint=fingerprint(valid))
 
 
 def invalid_on(documents: Sequence[Document], day: date) -> tuple[Document, ...]:
-    """The documents that must not be used on `day`: expired, or not yet approved."""
+    """The documents that are expired or not yet approved on `day`."""
     return tuple(document for document in documents if not document.is_valid(day))
 
 
@@ -106,9 +106,6 @@ def _fail(message: str) -> NoReturn:
 
 def _suffixes() -> str:
     return ", ".join(SUFFIXES)
-
-
-# ── Files ─────────────────────────────────────────────────────────────────────────────────────
 
 
 def _files(path: Path) -> list[Path]:
@@ -132,17 +129,16 @@ def _files(path: Path) -> list[Path]:
 def _records(
     file: Path, refuse: Callable[[DataError], None]
 ) -> Iterator[tuple[str, Mapping[str, object]]]:
-    """The records of one file, each with its place in words."""
+    """The records of one file, each with its location for messages."""
     try:
         text = _text(file)
         suffix = file.suffix.lower()
         if suffix == ".json":
-            found = _json(text, str(file))
-            many = isinstance(found, list)
-            items = [
-                (f"{file}: document {number}" if many else str(file), item)
-                for number, item in enumerate(found if isinstance(found, list) else [found], 1)
-            ]
+            value = _json(text, str(file))
+            if isinstance(value, list):
+                items = [(f"{file}: document {n}", item) for n, item in enumerate(value, 1)]
+            else:
+                items = [(str(file), value)]
         elif suffix == ".jsonl":
             items = _lines(file, text, refuse)
         else:
@@ -170,19 +166,19 @@ def _text(file: Path) -> str:
 
 def _json(text: str, where: str, first_line: int = 1) -> object:
     try:
-        found: object = json.loads(text, parse_constant=_no_constant)
+        value: object = json.loads(text, parse_constant=_no_constant)
     except json.JSONDecodeError as error:
         line = first_line + error.lineno - 1
-        place = where if where.endswith(f"line {line}") else f"{where}, line {line}"
-        _fail(f"{place}: found broken JSON ({error.msg}); allowed: valid JSON")
+        location = where if where.endswith(f"line {line}") else f"{where}, line {line}"
+        _fail(f"{location}: found broken JSON ({error.msg}); allowed: valid JSON")
     except (ValueError, RecursionError) as error:
         reason = "nested too deeply" if isinstance(error, RecursionError) else str(error)
         _fail(f"{where}: found unreadable JSON ({reason}); allowed: valid JSON")
-    return found
+    return value
 
 
 def _no_constant(name: str) -> NoReturn:
-    raise ValueError(f"{name} is not a value of JSON")
+    raise ValueError(f"{name} is not valid JSON")
 
 
 def _lines(file: Path, text: str, refuse: Callable[[DataError], None]) -> list[tuple[str, object]]:
@@ -208,7 +204,7 @@ def _markdown(text: str, where: str) -> dict[str, object]:
         _fail(f"{where}, line 1: found no front matter; allowed: fields between two --- lines")
     front = text[opening.end() : closing.start()]
     try:
-        # Aliases of aliases stand for more values than any memory holds.
+        # Nested aliases can expand to more values than fit into memory.
         if "*" in front and any(isinstance(part, yaml.AliasEvent) for part in yaml.parse(front)):
             _fail(f"{where}: found a YAML alias (*name) in the front matter; allowed: plain values")
         fields = yaml.safe_load(front)
@@ -229,9 +225,6 @@ def _markdown(text: str, where: str) -> dict[str, object]:
     if "content" in fields or "sections" in fields:
         _fail(f"{where}: content: found in the front matter; allowed: in the text below it")
     return {**{str(key): value for key, value in fields.items()}, "content": body}
-
-
-# ── Fields ────────────────────────────────────────────────────────────────────────────────────
 
 
 def _document(where: str, record: Mapping[str, object]) -> Document:
@@ -270,10 +263,10 @@ def _sections(where: str, record: Mapping[str, object]) -> tuple[Section, ...]:
         found = "neither" if content is None else "both"
         _fail(f"{where}: content, sections: found {found}; allowed: one of them")
     if content is None:
-        read = _listed_sections(where, listed)
+        parsed = _listed_sections(where, listed)
     else:
-        read = _sections_of(_required_text(where, record, "content"))
-    sections = tuple(section for section in read if section.paragraphs)
+        parsed = _sections_of(_required_text(where, record, "content"))
+    sections = tuple(section for section in parsed if section.paragraphs)
     if not sections:
         field = "content" if listed is None else "sections"
         _fail(f"{where}: {field}: found no paragraphs; allowed: at least one")
@@ -304,11 +297,11 @@ def _listed_sections(where: str, listed: object) -> list[Section]:
         _fail(f"{where}: sections: found {_shown(listed)}; allowed: a list of {{title, text}}")
     sections = []
     for number, item in enumerate(listed):
-        place = f"{where}: sections[{number}]"
+        location = f"{where}: sections[{number}]"
         if not isinstance(item, Mapping) or set(item) - {"title", "text"}:
-            _fail(f"{place}: found {_shown(item)}; allowed: an object with title and text")
-        title = " ".join(_required_text(place, item, "title").split())
-        text = _required_text(place, item, "text").replace("\r\n", "\n")
+            _fail(f"{location}: found {_shown(item)}; allowed: an object with title and text")
+        title = " ".join(_required_text(location, item, "title").split())
+        text = _required_text(location, item, "text").replace("\r\n", "\n")
         sections.append(Section(title=title, paragraphs=_split(text.split("\n"))))
     return sections
 
@@ -332,7 +325,7 @@ def _text_or_none(where: str, record: Mapping[str, object], field: str) -> str |
 
 
 def _texts(where: str, record: Mapping[str, object], field: str) -> tuple[str, ...]:
-    """A list of texts, or one text with commas."""
+    """A list of texts, or a comma-separated text as a list."""
     value = record.get(field)
     items = value.split(",") if isinstance(value, str) else value
     if items is None:
@@ -357,7 +350,7 @@ def _version(where: str, record: Mapping[str, object]) -> str:
 
 
 def _day(where: str, record: Mapping[str, object], field: str) -> date | None:
-    """A date; of a date-time that names its zone, the UTC date."""
+    """A date; the UTC date of a date-time with a zone."""
     value = record.get(field)
     if value is None:
         return None
@@ -374,6 +367,6 @@ def _day(where: str, record: Mapping[str, object], field: str) -> date | None:
 
 
 def _shown(value: object) -> str:
-    """A value as a message shows it, cut."""
+    """A value for messages, truncated."""
     text = json.dumps(value, ensure_ascii=True, default=str)
     return text if len(text) <= _SHOWN_CHARACTERS else f"{text[:_SHOWN_CHARACTERS]}\u2026"
