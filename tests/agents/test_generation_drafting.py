@@ -22,7 +22,7 @@ from liftwright.errors import (
     ProviderRefused,
     ProviderUnavailable,
 )
-from liftwright.log import Log, logging_to, within
+from liftwright.log import Log, log_context, logging_to
 from liftwright.model import Failure, Prompt, Tokens, Variant
 from liftwright.model.checks import DRAFTING, Check, CheckResult, Message
 from waiting import PATIENCE_SECONDS
@@ -379,7 +379,7 @@ def test_generate_variants_logs_in_the_callers_context_and_without_text(tmp_path
         return by_tone(request)
 
     with_canary = BODY + "\n\n[CANARY NAME]"
-    with logging_to(Log(tmp_path), run="r1"), within(stage="generate"):
+    with logging_to(Log(tmp_path), run="r1"), log_context(stage="generate"):
         write(answer)
     generated = events(tmp_path, "variant_generated")
     refused = events(tmp_path, "draft_refused")

@@ -9,7 +9,7 @@ import pytest
 
 from liftwright.calls.concurrency import run_concurrently
 from liftwright.errors import ProviderRefused
-from liftwright.log import Log, event, logging_to, within
+from liftwright.log import Log, event, log_context, logging_to
 from under_way import UnderWay
 from waiting import PATIENCE_SECONDS
 
@@ -56,7 +56,7 @@ def test_run_concurrently_failing_job_is_raised_and_what_has_not_begun_is_droppe
 
 
 def test_run_concurrently_jobs_log_in_the_context_of_their_caller(tmp_path: Path) -> None:
-    with logging_to(Log(tmp_path)), within(stage="screen"):
+    with logging_to(Log(tmp_path)), log_context(stage="screen"):
         run_concurrently([partial(event, "variant_screened", agent="safety")], 2)
     (line,) = (tmp_path / "system.log").read_text().splitlines()
     assert json.loads(line)["context"] == {"stage": "screen"}

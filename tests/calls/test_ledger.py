@@ -20,8 +20,7 @@ import memory_store
 from fake_clock import FakeClock
 from liftwright.adapters.embedded.sqlite import SqliteStore
 from liftwright.calls.cache_policy import CachePolicy, embed_policy, screen_policy
-from liftwright.calls.client import Calls
-from liftwright.calls.context import CallContext
+from liftwright.calls.client import CallContext, Calls
 from liftwright.calls.ledger import Ledger
 from liftwright.config import Calls as CallSettings
 from liftwright.config import Services

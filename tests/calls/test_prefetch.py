@@ -6,9 +6,8 @@ from functools import partial
 from fake_clock import FakeClock
 from liftwright.calls.cache_policy import CachePolicy
 from liftwright.calls.client import Calls, PortClient
-from liftwright.calls.concurrency import run_concurrently
+from liftwright.calls.concurrency import Prefetch, run_concurrently
 from liftwright.calls.ledger import Ledger
-from liftwright.calls.prefetch import Prefetch
 from liftwright.config import Calls as CallSettings
 from liftwright.errors import ProviderUnavailable
 from liftwright.model import Identity, Usage

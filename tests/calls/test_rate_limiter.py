@@ -10,9 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fake_clock import FakeClock
-from liftwright.calls.client import Calls
+from liftwright.calls.client import CallContext, Calls
 from liftwright.calls.concurrency import run_concurrently
-from liftwright.calls.context import CallContext
 from liftwright.calls.rate_limiter import RateLimiter, limited
 from liftwright.config import Breaker
 from liftwright.config import Calls as CallSettings

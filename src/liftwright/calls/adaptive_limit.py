@@ -1,8 +1,8 @@
-"""How fast one service is asked: requests in flight, requests and tokens per minute.
+"""The limits of one service: requests in flight, requests and tokens per minute.
 
-After a 429 the limits are halved. They recover by one request in flight for as many replies as
-there are requests in flight (additive increase, multiplicative decrease: Chiu and Jain, 1989,
-doi:10.1016/0169-7552(89)90019-6). It holds no lock and reads no clock: the rate limiter does both.
+A 429 halves the limits; each round of replies then raises them by one request in flight (additive
+increase, multiplicative decrease: Chiu and Jain, 1989, doi:10.1016/0169-7552(89)90019-6). Locks and
+the clock are the rate limiter's.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ class AdaptiveLimit:
     """The limits of one service.
 
     Args:
-        concurrency: requests in flight at a time, at most.
-        requests_per_minute: requests that may begin in any 60 seconds; None is no limit.
-        tokens_per_minute: tokens that may be sent in any 60 seconds; None is no limit. A request
-            of more tokens than that leaves alone.
+        concurrency: the maximum number of requests in flight.
+        requests_per_minute: the most requests sent in any 60 seconds; None is no limit.
+        tokens_per_minute: the most tokens sent in any 60 seconds; None is no limit. A larger
+            request is sent alone.
     """
 
     def __init__(
@@ -38,11 +38,11 @@ class AdaptiveLimit:
 
     @property
     def concurrency(self) -> int:
-        """Requests that may be in flight at present; 1 at least."""
+        """The current limit of requests in flight; at least 1."""
         return max(1, math.floor(self._concurrency * self._share))
 
     def wait(self, now: float, tokens: int) -> float:
-        """Seconds until a request may leave; 0 now, infinite until another one has returned."""
+        """Seconds until a request may be sent; infinite if another one must return first."""
         if self._in_flight >= self.concurrency:
             return math.inf
         while self._begun and self._begun[0][0] + WINDOW_SECONDS <= now:
@@ -51,26 +51,26 @@ class AdaptiveLimit:
         return max(0.0, until - now)
 
     def acquire(self, now: float, tokens: int) -> None:
-        """Let a request leave."""
+        """Count a request as sent."""
         self._in_flight += 1
         if self._requests is not None or self._tokens is not None:
             self._begun.append((now, tokens))
             self._begun_tokens += tokens
 
     def release(self) -> None:
-        """A request has returned, however it ended."""
+        """Count a request as returned, with or without a reply."""
         self._in_flight -= 1
 
     def replied(self) -> None:
-        """A reply: a little faster, where the service was slowed down."""
+        """Raise the limits a little, after a reply."""
         self._share = min(1.0, self._share + 1 / (self._concurrency * self.concurrency))
 
     def slow_down(self, began: float, now: float) -> bool:
         """Halve the limits after a 429; returns whether they changed.
 
         Args:
-            began: when the refused request left. One that left before the last halving says
-                nothing about the limits since.
+            began: when the refused request was sent. If that was before the last halving, the
+                limits do not change.
             now: the time.
         """
         if began < self._slowed_at:
@@ -80,11 +80,11 @@ class AdaptiveLimit:
         return True
 
     def pause(self, until: float) -> None:
-        """Let nothing leave before a time, as the service has asked."""
+        """Send nothing before a time, as the service has asked."""
         self._paused_until = max(self._paused_until, until)
 
     def _requests_free(self) -> float:
-        """When one more request fits the window."""
+        """When the window has room for another request."""
         if self._requests is None:
             return -math.inf
         most = max(1, math.floor(self._requests * self._share))
@@ -92,7 +92,7 @@ class AdaptiveLimit:
         return -math.inf if over < 0 else self._begun[over][0] + WINDOW_SECONDS
 
     def _tokens_free(self, tokens: int) -> float:
-        """When so many more tokens fit the window, or nothing else is in it."""
+        """When the window has room for these tokens, or is empty."""
         if self._tokens is None:
             return -math.inf
         over = self._begun_tokens + tokens - max(1, math.floor(self._tokens * self._share))

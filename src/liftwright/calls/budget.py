@@ -1,6 +1,6 @@
 """The budget of a run: reserved before each call, settled after it.
 
-Amounts are whole billionths of a dollar, so that sums are the same in any order.
+Amounts are rounded to a billionth of a dollar, so that sums are the same in any order.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from liftwright.errors import BudgetSpent
 
 if TYPE_CHECKING:
     from liftwright.calls.cache_policy import CachePolicy
-    from liftwright.calls.context import Ask, CallContext
+    from liftwright.calls.client import Ask, CallContext
 
 _DECIMALS = 9
 _ROUNDING_USD = 10.0**-_DECIMALS
@@ -24,10 +24,10 @@ def usd(amount: float) -> float:
 
 
 class Budget:
-    """The money of one run; safe for threads.
+    """The spending of one run against its limit; thread-safe.
 
     Args:
-        limit_usd: the most that the run may cost; None is no limit.
+        limit_usd: the most that the run may spend; None is no limit.
     """
 
     def __init__(self, limit_usd: float | None) -> None:
@@ -38,31 +38,31 @@ class Budget:
 
     @property
     def spent_usd(self) -> float:
-        """What was spent, reservations included."""
+        """The amount spent, including reservations."""
         with self._lock:
             return self._spent_usd
 
     def reserve(self, amount_usd: float) -> None:
-        """Set an amount aside before it is spent.
+        """Reserve an amount before it is spent.
 
         Raises:
-            BudgetSpent: it does not fit; nothing was set aside.
+            BudgetSpent: it exceeds the limit; nothing was reserved.
         """
         with self._lock:
-            # Written so that NaN does not fit.
+            # The condition is negated so that NaN is refused.
             if self._limit_usd is not None and not (
                 self._spent_usd + amount_usd <= self._limit_usd + _ROUNDING_USD
             ):
                 self._refused = BudgetSpent(
                     f"budget: the next call may cost {amount_usd:.4f} USD; "
                     f"{self._spent_usd:.4f} of {self._limit_usd:.4f} USD are spent. "
-                    "Raise --budget and run again to go on"
+                    "Raise --budget and run again to resume"
                 )
                 raise self._refused
             self._spent_usd = usd(self._spent_usd + amount_usd)
 
     def settle(self, difference_usd: float) -> None:
-        """Replace a reservation by the cost: add the difference, mostly below 0."""
+        """Replace a reservation by the actual cost, given the difference (usually negative)."""
         with self._lock:
             self._spent_usd = usd(self._spent_usd + difference_usd)
 
@@ -77,11 +77,10 @@ class Budget:
 
 
 def budgeted(ask: Ask, policy: CachePolicy[Any]) -> Ask:
-    """Reserve what an attempt may cost before `ask` is called, and settle what it was charged.
+    """Reserve the maximum cost of an attempt before `ask` is called, and settle the actual cost.
 
-    The reservation stands in the ledger's row, so it counts even after the process has died. A
-    failed call leaves what its attempts were charged. An interrupted one stays reserved, as its
-    reply may have been paid for.
+    The reservation is in the ledger's row, so it counts even if the process dies. A failed call
+    costs what its attempts were billed. An interrupted call stays reserved, as it may be billed.
     """
 
     def call(request: Any, context: CallContext) -> Any:  # noqa: ANN401 - any port's

@@ -1,4 +1,4 @@
-"""How each port's replies are kept in the ledger, what they cost, and what a call reserves."""
+"""How each port's replies are stored in the ledger, priced, and reserved in the budget."""
 
 from __future__ import annotations
 
@@ -34,16 +34,16 @@ _LONGEST_PIECE = 10_000  # characters that a screener takes at once
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CachePolicy(Generic[R]):
-    """How the replies of one port are kept, and what they cost.
+    """How the replies of one port are stored and priced.
 
     Attributes:
         port: the port's name.
-        reserve_usd: the most that one attempt at a request can cost.
-        price_usd: what some usage costs.
-        decode: a reply from JSON values; `encode` gives those.
-        used: what a request and its reply used, where the adapter reports no usage.
-        cost_usd: what such a reply says that it cost; where that is 0, the price of `used` counts.
-        tokens: how many an attempt may use, reply included; an estimate, for limits per minute.
+        reserve_usd: the maximum cost of one attempt at a request.
+        price_usd: the price of a usage.
+        decode: a reply from JSON values; `encode` is the inverse.
+        used: the usage of a request and its reply, if the adapter reports none.
+        cost_usd: the cost that such a reply states; if it is 0, the price of `used` applies.
+        tokens: the estimated tokens of an attempt, including the reply, for limits per minute.
     """
 
     port: str
@@ -57,19 +57,19 @@ class CachePolicy(Generic[R]):
 
 
 def complete_policy(services: Services, port: Complete) -> CachePolicy[Completion]:
-    """A writer's: the most that a draft can cost is its prompt and the longest reply."""
-    tariff = pricing_of("complete", port, services)
+    """The policy of a writer: a draft costs at most its prompt and the longest reply."""
+    pricing = pricing_of("complete", port, services)
     longest = longest_reply(port) or 0
 
     def most(request: Prompt) -> Usage:
-        # Four bytes to a token are usual; what is reserved too much is released by the reply.
+        # A token usually has four bytes; the reply releases what was reserved in excess.
         prompt = -(-len(request.text.encode()) // _LEAST_BYTES_PER_TOKEN)
         return Usage(tokens=Tokens(input=prompt, output=longest))
 
     return CachePolicy(
         port="complete",
-        reserve_usd=lambda request: tariff.usd(most(request)),
-        price_usd=tariff.usd,
+        reserve_usd=lambda request: pricing.usd(most(request)),
+        price_usd=pricing.usd,
         decode=lambda value: from_json(Completion, value),
         used=lambda _, reply: Usage(tokens=reply.tokens),
         cost_usd=lambda reply: reply.cost_usd,
@@ -78,14 +78,14 @@ def complete_policy(services: Services, port: Complete) -> CachePolicy[Completio
 
 
 def longest_reply(port: Port) -> int | None:
-    """The most tokens that a writer's reply can have, by its attribute `max_output_tokens`."""
+    """The maximum number of tokens in a writer's reply, from its `max_output_tokens`."""
     tokens = getattr(port, "max_output_tokens", None)
     return tokens if isinstance(tokens, int) else None
 
 
 def embed_policy(services: Services, port: Embed) -> CachePolicy[Vectors]:
-    """An embedder's: a request is several texts, and each text's vector is kept by itself."""
-    tariff = pricing_of("embed", port, services)
+    """The policy of an embedder: a request has several texts, whose vectors are stored singly."""
+    pricing = pricing_of("embed", port, services)
 
     def most(texts: tuple[str, ...]) -> Usage:
         # No token is shorter than a byte.
@@ -94,8 +94,8 @@ def embed_policy(services: Services, port: Embed) -> CachePolicy[Vectors]:
 
     return CachePolicy(
         port="embed",
-        reserve_usd=lambda texts: tariff.usd(most(texts)),
-        price_usd=tariff.usd,
+        reserve_usd=lambda texts: pricing.usd(most(texts)),
+        price_usd=pricing.usd,
         decode=_vector,
         encode=lambda vector: base64.b64encode(vector.astype("<f4").tobytes()).decode(),
         tokens=lambda texts: sum(map(_usual_tokens, texts)),
@@ -103,31 +103,31 @@ def embed_policy(services: Services, port: Embed) -> CachePolicy[Vectors]:
 
 
 def search_policy(services: Services, port: Search) -> CachePolicy[tuple[Passage, ...]]:
-    """A search's: a request is one query, or as many as its attribute `most_queries` says."""
-    tariff = pricing_of("search", port, services)
-    one = Usage(units=1 if tariff.charged else 0)
+    """The policy of a search: a request makes one query, or up to its `most_queries`."""
+    pricing = pricing_of("search", port, services)
+    usage = Usage(units=1 if pricing.charged else 0)
     most = getattr(port, "most_queries", 1)
     return CachePolicy(
         port="search",
-        reserve_usd=lambda _: most * tariff.usd(one),
-        price_usd=tariff.usd,
+        reserve_usd=lambda _: most * pricing.usd(usage),
+        price_usd=pricing.usd,
         decode=lambda value: _records(Passage, value),
-        used=lambda _, __: one,
+        used=lambda _, __: usage,
     )
 
 
 def screen_policy(services: Services, port: Screen) -> CachePolicy[tuple[Finding, ...]]:
-    """A screener's: charged by the text's records."""
+    """The policy of a screener: billed by the text's records."""
     return _by_records("screen", services, port, lambda value: _records(Finding, value))
 
 
 def shield_policy(services: Services, port: Shield) -> CachePolicy[bool]:
-    """A shield's: charged by the document's records."""
+    """The policy of a shield: billed by the document's records."""
     return _by_records("shield", services, port, _flag)
 
 
 def judge_policy(services: Services, port: Judge) -> CachePolicy[Judgment]:
-    """A judge's: charged by the records of text and sources together."""
+    """The policy of a judge: billed by the records of text and sources together."""
 
     def whole(request: JudgeRequest) -> str:
         return "".join([request.text, *request.sources])
@@ -143,19 +143,19 @@ def _by_records(
     *,
     text: Callable[[Any], str] = str,
 ) -> CachePolicy[R]:
-    tariff = pricing_of(name, port, services)
+    pricing = pricing_of(name, port, services)
 
     def used(request: object) -> Usage:
         return Usage(units=text_records(text(request)))
 
     def reserve_usd(request: object) -> float:
-        # A long text is sent in pieces, each of which begins a record and repeats some words.
-        return (2 if len(text(request)) > _LONGEST_PIECE else 1) * tariff.usd(used(request))
+        # A long text is sent in overlapping pieces, and each piece starts a new record.
+        return (2 if len(text(request)) > _LONGEST_PIECE else 1) * pricing.usd(used(request))
 
     return CachePolicy(
         port=name,
         reserve_usd=reserve_usd,
-        price_usd=tariff.usd,
+        price_usd=pricing.usd,
         decode=decode,
         used=lambda request, _: used(request),
     )

@@ -1,46 +1,84 @@
-"""The paid call, put together: a port as agents and stages call it."""
+"""The layers of a call composed: `PortClient` is a port as agents and stages call it."""
 
 from __future__ import annotations
 
 import random
 import time
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Generic, TypeAlias, TypeVar
 
 from liftwright.calls.budget import budgeted
-from liftwright.calls.context import CallContext
 from liftwright.calls.ledger import cached, cached_texts
 from liftwright.calls.observe import Observer, observed
 from liftwright.calls.rate_limiter import RateLimiter, limited
 from liftwright.calls.retry import retried
 from liftwright.errors import ProviderError, ProviderRefused, ProviderUnavailable
-from liftwright.ports import ReportsUsage
+from liftwright.ports import ReportsUsage, Span
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from liftwright.calls.cache_policy import CachePolicy
-    from liftwright.calls.context import Ask
     from liftwright.calls.ledger import Ledger
     from liftwright.calls.observe import ServiceTotals
     from liftwright.config import Calls as CallSettings
-    from liftwright.model import Identity
+    from liftwright.model import Identity, Usage
     from liftwright.ports import Client, Port, Secrets
+
+    Ask: TypeAlias = Callable[[Any, "CallContext"], Any]
+    """A layer with everything inside it: takes a request, returns the reply."""
 
 Q = TypeVar("Q", contravariant=True)  # noqa: PLC0105 - the request
 R = TypeVar("R")
 
 
+@dataclass(slots=True, kw_only=True)
+class CallContext:
+    """The state of one call, which its layers share.
+
+    Attributes:
+        service: the port that is called.
+        tokens: the estimated tokens of an attempt, for limits per minute.
+        nested: whether an adapter makes it within another call, which already has a slot.
+        low_priority: whether it waits while other calls wait for a slot.
+        ledger: caches and pays for the call; None outside a run.
+        key, encode: the key of the ledger's row, and how a reply becomes JSON values; set by the
+            cache.
+        before_retry: reserves for another attempt; set by the budget.
+        attempts: the number of requests made.
+        usage, cost_usd: the billed usage and its price; None and 0 if nothing was billed.
+    """
+
+    service: str
+    tokens: int = 0
+    nested: bool = False
+    low_priority: bool = False
+    ledger: Ledger | None = None
+    span: Span = field(default_factory=lambda: Span(name="call"))
+    key: str = ""
+    encode: Callable[[Any], object] = lambda reply: reply
+    before_retry: Callable[[], None] = lambda: None
+    attempts: int = 0
+    usage: Usage | None = None
+    cost_usd: float = 0.0
+
+    def charge(self, usage: Usage, cost_usd: float) -> None:
+        """Add an attempt's usage and cost."""
+        self.usage = usage if self.usage is None else self.usage + usage
+        self.cost_usd += cost_usd
+
+
 class Calls:
-    """What all calls of a process share: slots, circuit breakers, totals; safe for threads.
+    """The state that all calls of a process share: slots, circuit breakers, totals; thread-safe.
 
     Args:
-        settings: how often, how long, how many at once, how fast.
-        sleep: waits for seconds.
-        jitter: gives a number in [0, 1) to spread waits by.
+        settings: retries, time limits, concurrency and rates.
+        sleep: waits for a number of seconds.
+        jitter: gives a random number in [0, 1) for the backoff.
         clock: the time in seconds.
 
     Attributes:
-        ledger: gives the ledger of the run; None outside a run.
+        ledger: gives the ledger of the run, or None outside a run.
     """
 
     def __init__(
@@ -58,7 +96,7 @@ class Calls:
         self.ledger: Callable[[], Ledger | None] = lambda: None
 
     def compose(self, port: Port, policy: CachePolicy[Any]) -> Ask:
-        """The whole way of a call to a port, from its client to the adapter."""
+        """All layers of a call to a port, from its client to the adapter."""
         attempt = charged(port, policy)
         if not port.metered:
             return observed(self._retried(attempt, local=True), self._observer, port)
@@ -69,18 +107,18 @@ class Calls:
     def make(
         self, service: str, ask: Callable[[], R], *, local: bool = False, port: Port | None = None
     ) -> R:
-        """Call what is no port of one request and one reply, with retries.
+        """Make a call that does not fit `PortClient`, with retries but without the ledger.
 
         Args:
-            service: what is called.
+            service: the service's name.
             ask: makes one attempt.
-            local: whether it stays on this machine: then it needs no slot.
+            local: whether the call stays on this machine and needs no slot.
             port: the adapter, for the call's span.
 
         Raises:
-            ProviderUnavailable: the last attempt's error, when every attempt failed.
+            ProviderUnavailable: the last error, after every attempt has failed.
             ProviderRefused: at once, as another attempt cannot help.
-            ServiceDown: the service was given up; it was not called.
+            ServiceDown: the circuit breaker has given up the service; no call was made.
         """
 
         def attempt(_: object, context: CallContext) -> R:
@@ -96,7 +134,7 @@ class Calls:
         return self._observer.totals()
 
     def check_services(self) -> None:
-        """Raise again what calls were refused with, where an agent went on without their replies.
+        """Raise the error of a service that was given up, which an agent may have handled.
 
         Raises:
             ServiceDown: a service was given up.
@@ -109,7 +147,7 @@ class Calls:
 
 
 def charged(port: Any, policy: CachePolicy[Any]) -> Ask:  # noqa: ANN401 - any port
-    """Ask the adapter once, and add what the attempt was charged to the call."""
+    """Call the adapter once, and add the attempt's usage and cost to the call."""
     reports = isinstance(port, ReportsUsage)
 
     def call(request: Any, context: CallContext) -> Any:  # noqa: ANN401 - any port's
@@ -117,7 +155,7 @@ def charged(port: Any, policy: CachePolicy[Any]) -> Ask:  # noqa: ANN401 - any p
         try:
             reply = port.call_with_usage(request) if reports else port(request)
         except ProviderError as error:
-            # Taken out of the error, so that a call around this one is not charged for it.
+            # Removed from the error, so that an enclosing call does not count it again.
             usage, error.usage = error.usage, None
             if usage is not None:
                 context.charge(usage, policy.price_usd(usage))
@@ -133,17 +171,17 @@ def charged(port: Any, policy: CachePolicy[Any]) -> Ask:  # noqa: ANN401 - any p
 
 
 class PortClient(Generic[Q, R]):
-    """A port with everything around it.
+    """A port with all layers of a call.
 
     Args:
         port: the adapter.
-        policy: how its replies are kept, and what they cost.
-        calls: what all calls of the process share.
-        ledger: gives the ledger when a metered port is called; None is that of `calls`.
-        nested: whether other adapters call it within calls to themselves. It then raises
-            `ProviderRefused` also where a service stayed unavailable: this call was retried, and
-            the one around it must not be retried for that.
-        low_priority: whether its calls acquire a slot only where no other call waits for one.
+        policy: how its replies are stored and priced.
+        calls: the state shared by all calls of the process.
+        ledger: gives the ledger for a call to a metered port; None takes that of `calls`.
+        nested: whether adapters call it within their own calls. It then also raises
+            `ProviderRefused` when a service stays unavailable, so that the enclosing call is not
+            retried after this one's retries.
+        low_priority: whether its calls wait while other calls wait for a slot.
     """
 
     def __init__(  # noqa: PLR0913 - the port and what surrounds it
@@ -167,12 +205,12 @@ class PortClient(Generic[Q, R]):
 
     @property
     def identity(self) -> Identity:
-        """The port's own."""
+        """As the port's."""
         return self._port.identity
 
     @property
     def metered(self) -> bool:
-        """The port's own."""
+        """As the port's."""
         return self._port.metered
 
     def __call__(self, request: Q, /) -> R:
@@ -194,7 +232,7 @@ class PortClient(Generic[Q, R]):
 
     @property
     def many(self) -> Callable[[tuple[Q, ...]], tuple[R, ...]] | None:
-        """Replies to several requests at once; None where the port cannot, or is metered."""
+        """Answers several requests in one call; None if the port cannot, or is metered."""
         several: Callable[[tuple[Q, ...]], tuple[R, ...]] | None = getattr(self._port, "many", None)
         if several is None or self._port.metered:
             return None
@@ -204,7 +242,7 @@ class PortClient(Generic[Q, R]):
 
 
 class RetriedSecrets:
-    """Secrets from a service, with retries: a vault fails as any other service does.
+    """Secrets from a service, with retries.
 
     Args:
         secrets: the adapter.
@@ -219,5 +257,5 @@ class RetriedSecrets:
         return repr(self._secrets)
 
     def __call__(self, name: str, /) -> str | None:
-        """The secret's value; None where there is none."""
+        """The secret's value; None if it does not exist."""
         return self._calls.make("secrets", lambda: self._secrets(name))

@@ -1,9 +1,9 @@
-"""The ledger of paid calls: their replies, and what they cost.
+"""The ledger of paid calls: their replies and costs.
 
 A row is written `pending` before a call, with its cost reserved, and `done` with the reply after
-it. A done reply is replayed by every later run. A call that failed is not replayed, but what its
-attempts were charged is kept. A `pending` row of the run's own that is found at start is a call
-whose reply was lost with an earlier process: its reservation counts as spent, and it is made again.
+it. Later runs replay a `done` reply. A failed call is not replayed, but its billed attempts stay in
+the ledger. A `pending` row of the same run at start is a call whose reply was lost when a process
+died: its reservation counts as spent, and the call is made again.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from liftwright.calls.cache_policy import CachePolicy
-    from liftwright.calls.context import Ask, CallContext
+    from liftwright.calls.client import Ask, CallContext
     from liftwright.model import Identity
     from liftwright.ports import Port, Store
 
@@ -39,12 +39,12 @@ _CHARGED = ("done", "lost", "failed")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Spend:
-    """What a run paid to one service.
+    """A run's spending on one service.
 
     Attributes:
-        calls: those that were charged: replies, lost replies, and charged failures.
-        usage: what the service counted; that of lost replies is not known.
-        cost_usd: reservations of lost replies included.
+        calls: billed calls: replies, lost replies, and billed failures.
+        usage: the billed usage, without lost replies, whose usage is unknown.
+        cost_usd: including the reservations of lost replies.
     """
 
     calls: int
@@ -54,7 +54,7 @@ class Spend:
 
 @dataclass(slots=True, kw_only=True)
 class Payment:
-    """A call in flight: its row, what one attempt reserves, and what is reserved in all."""
+    """A call in flight: its row, the reservation per attempt, and the total reservation."""
 
     key: str
     row: Mapping[str, object]
@@ -63,14 +63,14 @@ class Payment:
 
 
 class Ledger:
-    """The paid calls of one run; safe for threads.
+    """The paid calls of one run; thread-safe.
 
     Args:
-        store: where the rows are kept.
+        store: holds the rows.
         run_id: the run that pays for new calls.
-        budget_usd: the most that the run may cost; None is no limit.
-        refresh: start a new epoch: nothing kept before is replayed, nothing is deleted. A run
-            starts one at most, so that it pays nothing twice when it is resumed.
+        budget_usd: the most that the run may spend; None is no limit.
+        refresh: start a new epoch: earlier replies are not replayed, but not deleted either. A run
+            starts at most one, so that it pays nothing twice when it is resumed.
     """
 
     def __init__(
@@ -87,85 +87,83 @@ class Ledger:
         if refresh and begun.get("begun_by") != run_id:
             self._epoch += 1
             store.put(_EPOCH, {"status": _EPOCH, "epoch": self._epoch, "begun_by": run_id})
-        # Only this run's own: rows of another run may be those of a process that still lives.
+        # Only this run's rows: another run's may belong to a process that is still running.
         for row in list(store.rows(status="pending", run_id=run_id)):
             self._lose(str(row["key"]), row)
         spend = self.spend().values()
-        self._budget.settle(math.fsum(one.cost_usd for one in spend))
-        self._calls = sum(one.calls for one in spend)
+        self._budget.settle(math.fsum(service.cost_usd for service in spend))
+        self._calls = sum(service.calls for service in spend)
 
     @property
     def spent_usd(self) -> float:
-        """What the run has paid or lost, reservations of calls in flight included."""
+        """The run's spending, including lost replies and reservations of calls in flight."""
         return self._budget.spent_usd
 
     @property
     def calls(self) -> int:
-        """Calls that the run paid for, lost ones and charged failures included."""
+        """The number of billed calls, including lost replies and billed failures."""
         return self._calls
 
     @property
     def replayed(self) -> int:
-        """Calls that were answered from the ledger."""
+        """The number of calls answered from the ledger."""
         return self._replayed
 
     def spend(self) -> Mapping[str, Spend]:
-        """What the run has paid so far, by port; replayed calls cost nothing."""
+        """The run's spending so far, by port; replayed calls cost nothing."""
         rows = defaultdict(list)
         for row in self._store.rows(run_id=self._run_id):
             if row["status"] in _CHARGED and (row["status"] != "failed" or "usage" in row):
                 rows[str(row["port"])].append(row)
         return {
             port: Spend(
-                calls=len(found),
-                usage=reduce(add, map(_usage, found), Usage()),
-                cost_usd=usd(math.fsum(_number(row["cost_usd"]) for row in found)),
+                calls=len(charged),
+                usage=reduce(add, map(_usage, charged), Usage()),
+                cost_usd=usd(math.fsum(_number(row["cost_usd"]) for row in charged)),
             )
-            for port, found in sorted(rows.items())
+            for port, charged in sorted(rows.items())
         }
 
     def check_budget(self) -> None:
-        """Raise again what a call was refused with, where an agent went on without its reply.
+        """Raise the error of a call that exceeded the budget, which an agent may have handled.
 
         Raises:
-            BudgetSpent: a call of this run was refused for the budget.
+            BudgetSpent: a call of this run exceeded the budget.
         """
         self._budget.check()
 
-    # ── Replies ──
-
     def key(self, port: str, identity: Identity, request: object) -> str:
-        """What names a reply: the port, all that would change the reply, and the epoch."""
+        """The key of a reply: the epoch, the port, its identity and the request."""
         return fingerprint(self._epoch, port, identity, request)
 
     @contextlib.contextmanager
     def claim(self, keys: Sequence[str]) -> Iterator[tuple[tuple[str, ...], dict[str, object]]]:
-        """Find the replies of these keys as JSON values.
+        """Look up the replies of these keys, and claim the missing ones.
 
-        Yields the keys that are neither kept nor in flight in another thread, and the replies by
-        key. The block makes the call for the former and adds their replies; after it, those of
-        other threads are there as well.
+        Yields the keys that are neither in the ledger nor in flight in another thread, and the
+        replies by key, as JSON values. The block makes the call for the missing keys and adds
+        their replies. After the block, the replies include those of other threads.
 
-        Who waits for another thread's call gets its reply or its error, as that call was made
-        with all its retries. A later call is made anew.
+        A thread that waits for another thread's call gets its reply or, after all its retries, its
+        error.
         """
-        found: dict[str, object] = {}
+        replies: dict[str, object] = {}
         mine: dict[str, Future[object]] = {}
         others: dict[str, Future[object]] = {}
         with self._lock:
             for key in keys:
                 row = self._store.get(key)
                 if row is not None and row["status"] in _REPLAYED:
-                    found[key] = row["reply"]
+                    replies[key] = row["reply"]
                     continue
                 own: Future[object] = Future()
                 in_flight = self._in_flight.setdefault(key, own)
                 (mine if in_flight is own else others)[key] = in_flight
             self._replayed += not mine and not others
         try:
-            yield tuple(mine), found
+            yield tuple(mine), replies
             for key, future in mine.items():
-                future.set_result(found[key])
+                future.set_result(replies[key])
         except BaseException as error:
             for future in mine.values():
                 future.set_exception(error)
@@ -174,19 +172,17 @@ class Ledger:
             with self._lock:
                 for key in mine:
                     del self._in_flight[key]
-        found |= {key: future.result() for key, future in others.items()}
+        replies |= {key: future.result() for key, future in others.items()}
 
-    def keep_part(self, key: str, port: str, reply: object) -> None:
-        """Keep one of several replies that are paid for by one call, whose row has the cost."""
+    def store_part(self, key: str, port: str, reply: object) -> None:
+        """Store one of several replies to a call; the call's own row has the cost."""
         self._store.put(key, {"status": "part", "port": port, "reply": reply})
 
-    # ── Payments ──
-
     def reserve(self, key: str, port: str, attempt_usd: float) -> Payment:
-        """Reserve the most that an attempt can cost, and write the call's row.
+        """Reserve the maximum cost of an attempt, and write the call's row.
 
         Raises:
-            BudgetSpent: it does not fit the budget; nothing is written.
+            BudgetSpent: it exceeds the budget; nothing is written.
         """
         before = self._store.get(key)
         if before is not None and before["status"] == "pending":
@@ -207,10 +203,10 @@ class Ledger:
         return Payment(key=key, row=row, attempt_usd=attempt_usd, reserved_usd=attempt_usd)
 
     def reserve_retry(self, payment: Payment, context: CallContext) -> None:
-        """Reserve for one more attempt, where earlier ones were charged.
+        """Reserve for another attempt, if earlier ones were billed.
 
         Raises:
-            BudgetSpent: it does not fit the budget.
+            BudgetSpent: it exceeds the budget.
         """
         more = usd(context.cost_usd + payment.attempt_usd - payment.reserved_usd)
         if context.usage is not None and more > 0:
@@ -219,7 +215,7 @@ class Ledger:
             self._store.put(payment.key, {**payment.row, "cost_usd": payment.reserved_usd})
 
     def settle(self, payment: Payment, context: CallContext, reply: object) -> None:
-        """Keep a reply and what it cost, failed attempts that were charged included."""
+        """Store a reply and the call's cost, including billed failed attempts."""
         cost = usd(context.cost_usd)
         done = {"status": "done", "cost_usd": cost, "usage": to_json(context.usage or Usage())}
         self._store.put(payment.key, {**payment.row, **done, "reply": reply, "ended_at": utc_now()})
@@ -227,7 +223,7 @@ class Ledger:
         self._count()
 
     def fail(self, payment: Payment, context: CallContext) -> None:
-        """Keep what the attempts of a failed call were charged."""
+        """Store the cost of a failed call's billed attempts."""
         cost = usd(context.cost_usd)
         failed = {**payment.row, "status": "failed", "ended_at": utc_now()}
         if context.usage is not None:
@@ -242,33 +238,33 @@ class Ledger:
             self._calls += 1
 
     def _lose(self, key: str, row: Mapping[str, object]) -> None:
-        """Close a call whose reply was lost: paid for, reply unknown."""
+        """Record a call whose reply was lost as spent."""
         lost = {name: value for name, value in row.items() if name != "key"}
-        # Named by the call: a process that dies between the two writes counts no call twice.
+        # The key contains the call's id, so dying between the two writes counts no call twice.
         self._store.put(_aside(key, row), {**lost, "status": "lost"})
         self._store.put(key, {**lost, "status": "superseded", "cost_usd": 0.0})
         event("paid_call_lost", agent="ledger", level="warning", port=row.get("port"))
 
 
 def cached(ask: Ask, policy: CachePolicy[Any], port: Port) -> Ask:
-    """Answer from the ledger, or from an equal call in flight; else by `ask`."""
+    """Answer from the ledger or from an equal call in flight, or else call `ask`."""
 
     def call(request: Any, context: CallContext) -> Any:  # noqa: ANN401 - any port's
         ledger = context.ledger
         if ledger is None:
             return ask(request, context)
         key = ledger.key(policy.port, port.identity, request)
-        with ledger.claim((key,)) as (missing, found):
+        with ledger.claim((key,)) as (missing, replies):
             if missing:
                 context.key, context.encode = key, policy.encode
-                found[key] = ask(request, context)
-        return _decoded(policy, key, found[key])
+                replies[key] = ask(request, context)
+        return _decode(policy, key, replies[key])
 
     return call
 
 
 def cached_texts(ask: Ask, policy: CachePolicy[Any], port: Port) -> Ask:
-    """Answer an embedder's texts one by one as `cached` does; those left are paid in one call."""
+    """As `cached`, for each text of an embedder's request; one call embeds the missing texts."""
 
     def call(texts: tuple[str, ...], context: CallContext) -> Any:  # noqa: ANN401 - any port's
         import numpy as np
@@ -276,45 +272,45 @@ def cached_texts(ask: Ask, policy: CachePolicy[Any], port: Port) -> Ask:
         ledger = context.ledger
         if ledger is None:
             return ask(texts, context)
-        # The vector of any text tells how wide those of no texts are.
+        # Without texts, the vector of "" gives the number of dimensions.
         keys = {ledger.key(policy.port, port.identity, text): text for text in texts or ("",)}
-        with ledger.claim(tuple(keys)) as (missing, found):
+        with ledger.claim(tuple(keys)) as (missing, replies):
 
-            def keep(vectors: Iterable[Any]) -> int:
+            def store(vectors: Iterable[Any]) -> int:
                 for key, vector in zip(missing, vectors, strict=True):
-                    found[key] = policy.encode(vector)
-                    ledger.keep_part(key, policy.port, found[key])
+                    replies[key] = policy.encode(vector)
+                    ledger.store_part(key, policy.port, replies[key])
                 return len(missing)
 
             if missing:
-                context.key, context.encode = fingerprint(policy.port, missing), keep
+                context.key, context.encode = fingerprint(policy.port, missing), store
                 ask(tuple(keys[key] for key in missing), context)
-        rows = {text: _decoded(policy, key, found[key]) for key, text in keys.items()}
+        rows = {text: _decode(policy, key, replies[key]) for key, text in keys.items()}
         return np.stack([rows[text] for text in texts or ("",)])[: len(texts)]
 
     return call
 
 
-def _decoded(policy: CachePolicy[Any], key: str, reply: object) -> Any:  # noqa: ANN401 - the same
+def _decode(policy: CachePolicy[Any], key: str, reply: object) -> Any:  # noqa: ANN401 - the same
     try:
         return policy.decode(reply)
     except (ValueError, TypeError, KeyError) as error:
         raise IntegrityError(
-            f"ledger: the reply kept for a {policy.port} call (key {key[:12]}…) is not what was "
-            f"written ({type(error).__name__})"
+            f"ledger: the stored reply to a {policy.port} call (key {key[:12]}…) is corrupt "
+            f"({type(error).__name__})"
         ) from None
 
 
 def _aside(key: str, row: Mapping[str, object]) -> str:
-    """The key of a row that makes room for another call with the same key."""
+    """The key under which a row is moved aside, to make room for another call."""
     return f"{key}:{row.get('call') or row.get('started_at')}"
 
 
 def _usage(row: Mapping[str, object]) -> Usage:
-    found = row.get("usage")
-    return Usage() if found is None else from_json(Usage, found)
+    usage = row.get("usage")
+    return Usage() if usage is None else from_json(Usage, usage)
 
 
 def _number(value: object) -> float:
-    """A number of a row; 0 where there is none."""
+    """A number of a row; 0 if it is missing."""
     return float(value) if isinstance(value, int | float) else 0.0

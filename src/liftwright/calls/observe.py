@@ -1,4 +1,4 @@
-"""What calls came to: a span and a log line for each, and totals by service."""
+"""Observability of calls: a span and a log line for each, and totals by service."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from contextlib import AbstractContextManager
 
-    from liftwright.calls.context import Ask, CallContext
+    from liftwright.calls.client import Ask, CallContext
     from liftwright.ports import Port, Span
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServiceTotals:
-    """The calls to one service; latencies are those of whole calls, retries included."""
+    """The calls to one service; latencies include retries."""
 
     calls: int
     attempts: int
@@ -42,14 +42,14 @@ class ServiceTotals:
 
 
 class Observer:
-    """Takes down every call; safe for threads."""
+    """Counts and logs calls; thread-safe."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._calls: defaultdict[str, list[tuple[float, int, bool]]] = defaultdict(list)
 
     def ended(self, context: CallContext, started: float, error: Exception | None) -> None:
-        """Count and log a call that was made or failed."""
+        """Count and log a call that succeeded or failed."""
         latency_ms = (time.perf_counter() - started) * 1000
         with self._lock:
             self._calls[context.service].append((latency_ms, context.attempts, error is not None))
@@ -71,12 +71,12 @@ class Observer:
 
 
 def observed(ask: Ask, observer: Observer, port: Port | None = None) -> Ask:
-    """Count and log each call that is made, not one that is replayed or interrupted.
+    """Count and log each call, except those that are replayed or interrupted.
 
     Args:
         ask: makes the call.
-        observer: takes it down.
-        port: the adapter that is called, for the call's span; None makes no span.
+        observer: counts and logs it.
+        port: the adapter, for the call's span; None makes no span.
     """
 
     def call(request: Any, context: CallContext) -> Any:  # noqa: ANN401 - any port's
@@ -112,7 +112,7 @@ def _span(port: Port | None, context: CallContext, request: object) -> AbstractC
 
 
 def _describe(context: CallContext, outcome: str) -> None:
-    """Complete the call's span: how it ended, and what it was charged."""
+    """Add the outcome, usage and cost to the call's span."""
     context.span.set(outcome=outcome, attempts=context.attempts or None)
     if context.usage is not None:
         tokens = context.usage.tokens

@@ -1,4 +1,4 @@
-"""What each service's calls cost, by the prices of azure_config.yaml."""
+"""The price of each service's calls, from azure_config.yaml."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ TEXT_RECORDS, QUERIES = "text records", "semantic queries"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pricing:
-    """What the calls to one service cost.
+    """The price of calls to one service.
 
     Attributes:
-        key: where in azure_config.yaml the price stands, or would stand.
-        price: None where none is configured.
-        charged: whether the service charges for calls at all.
-        unit: what is counted, where it is not tokens.
+        key: the key of the price in azure_config.yaml.
+        price: None if none is configured.
+        charged: whether the service bills calls at all.
+        unit: the billed unit, if it is not tokens.
     """
 
     key: str = ""
@@ -33,11 +33,11 @@ class Pricing:
 
     @property
     def missing(self) -> bool:
-        """Whether calls are charged for at a price that is not known."""
+        """Whether calls are billed at an unknown price."""
         return self.charged and self.price is None
 
     def usd(self, usage: Usage) -> float:
-        """What the usage costs; 0 where no price is known."""
+        """The cost of some usage; 0 if no price is known."""
         return self.price.usd(usage) if self.charged and self.price is not None else 0.0
 
 
@@ -45,13 +45,12 @@ FREE = Pricing(charged=False)
 
 
 def pricing_of(name: str, port: Port, services: Services) -> Pricing:
-    """What the calls to a metered port cost.
+    """The pricing of a metered port.
 
-    A writer's and an embedder's price is found by the model that its identity names, or by its
-    attribute `price_name` where it has one; that of a screener or a search by its provider. So a
-    plug-in is priced as the built-in providers are. A search whose attribute `charged` is false
-    charges nothing for a query, and no index does for a document: the hourly price of a search
-    service is not a call's.
+    A writer's and an embedder's price is looked up by its `price_name` attribute, or else by the
+    model in its identity; all others by their provider. Plug-ins are priced in the same way. A
+    search with `charged = False` bills no queries, and indexing is never billed: a search service
+    costs by the hour, not by the call.
 
     Args:
         name: complete | embed | index | search | screen | shield | judge.
@@ -74,7 +73,7 @@ def pricing_of(name: str, port: Port, services: Services) -> Pricing:
 
 
 def pricing_by_port(ports: Ports, services: Services) -> Mapping[str, Pricing]:
-    """The tariff of each port that a run calls; what is not metered is free."""
+    """The pricing of each port that a run calls; ports that are not metered are free."""
     called: dict[str, Port] = {
         "complete": ports.complete,
         "embed": ports.embed,

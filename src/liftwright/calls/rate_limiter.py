@@ -1,10 +1,9 @@
-"""The rate limiter: when an attempt may leave, over all threads and services of a process.
+"""The rate limiter: decides when an attempt may be sent, across all threads of a process.
 
-An attempt acquires a slot. It waits until its service's circuit breaker lets it pass, until the
-limits of the service allow one more request, and until one of the slots that all services share is
-free. A call of low priority also waits while another call waits for a slot. Waits are bounded: by
-`max_wait_seconds` after a fault, by a minute for a rate, by the breaker's probes for a service that
-is down.
+An attempt acquires a slot. It waits until its service's circuit breaker and limits admit another
+request and one of the slots shared by all services is free. A call of low priority also waits while
+any other call waits for a slot. All waits are bounded: by `max_wait_seconds` after a fault, by a
+minute for a rate limit, and by the breaker's probes for a service that is down.
 """
 
 from __future__ import annotations
@@ -23,7 +22,7 @@ from liftwright.log import event
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from liftwright.calls.context import Ask, CallContext
+    from liftwright.calls.client import Ask, CallContext
     from liftwright.config import Calls as CallSettings
 
 _AGENT = "calls"
@@ -37,14 +36,14 @@ class _Service:
 
 
 class RateLimiter:
-    """Gives out slots; safe for threads.
+    """Grants slots; thread-safe.
 
-    A nested call (a search that has its query embedded) takes no shared slot: the outer call only
-    waits for it, and two that waited for each other's slots would never end.
+    A nested call (a search that embeds its query) takes no shared slot: the outer call already has
+    one, and outer calls that held all slots would deadlock.
 
     Args:
-        settings: how many requests at once, how many per minute, and when a service is given up.
-        sleep: waits for seconds.
+        settings: concurrency, rates per minute, and when a service is given up.
+        sleep: waits for a number of seconds.
         clock: the time in seconds.
     """
 
@@ -65,10 +64,10 @@ class RateLimiter:
 
     @contextlib.contextmanager
     def slot(self, context: CallContext) -> Iterator[None]:
-        """Hold a slot within the block, and learn from how the block ends.
+        """Hold a slot within the block, and adapt the limits to the block's outcome.
 
         Raises:
-            ServiceDown: the service was given up; the block is not entered.
+            ServiceDown: the service was given up; the block does not run.
         """
         service, began, is_probe = self._acquire(context)
         error: BaseException | None = None
@@ -85,17 +84,17 @@ class RateLimiter:
                 self._learn(service, error, began, is_probe=is_probe)
 
     def call_failed(self, context: CallContext, error: ProviderUnavailable) -> None:
-        """Note that a call has failed with all its attempts."""
+        """Record a call whose attempts all failed."""
         with self._changed:
             service = self._service(context.service)
             if service.breaker.call_failed(self._clock(), str(error)):
                 self._report_open(service)
 
     def check(self) -> None:
-        """Raise what calls to a given-up service are refused with.
+        """Raise an error if a service was given up.
 
         Raises:
-            ServiceDown: there is such a service.
+            ServiceDown: a service was given up.
         """
         with self._changed:
             for service in self._services.values():
@@ -128,7 +127,7 @@ class RateLimiter:
             self._changed.notify_all()
 
     def _seconds_to_wait(self, context: CallContext, service: _Service, now: float) -> float:
-        """Until the caller may try again; infinite until another attempt has ended."""
+        """Seconds until the caller may try again; infinite if another attempt must end first."""
         self._refuse_given_up(service)
         is_full = self._in_flight >= self._settings.concurrency
         if not context.nested and (is_full or (context.low_priority and self._waiting)):
@@ -139,7 +138,7 @@ class RateLimiter:
         self, service: _Service, error: BaseException | None, began: float, *, is_probe: bool
     ) -> None:
         now = self._clock()
-        # A refusal is an answer, too.
+        # A refusal also proves that the service is up.
         if error is None or isinstance(error, ProviderRefused):
             service.limit.replied()
             if service.breaker.replied():
@@ -153,15 +152,15 @@ class RateLimiter:
                     service=service.name,
                     concurrency=service.limit.concurrency,
                 )
-            asked = error.retry_after_seconds
-            if asked is not None and asked > 0:
-                service.limit.pause(now + min(asked, self._settings.max_wait_seconds))
+            retry_after = error.retry_after_seconds
+            if retry_after is not None and retry_after > 0:
+                service.limit.pause(now + min(retry_after, self._settings.max_wait_seconds))
             if is_probe:
                 service.breaker.probe_failed(now, str(error))
                 if service.breaker.is_open:
                     self._report_open(service)
         elif is_probe:
-            # An interruption or our own defect says nothing about the service.
+            # An interruption, or a defect of ours, proves nothing about the service.
             service.breaker.probe_dropped()
 
     def _report_open(self, service: _Service) -> None:
@@ -178,10 +177,10 @@ class RateLimiter:
         if service.breaker.given_up:
             settings = self._settings.breaker
             raise ServiceDown(
-                f"{service.name}: {settings.failures} calls in a row got no reply, nor did "
-                f"{settings.probes} more tries, {settings.cool_down_seconds:g} s apart; the "
-                f"service is not called again (last error: {service.breaker.last_error}). Once it "
-                "answers, run again to resume"
+                f"{service.name}: {settings.failures} calls in a row and {settings.probes} further "
+                f"attempts, {settings.cool_down_seconds:g} s apart, got no reply; the service is "
+                f"not called again (last error: {service.breaker.last_error}). Run again to resume "
+                "when the service is available"
             )
 
     def _service(self, name: str) -> _Service:
@@ -200,7 +199,7 @@ class RateLimiter:
 
 
 def limited(ask: Ask, limiter: RateLimiter) -> Ask:
-    """Have each attempt wait for a slot."""
+    """Make each attempt wait for a slot."""
 
     def call(request: Any, context: CallContext) -> Any:  # noqa: ANN401 - any port's
         with limiter.slot(context):

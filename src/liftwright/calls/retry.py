@@ -1,8 +1,7 @@
-"""Retries: the only retry layer, as adapters switch their vendor's own retries off.
+"""The only retry layer; adapters turn off their vendor's retries.
 
-The loop is written out. stamina can neither be given a sleep function nor report to one caller's
-span (its hooks are global to the process), and tenacity needs as many lines of configuration as
-the loop has.
+The loop is our own because stamina accepts no sleep function and cannot report to one call's span
+(its hooks are global to the process), and tenacity needs as many lines of configuration.
 """
 
 from __future__ import annotations
@@ -16,7 +15,7 @@ from liftwright.log import event
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from liftwright.calls.context import Ask, CallContext
+    from liftwright.calls.client import Ask, CallContext
     from liftwright.calls.rate_limiter import RateLimiter
     from liftwright.config import Calls as CallSettings
 
@@ -24,15 +23,15 @@ if TYPE_CHECKING:
 def retried(
     ask: Ask, limiter: RateLimiter, settings: CallSettings, jitter: Callable[[], float]
 ) -> Ask:
-    """Call `ask` until it replies, 1 + `retries` times at most.
+    """Call `ask` until it replies, at most 1 + `retries` times.
 
-    Between two attempts a call holds no slot.
+    The call holds no slot between attempts.
 
     Args:
-        ask: makes one attempt; raises `ProviderUnavailable` where another one may help.
-        limiter: is told of a call that failed with all its attempts, and does the waiting.
-        settings: how often, and how long to wait.
-        jitter: gives a number in [0, 1) to spread waits by.
+        ask: makes one attempt; raises `ProviderUnavailable` if another one may help.
+        limiter: waits between attempts, and records calls whose attempts all failed.
+        settings: the number of retries and the waits.
+        jitter: gives a random number in [0, 1).
     """
 
     def call(request: Any, context: CallContext) -> Any:  # noqa: ANN401 - any port's
@@ -66,10 +65,10 @@ def backoff(
     settings: CallSettings,
     jitter: Callable[[], float],
 ) -> float:
-    """Seconds to wait after a failed attempt, numbered from 1.
+    """Seconds to wait after a failed attempt; attempts count from 1.
 
-    As long as the service asked; else 2, 4, 8 …, shortened at random by a quarter at most, so that
-    callers do not return all at once.
+    The wait that the service asked for, or else 2, 4, 8 …, shortened at random by up to a quarter,
+    so that callers do not retry all at once.
     """
     if retry_after_seconds is not None and not math.isnan(retry_after_seconds):
         return min(max(retry_after_seconds, 0.0), settings.max_wait_seconds)

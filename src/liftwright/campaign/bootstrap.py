@@ -61,10 +61,10 @@ def _check_budget(settings: Settings, ports: Ports) -> None:
     services = settings.services
     if services.budget_usd is None:
         return
-    for tariff in pricing_by_port(ports, services).values():
-        if tariff.missing:
+    for pricing in pricing_by_port(ports, services).values():
+        if pricing.missing:
             raise ConfigurationError(
-                f"config/azure_config.yaml: {tariff.key}: found no price, needed to "
+                f"config/azure_config.yaml: {pricing.key}: found no price, needed to "
                 f"enforce the budget of {services.budget_usd:g} USD"
             )
     if ports.complete.metered and longest_reply(ports.complete) is None:

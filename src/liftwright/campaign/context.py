@@ -17,8 +17,8 @@ from liftwright.calls.cache_policy import (
     shield_policy,
 )
 from liftwright.calls.client import PortClient
+from liftwright.calls.concurrency import Prefetch
 from liftwright.calls.ledger import Ledger
-from liftwright.calls.prefetch import Prefetch
 from liftwright.campaign.checks import frame_lines, message_checks
 from liftwright.content import documents as contents
 from liftwright.data import FileResolver, Tables, load_customers, scratch_folder

@@ -118,10 +118,10 @@ def unpriced(calls: Sequence[PlannedCalls]) -> Iterator[str]:
 
 
 def _planned(
-    port: str, adapter: str, calls: _Counted, tariff: Pricing, *, metered: bool
+    port: str, adapter: str, calls: _Counted, pricing: Pricing, *, metered: bool
 ) -> PlannedCalls:
     tokens = calls.usage.tokens if metered else Tokens()
-    price = tariff.price if tariff.charged else None
+    price = pricing.price if pricing.charged else None
     return PlannedCalls(
         port=port,
         adapter=adapter,
@@ -130,12 +130,12 @@ def _planned(
         at_most=calls.at_most,
         input_tokens=tokens.input,
         output_tokens=tokens.output,
-        units=calls.usage.units if tariff.charged else 0,
-        unit=tariff.unit if tariff.charged else None,
-        expected_usd=round(tariff.usd(calls.usage), 6),
-        at_most_usd=round(tariff.usd(calls.most_usage), 6),
+        units=calls.usage.units if pricing.charged else 0,
+        unit=pricing.unit if pricing.charged else None,
+        expected_usd=round(pricing.usd(calls.usage), 6),
+        at_most_usd=round(pricing.usd(calls.most_usage), 6),
         price_as_of=price.as_of if price else None,
-        unpriced=tariff.key if tariff.missing and tariff is not FREE else None,
+        unpriced=pricing.key if pricing.missing and pricing is not FREE else None,
     )
 
 
