@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-from liftwright.config.model import ConfigModel
+from liftwright.config.models import ConfigModel
 from liftwright.errors import ConfigurationError
 
 if TYPE_CHECKING:

@@ -42,8 +42,7 @@ from liftwright.calls.cache_policy import (
 )
 from liftwright.calls.client import Calls, PortClient
 from liftwright.calls.ledger import Ledger
-from liftwright.config import Authentication, EmbeddingPrice, Price, Services
-from liftwright.config import Calls as CallSettings
+from liftwright.config import Authentication, CallSettings, EmbeddingPrice, Price, Services
 from liftwright.errors import ProviderError, ProviderRefused, ProviderUnavailable
 from liftwright.model import Document, Limits, Prompt, Query, Section, Segment
 from waiting import PATIENCE_SECONDS

@@ -14,7 +14,7 @@ from liftwright.calls.cache_policy import CachePolicy
 from liftwright.calls.client import Calls, PortClient
 from liftwright.calls.concurrency import run_concurrently
 from liftwright.calls.ledger import Ledger
-from liftwright.config import Calls as CallSettings
+from liftwright.config import CallSettings
 from liftwright.errors import ProviderError, ProviderRefused, ProviderUnavailable
 from liftwright.model import Completion, Identity, Limits, Prompt, Segment
 

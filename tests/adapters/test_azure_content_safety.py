@@ -23,8 +23,7 @@ from liftwright.adapters.azure.content_safety_client import Service, pieces
 from liftwright.adapters.azure.identity import credential_for
 from liftwright.agents.safety import screen_text, screen_variant, screener_check
 from liftwright.calls.client import Calls
-from liftwright.config import Authentication, Safety
-from liftwright.config import Calls as CallSettings
+from liftwright.config import Authentication, CallSettings, Safety
 from liftwright.errors import (
     ConfigurationError,
     ProviderError,

@@ -21,8 +21,7 @@ from azure_server.identity import (
 from fake_clock import FakeClock
 from liftwright.adapters.azure.identity import COGNITIVE_SERVICES, credential_for, token_provider
 from liftwright.calls.client import Calls
-from liftwright.config import Authentication
-from liftwright.config import Calls as CallSettings
+from liftwright.config import Authentication, CallSettings
 from liftwright.errors import (
     ConfigurationError,
     ProviderError,

@@ -14,8 +14,7 @@ from azure_server.openai import KEY, TOKEN, OpenAIService, error_body, message, 
 from liftwright.adapters.azure import AzureOpenAI
 from liftwright.adapters.azure.openai import AzureOpenAIComplete, AzureOpenAIEmbed
 from liftwright.calls.client import Calls
-from liftwright.config import Calls as CallSettings
-from liftwright.config import Price
+from liftwright.config import CallSettings, Price
 from liftwright.errors import (
     ConfigurationError,
     ProviderError,

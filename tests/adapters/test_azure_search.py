@@ -27,8 +27,7 @@ from liftwright.adapters.azure.search import (
 )
 from liftwright.agents.retrieval import build_query, retrieve
 from liftwright.calls.client import Calls
-from liftwright.config import Authentication, Retrieval
-from liftwright.config import Calls as CallSettings
+from liftwright.config import Authentication, CallSettings, Retrieval
 from liftwright.errors import (
     ConfigurationError,
     InputError,

@@ -18,8 +18,7 @@ from liftwright.calls.cache_policy import (
 )
 from liftwright.calls.client import Calls, PortClient
 from liftwright.calls.ledger import Ledger
-from liftwright.config import Calls as CallSettings
-from liftwright.config import Services
+from liftwright.config import CallSettings, Services
 from liftwright.errors import BudgetSpent, ProviderRefused, ProviderUnavailable
 from liftwright.model import (
     Completion,

@@ -22,8 +22,7 @@ from liftwright.adapters.embedded.sqlite import SqliteStore
 from liftwright.calls.cache_policy import CachePolicy, embed_policy, screen_policy
 from liftwright.calls.client import CallContext, Calls
 from liftwright.calls.ledger import Ledger
-from liftwright.config import Calls as CallSettings
-from liftwright.config import Services
+from liftwright.config import CallSettings, Services
 from liftwright.errors import (
     BudgetSpent,
     IntegrityError,
@@ -739,7 +738,7 @@ from liftwright.adapters.embedded.sqlite import SqliteStore
 from liftwright.calls.cache_policy import CachePolicy
 from liftwright.calls.client import Calls, PortClient
 from liftwright.calls.ledger import Ledger
-from liftwright.config import Calls as Settings
+from liftwright.config import CallSettings as Settings
 from liftwright.model import Identity
 
 policy = CachePolicy(port="complete", reserve_usd=lambda _: 0.10, price_usd=lambda _: 0.04,

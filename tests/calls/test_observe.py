@@ -16,8 +16,7 @@ from liftwright.calls.cache_policy import complete_policy, embed_policy
 from liftwright.calls.client import Calls, PortClient
 from liftwright.calls.ledger import Ledger
 from liftwright.calls.observe import quantile
-from liftwright.config import Calls as CallSettings
-from liftwright.config import Services
+from liftwright.config import CallSettings, Services
 from liftwright.errors import BudgetSpent, ModelBroken, ProviderRefused, ProviderUnavailable
 from liftwright.log import Log, logging_to
 from liftwright.model import Completion, Identity, Limits, Prompt, Segment, Tokens, Usage

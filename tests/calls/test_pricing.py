@@ -11,8 +11,7 @@ from liftwright.adapters.azure.search import AzurePassageSearch
 from liftwright.calls.cache_policy import embed_policy
 from liftwright.calls.client import Calls, PortClient
 from liftwright.calls.pricing import pricing_of
-from liftwright.config import Calls as CallSettings
-from liftwright.config import Services
+from liftwright.config import CallSettings, Services
 from liftwright.model import Identity, Tokens, Usage
 
 MODEL = {"input_usd_per_million": 1.0, "as_of": "2026-11-01"}

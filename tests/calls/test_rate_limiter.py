@@ -13,8 +13,7 @@ from fake_clock import FakeClock
 from liftwright.calls.client import CallContext, Calls
 from liftwright.calls.concurrency import run_concurrently
 from liftwright.calls.rate_limiter import RateLimiter, limited
-from liftwright.config import Breaker
-from liftwright.config import Calls as CallSettings
+from liftwright.config import Breaker, CallSettings
 from liftwright.errors import (
     BudgetSpent,
     ProviderError,

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from fake_clock import FakeClock
 from liftwright.calls.client import Calls
-from liftwright.config import Calls as CallSettings
+from liftwright.config import CallSettings
 from liftwright.errors import ProviderRefused, ProviderUnavailable
 from liftwright.log import Log, logging_to
 from waiting import PATIENCE_SECONDS

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from liftwright.calls.cache_policy import CachePolicy
     from liftwright.calls.ledger import Ledger
     from liftwright.calls.observe import ServiceTotals
-    from liftwright.config import Calls as CallSettings
+    from liftwright.config import CallSettings
     from liftwright.model import Identity, Usage
     from liftwright.ports import Client, Port, Secrets
 

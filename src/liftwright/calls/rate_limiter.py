@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from liftwright.calls.client import Ask, CallContext
-    from liftwright.config import Calls as CallSettings
+    from liftwright.config import CallSettings
 
 _AGENT = "calls"
 

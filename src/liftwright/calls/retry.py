@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from liftwright.calls.client import Ask, CallContext
     from liftwright.calls.rate_limiter import RateLimiter
-    from liftwright.config import Calls as CallSettings
+    from liftwright.config import CallSettings
 
 
 def retried(

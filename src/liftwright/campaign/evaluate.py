@@ -23,7 +23,7 @@ from liftwright.campaign.evaluation_cases import (
 )
 from liftwright.campaign.queries import GroundedText
 from liftwright.config import environment
-from liftwright.config.validation_errors import nearest
+from liftwright.config.validation_errors import suggestion
 from liftwright.errors import ConfigurationError, DataError, InputError, ProviderRefused
 from liftwright.log import Log, logging_to
 from liftwright.model import CATEGORIES, Query
@@ -121,7 +121,7 @@ def evaluate(
     """
     kind = _KINDS.get(request.what)
     if kind is None:
-        raise InputError(f"eval: found {request.what!r}, {nearest(request.what, tuple(_KINDS))}")
+        raise InputError(f"eval: found {request.what!r}, {suggestion(request.what, tuple(_KINDS))}")
     floor = kind.floor if request.floor is None else request.floor
     if not 0 <= floor <= 1:
         raise InputError(f"--floor: found {floor:g}, allowed: a number from 0 to 1")

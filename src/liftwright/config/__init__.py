@@ -1,10 +1,10 @@
-"""YAML to validated, frozen values; an error names file, line, key, found and allowed."""
+"""Reads YAML into validated, frozen values; errors name file, line, key, found and allowed."""
 
 from __future__ import annotations
 
 from liftwright.config.experiment import (
     Analysis,
-    Approval,
+    ApprovalSettings,
     Brand,
     Content,
     Engagement,
@@ -20,9 +20,9 @@ from liftwright.config.experiment import (
 from liftwright.config.loader import Settings, environment, load_settings
 from liftwright.config.models import (
     Channel,
-    Columns,
     Condition,
     Conversion,
+    CustomerColumns,
     Customers,
     FeatureEnds,
     FeatureWords,
@@ -40,7 +40,7 @@ from liftwright.config.services import (
     Adapters,
     Authentication,
     Breaker,
-    Calls,
+    CallSettings,
     EmbeddingPrice,
     ObjectStores,
     Price,
@@ -52,16 +52,16 @@ from liftwright.config.services import (
 __all__ = [
     "Adapters",
     "Analysis",
-    "Approval",
+    "ApprovalSettings",
     "Authentication",
     "Brand",
     "Breaker",
-    "Calls",
+    "CallSettings",
     "Channel",
-    "Columns",
     "Condition",
     "Content",
     "Conversion",
+    "CustomerColumns",
     "Customers",
     "EmbeddingPrice",
     "Engagement",

@@ -1,4 +1,4 @@
-"""The shapes of experiment_config.yaml: the campaign, and how its result is judged."""
+"""The models of experiment_config.yaml: the campaign, and the analysis of its result."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from liftwright.config.model import ConfigModel, Name, NotNegative, Share, Slug
+from liftwright.config.models import ConfigModel, Name, NotNegative, Share, Slug
 from liftwright.model import METRICS
 
 
 class Brand(ConfigModel):
-    """Who is speaking."""
+    """The sender of the messages."""
 
     name: Name
     postal_address: Name
@@ -21,7 +21,7 @@ class Brand(ConfigModel):
 
 
 class Content(ConfigModel):
-    """Where the approved content lies."""
+    """The location of the approved content."""
 
     path: Name = "data/content/approved_content"
     on_bad_documents: Literal["refuse", "skip"] = "refuse"
@@ -38,34 +38,34 @@ class Retrieval(ConfigModel):
 
 
 class Generation(ConfigModel):
-    """How drafts are asked for."""
+    """How drafts are requested."""
 
     max_redrafts: Annotated[int, Field(ge=0, le=10)] = 3
 
 
 class Grounding(ConfigModel):
-    """From which score a claim counts as supported or weak; what a draft may hold."""
+    """The scores from which a claim counts as supported or weak, and whether weak is allowed."""
 
     supported_score: Share = 0.7
     weak_score: Share = 0.5
     allow_weak: bool = True
 
 
-class Approval(ConfigModel):
+class ApprovalSettings(ConfigModel):
     """Whether a person must approve each variant before anyone is assigned to it."""
 
     required: bool = False
 
 
 class Holdout(ConfigModel):
-    """Customers whom no campaign mails, drawn by a salt of their own."""
+    """Customers that no campaign mails, selected by a salt."""
 
     share: Annotated[float, Field(ge=0, le=0.5)] = 0.0
     salt: Name = "holdout"
 
 
 class Exclusions(ConfigModel):
-    """Customers whom this campaign must not mail."""
+    """Customers that this campaign must not mail."""
 
     rules: tuple[Name, ...] = ()
     suppressed: str | None = None
@@ -119,7 +119,7 @@ class Analysis(ConfigModel):
 
     @property
     def guardrails(self) -> tuple[str, ...]:
-        """The metrics that no arm may harm: those configured, else those with that role."""
+        """The configured guardrail metrics, or else all metrics with that role."""
         if self.guardrail_metrics is not None:
             return self.guardrail_metrics
         return tuple(
@@ -150,7 +150,7 @@ class Experiment(ConfigModel):
     retrieval: Retrieval = Retrieval()
     generation: Generation = Generation()
     grounding: Grounding = Grounding()
-    approval: Approval = Approval()
+    approval: ApprovalSettings = ApprovalSettings()
     holdout: Holdout = Holdout()
     exclusions: Exclusions = Exclusions()
     engagement: Engagement = Engagement()
@@ -163,7 +163,7 @@ class Experiment(ConfigModel):
         return ("control", *self.tones)
 
     def arm_shares(self) -> dict[str, float]:
-        """Each arm's share of a segment; equal where none is configured."""
+        """Each arm's share of a segment; equal if none are configured."""
         if not self.shares:
             return {arm: 1 / len(self.arms) for arm in self.arms}
         return {arm: self.shares[arm] for arm in self.arms}

@@ -1,7 +1,7 @@
-"""Reads config/ into validated, frozen values, before anything runs.
+"""Reads config/ into validated, frozen values.
 
-Each fault becomes one message: file, line where there is one, key, what was found, what is
-allowed. Values from the command line (`--set`) take part like those of the file.
+An error names the file, line, key, what was found and what is allowed. Values from the command
+line (`--set`) are validated like those of the files.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from pydantic import RootModel, ValidationError
 
 from liftwright.config.experiment import Experiment
 from liftwright.config.models import Channel, Customers, Frames, Safety, Segments
-from liftwright.config.overrides import applied, resolve
+from liftwright.config.overrides import apply_overrides, parse_overrides
 from liftwright.config.prompt_templates import check_placeholders, read_templates
 from liftwright.config.services import Services
 from liftwright.config.validation_errors import describe
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     from pydantic import BaseModel
 
-    from liftwright.config.override import Override
+    from liftwright.config.overrides import Override
 
 M = TypeVar("M", bound="BaseModel")
 _FOOTER = frozenset({"brand", "postal_address", "unsubscribe_url"})
@@ -62,9 +62,9 @@ class Settings:
 
     Attributes:
         prompts: the templates by file stem: `base_template`, `tone_<tone>`, `control_message`.
-        frames: the composer's frames by tone; only where the composer writes.
-        prohibited_phrases: why each phrase is prohibited; an empty text where nobody says why.
-        overrides: what `--set` changed, as full key to value; recorded with the run.
+        frames: the composer's frames by tone; empty if another writer is used.
+        prohibited_phrases: the prohibited phrases with their reasons, which may be empty.
+        overrides: the values of `--set` by full key; recorded with the run.
     """
 
     services: Services
@@ -80,7 +80,7 @@ class Settings:
 
 
 def environment(root: Path) -> dict[str, str]:
-    """The environment's variables, and below them those of the workspace's `.env` file."""
+    """The variables of the workspace's `.env` file; the environment's take precedence."""
     from dotenv import dotenv_values
 
     file = root / ".env"
@@ -97,8 +97,8 @@ def load_settings(
 
     Args:
         root: the workspace.
-        services_model: gives `Services` with the blocks of the providers that come with
-            Liftwright, and of those plug-ins whose names are among the words it is handed.
+        services_model: gives `Services` with the blocks of the built-in providers, and of the
+            plug-ins whose names are in its argument.
         overrides: `KEY=VALUE` each, see `liftwright.config.overrides`.
 
     Raises:
@@ -113,7 +113,7 @@ def load_settings(
     trees = {name: load(read_text(folder / name), folder / name) for name in FILES}
     words = _provider_words(trees["azure_config.yaml"], overrides)
     models = {**FILES, "azure_config.yaml": services_model(words)}
-    changes = resolve(overrides, models)
+    changes = parse_overrides(overrides, models)
     values = {
         name: _validated(trees[name], model, [c for c in changes if c.file == name], root)
         for name, model in models.items()
@@ -157,13 +157,13 @@ def _read_frames(folder: Path, tone: str, root: Path) -> Frames:
     frames = _validated(load(read_text(file), file), Frames, [], root)
     for key, lines in frames:
         allowed = _SUBJECT if key == "subjects" else _LINE
-        for place, line in enumerate(lines):
-            check_placeholders(f"{file}: {key}.{place}", line, allowed)
+        for index, line in enumerate(lines):
+            check_placeholders(f"{file}: {key}.{index}", line, allowed)
     return frames
 
 
 def _read_phrases(file: Path) -> dict[str, str]:
-    """The prohibited phrases: none where the file is missing, is empty or holds only comments."""
+    """The prohibited phrases and reasons; empty if the file is missing or has none."""
     try:
         content = file.read_bytes()
     except OSError as error:
@@ -180,14 +180,14 @@ def _read_phrases(file: Path) -> dict[str, str]:
         text = _COMMENT.sub("", line)
         if not text.strip():
             continue
-        phrase, *given = (part.strip() for part in text.split("\t"))
-        reason = given[0] if given else ""
+        phrase, *reasons = (part.strip() for part in text.split("\t"))
+        reason = reasons[0] if reasons else ""
         earlier = known.setdefault(" ".join(phrase.casefold().split()), (phrase, reason))
         if _CONTROL.search(text):
             fault = "found a control character"
         elif not any(map(str.isalnum, phrase)):
             fault = f"found {phrase!r}, allowed: a phrase with a letter or a digit"
-        elif len(given) > 1:
+        elif len(reasons) > 1:
             fault = "found a second tab, allowed: a phrase, or a phrase, a tab and a reason"
         elif earlier[1] != reason:
             fault = f"{phrase!r} is listed twice, with different reasons"
@@ -204,7 +204,7 @@ def _of(values: Mapping[str, BaseModel], name: str, kind: type[M]) -> M:
 
 
 def _provider_words(tree: Tree, overrides: Sequence[str]) -> frozenset[str]:
-    """Every word that may name a provider: the file's keys, its adapters, and the overrides'."""
+    """Words that may name a provider: keys and adapters of the file, and words of overrides."""
     data = tree.data if isinstance(tree.data, dict) else {}
     adapters = data.get("adapters")
     chosen = adapters.values() if isinstance(adapters, dict) else ()
@@ -213,7 +213,7 @@ def _provider_words(tree: Tree, overrides: Sequence[str]) -> frozenset[str]:
 
 
 def _validated(tree: Tree, shape: type[M], changes: Sequence[Override], root: Path) -> M:
-    data = applied(tree.data, changes, tree.file)
+    data = apply_overrides(tree.data, changes, tree.file)
     if issubclass(shape, Services):
         data = _with_variables(data, tree, root)
     try:
@@ -225,11 +225,11 @@ def _validated(tree: Tree, shape: type[M], changes: Sequence[Override], root: Pa
 def _with_variables(data: object, tree: Tree, root: Path) -> object:
     known = environment(root)
 
-    def replaced(value: object, path: KeyPath) -> object:
+    def replace(value: object, path: KeyPath) -> object:
         if isinstance(value, dict):
-            return {key: replaced(item, (*path, key)) for key, item in value.items()}
+            return {key: replace(item, (*path, key)) for key, item in value.items()}
         if isinstance(value, list):
-            return [replaced(item, (*path, place)) for place, item in enumerate(value)]
+            return [replace(item, (*path, index)) for index, item in enumerate(value)]
         if not isinstance(value, str):
             return value
         for name in _VARIABLE.findall(value):
@@ -240,7 +240,7 @@ def _with_variables(data: object, tree: Tree, root: Path) -> object:
                 )
         return _VARIABLE.sub(lambda match: known[match.group(1)], value)
 
-    return replaced(data, ())
+    return replace(data, ())
 
 
 __all__ = ["FILES", "Channels", "Settings", "environment", "load_settings"]

@@ -1,7 +1,7 @@
-"""The models of the smaller files of config/: customers, safety, segments, channels, frames.
+"""The base model of the configuration, and the models of the smaller files of config/.
 
-What each key means is a comment in the shipped YAML; here are the types, ranges and defaults.
-Unknown keys are refused.
+Those files are customers, safety, segments, channels and frames. Comments in the shipped YAML
+explain each key; the models have the types, ranges and defaults. Unknown keys are refused.
 """
 
 from __future__ import annotations
@@ -10,15 +10,24 @@ from collections.abc import Mapping  # noqa: TC003 - pydantic reads the annotati
 from datetime import date  # noqa: TC003 - the same
 from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from liftwright.config.model import ConfigModel, Name, Share
+Share = Annotated[float, Field(ge=0, le=1)]
+Positive = Annotated[float, Field(gt=0)]
+NotNegative = Annotated[float, Field(ge=0)]
+Count = Annotated[int, Field(ge=1)]
+Name = Annotated[str, Field(min_length=1)]
+Slug = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,39}$")]
 
-# ── customers.yaml ────────────────────────────────────────────────────────────────────────────
+
+class ConfigModel(BaseModel):
+    """A frozen mapping that refuses unknown keys."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 class Conversion(ConfigModel):
-    """A file's column that must be converted to become ours."""
+    """A file's column and its conversion to one of ours."""
 
     from_: Annotated[str, Field(alias="from", min_length=1)]
     as_: Annotated[
@@ -30,7 +39,7 @@ class Conversion(ConfigModel):
 
 
 class IdMap(ConfigModel):
-    """A table that turns the orders' ids into customer ids."""
+    """A file that maps the orders' ids to customer ids."""
 
     path: Name
     from_: Annotated[Name | Conversion, Field(alias="from")]
@@ -38,7 +47,7 @@ class IdMap(ConfigModel):
 
 
 class Orders(ConfigModel):
-    """One file of orders, or of order lines."""
+    """A file of orders or order lines."""
 
     path: Name
     id: Name | Conversion
@@ -49,8 +58,8 @@ class Orders(ConfigModel):
     id_map: IdMap | None = None
 
 
-class Columns(ConfigModel):
-    """Our columns by the file's: a name, null where it has none, or a conversion."""
+class CustomerColumns(ConfigModel):
+    """How each of our columns is read: a column's name, null for none, or a conversion."""
 
     customer_id: Name | Conversion = "customer_id"
     age: Name | Conversion | None = "age"
@@ -67,31 +76,28 @@ class Customers(ConfigModel):
     """customers.yaml."""
 
     path: str | None = "data/raw/customers.csv"
-    columns: Columns = Columns()
+    columns: CustomerColumns = CustomerColumns()
     on_bad_rows: Literal["refuse", "reject"] = "refuse"
     orders: tuple[Orders, ...] = ()
     as_of: date | None = None
 
     @property
     def paths(self) -> tuple[str, ...]:
-        """Every file that customers are read from: paths, or URLs."""
-        found = [self.path] if self.path else []
+        """The paths or URLs of all files that customers are read from."""
+        paths = [self.path] if self.path else []
         for orders in self.orders:
-            found += [orders.path, *([orders.id_map.path] if orders.id_map else [])]
-        return tuple(found)
+            paths += [orders.path, *([orders.id_map.path] if orders.id_map else [])]
+        return tuple(paths)
 
     @model_validator(mode="after")
-    def _somewhere(self) -> Customers:
+    def _has_a_source(self) -> Customers:
         if self.path is None and not self.orders:
             raise ValueError("path is null and there are no orders; set one of them")
         return self
 
 
-# ── safety_thresholds.yaml ────────────────────────────────────────────────────────────────────
-
-
 class CategoryThresholds(ConfigModel):
-    """A threshold of its own for a category; null takes the general one."""
+    """The threshold of each category; null takes the general one."""
 
     hate: Annotated[int, Field(ge=0, le=7)] | None = None
     violence: Annotated[int, Field(ge=0, le=7)] | None = None
@@ -100,18 +106,15 @@ class CategoryThresholds(ConfigModel):
 
 
 class Safety(ConfigModel):
-    """safety_thresholds.yaml: a text is blocked where a severity is above its threshold."""
+    """safety_thresholds.yaml: a text is blocked if a severity is above its threshold."""
 
     threshold: Annotated[int, Field(ge=0, le=7)] = 4
     categories: CategoryThresholds = CategoryThresholds()
 
     def threshold_of(self, category: str) -> int:
         """The severity above which `category` blocks."""
-        own: int | None = getattr(self.categories, category)
-        return self.threshold if own is None else own
-
-
-# ── segments.yaml ─────────────────────────────────────────────────────────────────────────────
+        specific: int | None = getattr(self.categories, category)
+        return self.threshold if specific is None else specific
 
 
 class Condition(ConfigModel):
@@ -122,7 +125,7 @@ class Condition(ConfigModel):
 
 
 class SegmentRule(ConfigModel):
-    """A segment by weighted conditions; one without conditions takes whom no other fits."""
+    """A segment by weighted conditions; one without conditions takes the remaining customers."""
 
     label: Name
     description: Name
@@ -163,7 +166,7 @@ class KMeans(ConfigModel):
 
 
 class FeatureWords(ConfigModel):
-    """What a feature at one end means: for a label, in a sentence, to the content index."""
+    """Words for a low or a high feature: for labels, sentences and content queries."""
 
     label: Name
     words: Name
@@ -172,7 +175,7 @@ class FeatureWords(ConfigModel):
 
 
 class FeatureEnds(ConfigModel):
-    """The words for a feature that is low, and for one that is high."""
+    """The words for a low and for a high feature."""
 
     low: FeatureWords
     high: FeatureWords
@@ -219,11 +222,8 @@ class Segments(ConfigModel):
         return self
 
 
-# ── channels.yaml ─────────────────────────────────────────────────────────────────────────────
-
-
 class MessageLimits(ConfigModel):
-    """The limits of a message: subject in characters, body in words, footer not counted."""
+    """The limits of a message: subject in characters, body in words without the footer."""
 
     subject_max_characters: Annotated[int, Field(ge=10, le=200)] = 60
     body_min_words: Annotated[int, Field(ge=0, le=2000)] = 150
@@ -244,13 +244,11 @@ class Channel(ConfigModel):
     footer: str = ""
 
 
-# ── frames/*.yaml ─────────────────────────────────────────────────────────────────────────────
-
 Lines = Annotated[tuple[Name, ...], Field(min_length=1)]
 
 
 class Frames(ConfigModel):
-    """A tone's frames for the grounded composer: wording without any claim."""
+    """A tone's frames for the grounded composer: texts without any claim."""
 
     subjects: Lines
     greetings: Lines

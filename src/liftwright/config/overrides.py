@@ -1,19 +1,18 @@
-"""`--set KEY=VALUE`: one value of one file, for one run.
+"""Overrides from the command line: `--set KEY=VALUE` changes one value for one run.
 
-KEY is a path of keys with dots. It may begin with the file's name (`experiment_config.seed`),
-or be as short as it is unique (`seed`, `analysis.alpha`). VALUE is read as YAML.
+KEY is a dotted path of keys. It may begin with the file's name (`experiment_config.seed`) or be
+shortened as long as it is unique (`seed`, `analysis.alpha`). VALUE is YAML.
 """
 
 from __future__ import annotations
 
 import copy
-import typing
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from pydantic import BaseModel
 
-from liftwright.config.override import Override, stem
-from liftwright.config.validation_errors import alternatives, nearest
+from liftwright.config.validation_errors import alternatives, inner_types, suggestion
 from liftwright.config.yaml import Path, dotted, parse_value
 from liftwright.errors import ConfigurationError
 
@@ -22,39 +21,60 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
 
-def resolve(texts: Sequence[str], files: Mapping[str, type[BaseModel]]) -> tuple[Override, ...]:
-    """Find the file and key that each `KEY=VALUE` means.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Override:
+    """A value from the command line, with its file and key."""
+
+    file: str
+    path: Path
+    value: object
+
+    @property
+    def key(self) -> str:
+        """The full key: the file's stem and the path."""
+        return f"{stem(self.file)}.{dotted(self.path)}"
+
+
+def stem(file: str) -> str:
+    """A configuration file's name in keys: without its suffix."""
+    return file.removesuffix(".yaml")
+
+
+def parse_overrides(
+    texts: Sequence[str], files: Mapping[str, type[BaseModel]]
+) -> tuple[Override, ...]:
+    """Parse `KEY=VALUE` texts and find the file and key that each one means.
 
     Raises:
-        ConfigurationError: where the form is wrong, or the key is unknown or ambiguous.
+        ConfigurationError: the form is wrong, or the key is unknown or ambiguous.
     """
     return tuple(_resolve(text, files) for text in texts)
 
 
-def applied(data: object, changes: Sequence[Override], file: pathlib.Path) -> object:
-    """The data with the changes in place; what was given is left as it is."""
+def apply_overrides(data: object, changes: Sequence[Override], file: pathlib.Path) -> object:
+    """A copy of a file's data with the overrides applied."""
     result = copy.deepcopy(data)
     for change in changes:
-        here = result
+        node = result
         for part in change.path[:-1]:
-            here = _step(here, part, change, file)
+            node = _step(node, part, change, file)
         last = change.path[-1]
-        if isinstance(here, dict):
-            here[str(last)] = change.value
-        elif isinstance(here, list) and isinstance(last, int) and last < len(here):
-            here[last] = change.value
+        if isinstance(node, dict):
+            node[str(last)] = change.value
+        elif isinstance(node, list) and isinstance(last, int) and last < len(node):
+            node[last] = change.value
         else:
             raise ConfigurationError(f"--set {change.key}: {file} has no such key")
     return result
 
 
-def _step(here: object, part: str | int, change: Override, file: pathlib.Path) -> object:
-    if isinstance(here, dict):
-        if here.get(str(part)) is None:
-            here[str(part)] = {}
-        return here[str(part)]
-    if isinstance(here, list) and isinstance(part, int) and part < len(here):
-        return here[part]
+def _step(node: object, part: str | int, change: Override, file: pathlib.Path) -> object:
+    if isinstance(node, dict):
+        if node.get(str(part)) is None:
+            node[str(part)] = {}
+        return node[str(part)]
+    if isinstance(node, list) and isinstance(part, int) and part < len(node):
+        return node[part]
     raise ConfigurationError(f"--set {change.key}: {file} has no such key")
 
 
@@ -71,57 +91,39 @@ def _resolve(text: str, files: Mapping[str, type[BaseModel]]) -> Override:
     for file, shape in files.items():
         if parts[0] in (stem(file), stem(file).removesuffix("_config")) and _fits(shape, parts[1:]):
             return Override(file=file, path=parts[1:], value=value)
-    places = [(file, parts) for file, shape in files.items() if _fits_strictly(shape, parts)]
-    if not places:
-        places = [
+    matches = [(file, parts) for file, shape in files.items() if _fits(shape, parts, strict=True)]
+    if not matches:
+        matches = [
             (file, path)
             for file, shape in files.items()
             for path in _paths(shape)
             if path[-len(parts) :] == parts
         ]
-    if len(places) == 1:
-        return Override(file=places[0][0], path=places[0][1], value=value)
-    if places:
-        options = ", ".join(f"{stem(file)}.{dotted(path)}" for file, path in places)
+    if len(matches) == 1:
+        return Override(file=matches[0][0], path=matches[0][1], value=value)
+    if matches:
+        options = ", ".join(f"{stem(file)}.{dotted(path)}" for file, path in matches)
         raise ConfigurationError(f"--set {key}: ambiguous, one of {options}; write it in full")
     known = [f"{stem(file)}.{dotted(p)}" for file, shape in files.items() for p in _paths(shape)]
     short = {name.split(".", 1)[1]: name for name in known}
-    hint = nearest(key, [*known, *short])
+    hint = suggestion(key, [*known, *short])
     raise ConfigurationError(
         f"--set {key}: unknown key" + (f"; {hint}" if hint.startswith("did") else "")
     )
 
 
-def _fits(shape: object, path: Path) -> bool:
-    return bool(path) and any(True for _ in _walk(shape, path, strict=False))
-
-
-def _fits_strictly(shape: object, path: Path) -> bool:
-    return any(True for _ in _walk(shape, path, strict=True))
-
-
-def _walk(kind: object, path: Path, *, strict: bool) -> Iterator[None]:
-    """Yields where a value of type `kind` may have `path`; strictly: its first key is fixed."""
-    if not path:
-        yield
-        return
-    for option in alternatives([kind]):
-        if isinstance(option, type) and issubclass(option, BaseModel):
-            if "root" in option.model_fields:
-                if not strict:
-                    yield from _walk(option.model_fields["root"].annotation, path, strict=False)
-                continue
-            for name, field in option.model_fields.items():
-                if path[0] in (name, field.alias):
-                    yield from _walk(field.annotation, path[1:], strict=False)
-        elif typing.get_args(option):
-            arguments = typing.get_args(option)
-            inner = arguments[0] if arguments[-1] is Ellipsis else arguments[-1]
-            yield from _walk(inner, path[1:], strict=False)
+def _fits(shape: object, path: Path, *, strict: bool = False) -> bool:
+    """Whether a value of this type may have `path`; `strict`: and its first key is declared."""
+    kinds: list[object] = [shape]
+    if strict and isinstance(shape, type) and "root" in getattr(shape, "model_fields", {}):
+        return False
+    for part in path:
+        kinds = [inner for kind in kinds for inner in inner_types(kind, part)]
+    return bool(path and kinds)
 
 
 def _paths(shape: type[BaseModel], above: Path = ()) -> Iterator[Path]:
-    """Every fixed key of a shape, as a path."""
+    """Every declared key of a model, as a path."""
     for name, field in shape.model_fields.items():
         if name == "root":
             continue

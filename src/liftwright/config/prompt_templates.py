@@ -1,11 +1,11 @@
-"""The prompt templates, and which placeholders each may and must have."""
+"""Reads the prompt templates and checks their placeholders."""
 
 from __future__ import annotations
 
 import string
 from typing import TYPE_CHECKING
 
-from liftwright.config.validation_errors import nearest
+from liftwright.config.validation_errors import suggestion
 from liftwright.config.yaml import read_text
 from liftwright.errors import ConfigurationError
 
@@ -30,7 +30,7 @@ _TONE_OPTIONAL = frozenset({"brand"})
 
 
 def tone_template(tone: str) -> str:
-    """The stem of the file that instructs a writer in this tone."""
+    """The file stem of a tone's instructions."""
     return f"tone_{tone}"
 
 
@@ -38,7 +38,7 @@ def read_templates(folder: Path, tones: Sequence[str]) -> dict[str, str]:
     """Read the base template, one file per tone, and the control message.
 
     Raises:
-        ConfigurationError: where one is missing or empty, or a placeholder is unknown or missing.
+        ConfigurationError: a file is missing or empty, or a placeholder is unknown or missing.
     """
     names = [BASE, *(tone_template(tone) for tone in tones), CONTROL_MESSAGE]
     templates = {name: read_text(folder / f"{name}.txt") for name in names}
@@ -52,23 +52,23 @@ def check_placeholders(where: str, text: str, allowed: frozenset[str]) -> frozen
 
     Args:
         where: file and key, for the message.
-        text: may hold `{name}`; a brace itself is written twice.
-        allowed: the names that are filled in.
+        text: may contain `{name}`; a literal brace is doubled.
+        allowed: the known names.
 
     Raises:
-        ConfigurationError: naming the first one that is not filled in, or a single brace.
+        ConfigurationError: a placeholder is unknown, or a brace is single.
     """
     try:
         fields = [field for _, field, _, _ in string.Formatter().parse(text)]
     except ValueError:
         raise ConfigurationError(
-            f"{where}: a single brace; write {{{{ or }}}} for a brace itself"
+            f"{where}: a single brace; write {{{{ or }}}} for a literal brace"
         ) from None
     for field in fields:
         if field is not None and field not in allowed:
             raise ConfigurationError(
                 f"{where}: unknown placeholder {{{repr(field)[1:-1]}}}; "
-                f"{nearest(field, sorted(allowed))}"
+                f"{suggestion(field, sorted(allowed))}"
             )
     return frozenset(field for field in fields if field)
 

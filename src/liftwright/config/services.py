@@ -1,7 +1,7 @@
-"""azure_config.yaml: which provider serves each port, how services are called, what they charge.
+"""The models of azure_config.yaml: providers by port, settings of calls, and prices.
 
-The blocks of single providers (`azure_openai`, `spark`, a plug-in's …) are not here: each provider
-brings the model of its own block, and `wiring` adds them to `Services`.
+The blocks of single providers (`azure_openai`, `spark`, plug-ins) are defined with the providers;
+`wiring` adds them to `Services`.
 """
 
 from __future__ import annotations
@@ -12,14 +12,14 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import BaseModel, Field, field_validator
 
-from liftwright.config.model import ConfigModel, Count, Name, NotNegative, Positive
+from liftwright.config.models import ConfigModel, Count, Name, NotNegative, Positive
 from liftwright.errors import DataError
 from liftwright.model import is_url, parse_url
 
 if TYPE_CHECKING:
     from liftwright.model import Usage
 
-# Without a user and a query: neither a password nor a token belongs in the configuration.
+# No user and no query: passwords and tokens do not belong in the configuration.
 _Address = Annotated[str, Field(pattern=r"^https?://[^/\s@?]+(/[^\s?]*)?$")]
 _MILLION, _THOUSAND = 1_000_000, 1_000
 
@@ -39,17 +39,14 @@ class Adapters(ConfigModel):
 
 
 class Authentication(ConfigModel):
-    """Who Liftwright is to Azure: for its services, and for its object store."""
+    """How Liftwright authenticates to Azure's services and object stores."""
 
     method: Literal["api_key", "managed_identity", "azure_cli", "default"] = "default"
     client_id: str | None = None
 
 
-# ── Calls ─────────────────────────────────────────────────────────────────────────────────────
-
-
 class Timeouts(ConfigModel):
-    """Seconds that one attempt may take, per port."""
+    """The time-out of one attempt in seconds, per port."""
 
     complete: Positive = 10.0
     embed: Positive = 10.0
@@ -59,7 +56,7 @@ class Timeouts(ConfigModel):
 
 
 class RequestRates(ConfigModel):
-    """Requests that may begin in any 60 seconds, per port; null is no limit."""
+    """The most requests sent in any 60 seconds, per port; null is no limit."""
 
     complete: Count | None = None
     embed: Count | None = None
@@ -71,22 +68,22 @@ class RequestRates(ConfigModel):
 
 
 class TokenRates(ConfigModel):
-    """Tokens that may be sent in any 60 seconds, per port; null is no limit."""
+    """The most tokens sent in any 60 seconds, per port; null is no limit."""
 
     complete: Count | None = None
     embed: Count | None = None
 
 
 class Breaker(ConfigModel):
-    """When a service that fails call after call is no longer asked."""
+    """When the circuit breaker stops calls to a failing service."""
 
     failures: Annotated[int, Field(ge=1, le=100)] = 3
     cool_down_seconds: Positive = 30.0
     probes: Annotated[int, Field(ge=1, le=20)] = 2
 
 
-class Calls(ConfigModel):
-    """How calls to the outside are made."""
+class CallSettings(ConfigModel):
+    """Retries, rates and time-outs of calls to services."""
 
     retries: Annotated[int, Field(ge=0, le=10)] = 3
     backoff_seconds: NotNegative = 2.0
@@ -98,11 +95,8 @@ class Calls(ConfigModel):
     timeout_seconds: Timeouts = Timeouts()
 
 
-# ── Prices, each with the day it was looked up ────────────────────────────────────────────────
-
-
 class Price(ConfigModel):
-    """What a writing model's tokens cost, in US dollars per million, as of a day."""
+    """The price of a language model's tokens in US dollars per million, as of a day."""
 
     input_usd_per_million: NotNegative
     cached_input_usd_per_million: NotNegative
@@ -110,7 +104,7 @@ class Price(ConfigModel):
     as_of: date
 
     def usd(self, usage: Usage) -> float:
-        """What the tokens cost; those from the cache are a part of the input."""
+        """The cost of the tokens; the input includes cached tokens."""
         tokens = usage.tokens
         millionths = (
             (tokens.input - tokens.cached_input) * self.input_usd_per_million
@@ -121,32 +115,29 @@ class Price(ConfigModel):
 
 
 class EmbeddingPrice(ConfigModel):
-    """What an embedding model's tokens cost, in US dollars per million, as of a day."""
+    """The price of an embedding model's tokens in US dollars per million, as of a day."""
 
     input_usd_per_million: NotNegative
     as_of: date
 
     def usd(self, usage: Usage) -> float:
-        """What the texts' tokens cost; a vector itself costs nothing."""
+        """The cost of the texts' tokens; vectors are free."""
         return usage.tokens.input * self.input_usd_per_million / _MILLION
 
 
 class ServicePrice(ConfigModel):
-    """What a service's units cost, in US dollars per thousand, as of a day."""
+    """The price of a service's units in US dollars per thousand, as of a day."""
 
     usd_per_thousand: NotNegative
     as_of: date
 
     def usd(self, usage: Usage) -> float:
-        """What the text records or queries cost."""
+        """The cost of the text records or queries."""
         return usage.units * self.usd_per_thousand / _THOUSAND
 
 
-# ── The file ──────────────────────────────────────────────────────────────────────────────────
-
-
 class ObjectStores(ConfigModel):
-    """Where object stores are, how long they may take, and where tables are put."""
+    """The addresses and time-out of object stores, and the folder for exported tables."""
 
     export_to: Name | None = None
     s3_endpoint: _Address | None = None
@@ -171,11 +162,11 @@ class ObjectStores(ConfigModel):
 
 
 class Services(ConfigModel):
-    """azure_config.yaml, without the blocks that providers bring."""
+    """azure_config.yaml, without the providers' blocks."""
 
     adapters: Adapters = Adapters()
     authentication: Authentication = Authentication()
-    calls: Calls = Calls()
+    calls: CallSettings = CallSettings()
     prices: Mapping[str, Price] = {}
     embedding_prices: Mapping[str, EmbeddingPrice] = {}
     service_prices: Mapping[str, ServicePrice] = {}
@@ -185,6 +176,6 @@ class Services(ConfigModel):
     object_stores: ObjectStores = ObjectStores()
 
     def options(self, provider: str) -> BaseModel | None:
-        """The block of a provider; None where there is none, or it is null."""
+        """The block of a provider; None if it is missing or null."""
         block = getattr(self, provider, None)
         return block if isinstance(block, BaseModel) else None

@@ -1,4 +1,4 @@
-"""One plain message out of pydantic's list of errors."""
+"""Turns pydantic's list of errors into one plain message."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ if TYPE_CHECKING:
     from pydantic import ValidationError
     from pydantic_core import ErrorDetails
 
-    from liftwright.config.override import Override
+    from liftwright.config.overrides import Override
 
 _LONGEST_VALUE = 80
-# Where a person may have put a password or a token, though it belongs elsewhere.
+# Parts of a URL that may contain a password or a token by mistake.
 _USER_IN_URL = re.compile(r"(?<=://)[^/\s]*@")
 _QUERY_IN_URL = re.compile(r"(://[^\s?]*\?)[^\s'\"]*")
 _ALLOWED = {
@@ -47,21 +47,21 @@ def describe(
     tree: Tree,
     changes: Sequence[Override],
 ) -> str:
-    """The fault that stands first in the file, and how many more there are."""
+    """The first error by position in the file, and the number of further errors."""
     faults: dict[Path, list[ErrorDetails]] = {}
     for detail in error.errors(include_url=False):
         faults.setdefault(_path(detail, data), []).append(detail)
-    # A fault inside a value says more than the one that the value has of it.
-    for above in [p for p in faults if any(q[: len(p)] == p and q != p for q in faults)]:
-        del faults[above]
+    # An error inside a value is more precise than the one on the whole value.
+    for outer in [p for p in faults if any(q[: len(p)] == p and q != p for q in faults)]:
+        del faults[outer]
     path = min(faults, key=lambda p: (tree.lines.get(p, 0), p == (), str(p)))
     head = _head(path, tree, changes)
     more = f" (and {len(faults) - 1} more)" if len(faults) > 1 else ""
     return f"{head}: {_sentence(faults[path], path, shape, data)}{more}"
 
 
-def nearest(word: str, known: Sequence[str]) -> str:
-    """The known word that is most like this one; all of them where none is near."""
+def suggestion(word: str, known: Sequence[str]) -> str:
+    """`did you mean` the closest known word, or `allowed:` with all of them if none is close."""
     close = difflib.get_close_matches(word, known, n=1, cutoff=0.5)
     return f"did you mean {close[0]!r}?" if close else f"allowed: {', '.join(sorted(known))}"
 
@@ -80,7 +80,7 @@ def _sentence(
     if "extra_forbidden" in kinds:
         model = _model_at(shape, path[:-1])
         known = _keys(model) if model else []
-        return f"unknown key; {nearest(str(path[-1]), known)}"
+        return f"unknown key; {suggestion(str(path[-1]), known)}"
     if kinds == {"missing"}:
         return "the key is missing and has no default"
     if "value_error" in kinds:
@@ -103,16 +103,16 @@ def _found(value: object) -> str:
 
 
 def _path(detail: ErrorDetails, data: object) -> Path:
-    """The place in the data; pydantic adds the names of union members, which are no keys."""
+    """The key's path in the data; pydantic's location also has names of union members."""
     path: list[str | int] = []
-    here = data
+    node = data
     last = len(detail["loc"]) - 1
-    for place, part in enumerate(detail["loc"]):
-        if isinstance(here, dict) and part in here:
-            here = here[part]
-        elif isinstance(here, list) and isinstance(part, int) and part < len(here):
-            here = here[part]
-        elif not (place == last and detail["type"] == "missing"):
+    for index, part in enumerate(detail["loc"]):
+        if isinstance(node, dict) and part in node:
+            node = node[part]
+        elif isinstance(node, list) and isinstance(part, int) and part < len(node):
+            node = node[part]
+        elif not (index == last and detail["type"] == "missing"):
             continue
         path.append(part)
     return tuple(path)
@@ -120,7 +120,7 @@ def _path(detail: ErrorDetails, data: object) -> Path:
 
 def _at(data: object, path: Path) -> object:
     for part in path:
-        data = data[part]  # type: ignore[index] # the path was made by walking this data
+        data = data[part]  # type: ignore[index] # the path comes from walking this data
     return data
 
 
@@ -131,7 +131,7 @@ def _keys(model: type[BaseModel]) -> list[str]:
 def _model_at(shape: type[BaseModel], path: Path) -> type[BaseModel] | None:
     kinds: list[object] = [shape]
     for part in path:
-        kinds = [inner for kind in kinds for inner in _inside(kind, part)]
+        kinds = [inner for kind in kinds for inner in inner_types(kind, part)]
     models = [
         kind
         for kind in alternatives(kinds)
@@ -140,25 +140,25 @@ def _model_at(shape: type[BaseModel], path: Path) -> type[BaseModel] | None:
     return models[0] if models else None
 
 
-def _inside(kind: object, part: str | int) -> list[object]:
-    """The types that a value under key `part` of a value of type `kind` may have."""
-    found: list[object] = []
+def inner_types(kind: object, part: str | int) -> list[object]:
+    """The possible types of the value at key `part` of a value of type `kind`."""
+    inner: list[object] = []
     for option in alternatives([kind]):
         if isinstance(option, type) and issubclass(option, BaseModel):
             if "root" in option.model_fields:
-                found += _inside(option.model_fields["root"].annotation, part)
+                inner += inner_types(option.model_fields["root"].annotation, part)
                 continue
             for name, field in option.model_fields.items():
                 if part in (name, field.alias):
-                    found.append(field.annotation)
+                    inner.append(field.annotation)
         elif typing.get_args(option):
             arguments = typing.get_args(option)
-            found.append(arguments[0] if arguments[-1] is Ellipsis else arguments[-1])
-    return found
+            inner.append(arguments[0] if arguments[-1] is Ellipsis else arguments[-1])
+    return inner
 
 
 def alternatives(kinds: Sequence[object]) -> list[object]:
-    """Unions and annotations taken apart; containers stay."""
+    """The members of unions and the types inside `Annotated`; containers are kept."""
     flat: list[object] = []
     for kind in kinds:
         origin = typing.get_origin(kind)

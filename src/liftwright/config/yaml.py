@@ -1,4 +1,4 @@
-"""YAML 1.2 core values with the line of every key; dates and `no` stay text, keys are unique."""
+"""Reads YAML 1.2 with the line of every key; dates and `no` stay text, keys are unique."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ if TYPE_CHECKING:
 Path = tuple[str | int, ...]
 _TAG = "tag:yaml.org,2002:"
 _INTEGER = re.compile(r"[-+]?[0-9]+\Z")
-# Aliases multiply: nine lines of YAML can stand for a milliard of values, or hold themselves.
+# Aliases multiply: nine lines of YAML can expand to a billion values, or contain themselves.
 _MOST_VALUES = 100_000
 _DEEPEST = 32
-# Python reads no longer one as a number; as a float it is infinite, which no key allows.
+# Python's limit for integers; longer ones become an infinite float, which no key allows.
 _MOST_DIGITS = 4300
 _FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?\Z")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tree:
-    """A file's values, and the line of each key."""
+    """A file's values, with the line of each key."""
 
     file: pathlib.Path
     data: object
@@ -38,7 +38,7 @@ class Tree:
         return f"{self.where(path)}: {dotted(path)}" if path else self.where(path)
 
     def where(self, path: Path) -> str:
-        """`file:line` of the key, or of the nearest one above it that stands in the file."""
+        """`file:line` of the key, or of its closest parent in the file."""
         for end in range(len(path), 0, -1):
             if path[:end] in self.lines:
                 return f"{self.file}:{self.lines[path[:end]]}"
@@ -46,7 +46,7 @@ class Tree:
 
 
 def dotted(path: Path) -> str:
-    """A key as people write it: `rules.0.label`; what no terminal should show is escaped."""
+    """A key in dotted form, such as `rules.0.label`; unprintable characters are escaped."""
     key = ".".join(str(part) for part in path)
     return key if key.isprintable() else repr(key)[1:-1]
 
@@ -55,7 +55,7 @@ def read_text(file: pathlib.Path) -> str:
     """A configuration file's text.
 
     Raises:
-        ConfigurationError: where it is missing, unreadable, empty or not UTF-8.
+        ConfigurationError: it is missing, unreadable, empty or not UTF-8.
     """
     try:
         text = file.read_text(encoding="utf-8-sig")
@@ -76,7 +76,7 @@ def load(text: str, file: pathlib.Path) -> Tree:
     """Parse YAML text.
 
     Raises:
-        ConfigurationError: naming the line, where it is malformed or repeats a key.
+        ConfigurationError: the text is malformed or repeats a key; the message has the line.
     """
     try:
         node = yaml.compose(text, Loader=yaml.SafeLoader)
@@ -100,10 +100,10 @@ def load(text: str, file: pathlib.Path) -> Tree:
 
 
 def parse_value(text: str) -> object:
-    """One value as a file would hold it: `0.1`, `true`, `[a, b]`, `text`.
+    """Parse a single YAML value: `0.1`, `true`, `[a, b]`, `text`.
 
     Raises:
-        ValueError: where it is malformed.
+        ValueError: the value is malformed.
     """
     try:
         node = yaml.compose(text, Loader=yaml.SafeLoader)

@@ -18,7 +18,7 @@ from pydantic import create_model
 
 from liftwright.adapters import azure, duckdb, embedded, mlflow, openai, spark, telemetry
 from liftwright.config import Adapters, Services, load_settings
-from liftwright.config.validation_errors import nearest
+from liftwright.config.validation_errors import suggestion
 from liftwright.errors import ConfigurationError
 from liftwright.providers import AdapterContext, Options, Provider
 
@@ -104,7 +104,7 @@ def serving(port: str, services: Services) -> tuple[str, Provider[Any]]:
         return name, BUILT_IN[name]
     entry = _entry_points(port).get(name)
     if entry is None:
-        known = nearest(name, adapter_names(port))
+        known = suggestion(name, adapter_names(port))
         raise ConfigurationError(
             f"config/azure_config.yaml: adapters.{port}: found {name!r}; {known}"
         )

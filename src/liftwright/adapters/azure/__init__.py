@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
-from liftwright.config.model import Count, Name  # noqa: TC001 - pydantic reads them at run time
+from liftwright.config.models import Count, Name  # noqa: TC001 - pydantic reads them at run time
 from liftwright.errors import ConfigurationError
 from liftwright.providers import AdapterContext, Options, Provider, SearchAdapter
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from pydantic import Field
 
-from liftwright.config.model import Name  # noqa: TC001 - pydantic reads them at run time
+from liftwright.config.models import Name  # noqa: TC001 - pydantic reads them at run time
 from liftwright.providers import AdapterContext, Options, Provider
 
 if TYPE_CHECKING:

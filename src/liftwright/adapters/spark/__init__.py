@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping  # noqa: TC003 - pydantic reads the annotations at run time
 from typing import TYPE_CHECKING
 
-from liftwright.config.model import Name  # noqa: TC001 - pydantic reads them at run time
+from liftwright.config.models import Name  # noqa: TC001 - pydantic reads them at run time
 from liftwright.providers import AdapterContext, Options, Provider
 
 if TYPE_CHECKING:
