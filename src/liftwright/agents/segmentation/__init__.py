@@ -10,17 +10,17 @@ from liftwright import log
 from liftwright.agents.segmentation import kmeans, rfm, rules
 from liftwright.agents.segmentation.model import (
     AGENT,
-    HIGHEST_SCORE,
+    MAX_SCORE,
     SCORES,
-    Group,
+    FeatureScale,
     Model,
-    Scale,
     Segmentation,
+    SegmentDefinition,
     WeightedRule,
-    columns_needed,
     customer_columns,
     fit_edges,
     score_columns,
+    select_list,
 )
 from liftwright.agents.segmentation.summary import summarise
 from liftwright.data import identifier, number_at, text_at
@@ -35,80 +35,80 @@ if TYPE_CHECKING:
 
 __all__ = [
     "SCORES",
-    "Group",
+    "FeatureScale",
     "Model",
-    "Scale",
+    "SegmentDefinition",
     "Segmentation",
     "WeightedRule",
-    "place_customers",
+    "assign_segments",
     "segment_customers",
 ]
 
-_FEWEST = 3
+_MIN_SEGMENTS = 3
 
 
 def segment_customers(
     tables: Tables, config: Segments, *, seed: int, absent: Collection[str] = ()
 ) -> Segmentation:
-    """Learn the segments from `customers` and make the table `segmented`.
+    """Fit the segments on `customers` and create the table `segmented`.
 
     Args:
         tables: holds `customers`.
         config: the method and its parameters.
-        seed: draws the sample that k-means learns from; the other methods draw nothing.
-        absent: features that the customers do not have at all.
+        seed: for the sample that k-means is fitted on; unused by the other methods.
+        absent: features that the customer data does not have.
 
     Raises:
-        ConfigurationError: a rule or feature is not one, or is absent.
+        ConfigurationError: a rule is invalid, or a feature is unknown or absent.
         NoExperiment: there are no customers.
     """
     if not tables.count("customers"):
         raise NoExperiment("no experiment: there are no customers")
     model = _fit(tables, config, seed, absent)
-    place_customers(tables, model)
+    assign_segments(tables, model)
     if config.merge_small and (merged := _merge(tables, model, config.minimum_share)):
         model = dataclasses.replace(model, merged=merged)
-        place_customers(tables, model)
+        assign_segments(tables, model)
     segments = summarise(tables, model, config)
     warnings = _warnings(model, config, {segment.label: segment.share for segment in segments})
     for warning in warnings:
         log.event("segmentation_warned", agent=AGENT, level="warning", warning=warning)
-    found = Segmentation(
+    segmentation = Segmentation(
         method=model.method,
         customers=sum(segment.size for segment in segments),
         segments=segments,
         model=model,
         warnings=warnings,
     )
-    log.event("customers_segmented", agent=AGENT, method=model.method, segments=found.sizes)
-    return found
+    log.event("customers_segmented", agent=AGENT, method=model.method, segments=segmentation.sizes)
+    return segmentation
 
 
-def place_customers(tables: Tables, model: Model) -> None:
-    """Make `segmented` from `customers` by what was learnt before, and `profiles` beside it.
+def assign_segments(tables: Tables, model: Model) -> None:
+    """Apply a fitted model to `customers`: creates the tables `segmented` and `profiles`.
 
-    `profiles` has one row per customer too: id, segment, confidence, reason, tier, location, the
-    features and the scores. Where scores alone decide, it is a view, as to look up what they come
-    to is quick; else it is parked in a file, as a table of all customers would fill memory.
+    `profiles` has one row per customer: id, segment, confidence, reason, tier, location, features
+    and scores. If only scores decide, it is a view, because looking up their combination is fast;
+    otherwise it is written to a file, because it could fill the memory.
 
     Raises:
-        ConfigurationError: a rule uses a column that the customers do not have.
+        ConfigurationError: a rule uses a column that does not exist.
     """
     used = _columns_used(tables, model)
     tables.keep(
         "scored",
-        tables.sql("scored", columns=columns_needed(used), scores=score_columns(model.edges)),
+        tables.sql("scored", columns=select_list(used), scores=score_columns(model.edges)),
         stored=False,
     )
     tables.keep(
-        "placed",
-        _statement(tables, model, "scored") if used else _placed_by_scores(tables, model),
+        "labelled",
+        _segment_sql(tables, model, "scored") if used else _lookup_by_scores(tables, model),
         stored=False,
     )
     columns = ", ".join(identifier(name) for name in ("tier", "location", *FEATURES, *model.edges))
     profiles = (
         "select customer_id, _label as segment, _confidence as confidence, "  # noqa: S608 - built
-        f"_reason as reason, {columns} from placed"
+        f"_reason as reason, {columns} from labelled"
     )
     if used:
         tables.materialize("profiles", profiles)
@@ -121,46 +121,50 @@ def place_customers(tables: Tables, model: Model) -> None:
     )
 
 
-def _placed_by_scores(tables: Tables, model: Model) -> str:
-    """The statement that looks up what each customer's scores come to.
+def _lookup_by_scores(tables: Tables, model: Model) -> str:
+    """The query that looks up each customer's combination of scores.
 
-    There are few ways to score (5 to the power of the scores): the model places each of them once.
+    There are few combinations (5 to the power of the number of scores), so the model is applied to
+    each of them only once.
     """
     scores = list(model.edges)
-    ways = list(itertools.product(range(1, HIGHEST_SCORE + 1), repeat=len(scores)))
+    combinations = list(itertools.product(range(1, MAX_SCORE + 1), repeat=len(scores)))
     tables.keep(
-        "score_cases",
+        "score_combinations",
         tables.sql(
-            "score_cases",
-            names=", ".join(("place", *scores)),
-            cases=", ".join(f"({', '.join(map(str, (n, *way)))})" for n, way in enumerate(ways, 1)),
+            "score_combinations",
+            names=", ".join(("position", *scores)),
+            cases=", ".join(
+                f"({', '.join(map(str, (position, *combination)))})"
+                for position, combination in enumerate(combinations, 1)
+            ),
         ),
     )
-    placing = _statement(tables, model, "score_cases")
-    placed = tables.rows(
-        f"select _label, _confidence, _reason from ({placing}) as found order by place"  # noqa: S608 - built
+    query = _segment_sql(tables, model, "score_combinations")
+    rows = tables.rows(
+        f"select _label, _confidence, _reason from ({query}) as labelled order by position"  # noqa: S608 - built
     )
-    steps = [HIGHEST_SCORE**power for power in reversed(range(len(scores)))]
-    place = " + ".join(f"({score} - 1) * {step}" for score, step in zip(scores, steps, strict=True))
-    labels, confidences, reasons = zip(*placed, strict=True)
+    steps = [MAX_SCORE**power for power in reversed(range(len(scores)))]
+    terms = (f"({score} - 1) * {step}" for score, step in zip(scores, steps, strict=True))
+    labels, confidences, reasons = zip(*rows, strict=True)
     return tables.sql(
-        "segment_by_scores",
-        place=f"{place} + 1" if place else "1",
-        label=text_at([str(label) for label in labels], "place"),
-        confidence=number_at([cast("float", one) for one in confidences], "place"),
-        reason=text_at([str(reason) for reason in reasons], "place"),
+        "segment_lookup",
+        position=" + ".join((*terms, "1")),
+        label=text_at([str(label) for label in labels], "position"),
+        confidence=number_at([cast("float", value) for value in confidences], "position"),
+        reason=text_at([str(reason) for reason in reasons], "position"),
     )
 
 
 def _columns_used(tables: Tables, model: Model) -> set[str]:
-    """The customers' columns, apart from the scores, that decide where one is placed."""
+    """The customer columns, other than scores, that the segments depend on."""
     if model.method == "rules":
         return rules.columns_used(tables, model)
     return kmeans.columns_used(model) if model.method == "kmeans" else set()
 
 
-def _statement(tables: Tables, model: Model, scored: str) -> str:
-    by_method = {"rules": rules.statement, "rfm": rfm.statement, "kmeans": kmeans.statement}
+def _segment_sql(tables: Tables, model: Model, scored: str) -> str:
+    by_method = {"rules": rules.segment_sql, "rfm": rfm.segment_sql, "kmeans": kmeans.segment_sql}
     return by_method[model.method](tables, model, scored)
 
 
@@ -175,11 +179,11 @@ def _fit(tables: Tables, config: Segments, seed: int, absent: Collection[str]) -
 
 
 def _merge(tables: Tables, model: Model, minimum: float) -> dict[str, str]:
-    """Which small segments go into which others, smallest first, while more than 3 remain."""
+    """The target of each segment that is too small, smallest first, while more than 3 remain."""
     sizes, centres = _centres(tables, model)
     total = sum(sizes.values())
     merged: dict[str, str] = {}
-    while len(sizes) > _FEWEST:
+    while len(sizes) > _MIN_SEGMENTS:
         smallest = min(sizes, key=lambda label: (sizes[label], label))
         if sizes[smallest] >= minimum * total:
             break
@@ -198,20 +202,20 @@ def _merge(tables: Tables, model: Model, minimum: float) -> dict[str, str]:
 
 
 def _centres(tables: Tables, model: Model) -> tuple[dict[str, int], dict[str, tuple[float, ...]]]:
-    """Each segment's size and mean scores; customers without a score are compared by size alone."""
+    """Each segment's size and mean scores; without scores, segments are compared by size alone."""
     means = ", ".join(f"avg({score})" for score in model.edges) or "0e0"
     rows = tables.rows(
         f"select segment, count(*), {means} from profiles group by segment"  # noqa: S608 - built
     )
-    found = {str(label): (cast("int", size), values) for label, size, *values in rows}
-    order = [group.label for group in model.groups if group.label in found]
-    sizes = {label: found[label][0] for label in order}
-    centres = {label: tuple(float(cast("float", v)) for v in found[label][1]) for label in order}
+    stats = {str(label): (cast("int", size), values) for label, size, *values in rows}
+    order = [group.label for group in model.groups if group.label in stats]
+    sizes = {label: stats[label][0] for label in order}
+    centres = {label: tuple(float(cast("float", v)) for v in stats[label][1]) for label in order}
     return sizes, centres
 
 
-def _distance(one: tuple[float, ...], other: tuple[float, ...]) -> float:
-    return sum((a - b) ** 2 for a, b in zip(one, other, strict=True))
+def _distance(first: tuple[float, ...], second: tuple[float, ...]) -> float:
+    return sum((a - b) ** 2 for a, b in zip(first, second, strict=True))
 
 
 def _warnings(model: Model, config: Segments, shares: Mapping[str, float]) -> tuple[str, ...]:
@@ -231,10 +235,10 @@ def _warnings(model: Model, config: Segments, shares: Mapping[str, float]) -> tu
         f"into '{into}'"
         for small, into in model.merged.items()
     ]
-    if len(shares) < _FEWEST:
+    if len(shares) < _MIN_SEGMENTS:
         warnings.append(
-            f"only {len(shares)} of {_FEWEST} to 5 segments have customers; the customers are "
-            "too similar for this method"
+            f"only {len(shares)} of {_MIN_SEGMENTS} to 5 segments have customers; the customers "
+            "are too similar for this method"
         )
     missing = [
         name
@@ -242,5 +246,5 @@ def _warnings(model: Model, config: Segments, shares: Mapping[str, float]) -> tu
         if model.method == "kmeans" and name not in {scale.feature for scale in model.scales}
     ]
     if missing:
-        warnings.append(f"no customer column {', '.join(missing)}; clustered without")
+        warnings.append(f"clustered without {', '.join(missing)}: no such customer column")
     return tuple(warnings)

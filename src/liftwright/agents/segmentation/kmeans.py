@@ -1,4 +1,4 @@
-"""Segments by k-means: learnt on a sample, named by what sets each cluster apart.
+"""Segments by k-means: fitted on a sample, labelled by each cluster's distinctive features.
 
 Source: Arthur and Vassilvitskii (2007), k-means++; Rousseeuw (1987), Silhouettes.
 """
@@ -10,15 +10,15 @@ from typing import TYPE_CHECKING, cast
 from liftwright import log
 from liftwright.agents.segmentation.model import (
     AGENT,
-    Group,
+    FeatureScale,
     Model,
-    Scale,
+    SegmentDefinition,
     customer_columns,
     label_case,
     merged_note,
     value_text,
 )
-from liftwright.agents.segmentation.naming import distinct_labels, end_of, in_words
+from liftwright.agents.segmentation.naming import distinct_labels, join_words, words_for
 from liftwright.data import identifier, literal
 from liftwright.errors import ConfigurationError
 from liftwright.model import ColumnKind
@@ -36,18 +36,18 @@ if TYPE_CHECKING:
     Labels = npt.NDArray[np.intp]
 
 _RESTARTS = 8
-# Starts are tried on this many rows; the best one is then fitted to the whole sample.
+# Each restart is fitted on this many rows; the best one is then fitted to the whole sample.
 _TRIAL_ROWS = 10_000
 _SILHOUETTE_ROWS = 2_000
-_MOST_ROUNDS = 50
-# Centres are kept to a thousandth, so that the last bits of a machine's sums leave no trace.
+_MAX_ITERATIONS = 50
+# Centres are rounded, so that floating-point differences between machines do not show.
 _DECIMALS = 3
 _THOUSAND = 1_000
-# The quantiles that bound what is ordinary; without them a few extremes are clusters of their own.
-_ORDINARY = (0.02, 0.98)
-# What sets a cluster apart: at most so many features, this many standard deviations from the mean.
-_TRAITS = 2
-_LEAST_TRAIT = 0.3
+# Values are clipped at these quantiles; otherwise a few outliers form their own clusters.
+_WINSOR_QUANTILES = (0.02, 0.98)
+# A cluster is described by at most this many features, at least so many SD from the mean.
+_MAX_TRAITS = 2
+_MIN_TRAIT_EFFECT = 0.3
 
 
 def fit(
@@ -58,20 +58,20 @@ def fit(
     seed: int,
     absent: Collection[str],
 ) -> Model:
-    """Learn the clusters from a sample of the customers.
+    """Fit the clusters on a sample of the customers.
 
     Raises:
-        ConfigurationError: a feature is no numeric column, or the customers have none of them.
+        ConfigurationError: a feature is not a numeric column, or all features are absent.
     """
     features = _features(tables, config, absent)
     sample = _sample(tables, features, seed, config.kmeans.sample_rows)
     scales, points = _standardise(features, sample)
-    centres, silhouettes = _choose(points, config.kmeans.k_min, config.kmeans.k_max, seed)
+    centres, silhouettes = _select_k(points, config.kmeans.k_min, config.kmeans.k_max, seed)
     order = sorted(range(len(centres)), key=lambda index: tuple(-centres[index]))
     rounded = [tuple(round(float(value), _DECIMALS) for value in centres[i]) for i in order]
     return Model(
         method="kmeans",
-        groups=_name(rounded, scales, config),
+        groups=_define_segments(rounded, scales, config),
         edges=dict(edges),
         scales=scales,
         silhouettes=silhouettes,
@@ -79,30 +79,30 @@ def fit(
 
 
 def columns_used(model: Model) -> set[str]:
-    """The customers' columns that are looked at."""
+    """The customer columns that the clusters use."""
     return {scale.feature for scale in model.scales}
 
 
-def statement(tables: Tables, model: Model, scored: str) -> str:
-    """The statement that places every row of `scored` in the nearest cluster of `model`."""
+def segment_sql(tables: Tables, model: Model, scored: str) -> str:
+    """The query that assigns every row of `scored` to the nearest cluster of `model`."""
     columns = customer_columns(tables)
     count = len(model.groups)
     keys = [f"key_{index}" for index in range(count)]
     conditions = {
         group.label: f"best = {key}" for group, key in zip(model.groups, keys, strict=True)
     }
-    # Two keys at least, as `least` wants; the second is never the nearest.
+    # `least` needs two arguments; the second key is never the nearest.
     names = [*keys, "9223372036854775807"] if count == 1 else keys
     return tables.sql(
         "segment_kmeans",
         scored=scored,
-        standardised=", ".join(_thousandths(i, s) for i, s in enumerate(model.scales)),
+        standardised=", ".join(_standardised_column(i, s) for i, s in enumerate(model.scales)),
         keys=", ".join(
             f"{_key(group, index, count)} as {key}"
             for index, (group, key) in enumerate(zip(model.groups, keys, strict=True))
         ),
         key_names=", ".join(names),
-        rival_keys=", ".join(
+        runner_up_keys=", ".join(
             f"case when {key} = best then 9223372036854775807 else {key} end" for key in names
         ),
         label=label_case(model, conditions),
@@ -134,21 +134,23 @@ def _features(tables: Tables, config: Segments, absent: Collection[str]) -> tupl
     return features
 
 
-def _sample(tables: Tables, features: tuple[str, ...], seed: int, rows: int) -> Matrix:
+def _sample(tables: Tables, features: tuple[str, ...], seed: int, limit: int) -> Matrix:
     import numpy as np
 
-    found = tables.rows(
+    rows = tables.rows(
         tables.sql(
             "customer_sample",
             features=", ".join(identifier(feature) for feature in features),
             salt=literal(f"{seed}:sample:"),
-            rows=str(rows),
+            rows=str(limit),
         )
     )
-    return np.array(found, dtype=np.float64).reshape(-1, len(features))
+    return np.array(rows, dtype=np.float64).reshape(-1, len(features))
 
 
-def _standardise(features: tuple[str, ...], sample: Matrix) -> tuple[tuple[Scale, ...], Matrix]:
+def _standardise(
+    features: tuple[str, ...], sample: Matrix
+) -> tuple[tuple[FeatureScale, ...], Matrix]:
     import numpy as np
 
     scales, columns = [], []
@@ -157,15 +159,18 @@ def _standardise(features: tuple[str, ...], sample: Matrix) -> tuple[tuple[Scale
         known = values[~np.isnan(values)]
         median = float(np.median(known)) if known.size else 0.0
         low, high = (
-            (float(edge) for edge in np.quantile(known, _ORDINARY, method="closest_observation"))
+            (
+                float(edge)
+                for edge in np.quantile(known, _WINSOR_QUANTILES, method="closest_observation")
+            )
             if known.size
             else (0.0, 0.0)
         )
         filled = np.clip(np.where(np.isnan(values), median, values), low, high)
         mean, sd = float(filled.mean()), float(filled.std())
-        # A constant feature says nothing; by its rounding noise it would say anything.
+        # A constant feature carries no information; scaling would amplify its rounding noise.
         sd = sd if sd > abs(mean) * 1e-9 else 1.0
-        scale = Scale(
+        scale = FeatureScale(
             feature=feature,
             median=median,
             low=low,
@@ -179,30 +184,27 @@ def _standardise(features: tuple[str, ...], sample: Matrix) -> tuple[tuple[Scale
 
 
 def _significant(value: float) -> float:
-    """Nine significant digits: more would be the noise of a machine's sums."""
+    """Nine significant digits: further ones vary between machines."""
     return float(f"{value:.9g}")
 
 
-def _choose(points: Matrix, k_min: int, k_max: int, seed: int) -> tuple[Matrix, dict[str, float]]:
+def _select_k(points: Matrix, k_min: int, k_max: int, seed: int) -> tuple[Matrix, dict[str, float]]:
     """The centres of the number of clusters with the best silhouette, and all silhouettes."""
     import numpy as np
     from scipy.cluster.vq import vq
 
-    different = len(np.unique(np.round(points, _DECIMALS), axis=0))
-    if different <= k_min:
-        return np.unique(np.round(points, _DECIMALS), axis=0), {}
-    best: tuple[float, Matrix] | None = None
-    silhouettes: dict[str, float] = {}
-    shown = points[:_SILHOUETTE_ROWS]
-    for k in range(k_min, min(k_max, different) + 1):
-        centres = _cluster(points, k, seed)
-        labels = cast("Labels", vq(shown, centres)[0])
-        score = round(_silhouette(shown, labels), 4)
-        silhouettes[str(k)] = score
-        if best is None or score > best[0]:
-            best = (score, centres)
-    assert best is not None  # noqa: S101 - k_min <= k_max is checked where settings are read
-    return best[1], silhouettes
+    distinct = np.unique(np.round(points, _DECIMALS), axis=0)
+    if len(distinct) <= k_min:
+        return distinct, {}
+    fits: dict[int, Matrix] = {}
+    silhouettes: dict[int, float] = {}
+    sample = points[:_SILHOUETTE_ROWS]
+    for k in range(k_min, min(k_max, len(distinct)) + 1):
+        fits[k] = _cluster(points, k, seed)
+        labels = cast("Labels", vq(sample, fits[k])[0])
+        silhouettes[k] = round(_silhouette(sample, labels), 4)
+    best = max(silhouettes, key=lambda k: silhouettes[k])
+    return fits[best], {str(k): silhouette for k, silhouette in silhouettes.items()}
 
 
 def _cluster(points: Matrix, k: int, seed: int) -> Matrix:
@@ -213,12 +215,12 @@ def _cluster(points: Matrix, k: int, seed: int) -> Matrix:
         _lloyd(trial, _plus_plus(trial, k, np.random.default_rng([seed, k, restart])))
         for restart in range(_RESTARTS)
     ]
-    centres = min(fits, key=lambda found: found[1])[0]
+    centres = min(fits, key=lambda fit: fit[1])[0]
     return _lloyd(points, centres)[0] if len(points) > len(trial) else centres
 
 
 def _plus_plus(points: Matrix, k: int, rng: np.random.Generator) -> Matrix:
-    """Starting centres, each drawn in proportion to its squared distance from those before it."""
+    """Initial centres, each drawn in proportion to its squared distance from the earlier ones."""
     import numpy as np
 
     centres = [points[rng.integers(len(points))]]
@@ -232,12 +234,12 @@ def _plus_plus(points: Matrix, k: int, rng: np.random.Generator) -> Matrix:
 
 
 def _lloyd(points: Matrix, centres: Matrix) -> tuple[Matrix, float]:
-    """Move centres to the mean of what is nearest to them until nothing moves; and the inertia."""
+    """Lloyd's algorithm from given centres: the final centres and the inertia."""
     import numpy as np
     from scipy.cluster.vq import vq
 
     inertia = np.inf
-    for _ in range(_MOST_ROUNDS):
+    for _ in range(_MAX_ITERATIONS):
         labels, distances = vq(points, centres)
         counts = np.bincount(labels, minlength=len(centres))
         sums = np.column_stack(
@@ -246,7 +248,7 @@ def _lloyd(points: Matrix, centres: Matrix) -> tuple[Matrix, float]:
                 for column in range(points.shape[1])
             ]
         )
-        # A centre that lost all its points stays where it is.
+        # A centre without points does not move.
         moved = np.where(counts[:, None] > 0, sums / np.maximum(counts, 1)[:, None], centres)
         inertia = float((distances**2).sum())
         if np.abs(moved - centres).max() < 10.0 ** -(_DECIMALS + 1):
@@ -256,17 +258,17 @@ def _lloyd(points: Matrix, centres: Matrix) -> tuple[Matrix, float]:
 
 
 def _silhouette(points: Matrix, labels: Labels) -> float:
-    """Mean silhouette; a point alone in its cluster has 0. Needs two clusters, else -1."""
+    """Mean silhouette; 0 for a point alone in its cluster. -1 if there is only one cluster."""
     import numpy as np
     from scipy.spatial.distance import cdist
 
-    found = np.unique(labels)
-    if len(found) == 1:
+    clusters = np.unique(labels)
+    if len(clusters) == 1:
         return -1.0
     distances = cdist(points, points)
-    sums = np.column_stack([distances[:, labels == cluster].sum(axis=1) for cluster in found])
-    counts = np.array([(labels == cluster).sum() for cluster in found])
-    own = np.searchsorted(found, labels)
+    sums = np.column_stack([distances[:, labels == cluster].sum(axis=1) for cluster in clusters])
+    counts = np.array([(labels == cluster).sum() for cluster in clusters])
+    own = np.searchsorted(clusters, labels)
     rows = np.arange(len(points))
     inside = sums[rows, own] / np.maximum(counts[own] - 1, 1)
     means = sums / counts
@@ -279,21 +281,23 @@ def _silhouette(points: Matrix, labels: Labels) -> float:
     return float(values.mean())
 
 
-def _name(
-    centres: list[tuple[float, ...]], scales: tuple[Scale, ...], config: Segments
-) -> tuple[Group, ...]:
+def _define_segments(
+    centres: list[tuple[float, ...]], scales: tuple[FeatureScale, ...], config: Segments
+) -> tuple[SegmentDefinition, ...]:
     features = [scale.feature for scale in scales]
     effects = [dict(zip(features, centre, strict=True)) for centre in centres]
     labels = distinct_labels(effects, config.feature_words)
     groups = []
     for label, centre, effect in zip(labels, centres, effects, strict=True):
-        strongest = sorted(effect, key=lambda name: -abs(effect[name]))[:_TRAITS]
-        traits = tuple(n for n in strongest if abs(effect[n]) >= _LEAST_TRAIT) or (strongest[0],)
-        ends = [end_of(name, effect[name], config.feature_words) for name in traits]
+        strongest = sorted(effect, key=lambda name: -abs(effect[name]))[:_MAX_TRAITS]
+        traits = tuple(n for n in strongest if abs(effect[n]) >= _MIN_TRAIT_EFFECT) or (
+            strongest[0],
+        )
+        ends = [words_for(name, effect[name], config.feature_words) for name in traits]
         groups.append(
-            Group(
+            SegmentDefinition(
                 label=label,
-                description=f"They {in_words([end.words for end in ends])}.",
+                description=f"They {join_words([end.words for end in ends])}.",
                 audience=tuple(dict.fromkeys(word for end in ends for word in end.audience)),
                 interests=tuple(dict.fromkeys(word for end in ends for word in end.interests)),
                 centre=centre,
@@ -303,28 +307,28 @@ def _name(
     return tuple(groups)
 
 
-def _thousandths(index: int, scale: Scale) -> str:
+def _standardised_column(index: int, scale: FeatureScale) -> str:
     value = f"coalesce({identifier(scale.feature)}, {literal(scale.median)})"
-    ordinary = f"least(greatest({value}, {literal(scale.low)}), {literal(scale.high)})"
-    z = f"({ordinary} - {literal(scale.mean)}) / {literal(scale.sd)} * 1e3 + 5e-1"
+    clipped = f"least(greatest({value}, {literal(scale.low)}), {literal(scale.high)})"
+    z = f"({clipped} - {literal(scale.mean)}) / {literal(scale.sd)} * 1e3 + 5e-1"
     return f"cast(floor({z}) as bigint) as z_{index}"
 
 
-def _key(group: Group, index: int, count: int) -> str:
+def _key(group: SegmentDefinition, index: int, count: int) -> str:
     squares = " + ".join(
-        f"(z_{place} - ({whole})) * (z_{place} - ({whole}))"
-        for place, whole in enumerate(round(value * _THOUSAND) for value in group.centre)
+        f"(z_{feature} - ({centre})) * (z_{feature} - ({centre}))"
+        for feature, centre in enumerate(round(value * _THOUSAND) for value in group.centre)
     )
     return f"({squares}) * {count} + {index}"
 
 
 def _confidence(count: int) -> str:
-    """1 less the ratio of the distances to the nearest and the second nearest centre."""
+    """1 minus the ratio of the distances to the nearest and the second-nearest centre."""
     if count == 1:
         return "1e0"
-    near, far = f"cast(best // {count} as double)", f"cast(rival // {count} as double)"
+    near, far = f"cast(best // {count} as double)", f"cast(runner_up // {count} as double)"
     return (
-        f"case when rival // {count} = 0 then 0e0 "
+        f"case when runner_up // {count} = 0 then 0e0 "
         f"else floor((1e0 - sqrt({near} / {far})) * 1e4 + 5e-1) / 1e4 end"
     )
 
@@ -335,8 +339,8 @@ def _reasons(model: Model, columns: Mapping[str, ColumnKind]) -> str:
     for index, group in enumerate(model.groups):
         parts = []
         for trait in group.traits:
-            place, scale = scales[trait]
-            centre = scale.mean + group.centre[place] * scale.sd
+            position, scale = scales[trait]
+            centre = scale.mean + group.centre[position] * scale.sd
             parts.append(
                 f"{literal(trait + ' ')} || {value_text(trait, columns[trait])} || "
                 f"{literal(f' (centre {centre:.2f})')}"

@@ -1,4 +1,4 @@
-"""What was learnt once about all customers, as records; it is applied as SQL, and again later."""
+"""The fitted segmentation model: records that are stored and applied as SQL, also by later runs."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ SCORES = {
     "frequency_score": "purchase_frequency",
     "monetary_score": "avg_order_value",
 }
-"""The score that each feature gives; recency is turned round, as few days are recent."""
+"""The feature behind each score; recency is inverted: fewer days give a higher score."""
 
-HIGHEST_SCORE = 5
-# Beyond this a number's hundredths leave a 64-bit integer; a reason then shows the limit.
-_LARGEST_SHOWN = "9e14"
+MAX_SCORE = 5
+# Larger values overflow a 64-bit integer when counted in hundredths; a reason shows this limit.
+_MAX_SHOWN = "9e14"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,14 +37,14 @@ class WeightedRule:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Group:
-    """One segment as it was defined, before anyone was placed.
+class SegmentDefinition:
+    """A segment as defined by the configuration or found by k-means.
 
     Attributes:
-        rules: for the method `rules`; none takes whom no other group fits.
-        at_least: for `rfm`, the least sum of scores.
+        rules: for the method `rules`; a definition without rules takes everyone else.
+        at_least: for `rfm`, the lowest sum of scores.
         centre: for `kmeans`, per feature of the model, in standard deviations from the mean.
-        traits: for `kmeans`, the features that set the group apart, the strongest first.
+        traits: for `kmeans`, the most distinctive features, strongest first.
     """
 
     label: str
@@ -58,13 +58,13 @@ class Group:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Scale:
+class FeatureScale:
     """How a feature is standardised.
 
     Attributes:
-        median: stands in where the feature is missing.
-        low, high: values beyond count as these, so that a few extremes make no cluster of theirs.
-        mean, sd: of the sample after that.
+        median: replaces missing values.
+        low, high: values are clipped to this range, so that a few outliers do not form a cluster.
+        mean, sd: of the sample after imputing and clipping.
     """
 
     feature: str
@@ -77,27 +77,27 @@ class Scale:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Model:
-    """All that is needed to place a customer, also one who comes later.
+    """Everything needed to find a customer's segment, also for customers who arrive later.
 
     Attributes:
         method: rules | rfm | kmeans.
         groups: the segments as defined, in order of priority.
-        edges: per score, the feature's values from which it rises to 2, 3, 4 and 5 (recency: falls
-            to 4, 3, 2, 1); fewer where many customers share a value.
+        edges: per score, the feature values from which it rises to 2, 3, 4 and 5 (recency: falls
+            to 4, 3, 2, 1); fewer if many customers share a value.
         scales: for kmeans, the features in order.
         silhouettes: for kmeans, by number of clusters.
-        merged: small segments and the one that took each in.
+        merged: the target of each small segment that was merged.
     """
 
     method: str
-    groups: tuple[Group, ...]
+    groups: tuple[SegmentDefinition, ...]
     edges: Mapping[str, tuple[float, ...]]
-    scales: tuple[Scale, ...] = ()
+    scales: tuple[FeatureScale, ...] = ()
     silhouettes: Mapping[str, float] = field(default_factory=dict)
     merged: Mapping[str, str] = field(default_factory=dict)
 
     def final_label(self, label: str) -> str:
-        """The segment that holds those of group `label` after merging."""
+        """The segment that `label` belongs to after merging."""
         while label in self.merged:
             label = self.merged[label]
         return label
@@ -105,11 +105,11 @@ class Model:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Segmentation:
-    """The content of segments.json: the segments, how they came to be, and what to beware of.
+    """The content of segments.json: the segments, the fitted model and its warnings.
 
     Attributes:
-        customers: all; the sizes of the segments sum to it.
-        segments: those with customers, in order of definition.
+        customers: the total number; the segment sizes add up to it.
+        segments: those that have customers, in order of definition.
     """
 
     method: str
@@ -125,17 +125,17 @@ class Segmentation:
 
 
 def fit_edges(tables: Tables, absent: Collection[str]) -> dict[str, tuple[float, ...]]:
-    """The edges of the scores whose features the customers have."""
+    """The edges of every score whose feature is available."""
     edges: dict[str, tuple[float, ...]] = {}
     for score, feature in SCORES.items():
         if feature not in absent:
-            ((*found,),) = tables.rows(tables.sql("score_edges", feature=identifier(feature)))
-            edges[score] = tuple(cast("float", edge) for edge in found if edge is not None)
+            ((*row,),) = tables.rows(tables.sql("score_edges", feature=identifier(feature)))
+            edges[score] = tuple(cast("float", edge) for edge in row if edge is not None)
     return edges
 
 
 def score_columns(edges: Mapping[str, tuple[float, ...]]) -> str:
-    """The scores as columns of a statement on `customers`."""
+    """The scores as columns of a query on `customers`."""
     columns = []
     for score, thresholds in edges.items():
         feature = identifier(SCORES[score])
@@ -144,22 +144,22 @@ def score_columns(edges: Mapping[str, tuple[float, ...]]) -> str:
             f"case when {feature} >= {literal(edge)} then 1 else 0 end"
             for edge in thresholds
         )
-        start = HIGHEST_SCORE if score == "recency_score" else 1
+        start = MAX_SCORE if score == "recency_score" else 1
         columns.append(f"{start} {steps} as {score}")
     return ", ".join(columns) or "0 as _no_score"
 
 
-def columns_needed(own: Collection[str] = ()) -> str:
-    """The customers' columns that a placing statement carries along."""
-    names = [*CUSTOMERS.names, *(name for name in sorted(own) if name not in CUSTOMERS.names)]
+def select_list(used: Collection[str]) -> str:
+    """The customer columns to select: the standard ones, and others that the segments use."""
+    names = [*CUSTOMERS.names, *(name for name in sorted(used) if name not in CUSTOMERS.names)]
     return ", ".join(identifier(name) for name in names)
 
 
 def customer_columns(tables: Tables) -> dict[str, ColumnKind]:
-    """The columns of `customers`; refuses one that has the name of a score.
+    """The columns of `customers`.
 
     Raises:
-        ConfigurationError: such a column exists.
+        ConfigurationError: a column has the name of a score.
     """
     columns = dict(tables.columns("customers"))
     for name in SCORES:
@@ -172,7 +172,7 @@ def customer_columns(tables: Tables) -> dict[str, ColumnKind]:
 
 
 def label_case(model: Model, conditions: Mapping[str, str]) -> str:
-    """The final segment of each customer; `conditions` say when a group was chosen."""
+    """The SQL expression for a customer's final segment, given each group's condition."""
     *rest, last = model.groups
     branches = " ".join(
         f"when {conditions[group.label]} then {literal(model.final_label(group.label))}"
@@ -182,23 +182,23 @@ def label_case(model: Model, conditions: Mapping[str, str]) -> str:
     return f"case {branches} else {final} end" if rest else final
 
 
-def merged_note(model: Model, group: Group) -> str:
-    """What a reason adds where the group was merged into another."""
+def merged_note(model: Model, group: SegmentDefinition) -> str:
+    """The suffix of a reason if the group was merged into another; else empty."""
     if group.label not in model.merged:
         return ""
     return f"; '{group.label}' is too small and was merged into '{model.final_label(group.label)}'"
 
 
 def fraction(numerator: str, denominator: int) -> str:
-    """A whole number over another as a double, rounded to 4 decimals by whole-number arithmetic."""
+    """The SQL quotient of two integers as a double, rounded to 4 decimals in integer arithmetic."""
     return f"cast((20000 * ({numerator}) + {denominator}) // {2 * denominator} as double) / 1e4"
 
 
 def value_text(column: str, kind: ColumnKind) -> str:
-    """A column's value as text that reads alike on every engine; numbers to two decimals."""
+    """A column as text in the same format on every engine; numbers have two decimals."""
     name = identifier(column)
     if kind is ColumnKind.NUMBER:
-        hundredths = f"cast(floor(least(abs({name}), {_LARGEST_SHOWN}) * 1e2 + 5e-1) as bigint)"
+        hundredths = f"cast(floor(least(abs({name}), {_MAX_SHOWN}) * 1e2 + 5e-1) as bigint)"
         text = (
             f"case when {name} < 0e0 then '-' else '' end || "
             f"cast({hundredths} // 100 as varchar) || "

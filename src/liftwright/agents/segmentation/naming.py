@@ -1,4 +1,4 @@
-"""What a person calls a group that is high in one feature and low in another."""
+"""Labels for clusters, built from the words for high and low values of their features."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 _ORDINALS = ("first", "second", "third", "fourth", "fifth")
 
 
-def end_of(feature: str, effect: float, words: Mapping[str, FeatureEnds]) -> FeatureWords:
-    """The words for `feature` being high (effect above 0) or low."""
+def words_for(feature: str, effect: float, words: Mapping[str, FeatureEnds]) -> FeatureWords:
+    """The words for a high (positive effect) or low value of `feature`."""
     if feature in words:
         return words[feature].high if effect > 0 else words[feature].low
     name = feature.replace("_", " ")
@@ -29,38 +29,38 @@ def distinct_labels(
     """A label for each group from its strongest features, all different.
 
     Args:
-        effects: per group, each feature's effect; its sign says high or low.
-        words: the words of each feature.
+        effects: per group, each feature's effect, positive for high and negative for low.
+        words: the words for each feature.
 
     Returns:
-        As few features per label as make it differ from the others; groups that no feature tells
-        apart by its side are numbered in words.
+        Labels with as few features as make them distinct; groups that no feature distinguishes
+        are numbered in words.
     """
     names = [_names(effect, words) for effect in effects]
     lengths = [1] * len(names)
     while True:
         labels = [", ".join(parts[:length]) for parts, length in zip(names, lengths, strict=True)]
-        alike = [
+        ambiguous = [
             index
             for index, label in enumerate(labels)
             if labels.count(label) > 1 and lengths[index] < len(names[index])
         ]
-        if not alike:
+        if not ambiguous:
             return _numbered(labels)
-        for index in alike:
+        for index in ambiguous:
             lengths[index] += 1
 
 
-def in_words(parts: Sequence[str]) -> str:
-    """`a`, `a and b`, `a, b and c`."""
+def join_words(parts: Sequence[str]) -> str:
+    """Join as in `a`, `a and b`, `a, b and c`."""
     *rest, last = parts
     return f"{', '.join(rest)} and {last}" if rest else last
 
 
 def _names(effect: Mapping[str, float], words: Mapping[str, FeatureEnds]) -> list[str]:
-    """The words of the features, strongest first; a feature at the middle has none."""
+    """The words for each feature, strongest first; a feature with no effect is omitted."""
     strongest = sorted(effect, key=lambda feature: -abs(effect[feature]))
-    names = [end_of(f, effect[f], words).label for f in strongest if effect[f]]
+    names = [words_for(f, effect[f], words).label for f in strongest if effect[f]]
     return names or ["Everyone Alike"]
 
 
@@ -68,8 +68,8 @@ def _numbered(labels: Sequence[str]) -> list[str]:
     seen: dict[str, int] = {}
     numbered = []
     for label in labels:
-        place = seen.get(label, 0)
-        seen[label] = place + 1
-        alike = labels.count(label) > 1
-        numbered.append(f"{label}, {_ORDINALS[place]} group" if alike else label)
+        position = seen.get(label, 0)
+        seen[label] = position + 1
+        repeated = labels.count(label) > 1
+        numbered.append(f"{label}, {_ORDINALS[position]} group" if repeated else label)
     return numbered

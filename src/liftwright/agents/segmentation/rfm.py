@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 from liftwright.agents.segmentation.model import (
     SCORES,
-    Group,
     Model,
+    SegmentDefinition,
     fraction,
     label_case,
     merged_note,
@@ -21,17 +21,17 @@ if TYPE_CHECKING:
     from liftwright.config import Segments
     from liftwright.data import Tables
 
-_LEAST_SUM, _LARGEST_SUM = 3, 15
-# One score can move the sum by four points: who would stay then is placed for certain.
-_STEPS_TO_CERTAINTY = 5
+_MIN_SUM, _MAX_SUM = 3, 15
+# One score can move the sum by four points; a margin of five is certain.
+_CERTAIN_MARGIN = 5
 
 
 def fit(config: Segments, edges: Mapping[str, tuple[float, ...]], absent: Collection[str]) -> Model:
-    """The bands as a model, the highest first.
+    """The model of the configured bands, highest first.
 
     Raises:
-        ConfigurationError: the customers lack one of the three features, or the bands leave sums
-            without a segment.
+        ConfigurationError: one of the three features is absent, or the bands do not cover all
+            sums.
     """
     for score, feature in SCORES.items():
         if feature in absent:
@@ -41,15 +41,15 @@ def fit(config: Segments, edges: Mapping[str, tuple[float, ...]], absent: Collec
             )
     bands = sorted(config.rfm, key=lambda band: -band.at_least)
     starts = [band.at_least for band in bands]
-    if len(set(starts)) != len(starts) or starts[-1] != _LEAST_SUM:
+    if len(set(starts)) != len(starts) or starts[-1] != _MIN_SUM:
         raise ConfigurationError(
             f"segments.yaml: rfm: at_least is {starts}; the values must be unique and the lowest "
-            f"must be {_LEAST_SUM}"
+            f"must be {_MIN_SUM}"
         )
     return Model(
         method="rfm",
         groups=tuple(
-            Group(
+            SegmentDefinition(
                 label=band.label,
                 description=band.description,
                 audience=band.audience,
@@ -62,8 +62,8 @@ def fit(config: Segments, edges: Mapping[str, tuple[float, ...]], absent: Collec
     )
 
 
-def statement(tables: Tables, model: Model, scored: str) -> str:
-    """The statement that places every row of `scored` by the bands of `model`."""
+def segment_sql(tables: Tables, model: Model, scored: str) -> str:
+    """The query that assigns every row of `scored` to a band of `model`."""
     conditions = {group.label: f"total >= {group.at_least}" for group in model.groups}
     return tables.sql(
         "segment_rfm",
@@ -74,24 +74,24 @@ def statement(tables: Tables, model: Model, scored: str) -> str:
     )
 
 
-def bounds(model: Model, group: Group) -> tuple[int, int]:
-    """The least and the largest sum in the group's band."""
+def bounds(model: Model, group: SegmentDefinition) -> tuple[int, int]:
+    """The lowest and highest sum in the group's band."""
     above = [other.at_least for other in model.groups if other.at_least > group.at_least]
-    return group.at_least, min(above) - 1 if above else _LARGEST_SUM
+    return group.at_least, min(above) - 1 if above else _MAX_SUM
 
 
 def _confidences(model: Model) -> list[str]:
-    """How many points the sum is from the nearest other band, over those that make it certain."""
+    """Per band: the distance to the nearest other band, as a fraction of a certain margin."""
     branches = []
     for group in model.groups:
         low, high = bounds(model, group)
-        ways_out = [str(_STEPS_TO_CERTAINTY)]
-        if low > _LEAST_SUM:
-            ways_out.append(f"total - {low - 1}")
-        if high < _LARGEST_SUM:
-            ways_out.append(f"{high + 1} - total")
-        steps = f"least({', '.join(ways_out)})" if len(ways_out) > 1 else ways_out[0]
-        branches.append(f"when total >= {low} then {fraction(steps, _STEPS_TO_CERTAINTY)}")
+        margins = [str(_CERTAIN_MARGIN)]
+        if low > _MIN_SUM:
+            margins.append(f"total - {low - 1}")
+        if high < _MAX_SUM:
+            margins.append(f"{high + 1} - total")
+        steps = f"least({', '.join(margins)})" if len(margins) > 1 else margins[0]
+        branches.append(f"when total >= {low} then {fraction(steps, _CERTAIN_MARGIN)}")
     return branches
 
 

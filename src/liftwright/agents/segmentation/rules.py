@@ -1,4 +1,4 @@
-"""Segments by weighted rules: a customer goes where most of the weight is satisfied."""
+"""Segments by weighted rules: a customer joins the segment with the highest share of weight met."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 from liftwright.agents.segmentation.model import (
     SCORES,
-    Group,
     Model,
+    SegmentDefinition,
     WeightedRule,
     customer_columns,
     fraction,
@@ -35,13 +35,13 @@ def fit(
     edges: Mapping[str, tuple[float, ...]],
     absent: Collection[str],
 ) -> Model:
-    """The rules as a model, each checked against the customers' columns.
+    """The model of the configured rules, each checked against the customer columns.
 
     Raises:
-        ConfigurationError: a rule is none, or uses a feature that the customers do not have.
+        ConfigurationError: a rule is invalid, or uses a feature that is absent.
     """
     groups = tuple(
-        Group(
+        SegmentDefinition(
             label=rule.label,
             description=rule.description,
             audience=rule.audience,
@@ -55,16 +55,16 @@ def fit(
 
 
 def columns_used(tables: Tables, model: Model) -> set[str]:
-    """The customers' columns that the rules look at, apart from the scores."""
+    """The customer columns that the rules use, other than the scores."""
     compiled = _compile(tables, model.groups, ())
     return {name for rules in compiled for rule in rules for name in rule.columns} - set(SCORES)
 
 
-def statement(tables: Tables, model: Model, scored: str) -> str:
-    """The statement that places every row of `scored` by the rules of `model`."""
+def segment_sql(tables: Tables, model: Model, scored: str) -> str:
+    """The query that assigns every row of `scored` to a segment by the rules of `model`."""
     columns = _known_columns(tables)
     compiled = _compile(tables, model.groups, ())
-    denominator = lcm(*(_weight(group) for group in model.groups if group.rules))
+    denominator = lcm(*(_total_weight(group) for group in model.groups if group.rules))
     count = len(model.groups)
     keys = [f"key_{index}" for index in range(count)]
     conditions = {
@@ -79,11 +79,11 @@ def statement(tables: Tables, model: Model, scored: str) -> str:
             for index, key in enumerate(keys)
         ),
         key_names=", ".join(keys),
-        rival_keys=", ".join(f"case when {key} = best then 0 else {key} end" for key in keys),
+        runner_up_keys=", ".join(f"case when {key} = best then 0 else {key} end" for key in keys),
         label=label_case(model, conditions),
         confidence=(
             f"case when best >= {count} then "
-            f"{fraction(f'best // {count} - rival // {count}', denominator)} "
+            f"{fraction(f'best // {count} - runner_up // {count}', denominator)} "
             f"when best = 1 then 1e0 else 0e0 end"
         ),
         reason=_reasons(model, compiled, columns),
@@ -91,17 +91,17 @@ def statement(tables: Tables, model: Model, scored: str) -> str:
 
 
 def _compile(
-    tables: Tables, groups: tuple[Group, ...], absent: Collection[str]
+    tables: Tables, groups: tuple[SegmentDefinition, ...], absent: Collection[str]
 ) -> list[tuple[Rule, ...]]:
     columns = _known_columns(tables)
     compiled = []
     for index, group in enumerate(groups):
         rules = []
-        for place, rule in enumerate(group.rules):
-            where = f"segments.yaml: rules[{index}].conditions[{place}].when"
-            checked = compile_rule(rule.when, columns, where)
-            _refuse_absent(checked, absent, where)
-            rules.append(checked)
+        for position, weighted in enumerate(group.rules):
+            where = f"segments.yaml: rules[{index}].conditions[{position}].when"
+            rule = compile_rule(weighted.when, columns, where)
+            _reject_absent(rule, absent, where)
+            rules.append(rule)
         compiled.append(tuple(rules))
     return compiled
 
@@ -110,32 +110,32 @@ def _known_columns(tables: Tables) -> dict[str, ColumnKind]:
     return {**customer_columns(tables), **dict.fromkeys(SCORES, ColumnKind.INTEGER)}
 
 
-def _refuse_absent(rule: Rule, absent: Collection[str], where: str) -> None:
+def _reject_absent(rule: Rule, absent: Collection[str], where: str) -> None:
     for name in sorted(rule.columns):
         feature = SCORES.get(name, name)
         if feature in absent:
-            because = "" if name == feature else f", which needs {feature!r}"
+            needs = "" if name == feature else f", which needs {feature!r}"
             raise ConfigurationError(
-                f"{where}: uses {name!r}{because}; the customers do not have {feature!r} "
+                f"{where}: uses {name!r}{needs}; the customers do not have {feature!r} "
                 "(customers.yaml maps it to null), allowed: existing columns"
             )
 
 
-def _weight(group: Group) -> int:
+def _total_weight(group: SegmentDefinition) -> int:
     return sum(rule.weight for rule in group.rules)
 
 
 def _key(model: Model, index: int, rules: tuple[Rule, ...], denominator: int) -> str:
-    """Points times the number of groups, plus the priority; 0 where no rule is satisfied.
+    """The SQL key: points times the number of groups, plus the priority; 0 if no rule is met.
 
-    The group without rules has 1, which is less than the key of any point. Where there is none,
-    all keys may be 0.
+    A group without rules has key 1, less than the key of any point. Without such a group, all keys
+    may be 0.
     """
     group, count = model.groups[index], len(model.groups)
     if not group.rules:
-        first = next(place for place, other in enumerate(model.groups) if not other.rules)
+        first = next(i for i, other in enumerate(model.groups) if not other.rules)
         return "1" if index == first else "0"
-    scale = denominator // _weight(group)
+    scale = denominator // _total_weight(group)
     points = " + ".join(
         f"case when {rule.sql} then {weighted.weight * scale} else 0 end"
         for rule, weighted in zip(rules, group.rules, strict=True)
@@ -149,20 +149,20 @@ def _reasons(
 ) -> str:
     branches = []
     for index, (group, rules) in enumerate(zip(model.groups, compiled, strict=True)):
-        satisfied = ", ".join(
-            f"case when {rule.sql} then {_satisfied(rule, columns)} end" for rule in rules
+        matches = ", ".join(
+            f"case when {rule.sql} then {_describe_match(rule, columns)} end" for rule in rules
         )
-        text = f"concat_ws(' and ', {satisfied})" if rules else literal("satisfies no other rule")
+        text = f"concat_ws(' and ', {matches})" if rules else literal("satisfies no other rule")
         note = merged_note(model, group)
         text = f"{text} || {literal(note)}" if note else text
         branches.append(f"when best > 0 and best = key_{index} then {text}")
     last = model.groups[-1]
-    nowhere = f"satisfies no rule; placed in the last segment{merged_note(model, last)}"
-    return f"case {' '.join(branches)} else {literal(nowhere)} end"
+    no_match = f"satisfies no rule; placed in the last segment{merged_note(model, last)}"
+    return f"case {' '.join(branches)} else {literal(no_match)} end"
 
 
-def _satisfied(rule: Rule, columns: Mapping[str, ColumnKind]) -> str:
-    """The rule's text and the customer's values in it: `recency_score >= 4 (recency_score 5)`."""
+def _describe_match(rule: Rule, columns: Mapping[str, ColumnKind]) -> str:
+    """The SQL text of a rule with the customer's values: `recency_score >= 4 (recency_score 5)`."""
     values = " || ', ' || ".join(
         f"{literal(name + ' ')} || {value_text(name, columns[name])}"
         for name in sorted(rule.columns)

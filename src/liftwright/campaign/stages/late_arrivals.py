@@ -17,7 +17,7 @@ from liftwright.agents.experimentation import (
     choose_eligible,
     keep_history,
 )
-from liftwright.agents.segmentation import Segmentation, place_customers
+from liftwright.agents.segmentation import Segmentation, assign_segments
 from liftwright.data import REJECTED
 from liftwright.errors import IntegrityError
 from liftwright.log import event
@@ -64,7 +64,7 @@ def place_newcomers(context: RunContext) -> str:
     before = extended_folder(context)
     found = before.read("segments.json", Segmentation)
     tables, report = context.tables, context.customers
-    place_customers(tables, found.model)
+    assign_segments(tables, found.model)
     tables.keep("newly_segmented", "select * from segmented")
     tables.read("known_segmented", before.file("segmented.parquet"), SEGMENTED)
     tables.keep("segmented", tables.sql("segmented_late"))

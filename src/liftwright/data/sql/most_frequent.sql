@@ -4,11 +4,11 @@ with ranked as (
         segment,
         word as value,
         customers,
-        row_number() over (partition by segment order by customers desc, word) as place
-    from tallies
+        row_number() over (partition by segment order by customers desc, word) as position
+    from value_counts
     where feature = ${column} and word is not null
 )
 select segment, value, customers
 from ranked
-where place <= ${most}
-order by segment, place
+where position <= ${most}
+order by segment, position

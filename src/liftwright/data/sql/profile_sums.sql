@@ -1,5 +1,10 @@
+<<<<<<< HEAD
 -- Per segment and feature: the customers, those with a value, and the sum and the sum of squares
 -- of the values around a fixed centre, which keeps the variance numerically stable.
+=======
+-- Per segment and feature: the number of customers, how many have a value, and their sum and sum of
+-- squares around a fixed centre, which avoids cancellation in the variance.
+>>>>>>> a62057c (refactor: use standard names and plain English in segmentation)
 with centred as (
     select
         segment,
@@ -7,7 +12,7 @@ with centred as (
         customers,
         cast(customers as double) as weight,
         value - case feature ${centres} end as value
-    from tallies
+    from value_counts
     where word is null
 )
 select

@@ -1,8 +1,13 @@
+<<<<<<< HEAD
 -- Per segment, and for all customers (segment null): the number with a value, and the values at
 -- the ranks around each quartile, between which the caller interpolates.
+=======
+-- Per segment, and for all customers (segment null): how many have a value, and the values at the
+-- ranks around each quartile, for interpolation.
+>>>>>>> a62057c (refactor: use standard names and plain English in segmentation)
 with tally as (
     select segment, value, customers
-    from tallies
+    from value_counts
     where feature = ${feature} and value is not null
 ),
 both_ways as (

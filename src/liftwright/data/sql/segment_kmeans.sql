@@ -1,5 +1,10 @@
+<<<<<<< HEAD
 -- Squared distances to the centres in thousandths of a standard deviation, as integers that also
 -- encode the cluster's index: the least key names the cluster and breaks ties.
+=======
+-- Squared distances to the centres, in thousandths of a standard deviation, as integers that also
+-- encode the cluster index: the smallest key identifies the cluster and breaks ties.
+>>>>>>> a62057c (refactor: use standard names and plain English in segmentation)
 with standardised as (
     select *, ${standardised}
     from ${scored}
@@ -8,13 +13,13 @@ keyed as (
     select *, ${keys}
     from standardised
 ),
-led as (
+with_best as (
     select *, least(${key_names}) as best
     from keyed
 ),
-rivalled as (
-    select *, least(${rival_keys}) as rival
-    from led
+with_runner_up as (
+    select *, least(${runner_up_keys}) as runner_up
+    from with_best
 )
 select *, ${label} as _label, ${confidence} as _confidence, ${reason} as _reason
-from rivalled
+from with_runner_up

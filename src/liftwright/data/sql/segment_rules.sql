@@ -1,16 +1,21 @@
+<<<<<<< HEAD
 -- Each row's points in every segment, over a common denominator, as integers that also encode the
 -- segment's priority: the greatest key names the segment and breaks ties.
+=======
+-- Points per segment over a common denominator, as integers that also encode the segment priority:
+-- the largest key identifies the segment and breaks ties.
+>>>>>>> a62057c (refactor: use standard names and plain English in segmentation)
 with keyed as (
     select *, ${keys}
     from ${scored}
 ),
-led as (
+with_best as (
     select *, greatest(${key_names}) as best
     from keyed
 ),
-rivalled as (
-    select *, greatest(${rival_keys}) as rival
-    from led
+with_runner_up as (
+    select *, greatest(${runner_up_keys}) as runner_up
+    from with_best
 )
 select *, ${label} as _label, ${confidence} as _confidence, ${reason} as _reason
-from rivalled
+from with_runner_up

@@ -1,0 +1,3 @@
+-- One row per combination of scores, numbered in `position`.
+select ${names}
+from (values ${cases}) as t(${names})
