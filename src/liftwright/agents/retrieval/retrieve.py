@@ -1,9 +1,9 @@
-"""The approved passages that fit a segment.
+"""Finds the approved passages for a segment.
 
-A segment asks with its own words: audience, defining features, description. What comes back is
-relevant (a floor on the score), from different documents, short, free of planted instructions and
-of a brand's directions to its staff, and three to five; where too little is relevant, the
-configured fallback documents fill up, and say so.
+The query is built from the segment's interests, audience and defining features. Results are
+filtered by score, limited to one passage per document, shortened, and cleared of prompt injections
+and of instructions to staff. If too few remain, passages of the fallback documents are added and
+marked.
 """
 
 from __future__ import annotations
@@ -31,66 +31,66 @@ if TYPE_CHECKING:
 __all__ = ["CachedRetriever", "build_query", "retrieve"]
 
 AGENT = "retrieval"
-LEAST_PASSAGES = 3
-# How people read e-mail says nothing of what they would like to read about.
+MIN_PASSAGES = 3
+# E-mail engagement says nothing about a customer's interests.
 _READING_HABITS = frozenset({"historical_open_rate", "historical_click_rate"})
-# Asked for beyond `top_k`, as passages may turn out to hold instructions.
-SPARE_PASSAGES = 3
-# How far down fallback documents are looked for; a document further down gives its beginning.
+# Requested in addition to `top_k`, because passages with instructions are discarded.
+EXTRA_PASSAGES = 3
+# How many results are searched for fallback documents; documents not found there are read in order.
 FALLBACK_DEPTH = 50
-# From this share of paragraphs that speak to staff, the rest of a document is theirs, too.
-STAFF_SHARE = 0.5
-# What ends in a stop and is shorter says little by itself.
-SENTENCE_WORDS = 6
+# A document with at least this share of paragraphs for staff is excluded as a whole.
+MIN_STAFF_SHARE = 0.5
+# Shorter sentences carry little information.
+MIN_SENTENCE_WORDS = 6
 
 
 class CachedRetriever:
-    """A search that is asked the same thing once; safe for threads.
+    """A search that runs each query once; thread-safe.
 
     Args:
-        search: the search to ask; its identity is part of what makes two queries the same.
+        search: the underlying search; its identity is part of the cache key.
     """
 
     def __init__(self, search: Search) -> None:
         self._search = search
-        self._found: dict[str, Future[tuple[Passage, ...]]] = {}
+        self._results: dict[str, Future[tuple[Passage, ...]]] = {}
         self._lock = Lock()
 
     @property
     def identity(self) -> Identity:
-        """That of the search."""
+        """The identity of the search."""
         return self._search.identity
 
     @property
     def metered(self) -> bool:
-        """Whether the search is."""
+        """Whether the search is metered."""
         return self._search.metered
 
     def __call__(self, request: Query, /) -> tuple[Passage, ...]:
-        """The passages for a query, remembered or searched."""
+        """The passages for a query, from the cache or from the search."""
         key = fingerprint("retrieval", self._search.identity, request)
-        mine: Future[tuple[Passage, ...]] = Future()
+        new: Future[tuple[Passage, ...]] = Future()
         with self._lock:
-            found = self._found.setdefault(key, mine)
-        if found is mine:
+            result = self._results.setdefault(key, new)
+        if result is new:
             try:
-                mine.set_result(self._search(request))
+                new.set_result(self._search(request))
             except BaseException as error:
-                # Whoever waits for it gets the error; a later query is asked anew.
+                # Waiting threads get the error; a later query searches again.
                 with self._lock:
-                    del self._found[key]
-                mine.set_exception(error)
+                    del self._results[key]
+                new.set_exception(error)
                 raise
-        return found.result()
+        return result.result()
 
 
 def build_query(segment: Segment, config: Retrieval, excluded: Collection[str] = ()) -> Query:
-    """What a segment asks of the index.
+    """The query for a segment.
 
     Args:
-        segment: who is to be written to.
-        config: how many passages, which categories, how relevant.
-        excluded: ids of documents that must not be given.
+        segment: the readers of the message.
+        config: number of passages, categories, minimum score.
+        excluded: ids of documents that must not be returned.
     """
     audience = _audience(segment)
     features = [
@@ -102,7 +102,7 @@ def build_query(segment: Segment, config: Retrieval, excluded: Collection[str] =
     text = ". ".join(part.strip(" .") for part in parts if part.strip(" ."))
     return Query(
         text=text or segment.description or segment.definition,
-        top_k=config.top_k + SPARE_PASSAGES,
+        top_k=config.top_k + EXTRA_PASSAGES,
         audience=audience,
         categories=config.categories,
         excluded=tuple(sorted(set(excluded))),
@@ -118,32 +118,32 @@ def retrieve(
     config: Retrieval,
     excluded: Collection[str] = (),
 ) -> tuple[Passage, ...]:
-    """The passages for a segment, best first but mere fragments later, fallbacks last and marked.
+    """The passages for a segment: best first, fragments after sentences, marked fallbacks last.
 
     Args:
-        segment: who is to be written to.
-        search: finds passages; pass a `CachedRetriever` to ask nothing twice.
-        documents: the corpus that `search` looks in.
-        config: how many passages, which categories, how relevant, and the fallback documents.
-        excluded: ids of documents that must not be given (expired, not yet approved).
+        segment: the readers of the message.
+        search: finds passages; pass a `CachedRetriever` to run each query once.
+        documents: the corpus that `search` covers.
+        config: number of passages, categories, minimum score and fallback documents.
+        excluded: ids of documents that must not be returned (expired, not yet approved).
 
     Returns:
-        `config.top_k` passages at most, from different documents for customers, each text cut at
-        the end of a sentence. At least three where the usable documents are that many; none only
-        where no document is usable at all.
+        At most `config.top_k` passages, one per document, each shortened to whole sentences. At
+        least three if there are that many usable documents; empty only if there are none.
     """
-    barred = {*excluded, *_closed_to(segment, documents), *_for_staff(documents)}
-    query = build_query(segment, config, barred)
-    relevant = [one for one in _ask(search, query, segment) if one.score >= config.min_score]
-    chosen = _clean(relevant, barred)[: config.top_k]
-    if len(chosen) < LEAST_PASSAGES:
+    excluded_ids = {*excluded, *_wrong_audience(segment, documents), *_staff_documents(documents)}
+    query = build_query(segment, config, excluded_ids)
+    passages = _search(search, query, segment)
+    relevant = [passage for passage in passages if passage.score >= config.min_score]
+    chosen = _filter_passages(relevant, excluded_ids)[: config.top_k]
+    if len(chosen) < MIN_PASSAGES:
         event(
             "relevant_passages_missing",
             agent=AGENT,
             level="warning",
             segment=segment.label,
             relevant=len(chosen),
-            least=LEAST_PASSAGES,
+            least=MIN_PASSAGES,
         )
         chosen += _fallback(
             segment, search, query, documents=documents, config=config, chosen=chosen
@@ -154,15 +154,15 @@ def retrieve(
 
 
 def _audience(segment: Segment) -> tuple[str, ...]:
-    """The segment's words, and the tier's where all of it is of one tier."""
-    whole = [tier for tier, customers in segment.tiers.items() if customers == segment.size > 0]
+    """The segment's audience terms, and its tier if all customers have the same one."""
+    shared = [tier for tier, customers in segment.tiers.items() if customers == segment.size > 0]
     known = {phrase(word) for word in segment.audience}
-    tiers = [f"{tier} members" for tier in whole if phrase(f"{tier} members") not in known]
+    tiers = [f"{tier} members" for tier in shared if phrase(f"{tier} members") not in known]
     return (*segment.audience, *tiers)
 
 
-def _closed_to(segment: Segment, documents: Iterable[Document]) -> set[str]:
-    """Documents for an audience only, which the segment is not."""
+def _wrong_audience(segment: Segment, documents: Iterable[Document]) -> set[str]:
+    """The ids of documents that are restricted to another audience."""
     own = {phrase(word) for word in _audience(segment)}
     return {
         document.document_id
@@ -171,22 +171,23 @@ def _closed_to(segment: Segment, documents: Iterable[Document]) -> set[str]:
     }
 
 
-def _for_staff(documents: Iterable[Document]) -> set[str]:
-    """Documents that tell a brand's own people what to do: approved, but not for a message."""
-    found = set()
+def _staff_documents(documents: Iterable[Document]) -> set[str]:
+    """The ids of documents that instruct a brand's staff; approved, but not for customers."""
+    excluded = set()
     for document in documents:
         texts = [paragraph.text for paragraph in document.paragraphs()]
-        if sum(map(speaks_to_staff, texts)) >= STAFF_SHARE * len(texts):
-            found.add(document.document_id)
-    if found:
-        event("documents_for_staff_left_out", agent=AGENT, level="warning", documents=sorted(found))
-    return found
+        if sum(map(speaks_to_staff, texts)) >= MIN_STAFF_SHARE * len(texts):
+            excluded.add(document.document_id)
+    if excluded:
+        names = sorted(excluded)
+        event("documents_for_staff_left_out", agent=AGENT, level="warning", documents=names)
+    return excluded
 
 
-def _ask(search: Find, query: Query, segment: Segment) -> tuple[Passage, ...]:
-    """Search, and log it."""
+def _search(search: Find, query: Query, segment: Segment) -> tuple[Passage, ...]:
+    """Run a query and log its results."""
     started = time.perf_counter()
-    found = search(query)
+    passages = search(query)
     event(
         "passages_retrieved",
         agent=AGENT,
@@ -200,18 +201,18 @@ def _ask(search: Find, query: Query, segment: Segment) -> tuple[Passage, ...]:
                 "paragraph_index": passage.paragraph_index,
                 "score": passage.score,
             }
-            for passage in found
+            for passage in passages
         ],
         latency_ms=round((time.perf_counter() - started) * 1000, 3),
     )
-    return found
+    return passages
 
 
-def _clean(found: Iterable[Passage], barred: Collection[str]) -> list[Passage]:
-    """One passage of each allowed document, none with orders; those without a sentence last."""
+def _filter_passages(passages: Iterable[Passage], excluded_ids: Collection[str]) -> list[Passage]:
+    """One passage per allowed document, without instructions; those without a sentence last."""
     kept: dict[str, Passage] = {}
-    for passage in found:
-        if passage.document_id in barred or passage.document_id in kept:
+    for passage in passages:
+        if passage.document_id in excluded_ids or passage.document_id in kept:
             continue
         text = normalise(passage.text)
         if gives_instructions(text) or speaks_to_staff(text):
@@ -224,13 +225,13 @@ def _clean(found: Iterable[Passage], barred: Collection[str]) -> list[Passage]:
             )
             continue
         kept[passage.document_id] = passage
-    # A row of a table or a list of names may match best and yet give a writer nothing to say.
-    return sorted(kept.values(), key=_holds_no_sentence)
+    # A table row or a list of names may match best, but gives a writer nothing to say.
+    return sorted(kept.values(), key=_has_no_sentence)
 
 
-def _holds_no_sentence(passage: Passage) -> bool:
+def _has_no_sentence(passage: Passage) -> bool:
     return not any(
-        span.text[-1] in ".!?" and len(span.text.split()) >= SENTENCE_WORDS
+        span.text[-1] in ".!?" and len(span.text.split()) >= MIN_SENTENCE_WORDS
         for span in sentences(passage.text)
     )
 
@@ -244,20 +245,23 @@ def _fallback(  # noqa: PLR0913 - what a fallback depends on
     config: Retrieval,
     chosen: Sequence[Passage],
 ) -> list[Passage]:
-    """What fills up `chosen`: the configured documents' best passages, else the best of all."""
+    """Passages to add to `chosen`: of the fallback documents, or of any if none is usable."""
     usable = {d.document_id: d for d in documents if d.document_id not in query.excluded}
     missing = [name for name in config.fallback_documents if name not in usable]
     if missing:
         event("fallback_documents_missing", agent=AGENT, level="warning", documents=missing)
-    taken = {passage.document_id for passage in chosen}
-    wanted = set(config.fallback_documents) & set(usable) or set(usable)
-    widened = replace(query, top_k=FALLBACK_DEPTH, categories=(), min_score=0.0)
-    found = _ask(search, widened, segment)
-    reached = {passage.document_id for passage in found}
-    unseen = [document for name, document in usable.items() if name in wanted - reached]
-    offered = [*found, *(passage for document in unseen for passage in _opening(document))]
-    fitting = [one for one in offered if one.document_id in wanted - taken]
-    added = _clean(fitting, query.excluded)[: config.top_k - len(chosen)]
+    allowed = set(config.fallback_documents) & set(usable) or set(usable)
+    candidates = list(
+        _search(search, replace(query, top_k=FALLBACK_DEPTH, categories=(), min_score=0.0), segment)
+    )
+    not_found = allowed - {passage.document_id for passage in candidates}
+    for name, document in usable.items():
+        if name in not_found:
+            candidates += _document_passages(document)
+    new = allowed - {passage.document_id for passage in chosen}
+    added = _filter_passages(
+        (passage for passage in candidates if passage.document_id in new), query.excluded
+    )[: config.top_k - len(chosen)]
     event(
         "fallback_used",
         agent=AGENT,
@@ -268,8 +272,8 @@ def _fallback(  # noqa: PLR0913 - what a fallback depends on
     return [replace(passage, fallback=True) for passage in added]
 
 
-def _opening(document: Document) -> list[Passage]:
-    """A document's passages in order, for one that no search has found: score 0."""
+def _document_passages(document: Document) -> list[Passage]:
+    """The passages of a document that the search did not return, in order, with score 0."""
     return [
         Passage(
             document_id=document.document_id,

@@ -1,7 +1,7 @@
-"""Documents that give orders to a language model, found by a service that looks for them.
+"""Screens documents for prompt injections with an external service.
 
-The product's own check reads sentences at retrieval; this one, where it is switched on, reads whole
-documents before they are indexed. It fails closed: a document that cannot be looked at is not used.
+The built-in check reads sentences at retrieval; this optional one reads whole documents before they
+are indexed. It fails closed: a document that cannot be screened is not used.
 """
 
 from __future__ import annotations
@@ -25,20 +25,20 @@ __all__ = ["shield_documents", "shielded_text"]
 def shield_documents(
     documents: Sequence[Document], shield: Shield, *, skip: bool, workers: int
 ) -> tuple[tuple[Document, ...], tuple[str, ...]]:
-    """The documents without an attack, and the ids of those with one.
+    """Split documents into those without a prompt injection, and the ids of those with one.
 
     Args:
         documents: the approved content.
-        shield: who is asked about each of them.
-        skip: whether what attacks is left out; otherwise it is an error.
-        workers: how many are asked about at a time.
+        shield: the service that screens a text.
+        skip: whether documents with an injection are skipped; otherwise they are an error.
+        workers: how many documents are screened at a time.
 
     Raises:
-        DataError: a document attacks and is not to be skipped, or every one does; it names them.
-        ProviderError: a document could not be looked at; those that were need no second look.
+        DataError: a document has an injection and is not skipped, or all have one; it names them.
+        ProviderError: a document could not be screened.
     """
-    asked = [partial(shield, shielded_text(document)) for document in documents]
-    attacks = run_concurrently(asked, workers)
+    calls = [partial(shield, shielded_text(document)) for document in documents]
+    attacks = run_concurrently(calls, workers)
     pairs = tuple(zip(documents, attacks, strict=True))
     kept = tuple(document for document, attack in pairs if not attack)
     blocked = tuple(document.document_id for document, attack in pairs if attack)
@@ -56,7 +56,7 @@ def shield_documents(
 
 
 def shielded_text(document: Document) -> str:
-    """All that a writer could come to read of a document."""
+    """All text of a document that a writer may see."""
     parts = [document.title, *document.keywords, *document.audience]
     for section in document.sections:
         parts += [section.title, *section.paragraphs]
