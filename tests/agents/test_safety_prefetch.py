@@ -60,7 +60,7 @@ def test_asked_ahead_asks_for_each_text_once_and_then_answers_from_it() -> None:
 
 
 @pytest.mark.parametrize(("affects_all_requests", "asked"), [(True, 1), (False, 5)])
-def test_asked_ahead_refusal_of_whatever_is_asked_ends_the_asking_and_that_of_one_does_not(
+def test_asked_ahead_refusal_of_affects_all_requests_ends_the_asking_and_that_of_one_does_not(
     *, affects_all_requests: bool, asked: int
 ) -> None:
     class Refusing(Screener):

@@ -1,8 +1,8 @@
-"""Screening: every message is checked for harm before anyone may be sent it.
+"""The safety agent: screens every message before it may be sent.
 
-A message is screened part by part (subject, body, each sentence, link texts and addresses,
-alternative texts), because a harmful sentence among harmless ones is lost in the whole; each
-category takes the worst of the parts. Screening fails closed: what cannot be checked is blocked.
+A message is screened in parts (subject, body, each sentence, link texts and URLs, alt texts),
+because a long harmless text can mask a harmful sentence; each category takes the worst score of the
+parts. Screening fails closed: a message that cannot be checked is blocked.
 """
 
 from __future__ import annotations

@@ -30,13 +30,13 @@ class SafetySummary:
     """The outcome of screening a run's messages, including the control.
 
     Attributes:
-        passed: free to be sent; `waiting` passed screening and wait for a person.
-        blocked_by_category: blocked messages by each category or check that blocked them, the four
-            categories always; a message can count for several.
-        unavailable: blocked for lack of a usable reply; a part of `blocked`.
+        passed: may be sent; those `waiting` passed screening but still need approval.
+        blocked_by_category: blocked messages by the category or check that blocked them, always
+            with the four categories; a message can count more than once.
+        unavailable: blocked because there was no valid reply; included in `blocked`.
         pass_rate: (passed + waiting) / total; None without messages.
-        at_threshold: messages not blocked with a severity exactly at its threshold above 0, for
-            a person to look at.
+        at_threshold: messages not blocked whose severity equals a threshold above 0; worth a
+            manual review.
     """
 
     total: int
@@ -49,7 +49,7 @@ class SafetySummary:
     at_threshold: int
 
 
-def screen_variant(  # noqa: PLR0913 - what a decision is made of
+def screen_variant(  # noqa: PLR0913 - the fields of a decision
     variant: Variant,
     checks: Sequence[Check],
     *,
@@ -58,15 +58,15 @@ def screen_variant(  # noqa: PLR0913 - what a decision is made of
     approval_required: bool = False,
     claims: Sequence[Claim] = (),
 ) -> SafetyDecision:
-    """Run the safety checks on a message, and decide.
+    """Run the safety checks on a message and decide whether it may be sent.
 
     Args:
-        variant: the message; its footer is not a part of it.
-        checks: the safety checks; any reason that one gives blocks the message.
+        variant: the message, without its footer.
+        checks: the safety checks; any reason blocks the message.
         decided_by: the screener's name.
         decided_at: the time of the decision, ISO-8601 in UTC.
-        approval_required: whether a message that passes must wait for a person.
-        claims: the message's sentences, where they are recorded.
+        approval_required: whether a message that passes must be approved by a person.
+        claims: the message's claims, if grounding recorded them.
     """
     message = Message(
         subject=variant.subject,
@@ -76,28 +76,28 @@ def screen_variant(  # noqa: PLR0913 - what a decision is made of
         claims=tuple(claims),
     )
     with log.log_context(variant_id=variant.variant_id):
-        found = _run(checks, message)
+        result = _run(checks, message)
     severities = dict.fromkeys(CATEGORIES) | {
         finding.category: finding.severity
-        for finding in found.findings
+        for finding in result.findings
         if finding.category in CATEGORIES
     }
     decision = SafetyDecision(
         variant_id=variant.variant_id,
         content_sha256=content_sha256(variant),
-        status=WAITING if approval_required and found.status == PASS else found.status,
-        reasons=found.reasons,
+        status=WAITING if approval_required and result.status == PASS else result.status,
+        reasons=result.reasons,
         severities=severities,
         decided_by=decided_by,
         decided_at=decided_at,
-        findings=tuple(one for one in found.findings if one.category not in CATEGORIES),
+        findings=tuple(f for f in result.findings if f.category not in CATEGORIES),
     )
     _report(decision, variant.segment)
     return decision
 
 
 def screen_text(text: str, checks: Sequence[Check]) -> CheckResult:
-    """Run the safety checks on a text as on the body of a message."""
+    """Run the safety checks on a text, as if it were the body of a message."""
     return _run(checks, Message(subject=None, body=text))
 
 
@@ -110,9 +110,9 @@ def _run(checks: Sequence[Check], message: Message) -> CheckResult:
 
 
 def _report(decision: SafetyDecision, segment: str | None) -> None:
-    def event(action: str, level: str, **more: object) -> None:
+    def event(name: str, level: str, **fields: object) -> None:
         log.event(
-            action,
+            name,
             agent="safety",
             level=level,
             variant_id=decision.variant_id,
@@ -121,7 +121,7 @@ def _report(decision: SafetyDecision, segment: str | None) -> None:
             severities=decision.severities,
             screener=decision.decided_by,
             content_sha256=decision.content_sha256,
-            **more,
+            **fields,
         )
 
     event("variant_screened", "info")
@@ -130,10 +130,10 @@ def _report(decision: SafetyDecision, segment: str | None) -> None:
 
 
 def approve(decision: SafetyDecision, *, who: str, at: str) -> SafetyDecision:
-    """A person's approval of a message that waits for it; a new decision of status `pass`.
+    """Approve a waiting message: a new decision with status `pass`.
 
     Raises:
-        InputError: the message does not wait, or nobody is named.
+        InputError: the message is not waiting, or the name is blank.
     """
     who = " ".join(who.split())
     if not who:
@@ -148,21 +148,21 @@ def approve(decision: SafetyDecision, *, who: str, at: str) -> SafetyDecision:
 
 
 def summarise_safety(decisions: Sequence[SafetyDecision], policy: Safety) -> SafetySummary:
-    """Count the outcomes of screening; one decision per message, the latest."""
+    """Count the outcomes of screening, given the latest decision for each message."""
     blocked = [decision for decision in decisions if decision.status == BLOCK]
     waiting = sum(decision.status == WAITING for decision in decisions)
-    total, free = len(decisions), len(decisions) - len(blocked)
+    total, not_blocked = len(decisions), len(decisions) - len(blocked)
     causes = Counter(cause for decision in blocked for cause in decision.blocked_by)
     return SafetySummary(
         total=total,
-        passed=free - waiting,
+        passed=not_blocked - waiting,
         blocked=len(blocked),
         waiting=waiting,
         blocked_by_category=dict.fromkeys(CATEGORIES, 0) | causes,
         unavailable=sum(decision.is_unavailable for decision in blocked),
-        pass_rate=free / total if total else None,
+        pass_rate=not_blocked / total if total else None,
         at_threshold=sum(
-            any(_is_at(decision, category, policy) for category in CATEGORIES)
+            any(_is_at_threshold(decision, category, policy) for category in CATEGORIES)
             for decision in decisions
             if decision.status != BLOCK
         ),
@@ -172,7 +172,7 @@ def summarise_safety(decisions: Sequence[SafetyDecision], policy: Safety) -> Saf
 def audit_record(
     decision: SafetyDecision, *, run_id: str, segment: str | None, policy_sha256: str
 ) -> AuditRecord:
-    """The decision as a line of the audit log; the control, of no segment, stands as `control`."""
+    """The decision as an audit record; the segment of the control is `control`."""
     return AuditRecord(
         timestamp=decision.decided_at,
         variant_id=decision.variant_id,
@@ -188,10 +188,10 @@ def audit_record(
 
 
 def content_sha256(variant: Variant) -> str:
-    """SHA-256 in hex of what is said: subject, line feed, body, in UTF-8."""
+    """SHA-256 in hex of subject, line feed and body in UTF-8."""
     text = f"{variant.subject}\n{variant.body}"
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
 
 
-def _is_at(decision: SafetyDecision, category: str, policy: Safety) -> bool:
+def _is_at_threshold(decision: SafetyDecision, category: str, policy: Safety) -> bool:
     return 0 < policy.threshold_of(category) == decision.severities[category]

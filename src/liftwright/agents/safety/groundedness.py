@@ -1,4 +1,4 @@
-"""The check `groundedness`: a second opinion on a message's claims; what it doubts is blocked."""
+"""The check `groundedness`: a second model judges a message's claims against their sources."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ _HIGH = 6
 
 
 def groundedness_check(judge: Judge) -> Check:
-    """The check that asks a judge whether the sources bear out a message's claims.
+    """The check that blocks a message if a judge finds a claim that the sources do not support.
 
-    The judge is asked about the sentences that claim something, as our own grounding found them:
-    a greeting is borne out by nothing. What is blocked already, or claims nothing, is not asked
-    about. The score of its finding is the share of the claims' text that is not borne out.
+    The judge sees only sentences that the grounding agent classified as claims: no source supports
+    a greeting. Messages that are already blocked or make no claim are not judged. The score of the
+    finding is the unsupported share of the claims' text.
     """
     return Check(
         name=NAME,
@@ -41,7 +41,7 @@ def groundedness_check(judge: Judge) -> Check:
 
 
 def opinions(decisions: Iterable[SafetyDecision], judge: Judge) -> Iterator[VariantJudgment]:
-    """The judge's opinion on each message that it was asked about; unknown where it failed."""
+    """The judge's verdict on each message that it was asked about; None if the call failed."""
     for decision in decisions:
         for finding in decision.findings:
             if finding.check == NAME:
@@ -54,13 +54,13 @@ def opinions(decisions: Iterable[SafetyDecision], judge: Judge) -> Iterator[Vari
 
 
 def _find(judge: Judge, message: Message) -> CheckResult:
-    said = [without_citations(c.text).strip() for c in message.claims if c.verdict != _NO_CLAIM]
-    if not said:
+    claims = [without_citations(c.text).strip() for c in message.claims if c.verdict != _NO_CLAIM]
+    if not claims:
         return CheckResult()
     sources = tuple(f"{passage.title}\n{passage.text}" for passage in message.passages)
     try:
-        opinion = judge(JudgeRequest(text="\n".join(said), sources=sources))
-    except Exception as error:  # noqa: BLE001 - whatever goes wrong, the message is blocked
+        opinion = judge(JudgeRequest(text="\n".join(claims), sources=sources))
+    except Exception as error:  # noqa: BLE001 - any failure blocks the message
         log.fault("second_opinion_failed", error, agent="safety")
         return CheckResult(reasons=(unavailable(error, NAME),), findings=(_finding(None, None),))
     log.event(

@@ -1,4 +1,4 @@
-"""The parts of a message that are screened, each for itself."""
+"""Splits a message into the parts that are screened separately."""
 
 from __future__ import annotations
 
@@ -14,26 +14,26 @@ if TYPE_CHECKING:
     from liftwright.model import Finding, Variant
     from liftwright.model.checks import Message
 
-# A sentence without an end would push its harm beyond what a model reads; windows overlap.
-_PIECE_WORDS = 60
-_PIECE_STEP = 45
-_PIECE_CHARACTERS = 1000
+# Long sentences are split into overlapping windows, so that a model reads all of the text.
+_WINDOW_WORDS = 60
+_WINDOW_STEP = 45
+_WINDOW_CHARACTERS = 1000
 _MARKDOWN_LINK = re.compile(r"\[([^\[\]\n]{1,500})\]\(([^()\s]{1,2000})")
 _ATTRIBUTE = re.compile(
     r"""\b(?:href|src|alt|title|aria-label)\s{0,4}=\s{0,4}(?:"([^"]{1,2000})"|'([^']{1,2000})')""",
     re.IGNORECASE,
 )
 _ANCHOR = re.compile(r"<a\b[^<>]{0,2000}>([^<]{1,500})", re.IGNORECASE)
-_ADDRESS = re.compile(r"\b(?:https?://|www\.)[^\s<>\"')\]]{1,2000}", re.IGNORECASE)
+_URL = re.compile(r"\b(?:https?://|www\.)[^\s<>\"')\]]{1,2000}", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """A text to be screened, and where it stands in the message.
+    """A text to be screened, and its position in the message.
 
     Attributes:
-        start, end: characters of the subject or the body; None where it is not a piece of it.
-        exact: whether it is those characters, one by one.
+        start, end: character offsets in the subject or body; None if the text is not a slice.
+        exact: whether the text is identical to the characters from start to end.
     """
 
     text: str
@@ -42,8 +42,8 @@ class Part:
     end: int | None = None
     exact: bool = False
 
-    def place(self, finding: Finding) -> Finding:
-        """A finding in this part, placed in the message."""
+    def locate(self, finding: Finding) -> Finding:
+        """A finding in this part, with its position in the message."""
         start, end = self.start, self.end
         if self.exact and start is not None and None not in (finding.start, finding.end):
             start, end = start + int(finding.start or 0), start + int(finding.end or 0)
@@ -51,7 +51,7 @@ class Part:
 
 
 def message_parts(message: Message | Variant) -> list[Part]:
-    """The parts of a message that are screened: its subject, and those of its body."""
+    """The parts of a message that are screened: its subject and the parts of its body."""
     if message.subject is None:
         return parts_of(message.body, "text")
     subject = Part(message.subject, "subject", 0, len(message.subject), exact=True)
@@ -59,17 +59,17 @@ def message_parts(message: Message | Variant) -> list[Part]:
 
 
 def parts_of(text: str, whole: str) -> list[Part]:
-    """The text as a whole, its sentences in pieces a model can read, and what links carry."""
+    """The whole text, its sentences in windows that a model can read, and its link texts."""
     parts = [Part(text, whole, 0, len(text), exact=True), Part(visible_text(text), whole)]
     for number, span in enumerate(sentences(text), start=1):
-        for start, end in _pieces(span.text):
-            cut = span.text[start:end]
-            piece = without_citations(cut)
-            place = (span.start + start, span.start + end)
-            parts.append(Part(piece, f"sentence {number}", *place, exact=piece == cut))
-    # Mark-up can part a sentence for the splitter that a reader sees as one.
+        for start, end in _windows(span.text):
+            raw = span.text[start:end]
+            window = without_citations(raw)
+            offsets = (span.start + start, span.start + end)
+            parts.append(Part(window, f"sentence {number}", *offsets, exact=window == raw))
+    # Markup can make the splitter break a sentence that a reader sees as one.
     parts += [Part(span.text, "sentence") for span in sentences(visible_text(text))]
-    parts += [Part(carried, "link") for carried in _carried(text)]
+    parts += [Part(link_text, "link") for link_text in _link_texts(text)]
     seen: set[str] = set()
     kept = [parts[0]]
     for part in parts[1:]:
@@ -80,27 +80,27 @@ def parts_of(text: str, whole: str) -> list[Part]:
     return kept
 
 
-def _pieces(sentence: str) -> Iterator[tuple[int, int]]:
-    ends = [found.span() for found in re.finditer(rf"\S{{1,{_PIECE_CHARACTERS}}}", sentence)]
+def _windows(sentence: str) -> Iterator[tuple[int, int]]:
+    ends = [word.span() for word in re.finditer(rf"\S{{1,{_WINDOW_CHARACTERS}}}", sentence)]
     first = 0
     while True:
         last, start = first, ends[first][0] if ends else 0
         while (
             last + 1 < len(ends)
-            and last + 1 < first + _PIECE_WORDS
-            and ends[last + 1][1] - start <= _PIECE_CHARACTERS
+            and last + 1 < first + _WINDOW_WORDS
+            and ends[last + 1][1] - start <= _WINDOW_CHARACTERS
         ):
             last += 1
         yield start, ends[last][1] if ends else len(sentence)
         if last + 1 >= len(ends):
             return
-        first = min(first + _PIECE_STEP, last + 1) if last > first else last + 1
+        first = min(first + _WINDOW_STEP, last + 1) if last > first else last + 1
 
 
-def _carried(text: str) -> Iterator[str]:
-    """Texts and addresses of links, and alternative texts."""
+def _link_texts(text: str) -> Iterator[str]:
+    """Link texts, URLs and alt texts."""
     for pattern in (_MARKDOWN_LINK, _ATTRIBUTE, _ANCHOR):
-        for found in pattern.finditer(text):
-            yield from (group for group in found.groups() if group)
-    for found in _ADDRESS.finditer(text):
-        yield found[0]
+        for match in pattern.finditer(text):
+            yield from (group for group in match.groups() if group)
+    for match in _URL.finditer(text):
+        yield match[0]

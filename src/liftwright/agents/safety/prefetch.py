@@ -1,4 +1,4 @@
-"""Asking a screener that is far away for all parts at once, before the messages are decided on."""
+"""Calls a remote screener for all parts concurrently, before the messages are decided on."""
 
 from __future__ import annotations
 
@@ -26,19 +26,19 @@ def screen_concurrently(
     *,
     earlier: Callable[[str], Findings | None] = lambda _: None,
 ) -> Screen:
-    """A screener that has looked at the parts already, each text once, so many at a time.
+    """Screen all parts concurrently; returns a screener that replays the replies.
 
-    One on this machine is given back as it is: it has all processors already, or takes many
-    texts in one call.
+    Each distinct text is screened once. A local screener is returned as it is: it already uses all
+    processors, or takes many texts in one call.
 
     Args:
-        parts: those of one message or of many.
-        screen: the screener. What it raises for a part is raised when that part is asked for.
-        workers: parts under way at a time, at most.
-        earlier: the reply to a text that was screened before; None where there is none.
+        parts: the parts of one or more messages.
+        screen: the screener. An error for a part is raised when that part is requested.
+        workers: the maximum number of concurrent calls.
+        earlier: the reply to a text that was screened before; None if there is none.
 
-    Where the screener refuses whatever it is asked (a wrong key), the texts that are
-    not under way by then are not sent: the same is raised for them.
+    If the screener refuses all requests (a wrong key), texts that have not been sent yet are not
+    sent, and get the same error.
     """
     if not screen.metered:
         return screen
@@ -46,24 +46,24 @@ def screen_concurrently(
     refusals: list[ProviderRefused] = []
 
     def reply(text: str) -> Reply:
-        before = earlier(text)
-        if before is not None:
-            return before
+        known = earlier(text)
+        if known is not None:
+            return known
         if refusals:
             return refusals[0]
         try:
             return screen(text)
-        except Exception as error:  # noqa: BLE001 - it blocks the messages with this part alone
+        except Exception as error:  # noqa: BLE001 - blocks only the messages with this part
             if isinstance(error, ProviderRefused) and error.affects_all_requests:
                 refusals.append(error)
             return error
 
     replies = run_concurrently([partial(reply, text) for text in texts], workers)
-    return _Asked(screen, dict(zip(texts, replies, strict=True)))
+    return _CompletedScreen(screen, dict(zip(texts, replies, strict=True)))
 
 
-class _Asked:
-    """A screener whose replies are there."""
+class _CompletedScreen:
+    """A screener that replays stored replies."""
 
     def __init__(self, screen: Screen, replies: Mapping[str, Reply]) -> None:
         self._screen, self._replies = screen, replies

@@ -1,8 +1,8 @@
-"""The check `prohibited_phrase`: words that a brand or its lawyers never want to see in a message.
+"""The check `prohibited_phrase`: phrases that must never appear in a message.
 
-Letters are compared without case, in their compatibility form, with straight quotation marks and
-without invisible characters; white space of any length is one space, and so is a hyphen between
-two words: `risk free` is found in `Risk-Free`, whatever hyphen or line break stands between.
+Text is compared case-insensitively, in compatibility form (NFKC), with straight quotation marks and
+without invisible characters. Any white space, or a hyphen between two words, counts as one space:
+`risk free` matches `Risk-Free`, with any hyphen or line break.
 """
 
 from __future__ import annotations
@@ -27,18 +27,17 @@ if TYPE_CHECKING:
 NAME = "prohibited_phrase"
 _HIGH = 6
 _QUOTES = str.maketrans("\u2018\u2019\u201a\u201b\u02bc\u201c\u201d\u201e\u201f", "'''''\"\"\"\"")
-# A dash with a space before it parts two clauses; one that a line was broken after does not.
+# A dash after a space separates two clauses; a hyphen before a line break joins two words.
 _HYPHEN = re.compile("(?<=\\w)[-\u2010-\u2013\u2212] ?(?=\\w)")
 
 
 def prohibited_phrases_check(phrases: Mapping[str, str]) -> Check:
     """The check that blocks a message with a prohibited phrase in its subject or body.
 
-    It gives one finding for each phrase, at the first place where the phrase stands as whole
-    words.
+    It returns one finding per phrase, at the first match of whole words.
 
     Args:
-        phrases: why each phrase is prohibited; an empty text where nobody says why.
+        phrases: the reason for each phrase; may be empty.
     """
     folded = {phrase: _fold(phrase) for phrase in phrases}
     return Check(
@@ -57,47 +56,47 @@ def _find(phrases: Mapping[str, str], folded: Mapping[str, str], message: Messag
         finding
         for phrase, reason in phrases.items()
         if (
-            finding := _first(
+            finding := _first_match(
                 parts, folded[phrase], f'"{phrase}": {reason}' if reason else f'"{phrase}"'
             )
         )
     )
     return CheckResult(
-        reasons=tuple(f"{NAME}: {one.reason} ({one.where})" for one in findings),
+        reasons=tuple(f"{NAME}: {finding.reason} ({finding.where})" for finding in findings),
         findings=findings,
     )
 
 
-def _first(parts: Sequence[tuple[Part, str]], phrase: str, reason: str) -> Finding | None:
+def _first_match(parts: Sequence[tuple[Part, str]], phrase: str, reason: str) -> Finding | None:
     for part, text in parts:
         at = _find_words(text, phrase)
         if at >= 0:
-            return part.place(
+            return part.locate(
                 Finding(
                     check=NAME,
                     category=NAME,
                     severity=_HIGH,
                     score=1.0,
                     reason=reason,
-                    start=_index(part.text, at + 1) - 1,
-                    end=_index(part.text, at + len(phrase)),
+                    start=_source_index(part.text, at + 1) - 1,
+                    end=_source_index(part.text, at + len(phrase)),
                 )
             )
     return None
 
 
 def _fold(text: str) -> str:
-    """A text in the form in which it is compared."""
+    """A text in the form used for comparison."""
     return _HYPHEN.sub(" ", normalise(text).translate(_QUOTES).casefold())
 
 
-def _index(text: str, length: int) -> int:
-    """The number of a text's characters that fold to this many."""
+def _source_index(text: str, length: int) -> int:
+    """The number of characters of a text whose folded form has the given length."""
     return bisect_left(range(len(text) + 1), length, key=lambda end: len(_fold(text[:end])))
 
 
 def _find_words(text: str, phrase: str) -> int:
-    """Where a folded phrase begins and ends with a word in a folded text; -1 where nowhere."""
+    """The index of a folded phrase in a folded text as whole words; -1 if there is none."""
     at = text.find(phrase)
     while at >= 0:
         end = at + len(phrase)
@@ -112,6 +111,6 @@ def _is_inside_word(text: str, at: int) -> bool:
 
 
 def _is_in_word(character: str) -> bool:
-    # Chinese, Japanese and Korean put no space between words, or glue particles to them.
+    # Chinese and Japanese have no spaces between words; Korean attaches particles to them.
     is_wide = unicodedata.east_asian_width(character) == "W"
     return unicodedata.category(character)[0] in "LMN" and not is_wide

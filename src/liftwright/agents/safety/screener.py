@@ -1,4 +1,4 @@
-"""The check `screener`: the four categories of harm, asked of the port `screen` part by part."""
+"""The check `screener`: scores each part of a message in four harm categories (port `screen`)."""
 
 from __future__ import annotations
 
@@ -26,19 +26,19 @@ NAME = "screener"
 _HIGHEST = 7
 
 
-class _Unusable(Exception):  # noqa: N818 - a reply's state, which never leaves this module
-    """A reply that is not one finding for each category."""
+class _InvalidReply(Exception):  # noqa: N818 - never leaves this module
+    """A reply without exactly one finding for each category."""
 
 
 def screener_check(screen: Screen, policy: Safety) -> Check:
-    """The check that blocks a message where a severity is above its threshold.
+    """The check that blocks a message if a severity is above its threshold.
 
-    Its result always has one finding for each of the four categories, in their order, the worst
-    of the parts; where screening failed, severity and score are None and a reason begins with
-    `unavailable`. Findings of the screener's own lists follow, and block by being there.
+    The result always has one finding for each of the four categories, in order: the worst of all
+    parts. If screening failed, severity and score are None and a reason begins with `unavailable`.
+    Findings of the screener's blocklists follow; any of them blocks the message.
 
     Args:
-        screen: the screener; where it has a `many`, it is asked once for all parts of a message.
+        screen: the screener; if it has a method `many`, one call covers all parts of a message.
         policy: the severity above which each category blocks.
     """
     return Check(
@@ -50,65 +50,72 @@ def screener_check(screen: Screen, policy: Safety) -> Check:
 
 
 def screener_name(identity: Identity) -> str:
-    """A screener in one word: `provider/model@version`."""
+    """The short name of a screener: `provider/model@version`."""
     name = "/".join(part for part in (identity.provider, identity.model) if part)
     return f"{name}@{identity.version}" if identity.version else name
 
 
-def unavailable(error: Exception, what: str = "") -> str:
+def unavailable(error: Exception, check: str = "") -> str:
     """The reason to block a message that could not be checked.
 
     Args:
-        error: what was raised. Only our own errors are known to hold no text of the message.
-        what: the name of the check; empty for the screener.
+        error: the cause. Its message is included only for our own errors, because others may
+            quote the message text.
+        check: the name of the check; empty for the screener.
     """
-    told = f": {error}" if isinstance(error, LiftwrightError) else ""
-    named = f"{what}: " if what else ""
-    return f"{UNAVAILABLE}: {named}{type(error).__name__}{told}"
+    detail = f": {error}" if isinstance(error, LiftwrightError) else ""
+    prefix = f"{check}: " if check else ""
+    return f"{UNAVAILABLE}: {prefix}{type(error).__name__}{detail}"
 
 
 def _find(screen: Screen, policy: Safety, message: Message) -> CheckResult:
     worst: dict[str, Finding] = {}
-    listed: dict[str, Finding] = {}
-    faults: list[str] = []
+    others: dict[str, Finding] = {}
+    failures: list[str] = []
     try:
         for part, reply in _replies(message_parts(message), screen):
             for category, finding in _by_category(reply).items():
-                _keep_worst(worst, category, part.place(finding))
-            for finding in _of_lists(reply):
+                # Of equal findings the last is kept: parts follow the whole text and are more
+                # specific about the position.
+                if category not in worst or _rank(finding) >= _rank(worst[category]):
+                    worst[category] = part.locate(finding)
+            for finding in _other_findings(reply):
                 reason = f"{finding.check}: {finding.reason} ({part.where})"
-                listed.setdefault(reason, part.place(finding))
-    except _Unusable as error:
-        faults.append(f"{UNAVAILABLE}: {error}")
+                others.setdefault(reason, part.locate(finding))
+    except _InvalidReply as error:
+        failures.append(f"{UNAVAILABLE}: {error}")
         log.event("screening_failed", agent="safety", level="error", reason=str(error))
-    except Exception as error:  # noqa: BLE001 - whatever goes wrong, the message is blocked
-        faults.append(unavailable(error))
+    except Exception as error:  # noqa: BLE001 - any failure blocks the message
+        failures.append(unavailable(error))
         log.fault("screening_failed", error, agent="safety")
-    above = [one for name, one in worst.items() if _exceeds(one, policy.threshold_of(name))]
-    if faults:
-        # What was seen before the fault is only a lower bound: it counts where it blocks.
+    above = [
+        finding
+        for category, finding in worst.items()
+        if finding.severity is not None and finding.severity > policy.threshold_of(category)
+    ]
+    if failures:
+        # Severities seen before the failure are lower bounds: only those that block are kept.
         worst = {finding.category: finding for finding in above}
     reasons = [
-        f"{one.category}: severity {one.severity} is above "
-        f"{policy.threshold_of(one.category)} ({one.where})"
-        for one in above
+        f"{finding.category}: severity {finding.severity} is above "
+        f"{policy.threshold_of(finding.category)} ({finding.where})"
+        for finding in above
     ]
     return CheckResult(
-        reasons=(*faults, *reasons, *listed),
+        reasons=(*failures, *reasons, *others),
         findings=(
-            *(worst.get(category) or unknown(category) for category in CATEGORIES),
-            *listed.values(),
+            *(
+                worst.get(category)
+                or Finding(check="safety", category=category, severity=None, score=None)
+                for category in CATEGORIES
+            ),
+            *others.values(),
         ),
     )
 
 
-def unknown(category: str) -> Finding:
-    """The finding for a category that could not be screened."""
-    return Finding(check="safety", category=category, severity=None, score=None)
-
-
 def _replies(parts: Sequence[Part], screen: Screen) -> Iterator[tuple[Part, object]]:
-    """Each part with its reply: asked for together where the screener can, else one by one."""
+    """Each part with its reply, from one call if the screener supports it, else one call each."""
     many = getattr(screen, "many", None)
     if not callable(many):
         for part in parts:
@@ -116,14 +123,8 @@ def _replies(parts: Sequence[Part], screen: Screen) -> Iterator[tuple[Part, obje
         return
     replies = many(tuple(part.text for part in parts))
     if not isinstance(replies, Sequence) or len(replies) != len(parts):
-        raise _Unusable(f"the number of replies differs from the {len(parts)} parts")
+        raise _InvalidReply(f"the number of replies differs from the {len(parts)} parts")
     yield from zip(parts, replies, strict=True)
-
-
-def _keep_worst(worst: dict[str, Finding], category: str, finding: Finding) -> None:
-    # Of equals the later stays: parts follow the whole, and say better where the harm is.
-    if category not in worst or _rank(finding) >= _rank(worst[category]):
-        worst[category] = finding
 
 
 def _rank(finding: Finding) -> tuple[int, float]:
@@ -131,40 +132,38 @@ def _rank(finding: Finding) -> tuple[int, float]:
 
 
 def _by_category(reply: object) -> dict[str, Finding]:
-    """The reply by category, once it is exactly one usable finding for each."""
+    """The findings of a reply by category; it must have exactly one valid finding for each."""
     if not isinstance(reply, Sequence):
-        raise _Unusable("the reply is not a list of findings")
-    found: dict[str, Finding] = {}
+        raise _InvalidReply("the reply is not a list of findings")
+    by_category: dict[str, Finding] = {}
     for finding in reply:
         if isinstance(finding, Finding) and finding.check != "safety":
             continue
         if not isinstance(finding, Finding) or finding.category not in CATEGORIES:
-            raise _Unusable("the reply contains an unknown category")
-        if finding.category in found:
-            raise _Unusable(f"the reply names {finding.category} twice")
-        found[finding.category] = finding
+            raise _InvalidReply("the reply contains an unknown category")
+        if finding.category in by_category:
+            raise _InvalidReply(f"the reply has {finding.category} twice")
+        by_category[finding.category] = finding
         if type(finding.severity) is not int or not 0 <= finding.severity <= _HIGHEST:
-            raise _Unusable(f"the severity of {finding.category} is not between 0 and {_HIGHEST}")
-        if not _is_share(finding.score):
-            raise _Unusable(f"the score of {finding.category} is not between 0 and 1")
-    missing = [category for category in CATEGORIES if category not in found]
+            raise _InvalidReply(
+                f"the severity of {finding.category} is not between 0 and {_HIGHEST}"
+            )
+        if not _is_fraction(finding.score):
+            raise _InvalidReply(f"the score of {finding.category} is not between 0 and 1")
+    missing = [category for category in CATEGORIES if category not in by_category]
     if missing:
-        raise _Unusable(f"the reply lacks {', '.join(missing)}")
-    return found
+        raise _InvalidReply(f"the reply lacks {', '.join(missing)}")
+    return by_category
 
 
-def _of_lists(reply: object) -> Iterator[Finding]:
-    """Findings of other checks than `safety`, such as a blocklist."""
+def _other_findings(reply: object) -> Iterator[Finding]:
+    """Findings of checks other than `safety`, such as a blocklist."""
     for finding in reply if isinstance(reply, Sequence) else ():
         if isinstance(finding, Finding) and finding.check != "safety" and finding.severity != 0:
             yield finding
 
 
-def _is_share(score: object) -> bool:
+def _is_fraction(score: object) -> bool:
     if isinstance(score, bool) or not isinstance(score, int | float):
         return False
     return math.isfinite(score) and 0 <= score <= 1
-
-
-def _exceeds(finding: Finding, threshold: int) -> bool:
-    return finding.severity is not None and finding.severity > threshold

@@ -1,10 +1,5 @@
-<<<<<<< HEAD
--- Per segment and feature: the customers, those with a value, and the sum and the sum of squares
--- of the values around a fixed centre, which keeps the variance numerically stable.
-=======
 -- Per segment and feature: the number of customers, how many have a value, and their sum and sum of
 -- squares around a fixed centre, which avoids cancellation in the variance.
->>>>>>> a62057c (refactor: use standard names and plain English in segmentation)
 with centred as (
     select
         segment,

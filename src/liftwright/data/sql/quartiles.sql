@@ -1,10 +1,5 @@
-<<<<<<< HEAD
--- Per segment, and for all customers (segment null): the number with a value, and the values at
--- the ranks around each quartile, between which the caller interpolates.
-=======
 -- Per segment, and for all customers (segment null): how many have a value, and the values at the
 -- ranks around each quartile, for interpolation.
->>>>>>> a62057c (refactor: use standard names and plain English in segmentation)
 with tally as (
     select segment, value, customers
     from value_counts

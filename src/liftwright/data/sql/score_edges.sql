@@ -1,10 +1,5 @@
-<<<<<<< HEAD
--- The values from which a score rises to 2, 3, 4 and 5: the least value whose middle rank (that of
--- the middle customer who shares it) is past each fifth. Null if there is none.
-=======
 -- The values from which a score rises to 2, 3, 4 and 5: the smallest value whose mid-rank (the
 -- average rank of the customers who share it) is past each fifth. Null where there is none.
->>>>>>> a62057c (refactor: use standard names and plain English in segmentation)
 with tally as (
     select ${feature} as value, count(*) as customers
     from customers

@@ -1,10 +1,5 @@
-<<<<<<< HEAD
--- Squared distances to the centres in thousandths of a standard deviation, as integers that also
--- encode the cluster's index: the least key names the cluster and breaks ties.
-=======
 -- Squared distances to the centres, in thousandths of a standard deviation, as integers that also
 -- encode the cluster index: the smallest key identifies the cluster and breaks ties.
->>>>>>> a62057c (refactor: use standard names and plain English in segmentation)
 with standardised as (
     select *, ${standardised}
     from ${scored}

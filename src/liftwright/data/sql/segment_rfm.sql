@@ -1,8 +1,4 @@
-<<<<<<< HEAD
--- The sum of the three scores, and its band.
-=======
 -- The sum of the three scores, and the band it falls into.
->>>>>>> a62057c (refactor: use standard names and plain English in segmentation)
 with summed as (
     select *, recency_score + frequency_score + monetary_score as total
     from ${scored}

@@ -1,10 +1,5 @@
-<<<<<<< HEAD
--- Each row's points in every segment, over a common denominator, as integers that also encode the
--- segment's priority: the greatest key names the segment and breaks ties.
-=======
 -- Points per segment over a common denominator, as integers that also encode the segment priority:
 -- the largest key identifies the segment and breaks ties.
->>>>>>> a62057c (refactor: use standard names and plain English in segmentation)
 with keyed as (
     select *, ${keys}
     from ${scored}

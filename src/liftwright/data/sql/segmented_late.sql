@@ -1,8 +1,4 @@
-<<<<<<< HEAD
--- One row per customer: known customers keep the segment of the extended run.
-=======
 -- One row per customer, known or new; known customers keep the segment of the extended run.
->>>>>>> a62057c (refactor: use standard names and plain English in segmentation)
 select customer_id, segment, confidence, reason
 from known_segmented
 union all
