@@ -17,10 +17,10 @@ import yaml
 from liftwright.adapters.embedded.composer import EmbeddedComposer
 from liftwright.agents.generation import (
     Writing,
-    channel_limits,
     control_variant,
     drafting_checks,
     generate_variants,
+    message_limits,
 )
 from liftwright.config import Channel, Experiment, Frames
 from liftwright.model import Limits, Passage, Segment, Variant
@@ -68,7 +68,8 @@ def sample(sample_workspace_root: Path) -> Sample:
     config = sample_workspace_root / "config"
     experiment = Experiment.model_validate(_yaml(config / "experiment_config.yaml"))
     channel = _yaml(config / "channels.yaml")[experiment.channel]
-    variant, control = channel_limits(Channel.model_validate(channel))
+    limits = Channel.model_validate(channel)
+    variant, control = message_limits(limits.variant), message_limits(limits.control)
     frames = {
         tone: Frames.model_validate(_yaml(config / "frames" / f"{tone}.yaml"))
         for tone in experiment.tones

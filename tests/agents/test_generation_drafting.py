@@ -13,7 +13,7 @@ from liftwright.agents.generation import (
     render_prompt,
     variant_id,
 )
-from liftwright.agents.generation.checks import alike
+from liftwright.agents.generation.checks import is_near_duplicate
 from liftwright.agents.generation.drafting import text_sha256, without_quotes
 from liftwright.errors import (
     BudgetSpent,
@@ -409,10 +409,10 @@ def test_without_quotes_leaves_no_piece_of_the_text(reason: str, logged: str) ->
 
 
 def test_alike_forgives_a_few_words_but_not_a_different_text() -> None:
-    assert alike(BODY, BODY.replace("Hello", "Hi"))
-    assert not alike(BODY, json.loads(message("friendly"))["body"])
-    assert alike("Hi there", "hi  there")
-    assert not alike("Hi", "Ho")
+    assert is_near_duplicate(BODY, BODY.replace("Hello", "Hi"))
+    assert not is_near_duplicate(BODY, json.loads(message("friendly"))["body"])
+    assert is_near_duplicate("Hi there", "hi  there")
+    assert not is_near_duplicate("Hi", "Ho")
 
 
 # ── The control ───────────────────────────────────────────────────────────────────────────────

@@ -96,7 +96,7 @@ def generate_variant(
             raise InputError(f"tone {tone!r}: not configured{hint}")
         one = segment_of(context, segment)
         passages = _passages(context, one) if content is None else tuple(map(to_passage, content))
-        limits, _ = generation.channel_limits(settings.channel)
+        limits = generation.message_limits(settings.channel.variant)
         (outcome,) = generation.generate_variants(
             [one],
             {one.label: passages},

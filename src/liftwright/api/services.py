@@ -37,7 +37,7 @@ class AzureOpenAIClient:
                     f"allowed here: {_AZURE_OPENAI!r}"
                 )
             self._complete, self._calls = context.ports.complete, context.calls
-            self._limits, _ = generation.channel_limits(context.settings.channel)
+            self._limits = generation.message_limits(context.settings.channel.variant)
 
     def generate_completion(self, prompt: str) -> dict[str, Any]:
         """The deployment's reply to a prompt; it is paid, outside of ledger and budget.

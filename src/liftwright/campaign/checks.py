@@ -27,7 +27,7 @@ def message_checks(context: RunContext, screen: Screen | None = None) -> tuple[C
     """
     settings = context.settings
     experiment, judge = settings.experiment, context.judge
-    limits, _ = generation.channel_limits(settings.channel)
+    limits = generation.message_limits(settings.channel.variant)
     return (
         *generation.drafting_checks(
             brand=experiment.brand, limits=limits, templates=settings.prompts

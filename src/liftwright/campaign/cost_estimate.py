@@ -197,9 +197,11 @@ def _search(context: RunContext, segments: int) -> _Counted:
 def _screen(context: RunContext, variants: int) -> _Counted:
     """Parts of the messages, each of them a call; a screener that takes many is called once."""
     settings, screen = context.settings, context.ports.screen
-    limits, control_limits = generation.channel_limits(settings.channel)
+    limits = generation.message_limits(settings.channel.variant)
     control = generation.control_variant(
-        settings.prompts["control_message"], brand=settings.experiment.brand, limits=control_limits
+        settings.prompts["control_message"],
+        brand=settings.experiment.brand,
+        limits=generation.message_limits(settings.channel.control),
     )
     texts = [control.subject, *(part.text for part in parts_of(control.body, "body"))]
     words = (limits.body_min_words + limits.body_max_words) // 2
@@ -235,7 +237,7 @@ def _shield(context: RunContext) -> _Counted:
 
 def _judge(settings: Settings, variants: int) -> _Counted:
     """A message's sentences with its passages, which are sent along."""
-    limits, _ = generation.channel_limits(settings.channel)
+    limits = generation.message_limits(settings.channel.variant)
 
     def records(passage_words: int) -> Usage:
         words = settings.experiment.retrieval.top_k * passage_words + limits.body_max_words
@@ -251,7 +253,7 @@ def _judge(settings: Settings, variants: int) -> _Counted:
 
 def _tokens(settings: Settings) -> tuple[int, int]:
     """The tokens of a usual prompt and reply."""
-    limits, _ = generation.channel_limits(settings.channel)
+    limits = generation.message_limits(settings.channel.variant)
     passages = settings.experiment.retrieval.top_k * _PASSAGE_WORDS * _CHARACTERS_PER_WORD
     tone = max(len(settings.prompts[f"tone_{tone}"]) for tone in settings.experiment.tones)
     prompt = len(settings.prompts["base_template"]) + tone + passages + _READERS_CHARACTERS

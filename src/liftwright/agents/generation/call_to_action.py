@@ -19,13 +19,13 @@ _VERBS = frozenset(
     wear write
     """.split()  # noqa: SIM905 - words read better as a text
 )
-_LEADS = frozenset(
+_LEADING_WORDS = frozenset(
     """
     please so now today then simply just and or also first next why not but kindly always feel
     free to go ahead ready do
     """.split()  # noqa: SIM905 - the same
 )
-# After a comma a bare verb may be a noun ("delivery, returns"); these words tell them apart.
+# A bare verb after a comma may be a noun ("delivery, returns"); these words mark a verb.
 _FOLLOWERS = frozenset(
     """
     a an all around at back by down for from her here his how in into it more my now on online
@@ -45,7 +45,7 @@ _WORD = re.compile(r"[^\W\d_]+(?:['\u2019][^\W\d_]+)?")
 
 
 def asks_to_act(body: str) -> bool:
-    """Whether a body holds a call to action: an imperative to the reader, or an invitation."""
+    """Whether a body has a call to action: an imperative or an invitation."""
     return any(
         _is_imperative(sentence.text) or _INVITATION.search(sentence.text)
         for sentence in texts.sentences(texts.without_citations(body))
@@ -64,6 +64,6 @@ def _is_imperative(sentence: str) -> bool:
 
 def _leading_words(clause: str) -> list[str]:
     words = [word.lower() for word in _WORD.findall(clause)]
-    while words and words[0] in _LEADS and words[0] not in _VERBS:
+    while words and words[0] in _LEADING_WORDS and words[0] not in _VERBS:
         words.pop(0)
     return words

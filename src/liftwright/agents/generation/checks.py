@@ -1,7 +1,7 @@
-"""The drafting checks: a draft's form, its citations, and what only a source may say.
+"""The drafting checks: a draft's form, its citations, and facts that only a source may provide.
 
-Each check gives reasons, one plain sentence each, which the next draft is asked with. A quoted
-piece of the draft always stands between double quotes, so that a log can leave it out.
+Each check returns reasons, one plain sentence each, which become feedback for the next draft. Text
+quoted from the draft is always in double quotes, so that logs can omit it.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _LINK = re.compile(
     r"\b(?:/[^\s\]>)\"']*)?",
     re.IGNORECASE,
 )
-_BRIEFING = re.compile(
+_PROMPT_WORDS = re.compile(
     r"^\W*here(?:['\u2019]s| is) (?:the|your|a|an|my) (?:\w+ ){0,2}"
     r"(?:e-?mail|draft|message|version)\b"
     r"|\bas (?:requested|instructed)\b|\bword count\b|\b(?:provided|retrieved|given) "
@@ -42,24 +42,24 @@ _BRIEFING = re.compile(
     r"|\bcurly brac|\bjson\b|\binternal name\b",
     re.IGNORECASE | re.MULTILINE,
 )
-_HELD = r"(?:as|being|dear|hello|hi|to|for|our|valued|loyal)"
+_ADDRESS_WORDS = r"(?:as|being|dear|hello|hi|to|for|our|valued|loyal)"
 _LEAKED_WORDS = 12
-_ALIKE = 0.9
-_RUN = 3
+_MIN_SIMILARITY = 0.9
+_SHINGLE = 3
 
 
 def drafting_checks(
     *, brand: Brand, limits: Limits, templates: Mapping[str, str]
 ) -> tuple[Check, ...]:
-    """This package's checks, in the order in which the writer reads their reasons.
+    """The drafting checks, in the order in which the writer gets their reasons.
 
     Args:
-        brand: its name is no value, and its hosts may be linked to.
-        limits: of the channel's variants.
-        templates: what the writer is told, by file stem; its words must not come back.
+        brand: its name is not checked as a value, and links to its hosts are allowed.
+        limits: the limits for the channel's variants.
+        templates: the prompt templates by file stem; a draft must not repeat them.
     """
     hosts = {host.lower() for host in (*brand.link_hosts, _host(brand.unsubscribe_url)) if host}
-    told = {name: text for name, text in templates.items() if name != CONTROL_TEMPLATE}
+    prompts = {name: text for name, text in templates.items() if name != CONTROL_TEMPLATE}
     return (
         _check(
             "form", lambda message: check_form(message.subject or "", message.body, limits), limits
@@ -69,7 +69,7 @@ def drafting_checks(
         _check("tiers", _tiers),
         _check("internal_names", _internal_names),
         _check("links", lambda message: _links(message, hosts), hosts),
-        _check("leakage", lambda message: _leakage(message, told), told),
+        _check("leakage", lambda message: _leakage(message, prompts), prompts),
         _check("call_to_action", _call_to_action),
         _check("distinct", _distinct),
     )
@@ -79,26 +79,25 @@ def _check(
     name: str, reasons: Callable[[Message], Iterable[str]], settings: object = None
 ) -> Check:
     def find(message: Message) -> CheckResult:
-        # An empty body has nothing but its form to judge.
-        is_judged = message.body or name == "form"
-        return CheckResult(reasons=tuple(reasons(message)) if is_judged else ())
+        # An empty body can only be checked for its form.
+        applies = message.body or name == "form"
+        return CheckResult(reasons=tuple(reasons(message)) if applies else ())
 
     return Check(name=name, stage=DRAFTING, settings=settings, find=find)
 
 
 def cited_passages(body: str, passages: Sequence[Passage]) -> tuple[Passage, ...]:
-    """The passages that a body cites, in the prompt's order.
+    """The passages that a body cites, in the order of the prompt.
 
-    Of several paragraphs of one section, a citation means all: it names no paragraph.
+    A citation names a section, and so covers all passages of that section.
     """
-    known = _known(passages)
-    named = {(found.title, found.section) for found in texts.references(body, known)}
-    return tuple(p for p in passages if (p.title, p.section) in named)
+    cited = _cited_names(body, passages)
+    return tuple(passage for passage in passages if _name(passage) in cited)
 
 
 def citations_of(body: str, passages: Sequence[Passage]) -> tuple[Citation, ...]:
     """The citations of a body, each passage once, in the order of the text."""
-    order = [(found.title, found.section) for found in texts.references(body, _known(passages))]
+    order = _cited_names(body, passages)
     cited = sorted(cited_passages(body, passages), key=lambda passage: order.index(_name(passage)))
     return tuple(
         Citation(
@@ -116,68 +115,70 @@ def _name(passage: Passage) -> tuple[str, str]:
     return passage.title, passage.section
 
 
-def _known(passages: Sequence[Passage]) -> tuple[tuple[str, str], ...]:
-    return tuple(dict.fromkeys(map(_name, passages)))
+def _cited_names(body: str, passages: Sequence[Passage]) -> list[tuple[str | None, str | None]]:
+    """The title and section of each citation; None where it matches no passage."""
+    references = texts.references(body, map(_name, passages))
+    return [(reference.title, reference.section) for reference in references]
 
 
-def _said(message: Message) -> str:
-    """What a reader sees of a message."""
+def _visible_text(message: Message) -> str:
+    """The text of a message that a reader sees."""
     return f"{message.subject}\n\n{texts.without_citations(message.body)}"
 
 
-def _source(message: Message) -> str:
-    """What the cited passages say."""
-    return "\n\n".join(map(_as_source, cited_passages(message.body, message.passages)))
+def _cited_text(message: Message) -> str:
+    """The text of the cited passages."""
+    return "\n\n".join(map(_source_text, cited_passages(message.body, message.passages)))
 
 
-def _as_source(passage: Passage) -> str:
-    # A planted instruction vouches for nothing that it says.
-    said = [s.text for s in texts.sentences(passage.text) if not gives_instructions(s.text)]
-    return " ".join((f"{passage.title}.", f"{passage.section}.", *said))
+def _source_text(passage: Passage) -> str:
+    # A prompt injection is not evidence for anything.
+    usable = [s.text for s in texts.sentences(passage.text) if not gives_instructions(s.text)]
+    return " ".join((f"{passage.title}.", f"{passage.section}.", *usable))
 
 
 def _citations(message: Message) -> Iterator[str]:
-    for found in texts.references(message.body, _known(message.passages)):
-        if found.title is None:
-            raw = message.body[found.start : found.end].strip("[]")
-            yield f'The citation "{raw[:120]}" names no title and section of the passages.'
+    for reference in texts.references(message.body, map(_name, message.passages)):
+        if reference.title is None:
+            raw = message.body[reference.start : reference.end].strip("[]")
+            yield f'The citation "{raw[:120]}" does not match a title and section of the passages.'
     if not cited_passages(message.body, message.passages):
         yield "The body does not cite any passage."
 
 
 def _values(message: Message, brand: str) -> Iterator[str]:
-    source = _source(message)
+    source = _cited_text(message)
     known = texts.KnownValues(texts.values(source))
     body = texts.without_citations(message.body)
     for where, text in (("subject", message.subject or ""), ("body", body)):
-        text_of_others = text.replace(brand, " " * len(brand)) if brand else text
-        for value in texts.values(text_of_others):
+        unbranded = text.replace(brand, " " * len(brand)) if brand else text
+        for value in texts.values(unbranded):
             # "one" alone is a pronoun far more often than a count.
             is_word_one = value.kind == "number" and value.text.lower() == "one"
             if not is_word_one and not known.hold(value):
                 yield f'The {where} gives "{value.text}", which no cited passage contains.'
-        for match in _CODE.finditer(text_of_others):
+        for match in _CODE.finditer(unbranded):
             if match[1] not in source:
                 yield f'The {where} gives the code "{match[1]}", which no cited passage contains.'
 
 
 def _tiers(message: Message) -> Iterator[str]:
-    said, held_by = _said(message), message.segment.tiers if message.segment else {}
-    known = {*COMMON_TIERS, *message.known_tiers, *held_by}
-    held = {tier.lower() for tier, count in held_by.items() if count > 0}
-    granted = held | tiers_named(_source(message), known)
-    for tier in sorted(tiers_named(said, known)):
-        if tier not in granted:
-            yield f'The message names the tier "{tier}", which neither readers nor sources hold.'
-        elif held != {tier} and _addresses(said, tier):
-            yield f'The message speaks to its readers as "{tier}", which not all of them are.'
+    text, counts = _visible_text(message), message.segment.tiers if message.segment else {}
+    known = {*COMMON_TIERS, *message.known_tiers, *counts}
+    segment_tiers = {tier.lower() for tier, count in counts.items() if count > 0}
+    allowed = segment_tiers | tiers_named(_cited_text(message), known)
+    for tier in sorted(tiers_named(text, known)):
+        if tier not in allowed:
+            yield f'The message names the tier "{tier}", which no reader has and no source names.'
+        elif segment_tiers != {tier} and _addresses(text, tier):
+            yield f'The message addresses its readers as "{tier}", but not all of them are.'
 
 
 def _addresses(message: str, tier: str) -> bool:
     name = re.escape(tier)
     return bool(
         re.search(
-            rf"\b{_HELD} (?:an? |one of our |our |valued |loyal |exclusive )*{name} "
+            rf"\b{_ADDRESS_WORDS} (?:an? |one of our |our |valued |loyal |exclusive )*{name} "
             rf"(?:\w+ )?(?:members?|customers?|shoppers?|friends?)\b(?= ?[,!]| you\b|\W*$)"
             rf"|\byour {name}\b|\byou (?:are|have been|hold|have) (?:an? )?{name}\b",
             message,
@@ -187,25 +188,25 @@ def _addresses(message: str, tier: str) -> bool:
 
 
 def _internal_names(message: Message) -> Iterator[str]:
-    said, source = _said(message), _source(message)
+    text, source = _visible_text(message), _cited_text(message)
     own = (message.segment.label,) if message.segment else ()
     for label in dict.fromkeys((*own, *message.labels)):
         words = label.split()
         if not words:
             continue
         name = r"\s+".join(map(re.escape, words))
-        # A label of one word is too common a word to be told from the language itself.
+        # A one-word label is too common to be recognised on its own.
         after = (
             r"\s+(?:customers?|members?|shoppers?|buyers?|segment|group)" if words[1:] == [] else ""
         )
         pattern = re.compile(rf"(?<!\w){name}{after}(?!\w)", re.IGNORECASE)
-        if pattern.search(said) and not pattern.search(source):
+        if pattern.search(text) and not pattern.search(source):
             yield f'The message shows the internal name "{label}".'
 
 
 def _links(message: Message, allowed: Collection[str]) -> Iterator[str]:
-    source = _source(message)
-    for match in _LINK.finditer(_said(message)):
+    source = _cited_text(message)
+    for match in _LINK.finditer(_visible_text(message)):
         link = match[0].rstrip(".,;:!?")
         if "@" in link and "//" not in link and link in source:
             continue
@@ -224,16 +225,16 @@ def _host(link: str) -> str:
 
 
 def _leakage(message: Message, templates: Mapping[str, str]) -> Iterator[str]:
-    text = _said(message)
-    if gives_instructions(text) or _BRIEFING.search(text):
+    text = _visible_text(message)
+    if gives_instructions(text) or _PROMPT_WORDS.search(text):
         yield "The message mentions how it was written, or contains instructions to a writer."
     if speaks_to_staff(text):
         yield "The message talks about its readers; it must address them."
     files = (BASE_TEMPLATE, f"tone_{message.tone}")
-    told = "\n".join(templates.get(name, "") for name in files).lower().split()
-    said = f" {' '.join(text.lower().split())} "
-    runs = (told[start : start + _LEAKED_WORDS] for start in range(len(told) - _LEAKED_WORDS + 1))
-    if any(f" {' '.join(run)} " in said for run in runs):
+    words = "\n".join(templates.get(name, "") for name in files).lower().split()
+    folded = f" {' '.join(text.lower().split())} "
+    runs = (words[start : start + _LEAKED_WORDS] for start in range(len(words) - _LEAKED_WORDS + 1))
+    if any(f" {' '.join(run)} " in folded for run in runs):
         yield "The message repeats instructions from the prompt."
 
 
@@ -243,26 +244,26 @@ def _call_to_action(message: Message) -> Iterator[str]:
 
 
 def _distinct(message: Message) -> Iterator[str]:
-    yield from reasons_alike(message.subject or "", message.body, message.others)
+    yield from duplicate_reasons(message.subject or "", message.body, message.others)
 
 
-def reasons_alike(subject: str, body: str, others: Sequence[Variant]) -> tuple[str, ...]:
+def duplicate_reasons(subject: str, body: str, others: Sequence[Variant]) -> tuple[str, ...]:
     """Why a message duplicates one of `others`; empty if it does not."""
-    if any(alike(body, other.body) for other in others):
+    if any(is_near_duplicate(body, other.body) for other in others):
         return ("The body is too similar to another variant for this segment.",)
     if any(subject.casefold() == other.subject.casefold() for other in others):
         return ("The subject is the same as in another variant for this segment.",)
     return ()
 
 
-def alike(one: str, other: str) -> bool:
-    """Whether two bodies are the same but for a few words."""
-    first, second = _runs(one), _runs(other)
+def is_near_duplicate(body: str, other: str) -> bool:
+    """Whether two bodies differ in a few words at most, by the Jaccard similarity of shingles."""
+    first, second = _shingles(body), _shingles(other)
     if not first or not second:
-        return texts.normalise(one).casefold() == texts.normalise(other).casefold()
-    return len(first & second) >= _ALIKE * len(first | second)
+        return texts.normalise(body).casefold() == texts.normalise(other).casefold()
+    return len(first & second) >= _MIN_SIMILARITY * len(first | second)
 
 
-def _runs(body: str) -> set[tuple[str, ...]]:
+def _shingles(body: str) -> set[tuple[str, ...]]:
     words = texts.normalise(texts.without_citations(body)).casefold().split()
-    return {tuple(words[start : start + _RUN]) for start in range(len(words) - _RUN + 1)}
+    return {tuple(words[start : start + _SHINGLE]) for start in range(len(words) - _SHINGLE + 1)}

@@ -1,4 +1,4 @@
-"""The control: one generic message that cites nothing, alike for all segments."""
+"""The control: one generic message without citations, the same for all segments."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ _LABEL = "subject:"
 
 
 def control_variant(template: str, *, brand: Brand, limits: Limits) -> Variant:
-    """The control message: its template with the brand's name filled in.
+    """The control message: its template with the brand name filled in.
 
     Args:
-        template: a line `Subject: …`, a blank line, the body; `{brand}` may stand in both.
-        brand: who is speaking.
-        limits: of the channel's control message.
+        template: a line `Subject: …`, a blank line, the body; `{brand}` is allowed in both.
+        brand: the sender.
+        limits: the limits for the channel's control message.
 
     Raises:
-        ConfigurationError: if the template has no subject line, or its text breaks the limits.
+        ConfigurationError: the template has no subject line, or its text exceeds the limits.
     """
     file = f"{CONTROL_TEMPLATE}.txt"
     head, _, rest = fill(template.strip().replace("\r\n", "\n"), {"brand": brand.name}).partition(

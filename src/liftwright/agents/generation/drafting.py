@@ -1,4 +1,4 @@
-"""Draft, check, ask again with the reasons: one variant per segment and tone, in a fixed order."""
+"""Drafts, checks and rewrites messages: one variant per segment and tone, in a fixed order."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
-from liftwright.agents.generation.checks import citations_of, reasons_alike
+from liftwright.agents.generation.checks import citations_of, duplicate_reasons
 from liftwright.agents.generation.format_checks import read_reply
 from liftwright.agents.generation.prompts import render_prompt
 from liftwright.errors import LiftwrightError, ProviderError
@@ -40,19 +40,19 @@ def generate_variants(  # noqa: PLR0913 - the stage's inputs, each its own
     checks: Sequence[Check],
     known_tiers: Collection[str] = (),
 ) -> Iterator[Variant | Failure]:
-    """Write a variant for each segment and tone; a failure where none becomes valid.
+    """Write a variant for each segment and tone; a failure if no draft is valid.
 
-    `writing.concurrency` drafts are written at a time. A draft that a check refuses is written
-    again with the reasons, up to `writing.max_redrafts` times. One that fails does not stop the
-    others.
+    Up to `writing.concurrency` drafts are written at a time. A draft that a check rejects is
+    rewritten with the reasons as feedback, up to `writing.max_redrafts` times. One failure does
+    not stop the others.
 
     Args:
-        segments: who the messages are for.
+        segments: the readers of the messages.
         passages: by segment label, what a message may say and cite.
         writing: brand, tones, limits, templates.
-        complete: writes a draft; a call that fails for good makes a failure of cause `provider`.
-        checks: the drafting checks; a draft is kept where none gives a reason against it.
-        known_tiers: every tier that any customer holds.
+        complete: writes a draft; if the call fails, the failure's cause is `provider`.
+        checks: the drafting checks; a draft is accepted if none of them gives a reason.
+        known_tiers: every tier that any customer has.
 
     Yields:
         The results in the order of segments and tones, each as soon as it is final.
@@ -82,16 +82,16 @@ def generate_variants(  # noqa: PLR0913 - the stage's inputs, each its own
         for segment in segments
     ]
     with ThreadPoolExecutor(max_workers=writing.concurrency) as pool:
-        written = [[_submit(pool, one.write) for one in drafts] for drafts in by_segment]
+        written = [[_submit(pool, drafting.write) for drafting in row] for row in by_segment]
         final: list[tuple[_Drafting, Future[tuple[Variant, ...]]]] = []
-        for drafts, writes in zip(by_segment, written, strict=True):
-            before: Future[tuple[Variant, ...]] | None = None
-            for drafting, write in zip(drafts, writes, strict=True):
-                before = _submit(pool, partial(_differ, drafting, write, before))
-                final.append((drafting, before))
+        for draftings, writes in zip(by_segment, written, strict=True):
+            previous: Future[tuple[Variant, ...]] | None = None
+            for drafting, write in zip(draftings, writes, strict=True):
+                previous = _submit(pool, partial(_deduplicate, drafting, write, previous))
+                final.append((drafting, previous))
         try:
-            for drafting, ended in final:
-                ended.result()
+            for drafting, done in final:
+                done.result()
                 drafting.report()
                 if drafting.outcome is not None:
                     yield drafting.outcome
@@ -104,22 +104,22 @@ def _submit(pool: ThreadPoolExecutor, job: Callable[[], R]) -> Future[R]:
     return pool.submit(copy_context().run, job)
 
 
-def _differ(
-    drafting: _Drafting, write: Future[None], before: Future[tuple[Variant, ...]] | None
+def _deduplicate(
+    drafting: _Drafting, write: Future[None], previous: Future[tuple[Variant, ...]] | None
 ) -> tuple[Variant, ...]:
-    """Rewrite a variant that says the same as one of an earlier tone; returns all valid so far.
+    """Rewrite a variant that duplicates one of an earlier tone; returns all valid ones so far.
 
-    Variants of a segment are compared in the order of tones, so that the threads do not decide
-    which of two is rewritten. It waits only for jobs that were submitted earlier.
+    Variants of a segment are compared in the order of tones, so that thread scheduling does not
+    decide which of two is rewritten. It waits only for jobs that were submitted earlier.
     """
-    others = before.result() if before else ()
+    others = previous.result() if previous else ()
     write.result()
-    drafting.differ_from(others)
+    drafting.rewrite_duplicate(others)
     return (*others, drafting.outcome) if isinstance(drafting.outcome, Variant) else others
 
 
 class _Drafting:
-    """One variant in the making: the drafts so far, what they cost, why they were refused."""
+    """The state of one variant: the number of drafts, their cost, and why they were rejected."""
 
     def __init__(  # noqa: PLR0913, PLR0917 - all that one variant is made from
         self,
@@ -139,7 +139,7 @@ class _Drafting:
         self._tokens, self._cost_usd = Tokens(), 0.0
 
     def write(self) -> None:
-        """Ask for drafts until one is kept, none is left, or the provider fails."""
+        """Request drafts until one is accepted, the limit is reached, or the provider fails."""
         if not self._blank.passages:
             self.outcome = self._failure("checks", ("No passages were found for the segment.",))
             return
@@ -152,32 +152,32 @@ class _Drafting:
                 completion = self._complete(prompt)
                 latency_ms = (time.perf_counter() - started) * 1000
                 self._add_cost(completion)
-                found = self._judge(prompt, completion, latency_ms)
-                if isinstance(found, Variant):
-                    self.outcome = found
+                result = self._check_reply(prompt, completion, latency_ms)
+                if isinstance(result, Variant):
+                    self.outcome = result
                     return
-                reasons = found
-                self._refuse(reasons)
+                reasons = result
+                self._reject(reasons)
         except ProviderError as error:
             self.outcome = self._failure("provider", (str(error),))
             return
         self.outcome = self._failure("checks", reasons)
 
-    def differ_from(self, others: tuple[Variant, ...]) -> None:
-        """Have the variant written again where it says the same as one of `others`."""
+    def rewrite_duplicate(self, others: tuple[Variant, ...]) -> None:
+        """Rewrite the variant if it duplicates one of `others`."""
         self._others = others
         if not isinstance(self.outcome, Variant):
             return
-        reasons = reasons_alike(self.outcome.subject, self.outcome.body, others)
+        reasons = duplicate_reasons(self.outcome.subject, self.outcome.body, others)
         if reasons:
-            self._refuse(reasons)
+            self._reject(reasons)
             if self._drafts > self._writing.max_redrafts:
                 self.outcome = self._failure("checks", reasons)
             else:
                 self.write()
 
     def report(self) -> None:
-        """Log what came of it: ids, counts and durations, no text."""
+        """Log the outcome: ids, counts and durations, but no text."""
         if isinstance(self.outcome, Variant):
             event(
                 "variant_generated",
@@ -210,7 +210,7 @@ class _Drafting:
             self._writing, self._segment, self._tone, self._blank.passages, self._feedback
         )
 
-    def _judge(
+    def _check_reply(
         self, prompt: Prompt, completion: Completion, latency_ms: float
     ) -> Variant | tuple[str, ...]:
         reply = read_reply(completion.text)
@@ -222,7 +222,7 @@ class _Drafting:
         return reasons or self._variant(subject, body, prompt, completion.model, latency_ms)
 
     def _check_failed(self, check: Check, error: Exception) -> str:
-        # Without a provider there is no verdict; other errors of ours end the run.
+        # Our own errors (a failing provider, wrong input) end the draft or the run.
         if isinstance(error, LiftwrightError):
             raise error
         fault("check_failed", error, agent=_AGENT, check=check.name)
@@ -251,8 +251,8 @@ class _Drafting:
             latency_ms=latency_ms,
         )
 
-    def _refuse(self, reasons: tuple[str, ...]) -> None:
-        # The number keeps each draft's request distinct, though it be refused for one reason twice.
+    def _reject(self, reasons: tuple[str, ...]) -> None:
+        # The number makes each request distinct, even if two drafts fail for the same reason.
         self._feedback += tuple(f"Draft {self._drafts}: {reason}" for reason in reasons)
         event(
             "draft_refused",
@@ -286,7 +286,7 @@ class _Drafting:
 
 
 def variant_id(arm: str, segment: str | None, subject: str, body: str) -> str:
-    """The id of a message: 12 hex digits that its content and reader give."""
+    """The id of a message: 12 hex digits derived from its arm, segment and content."""
     return fingerprint(arm, segment, subject, body)[:_ID_HEX]
 
 
@@ -298,5 +298,5 @@ def text_sha256(text: str) -> str:
 
 
 def without_quotes(reason: str) -> str:
-    """A reason without what stands between its first quotation mark and its last, fit for a log."""
+    """A reason for the log, without the text between its first and last quotation mark."""
     return re.sub(r"""(?<!\w)["'].*["']""", '"…"', reason, flags=re.DOTALL)

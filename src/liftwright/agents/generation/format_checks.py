@@ -1,4 +1,4 @@
-"""Checks on a draft's form: what can be told from its text and the channel's limits alone."""
+"""Checks on a draft's form, which need only its text and the channel's limits."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 _FENCE = re.compile(r"^```[a-zA-Z]*\s*\n(.*?)\n?```\s*$", re.DOTALL)
 
-_SUBJECT_FAULTS = (
+_SUBJECT_PATTERNS = (
     (re.compile(r"[*_`~]{2}|[*`]|^\s*#|\]\(|<[a-zA-Z/!][^>]*>"), "The subject contains markup."),
     (re.compile(r"^\s*\W*subject\b\W*:", re.IGNORECASE), 'The subject begins with "Subject:".'),
     (
@@ -26,7 +26,7 @@ _SUBJECT_FAULTS = (
     (re.compile(r"\[\s*source\b", re.IGNORECASE), "The subject contains a citation."),
     (re.compile(r"!{2,}|\?{2,}"), "The subject contains repeated punctuation."),
 )
-_BODY_FAULTS = (
+_BODY_PATTERNS = (
     (re.compile(r"\*\*|__(?=\S)|(?<=\S)__|~~"), "The body contains Markdown emphasis."),
     (
         re.compile(r"(?<![\w*])\*(?=[^\s*|])[^*\n|]+(?<=\S)\*(?![\w*])"),
@@ -79,26 +79,26 @@ _PLACEHOLDERS = (
     ),
 )
 _BRACKETS = re.compile(r"\[[^\[\]\n]{0,120}\]")
-_SHORT = 40
+_MAX_QUOTED = 40
 
 
 def read_reply(reply: str) -> tuple[str, str] | str:
-    """The subject and body that a writer's reply holds, or the reason why it holds none.
+    """The subject and body of a writer's reply, or the reason why they are missing.
 
-    A reply is a JSON object with the texts `subject` and `body`; a code fence or words around
-    the object are let pass, since they change nothing of the message.
+    A reply is a JSON object with the texts `subject` and `body`. A code fence or other text around
+    the object is accepted.
     """
-    found = _find_object(reply)
-    if found is None:
+    parsed = _parse_object(reply)
+    if parsed is None:
         return "The reply is not a JSON object."
-    subject, body = found.get("subject"), found.get("body")
+    subject, body = parsed.get("subject"), parsed.get("body")
     if not isinstance(subject, str) or not isinstance(body, str):
         return 'The reply has no text in "subject" or "body".'
     return subject.strip(), body.replace("\r\n", "\n").strip()
 
 
 def check_form(subject: str, body: str, limits: Limits) -> Iterator[str]:
-    """Reasons why the form is refused: emptiness, lengths, markup, placeholders, repetition."""
+    """Reasons to reject the form: emptiness, length, markup, placeholders, repetition."""
     yield from check_subject(subject, limits)
     if not body:
         yield "The body is empty."
@@ -109,13 +109,13 @@ def check_form(subject: str, body: str, limits: Limits) -> Iterator[str]:
             f"The body has {count} words; "
             f"{limits.body_min_words} to {limits.body_max_words} are allowed."
         )
-    yield from dict.fromkeys(reason for pattern, reason in _BODY_FAULTS if pattern.search(body))
+    yield from dict.fromkeys(reason for pattern, reason in _BODY_PATTERNS if pattern.search(body))
     yield from _placeholders("body", body)
     yield from _repetitions(body)
 
 
 def check_subject(subject: str, limits: Limits) -> Iterator[str]:
-    """Reasons why a subject is refused: emptiness, length, markup, capitals, placeholders."""
+    """Reasons to reject a subject: emptiness, length, markup, capitals, placeholders."""
     if not subject:
         yield "The subject is empty."
         return
@@ -124,31 +124,31 @@ def check_subject(subject: str, limits: Limits) -> Iterator[str]:
             f"The subject has {len(subject)} characters; "
             f"at most {limits.subject_max_characters} are allowed."
         )
-    yield from (reason for pattern, reason in _SUBJECT_FAULTS if pattern.search(subject))
-    if _shouts(subject):
+    yield from (reason for pattern, reason in _SUBJECT_PATTERNS if pattern.search(subject))
+    if _is_all_caps(subject):
         yield "The subject is all in capitals."
     yield from _placeholders("subject", subject)
 
 
-def _find_object(reply: str) -> dict[str, object] | None:
+def _parse_object(reply: str) -> dict[str, object] | None:
     fenced = _FENCE.match(reply.strip())
     text = fenced[1] if fenced else reply
     decoder = json.JSONDecoder(strict=False)
     start = text.find("{")
     while start >= 0:
         try:
-            found, _ = decoder.raw_decode(text, start)
+            parsed, _ = decoder.raw_decode(text, start)
         except (ValueError, RecursionError):
             start = text.find("{", start + 1)
             continue
-        return found if isinstance(found, dict) else None
+        return parsed if isinstance(parsed, dict) else None
     return None
 
 
-def _shouts(subject: str) -> bool:
-    words = [word for word in re.findall(r"[^\W\d_]+", subject) if len(word) > 1]
-    loud = [word for word in words if word.isupper()]
-    return len(loud) > 1 and len(loud) * 2 > len(words)
+def _is_all_caps(subject: str) -> bool:
+    words = [str(word) for word in re.findall(r"[^\W\d_]{2,}", subject)]
+    capitals = [word for word in words if word.isupper()]
+    return len(capitals) > 1 and len(capitals) * 2 > len(words)
 
 
 def _placeholders(where: str, text: str) -> Iterator[str]:
@@ -159,7 +159,7 @@ def _placeholders(where: str, text: str) -> Iterator[str]:
         if not re.match(r"\[\s*source\s*:", match[0], re.IGNORECASE)
     ]
     for placeholder in dict.fromkeys(found):
-        yield f'The {where} holds the placeholder "{placeholder[:_SHORT]}".'
+        yield f'The {where} contains the placeholder "{placeholder[:_MAX_QUOTED]}".'
 
 
 def _repetitions(body: str) -> Iterator[str]:

@@ -1,4 +1,4 @@
-"""From a segment, a tone and passages to the prompt that a writer reads."""
+"""Renders the prompt for a segment, a tone and passages."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from liftwright.model import Limits, Prompt
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from liftwright.config import Brand, Channel
+    from liftwright.config import Brand, MessageLimits
     from liftwright.model import FeatureSummary, Passage, Segment
 
 BASE_TEMPLATE = "base_template"
@@ -24,13 +24,13 @@ _PASSAGE_TAG = re.compile(r"<(?=/?\s*passages?\b)", re.IGNORECASE)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Writing:
-    """What is asked of the writer, alike for every segment.
+    """The settings for writing, the same for every segment.
 
     Attributes:
         tones: one variant of each per segment, in this order.
         templates: the prompt files by their stem: base_template, tone_<tone>, control_message.
-        max_redrafts: how often a refused draft is asked for again.
-        concurrency: drafts that may be under way at once.
+        max_redrafts: how often a rejected draft is rewritten.
+        concurrency: the maximum number of concurrent drafts.
     """
 
     brand: Brand
@@ -41,24 +41,20 @@ class Writing:
     concurrency: int = 4
 
 
-def channel_limits(channel: Channel) -> tuple[Limits, Limits]:
-    """A channel's limits for a variant, and for the control message."""
-    variant, control = (
-        Limits(
-            subject_max_characters=form.subject_max_characters,
-            body_min_words=form.body_min_words,
-            body_max_words=form.body_max_words,
-        )
-        for form in (channel.variant, channel.control)
+def message_limits(config: MessageLimits) -> Limits:
+    """The limits of a message from a channel's configuration."""
+    return Limits(
+        subject_max_characters=config.subject_max_characters,
+        body_min_words=config.body_min_words,
+        body_max_words=config.body_max_words,
     )
-    return variant, control
 
 
 def fill(template: str, values: Mapping[str, object]) -> str:
     """The template with each `{name}` of `values` replaced, in one pass.
 
-    What stands in a value is never expanded again; `{{` and `}}` become single braces, and
-    braces around other words stay.
+    Values are not expanded again; `{{` and `}}` become single braces, and braces around other
+    words stay.
     """
 
     def replacement(match: re.Match[str]) -> str:
@@ -80,10 +76,10 @@ def render_prompt(
 
     Args:
         writing: brand, limits and templates.
-        segment: who is to read it; its features and mix of tiers stand in the text.
-        tone: names the template `tone_<tone>`.
+        segment: the readers; the prompt lists their features and tiers.
+        tone: selects the template `tone_<tone>`.
         passages: what the writer may say and cite.
-        feedback: why the drafts before this one were refused.
+        feedback: why earlier drafts were rejected.
     """
     brand, limits = writing.brand.name, writing.limits
     instructions = fill(writing.templates[f"tone_{tone}"], {"brand": brand}).strip()
@@ -118,7 +114,7 @@ def render_prompt(
 
 
 def segment_features(segment: Segment) -> str:
-    """What was measured of a segment, a line each: size, features, tiers, locations."""
+    """The statistics of a segment, one per line: size, features, tiers, locations."""
     lines = [f"- customers: {segment.size} ({segment.share:.0%} of all)"]
     lines += [
         f"- sets them apart: {feature.words} ({feature.feature}: median "
@@ -156,7 +152,7 @@ def _counts(counts: Mapping[str, int]) -> str:
 
 
 def _passage(number: int, passage: Passage) -> str:
-    # A passage that closed its own frame could pass for instructions.
+    # A passage with a closing tag could smuggle in instructions.
     title, section, text = (
         _PASSAGE_TAG.sub("(", part) for part in (passage.title, passage.section, passage.text)
     )

@@ -106,7 +106,7 @@ def generate(context: RunContext) -> str:
     settings = context.settings
     segments = context.folder.read("segments.json", Segmentation).segments
     passages = context.folder.read("passages.json", dict[str, tuple[Passage, ...]])
-    limits, _ = generation.channel_limits(settings.channel)
+    limits = generation.message_limits(settings.channel.variant)
     control = _control(settings)
     found = [passage for of_segment in passages.values() for passage in of_segment]
     variants: list[Variant] = []
@@ -144,7 +144,7 @@ def generate(context: RunContext) -> str:
 
 def _control(settings: Settings) -> Variant:
     """The message of the control arm."""
-    _, limits = generation.channel_limits(settings.channel)
+    limits = generation.message_limits(settings.channel.control)
     return generation.control_variant(
         settings.prompts["control_message"], brand=settings.experiment.brand, limits=limits
     )
