@@ -1,8 +1,8 @@
 # %% [markdown]
 # # 01 Data exploration
 #
-# What the customer list and the approved content of this workspace hold, before anything is done
-# with them: completeness, ranges, distributions, and which features go together.
+# The customer list and the approved content of this workspace: completeness, ranges, distributions
+# and correlations of the features.
 
 # %%
 from pathlib import Path
@@ -10,8 +10,8 @@ from pathlib import Path
 import altair as alt
 import pandas as pd
 
-from liftwright.agents.reporting.charts import chart_of
-from liftwright.agents.reporting.markdown import Words, count, number, percent, table
+from liftwright.agents.reporting.charts import styled_chart
+from liftwright.agents.reporting.markdown import Markdown, count, number, percent, table
 from liftwright.content.documents import read_documents
 from liftwright.wiring import read_settings
 
@@ -19,9 +19,9 @@ ROOT = Path.cwd().parent if Path.cwd().name == "notebooks" else Path.cwd()
 settings = read_settings(ROOT)
 customers = pd.read_csv(ROOT / settings.customers.path, dtype={"customer_id": "string"})
 numeric = list(customers.select_dtypes("number").columns)
-Words(
+Markdown(
     f"{len(customers):,} customers, {customers.shape[1]} columns; "
-    f"{customers['customer_id'].duplicated().sum()} ids occur twice."
+    f"{customers['customer_id'].duplicated().sum()} duplicate ids."
 )
 
 # %% [markdown]
@@ -30,9 +30,9 @@ Words(
 # Age, location and tier may be missing; the other columns may not.
 
 # %%
-Words(
+Markdown(
     table(
-        ("Column", ">Missing", ">Mean", ">Median", ">Std", ">Least", ">Most"),
+        ("Column", ">Missing", ">Mean", ">Median", ">Std", ">Min", ">Max"),
         [
             (
                 name,
@@ -73,7 +73,7 @@ bars = (
     )
     .properties(width=190, height=110)
 )
-chart_of(
+styled_chart(
     bars.facet("feature:N", columns=3, data=alt.InlineData(values=binned))
     .resolve_scale(x="independent", y="independent")
     .to_dict(),
@@ -86,7 +86,7 @@ chart_of(
 # %%
 tiers = customers["tier"].fillna("(none)").value_counts()
 places = customers["location"].fillna("(none)").value_counts()
-Words(
+Markdown(
     table(
         ("Tier", ">Customers", ">Share"),
         [(t, count(n), percent(n / len(customers))) for t, n in tiers.items()],
@@ -99,9 +99,9 @@ Words(
 )
 
 # %% [markdown]
-# ## Which features go together
+# ## Correlations
 #
-# Spearman's rank correlation, which no single extreme customer can sway.
+# Spearman's rank correlation, which is robust to outliers.
 
 # %%
 correlation = customers[numeric].corr(method="spearman")
@@ -121,7 +121,7 @@ square = alt.Chart(alt.InlineData(values=pairs)).encode(
 heat = square.mark_rect().encode(
     color=alt.Color("r:Q", scale=alt.Scale(scheme="blueorange", domain=[-1, 1]), legend=None)
 )
-chart_of(
+styled_chart(
     (heat + square.mark_text(fontSize=11).encode(text=alt.Text("r:Q", format="+.2f")))
     .properties(width=380, height=230)
     .to_dict(),
@@ -130,8 +130,8 @@ chart_of(
 
 # %%
 strongest = max((p for p in pairs if p["a"] < p["b"]), key=lambda p: abs(p["r"]))
-Words(
-    f"The strongest relation is between {strongest['a']} and {strongest['b']} "
+Markdown(
+    f"The strongest correlation is between {strongest['a']} and {strongest['b']} "
     f"({strongest['r']:+.2f})."
 )
 
@@ -155,7 +155,7 @@ grouped = frame.groupby("category").agg(
     documents=("words", "size"), paragraphs=("paragraphs", "sum"), words=("words", "sum"),
     expire=("expires", "sum"),
 )  # fmt: skip
-Words(
+Markdown(
     f"{len(documents)} documents, approved from {min(d.approval_date for d in documents)} to "
     f"{max(d.approval_date for d in documents)}.\n\n"
     + table(

@@ -1,8 +1,8 @@
 # %% [markdown]
 # # 02 Segmentation
 #
-# Into which segments the rules put the customers, what the segments look like, how sure the
-# placement is, and how another method would divide the same list.
+# The segments that the rules produce, their profiles, the confidence of the assignment, and a
+# comparison with another method.
 
 # %%
 from pathlib import Path
@@ -12,19 +12,19 @@ import duckdb
 import pandas as pd
 
 from liftwright import Workspace, segment_customers
-from liftwright.agents.reporting.charts import chart_of
-from liftwright.agents.reporting.markdown import Words, count, number, percent, plain, table
+from liftwright.agents.reporting.charts import styled_chart
+from liftwright.agents.reporting.markdown import Markdown, count, escape, number, percent, table
 from liftwright.agents.reporting.run_reader import read_run
 
 ROOT = Path.cwd().parent if Path.cwd().name == "notebooks" else Path.cwd()
-# A run that is there with equal inputs is kept, not made again.
+# An existing run with the same inputs is reused.
 outcome = Workspace(ROOT).run()
 run = read_run(outcome.folder)
 segmented = duckdb.read_parquet(str(outcome.folder / "segmented.parquet")).df()
-Words(
+Markdown(
     f"{count(run.customers)} customers in {len(run.segments)} segments, each in exactly one: "
     f"{len(segmented):,} rows, {segmented['customer_id'].nunique():,} ids. The smallest segment "
-    f"holds {percent(min(s.share for s in run.segments))}."
+    f"has {percent(min(s.share for s in run.segments))} of the customers."
 )
 
 # %% [markdown]
@@ -36,7 +36,7 @@ base = alt.Chart(alt.InlineData(values=sizes)).encode(
     y=alt.Y("segment:N", sort=None, title=None, axis=alt.Axis(labelLimit=220)),
     x=alt.X("customers:Q", title="customers"),
 )
-chart_of(
+styled_chart(
     (
         base.mark_bar(color="#0072B2", size=22)
         + base.mark_text(align="left", dx=5, fontSize=11).encode(text="customers:Q")
@@ -49,11 +49,11 @@ chart_of(
 # %% [markdown]
 # ## Definitions
 #
-# Each customer gets the segment whose conditions it satisfies best; confidence is the lead over the
-# second best.
+# Each customer is assigned to the segment whose conditions fit best; confidence is the margin over
+# the runner-up.
 
 # %%
-Words(
+Markdown(
     table(
         ("Segment", "Definition", "Description", ">Mean confidence"),
         [(s.label, s.definition, s.description, number(s.mean_confidence)) for s in run.segments],
@@ -65,7 +65,7 @@ Words(
 
 # %%
 features = list(run.segments[0].features)
-Words(
+Markdown(
     table(
         ("Segment", *(f">{name.replace('_', ' ')}" for name in features)),
         [
@@ -82,12 +82,12 @@ Words(
 )
 
 # %% [markdown]
-# ## What sets them apart
+# ## Defining features
 #
-# Difference of the segment's median from that of all customers, in interquartile ranges.
+# The difference between the segment's median and the overall median, in interquartile ranges.
 
 # %%
-apart = [
+defining = [
     {"segment": s.label, "feature": d.feature.replace("_", " "), "effect": d.effect}
     for s in run.segments
     for d in s.defining_features
@@ -101,8 +101,8 @@ bars = (
     )
     .properties(width=200, height=80)
 )
-chart_of(
-    bars.facet("segment:N", columns=2, data=alt.InlineData(values=apart))
+styled_chart(
+    bars.facet("segment:N", columns=2, data=alt.InlineData(values=defining))
     .resolve_scale(y="independent")
     .to_dict(),
     "The features in which each segment differs most from all customers.",
@@ -125,23 +125,23 @@ bars = (
     .encode(x=alt.X("from:Q", bin="binned", title="confidence"), x2="to:Q", y="customers:Q")
     .properties(width=200, height=100)
 )
-chart_of(
+styled_chart(
     bars.facet("segment:N", columns=2, data=alt.InlineData(values=binned)).to_dict(),
-    "Distribution of the confidence of the placement, by segment.",
+    "Distribution of the confidence by segment.",
 )
 
 # %%
 sample = segmented.groupby("segment").head(1)
-Words(
-    "One placement of each segment, with its reason:\n\n"
-    + "\n".join(f"- **{plain(r.segment)}**: {plain(r.reason)}" for r in sample.itertuples())
+Markdown(
+    "One customer of each segment, with the reason for the assignment:\n\n"
+    + "\n".join(f"- **{escape(r.segment)}**: {escape(r.reason)}" for r in sample.itertuples())
 )
 
 # %% [markdown]
-# ## Another method
+# ## Comparison with k-means
 #
-# The same customers clustered by k-means. Where both methods put the same people together, the
-# segments are a trait of the data and not of the rules.
+# The same customers clustered by k-means. Where both methods agree, the segments reflect the data
+# rather than the rules.
 
 # %%
 clusters = pd.DataFrame(segment_customers(ROOT / "data/raw/customers.csv", method="kmeans"))
@@ -149,8 +149,8 @@ both = segmented.merge(
     clusters[["customer_id", "segment"]], on="customer_id", suffixes=("_rules", "_clusters")
 )
 crossed = pd.crosstab(both["segment_rules"], both["segment_clusters"])
-together = float(crossed.max(axis=1).sum() / crossed.to_numpy().sum())
-Words(
+agreement = float(crossed.max(axis=1).sum() / crossed.to_numpy().sum())
+Markdown(
     table(
         ("Rules \\ clusters", *(f">{name}" for name in crossed.columns)),
         [
@@ -158,6 +158,6 @@ Words(
             for label, row in zip(crossed.index, crossed.values, strict=True)
         ],
     )
-    + f"\n\n{percent(together)} of the customers are in the cluster that is most frequent in their "
+    + f"\n\n{percent(agreement)} of the customers are in the most frequent cluster of their "
     "segment."
 )

@@ -1,8 +1,7 @@
 # %% [markdown]
 # # 03 Retrieval quality
 #
-# Which approved passages each segment's query finds, how relevant they are by score, and how
-# relevant they are to someone who reads them.
+# The approved passages found for each segment, their scores, and their relevance as graded by hand.
 
 # %%
 from pathlib import Path
@@ -11,8 +10,8 @@ import altair as alt
 import pandas as pd
 
 from liftwright import Workspace
-from liftwright.agents.reporting.charts import chart_of
-from liftwright.agents.reporting.markdown import Words, count, number, percent, plain, table
+from liftwright.agents.reporting.charts import styled_chart
+from liftwright.agents.reporting.markdown import Markdown, count, escape, number, percent, table
 from liftwright.agents.reporting.run_reader import read_run
 
 ROOT = Path.cwd().parent if Path.cwd().name == "notebooks" else Path.cwd()
@@ -36,10 +35,10 @@ found = pd.DataFrame(
 )
 sizes = found.groupby("segment").size()
 longest = found["text"].str.split().str.len().max()
-Words(
+Markdown(
     f"{len(found)} passages for {len(sizes)} segments, {sizes.min()} to {sizes.max()} each; "
-    f"{int(found['fallback'].sum())} are fallbacks; scores from {found['score'].min():.2f} to "
-    f"{found['score'].max():.2f}; the longest has {longest} words."
+    f"{int(found['fallback'].sum())} fallbacks; scores from {found['score'].min():.2f} to "
+    f"{found['score'].max():.2f}; longest passage: {longest} words."
 )
 
 # %% [markdown]
@@ -49,7 +48,7 @@ Words(
 points = [
     {"segment": r.segment, "rank": r.rank, "score": round(r.score, 3)} for r in found.itertuples()
 ]
-chart_of(
+styled_chart(
     alt.Chart(alt.InlineData(values=points))
     .mark_line(point=alt.OverlayMarkDef(size=50))
     .encode(
@@ -65,15 +64,15 @@ chart_of(
 # %% [markdown]
 # ## Graded by hand
 #
-# Each passage was read against its segment and graded in `retrieval_grades.csv`: 2 is fit for a
-# message to this segment, 1 is true and harmless for it but not made for it, 0 does not belong in
-# such a message. **Graded by the developers**, not by an independent reader, and not blind. A
-# passage without a grade counts as not relevant. Relevant is a grade of 1 or 2.
+# Each passage was graded for its segment in `retrieval_grades.csv`: 2 fits a message to this
+# segment, 1 is true and harmless but not specific to it, 0 does not belong in such a message.
+# **Graded by the developers**, not by an independent reader, and not blind. Grades 1 and 2 count as
+# relevant; a passage without a grade counts as not relevant.
 
 # %%
 grades = pd.read_csv(ROOT / "notebooks" / "retrieval_grades.csv")
 graded = found.merge(grades, how="left", on=["segment", "document_id", "paragraph_index"])
-Words(
+Markdown(
     table(
         ("Segment", ">Rank", "Document", ">Score", ">Grade", "Why"),
         [
@@ -95,7 +94,7 @@ relevant = graded["grade"].fillna(0) >= 1
 by_segment = relevant.groupby(graded["segment"], sort=False).agg(["sum", "size"])
 share = float(relevant.mean())
 ungraded = int(graded["grade"].isna().sum())
-Words(
+Markdown(
     table(
         ("Segment", ">Relevant", ">Found", ">Share"),
         [
@@ -104,15 +103,15 @@ Words(
         ]
         + [("All", count(relevant.sum()), count(len(graded)), percent(share))],
     )
-    + f"\n\n**{percent(share)} of the passages are relevant; the aim of 80% is "
+    + f"\n\n**{percent(share)} of the passages are relevant; the target of 80% is "
     f"{'met' if share >= 0.8 else 'not met'}.** Fit for the segment (grade 2): "
     f"{percent(float((graded['grade'] == 2).mean()))}. Without a grade: {ungraded}."
 )
 
 # %% [markdown]
-# ## Asking in a person's words
+# ## Natural-language questions
 #
-# The same index, asked as a person would.
+# The same index, searched with questions as people ask them.
 
 # %%
 questions = (
@@ -120,7 +119,7 @@ questions = (
     "what do gold members get",
     "sleeping bag for cold nights",
 )
-Words(
+Markdown(
     table(
         ("Question", "Best document", ">Score"),
         [
@@ -135,10 +134,10 @@ Words(
 # ## Passages in full
 
 # %%
-Words(
+Markdown(
     "\n\n".join(
-        f"**{plain(segment)}**\n\n"
-        + "\n".join(f"- {plain(r.title)}: {plain(r.text)}" for r in group.itertuples())
+        f"**{escape(segment)}**\n\n"
+        + "\n".join(f"- {escape(r.title)}: {escape(r.text)}" for r in group.itertuples())
         for segment, group in found.groupby("segment", sort=False)
     )
 )

@@ -1,30 +1,31 @@
 # %% [markdown]
 # # 04 Variant review
 #
-# Every message that was written: its form, its citations, its claims, what screening said, what it
-# cost, and its text beside the other tones of its segment.
+# Every message: form, citations, claims, screening, cost, and its text next to the other tones of
+# its segment.
 
 # %%
 from collections import Counter
+from itertools import combinations
 from pathlib import Path
 
 import altair as alt
 
 from liftwright import Workspace
 from liftwright.agents.reporting import messages
-from liftwright.agents.reporting.charts import chart_of
-from liftwright.agents.reporting.markdown import Words, count, number, percent, table
+from liftwright.agents.reporting.charts import styled_chart
+from liftwright.agents.reporting.markdown import Markdown, count, number, percent, table
 from liftwright.agents.reporting.run_reader import read_run
 from liftwright.text import word_count
 
 ROOT = Path.cwd().parent if Path.cwd().name == "notebooks" else Path.cwd()
 run = read_run(Workspace(ROOT).run().folder)
 per_segment = Counter(v.segment for v in run.variants)
-Words(
+Markdown(
     f"{len(run.variants)} variants in {len(per_segment)} segments "
     f"({min(per_segment.values())} to {max(per_segment.values())} each), and the control. "
-    f"{len(run.failures)} never became valid. "
-    f"{len({v.body for v in run.variants})} bodies are different from each other."
+    f"{len(run.failures)} failed. "
+    f"{len({v.body for v in run.variants})} bodies are distinct."
 )
 
 # %% [markdown]
@@ -50,13 +51,13 @@ for v in run.messages():
     )
 columns = (
     *("Segment", "Arm", ">Subject, characters", ">Body, words", ">Citations", ">Verified"),
-    *(">Least claim score", "Screening", ">Drafts"),
+    *(">Lowest claim score", "Screening", ">Drafts"),
 )
-Words(table(columns, rows))
+Markdown(table(columns, rows))
 
 # %%
 words = [{"segment": v.segment, "tone": v.tone, "words": word_count(v.body)} for v in run.variants]
-chart_of(
+styled_chart(
     alt.Chart(alt.InlineData(values=words))
     .mark_bar()
     .encode(
@@ -90,7 +91,7 @@ messages.safety(run)
 
 # %%
 models = Counter(v.model for v in run.variants)
-Words(
+Markdown(
     table(
         ("Writer", ">Messages", ">Tokens in", ">Tokens out", ">US dollars", ">Drafts per message"),
         [
@@ -108,26 +109,25 @@ Words(
 )
 
 # %% [markdown]
-# ## Errors
+# ## Failures
 
 # %%
 messages.failures(run)
 
 # %% [markdown]
-# ## How alike the messages are
+# ## Similarity of the messages
 #
-# Share of words that two messages of one segment have in common (Jaccard). The tones share their
-# passages, so some likeness is meant; 100% would be the same message twice.
+# The share of words that two messages of a segment have in common (Jaccard). The tones use the same
+# passages, so some similarity is expected; 100% would be the same message twice.
 
 # %%
-likeness = []
+similarity = []
 for segment in per_segment:
-    mine = [v for v in run.variants if v.segment == segment]
-    for i, one in enumerate(mine):
-        for other in mine[i + 1 :]:
-            a, b = set(one.body.lower().split()), set(other.body.lower().split())
-            likeness.append((segment, f"{one.tone} and {other.tone}", len(a & b) / len(a | b)))
-Words(table(("Segment", "Tones", ">In common"), [(s, t, percent(x)) for s, t, x in likeness]))
+    variants = [v for v in run.variants if v.segment == segment]
+    for v, other in combinations(variants, 2):
+        a, b = set(v.body.lower().split()), set(other.body.lower().split())
+        similarity.append((segment, f"{v.tone} and {other.tone}", len(a & b) / len(a | b)))
+Markdown(table(("Segment", "Tones", ">In common"), [(s, t, percent(x)) for s, t, x in similarity]))
 
 # %% [markdown]
 # ## The messages

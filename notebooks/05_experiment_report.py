@@ -1,8 +1,8 @@
 # %% [markdown]
 # # 05 Experiment report
 #
-# The report that a run writes by itself, here from its parts, for the workspace's campaign. Each
-# section is one function of `liftwright.agents.reporting`; the numbers are those of the run's
+# The report that every run writes, here for the workspace's campaign and built section by section.
+# Each section is a function of `liftwright.agents.reporting`; the numbers come from the run's
 # `metrics.json`, `decisions.json` and `run.json`.
 
 # %%
@@ -10,7 +10,7 @@ from pathlib import Path
 
 from liftwright import Workspace
 from liftwright.agents.reporting import charts, estimates, messages, next_steps, outcomes, summary
-from liftwright.agents.reporting.markdown import Words, bullets, plain
+from liftwright.agents.reporting.markdown import Markdown, bullets, escape
 from liftwright.agents.reporting.run_reader import read_run
 
 ROOT = Path.cwd().parent if Path.cwd().name == "notebooks" else Path.cwd()
@@ -18,12 +18,12 @@ run = read_run(Workspace(ROOT).run().folder)
 summary.cover(run)
 
 # %% [markdown]
-# ## Before: can the campaign answer its question?
+# ## Before the run: can the campaign answer its question?
 #
-# What `liftwright plan` says before anything is paid for.
+# The output of `liftwright plan`, before any cost.
 
 # %%
-Words(bullets(plain(answer) for answer in Workspace(ROOT).plan().answers))
+Markdown(bullets(escape(answer) for answer in Workspace(ROOT).plan().answers))
 
 # %% [markdown]
 # ## Executive summary
@@ -40,7 +40,7 @@ summary.criteria(run)
 # %% [markdown]
 # ## Lift by variant
 #
-# An interval that crosses zero means that the data agree with no effect at all.
+# An interval that contains zero means that the data are consistent with no effect.
 
 # %%
 charts.lift_by_variant(run)
@@ -49,16 +49,16 @@ charts.lift_by_variant(run)
 outcomes.overall(run)
 
 # %% [markdown]
-# ## What to do with each arm, and what other estimators say
+# ## Decisions and other estimators
 
 # %%
 estimates.decisions(run)
 
 # %%
-estimates.others(run)
+estimates.other_estimates(run)
 
 # %%
-estimates.beliefs(run)
+estimates.win_probabilities(run)
 
 # %% [markdown]
 # ## Lift by segment
@@ -76,7 +76,7 @@ outcomes.by_segment(run)
 outcomes.winners(run)
 
 # %% [markdown]
-# ## Soundness: plan, assignment, sample ratio, power, balance
+# ## Validity: plan, assignment, sample ratio, power, balance
 
 # %%
 estimates.plan(run)
@@ -88,7 +88,7 @@ outcomes.assignment(run)
 outcomes.engagement(run)
 
 # %%
-outcomes.ratio_check(run)
+outcomes.sample_ratio(run)
 
 # %%
 outcomes.power(run)
@@ -127,10 +127,10 @@ next_steps.next_steps(run)
 next_steps.scaling(run)
 
 # %%
-next_steps.production()
+next_steps.production_architecture()
 
 # %%
-next_steps.debts()
+next_steps.technical_debt()
 
 # %%
 next_steps.timeline()

@@ -1,9 +1,9 @@
 # %% [markdown]
 # # 06 Explainability
 #
-# Which features of customers and which content go with engagement, and which with a larger effect
-# of a message. Correlation is not cause: the experiment tells what the messages do, the first part
-# of this tells who engages anyway.
+# Which customer features and content correlate with engagement, and which features predict a larger
+# effect. Correlation is not causation: the experiment measures the effect of the messages, while
+# the first part of this notebook shows who engages anyway.
 
 # %%
 from pathlib import Path
@@ -17,16 +17,16 @@ from scipy.stats import spearmanr
 
 from liftwright import Workspace, analyze
 from liftwright.agents.reporting import messages
-from liftwright.agents.reporting.charts import chart_of
+from liftwright.agents.reporting.charts import styled_chart
 from liftwright.agents.reporting.markdown import (  # fmt: skip
-    Words,
+    Markdown,
     callout,
     count,
-    joined,
-    listed,
+    escape,
+    join_list,
     number,
     p_value,
-    plain,
+    paragraphs,
     table,
 )
 from liftwright.agents.reporting.run_reader import read_run
@@ -44,10 +44,10 @@ sent = (
     .merge(customers, on="customer_id")
 )
 features = [name for name in FEATURES if name in sent and sent[name].std() > 0]
-joined(
+paragraphs(
     callout(
         "**SIMULATED.** The engagement was drawn from each customer's historical rates, so those "
-        "rates must come out on top: this shows that the analysis finds what is there, and "
+        "rates should rank highest: this shows that the analysis recovers known effects, and "
         "nothing about real customers."
     )
     if run.simulated
@@ -59,8 +59,8 @@ joined(
 # %% [markdown]
 # ## Correlation of features with engagement
 #
-# Spearman's rank correlation of each feature with opening and clicking; p-values are multiplied by
-# the number of correlations (Bonferroni).
+# Spearman's rank correlation of each feature with opens and clicks, with Bonferroni-corrected
+# p-values.
 
 # %%
 rows = []
@@ -78,16 +78,16 @@ for outcome_name in ("opened", "clicked"):
                 "p": adjusted,
             }
         )
-found = pd.DataFrame(rows)
-found["strength"] = found["r"].abs()
-found = found.sort_values(["outcome", "strength"], ascending=[True, False])
-Words(
+correlations = pd.DataFrame(rows)
+correlations["strength"] = correlations["r"].abs()
+correlations = correlations.sort_values(["outcome", "strength"], ascending=[True, False])
+Markdown(
     table(
         ("Outcome", "Feature", ">n", ">Correlation", ">Adj. p", "Significant"),
         [
             (r.outcome, r.feature.replace("_", " "), count(r.n), number(r.r, 3), p_value(r.p),
              "yes" if r.p < run.result.alpha else "no")
-            for r in found.itertuples()
+            for r in correlations.itertuples()
         ],
     )
 )  # fmt: skip
@@ -95,9 +95,9 @@ Words(
 # %% [markdown]
 # ## Importance with the other features held fixed
 #
-# Coefficients of a logistic regression on standardised features, with 95% intervals: the change in
-# the log-odds of opening for one standard deviation more, with the arm held fixed too. Missing
-# values are replaced by the median.
+# Coefficients of a logistic regression on standardised features and the arm, with 95% intervals:
+# the change in the log-odds of opening per standard deviation. Missing values are replaced by the
+# median.
 
 # %%
 x = sent[features].fillna(sent[features].median())
@@ -121,7 +121,7 @@ base = alt.Chart(alt.InlineData(values=importance)).encode(
     y=alt.Y("feature:N", sort=None, title=None, axis=alt.Axis(labelLimit=220))
 )
 title = "Importance for opening" + (" (SIMULATED)" if run.simulated else "")
-chart_of(
+styled_chart(
     (
         base.mark_bar(size=18, color="#0072B2", opacity=0.85).encode(
             x=alt.X("effect:Q", title="change in log-odds per standard deviation")
@@ -134,41 +134,41 @@ chart_of(
 )
 
 # %% [markdown]
-# ## What this says
+# ## Interpretation
 
 # %%
-sure = [i for i in importance if i["low"] > 0 or i["high"] < 0]
-unsure = [i["feature"] for i in importance if i not in sure]
-told = [
-    f"one standard deviation more {i['feature']} multiplies the odds of opening by "
+significant = [i for i in importance if i["low"] > 0 or i["high"] < 0]
+others = [i["feature"] for i in importance if i not in significant]
+effects = [
+    f"an increase in {i['feature']} by one standard deviation multiplies the odds of opening by "
     f"{np.exp(i['effect']):.2f} (95% interval {np.exp(i['low']):.2f} to {np.exp(i['high']):.2f})"
-    for i in sure
+    for i in significant
 ]
-joined(
-    plain(f"With the others held fixed, {listed(told)}.")
-    if told
-    else "No feature has an effect that can be told from none with the others held fixed.",
-    plain(f"Not distinguishable from no effect: {listed(unsure)}.") if unsure else None,
+paragraphs(
+    escape(f"With the other features held fixed, {join_list(effects)}.")
+    if effects
+    else "With the other features held fixed, no feature has a significant effect.",
+    escape(f"Not significant: {join_list(others)}.") if others else None,
 )
 
 # %% [markdown]
-# ## Which features go with a larger effect
+# ## Heterogeneous effects
 #
-# Who opens anyway may not be moved by a message. `analyze` regresses the outcome on arm, features
-# and their products: a product says by how much the effect on opening grows with one standard
-# deviation more of the feature. Intervals and p-values hold for all rows together, and features are
-# ranked only where the effect is shown to differ at all. `liftwright analyze --explain` does the
-# same for any file. Here it looks at the three features that go most with opening: each needs many
-# customers.
+# Customers who open anyway may not respond to the message. `analyze` regresses the outcome on arm,
+# features and their interactions: an interaction is the change in the effect on opening per
+# standard deviation of the feature. Intervals and p-values are simultaneous for all rows, and features are
+# ranked only if the effect is shown to differ at all. `liftwright analyze --explain` does the same
+# for any file. Here it tests only the three features that correlate most with opening, because each
+# one needs many customers.
 
 # %%
 leading = sorted(features, key=lambda name: -abs(fit.params[name]))[:3]
 explained = analyze(sent, arm="arm", control="control", metrics="opened", explain=leading).explain
-joined(
-    "**SIMULATED**: an uplift per tone was put in, the same for everyone."
+paragraphs(
+    "**SIMULATED**: the simulated uplift depends on the tone alone and is the same for everyone."
     if run.simulated
     else None,
-    plain(f"{count(explained.units)} messages: {explained.reason}."),
+    escape(f"{count(explained.units)} messages: {explained.reason}."),
     table(
         ("Arm", "Feature", ">Change per sd, in points", ">Interval", ">Adj. p", "Significant"),
         [
@@ -186,7 +186,7 @@ joined(
 )
 
 # %% [markdown]
-# ## Which content was cited in the variants that did best
+# ## Content cited in the best variants
 
 # %%
 messages.citations(run)
@@ -195,19 +195,19 @@ messages.citations(run)
 # ## Recommendations
 
 # %%
-first = sure[0]["feature"] if sure else None
+top = significant[0]["feature"] if significant else None
 advice = [
-    f"Adjust by {first} (CUPED): it goes with opening, so fewer customers show the same lift."
-    if first
-    else "Collect more engagement before any feature is used to choose whom to write to.",
-    "Do not choose readers by who opens anyway; "
+    f"Use {top} as a CUPED covariate: it predicts opening, so fewer customers are needed."
+    if top
+    else "Collect more engagement before targeting by any feature.",
+    "Do not target customers who open anyway; "
     + (
-        "a feature with a larger effect is worth a rule of its own in the next campaign."
+        "add a segment rule for the feature with the largest interaction to the next campaign."
         if explained.ranking
-        else "no feature is shown to go with a larger effect, so write to all segments alike."
+        else "no feature predicts a larger effect, so treat all segments the same."
     ),
-    "Measure the run again with real outcomes before anything here is acted on."
+    "Measure the run again with real outcomes before acting on these results."
     if run.simulated
-    else "Repeat this after the next campaign; a feature that stays on top is worth a rule.",
+    else "Repeat this after the next campaign; a feature that stays on top deserves a rule.",
 ]
-Words("\n".join(f"{n}. {plain(one)}" for n, one in enumerate(advice, start=1)))
+Markdown("\n".join(f"{n}. {escape(item)}" for n, item in enumerate(advice, start=1)))

@@ -1,4 +1,4 @@
-"""Executes the six notebooks in this folder, in order, to .ipynb files beside them."""
+"""Executes the six notebooks of this folder in order and writes them as .ipynb files."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ if TYPE_CHECKING:
 
 HERE = Path(__file__).parent
 _CELL_SECONDS = 300
-_LONGEST_FOLDER = 80  # a socket's path may have about a hundred characters
+_MAX_SOCKET_FOLDER = 80  # the path of a Unix socket is limited to about a hundred characters
 
 
 def main(folder: Path = HERE) -> int:
-    """Execute every notebook; each is written whole, and only if all of its cells ran.
+    """Execute every notebook; one is written only if all of its cells ran.
 
     Returns:
         0 if all ran, 1 if any failed.
@@ -47,7 +47,7 @@ def main(folder: Path = HERE) -> int:
 
 
 def notebook_of(text: str) -> NotebookNode:
-    """A notebook from jupytext's percent format; equal text gives equal ids of cells."""
+    """A notebook from jupytext's percent format; equal text gives equal cell ids."""
     import jupytext
 
     notebook: NotebookNode = jupytext.reads(text, fmt="py:percent")
@@ -62,13 +62,12 @@ def notebook_of(text: str) -> NotebookNode:
 
 
 def execute(notebook: NotebookNode, folder: Path) -> None:
-    """Run a notebook's cells in `folder` with this interpreter, and keep what they show.
+    """Run a notebook's cells in `folder` with this interpreter and store their outputs.
 
-    No kernel need be installed, and nothing is written outside a temporary folder, whatever the
-    home folder is.
+    No installed kernel is needed, and nothing is written outside a temporary folder.
 
     Raises:
-        LiftwrightError: naming the cell and the error.
+        LiftwrightError: a cell failed or timed out.
     """
     from jupyter_client.kernelspec import KernelSpec, KernelSpecManager
     from jupyter_client.manager import AsyncKernelManager
@@ -76,10 +75,10 @@ def execute(notebook: NotebookNode, folder: Path) -> None:
     from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
 
     class ThisInterpreter(KernelSpecManager):
-        """Knows one kernel: the interpreter that runs this."""
+        """Provides the running interpreter as the only kernel."""
 
         def get_kernel_spec(self, kernel_name: str) -> KernelSpec:
-            """How to start it, whatever kernel is asked for."""
+            """The same kernel for any name."""
             launch = ["-Xfrozen_modules=off", "-m", "ipykernel_launcher"]
             return KernelSpec(
                 argv=[
@@ -101,7 +100,7 @@ def execute(notebook: NotebookNode, folder: Path) -> None:
             resources={"metadata": {"path": str(folder)}},
             record_timing=False,
         )
-        client.owns_km = True  # so that it ends the kernel that it was given
+        client.owns_km = True  # shuts the kernel down at the end
         try:
             client.execute(env=_environment(Path(temporary)))
         except CellExecutionError as error:
@@ -116,10 +115,10 @@ def execute(notebook: NotebookNode, folder: Path) -> None:
 def _manager(
     kind: type[AsyncKernelManager], specs: KernelSpecManager, temporary: Path
 ) -> AsyncKernelManager:
-    """A kernel whose files are in a temporary folder and that opens no port of the network."""
+    """A kernel manager that keeps its files in a temporary folder and opens no network port."""
     manager = kind(kernel_spec_manager=specs, kernel_name="python3")
     manager.connection_file = str(temporary / "kernel.json")
-    if sys.platform != "win32" and len(str(temporary)) < _LONGEST_FOLDER:
+    if sys.platform != "win32" and len(str(temporary)) < _MAX_SOCKET_FOLDER:
         manager.transport = "ipc"
         manager.ip = str(temporary / "k")
     return manager
@@ -130,7 +129,7 @@ def _environment(temporary: Path) -> dict[str, str]:
     return {
         **os.environ,
         **{name: str(temporary / name.lower()) for name in folders},
-        # What is imported here is what the cells import, installed or not.
+        # The cells import the same modules as this process, installed or not.
         "PYTHONPATH": os.pathsep.join(path for path in sys.path if path),
         "PYDEVD_DISABLE_FILE_VALIDATION": "1",
     }

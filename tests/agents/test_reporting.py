@@ -39,7 +39,7 @@ ALL_TEXTS = (
     outcomes.segments,
     outcomes.assignment,
     outcomes.engagement,
-    outcomes.ratio_check,
+    outcomes.sample_ratio,
     outcomes.power,
     outcomes.balance,
     messages.safety,
@@ -57,7 +57,7 @@ def run_of(folder: Path, sample: Sample | None = None) -> RunFiles:
     return read_run(write_run(folder / "run1", sample))
 
 
-def table_rows(text: markdown.Words, columns: int) -> list[list[str]]:
+def table_rows(text: markdown.Markdown, columns: int) -> list[list[str]]:
     """The cells of all table rows of so many columns, headings left out."""
     lines = [line for line in str(text).splitlines() if line.startswith("|")]
     rows = [
@@ -92,10 +92,10 @@ def test_overall_cells_equal_the_metrics_file(tmp_path: Path) -> None:
     found = table_rows(outcomes.overall(run), 10)
     assert len(found) == len(expected) == 12
     for row in expected:
-        name = markdown.metric_name(row["metric"])
+        name = markdown.metric_label(row["metric"])
         (cells,) = [r for r in found if r[0] == name and r[1] == row["arm"]]
         assert cells[2] == f"{row['n_treatment']:,} / {row['n_control']:,}"
-        assert cells[5] == markdown.signed(row["lift"])
+        assert cells[5] == markdown.signed_percent(row["lift"])
         assert cells[7] == markdown.p_value(row["p_value"]).replace("<", "&lt;")
         assert cells[8] == markdown.p_value(row["p_adjusted"]).replace("<", "&lt;")
         assert cells[9] == markdown.stars(row["p_adjusted"], significant=row["significant"])
@@ -192,7 +192,7 @@ def test_texts_run_with_bare_files_renders(tmp_path: Path) -> None:
     for text in ALL_TEXTS:
         str(text(run))
     assert run.simulated
-    assert isinstance(charts.balance(run), markdown.Words)
+    assert isinstance(charts.balance(run), markdown.Markdown)
 
 
 @pytest.mark.parametrize("name", ["variants.json", "metrics.json", "arms.json"])

@@ -22,7 +22,7 @@ def shown(markdown: str) -> str:
 
 @given(st.text(st.characters(codec="utf-8", exclude_categories=["Cc", "Cs", "Zl", "Zp"])))
 def test_plain_any_text_is_shown_as_it_is(text: str) -> None:
-    assert shown(markdown.plain(text)) == " ".join(text.split())
+    assert shown(markdown.escape(text)) == " ".join(text.split())
 
 
 @given(st.lists(st.text(st.sampled_from("ab |*_`<&$\\-#1.[")), min_size=1, max_size=5))
@@ -43,7 +43,7 @@ def test_table_any_cells_stand_in_their_columns(cells: list[str]) -> None:
     [(0.1234, "+12.3%"), (-0.05, "−5.0%"), (None, "–"), (0.0, "+0.0%")],  # noqa: RUF001
 )
 def test_signed_values_have_a_sign_or_a_dash(value: float | None, expected: str) -> None:
-    assert markdown.signed(value) == expected
+    assert markdown.signed_percent(value) == expected
 
 
 @pytest.mark.parametrize(

@@ -109,11 +109,11 @@ RUNS = {
         parts=(
             *(summary.cover, summary.summary, summary.criteria, outcomes.overall),
             *(outcomes.by_segment, outcomes.winners, outcomes.segments, outcomes.assignment),
-            *(outcomes.engagement, outcomes.ratio_check, outcomes.power, outcomes.balance),
+            *(outcomes.engagement, outcomes.sample_ratio, outcomes.power, outcomes.balance),
             *(messages.safety, messages.audit, messages.citations, messages.grounding),
             *(messages.failures, messages.appendix, next_steps.next_steps, next_steps.scaling),
-            *(estimates.decisions, estimates.others, estimates.interactions),
-            *(estimates.beliefs, estimates.plan),
+            *(estimates.decisions, estimates.other_estimates, estimates.interactions),
+            *(estimates.win_probabilities, estimates.plan),
         )
     ),
     "winner": Told(sample=REAL_WINNER, parts=VERDICT),
@@ -142,17 +142,17 @@ RUNS = {
     ),
     "mismatch": Told(
         sample=Sample(treatment_events=90, lost_in_control=150),
-        parts=(*VERDICT, outcomes.ratio_check),
+        parts=(*VERDICT, outcomes.sample_ratio),
     ),
     "mismatch on a day": Told(
-        parts=(*VERDICT, outcomes.ratio_check),
+        parts=(*VERDICT, outcomes.sample_ratio),
         changes=metrics(
             srm_over_time={"2026-03-01": PASSED, "2026-03-02": FAILED},
             srm_failed=["period 2026-03-02"],
         ),
     ),
     "no mismatch on any day": Told(
-        parts=(outcomes.ratio_check,),
+        parts=(outcomes.sample_ratio,),
         changes=metrics(srm_over_time={"2026-03-01": PASSED}, srm_failed=[]),
     ),
     "measured again": Told(parts=(summary.cover,), changes={"run.json": {"measurements": 2}}),
@@ -179,7 +179,7 @@ RUNS = {
         changes={"arms.json": {"left_out": {"holdout": 1200, "suppressed": 3}}},
     ),
     "other estimates": Told(
-        parts=(estimates.others,),
+        parts=(estimates.other_estimates,),
         changes=metrics(
             cuped=[estimated("click_rate", "urgent"), estimated("open_rate", "urgent")],
             variance_reduction={"click_rate": 0.125},
@@ -202,7 +202,7 @@ RUNS = {
         ),
     ),
     "beliefs": Told(
-        parts=(estimates.beliefs,),
+        parts=(estimates.win_probabilities,),
         changes=metrics(
             bayes=[
                 belief("urgent", "click_rate", "binary", 0.7),

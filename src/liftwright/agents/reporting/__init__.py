@@ -1,4 +1,4 @@
-"""The reporting agent: a run's JSON files as a notebook and a PDF."""
+"""The reporting agent: turns a run's JSON files into a notebook and a PDF."""
 
 from __future__ import annotations
 
@@ -23,18 +23,18 @@ _NAME = "experiment_report"
 
 
 def write_report(folder: Path, *, form: str | None = None) -> tuple[Path, ...]:
-    """Write a run's report: an executed notebook, and the PDF made of what its cells show.
+    """Write a run's report: an executed notebook, and a PDF of its output.
 
     Args:
-        folder: the run's; its JSON files are read, never a table.
-        form: `ipynb` or `pdf`; both where it is None.
+        folder: the run's folder; only its JSON files are read, never a table.
+        form: `ipynb` or `pdf`; None for both.
 
     Returns:
-        The files written, in `report/` of the folder.
+        The files written, in the folder's `report/`.
 
     Raises:
-        InputError: an unknown form, or the run has not come so far.
-        IntegrityError: a file of the run is not what the product writes.
+        InputError: the form is unknown, or the run has no results yet.
+        IntegrityError: a file of the run is malformed.
     """
     if form not in (None, *FORMS):
         raise InputError(f"report: found form {form!r}, allowed: {' or '.join(FORMS)}")
@@ -66,7 +66,7 @@ def _footer(run: RunFiles) -> str:
 
 def _made_at(run: RunFiles) -> datetime:
     try:
-        found = datetime.fromisoformat(str(run.run["started_at"]))
+        started = datetime.fromisoformat(str(run.run["started_at"]))
     except (KeyError, ValueError):
         return datetime(1970, 1, 1, tzinfo=UTC)
-    return found if found.tzinfo else found.replace(tzinfo=UTC)
+    return started if started.tzinfo else started.replace(tzinfo=UTC)

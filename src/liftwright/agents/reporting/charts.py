@@ -1,4 +1,4 @@
-"""The report's charts: one specification each, shown interactive, as picture and in print."""
+"""The report's charts as Vega-Lite specifications, for notebooks and print."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from liftwright.agents.reporting.markdown import Words, listed, metric_name, signed
+from liftwright.agents.reporting.markdown import Markdown, join_list, metric_label, signed_percent
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 FONTS = Path(__file__).parent / "fonts"
 VEGA_LITE = "application/vnd.vegalite.v6+json"
-# Okabe and Ito's colours: apart for colour-blind readers too, and in grey.
+# The Okabe-Ito palette: distinguishable for colour-blind readers and in greyscale.
 PALETTE = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00")
 _FONT = "Inter, Helvetica, Arial, sans-serif"
 _INK, _FAINT = "#1f2933", "#d9dee4"
@@ -47,19 +47,19 @@ _CONFIG: Mapping[str, object] = {
     "range": {"category": list(PALETTE)},
 }  # fmt: skip
 _PANELS_IN_A_ROW = 2
-# A bar is to be seen beside its interval: an interval may be this many times as tall.
-_ROOM, _LEAST_FRAME, _MARGIN = 2.0, 0.2, 1.05
+# The axis extends to this multiple of the longest bar, so that wide intervals do not hide the bars.
+_MAX_INTERVAL_RATIO, _MIN_FRAME, _MARGIN = 2.0, 0.2, 1.05
 
 
 @dataclass(frozen=True, slots=True)
 class Chart:
-    """A chart as a cell shows it; `alt` says in words what it shows."""
+    """A chart that a notebook cell displays; `alt` is its alternative text."""
 
     specification: Mapping[str, object]
     alt: str
 
     def mime_bundle(self) -> tuple[dict[str, object], dict[str, object]]:
-        """What a cell shows, by MIME type, and the metadata of each."""
+        """The output of a cell by MIME type, and its metadata."""
         vector = self.svg()
         picture = _renderer().svg_to_png(vector, scale=_PICTURE_SCALE)
         bundle: dict[str, object] = {
@@ -77,34 +77,34 @@ class Chart:
         return self.mime_bundle()
 
     def svg(self) -> str:
-        """The chart as SVG; an equal chart gives equal text."""
+        """The chart as SVG; equal charts give equal text."""
         drawn = str(_renderer().vegalite_to_svg(dict(self.specification)))
-        # Vega counts its clips on through the process; in a page each needs a name of its own.
+        # Vega numbers clip paths across the process; on a page their ids must be unique.
         name = hashlib.sha256(self.alt.encode()).hexdigest()[:8]
         numbers = {clip: str(n) for n, clip in enumerate(dict.fromkeys(_CLIP.findall(drawn)), 1)}
         return _CLIP.sub(lambda clip: f"{name}-{numbers[clip[0]]}", drawn)
 
 
-def chart_of(specification: Mapping[str, object], told: str) -> Chart:
-    """A chart in the report's type and colours.
+def styled_chart(specification: Mapping[str, object], alt: str) -> Chart:
+    """A chart in the report's fonts and colours.
 
     Args:
-        specification: in Vega-Lite, with its data; Altair's `to_dict()` gives one.
-        told: what it shows, for those who cannot see it.
+        specification: Vega-Lite with inline data, as from Altair's `to_dict()`.
+        alt: the alternative text.
     """
-    return Chart({**specification, "$schema": _SCHEMA, "config": _CONFIG}, told)
+    return Chart({**specification, "$schema": _SCHEMA, "config": _CONFIG}, alt)
 
 
-def lift_by_variant(run: RunFiles) -> Chart | Words:
+def lift_by_variant(run: RunFiles) -> Chart | Markdown:
     """Bars of each arm's lift over control with its interval, one panel per metric."""
     rows = [row for row in run.result.rows() if row.lift is not None]
     title = "Lift over control by variant, with intervals"
-    everything = [metric_name(row.metric) for row in run.result.rows()]
-    return _lift_chart(rows, [metric_name(row.metric) for row in rows], everything, title, run)
+    everything = [metric_label(row.metric) for row in run.result.rows()]
+    return _lift_chart(rows, [metric_label(row.metric) for row in rows], everything, title, run)
 
 
-def lift_by_segment(run: RunFiles) -> Chart | Words:
-    """The same on the primary metric, one panel per segment."""
+def lift_by_segment(run: RunFiles) -> Chart | Markdown:
+    """The same for the primary metric, one panel per segment."""
     metric = run.result.deciding_metric
     rows = [
         row
@@ -112,23 +112,23 @@ def lift_by_segment(run: RunFiles) -> Chart | Words:
         for row in run.result.rows(segment, metric)
         if row.lift is not None
     ]
-    title = f"Lift in {metric_name(metric)} over control by segment, with intervals"
+    title = f"Lift in {metric_label(metric)} over control by segment, with intervals"
     return _lift_chart(rows, [row.segment for row in rows], run.result.segments, title, run)
 
 
-def balance(run: RunFiles) -> Chart | Words:
-    """How far each arm's customers differ from control's, in standard deviations."""
+def balance(run: RunFiles) -> Chart | Markdown:
+    """The difference between each arm's customers and control, in standard deviations."""
     values = [
         {
-            "feature": one.feature.replace("_", " "),
-            "arm": one.arm,
-            "difference": one.difference,
+            "feature": row.feature.replace("_", " "),
+            "arm": row.arm,
+            "difference": row.difference,
         }
-        for one in (run.result.balance.differences if run.result.balance else ())
-        if one.difference is not None
+        for row in (run.result.balance.differences if run.result.balance else ())
+        if row.difference is not None
     ]
     if not values:
-        return Words("The balance of the features was not recorded.")
+        return Markdown("The balance of the features was not recorded.")
     points = {
         "data": {"values": values},
         "mark": {"type": "point", "filled": True, "size": 60},
@@ -146,7 +146,7 @@ def balance(run: RunFiles) -> Chart | Words:
         "layer": [{"data": {"values": [{}]}, **_zero("x")}, points],
     }
     largest = max(abs(float(str(value["difference"]))) for value in values)
-    return chart_of(
+    return styled_chart(
         drawn,
         f"Points: difference of each arm from control in each feature; the largest is "
         f"{largest:.3f} standard deviations.",
@@ -159,10 +159,10 @@ def _lift_chart(
     wanted: Sequence[str],
     title: str,
     run: RunFiles,
-) -> Chart | Words:
-    """Bars with intervals, a panel each for those of `wanted` that have any."""
+) -> Chart | Markdown:
+    """Bars with intervals, one panel for each name in `wanted` that has rows."""
     if not rows:
-        return Words("No lift could be estimated, so there is nothing to draw.")
+        return Markdown("No chart: no lift could be estimated.")
     values = [
         {
             "panel": panel,
@@ -170,7 +170,7 @@ def _lift_chart(
             "lift": row.lift,
             "low": row.lift_ci[0] if row.lift_ci else None,
             "high": row.lift_ci[1] if row.lift_ci else None,
-            "told": signed(row.lift),
+            "label": signed_percent(row.lift),
         }
         for row, panel in zip(rows, panels, strict=True)
     ]
@@ -205,34 +205,37 @@ def _lift_chart(
     ]
     missing = [name for name in dict.fromkeys(wanted) if name not in panels]
     notes = [
-        f"Not estimable, so not drawn: {listed(missing)}." if missing else "",
-        "Intervals that leave the frame are cut; the table has their ends." if cut else "",
+        f"Not shown, because not estimable: {join_list(missing)}." if missing else "",
+        "Long intervals are cut off; the table shows their limits." if cut else "",
     ]
     drawn = {
-        "title": {"text": _titled(title, run), "subtitle": [note for note in notes if note]},
+        "title": {
+            "text": _with_simulated(title, run),
+            "subtitle": [note for note in notes if note],
+        },
         "data": {"values": values},
         "facet": _name("panel", sort=list(dict.fromkeys(panels)), title=None),
         "columns": _PANELS_IN_A_ROW,
         "spec": {"width": 250, "height": 140, "layer": [bars, _zero("y"), whiskers, *caps]},
         "resolve": {"axis": {"x": "independent", "y": "independent"}},
     }
-    told = "; ".join(f"{v['panel']}, {v['arm']} {v['told']}" for v in values)
-    return chart_of(drawn, f"{title}. {told}.")
+    lifts = "; ".join(f"{v['panel']}, {v['arm']} {v['label']}" for v in values)
+    return styled_chart(drawn, f"{title}. {lifts}.")
 
 
 def _frame(rows: Sequence[ArmComparison]) -> tuple[list[float], bool]:
-    """The range that shows every bar in full, and whether it cuts an interval."""
+    """The axis range that shows every bar in full, and whether it cuts off an interval."""
     bars = [row.lift or 0.0 for row in rows]
     ends = [end for row in rows for end in row.lift_ci or () if end is not None]
-    limit = max(_LEAST_FRAME, _ROOM * max(map(abs, bars)))
+    limit = max(_MIN_FRAME, _MAX_INTERVAL_RATIO * max(map(abs, bars)))
     low, high = min([0.0, *bars, *ends]), max([0.0, *bars, *ends])
     shown = [_MARGIN * max(low, -limit), _MARGIN * min(high, limit)]
     if shown == [0.0, 0.0]:
-        shown = [-_LEAST_FRAME, _LEAST_FRAME]
+        shown = [-_MIN_FRAME, _MIN_FRAME]
     return shown, low < -limit or high > limit
 
 
-def _titled(title: str, run: RunFiles) -> str:
+def _with_simulated(title: str, run: RunFiles) -> str:
     return f"{title} (SIMULATED)" if run.simulated else title
 
 

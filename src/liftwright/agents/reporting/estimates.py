@@ -1,24 +1,24 @@
-"""The numbers beside the comparisons: what to do with each arm, other estimators, the plan."""
+"""Decisions per arm, other estimators, interactions and the analysis plan."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 from liftwright.agents.reporting.markdown import (
-    Words,
+    Markdown,
     bullets,
     callout,
     code,
-    in_words,
+    escape,
     interval,
-    joined,
-    listed,
-    metric_name,
+    join_list,
+    label_metrics,
+    metric_label,
     number,
     p_value,
+    paragraphs,
     percent,
-    plain,
-    signed,
+    signed_percent,
     stars,
     table,
 )
@@ -30,45 +30,51 @@ if TYPE_CHECKING:
     from liftwright.agents.reporting.run_reader import RunFiles
     from liftwright.analysis.result import ArmPosterior, InteractionTest
 
-# In the order in which they are told; each with what it is.
-_ESTIMATES = {
-    "assigned": ("all assigned", "also those whose message did not arrive, as having done nothing"),
-    "cuped": ("CUPED", "less noise, by the rates that were known before"),
-    "winsorised": ("winsorised", "without the largest amounts"),
-    "ratios": ("ratio", "clicks to opened messages, by the delta method"),
-    "sequential": ("at any time", "holds however often one looks, at the price of width"),
+# In display order; each with its explanation.
+_ESTIMATORS = {
+    "assigned": (
+        "all assigned",
+        "intention to treat; customers whose message was not delivered count as no response",
+    ),
+    "cuped": ("CUPED", "variance reduction with rates from before the experiment"),
+    "winsorised": ("winsorised", "large amounts are capped"),
+    "ratios": ("ratio", "clicks per opened message, by the delta method"),
+    "sequential": ("anytime-valid", "valid however often the results are checked, but wider"),
 }
-_HASH_SHOWN = 12
+_HASH_LENGTH = 12
 
 
-def decided(run: RunFiles) -> str | None:
-    """The decisions in a sentence; None where there are none."""
-    told: dict[tuple[str, str], list[str]] = {}
-    for one in run.result.decisions:
-        told.setdefault((one.decision, "; ".join(one.reasons)), []).append(one.arm)
-    if not told:
+def decision_summary(run: RunFiles) -> str | None:
+    """The decisions in one sentence; None if there are none."""
+    arms_by_decision: dict[tuple[str, str], list[str]] = {}
+    for row in run.result.decisions:
+        arms_by_decision.setdefault((row.decision, "; ".join(row.reasons)), []).append(row.arm)
+    if not arms_by_decision:
         return None
-    each = [f"{choice} {listed(arms)} ({why})" for (choice, why), arms in told.items()]
-    return plain(in_words("; ".join(each)) + ".")
+    parts = [
+        f"{decision} {join_list(arms)} ({reasons})"
+        for (decision, reasons), arms in arms_by_decision.items()
+    ]
+    return escape(label_metrics("; ".join(parts)) + ".")
 
 
-def decisions(run: RunFiles) -> Words:
-    """Ship, stop or continue, for each arm, with the reasons."""
-    found = run.result.decisions
-    if not found:
-        return Words("Nothing was decided.")
-    rows = [(one.arm, one.decision, in_words("; ".join(one.reasons))) for one in found]
-    return joined(
-        plain(
-            f"On the {metric_name(found[0].metric)}, by intervals that hold however often the "
-            "outcomes are looked at:"
+def decisions(run: RunFiles) -> Markdown:
+    """Ship, stop or continue for each arm, with the reasons."""
+    decided = run.result.decisions
+    if not decided:
+        return Markdown("There are no decisions.")
+    rows = [(row.arm, row.decision, label_metrics("; ".join(row.reasons))) for row in decided]
+    return paragraphs(
+        escape(
+            f"Based on the {metric_label(decided[0].metric)}, with intervals that are valid "
+            "however often the results are checked:"
         ),
-        table(("Arm", "Decision", "Why"), rows),
+        table(("Arm", "Decision", "Reason"), rows),
     )
 
 
-def others(run: RunFiles) -> Words:
-    """The other estimators over all segments; they should tell the same story."""
+def other_estimates(run: RunFiles) -> Markdown:
+    """The other estimators over all segments; they should agree with the primary one."""
     result = run.result
     estimates = {
         "assigned": result.assigned,
@@ -77,127 +83,127 @@ def others(run: RunFiles) -> Words:
         "ratios": result.ratios,
         "sequential": result.sequential,
     }
-    found = [
+    estimated = [
         (name, row)
-        for key, (name, _) in _ESTIMATES.items()
+        for key, (name, _) in _ESTIMATORS.items()
         for row in estimates[key]
         if row.segment == OVERALL and row.lift_ci is not None
     ]
-    order = [*result.metrics, *(row.metric for _, row in found)]
-    # Of one metric together, and of one estimate its arms.
-    found.sort(key=lambda one: order.index(one[1].metric))
+    order = [*result.metrics, *(row.metric for _, row in estimated)]
+    # Grouped by metric, then by estimator.
+    estimated.sort(key=lambda named: order.index(named[1].metric))
     rows = [
         (
-            metric_name(row.metric),
+            metric_label(row.metric),
             name,
             row.arm,
-            signed(row.lift),
+            signed_percent(row.lift),
             interval(row.lift_ci),
             p_value(row.p_adjusted),
             stars(row.p_adjusted, significant=row.significant),
         )
-        for name, row in found
+        for name, row in estimated
     ]
     if not rows:
-        return Words("No other estimate could be made.")
-    there = {row[1] for row in rows}
-    meaning = [f"{name}: {told}" for name, told in _ESTIMATES.values() if name in there]
-    return joined(
-        "The lift over all segments as other estimators see it. What is significant in the table "
-        "above and vanishes here rests on a few customers or on chance.",
-        bullets(plain(one) for one in (*meaning, *_sizes(run))),
+        return Markdown("No other estimates are available.")
+    shown = {row[1] for row in rows}
+    notes = [f"{name}: {meaning}" for name, meaning in _ESTIMATORS.values() if name in shown]
+    return paragraphs(
+        "The lift over all segments by other estimators. An effect that is significant in the "
+        "table above but not here may depend on a few customers or on chance.",
+        bullets(escape(note) for note in (*notes, *_adjustments(run))),
         table(
-            ("Metric", "Estimate", "Arm", ">Lift", ">Interval", ">Adj. p", ">Sign."),
+            ("Metric", "Estimator", "Arm", ">Lift", ">Interval", ">Adj. p", ">Sign."),
             rows,
         ),
     )
 
 
-def _sizes(run: RunFiles) -> Iterator[str]:
+def _adjustments(run: RunFiles) -> Iterator[str]:
     result = run.result
     if result.variance_reduction:
-        told = ", ".join(
-            f"{metric_name(metric)} {percent(share)}"
+        reductions = ", ".join(
+            f"{metric_label(metric)} {percent(share)}"
             for metric, share in result.variance_reduction.items()
         )
-        yield f"Variance reduction by CUPED: {told}"
+        yield f"Variance reduction by CUPED: {reductions}"
     for metric, (_, cap) in result.winsorised_at.items():
         if cap is not None:
-            yield f"winsorised: no {metric_name(metric)} counts for more than {number(cap)}"
+            yield f"winsorised: {metric_label(metric)} is capped at {number(cap)}"
 
 
-def interactions(run: RunFiles) -> Words:
-    """Whether the effect differs between segments, which must be shown before it is said."""
-    found = run.result.interactions
-    if not found:
-        return Words("Whether the effect differs between segments was not tested.")
+def interactions(run: RunFiles) -> Markdown:
+    """Tests of whether the effect differs between segments."""
+    tests = run.result.interactions
+    if not tests:
+        return Markdown("Differences in effect between segments were not tested.")
     rows = [
         (
-            metric_name(one.metric),
-            one.arm,
-            one.test,
-            str(one.segments_compared),
-            p_value(one.p_value),
-            p_value(one.p_adjusted),
-            _differs(one),
+            metric_label(test.metric),
+            test.arm,
+            test.test,
+            str(test.segments_compared),
+            p_value(test.p_value),
+            p_value(test.p_adjusted),
+            _differs(test),
         )
-        for one in found
+        for test in tests
     ]
-    return joined(
-        "An arm works best for a segment only if its effect differs between segments by more than "
-        "chance. Where that cannot be tested, too few customers did anything.",
+    return paragraphs(
+        "An arm can only be called best for a segment if its effect differs between segments by "
+        "more than chance. If this cannot be tested, there were too few responses.",
         table(("Metric", "Arm", "Test", ">Segments", ">p", ">Adj. p", "Differs"), rows),
     )
 
 
-def _differs(one: InteractionTest) -> str:
-    if one.p_value is None:
+def _differs(test: InteractionTest) -> str:
+    if test.p_value is None:
         return "cannot be tested"
-    return "yes" if one.significant else "no"
+    return "yes" if test.significant else "no"
 
 
-def beliefs(run: RunFiles) -> Words:
-    """How probable it is that each arm is the best, and the expected loss of choosing it."""
-    found = [one for one in run.result.bayes if one.probability_best is not None]
-    if not found:
-        return Words("The probabilities could not be computed.")
+def win_probabilities(run: RunFiles) -> Markdown:
+    """The probability that each arm is the best, and the expected loss of choosing it."""
+    posteriors = [row for row in run.result.bayes if row.probability_best is not None]
+    if not posteriors:
+        return Markdown("The probabilities could not be computed.")
     rows = [
         (
-            metric_name(one.metric),
-            one.arm,
-            percent(one.probability_best),
-            percent(one.probability_better),
-            _loss(one),
+            metric_label(posterior.metric),
+            posterior.arm,
+            percent(posterior.probability_best),
+            percent(posterior.probability_better),
+            _loss(posterior),
         )
-        for one in found
+        for posterior in posteriors
     ]
-    return joined(
-        "What the outcomes make probable if nothing was known before; a probability is no test. "
-        "The loss is what choosing the arm costs on average, where another one is better.",
+    return paragraphs(
+        "Bayesian probabilities with an uninformative prior; they do not replace a test. The "
+        "expected loss is the average cost of choosing the arm if another one is better.",
         table(
-            ("Metric", "Arm", ">Is best", ">Better than control", ">Expected loss"),
+            ("Metric", "Arm", ">Best", ">Better than control", ">Expected loss"),
             rows,
         ),
     )
 
 
-def _loss(one: ArmPosterior) -> str:
-    if one.expected_loss is None or one.kind != "binary":
-        return number(one.expected_loss)
-    return f"{number(100 * one.expected_loss)} points"
+def _loss(posterior: ArmPosterior) -> str:
+    if posterior.expected_loss is None or posterior.kind != "binary":
+        return number(posterior.expected_loss)
+    return f"{number(100 * posterior.expected_loss)} percentage points"
 
 
-def plan(run: RunFiles) -> Words:
-    """Whether the numbers are those that were planned."""
-    found = run.result.plan
-    if found is None:
-        return Words("The run does not say whether its plan was followed.")
-    name = code(found.sha256[:_HASH_SHOWN])
-    if not found.deviations:
-        return Words(
-            f"The analysis follows the plan {name} that was laid down before any outcome was read."
+def plan(run: RunFiles) -> Markdown:
+    """Whether the analysis follows the plan."""
+    compliance = run.result.plan
+    if compliance is None:
+        return Markdown("The run does not record whether its plan was followed.")
+    name = code(compliance.sha256[:_HASH_LENGTH])
+    if not compliance.deviations:
+        return Markdown(
+            f"The analysis follows plan {name}, which was recorded before any outcome was read."
         )
-    return joined(
-        callout(f"**The analysis deviates from the plan {name} that was laid down before.**"),
-        bullets(plain(in_words(one)) for one in found.deviations),
+    return paragraphs(
+        callout(f"**The analysis deviates from plan {name}, which was recorded in advance.**"),
+        bullets(escape(label_metrics(deviation)) for deviation in compliance.deviations),
     )

@@ -1,4 +1,4 @@
-"""Text for a notebook's cell: Markdown that shows any words as they are, and tables of them."""
+"""Markdown for notebook cells: escaping, tables and number formats."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from liftwright.analysis.result import Interval
 
-NOT_THERE = "–"  # noqa: RUF001 - a dash as in printed tables
+NOT_AVAILABLE = "–"  # noqa: RUF001 - a dash as in printed tables
 _MARKED = re.compile(r"([\\`*_\[\]|~])")
 _LEADING = re.compile(r"^(\d+(?=[.)])|(?=[#+=>-]))")
 _SMALLEST_P = 0.001
@@ -22,8 +22,8 @@ _METRICS = {metric.name: metric.label for metric in METRICS}
 
 
 @dataclass(frozen=True, slots=True)
-class Words:
-    """Markdown as a cell shows it."""
+class Markdown:
+    """Markdown that a notebook cell displays."""
 
     text: str
 
@@ -37,15 +37,15 @@ class Words:
         return self.text
 
 
-def joined(*parts: str | Words | None) -> Words:
-    """The parts that are there, as paragraphs of one text."""
-    return Words("\n\n".join(str(part) for part in parts if part is not None and str(part)))
+def paragraphs(*parts: str | Markdown | None) -> Markdown:
+    """The parts as paragraphs; empty ones are dropped."""
+    return Markdown("\n\n".join(str(part) for part in parts if part is not None and str(part)))
 
 
-def plain(text: object) -> str:
-    """Text of others as Markdown that shows it unchanged, in one line."""
+def escape(text: object) -> str:
+    """Escape text for Markdown, on one line."""
     line = " ".join(str(text).split())
-    # As entities: a backslash does not keep a dollar sign from being read as mathematics.
+    # Entities, because a backslash does not prevent `$` from starting a formula.
     line = line.replace("&", "&amp;").replace("<", "&lt;").replace("$", "&#36;")
     return _LEADING.sub(r"\1\\", _MARKED.sub(r"\\\1", line))
 
@@ -54,108 +54,114 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
     """A Markdown table.
 
     Args:
-        columns: the headings; one that begins with `>` is of a column of numbers, set right.
-        rows: cells; a str that is a `Marked` is Markdown already, anything else is shown as is.
+        columns: the headings; a leading `>` aligns the column to the right.
+        rows: the cells; everything except `SafeMarkdown` is escaped.
     """
     heads = [column.removeprefix(">") for column in columns]
     rule = ["---:" if column.startswith(">") else ":---" for column in columns]
-    lines = [[plain(head) for head in heads], rule]
+    lines = [[escape(head) for head in heads], rule]
     lines += [[_cell(value) for value in row] for row in rows]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
-class Marked(str):
-    """Markdown that was made so on purpose: a cell that may hold it."""
+class SafeMarkdown(str):
+    """Markdown that needs no escaping in a table cell."""
 
     __slots__ = ()
 
 
 def callout(text: str) -> str:
-    """A paragraph that must not be overlooked; `text` is Markdown."""
+    """A highlighted block; `text` is Markdown."""
     return "\n".join(f"> {line}".rstrip() for line in text.splitlines())
 
 
 def bullets(items: Iterable[str]) -> str:
-    """A list of Markdown lines; empty where there is none."""
+    """A bullet list of Markdown lines; empty without items."""
     return "\n".join(f"- {item}" for item in items)
 
 
 def percent(value: float | None, digits: int = 1) -> str:
     """A fraction as a percentage."""
-    return NOT_THERE if value is None else _minus(f"{value:.{digits}%}")
+    return NOT_AVAILABLE if value is None else _minus(f"{value:.{digits}%}")
 
 
-def signed(value: float | None, digits: int = 1) -> str:
+def signed_percent(value: float | None, digits: int = 1) -> str:
     """A fraction as a percentage with its sign."""
-    return NOT_THERE if value is None else _minus(f"{value:+.{digits}%}")
+    return NOT_AVAILABLE if value is None else _minus(f"{value:+.{digits}%}")
 
 
 def interval(ends: Interval | None) -> str:
-    """Both ends of an interval of a lift."""
-    return NOT_THERE if ends is None else f"{signed(ends[0])} to {signed(ends[1])}"
+    """An interval of a lift, as percentages."""
+    return (
+        NOT_AVAILABLE if ends is None else f"{signed_percent(ends[0])} to {signed_percent(ends[1])}"
+    )
 
 
 def number(value: float | None, digits: int = 2) -> str:
-    """A number with its thousands parted."""
-    return NOT_THERE if value is None else _minus(f"{value:,.{digits}f}")
+    """A number with thousands separators."""
+    return NOT_AVAILABLE if value is None else _minus(f"{value:,.{digits}f}")
 
 
 def count(value: float | None) -> str:
-    """A whole number with its thousands parted."""
-    return NOT_THERE if value is None else f"{value:,.0f}"
+    """A whole number with thousands separators."""
+    return NOT_AVAILABLE if value is None else f"{value:,.0f}"
 
 
-def level(value: float | None, kind: str) -> str:
+def metric_value(value: float | None, kind: str) -> str:
     """A metric's value: a rate as a percentage, a mean as a number."""
     return percent(value) if kind == "binary" else number(value)
 
 
 def p_value(value: float | None) -> str:
-    """A p-value with three digits; smaller ones as such."""
+    """A p-value with three digits, or `< 0.001`."""
     if value is None:
-        return NOT_THERE
+        return NOT_AVAILABLE
     return f"< {_SMALLEST_P}" if value < _SMALLEST_P else f"{value:.3f}"
 
 
 def stars(p_adjusted: float | None, *, significant: bool) -> str:
-    """The mark of a significant row: more stars for a smaller adjusted p."""
+    """The significance stars of a row: more for a smaller adjusted p."""
     if p_adjusted is None:
-        return NOT_THERE
+        return NOT_AVAILABLE
     if not significant:
         return "no"
     return next((marks for limit, marks in _STARS if p_adjusted < limit), "*")
 
 
-def metric_name(metric: str) -> str:
-    """A metric in words."""
+def metric_label(metric: str) -> str:
+    """A metric's label."""
     return _METRICS.get(metric, metric.replace("_", " "))
 
 
-def code(text: str) -> Marked:
-    """A command or a name of the machine's, as such."""
-    return Marked(f"`{text.replace('`', '')}`")
+def code(text: str) -> SafeMarkdown:
+    """Inline code."""
+    return SafeMarkdown(f"`{text.replace('`', '')}`")
 
 
-def in_words(text: str) -> str:
-    """A text of the product's with the metrics called what people call them."""
+def label_metrics(text: str) -> str:
+    """A text with the names of metrics replaced by their labels."""
     for metric, name in _METRICS.items():
         text = text.replace(metric, name)
     return text
 
 
-def listed(items: Sequence[str]) -> str:
-    """Items as a phrase: a, b and c."""
+def join_list(items: Sequence[str]) -> str:
+    """Join items as in `a, b and c`."""
     return " and ".join(filter(None, (", ".join(items[:-1]), items[-1]))) if items else "none"
 
 
 def plural(number_of: int, word: str) -> str:
-    """A number and its noun."""
+    """A number with its noun in the singular or plural."""
     return f"{number_of:,} {word}" if number_of == 1 else f"{number_of:,} {word}s"
 
 
 def _cell(value: object) -> str:
-    return value if isinstance(value, Marked) else plain(NOT_THERE if value is None else value)
+    return (
+        value
+        if isinstance(value, SafeMarkdown)
+        else escape(NOT_AVAILABLE if value is None else value)
+    )
 
 
 def _minus(text: str) -> str:
-    return text.replace("-", "−")  # noqa: RUF001 - the sign, as wide as the plus
+    return text.replace("-", "−")  # noqa: RUF001 - the typographic minus sign

@@ -1,4 +1,4 @@
-"""What was said: screening, sources, claims, and the messages themselves."""
+"""Screening results, citations, claims, and the messages themselves."""
 
 from __future__ import annotations
 
@@ -6,19 +6,19 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 from liftwright.agents.reporting.markdown import (
-    Words,
+    Markdown,
     bullets,
     callout,
     code,
     count,
-    joined,
-    listed,
-    metric_name,
+    escape,
+    join_list,
+    metric_label,
     number,
+    paragraphs,
     percent,
-    plain,
     plural,
-    signed,
+    signed_percent,
     table,
 )
 from liftwright.model import CATEGORIES, CONTROL
@@ -32,56 +32,65 @@ if TYPE_CHECKING:
 
 _SEVERITIES = {0: "none", 2: "low", 4: "medium", 6: "high"}
 _MEDIUM = 4
-_SHOWN_CITATIONS = 15
-_SHORT = 12
+_MAX_CITATIONS = 15
+_ID_LENGTH = 12
 
 
-def safety(run: RunFiles) -> Words:
-    """How many messages were screened, passed and blocked, and for what."""
-    total, blocked = len(run.decisions), [one for one in run.decisions if one.status == "block"]
-    waiting = sum(one.status == "waiting" for one in run.decisions)
-    causes = Counter(cause for one in blocked for cause in one.blocked_by)
+def safety(run: RunFiles) -> Markdown:
+    """How many messages were screened, passed and blocked, and why."""
+    total, blocked = (
+        len(run.decisions),
+        [decision for decision in run.decisions if decision.status == "block"],
+    )
+    waiting = sum(decision.status == "waiting" for decision in run.decisions)
+    causes = Counter(cause for decision in blocked for cause in decision.blocked_by)
     rows = [
-        ("Screened, the control among them", count(total)),
+        ("Screened, including the control", count(total)),
         ("Passed", count(total - len(blocked) - waiting)),
-        ("Waiting for a person", count(waiting)),
+        ("Waiting for approval", count(waiting)),
         ("Blocked", count(len(blocked))),
         *(
-            (f"Blocked for {_cause(name)}", count(number_of))
-            for name, number_of in (dict.fromkeys(CATEGORIES, 0) | causes).items()
+            (f"Blocked for {name.replace('_', '-' if name in CATEGORIES else ' ')}", count(times))
+            for name, times in (dict.fromkeys(CATEGORIES, 0) | causes).items()
         ),
-        ("Blocked: could not be screened", count(sum(one.is_unavailable for one in blocked))),
+        (
+            "Blocked: could not be screened",
+            count(sum(decision.is_unavailable for decision in blocked)),
+        ),
         ("Pass rate", percent((total - len(blocked)) / total if total else None)),
     ]
-    return joined(
+    return paragraphs(
         table(("Messages", ">Number"), rows),
-        "Highest severity found in a message, by category:",
+        "Highest severity per message, by category:",
         _severities(run.decisions),
         _at_threshold(run),
         _blocked_list(run, blocked),
     )
 
 
-def audit(run: RunFiles) -> Words:
-    """Where this run's decisions stand in the audit log, and the hash that proves them."""
-    found = run.run.get("audit")
-    if not isinstance(found, dict) or not found.get("count"):
-        return Words("This run recorded no lines in the audit log.")
-    return joined(
-        plain(
-            f"Every decision is a line of safety_audit.log. This run's {found['count']} lines "
-            f"are between line {found['first']} and line {found['last']}. The hash of the last:"
+def audit(run: RunFiles) -> Markdown:
+    """The lines of this run in the audit log, and the hash that proves them."""
+    recorded = run.run.get("audit")
+    if not isinstance(recorded, dict) or not recorded.get("count"):
+        return Markdown("This run has no lines in the audit log.")
+    return paragraphs(
+        escape(
+            f"Every decision is a line of safety_audit.log. This run has "
+            f"{plural(recorded['count'], 'line')}, from line {recorded['first']} to line "
+            f"{recorded['last']}. The hash of the last line:"
         )
-        + f"\\\n{code(str(found['head']))}",
-        f"{code(f'liftwright verify {run.run_id}')} recomputes the chain and compares it.",
+        + f"\\\n{code(str(recorded['head']))}",
+        f"{code(f'liftwright verify {run.run_id}')} recomputes and checks the hash chain.",
     )
 
 
-def citations(run: RunFiles) -> Words:
-    """The documents that were cited most, over all and in the variants that did best."""
-    cited = Counter(one.document_id for variant in run.variants for one in variant.citations)
+def citations(run: RunFiles) -> Markdown:
+    """The most cited documents, overall and in the best variants."""
+    cited = Counter(
+        citation.document_id for variant in run.variants for citation in variant.citations
+    )
     if not cited:
-        return Words("No message cites a document.")
+        return Markdown("No message cites a document.")
     results = _primary_rows(run)
     best = best_variants(run)
     rows = []
@@ -97,29 +106,29 @@ def citations(run: RunFiles) -> Words:
                 count(times),
                 count(len(using)),
                 count(sum(v.variant_id in best for v in using)),
-                signed(sum(lifts) / len(lifts)) if lifts else None,
+                signed_percent(sum(lifts) / len(lifts)) if lifts else None,
                 "yes" if all(is_verified(v, c) for v in using for c in v.citations) else "NO",
             )
         )
-    left = len(rows) - _SHOWN_CITATIONS
-    metric = metric_name(run.result.deciding_metric)
-    return joined(
-        plain(
+    left = len(rows) - _MAX_CITATIONS
+    metric = metric_label(run.result.deciding_metric)
+    return paragraphs(
+        escape(
             f"Best variants: the {len(best)} of {len(run.variants)} with the highest positive lift "
-            f"on the {metric} in their segment, at most half of all. A lift of one variant in one "
-            "segment is uncertain; this shows what to try next, not what works. Verified: each "
-            "citation names a passage that the writer was given."
+            f"in {metric} in their segment, at most half of all. The lift of one variant in one "
+            "segment is uncertain: use this for ideas, not as evidence. Verified: every citation "
+            "refers to a passage that the writer was given."
         ),
         table(
             ("Document", "Id", ">Cited", ">In variants", ">In best", ">Mean lift", "Verified"),
-            rows[:_SHOWN_CITATIONS],
+            rows[:_MAX_CITATIONS],
         ),
         f"{plural(left, 'more document')} cited." if left > 0 else None,
     )
 
 
 def best_variants(run: RunFiles) -> frozenset[str]:
-    """Ids of the variants with the highest positive lift on the primary metric, half at most."""
+    """The ids of the variants with the highest positive primary lift, at most half of all."""
     lifts = sorted(
         ((row.lift, variant_id) for variant_id, row in _primary_rows(run).items() if row.lift),
         reverse=True,
@@ -128,7 +137,7 @@ def best_variants(run: RunFiles) -> frozenset[str]:
 
 
 def is_verified(variant: Variant, citation: Citation) -> bool:
-    """Whether a citation names a passage that the variant's writer was given."""
+    """Whether a citation refers to a passage that the variant's writer was given."""
     return any(
         (passage.document_id, passage.version, passage.paragraph_index)
         == (citation.document_id, citation.version, citation.paragraph_index)
@@ -136,11 +145,11 @@ def is_verified(variant: Variant, citation: Citation) -> bool:
     )
 
 
-def grounding(run: RunFiles) -> Words:
-    """How many of the messages' sentences are claims, and how many of those are supported."""
-    verdicts = Counter(claim.verdict for found in run.claims.values() for claim in found.claims)
+def grounding(run: RunFiles) -> Markdown:
+    """How many sentences are claims, and how many claims are supported."""
+    verdicts = Counter(claim.verdict for record in run.claims.values() for claim in record.claims)
     if not verdicts:
-        return Words("No claims were recorded.")
+        return Markdown("No claims were recorded.")
     claims = sum(n for verdict, n in verdicts.items() if verdict != "not_a_claim")
     rows = [
         (name, count(verdicts[key]), percent(verdicts[key] / claims if claims else None))
@@ -150,31 +159,38 @@ def grounding(run: RunFiles) -> Words:
             ("unsupported", "Not supported"),
         )
     ]
-    return joined(
-        f"{plural(claims, 'sentence')} of {sum(verdicts.values())} make a claim; each was compared "
-        "with the passage that it cites.",
+    return paragraphs(
+        f"{claims:,} of {plural(sum(verdicts.values()), 'sentence')} make a claim; each claim was "
+        "compared with the passage that it cites.",
         table(("Claims", ">Number", ">Share"), rows),
     )
 
 
-def failures(run: RunFiles) -> Words:
-    """The messages that never became valid, and why."""
+def failures(run: RunFiles) -> Markdown:
+    """The messages without a valid draft, and the reasons."""
     if not run.failures:
-        return Words("None: every message that was asked for became valid.")
+        return Markdown("None: every requested message is valid.")
     rows = [
-        (one.segment, one.tone, one.cause, one.attempts, count(one.affected_customers), _why(one))
-        for one in run.failures
+        (
+            failure.segment,
+            failure.tone,
+            failure.cause,
+            failure.attempts,
+            count(failure.affected_customers),
+            _failure_reasons(failure),
+        )
+        for failure in run.failures
     ]
-    return joined(
-        "These messages never became valid. Their customers got the control.",
+    return paragraphs(
+        "No draft of these messages was valid. Their customers got the control.",
         table(("Segment", "Tone", "Cause", ">Drafts", ">Customers", "Reasons"), rows),
     )
 
 
-def appendix(run: RunFiles) -> Words:
-    """Every message in full, with its sources and what was found in it."""
+def appendix(run: RunFiles) -> Markdown:
+    """Every message in full, with its sources and check results."""
     parts = [_message(run, variant) for variant in run.messages()]
-    return joined(*parts) if parts else Words("No message was written.")
+    return paragraphs(*parts) if parts else Markdown("No message was written.")
 
 
 def _message(run: RunFiles, variant: Variant) -> str:
@@ -182,42 +198,51 @@ def _message(run: RunFiles, variant: Variant) -> str:
     decision = run.decision(variant.variant_id)
     status = {"pass": "passed", "block": "BLOCKED", "waiting": "waiting"}
     facts = [
-        f"Variant {variant.variant_id[:_SHORT]}",
+        f"Variant {variant.variant_id[:_ID_LENGTH]}",
         f"screening: {status.get(decision.status, decision.status) if decision else 'none'}",
         f"written by {variant.model}" if variant.model else "",
         _claim_counts(run, variant),
     ]
-    parts = [plain(part) for part in variant.body.split("\n\n") if part.strip()]
-    sources = dict.fromkeys(f"{one.title}, {one.section}" for one in variant.citations)
+    parts = [escape(part) for part in variant.body.split("\n\n") if part.strip()]
+    sources = dict.fromkeys(
+        f"{citation.title}, {citation.section}" for citation in variant.citations
+    )
     return str(
-        joined(
-            f"### {plain(title)}",
-            callout("\n\n".join([f"**{plain(variant.subject)}**", *parts])),
-            plain(f"Sources: {'; '.join(sources)}.") if sources else None,
-            f"*{plain('; '.join(filter(None, facts)))}.*",
+        paragraphs(
+            f"### {escape(title)}",
+            callout("\n\n".join([f"**{escape(variant.subject)}**", *parts])),
+            escape(f"Sources: {'; '.join(sources)}.") if sources else None,
+            f"*{escape('; '.join(filter(None, facts)))}.*",
         )
     )
 
 
 def _claim_counts(run: RunFiles, variant: Variant) -> str:
-    found = run.claims.get(variant.variant_id)
-    if found is None:
+    record = run.claims.get(variant.variant_id)
+    if record is None:
         return ""
-    verdicts = Counter(claim.verdict for claim in found.claims)
-    told = [f"{verdicts[key]} {key}" for key in ("supported", "weak", "unsupported")]
-    return f"claims: {listed(told)} (least score {number(found.score)})"
+    verdicts = Counter(claim.verdict for claim in record.claims)
+    counts = [f"{verdicts[key]} {key}" for key in ("supported", "weak", "unsupported")]
+    return f"claims: {join_list(counts)} (lowest score {number(record.score)})"
 
 
 def _severities(decisions: Sequence[SafetyDecision]) -> str:
     levels = sorted(
-        {0, 2, 4, 6} | {s for one in decisions for s in one.severities.values() if s is not None}
+        {0, 2, 4, 6}
+        | {s for decision in decisions for s in decision.severities.values() if s is not None}
     )
     rows = []
     for name in CATEGORIES:
-        found = Counter(one.severities.get(name) for one in decisions)
-        rows.append((_category(name), *(count(found[at]) for at in levels), count(found[None])))
-    heads = [f">{_SEVERITIES.get(at, 'severity')} ({at})" for at in levels]
-    return table(("Category", *heads, ">Not known"), rows)
+        counts = Counter(decision.severities.get(name) for decision in decisions)
+        rows.append(
+            (
+                name.replace("_", "-"),
+                *(count(counts[severity]) for severity in levels),
+                count(counts[None]),
+            )
+        )
+    heads = [f">{_SEVERITIES.get(severity, 'severity')} ({severity})" for severity in levels]
+    return table(("Category", *heads, ">Unknown"), rows)
 
 
 def _at_threshold(run: RunFiles) -> str:
@@ -225,41 +250,39 @@ def _at_threshold(run: RunFiles) -> str:
     known: Mapping[str, object] = thresholds if isinstance(thresholds, dict) else {}
     limits = {name: int(str(known.get(name, _MEDIUM))) for name in CATEGORIES}
     at = [
-        one.variant_id[:_SHORT]
-        for one in run.decisions
-        if one.status != "block"
-        and any(0 < limits[name] == one.severities.get(name) for name in CATEGORIES)
+        decision.variant_id[:_ID_LENGTH]
+        for decision in run.decisions
+        if decision.status != "block"
+        and any(0 < limits[name] == decision.severities.get(name) for name in CATEGORIES)
     ]
-    levels = listed(sorted({str(limit) for limit in limits.values()}))
+    levels = join_list(sorted({str(limit) for limit in limits.values()}))
     where = "exactly at the threshold" if known else "with medium severity"
-    told = f"Not blocked, but {where} ({levels}): {len(at)}"
-    return plain(f"{told}; a person should look at {listed(at)}." if at else f"{told}.")
+    note = f"Not blocked, but {where} ({levels}): {len(at)}"
+    return escape(f"{note}; a person should review {join_list(at)}." if at else f"{note}.")
 
 
 def _blocked_list(run: RunFiles, blocked: Sequence[SafetyDecision]) -> str:
     messages = {variant.variant_id: variant for variant in run.messages()}
     lines = []
-    for one in blocked:
-        variant = messages.get(one.variant_id)
-        name = f"{variant.segment or 'all'}: {variant.arm}" if variant else one.variant_id[:_SHORT]
-        lines.append(f"Blocked {plain(name)}: {plain('; '.join(one.reasons) or 'no reason given')}")
+    for decision in blocked:
+        variant = messages.get(decision.variant_id)
+        name = (
+            f"{variant.segment or 'all'}: {variant.arm}"
+            if variant
+            else decision.variant_id[:_ID_LENGTH]
+        )
+        lines.append(
+            f"Blocked {escape(name)}: {escape('; '.join(decision.reasons) or 'no reason given')}"
+        )
     return bullets(lines)
 
 
-def _cause(name: str) -> str:
-    return _category(name) if name in CATEGORIES else name.replace("_", " ")
-
-
-def _category(name: str) -> str:
-    return name.replace("_", "-")
-
-
-def _why(failure: Failure) -> str:
+def _failure_reasons(failure: Failure) -> str:
     return "; ".join(failure.reasons) or "not recorded"
 
 
 def _primary_rows(run: RunFiles) -> dict[str, ArmComparison]:
-    """The primary metric's row of each variant that was sent, by variant id."""
+    """The comparison in the primary metric of each variant that was sent, by variant id."""
     metric = run.result.deciding_metric
     rows = {(row.segment, row.arm): row for row in run.result.comparisons if row.metric == metric}
     return {

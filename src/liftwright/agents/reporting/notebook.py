@@ -1,4 +1,4 @@
-"""The report as a notebook: its cells, and their execution in this process."""
+"""The report as a notebook, executed in this process."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from nbformat import NotebookNode
 
-    from liftwright.agents.reporting.markdown import Words
+    from liftwright.agents.reporting.markdown import Markdown
     from liftwright.agents.reporting.run_reader import RunFiles
 
 COVER = "cover"
@@ -33,7 +33,7 @@ from liftwright.agents.reporting import (
 from liftwright.agents.reporting.run_reader import read_run
 
 if "run" not in globals():
-    run = read_run(Path.cwd().parent)  # the run in whose folder this notebook is
+    run = read_run(Path.cwd().parent)  # the folder of this notebook's run
 summary.cover(run)
 
 # %% [markdown]
@@ -67,13 +67,13 @@ estimates.decisions(run)
 # ### Other estimates
 
 # %%
-estimates.others(run)
+estimates.other_estimates(run)
 
 # %% [markdown]
-# ### Probability to be best
+# ### Probability of being best
 
 # %%
-estimates.beliefs(run)
+estimates.win_probabilities(run)
 
 # %% [markdown]
 # ## Lift by segment
@@ -100,7 +100,7 @@ outcomes.by_segment(run)
 outcomes.segments(run)
 
 # %% [markdown]
-# ## Soundness of the experiment
+# ## Validity of the experiment
 #
 # ### Analysis plan
 
@@ -120,16 +120,16 @@ outcomes.assignment(run)
 outcomes.engagement(run)
 
 # %% [markdown]
-# ### Looks at the outcomes
+# ### Interim looks
 
 # %%
-outcomes.course(run)
+outcomes.interim_looks(run)
 
 # %% [markdown]
 # ### Sample-ratio check
 
 # %%
-outcomes.ratio_check(run)
+outcomes.sample_ratio(run)
 
 # %% [markdown]
 # ### Sample size and power
@@ -196,13 +196,13 @@ next_steps.scaling(run)
 # ### Production architecture
 
 # %%
-next_steps.production()
+next_steps.production_architecture()
 
 # %% [markdown]
 # ### Technical debt
 
 # %%
-next_steps.debts()
+next_steps.technical_debt()
 
 # %% [markdown]
 # ### Timeline and resources
@@ -222,13 +222,12 @@ _TAGGED = ' tags=["cover"]'
 
 
 def executed_notebook(run: RunFiles) -> NotebookNode:
-    """The report's notebook with what each cell shows, as if Jupyter had run it.
+    """The report's notebook with outputs, as if run by Jupyter.
 
-    The cells run in this process, where everything that they import is already loaded: starting a
-    kernel takes longer than all of them together.
+    The cells run in this process, because starting a kernel takes longer than running all cells.
 
     Raises:
-        LiftwrightError: naming the error of the cell that failed.
+        LiftwrightError: a cell failed.
     """
     import nbformat
 
@@ -266,7 +265,7 @@ def executed_notebook(run: RunFiles) -> NotebookNode:
 
 
 def _cells(template: str) -> Iterator[tuple[str, str]]:
-    """What follows `# %%` on its line, and the cell's source."""
+    """The rest of each `# %%` line, and the source of the cell."""
     for block in template.split(_CELL)[1:]:
         kind, _, source = block.partition("\n")
         source = source.strip()
@@ -276,11 +275,11 @@ def _cells(template: str) -> Iterator[tuple[str, str]]:
 
 
 def _outputs(source: str, names: dict[str, object], count: int) -> list[dict[str, object]]:
-    """Run a cell; its last expression is what it shows."""
+    """Run a cell; its output is the value of its last expression."""
     *statements, last = ast.parse(source).body
     if not isinstance(last, ast.Expr):
-        raise LiftwrightError(f"notebook: cell {count} shows nothing")
-    try:  # the cells are this module's own text
+        raise LiftwrightError(f"notebook: cell {count} has no output")
+    try:  # the cells are a constant of this module
         exec(compile(ast.Module(statements, []), "cell", "exec"), names)  # noqa: S102 # nosec
         shown = eval(compile(ast.Expression(last.value), "cell", "eval"), names)  # noqa: S307 # nosec
         data, metadata = _bundle(shown)
@@ -297,15 +296,15 @@ def _outputs(source: str, names: dict[str, object], count: int) -> list[dict[str
     ]
 
 
-def _bundle(shown: Chart | Words) -> tuple[Mapping[str, object], Mapping[str, object]]:
-    """What a cell shows by MIME type, and the metadata of each."""
+def _bundle(shown: Chart | Markdown) -> tuple[Mapping[str, object], Mapping[str, object]]:
+    """The output of a cell by MIME type, and its metadata."""
     if isinstance(shown, Chart):
         return shown.mime_bundle()
     return {"text/markdown": str(shown), "text/plain": str(shown)}, {}
 
 
 def as_text(notebook: NotebookNode) -> str:
-    """The notebook as a file's content."""
+    """The notebook in its file format."""
     import nbformat
 
     return f"{nbformat.writes(notebook)}\n"  # type: ignore[no-untyped-call]

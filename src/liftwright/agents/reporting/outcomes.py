@@ -1,28 +1,28 @@
-"""The numbers: segments, lift overall and by segment, and whether the experiment was sound."""
+"""Segments, lift overall and by segment, and the validity of the experiment."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 from liftwright.agents.reporting.markdown import (
-    NOT_THERE,
-    Marked,
-    Words,
+    NOT_AVAILABLE,
+    Markdown,
+    SafeMarkdown,
     bullets,
     callout,
     count,
-    in_words,
+    escape,
     interval,
-    joined,
-    level,
-    listed,
-    metric_name,
+    join_list,
+    label_metrics,
+    metric_label,
+    metric_value,
     number,
     p_value,
+    paragraphs,
     percent,
-    plain,
     plural,
-    signed,
+    signed_percent,
     stars,
     table,
 )
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from liftwright.analysis import ArmComparison, ExperimentResult
     from liftwright.analysis.result import DetectableEffect, FeatureBalance
 
-WANTED_LIFT = 0.10
+TARGET_LIFT = 0.10
 _CORRECTIONS = {
     "holm": "corrected by Holm's method",
     "bh": "corrected by Benjamini and Hochberg's method",
@@ -50,28 +50,28 @@ _METHODS = {
 }
 
 
-def segments(run: RunFiles) -> Words:
-    """Who the segments are, and how many customers each has."""
+def segments(run: RunFiles) -> Markdown:
+    """The segments with their size and description."""
     rows = [
         (
-            Marked(f"**{plain(one.label)}**"),
-            count(one.size),
-            percent(one.share),
-            _who(one.description, [feature.words for feature in one.defining_features]),
+            SafeMarkdown(f"**{escape(segment.label)}**"),
+            count(segment.size),
+            percent(segment.share),
+            _profile(segment.description, [feature.words for feature in segment.defining_features]),
         )
-        for one in run.segments
+        for segment in run.segments
     ]
     total = ("All", count(run.customers), percent(1.0 if run.customers else None), "")
-    warnings = [*run.segment_warnings, *(w for one in run.segments for w in one.warnings)]
-    return joined(
-        f"Segments were made by {plain(_METHODS.get(run.method, run.method))}. "
-        "Every customer is in exactly one.",
-        table(("Segment", ">n", ">Share", "Who they are"), [*rows, total]),
-        bullets(plain(warning) for warning in dict.fromkeys(warnings)),
+    warnings = [*run.segment_warnings, *(w for segment in run.segments for w in segment.warnings)]
+    return paragraphs(
+        f"Segmentation method: {escape(_METHODS.get(run.method, run.method))}. "
+        "Every customer is in exactly one segment.",
+        table(("Segment", ">n", ">Share", "Description"), [*rows, total]),
+        bullets(escape(warning) for warning in dict.fromkeys(warnings)),
     )
 
 
-def assignment(run: RunFiles) -> Words:
+def assignment(run: RunFiles) -> Markdown:
     """Customers per segment and arm, as assigned."""
     arms = list(dict.fromkeys([CONTROL, *(arm for arms in run.counts.values() for arm in arms)]))
     rows = [
@@ -79,53 +79,56 @@ def assignment(run: RunFiles) -> Words:
         for segment, counts in run.counts.items()
     ]
     totals = [sum(counts.get(arm, 0) for counts in run.counts.values()) for arm in arms]
-    nothing = [f"{reason}: {count(customers)}" for reason, customers in run.left_out.items()]
-    return joined(
-        "Customers were assigned at random within each segment. A dash: the arm has no approved "
-        "message there, and its share got the control.",
+    excluded = [f"{reason}: {count(customers)}" for reason, customers in run.left_out.items()]
+    return paragraphs(
+        "Customers were assigned at random within each segment. A dash means that the arm has no "
+        "approved message for the segment, so its share got the control.",
         table(
             ("Segment", *(f">{arm}" for arm in arms), ">All"),
             [*rows, ("All", *map(count, totals), count(sum(totals)))],
         ),
-        plain(f"Customers who were sent nothing: {listed(nothing)}.") if nothing else None,
+        escape(f"Customers who got no message: {join_list(excluded)}.") if excluded else None,
     )
 
 
-def engagement(run: RunFiles) -> Words:
-    """Where the outcomes come from, and what was left out of them."""
+def engagement(run: RunFiles) -> Markdown:
+    """The source of the outcomes, and the rows that were excluded."""
     if run.simulated:
-        return Words(
-            "The outcomes are SIMULATED from each customer's historical rates and an uplift per "
-            "tone that the configuration fixes; measuring it again returns what was put in."
+        return Markdown(
+            "The outcomes are SIMULATED from each customer's historical rates and a configured "
+            "uplift per tone; the measured lift only reproduces that configuration."
         )
-    found = run.outcomes
-    trust = (
-        "The file does not say which message was sent: the lift holds only if every customer was "
-        "sent the message that was assigned."
+    outcomes = run.outcomes
+    caveat = (
+        "The file does not say which message was sent: the lift is valid only if every customer "
+        "got the message that was assigned."
     )
-    machines = found.machine_opens + found.machine_clicks
-    untold = {
-        why: rows
-        for why, rows in found.set_aside.items()
-        if not any(why in warning for warning in found.warnings)
+    bots = outcomes.machine_opens + outcomes.machine_clicks
+    excluded = {
+        reason: rows
+        for reason, rows in outcomes.set_aside.items()
+        if not any(reason in warning for warning in outcomes.warnings)
     }
-    notes = [*found.warnings, *(f"{count(n)} rows: {why}" for why, n in untold.items())]
-    return joined(
-        f"The outcomes are observed: {count(found.rows_used)} of {count(found.rows)} rows of the "
-        f"file were used. Of {count(found.customers_missing)} assigned customers it says nothing."
-        + ("" if machines else " No open and no click was taken for a machine's."),
-        None if found.names_message else callout(f"**{trust}**"),
-        bullets(plain(note) for note in notes),
+    notes = [
+        *outcomes.warnings,
+        *(f"{plural(rows, 'row')}: {reason}" for reason, rows in excluded.items()),
+    ]
+    return paragraphs(
+        f"The outcomes are observed: {count(outcomes.rows_used)} of {plural(outcomes.rows, 'row')} "
+        f"in the file were used. {plural(outcomes.customers_missing, 'assigned customer')} "
+        "without a row." + ("" if bots else " No bot opens or clicks were detected."),
+        None if outcomes.names_message else callout(f"**{caveat}**"),
+        bullets(escape(note) for note in notes),
     )
 
 
-def overall(run: RunFiles) -> Words:
-    """Every arm against control on every metric, over all segments."""
+def overall(run: RunFiles) -> Markdown:
+    """Every arm compared with control on every metric, over all segments."""
     result = run.result
     if not result.comparisons:
-        return Words("Nothing was compared.")
+        return Markdown("There are no comparisons.")
     rows = [
-        (metric_name(metric), *_cells(row))
+        (metric_label(metric), *_comparison_cells(row))
         for metric in result.metrics
         for row in result.rows(metric=metric)
     ]
@@ -133,27 +136,29 @@ def overall(run: RunFiles) -> Words:
     for metric in (BY_NAME[name] for name in result.metrics if name in BY_NAME):
         lower = " (lower is better)" if metric.direction == "lower" else ""
         units.setdefault(metric.unit, []).append(f"{metric.label}{lower}")
-    return joined(
+    return paragraphs(
         table(("Metric", *_COLUMNS), rows),
         _legend(result, result.rows()),
-        plain("Units. " + "; ".join(f"{listed(names)}: {unit}" for unit, names in units.items())),
-        _row_notes(result, OVERALL),
+        escape(
+            "Units. " + "; ".join(f"{join_list(names)}: {unit}" for unit, names in units.items())
+        ),
+        _warnings(result, OVERALL),
     )
 
 
-def by_segment(run: RunFiles) -> Words:
-    """Every arm against control in each segment, metric by metric."""
+def by_segment(run: RunFiles) -> Markdown:
+    """Every arm compared with control in each segment, by metric."""
     result = run.result
     if not result.segments:
-        return Words("No segment was compared by itself.")
+        return Markdown("There are no comparisons by segment.")
     parts = []
     for metric in result.metrics:
         rows: list[tuple[str, ...]] = [
-            (segment, *_cells(row))
+            (segment, *_comparison_cells(row))
             for segment in result.segments
             for row in result.rows(segment, metric)
         ]
-        name = metric_name(metric)
+        name = metric_label(metric)
         parts += [f"### {name.capitalize()} by segment", table(("Segment", *_COLUMNS), rows)]
     missing = [
         f"{segment}: {arm}"
@@ -161,64 +166,64 @@ def by_segment(run: RunFiles) -> Words:
         for arm in result.treatments
         if not any(row.arm == arm for row in result.rows(segment))
     ]
-    left = plain(f"Arms without an approved message, so not compared: {listed(missing)}.")
+    note = escape(f"Not compared, for lack of an approved message: {join_list(missing)}.")
     shown = [row for row in result.comparisons if row.segment != OVERALL]
-    return joined(*parts, _legend(result, shown), left if missing else None)
+    return paragraphs(*parts, _legend(result, shown), note if missing else None)
 
 
-def winners(run: RunFiles) -> Words:
-    """The verdict for each segment on the primary metric, with its reason."""
+def winners(run: RunFiles) -> Markdown:
+    """The best arm for each segment on the primary metric, with the reason."""
     rows = [
         (
-            "All segments" if one.segment == OVERALL else one.segment,
-            one.arm or "none named",
-            signed(one.lift),
-            one.reason,
+            "All segments" if winner.segment == OVERALL else winner.segment,
+            winner.arm or "none",
+            signed_percent(winner.lift),
+            winner.reason,
         )
-        for one in run.result.best
+        for winner in run.result.best
     ]
     if not rows:
-        return Words("No verdict was recorded.")
-    return joined(
-        plain(f"Primary metric: {metric_name(run.result.deciding_metric)}."),
+        return Markdown("No verdict was recorded.")
+    return paragraphs(
+        escape(f"Primary metric: {metric_label(run.result.deciding_metric)}."),
         table(("Segment", "Best arm", ">Lift", "Reason"), rows),
     )
 
 
-def course(run: RunFiles) -> Words:
-    """What each look found, where there were several; looking often finds too much by chance."""
+def interim_looks(run: RunFiles) -> Markdown:
+    """The result of each interim look, if there were several."""
     looks = run.result.course
     if not looks:
-        return Words("The outcomes were measured once.")
+        return Markdown("The outcomes were measured once.")
     rows = [
         (
-            f"{one.look} ({(one.measured_at or '')[:10]})",
-            one.arm,
-            f"{count(one.n_treatment)} / {count(one.n_control)}",
-            signed(one.lift),
-            interval(one.lift_ci),
-            p_value(one.p_value),
+            f"{row.look} ({(row.measured_at or '')[:10]})",
+            row.arm,
+            f"{count(row.n_treatment)} / {count(row.n_control)}",
+            signed_percent(row.lift),
+            interval(row.lift_ci),
+            p_value(row.p_value),
         )
-        for one in looks
+        for row in looks
     ]
-    return joined(
-        plain(
-            f"Each look at the {metric_name(looks[0].metric)}, over all segments. A look that was "
-            "not planned finds a difference by chance more often than the level says."
+    return paragraphs(
+        escape(
+            f"Each look at the {metric_label(looks[0].metric)}, over all segments. Unplanned looks "
+            "raise the false-positive rate above the significance level."
         ),
         table(("Look", "Arm", ">n arm / control", ">Lift", ">Interval", ">p"), rows),
     )
 
 
-def ratio_check(run: RunFiles) -> Words:
-    """Whether the arms have the sizes that were designed."""
+def sample_ratio(run: RunFiles) -> Markdown:
+    """The sample-ratio check: whether the arms have their planned sizes."""
     result = run.result
     srm = result.srm
-    state = "passed" if srm.ok else "FAILED" if srm.p_value is not None else "could not be made"
-    state += f" but for {listed(result.srm_failed)}" if srm.ok and result.srm_failed else ""
-    told = f"The sample-ratio check {state} (p = {p_value(srm.p_value)})."
+    state = "passed" if srm.ok else "FAILED" if srm.p_value is not None else "was not possible"
+    state += f", except for {join_list(result.srm_failed)}" if srm.ok and result.srm_failed else ""
+    outcome = f"The sample-ratio check {state} (p = {p_value(srm.p_value)})."
     meaning = (
-        "The arms have the sizes that were designed, within what chance allows."
+        "The arms have their planned sizes, within chance."
         if result.trusted
         else "The lifts in this report cannot be trusted, and no winner is named."
     )
@@ -226,54 +231,54 @@ def ratio_check(run: RunFiles) -> Words:
     rows = [
         (arm, number(srm.expected.get(arm), 1), count(srm.observed.get(arm, 0))) for arm in arms
     ]
-    failed = [name for name, found in result.srm_by_segment.items() if not found.ok]
-    first = plain(f"{told} {meaning}")
-    return joined(
+    failed = [name for name, check in result.srm_by_segment.items() if not check.ok]
+    first = escape(f"{outcome} {meaning}")
+    return paragraphs(
         first if result.trusted else callout(f"**{first}**"),
         table(("Arm", ">Expected", ">Delivered"), rows),
-        plain(f"It fails in these segments by themselves: {listed(failed)}.") if failed else None,
-        plain(f"{_over_time(result)}") if result.srm_over_time else None,
+        escape(f"It fails in these segments: {join_list(failed)}.") if failed else None,
+        escape(_over_time(result)) if result.srm_over_time else None,
     )
 
 
 def _over_time(result: ExperimentResult) -> str:
-    """Whether the arms had their sizes in each period of days of delivery."""
-    parts = len(result.srm_over_time)
-    failed = [one for one in result.srm_failed if one.startswith("period ")]
+    """The sample-ratio check by period of delivery."""
+    periods = plural(len(result.srm_over_time), "period")
+    failed = [name for name in result.srm_failed if name.startswith("period ")]
     if failed:
-        return f"By the day of delivery it fails in {len(failed)} of {parts}: {listed(failed[:3])}."
-    return f"By the day of delivery it passed too, in each of {plural(parts, 'period')}."
+        return f"By delivery date, it fails in {len(failed)} of {periods}: {join_list(failed[:3])}."
+    return f"By delivery date, it passed in all of {periods}."
 
 
-def power(run: RunFiles) -> Words:
-    """What this experiment could have shown, and how many customers a lift of a tenth needs."""
+def power(run: RunFiles) -> Markdown:
+    """The smallest detectable lift, and the customers needed to detect a lift of 10 %."""
     result = run.result
     rows = [
         (
-            metric_name(one.metric),
-            one.arm,
-            level(one.base, _kind(result, one.metric)),
-            f"{count(one.n_treatment)} / {count(one.n_control)}",
-            signed(one.detectable_lift),
-            count(customers_for(one, result)),
+            metric_label(row.metric),
+            row.arm,
+            metric_value(row.base, _kind(result, row.metric)),
+            f"{count(row.n_treatment)} / {count(row.n_control)}",
+            signed_percent(row.detectable_lift),
+            count(customers_for(row, result)),
         )
         for metric in result.metrics
-        for one in result.power
-        if one.metric == metric
+        for row in result.power
+        if row.metric == metric
     ]
     if not rows:
-        return Words("The sizes that would be needed could not be computed.")
+        return Markdown("The required sample size could not be computed.")
     first = result.power[0]
-    return joined(
-        f"Smallest lift that this experiment finds with {first.power:.0%} power, at the corrected "
-        f"level {first.alpha:.4f}, and the customers per arm that a lift of {WANTED_LIFT:+.0%} "
-        "needs.",
+    return paragraphs(
+        f"The smallest lift that this experiment detects with {first.power:.0%} power at the "
+        f"corrected significance level {first.alpha:.4f}, and the customers per arm needed to "
+        f"detect a lift of {TARGET_LIFT:+.0%}.",
         table(
             ("Metric", "Arm", ">Control", ">n arm / control", ">Detectable", ">Needed for +10%"),
             rows,
         ),
         bullets(
-            plain(in_words(warning))
+            escape(label_metrics(warning))
             for warning in result.warnings
             if warning not in result.deviations
         ),
@@ -281,9 +286,9 @@ def power(run: RunFiles) -> Words:
 
 
 def customers_for(
-    row: DetectableEffect, result: ExperimentResult, lift: float = WANTED_LIFT
+    row: DetectableEffect, result: ExperimentResult, lift: float = TARGET_LIFT
 ) -> int | None:
-    """Customers per arm that are needed to find a lift; None where it cannot be said."""
+    """Customers per arm needed to detect a lift; None if unknown."""
     if row.base is None or not row.base > 0.0:
         return None
     if _kind(result, row.metric) == "binary":
@@ -292,33 +297,34 @@ def customers_for(
         return sample_size(row.base, row.base * lift, alpha=row.alpha, power=row.power)[1]
     if not row.detectable_lift or not row.n_treatment or not row.n_control:
         return None
-    # Of means the detectable difference falls with the root of the size, whatever the spread.
+    # For means, the detectable difference is inversely proportional to the root of the size.
     harmonic = 2.0 / (1.0 / row.n_treatment + 1.0 / row.n_control)
     return round(harmonic * (row.detectable_lift / lift) ** 2)
 
 
-def balance(run: RunFiles) -> Words:
-    """Whether the arms' customers were alike before anything was sent."""
+def balance(run: RunFiles) -> Markdown:
+    """The balance of customer features across arms before the experiment."""
     recorded = run.result.balance
     if recorded is None or not recorded.differences:
-        return Words("The balance of the features was not recorded.")
-    arms = list(dict.fromkeys(one.arm for one in recorded.differences))
-    found = {(one.feature, one.arm): one for one in recorded.differences}
-    features = list(dict.fromkeys(one.feature for one in recorded.differences))
+        return Markdown("The balance of the features was not recorded.")
+    differences = {(row.feature, row.arm): row for row in recorded.differences}
+    arms = list(dict.fromkeys(row.arm for row in recorded.differences))
+    features = list(dict.fromkeys(row.feature for row in recorded.differences))
     rows = [
         (
             feature.replace("_", " "),
-            *(_difference(found.get((feature, arm))) for arm in arms),
+            *(_difference(differences.get((feature, arm))) for arm in arms),
         )
         for feature in features
     ]
     state = (
-        "All features are balanced: no difference is larger than chance gives."
+        "All features are balanced: no difference is larger than expected by chance."
         if recorded.ok
-        else "Some features differ by more than chance gives (marked !); read the lifts with care."
+        else "Some features differ by more than expected by chance (marked !); interpret the lifts "
+        "with care."
     )
-    return joined(
-        plain(f"Difference between each arm and control, in standard deviations. {state}"),
+    return paragraphs(
+        escape(f"Difference between each arm and control, in standard deviations. {state}"),
         table(("Feature", *(f">{arm}" for arm in arms)), rows),
     )
 
@@ -326,13 +332,13 @@ def balance(run: RunFiles) -> Words:
 _COLUMNS = ("Arm", ">n", ">Value", ">Control", ">Lift", ">Interval", ">p", ">Adj. p", ">Sign.")
 
 
-def _cells(row: ArmComparison) -> tuple[str, ...]:
+def _comparison_cells(row: ArmComparison) -> tuple[str, ...]:
     return (
         row.arm,
         f"{count(row.n_treatment)} / {count(row.n_control)}",
-        level(row.treatment, row.kind),
-        level(row.control, row.kind),
-        signed(row.lift),
+        metric_value(row.treatment, row.kind),
+        metric_value(row.control, row.kind),
+        signed_percent(row.lift),
         interval(row.lift_ci),
         p_value(row.p_value),
         p_value(row.p_adjusted),
@@ -342,24 +348,28 @@ def _cells(row: ArmComparison) -> tuple[str, ...]:
 
 def _legend(result: ExperimentResult, rows: Sequence[ArmComparison]) -> str:
     tests = list(dict.fromkeys(row.test for row in rows if row.test))
-    return plain(
+    return escape(
         f"n: messages delivered in the arm and in control. Interval: {1 - result.alpha:.0%} "
-        "interval of the lift. p-values are "
+        "confidence interval of the lift. p-values are "
         f"{_CORRECTIONS[result.correction]}; marks: * adjusted p below "
         f"{result.alpha:g}, ** below 0.01, *** below 0.001, no: not significant, "
-        f"{NOT_THERE}: not estimable. Tests: {listed(tests)}."
+        f"{NOT_AVAILABLE}: not estimable. Tests: {join_list(tests)}."
     )
 
 
-def _row_notes(result: ExperimentResult, segment: str) -> str:
-    """Each warning once, with the comparisons that it concerns."""
-    found: dict[str, dict[str, list[str]]] = {}
+def _warnings(result: ExperimentResult, segment: str) -> str:
+    """Each warning once, with the metrics and arms that it applies to."""
+    arms_by_metric: dict[str, dict[str, list[str]]] = {}
     for row in result.rows(segment):
         for warning in row.warnings:
-            found.setdefault(warning, {}).setdefault(metric_name(row.metric), []).append(row.arm)
+            by_metric = arms_by_metric.setdefault(warning, {})
+            by_metric.setdefault(metric_label(row.metric), []).append(row.arm)
     return bullets(
-        plain(f"{warning}: " + "; ".join(f"{name} ({listed(arms)})" for name, arms in of.items()))
-        for warning, of in found.items()
+        escape(
+            f"{warning}: "
+            + "; ".join(f"{metric} ({join_list(arms)})" for metric, arms in by_metric.items())
+        )
+        for warning, by_metric in arms_by_metric.items()
     )
 
 
@@ -367,12 +377,12 @@ def _kind(result: ExperimentResult, metric: str) -> str:
     return next((row.kind for row in result.comparisons if row.metric == metric), "binary")
 
 
-def _who(description: str, traits: list[str]) -> str:
-    return f"{description} Most marked: {listed(traits)}." if traits else description
+def _profile(description: str, traits: list[str]) -> str:
+    return f"{description} Most distinctive: {join_list(traits)}." if traits else description
 
 
-def _difference(found: FeatureBalance | None) -> str:
-    if found is None or found.difference is None:
-        return NOT_THERE
-    over = found.limit is not None and abs(found.difference) > found.limit
-    return f"{number(found.difference, 3)}{' !' if over else ''}"
+def _difference(balance: FeatureBalance | None) -> str:
+    if balance is None or balance.difference is None:
+        return NOT_AVAILABLE
+    over = balance.limit is not None and abs(balance.difference) > balance.limit
+    return f"{number(balance.difference, 3)}{' !' if over else ''}"

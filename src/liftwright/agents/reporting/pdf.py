@@ -1,4 +1,4 @@
-"""An executed notebook as a typeset, tagged PDF (PDF/UA-1): its Markdown and pictures, no code."""
+"""Typesets an executed notebook as an accessible PDF (PDF/UA-1) without its code."""
 
 from __future__ import annotations
 
@@ -20,19 +20,19 @@ FONTS = Path(__file__).parent / "fonts"
 COVER, SIMULATED = "cover", "SIMULATED"
 _WIDTH = re.compile(r'<svg[^>]*? width=\\"([0-9.]+)')
 _PICTURE_POINTS, _PAGE_POINTS = 0.78, 480.0  # of a pixel, and of the line
-_LONGEST_WORD = 26  # in a table's cell; longer ones may be broken anywhere
-_WHOLE_TABLE = 16  # rows; longer tables may go over to the next page
-_WHOLE_CALLOUT = 3000  # characters, likewise
-_WIDE_CELL = 36  # a column with a longer text shares what width is left
+_MAX_WORD = 26  # characters in a table cell; longer words may break anywhere
+_MAX_UNBROKEN_ROWS = 16  # longer tables may break across pages
+_MAX_UNBROKEN_CHARACTERS = 3000  # longer callouts may break across pages
+_WIDE_COLUMN = 36  # columns with longer text share the remaining width
 
 
 def to_pdf(notebook: NotebookNode, *, title: str, footer: str, made_at: datetime) -> bytes:
-    """Typeset what a notebook's cells say and show.
+    """Typeset the output of a notebook.
 
     Args:
-        notebook: executed; the cell tagged `cover` makes the first page.
-        title: of the document, in its metadata.
-        footer: stands at the foot of each page.
+        notebook: executed; the cell tagged `cover` becomes the first page.
+        title: the document's title in its metadata.
+        footer: the footer of each page.
         made_at: the document's date; equal input gives equal bytes.
     """
     return _compile(typst_source(notebook, title=title, footer=footer), made_at)
@@ -52,28 +52,28 @@ def typst_source(notebook: NotebookNode, *, title: str, footer: str) -> str:
 def _compile(source: str, made_at: datetime) -> bytes:
     import typst
 
-    # A letter that our fonts lack (an emoji, Chinese) is looked for in the system's; where it is
-    # nowhere, the report is worth more than the badge of accessibility.
+    # Characters missing from our fonts (emoji, Chinese) need system fonts; if those lack them too,
+    # the report is written without the accessibility standard.
     attempts: tuple[tuple[bool, Literal["ua-1"] | None], ...] = (
         (True, "ua-1"),
         (False, "ua-1"),
         (False, None),
     )
     fault = ""
-    for ours_only, standards in attempts:
+    for ignore_system_fonts, standards in attempts:
         try:
             return bytes(
                 typst.compile(  # type: ignore[misc] # its type of input cannot be inferred
                     source.encode(),
                     font_paths=[str(FONTS)],
-                    ignore_system_fonts=ours_only,
+                    ignore_system_fonts=ignore_system_fonts,
                     pdf_standards=standards,
                     timestamp=int(made_at.timestamp()),
                 )
             )
         except typst.TypstError as error:
             fault = str(error).splitlines()[0]
-    raise LiftwrightError(f"report: the PDF cannot be typeset ({fault})")
+    raise LiftwrightError(f"report: cannot typeset the PDF ({fault})")
 
 
 def _is_cover(cell: NotebookNode) -> bool:
@@ -108,7 +108,7 @@ def _markdown(text: str) -> Iterator[str]:
 
 
 def _blocks(tokens: Sequence[Token]) -> str:
-    """Block tokens; each pair of opening and closing becomes one call with its content."""
+    """Convert block tokens; each pair of opening and closing tokens becomes one call."""
     made: list[str] = []
     index = 0
     while index < len(tokens):
@@ -145,7 +145,7 @@ def _block(token: Token, inside: Sequence[Token]) -> str:
         call = "list" if kind == "bullet_list" else "enum"
         return f"#{call}{''.join(f'[{item}]' for item in _items(inside))};"
     if kind == "blockquote":
-        whole = str(len(content) <= _WHOLE_CALLOUT).lower()
+        whole = str(len(content) <= _MAX_UNBROKEN_CHARACTERS).lower()
         tone = "warm" if f'"{SIMULATED}' in content else "accent"
         return f"#callout(whole: {whole}, tone: {tone})[{content}]"
     return f"#par[{content}]" if kind == "paragraph" and not token.hidden else content
@@ -167,13 +167,13 @@ def _table(tokens: Sequence[Token]) -> str:
             rows.append([])
         elif token.type in ("th_open", "td_open"):
             inline = tokens[index + 1]
-            rows[-1].append((inline, _inline(inline.children or [], _LONGEST_WORD)))
+            rows[-1].append((inline, _inline(inline.children or [], _MAX_WORD)))
             if len(rows) == 1:
                 aligned.append("right" if "right" in str(token.attrs.get("style")) else "left")
     widths = [max(len(row[at][0].content) for row in rows) for at in range(len(aligned))]
-    columns = ", ".join("1fr" if width > _WIDE_CELL else "auto" for width in widths)
+    columns = ", ".join("1fr" if width > _WIDE_COLUMN else "auto" for width in widths)
     head, *body = ["".join(f"[{text}], " for _, text in row) for row in rows]
-    whole = str(len(body) <= _WHOLE_TABLE).lower()
+    whole = str(len(body) <= _MAX_UNBROKEN_ROWS).lower()
     return (
         f"#report-table(whole: {whole}, columns: ({columns},), align: ({', '.join(aligned)},), "
         f"table.header({head}), {''.join(body)})"
@@ -186,7 +186,7 @@ def _closing(tokens: Sequence[Token], start: int) -> int:
         depth += tokens[index].nesting
         if not depth:
             return index
-    raise LiftwrightError("report: Markdown with a block that is not closed")
+    raise LiftwrightError("report: unclosed Markdown block")
 
 
 _MARKS = {"strong_open": "#strong[", "em_open": "#emph["}
@@ -207,7 +207,7 @@ def _inline(tokens: Sequence[Token], longest: int = 0) -> str:
         elif token.type in _PLAIN:
             made.append(_PLAIN[token.type](token))
         elif token.content:
-            # As a string nothing in it is Typst's; the semicolon ends it before what follows.
+            # A string literal, so that Typst interprets nothing in it.
             made.append(f"#{_literal(_breakable(token.content, longest))};")
     return "".join(made)
 
@@ -225,8 +225,8 @@ def _literal(text: str) -> str:
     escaped = text.replace("\\", "\\\\").replace('"', '\\"')
     for control, name in (("\n", "\\n"), ("\r", ""), ("\t", "\\t")):
         escaped = escaped.replace(control, name)
-    return f'"{"".join(c for c in escaped if c.isprintable() or c in _KEPT)}"'
+    return f'"{"".join(c for c in escaped if c.isprintable() or c in _KEPT_CHARACTERS)}"'
 
 
-# Joiners and breaks that writing systems need; other control characters have no form in print.
-_KEPT = "\u200b\u200c\u200d\u00a0\u00ad\u2028\u3000\u202f\u2009"
+# Joiners, spaces and breaks that some scripts need; other unprintable characters are dropped.
+_KEPT_CHARACTERS = "\u200b\u200c\u200d\u00a0\u00ad\u2028\u3000\u202f\u2009"

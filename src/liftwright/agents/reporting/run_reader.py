@@ -1,4 +1,4 @@
-"""A finished run's JSON files as records; nothing else is read, so no customer is ever seen."""
+"""Reads a finished run's JSON files as records; tables of customers are never read."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ Values = Mapping[str, object]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunFiles:
-    """All that the report is made of.
+    """The data behind a report.
 
     Attributes:
-        run: run.json as values; a run that is still being reported has no totals yet.
-        campaign: brand, experiment and what else was fixed; empty in runs that do not say.
-        method: how the segments were made.
+        run: the content of run.json; without totals until the run is complete.
+        campaign: brand, experiment and other settings of the run; may be empty.
+        method: the segmentation method.
         shares: per segment, each arm's share.
         counts: customers assigned, per segment and arm.
-        left_out: customers who were sent nothing, by reason.
+        left_out: customers who got no message, by reason.
     """
 
     folder: Path
@@ -49,37 +49,37 @@ class RunFiles:
 
     @property
     def run_id(self) -> str:
-        """The run's name."""
+        """The run's id."""
         return str(self.run.get("run_id", self.folder.name))
 
     @property
     def simulated(self) -> bool:
-        """Whether the engagement was simulated; what does not say so is taken to be."""
+        """Whether the engagement was simulated; the default if the files do not say."""
         return bool(self.run.get("simulated", True)) or self.result.simulated is not False
 
     @property
     def brand(self) -> str:
-        """The brand's name; empty where the run does not say."""
+        """The brand's name; empty if the run does not record it."""
         return str(self.campaign.get("brand") or "")
 
     def messages(self) -> tuple[Variant, ...]:
-        """The control first, then the variants in order."""
+        """The control, then the variants in order."""
         return (*((self.control,) if self.control else ()), *self.variants)
 
     def decision(self, variant_id: str) -> SafetyDecision | None:
-        """What was decided on a message."""
-        return next((one for one in self.decisions if one.variant_id == variant_id), None)
+        """The decision on a message; None if there is none."""
+        return next((d for d in self.decisions if d.variant_id == variant_id), None)
 
 
 def read_run(folder: Path) -> RunFiles:
-    """The run in a folder.
+    """Read the run in a folder.
 
     Args:
-        folder: data/runs/<run_id>; must hold metrics.json. A missing optional file is empty.
+        folder: data/runs/<run_id> with metrics.json. Optional files may be missing.
 
     Raises:
-        InputError: where the run has not come so far.
-        IntegrityError: where a file is not what the product writes.
+        InputError: the run has no results yet.
+        IntegrityError: a file is malformed.
     """
     files = RunFolder(folder)
     segmentation = _values(files, "segments.json")
@@ -88,7 +88,7 @@ def read_run(folder: Path) -> RunFiles:
     run = _values(files, "run.json")
     try:
         design = _mapping(arms["design"])
-        found = files.read_list("claims.json", VariantClaims) if _has(files, "claims.json") else ()
+        claims = files.read_list("claims.json", VariantClaims) if _has(files, "claims.json") else ()
         return RunFiles(
             folder=folder,
             run=run,
@@ -103,7 +103,7 @@ def read_run(folder: Path) -> RunFiles:
             ),
             control=from_json(Variant, variants["control"]) if variants.get("control") else None,
             variants=from_json(tuple[Variant, ...], variants["variants"]),
-            claims={entry.variant_id: entry for entry in found},
+            claims={variant.variant_id: variant for variant in claims},
             decisions=files.read_list("decisions.json", SafetyDecision),
             failures=files.read_list("failures.json", Failure)
             if _has(files, "failures.json")
@@ -119,8 +119,8 @@ def read_run(folder: Path) -> RunFiles:
         )
     except (KeyError, ValueError, TypeError, AttributeError) as error:
         raise IntegrityError(
-            f"{folder}: a file is not what the product writes "
-            f"({type(error).__name__}: {error}); allowed are the files of a finished run"
+            f"{folder}: a file is malformed ({type(error).__name__}: {error}); allowed: the files "
+            "of a finished run"
         ) from None
 
 
@@ -131,11 +131,13 @@ def _has(files: RunFolder, name: str) -> bool:
 def _values(files: RunFolder, name: str) -> Values:
     value = files.raw(name)
     if not isinstance(value, Mapping):
-        raise IntegrityError(f"{files.file(name)}: found a {type(value).__name__}, not an object")
+        raise IntegrityError(
+            f"{files.file(name)}: found {type(value).__name__}, allowed: a JSON object"
+        )
     return value
 
 
 def _mapping(value: object) -> Values:
     if not isinstance(value, Mapping):
-        raise TypeError(f"an object expected, found {type(value).__name__}")
+        raise TypeError(f"expected an object, found {type(value).__name__}")
     return value

@@ -1,4 +1,4 @@
-"""How the printed report looks, in Typst: type, colours, tables, cover and contents."""
+"""The Typst style of the PDF report: fonts, colours, tables, cover and table of contents."""
 
 STYLE = r"""
 #let ink = rgb("#1f2933")
