@@ -156,10 +156,10 @@ paragraphs(
 #
 # Customers who open anyway may not respond to the message. `analyze` regresses the outcome on arm,
 # features and their interactions: an interaction is the change in the effect on opening per
-# standard deviation of the feature. Intervals and p-values are simultaneous for all rows, and features are
-# ranked only if the effect is shown to differ at all. `liftwright analyze --explain` does the same
-# for any file. Here it tests only the three features that correlate most with opening, because each
-# one needs many customers.
+# standard deviation of the feature. Intervals and p-values are simultaneous for all rows, and
+# features are ranked only if the effect is shown to differ at all. `liftwright analyze --explain`
+# does the same for any file. Here it tests only the three features that correlate most with
+# opening, because each one needs many customers.
 
 # %%
 leading = sorted(features, key=lambda name: -abs(fit.params[name]))[:3]
