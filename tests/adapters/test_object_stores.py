@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
 from liftwright.adapters.duckdb.engine import DuckDBEngine
-from liftwright.adapters.object_stores.obstore import ObstoreObjects
+from liftwright.adapters.object_stores.objects import ObstoreObjects
 from liftwright.config import Authentication, ObjectStores
 from liftwright.data import FileResolver, Tables
 from liftwright.errors import DataError, InputError
@@ -177,8 +177,8 @@ class TestEachStore:
         [
             (401, "access denied"),
             (403, "access denied"),
-            (409, r"the store did not take the request \(409"),
-            (503, r"the store did not take the request \(503"),
+            (409, r"request refused \(409"),
+            (503, r"request refused \(503"),
         ],
     )
     def test_find_that_a_store_refuses_says_why_and_tells_no_secret(
@@ -366,7 +366,7 @@ def test_gcs_by_a_service_account_shows_its_token(server: ObjectServer, tmp_path
 @pytest.mark.parametrize(
     ("package", "kind", "found"),
     [
-        ("obstore", "s3", {}),
+        ("obstore.store", "s3", {}),
         ("botocore.session", "s3", {}),
         ("google.auth", "gcs", {"GOOGLE_APPLICATION_CREDENTIALS": "none"}),
     ],
@@ -381,6 +381,3 @@ def test_find_without_a_package_names_the_extra_that_brings_it(
     monkeypatch.setitem(sys.modules, package, None)
     with pytest.raises(InputError, match=r"liftwright\[stores\]"):
         objects(server, kind, found).find(parse_url(f"{BASES[kind]}/a.csv"))
-
-
-# ── The server of these tests, by another client ──────────────────────────────────────────────

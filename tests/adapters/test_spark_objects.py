@@ -8,7 +8,7 @@ import duckdb
 import pytest
 
 from liftwright.adapters.spark.engine import SparkEngine
-from liftwright.adapters.spark.objects import source_url
+from liftwright.adapters.spark.files import reading_url
 from liftwright.errors import DataError, InputError
 from liftwright.model import parse_url
 from liftwright.model.remote_files import RemoteFile, StoredObject
@@ -24,7 +24,7 @@ NAMES = ("a b'1.parquet", "d[1]+ü.parquet", "e%20f.parquet")
 def remote(text: str) -> RemoteFile:
     url = parse_url(text)
     stored = StoredObject(url=url, size=1, tag=None, version=None, modified_ns=0)
-    return RemoteFile(url, stored, read=lambda *_: b"", scratch=Path)
+    return RemoteFile(url=url, found=stored, read_range=lambda *_: b"", scratch=Path)
 
 
 @pytest.mark.parametrize(
@@ -40,17 +40,17 @@ def remote(text: str) -> RemoteFile:
         ("s3://bucket/odd[1]{2}.csv", "s3a://bucket/odd\\[1\\]\\{2\\}.csv"),
     ],
 )
-def test_source_url_of_an_object_is_as_hadoop_names_it(text: str, expected: str) -> None:
-    assert source_url(remote(text)) == expected
+def test_reading_url_of_an_object_is_as_hadoop_names_it(text: str, expected: str) -> None:
+    assert reading_url(remote(text)) == expected
 
 
-def test_source_url_of_a_path_is_a_file() -> None:
-    assert source_url(Path("/data/c.csv")) == "file:///data/c.csv"
+def test_reading_url_of_a_path_is_a_file() -> None:
+    assert reading_url(Path("/data/c.csv")) == "file:///data/c.csv"
 
 
-def test_source_url_without_an_account_asks_for_it() -> None:
+def test_reading_url_without_an_account_asks_for_it() -> None:
     with pytest.raises(DataError, match="account"):
-        source_url(remote("az://cont/c.csv"))
+        reading_url(remote("az://cont/c.csv"))
 
 
 def parquet(folder: Path) -> None:
@@ -72,9 +72,9 @@ def shelf(tmp_path: Path) -> Callable[[str], RemoteFile]:
         place = tmp_path / parse_url(text).key
         inside = tuple(stored(file) for file in place.iterdir()) if place.is_dir() else None
         return RemoteFile(
-            parse_url(text),
-            stored(place) if inside is None else inside,
-            read=lambda one, start, end: (tmp_path / one.url.key).read_bytes()[start:end],
+            url=parse_url(text),
+            found=stored(place) if inside is None else inside,
+            read_range=lambda one, start, end: (tmp_path / one.url.key).read_bytes()[start:end],
             scratch=lambda: tmp_path,
         )
 

@@ -1,4 +1,4 @@
-"""Where a file of rows lies: a path of this machine, or a URL that is looked up in its store."""
+"""Resolves paths and URLs to files."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ if TYPE_CHECKING:
 
 
 class FileResolver:
-    """Finds files by what was typed. A URL is looked up once: all of a process see one version."""
+    """Resolves a URL once, so that a whole process sees one version of the object."""
 
     def __init__(
         self, objects: Callable[[], Objects] | None = None, data: Path | None = None
     ) -> None:
-        """Files of this machine, and of stores.
+        """Resolve local files, and objects if `objects` is given.
 
         Args:
-            objects: opens the stores when a URL first asks for them; None knows paths alone.
-            data: where a folder for copies is made; None takes the system's.
+            objects: opens the object stores at the first URL; None refuses URLs.
+            data: the parent of the folder for copies; None takes the system's temporary folder.
         """
         self._open = objects
         self._data = data
@@ -40,28 +40,29 @@ class FileResolver:
         """The file at a path relative to `root`, or at a URL.
 
         Raises:
-            DataError: a URL is not one of a store, names nothing, or its store does not answer.
+            DataError: the URL is invalid or names nothing, or the store fails or denies access.
         """
         text = str(place)
         if not is_url(text):
             return root / place
         if text not in self._found:
-            url = parse_url(text)
-            objects = self.objects(text)
+            url, objects = parse_url(text), self.objects(text)
             found = objects.find(url)
             if not found:
                 raise DataError(f"{text}: no such object or folder")
-            self._found[text] = RemoteFile(url, found, read=objects.read, scratch=self._scratch)
+            self._found[text] = RemoteFile(
+                url=url, found=found, read_range=objects.read, scratch=self._scratch
+            )
         return self._found[text]
 
-    def objects(self, text: str) -> Objects:
-        """The stores, for the URL `text`.
+    def objects(self, url: str) -> Objects:
+        """The object stores, for use with `url`.
 
         Raises:
-            DataError: there are none here.
+            DataError: URLs are refused.
         """
         if self._open is None:
-            raise DataError(f"{text}: found a URL, allowed: a local path")
+            raise DataError(f"{url}: found a URL, allowed: a local path")
         if self._objects is None:
             self._objects = self._open()
         return self._objects

@@ -1,7 +1,7 @@
-"""Files in object stores, seen as much like a path of this machine as reading rows needs.
+"""Files in object stores, with as much of the interface of `pathlib.Path` as reading tables needs.
 
-An object is pinned to the version that its listing showed: whoever reads a later one is refused.
-Parquet is read in pieces where it lies; anything else is copied once and read from the copy.
+An object is pinned to the version that was found first: reading another one is an error. Parquet is
+read by range requests; any other file is copied to this machine once.
 """
 
 from __future__ import annotations
@@ -19,18 +19,18 @@ if TYPE_CHECKING:
 
     from liftwright.model.urls import ObjectUrl
 
-_PIECE_BYTES = 8 << 20
-_READERS = 4
+_CHUNK_BYTES = 8 << 20
+_DOWNLOAD_THREADS = 4
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoredObject:
-    """What a store says of one object.
+    """An object's metadata.
 
     Attributes:
         size: in bytes.
-        tag: the store's name of the content (an ETag); None where it gives none.
-        version: the store's number of the version (a generation); None where it gives none.
+        tag: the ETag; None if the store gives none.
+        version: the version or generation; None if the store gives none.
         modified_ns: when it was written, in nanoseconds since 1970.
     """
 
@@ -42,35 +42,26 @@ class StoredObject:
 
     @property
     def mark(self) -> tuple[object, ...]:
-        """What changes whenever the content does."""
-        # The time alone would call the same bytes, put there again, another input.
+        """A key that changes whenever the content does."""
+        # Not the time, if avoidable: the same bytes uploaded again are the same input.
         return (self.size, self.tag or self.version or self.modified_ns)
 
 
+@dataclass(eq=False, slots=True, kw_only=True)
 class RemoteFile:
-    """One object, or a prefix with the objects directly below it."""
+    """An object, or a folder: the objects directly below a prefix.
 
-    def __init__(
-        self,
-        url: ObjectUrl,
-        found: StoredObject | tuple[StoredObject, ...],
-        *,
-        read: Callable[[StoredObject, int, int], bytes],
-        scratch: Callable[[], Path],
-    ) -> None:
-        """What was found at `url`.
+    Attributes:
+        found: the object, or the objects of the folder.
+        read_range: reads an object from a start up to an end.
+        scratch: returns a folder for copies, removed at the end of the process.
+    """
 
-        Args:
-            url: the place.
-            found: the object, or those below the prefix.
-            read: gives the bytes of an object from one place up to another.
-            scratch: gives a folder of this process for copies.
-        """
-        self.url = url
-        self._found = found
-        self._read = read
-        self._scratch = scratch
-        self._copy: Path | None = None
+    url: ObjectUrl
+    found: StoredObject | tuple[StoredObject, ...]
+    read_range: Callable[[StoredObject, int, int], bytes]
+    scratch: Callable[[], Path]
+    _copy: Path | None = None
 
     def __str__(self) -> str:
         return str(self.url)
@@ -82,40 +73,39 @@ class RemoteFile:
 
     @property
     def suffix(self) -> str:
-        """The ending of the name, with its dot."""
+        """The name's extension, with its dot."""
         return PurePosixPath(self.name).suffix
 
     @property
     def stored(self) -> StoredObject:
-        """The one object that this is.
+        """The object's metadata.
 
         Raises:
             DataError: it is a folder.
         """
-        if isinstance(self._found, tuple):
+        if isinstance(self.found, tuple):
             raise DataError(f"{self}: a folder; one object is expected")
-        return self._found
-
-    @property
-    def digest(self) -> str:
-        """What names the content: by the names, sizes and tags of what was listed."""
-        if isinstance(self._found, tuple):
-            inside = [(one.name, one.stored.mark) for one in self.glob("*.parquet")]
-            return fingerprint("folder", inside)
-        return fingerprint("object", self._found.mark)
+        return self.found
 
     @property
     def mark(self) -> tuple[object, ...]:
-        """What changes whenever the content of the one object does."""
+        """A key that changes whenever the object's content does."""
         return self.stored.mark
 
+    @property
+    def digest(self) -> str:
+        """Identifies the content by the names, sizes and ETags in the listing."""
+        if self.is_dir():
+            return fingerprint("folder", [(f.name, f.mark) for f in self.glob("*.parquet")])
+        return fingerprint("object", self.mark)
+
     def exists(self) -> bool:
-        """Yes: what is not there is refused when it is looked for."""
+        """Always true: what does not exist is refused when it is looked up."""
         return True
 
     def is_dir(self) -> bool:
-        """Whether it is a prefix."""
-        return isinstance(self._found, tuple)
+        """Whether it is a folder."""
+        return isinstance(self.found, tuple)
 
     def is_file(self) -> bool:
         """Whether it is an object."""
@@ -123,57 +113,55 @@ class RemoteFile:
 
     def glob(self, pattern: str, /) -> list[RemoteFile]:
         """The objects directly below a prefix whose names match, by name."""
-        inside = self._found if isinstance(self._found, tuple) else ()
-        remotes = [
-            RemoteFile(one.url, one, read=self._read, scratch=self._scratch)
+        inside = self.found if isinstance(self.found, tuple) else ()
+        files = [
+            RemoteFile(url=one.url, found=one, read_range=self.read_range, scratch=self.scratch)
             for one in inside
             if PurePosixPath(one.url.key).match(pattern)
         ]
-        return sorted(remotes, key=lambda remote: remote.name)
+        return sorted(files, key=lambda file: file.name)
 
     def read(self, start: int, end: int) -> bytes:
-        """The bytes from `start` up to `end`, or to where the object ends.
+        """The bytes from `start` up to `end`, or to the end of the object.
 
         Raises:
-            DataError: the object is gone or another by now, or cannot be read.
+            DataError: the object was deleted or changed, or cannot be read.
         """
         stored = self.stored
         end = min(end, stored.size)
-        return self._read(stored, start, end) if start < end else b""
+        return self.read_range(stored, start, end) if start < end else b""
 
     def open(self, mode: Literal["rb"]) -> BinaryIO:
-        """The whole of it, copied to this machine when it is first asked for."""
+        """Open the local copy."""
         return self.local().open(mode)
 
     def local(self) -> Path:
-        """A copy on this machine, made when it is first asked for; it goes with the process.
+        """A copy on this machine, downloaded at the first call.
 
         Raises:
             DataError: the object cannot be read.
-            InputError: the disk has no room.
+            InputError: the copy cannot be written.
         """
         if self._copy is None:
-            self._copy = self._fetch()
+            self._copy = self._download()
         return self._copy
 
-    def _fetch(self) -> Path:
-        # Imported here: a run on this machine's files does without.
+    def _download(self) -> Path:
+        # Imported here, because runs on local files do not need it.
         from concurrent.futures import ThreadPoolExecutor
 
-        stored = self.stored
         try:
-            path = self._scratch() / f"{fingerprint(str(self), stored.mark)[:12]}-{self.name}"
-            with path.open("wb") as file, ThreadPoolExecutor(_READERS) as readers:
+            path = self.scratch() / f"{fingerprint(str(self), self.mark)[:12]}-{self.name}"
+            with path.open("wb") as file, ThreadPoolExecutor(_DOWNLOAD_THREADS) as pool:
 
-                def fetch(start: int) -> None:
-                    piece = self.read(start, start + _PIECE_BYTES)
-                    os.pwrite(file.fileno(), piece, start)
+                def download(start: int) -> None:
+                    os.pwrite(file.fileno(), self.read(start, start + _CHUNK_BYTES), start)
 
-                list(readers.map(fetch, range(0, stored.size, _PIECE_BYTES)))
+                list(pool.map(download, range(0, self.stored.size, _CHUNK_BYTES)))
         except OSError as error:
             raise InputError(f"{self}: cannot be copied here: {error.strerror}") from None
         return path
 
 
 File = Path | RemoteFile
-"""Where rows lie: a path of this machine, or a place in an object store."""
+"""A file or folder of tables, on this machine or in an object store."""

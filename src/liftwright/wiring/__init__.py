@@ -117,7 +117,7 @@ def make_objects(
     services: Services | None = None, variables: Mapping[str, str] = os.environ
 ) -> Objects:
     """The object stores, configured by `services`, or else only by the environment."""
-    from liftwright.adapters.object_stores.obstore import ObstoreObjects
+    from liftwright.adapters.object_stores.objects import ObstoreObjects
     from liftwright.config import Services
 
     services = services or Services()

@@ -18,7 +18,7 @@ from liftwright.model import ColumnKind, Identity
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from liftwright.adapters.duckdb.object_files import ObjectFiles
+    from liftwright.adapters.duckdb.filesystem import RemoteFileSystem
     from liftwright.model import TableSchema
     from liftwright.model.remote_files import File
     from liftwright.ports import Row, Source
@@ -65,9 +65,9 @@ set variable steps = (
 );
 set disabled_optimizers = getvariable('steps');
 """
-# Objects are pinned to one version, so nothing that was read of them has to be asked for again:
-# what memory cannot hold goes to the folder for spilling.
-_ONCE_OVER_THE_WIRE = """
+# Objects are pinned to one version, so cached ranges stay valid: what does not fit into memory is
+# spilled to disk instead of being fetched again.
+_CACHE_OBJECTS = """
 set external_file_cache_spill = true;
 set validate_external_file_cache = 'NO_VALIDATION';
 """
@@ -106,7 +106,7 @@ class DuckDBEngine:
         self._folder = str(scratch_folder(temporary))
         self._kinds: dict[str, str] = {}
         self._forms: dict[str, tuple[File, file_format.CsvFormat]] = {}
-        self._objects: ObjectFiles | None = None
+        self._filesystem: RemoteFileSystem | None = None
         self._parquet: dict[str, tuple[str, ...]] = {}
         config: dict[str, str | bool | int | float | list[str]] = {
             "temp_directory": self._folder,
@@ -146,7 +146,7 @@ class DuckDBEngine:
         parquet = file_format.parquet_files(source.path)
         place = "row_number() over ()"
         if parquet:
-            self._reach(parquet)
+            self._register(parquet)
             reader = _parquet_reader(parquet)
             self._parquet[name] = tuple(map(str, parquet))
             place = self._place(source.path, parquet)
@@ -172,31 +172,31 @@ class DuckDBEngine:
         )
         return names
 
-    def _reach(self, parquet: Sequence[File]) -> None:
-        """Make files that lie in object stores known to DuckDB; it reads them in pieces."""
-        remotes = [file for file in parquet if not isinstance(file, Path)]
-        if not remotes:
-            return
-        if self._objects is None:
-            from liftwright.adapters.duckdb.object_files import ObjectFiles
+    def _register(self, parquet: Sequence[File]) -> None:
+        """Let DuckDB read the files that are in object stores."""
+        for file in parquet:
+            if isinstance(file, Path):
+                continue
+            if self._filesystem is None:
+                from liftwright.adapters.duckdb.filesystem import RemoteFileSystem
 
-            self._objects = ObjectFiles()
-            self._connection.register_filesystem(self._objects)
-            self._connection.execute(_ONCE_OVER_THE_WIRE)
-        self._objects.add((_escaped(remote), remote) for remote in remotes)
+                self._filesystem = RemoteFileSystem()
+                self._connection.register_filesystem(self._filesystem)
+                self._connection.execute(_CACHE_OBJECTS)
+            self._filesystem.files |= {str(file): file, _escaped(file): file}
 
     def _described(self, path: File, reader: str) -> list[tuple[object, ...]]:
         try:
             return self._connection.execute(f"describe from {reader}").fetchall()
         except duckdb.Error:
-            self._raise_fault()
+            self._raise_read_error()
             raise DataError(f"{path}: cannot be read; is the file complete?") from None
 
-    def _raise_fault(self) -> None:
-        """Raise what a store said, which DuckDB has only passed on."""
-        fault = self._objects.take_fault() if self._objects is not None else None
-        if fault is not None:
-            raise fault from None
+    def _raise_read_error(self) -> None:
+        """Raise the error of an object store that DuckDB has wrapped."""
+        if self._filesystem is not None and (error := self._filesystem.error) is not None:
+            self._filesystem.error = None
+            raise error from None
 
     def _place(self, path: File, parquet: Sequence[File]) -> str:
         """SQL of a row's number through all files, which many threads can compute at once.
@@ -287,7 +287,7 @@ class DuckDBEngine:
         except duckdb.OutOfMemoryException as error:
             raise InputError(_memory_message(str(error), self._folder)) from None
         except duckdb.Error as error:
-            self._raise_fault()
+            self._raise_read_error()
             # Damaged pages raise the plain error, without a class of their own.
             message = self._file_message(str(error), damaged=type(error) is duckdb.Error)
             if message is not None:

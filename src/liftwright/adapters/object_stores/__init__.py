@@ -1,1 +1,1 @@
-"""S3, Azure Blob Storage and Google Cloud Storage."""
+"""S3, Azure Blob Storage and Google Cloud Storage, through obstore."""

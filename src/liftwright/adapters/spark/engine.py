@@ -13,12 +13,13 @@ from liftwright.adapters.spark import dialect
 from liftwright.adapters.spark.errors import translated
 from liftwright.adapters.spark.files import (
     CSV_OPTIONS,
+    name_in_metadata,
     new_part,
     publish,
+    reading_url,
     remove_parts,
     writing_url,
 )
-from liftwright.adapters.spark.objects import name_in_metadata, source_url
 from liftwright.adapters.spark.session import new_session
 from liftwright.data import file_format, identifier
 from liftwright.errors import DataError, InputError
@@ -146,7 +147,7 @@ class SparkEngine:
 
     def _parquet(self, label: str, paths: Sequence[File], *, text: bool) -> DataFrame:
         """A frame of all files; rows are numbered through them in the order of their names."""
-        urls = [source_url(path) for path in paths]
+        urls = [reading_url(path) for path in paths]
         read = self._session.read.option("recursiveFileLookup", "false")
         schemas = {url: read.parquet(url).schema for url in urls}
         first = schemas[urls[0]]
@@ -185,7 +186,7 @@ class SparkEngine:
         frame = (
             self._session.read.schema(schema)
             .options(**CSV_OPTIONS, sep=form.delimiter, encoding=encoding)
-            .csv(source_url(path))
+            .csv(reading_url(path))
         )
         names = [_backticked(name) for name in form.columns]
         return frame.selectExpr("monotonically_increasing_id() + 1 as _row", *names)

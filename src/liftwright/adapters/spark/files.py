@@ -1,7 +1,7 @@
-"""How Spark reads and writes files: their URLs, the form of CSV, and what it leaves when it writes.
+"""How Spark reads and writes files: URLs, CSV options, and the files that a write leaves.
 
-Spark writes a folder of parts under names that differ each time. Here the parts get plain names in
-order, and a folder with one part becomes that file.
+Spark writes a folder of parts with random names. They are renamed in order, and a folder with a
+single part becomes that file.
 """
 
 from __future__ import annotations
@@ -10,10 +10,14 @@ import contextlib
 import os
 import secrets
 import shutil
+from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import quote
+
+from liftwright.errors import DataError
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from liftwright.model.remote_files import File
 
 CSV_OPTIONS = {
     "header": "true",
@@ -27,20 +31,49 @@ CSV_OPTIONS = {
     "enforceSchema": "true",
     "maxCharsPerColumn": "-1",
 }
-"""Every field as text in its exact bytes; a row of another width is an error."""
+"""Every field is text, unchanged; a row of another width is an error."""
 
 _PART = ".part"
-_PATTERNS = str.maketrans({sign: f"\\{sign}" for sign in "*?[]{}"})
+_WILDCARDS = str.maketrans({sign: f"\\{sign}" for sign in "*?[]{}"})
+# The characters that Java leaves unquoted in the path of a URI; beyond ASCII it quotes only spaces.
+_UNQUOTED = "!$&'()*+,;=:@-._~/"
+_LAST_ASCII = 0x7F
 
 
-def reading_url(path: Path) -> str:
-    """The URL of a local file for reading."""
-    return "file://" + plain(str(path.absolute()))
+def reading_url(file: File) -> str:
+    """The URL by which Spark reads a file, with Hadoop's wildcards escaped.
+
+    Objects are read by Hadoop's connectors; `spark.config` names their packages.
+
+    Raises:
+        DataError: the URL does not name the storage account; Hadoop does not see our environment.
+    """
+    if isinstance(file, Path):
+        return "file://" + _escaped(str(file.absolute()))
+    url = file.url
+    key = _escaped(url.key)
+    if url.store == "s3":
+        return f"s3a://{url.container}/{key}"
+    if url.store == "gcs":
+        return f"gs://{url.container}/{key}"
+    if url.account is None:
+        raise DataError(
+            f"{url}: Spark needs the account in the URL: "
+            "abfss://CONTAINER@ACCOUNT.dfs.core.windows.net/PATH"
+        )
+    return f"abfss://{url.container}@{url.account}.dfs.{url.suffix}/{key}"
 
 
-def plain(path: str) -> str:
-    """A path in which the characters that Hadoop takes for patterns are meant as they are."""
-    return path.translate(_PATTERNS)
+def name_in_metadata(file: File) -> str:
+    """The file's name as `_metadata.file_name` has it, quoted as a part of a URI."""
+    return "".join(
+        sign if ord(sign) > _LAST_ASCII and sign.isprintable() else quote(sign, safe=_UNQUOTED)
+        for sign in file.name
+    )
+
+
+def _escaped(path: str) -> str:
+    return path.translate(_WILDCARDS)
 
 
 def writing_url(path: Path) -> str:
@@ -49,24 +82,24 @@ def writing_url(path: Path) -> str:
 
 
 def new_part(path: Path) -> Path:
-    """Where to write what shall become `path`.
+    """A new temporary name for what will become `path`.
 
-    A name of its own each time: a Java machine whose process was killed goes on for a moment.
+    It is random because a JVM keeps writing for a moment after its parent process was killed.
     """
     return path.with_name(f".{path.name}.{secrets.token_hex(4)}{_PART}")
 
 
 def remove_parts(path: Path) -> None:
-    """Remove whatever this or a killed process began beside `path` and did not end."""
+    """Remove the unfinished parts of `path`, of this or of a killed process."""
     for other in path.parent.iterdir():
         if other.name.startswith(f".{path.name}.") and other.name.endswith(_PART):
             _remove(other)
 
 
 def publish(part: Path, path: Path) -> None:
-    """Give what Spark wrote to the folder `part` the name `path`, so that no half is ever there.
+    """Rename the folder `part` to `path`, so that a partial table is never visible.
 
-    A folder that had the name is moved aside, for `remove_parts`.
+    An existing folder is moved aside and left to `remove_parts`.
     """
     written = sorted(file for file in part.iterdir() if file.name.startswith("part-"))
     for other in part.iterdir():
@@ -81,13 +114,13 @@ def publish(part: Path, path: Path) -> None:
         for number, file in enumerate(written):
             file.rename(part / f"part-{number:05}.parquet")
         _sync(part)
-        _make_way(path)
+        _move_aside(path)
         part.rename(path)
     _sync(path.parent)
 
 
-def _make_way(path: Path) -> None:
-    """Move what has the name aside: a folder cannot be renamed onto another."""
+def _move_aside(path: Path) -> None:
+    """Free the name: a folder cannot be renamed onto another."""
     if path.is_dir():
         path.rename(new_part(path))
     else:
@@ -95,7 +128,7 @@ def _make_way(path: Path) -> None:
 
 
 def _remove(path: Path) -> None:
-    # Another may be removing it too.
+    # Another process may remove it too.
     with contextlib.suppress(FileNotFoundError):
         if path.is_dir() and not path.is_symlink():
             shutil.rmtree(path)

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 from liftwright.errors import ConfigurationError, InputError, LiftwrightError
 from liftwright.log import event
-from liftwright.model import ObjectUrl, parse_url, utc_now
+from liftwright.model import parse_url, utc_now
+from liftwright.model.remote_files import StoredObject
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -17,8 +18,12 @@ if TYPE_CHECKING:
     from liftwright.campaign.context import RunContext
     from liftwright.ports import Objects
 
-_TABLES = ("segmented", "assignments", "unassigned", "engagement")
-TABLE_FILES = tuple(f"{table}.parquet" for table in _TABLES)
+TABLE_FILES = (
+    "segmented.parquet",
+    "assignments.parquet",
+    "unassigned.parquet",
+    "engagement.parquet",
+)
 EXPORT_RECORD = "export.json"
 
 
@@ -37,7 +42,7 @@ class Export:
     """The uploaded files of a run, as `export.json` lists them.
 
     Attributes:
-        to: the folder there.
+        to: the URL of the folder that has them.
     """
 
     run_id: str
@@ -47,61 +52,61 @@ class Export:
 
 
 def check_export(context: RunContext) -> None:
-    """Check that the store can be reached, before anything is paid for.
+    """Check that the export folder can be listed, before anything is paid for.
 
     Raises:
-        DataError: there is no such bucket, or no way in.
+        DataError: the bucket does not exist, or the store fails or denies access.
     """
-    url = _asked(context)
-    if url is not None:
-        context.places.objects(url).find(parse_url(f"{url.rstrip('/')}/"))
+    export_to = context.settings.services.object_stores.export_to
+    if export_to is not None:
+        context.places.objects(export_to).find(parse_url(f"{export_to.rstrip('/')}/"))
 
 
 def export(context: RunContext) -> str:
-    """Upload each table to `<export_to>/<run_id>/`, and then the list of them.
+    """Upload the tables to `<export_to>/<run_id>/`, then their list; skip unchanged files.
 
-    A store shows an object when all of it has arrived, so no half of one is ever seen; the list
-    goes last, so who finds it finds every table whole. What is there already is not put again.
+    A store shows an object once all of it has arrived, and the list is uploaded last: whoever finds
+    it finds every table complete.
 
     Raises:
-        DataError: the store cannot be reached, or does not take them.
+        DataError: the store fails or denies access.
     """
-    home = _home(context)
-    objects = context.places.objects(str(home))
-    before = {one.url: one for one in _exported_before(context)}
-    placed: list[Exported] = []
-    put_bytes = 0
-    for name, path in _whole_files(context):
-        url, digest = home.below(name), _sha256(path)
-        known = before.get(str(url))
-        if known is not None and known.sha256 == digest and _is_there(objects, url, known):
-            placed.append(known)
-            continue
-        stored = objects.put(path, url)
-        put_bytes += stored.size
-        placed.append(
-            Exported(url=str(url), bytes=stored.size, sha256=digest, etag=stored.tag or "")
-        )
-    listed = Export(run_id=context.run.run_id, at=utc_now(), to=str(home), files=tuple(placed))
-    context.folder.write(EXPORT_RECORD, listed)
-    objects.put(context.folder.file(EXPORT_RECORD), home.below(EXPORT_RECORD))
-    event("tables_exported", agent="pipeline", files=len(placed), put_bytes=put_bytes)
-    return f"{len(_TABLES)} tables at {home}, {put_bytes / 1e6:,.1f} MB uploaded"
+    export_to = context.settings.services.object_stores.export_to
+    if export_to is None:
+        raise ConfigurationError("azure_config.yaml: object_stores.export_to: found null")
+    folder = parse_url(export_to).below(context.run.run_id)
+    objects = context.places.objects(export_to)
+    previous = _previous(context)
+    files, uploaded_bytes = [], 0
+    for path in _table_files(context):
+        url = folder.below(path.relative_to(context.folder.path).as_posix())
+        sha256 = _sha256(path)
+        file = previous.get(str(url))
+        if file is None or file.sha256 != sha256 or not _is_there(objects, file):
+            stored = objects.put(path, url)
+            uploaded_bytes += stored.size
+            file = Exported(url=str(url), bytes=stored.size, sha256=sha256, etag=stored.tag or "")
+        files.append(file)
+    record = Export(run_id=context.run.run_id, at=utc_now(), to=str(folder), files=tuple(files))
+    context.folder.write(EXPORT_RECORD, record)
+    objects.put(context.folder.file(EXPORT_RECORD), folder.below(EXPORT_RECORD))
+    event("tables_exported", agent="pipeline", files=len(files), put_bytes=uploaded_bytes)
+    return f"{len(TABLE_FILES)} tables at {folder}, {uploaded_bytes / 1e6:,.1f} MB uploaded"
 
 
-def _exported_before(context: RunContext) -> tuple[Exported, ...]:
-    """The files uploaded before; none if their list is missing or damaged."""
+def _previous(context: RunContext) -> dict[str, Exported]:
+    """The files of the last export by URL; empty if its list is missing or damaged."""
     try:
-        return context.folder.read(EXPORT_RECORD, Export).files
+        return {file.url: file for file in context.folder.read(EXPORT_RECORD, Export).files}
     except LiftwrightError:
-        return ()
+        return {}
 
 
-def _is_there(objects: Objects, url: ObjectUrl, known: Exported) -> bool:
-    found = objects.find(url)
-    return not isinstance(found, tuple) and (found.size, found.tag or "") == (
-        known.bytes,
-        known.etag,
+def _is_there(objects: Objects, file: Exported) -> bool:
+    found = objects.find(parse_url(file.url))
+    return isinstance(found, StoredObject) and (found.size, found.tag or "") == (
+        file.bytes,
+        file.etag,
     )
 
 
@@ -113,22 +118,11 @@ def _sha256(path: Path) -> str:
         raise InputError(f"{path}: cannot be read ({error.strerror})") from None
 
 
-def _whole_files(context: RunContext) -> Iterator[tuple[str, Path]]:
+def _table_files(context: RunContext) -> Iterator[Path]:
+    """The files of the tables; Spark may write a table as a folder of them."""
     for name in TABLE_FILES:
         path = context.folder.file(name)
         if path.is_dir():
-            for part in sorted(path.iterdir()):
-                yield f"{name}/{part.name}", part
+            yield from sorted(path.iterdir())
         else:
-            yield name, path
-
-
-def _home(context: RunContext) -> ObjectUrl:
-    url = _asked(context)
-    if url is None:
-        raise ConfigurationError("azure_config.yaml: object_stores.export_to: found null")
-    return parse_url(url).below(context.run.run_id)
-
-
-def _asked(context: RunContext) -> str | None:
-    return context.settings.services.object_stores.export_to
+            yield path

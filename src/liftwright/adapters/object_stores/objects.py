@@ -1,0 +1,177 @@
+"""Finds, reads and uploads objects through obstore.
+
+A store's error message may contain a signed URL, so only its status and code are repeated.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import re
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from liftwright.adapters.object_stores.clients import RETRIES, open_client
+from liftwright.errors import DataError, LiftwrightError
+from liftwright.model import ObjectUrl, parse_url
+from liftwright.model.remote_files import StoredObject
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from pathlib import Path
+
+    from obstore import GetOptions
+
+    from liftwright.config import Authentication, ObjectStores
+
+_MIN_PART_BYTES = 8 << 20
+_MAX_PARTS = 5_000
+_PARALLEL_PARTS = 4
+_STATUS = re.compile(r"status code: (\d{3})")
+_CODE = re.compile(r"<Code>([A-Za-z]{3,40})</Code>")
+_NO_CONTAINER = ("NoSuchBucket", "ContainerNotFound", "InvalidBucketName")
+_OTHER_REGION = ("301", "307", "400")
+_CREDENTIAL_SOURCES = {
+    "s3": "AWS_PROFILE, AWS_ACCESS_KEY_ID or the machine's role",
+    "azure": "authentication.method, or AZURE_STORAGE_ACCOUNT_KEY",
+    "gcs": "GOOGLE_APPLICATION_CREDENTIALS or the machine's account",
+}
+
+
+class ObstoreObjects:
+    """The port `Objects`; opens a client per bucket or container when it is first used."""
+
+    def __init__(
+        self,
+        options: ObjectStores,
+        authentication: Authentication,
+        variables: Mapping[str, str],
+    ) -> None:
+        """Prepare access to the stores; nothing is requested yet.
+
+        Args:
+            options: endpoints and time-out.
+            authentication: the identity for Azure, if the environment has no key.
+            variables: the environment and .env.
+        """
+        self._timeout_seconds = options.timeout_seconds
+        self._open = partial(
+            open_client, options=options, authentication=authentication, variables=variables
+        )
+        self._clients: dict[tuple[str, str | None, str], Any] = {}
+
+    def find(self, url: ObjectUrl) -> StoredObject | tuple[StoredObject, ...]:
+        """The object at `url`, otherwise the objects directly below it; empty if there are none.
+
+        Raises:
+            DataError: the container does not exist, or the store fails or denies access.
+        """
+        one = None
+        with self._translated(url):
+            client = self._client(url)
+            if url.key and not url.folder:
+                with contextlib.suppress(FileNotFoundError):
+                    one = _stored(url, client.head(url.key))
+            if one is not None and one.size > 0:
+                return one
+            # Data Lake Storage shows a folder as an empty object.
+            listed = client.list_with_delimiter(url.key or None)
+        container = "/".join(url.text.split("/", 3)[:3])
+        below = tuple(
+            _stored(parse_url(f"{container}/{meta['path']}"), meta) for meta in listed["objects"]
+        )
+        return below if below or one is None else one
+
+    def read(self, one: StoredObject, start: int, end: int) -> bytes:
+        """The bytes from `start` up to `end` of the version that was found; thread-safe.
+
+        Raises:
+            DataError: it was deleted or changed, or the store fails or denies access.
+        """
+        options: GetOptions = {"range": (start, end)}
+        if one.tag is not None:
+            options["if_match"] = one.tag
+        # S3 requires another permission to read a version, and its ETag pins it as well.
+        if one.version is not None and one.url.store != "s3":
+            options["version"] = one.version
+        with self._translated(one.url):
+            try:
+                got = self._client(one.url).get(one.url.key, options=options)
+                data: bytes = got.bytes().to_bytes()
+            except FileNotFoundError:
+                raise DataError(f"{one.url}: it was deleted during this run") from None
+        if len(data) != end - start:
+            raise DataError(f"{one.url}: it is shorter than the store's listing says")
+        return data
+
+    def put(self, file: Path, url: ObjectUrl) -> StoredObject:
+        """Upload a file; the object appears when its last part has arrived.
+
+        Raises:
+            DataError: the store fails or denies access.
+        """
+        size = file.stat().st_size
+        with self._translated(url):
+            done = self._client(url).put(
+                url.key,
+                file,
+                chunk_size=max(_MIN_PART_BYTES, size // _MAX_PARTS),
+                max_concurrency=_PARALLEL_PARTS,
+            )
+        return StoredObject(
+            url=url, size=size, tag=done["e_tag"], version=done["version"], modified_ns=0
+        )
+
+    def _client(self, url: ObjectUrl) -> Any:  # noqa: ANN401 - one of three stores
+        key = (url.store, url.account, url.container)
+        if key not in self._clients:
+            self._clients[key] = self._open(url)
+        return self._clients[key]
+
+    @contextlib.contextmanager
+    def _translated(self, url: ObjectUrl) -> Iterator[None]:
+        """Within the block, obstore's errors become ours."""
+        try:
+            yield
+        except LiftwrightError:
+            raise
+        except Exception as error:  # noqa: BLE001 - obstore raises many, some of them built-in
+            raise DataError(f"{url}: {self._cause(error, url)}") from None
+
+    def _cause(self, error: Exception, url: ObjectUrl) -> str:
+        text, kind = str(error), type(error).__name__
+        status, code = (
+            match.group(1) if match else "" for match in (_STATUS.search(text), _CODE.search(text))
+        )
+        answer = f"{status}, {code}" if code else status
+        if code in _NO_CONTAINER:
+            cause = f"no such bucket or container: {url.container}"
+        elif status == "404":
+            cause = "no such object, bucket or container"
+        elif kind == "PreconditionError":
+            cause = "it changed during this run; run again"
+        elif kind in ("PermissionDeniedError", "UnauthenticatedError"):
+            cause = f"access denied ({answer}); credentials: {_CREDENTIAL_SOURCES[url.store]}"
+        elif status in _OTHER_REGION and url.store == "s3":
+            cause = f"request refused ({answer}); is the bucket in another region than AWS_REGION?"
+        elif status:
+            cause = f"request refused ({answer})"
+        elif kind == "InvalidPathError":
+            cause = "invalid key: a part of it is empty, or consists of dots"
+        else:
+            seconds = f"{self._timeout_seconds:g}"
+            cause = f"the store cannot be reached: {1 + RETRIES} attempts of at most {seconds} s"
+        return cause
+
+
+def _stored(url: ObjectUrl, meta: Mapping[str, Any]) -> StoredObject:
+    tag = meta["e_tag"]
+    if tag is not None and not tag.endswith('"'):
+        # Azure's listings omit the quotes, which conditional requests need.
+        tag = f'"{tag}"'
+    return StoredObject(
+        url=url,
+        size=meta["size"],
+        tag=tag,
+        version=meta["version"],
+        modified_ns=round(meta["last_modified"].timestamp() * 1e9),
+    )
