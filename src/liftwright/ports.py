@@ -41,7 +41,7 @@ if TYPE_CHECKING:
         Query,
         TableSchema,
     )
-    from liftwright.model.remote_files import File, StoredObject
+    from liftwright.model.remote_files import File, RemoteFile
 
     Vectors = npt.NDArray[np.float32]
     Row = tuple[object, ...]
@@ -276,29 +276,21 @@ class Engine(Port, Protocol):
 
 
 class Objects(Protocol):
-    """Access to object stores: finds, reads and writes objects."""
+    """Object stores."""
 
-    def find(self, url: ObjectUrl) -> StoredObject | tuple[StoredObject, ...]:
-        """The object at `url`, or the objects directly below it; empty if there are none.
+    def find(self, url: ObjectUrl) -> RemoteFile | None:
+        """The object at `url`, otherwise the folder of the objects directly below it.
 
         Raises:
-            DataError: the container does not exist, or the store does not answer or denies access.
+            DataError: the container does not exist, or the store fails or denies access.
         """
         ...
 
-    def read(self, one: StoredObject, start: int, end: int) -> bytes:
-        """The bytes from `start` up to `end` of the version that was found; thread-safe.
+    def put(self, path: Path, url: ObjectUrl) -> RemoteFile:
+        """Upload a file; a partial object is never visible.
 
         Raises:
-            DataError: the object changed or is gone, or the store does not answer.
-        """
-        ...
-
-    def put(self, file: Path, url: ObjectUrl) -> StoredObject:
-        """Upload a file, atomically.
-
-        Raises:
-            DataError: the store does not answer or refuses the file.
+            DataError: the store fails or denies access.
         """
         ...
 

@@ -11,7 +11,7 @@ from liftwright.adapters.spark.engine import SparkEngine
 from liftwright.adapters.spark.files import reading_url
 from liftwright.errors import DataError, InputError
 from liftwright.model import parse_url
-from liftwright.model.remote_files import RemoteFile, StoredObject
+from liftwright.model.remote_files import RemoteFile
 from liftwright.ports import Source
 from spark_here import SPARK, local_spark
 
@@ -22,9 +22,7 @@ NAMES = ("a b'1.parquet", "d[1]+ü.parquet", "e%20f.parquet")
 
 
 def remote(text: str) -> RemoteFile:
-    url = parse_url(text)
-    stored = StoredObject(url=url, size=1, tag=None, version=None, modified_ns=0)
-    return RemoteFile(url=url, found=stored, read_range=lambda *_: b"", scratch=Path)
+    return RemoteFile(url=parse_url(text), fetch=lambda *_: b"")
 
 
 @pytest.mark.parametrize(
@@ -64,19 +62,17 @@ def parquet(folder: Path) -> None:
 def shelf(tmp_path: Path) -> Callable[[str], RemoteFile]:
     """Finds what lies in a folder as if it lay in a bucket."""
 
-    def stored(file: Path) -> StoredObject:
-        url = parse_url(f"s3://bucket/{file.relative_to(tmp_path)}")
-        return StoredObject(url=url, size=file.stat().st_size, tag="x", version=None, modified_ns=0)
+    def fetch(file: RemoteFile, start: int, end: int) -> bytes:
+        return (tmp_path / file.url.key).read_bytes()[start:end]
 
     def find(text: str) -> RemoteFile:
-        place = tmp_path / parse_url(text).key
-        inside = tuple(stored(file) for file in place.iterdir()) if place.is_dir() else None
-        return RemoteFile(
-            url=parse_url(text),
-            found=stored(place) if inside is None else inside,
-            read_range=lambda one, start, end: (tmp_path / one.url.key).read_bytes()[start:end],
-            scratch=lambda: tmp_path,
-        )
+        url = parse_url(text)
+        path = tmp_path / url.key
+        if not path.is_dir():
+            size = path.stat().st_size
+            return RemoteFile(url=url, size=size, fetch=fetch, scratch=lambda: tmp_path)
+        inside = (find(f"s3://bucket/{part.relative_to(tmp_path)}") for part in path.iterdir())
+        return RemoteFile(url=url, files=tuple(inside), fetch=fetch)
 
     return find
 

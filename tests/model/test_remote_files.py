@@ -7,7 +7,7 @@ import pytest
 from liftwright.data.file_resolver import FileResolver
 from liftwright.errors import DataError, InputError
 from liftwright.model import parse_url
-from liftwright.model.remote_files import RemoteFile, StoredObject
+from liftwright.model.remote_files import RemoteFile
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -23,26 +23,25 @@ class Shelf:
         self.found: list[str] = []
         self.asked: list[tuple[int, int]] = []
 
-    def find(self, url: ObjectUrl) -> StoredObject | tuple[StoredObject, ...]:
+    def find(self, url: ObjectUrl) -> RemoteFile | None:
         self.found.append(str(url))
         if url.key in self.held:
-            return self._stored(url.key)
-        below = [key for key in self.held if key.startswith(f"{url.key}/")]
-        return tuple(self._stored(key) for key in below)
+            return self._file(url.key)
+        files = tuple(self._file(key) for key in self.held if key.startswith(f"{url.key}/"))
+        return RemoteFile(url=url, files=files, fetch=self._fetch) if files else None
 
-    def read(self, one: StoredObject, start: int, end: int) -> bytes:
-        self.asked.append((start, end))
-        return self.held[one.url.key][start:end]
+    def put(self, path: Path, url: ObjectUrl) -> RemoteFile:
+        self.held[url.key] = path.read_bytes()
+        return self._file(url.key)
 
-    def put(self, file: Path, url: ObjectUrl) -> StoredObject:
-        self.held[url.key] = file.read_bytes()
-        return self._stored(url.key)
-
-    def _stored(self, key: str) -> StoredObject:
+    def _file(self, key: str) -> RemoteFile:
         data = self.held[key]
-        tag = f'"{hash(data)}"'
         url = parse_url(f"s3://bucket/{key}")
-        return StoredObject(url=url, size=len(data), tag=tag, version=None, modified_ns=1)
+        return RemoteFile(url=url, size=len(data), tag=f'"{hash(data)}"', fetch=self._fetch)
+
+    def _fetch(self, file: RemoteFile, start: int, end: int) -> bytes:
+        self.asked.append((start, end))
+        return self.held[file.url.key][start:end]
 
 
 def find(shelf: Shelf, folder: Path, text: str) -> RemoteFile:
@@ -71,12 +70,12 @@ def test_local_copies_a_large_object_whole_and_once(tmp_path: Path) -> None:
     places = FileResolver(lambda: shelf, tmp_path)
     remote = places.find(tmp_path, "s3://bucket/in/a.csv")
     assert isinstance(remote, RemoteFile)
-    assert remote.local().read_bytes() == data
+    assert remote.local.read_bytes() == data
     with remote.open("rb") as file:
         assert file.read() == data
     assert len(shelf.asked) == 3
     places.close()
-    assert not remote.local().exists()
+    assert not remote.local.exists()
 
 
 def test_local_where_nothing_can_be_written_says_so(tmp_path: Path) -> None:
@@ -84,7 +83,7 @@ def test_local_where_nothing_can_be_written_says_so(tmp_path: Path) -> None:
     blocked.write_text("")
     remote = find(Shelf(a_csv=b"x"), blocked / "data", "s3://bucket/in/a.csv")
     with pytest.raises(InputError, match="cannot be written"):
-        remote.local()
+        _ = remote.local
 
 
 def test_digest_changes_with_content_and_not_with_the_time_of_asking(tmp_path: Path) -> None:
@@ -100,8 +99,6 @@ def test_folder_holds_the_parquet_files_directly_below_it(tmp_path: Path) -> Non
     assert folder.is_dir()
     assert not folder.is_file()
     assert [one.name for one in folder.glob("*.parquet")] == ["a.parquet", "b.parquet"]
-    with pytest.raises(DataError, match="folder"):
-        folder.read(0, 1)
     before = folder.digest
     shelf.held["in/a.parquet"] = b"other"
     assert find(shelf, tmp_path, "s3://bucket/in/").digest != before

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import shutil
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from liftwright.data.scratch import scratch_folder
 from liftwright.errors import DataError
 from liftwright.model import is_url, parse_url
-from liftwright.model.remote_files import File, RemoteFile
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from liftwright.model.remote_files import File, RemoteFile
     from liftwright.ports import Objects
 
 
@@ -46,13 +47,10 @@ class FileResolver:
         if not is_url(text):
             return root / place
         if text not in self._found:
-            url, objects = parse_url(text), self.objects(text)
-            found = objects.find(url)
-            if not found:
+            found = self.objects(text).find(parse_url(text))
+            if found is None:
                 raise DataError(f"{text}: no such object or folder")
-            self._found[text] = RemoteFile(
-                url=url, found=found, read_range=objects.read, scratch=self._scratch
-            )
+            self._found[text] = replace(found, scratch=self._scratch)
         return self._found[text]
 
     def objects(self, url: str) -> Objects:

@@ -7,11 +7,13 @@ read by range requests; any other file is copied to this machine once.
 from __future__ import annotations
 
 import os
+import tempfile
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, BinaryIO, Literal
 
-from liftwright.errors import DataError, InputError
+from liftwright.errors import InputError
 from liftwright.model.json import fingerprint
 
 if TYPE_CHECKING:
@@ -23,45 +25,28 @@ _CHUNK_BYTES = 8 << 20
 _DOWNLOAD_THREADS = 4
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StoredObject:
-    """An object's metadata.
-
-    Attributes:
-        size: in bytes.
-        tag: the ETag; None if the store gives none.
-        version: the version or generation; None if the store gives none.
-        modified_ns: when it was written, in nanoseconds since 1970.
-    """
-
-    url: ObjectUrl
-    size: int
-    tag: str | None
-    version: str | None
-    modified_ns: int
-
-    @property
-    def mark(self) -> tuple[object, ...]:
-        """A key that changes whenever the content does."""
-        # Not the time, if avoidable: the same bytes uploaded again are the same input.
-        return (self.size, self.tag or self.version or self.modified_ns)
-
-
-@dataclass(eq=False, slots=True, kw_only=True)
+@dataclass(frozen=True, eq=False, kw_only=True)
 class RemoteFile:
     """An object, or a folder: the objects directly below a prefix.
 
     Attributes:
-        found: the object, or the objects of the folder.
-        read_range: reads an object from a start up to an end.
-        scratch: returns a folder for copies, removed at the end of the process.
+        size: in bytes; 0 for a folder.
+        tag: the ETag; None if the store gives none.
+        version: the version or generation; None if the store gives none.
+        modified_ns: when it was written, in nanoseconds since 1970.
+        files: the objects of a folder; None for an object.
+        fetch: reads this version of an object from a start up to an end; thread-safe.
+        scratch: returns the folder for the local copy.
     """
 
     url: ObjectUrl
-    found: StoredObject | tuple[StoredObject, ...]
-    read_range: Callable[[StoredObject, int, int], bytes]
-    scratch: Callable[[], Path]
-    _copy: Path | None = None
+    size: int = 0
+    tag: str | None = None
+    version: str | None = None
+    modified_ns: int = 0
+    files: tuple[RemoteFile, ...] | None = None
+    fetch: Callable[[RemoteFile, int, int], bytes]
+    scratch: Callable[[], Path] = lambda: Path(tempfile.gettempdir())
 
     def __str__(self) -> str:
         return str(self.url)
@@ -77,20 +62,10 @@ class RemoteFile:
         return PurePosixPath(self.name).suffix
 
     @property
-    def stored(self) -> StoredObject:
-        """The object's metadata.
-
-        Raises:
-            DataError: it is a folder.
-        """
-        if isinstance(self.found, tuple):
-            raise DataError(f"{self}: a folder; one object is expected")
-        return self.found
-
-    @property
     def mark(self) -> tuple[object, ...]:
         """A key that changes whenever the object's content does."""
-        return self.stored.mark
+        # Not the time, if avoidable: the same bytes uploaded again are the same input.
+        return (self.size, self.tag or self.version or self.modified_ns)
 
     @property
     def digest(self) -> str:
@@ -105,21 +80,16 @@ class RemoteFile:
 
     def is_dir(self) -> bool:
         """Whether it is a folder."""
-        return isinstance(self.found, tuple)
+        return self.files is not None
 
     def is_file(self) -> bool:
         """Whether it is an object."""
-        return not self.is_dir()
+        return self.files is None
 
     def glob(self, pattern: str, /) -> list[RemoteFile]:
-        """The objects directly below a prefix whose names match, by name."""
-        inside = self.found if isinstance(self.found, tuple) else ()
-        files = [
-            RemoteFile(url=one.url, found=one, read_range=self.read_range, scratch=self.scratch)
-            for one in inside
-            if PurePosixPath(one.url.key).match(pattern)
-        ]
-        return sorted(files, key=lambda file: file.name)
+        """The objects of a folder whose names match, in order of name."""
+        found = (file for file in self.files or () if PurePosixPath(file.name).match(pattern))
+        return sorted(found, key=lambda file: file.name)
 
     def read(self, start: int, end: int) -> bytes:
         """The bytes from `start` up to `end`, or to the end of the object.
@@ -127,37 +97,32 @@ class RemoteFile:
         Raises:
             DataError: the object was deleted or changed, or cannot be read.
         """
-        stored = self.stored
-        end = min(end, stored.size)
-        return self.read_range(stored, start, end) if start < end else b""
+        end = min(end, self.size)
+        return self.fetch(self, start, end) if start < end else b""
 
     def open(self, mode: Literal["rb"]) -> BinaryIO:
         """Open the local copy."""
-        return self.local().open(mode)
+        return self.local.open(mode)
 
+    @cached_property
     def local(self) -> Path:
-        """A copy on this machine, downloaded at the first call.
+        """A copy on this machine, downloaded when it is first needed.
 
         Raises:
             DataError: the object cannot be read.
             InputError: the copy cannot be written.
         """
-        if self._copy is None:
-            self._copy = self._download()
-        return self._copy
-
-    def _download(self) -> Path:
         # Imported here, because runs on local files do not need it.
         from concurrent.futures import ThreadPoolExecutor
 
         try:
             path = self.scratch() / f"{fingerprint(str(self), self.mark)[:12]}-{self.name}"
-            with path.open("wb") as file, ThreadPoolExecutor(_DOWNLOAD_THREADS) as pool:
+            with path.open("wb") as copy, ThreadPoolExecutor(_DOWNLOAD_THREADS) as pool:
 
                 def download(start: int) -> None:
-                    os.pwrite(file.fileno(), self.read(start, start + _CHUNK_BYTES), start)
+                    os.pwrite(copy.fileno(), self.read(start, start + _CHUNK_BYTES), start)
 
-                list(pool.map(download, range(0, self.stored.size, _CHUNK_BYTES)))
+                list(pool.map(download, range(0, self.size, _CHUNK_BYTES)))
         except OSError as error:
             raise InputError(f"{self}: cannot be copied here: {error.strerror}") from None
         return path

@@ -152,7 +152,7 @@ class DuckDBEngine:
             place = self._place(source.path, parquet)
         else:
             form = file_format.csv_format(source.path)
-            here = source.path if isinstance(source.path, Path) else source.path.local()
+            here = source.path if isinstance(source.path, Path) else source.path.local
             reader = _csv_reader(here, form)
             self._forms[str(here)] = (source.path, form)
         described = self._described(source.path, reader)

@@ -39,11 +39,11 @@ class RemoteFileSystem(AbstractFileSystem):  # type: ignore[misc] # fsspec has n
 
     def info(self, path: str, **_: object) -> dict[str, object]:
         """The object's name and size."""
-        return {"name": path, "size": self.files[path].stored.size, "type": "file"}
+        return {"name": path, "size": self.files[path].size, "type": "file"}
 
     def modified(self, path: str) -> datetime:
         """When the object was written."""
-        return datetime.fromtimestamp(self.files[path].stored.modified_ns / 1e9, UTC)
+        return datetime.fromtimestamp(self.files[path].modified_ns / 1e9, UTC)
 
     def open(self, path: str, mode: str = "rb", **_: object) -> RemoteReader:
         """Open the object for reading."""

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from liftwright.adapters.object_stores.clients import RETRIES, open_client
 from liftwright.errors import DataError, LiftwrightError
 from liftwright.model import ObjectUrl, parse_url
-from liftwright.model.remote_files import StoredObject
+from liftwright.model.remote_files import RemoteFile
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -59,8 +59,8 @@ class ObstoreObjects:
         )
         self._clients: dict[tuple[str, str | None, str], Any] = {}
 
-    def find(self, url: ObjectUrl) -> StoredObject | tuple[StoredObject, ...]:
-        """The object at `url`, otherwise the objects directly below it; empty if there are none.
+    def find(self, url: ObjectUrl) -> RemoteFile | None:
+        """The object at `url`, otherwise the folder of the objects directly below it.
 
         Raises:
             DataError: the container does not exist, or the store fails or denies access.
@@ -70,56 +70,65 @@ class ObstoreObjects:
             client = self._client(url)
             if url.key and not url.folder:
                 with contextlib.suppress(FileNotFoundError):
-                    one = _stored(url, client.head(url.key))
+                    one = self._file(url, client.head(url.key))
             if one is not None and one.size > 0:
                 return one
             # Data Lake Storage shows a folder as an empty object.
-            listed = client.list_with_delimiter(url.key or None)
+            listed = client.list_with_delimiter(url.key or None)["objects"]
+        if not listed:
+            return one
         container = "/".join(url.text.split("/", 3)[:3])
-        below = tuple(
-            _stored(parse_url(f"{container}/{meta['path']}"), meta) for meta in listed["objects"]
-        )
-        return below if below or one is None else one
+        files = (self._file(parse_url(f"{container}/{meta['path']}"), meta) for meta in listed)
+        return RemoteFile(url=url, files=tuple(files), fetch=self._fetch)
 
-    def read(self, one: StoredObject, start: int, end: int) -> bytes:
-        """The bytes from `start` up to `end` of the version that was found; thread-safe.
-
-        Raises:
-            DataError: it was deleted or changed, or the store fails or denies access.
-        """
-        options: GetOptions = {"range": (start, end)}
-        if one.tag is not None:
-            options["if_match"] = one.tag
-        # S3 requires another permission to read a version, and its ETag pins it as well.
-        if one.version is not None and one.url.store != "s3":
-            options["version"] = one.version
-        with self._translated(one.url):
-            try:
-                got = self._client(one.url).get(one.url.key, options=options)
-                data: bytes = got.bytes().to_bytes()
-            except FileNotFoundError:
-                raise DataError(f"{one.url}: it was deleted during this run") from None
-        if len(data) != end - start:
-            raise DataError(f"{one.url}: it is shorter than the store's listing says")
-        return data
-
-    def put(self, file: Path, url: ObjectUrl) -> StoredObject:
+    def put(self, path: Path, url: ObjectUrl) -> RemoteFile:
         """Upload a file; the object appears when its last part has arrived.
 
         Raises:
             DataError: the store fails or denies access.
         """
-        size = file.stat().st_size
+        size = path.stat().st_size
         with self._translated(url):
             done = self._client(url).put(
                 url.key,
-                file,
+                path,
                 chunk_size=max(_MIN_PART_BYTES, size // _MAX_PARTS),
                 max_concurrency=_PARALLEL_PARTS,
             )
-        return StoredObject(
-            url=url, size=size, tag=done["e_tag"], version=done["version"], modified_ns=0
+        return RemoteFile(
+            url=url, size=size, tag=done["e_tag"], version=done["version"], fetch=self._fetch
         )
+
+    def _file(self, url: ObjectUrl, meta: Mapping[str, Any]) -> RemoteFile:
+        tag = meta["e_tag"]
+        if tag is not None and not tag.endswith('"'):
+            # Azure's listings omit the quotes, which conditional requests need.
+            tag = f'"{tag}"'
+        return RemoteFile(
+            url=url,
+            size=meta["size"],
+            tag=tag,
+            version=meta["version"],
+            modified_ns=round(meta["last_modified"].timestamp() * 1e9),
+            fetch=self._fetch,
+        )
+
+    def _fetch(self, file: RemoteFile, start: int, end: int) -> bytes:
+        options: GetOptions = {"range": (start, end)}
+        if file.tag is not None:
+            options["if_match"] = file.tag
+        # S3 requires another permission to read a version, and its ETag pins it as well.
+        if file.version is not None and file.url.store != "s3":
+            options["version"] = file.version
+        with self._translated(file.url):
+            try:
+                got = self._client(file.url).get(file.url.key, options=options)
+                data: bytes = got.bytes().to_bytes()
+            except FileNotFoundError:
+                raise DataError(f"{file.url}: it was deleted during this run") from None
+        if len(data) != end - start:
+            raise DataError(f"{file.url}: it is shorter than the store's listing says")
+        return data
 
     def _client(self, url: ObjectUrl) -> Any:  # noqa: ANN401 - one of three stores
         key = (url.store, url.account, url.container)
@@ -161,17 +170,3 @@ class ObstoreObjects:
             seconds = f"{self._timeout_seconds:g}"
             cause = f"the store cannot be reached: {1 + RETRIES} attempts of at most {seconds} s"
         return cause
-
-
-def _stored(url: ObjectUrl, meta: Mapping[str, Any]) -> StoredObject:
-    tag = meta["e_tag"]
-    if tag is not None and not tag.endswith('"'):
-        # Azure's listings omit the quotes, which conditional requests need.
-        tag = f'"{tag}"'
-    return StoredObject(
-        url=url,
-        size=meta["size"],
-        tag=tag,
-        version=meta["version"],
-        modified_ns=round(meta["last_modified"].timestamp() * 1e9),
-    )

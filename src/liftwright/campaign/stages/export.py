@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 from liftwright.errors import ConfigurationError, InputError, LiftwrightError
 from liftwright.log import event
 from liftwright.model import parse_url, utc_now
-from liftwright.model.remote_files import StoredObject
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -104,10 +103,7 @@ def _previous(context: RunContext) -> dict[str, Exported]:
 
 def _is_there(objects: Objects, file: Exported) -> bool:
     found = objects.find(parse_url(file.url))
-    return isinstance(found, StoredObject) and (found.size, found.tag or "") == (
-        file.bytes,
-        file.etag,
-    )
+    return found is not None and (found.size, found.tag or "") == (file.bytes, file.etag)
 
 
 def _sha256(path: Path) -> str:
