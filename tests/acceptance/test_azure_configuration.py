@@ -11,8 +11,7 @@ from acceptance_samples import CONTENT, configure, liftwright, read_json, run_un
 from azure_campaign import ADAPTERS, KEYS, point
 from azure_server.openai import OpenAIService
 from azure_server.safety import ANALYZE, SafetyService
-from azure_server.search import SearchService
-from azure_server.search_state import Index
+from azure_server.search import Index, SearchService
 from azure_server.server import AzureServer
 from liftwright.campaign import Workspace
 from liftwright.campaign.doctor import examine_services

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
-ColumnKind = Literal["status", "slow", "reset", "cut", "malformed", "html", "wrong_schema", "empty"]
+FaultKind = Literal["status", "slow", "reset", "cut", "malformed", "html", "wrong_schema", "empty"]
 
 # What a service says of itself in an error; it must never reach our messages or logs.
 SERVER_WORDS = "SERVER WORDS"
@@ -27,7 +27,7 @@ class Fault:
         body: of `status`, in place of the usual error.
     """
 
-    kind: ColumnKind
+    kind: FaultKind
     status: int = 0
     headers: Mapping[str, str] = field(default_factory=dict)
     seconds: float = 0.0

@@ -2,19 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
-import json
-import threading
 import time
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import TYPE_CHECKING
-from urllib.parse import parse_qsl, urlsplit
 
 from azure_server.server import InvalidRequest, Recorded, Reply
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 PATH = "/msi/token"
 SECRET = "CANARY-identity-header"  # noqa: S105 - of a test
@@ -75,44 +66,3 @@ def environment(url: str) -> dict[str, str]:
         url: of the server.
     """
     return {"IDENTITY_ENDPOINT": url + PATH, "IDENTITY_HEADER": SECRET}
-
-
-@contextlib.contextmanager
-def served_plainly(service: IdentityService) -> Iterator[str]:
-    """Within the block, the service answers over plain http, as the real one does; its URL."""
-
-    class Exchange(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            parts = urlsplit(self.path)
-            request = Recorded(
-                method="GET",
-                path=parts.path,
-                query=dict(parse_qsl(parts.query)),
-                headers={name.lower(): value for name, value in self.headers.items()},
-                body=b"",
-                json=None,
-            )
-            try:
-                reply = service.handle(request)
-            except InvalidRequest as wrong:
-                reply = Reply(status=400, json={"statusCode": 400, "message": str(wrong)})
-            raw = json.dumps(reply.json).encode()
-            self.send_response(reply.status)
-            self.send_header("content-type", "application/json")
-            self.send_header("content-length", str(len(raw)))
-            self.end_headers()
-            self.wfile.write(raw)
-
-        def log_message(self, *_: object) -> None:
-            """Say nothing: what was asked is kept instead."""
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Exchange)
-    server.daemon_threads = True
-    thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{server.server_address[1]}"
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join(timeout=5)

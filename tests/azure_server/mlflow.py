@@ -1,4 +1,4 @@
-"""An MLflow tracking server: experiments, runs, and files that are handed to it."""
+"""An MLflow tracking server: experiments, runs and their artifacts."""
 
 from __future__ import annotations
 
@@ -17,7 +17,6 @@ _FILES = "/api/2.0/mlflow-artifacts/artifacts/"
 _MINE = re.compile(r"tags\.`([\w.]+)` = '([\w.-]+)'")
 _NAME = re.compile(r"[\w .\-/]{1,250}")
 _MOST = {"metrics": 1000, "params": 100, "tags": 100}
-_STATUSES = {"RUNNING", "SCHEDULED", "FINISHED", "FAILED", "KILLED"}
 
 
 @dataclass(slots=True)
@@ -37,8 +36,12 @@ class TrackedRun:
     def json(self) -> dict[str, Any]:
         """As the interface gives it."""
 
-        def pairs(values: Mapping[str, object]) -> list[dict[str, object]]:
-            return [{"key": key, "value": value} for key, value in values.items()]
+        def pairs(values: Mapping[str, object], **more: int) -> list[dict[str, object]]:
+            # Protocol Buffers write NaN as text.
+            return [
+                {"key": key, "value": "NaN" if value != value else value, **more}  # noqa: PLR0124
+                for key, value in values.items()
+            ]
 
         return {
             "info": {
@@ -53,10 +56,7 @@ class TrackedRun:
             },
             "data": {
                 "params": pairs(self.params),
-                "metrics": [
-                    {**pair, "timestamp": 1, "step": 0, "value": _told(pair["value"])}
-                    for pair in pairs(self.metrics)
-                ],
+                "metrics": pairs(self.metrics, timestamp=1, step=0),
                 "tags": pairs(self.tags),
             },
         }
@@ -65,11 +65,8 @@ class TrackedRun:
 class MLflowService:
     """A tracking server.
 
-    Args:
-        token: that it asks for.
-
     Attributes:
-        runs: by id, in the order in which they were made.
+        runs: by id, in the order in which they were created.
         experiments: ids by name.
     """
 
@@ -130,20 +127,13 @@ class MLflowService:
     def _create(self, asked: dict[str, Any]) -> Reply:
         if asked["experiment_id"] not in self.experiments.values():
             return _error(404, "RESOURCE_DOES_NOT_EXIST")
-        run = TrackedRun(
-            run_id=uuid.uuid4().hex,
-            experiment=asked["experiment_id"],
-            name=asked["run_name"],
-        )
+        run = TrackedRun(uuid.uuid4().hex, asked["experiment_id"], asked["run_name"])
         run.tags.update(_pairs(asked, "tags"))
         self.runs[run.run_id] = run
         return Reply(json={"run": run.json})
 
     def _log(self, asked: dict[str, Any]) -> Reply:
         run = self._run(asked)
-        for kind, most in _MOST.items():
-            if len(asked.get(kind, ())) > most:
-                raise InvalidRequest(f"more than {most} {kind} in one batch")
         for name, value in _pairs(asked, "params").items():
             if len(value) > 500:
                 raise InvalidRequest(f"parameter {name} is too long")
@@ -155,20 +145,16 @@ class MLflowService:
 
     def _update(self, asked: dict[str, Any]) -> Reply:
         run = self._run(asked)
-        if asked["status"] not in _STATUSES:
+        if asked["status"] not in {"RUNNING", "FINISHED", "FAILED", "KILLED"}:
             raise InvalidRequest(f"status {asked['status']!r}")
-        if asked["status"] == "FINISHED" and int(asked["end_time"]) <= 0:
-            raise InvalidRequest("a finished run has no end")
         run.status = asked["status"]
         return Reply(json={"run_info": run.json["info"]})
 
     def _take_file(self, request: Recorded) -> Reply:
-        experiment, run_id, place, name = request.path.removeprefix(_FILES).split("/", 3)
+        _, run_id, place, name = request.path.removeprefix(_FILES).split("/", 3)
         run = self.runs.get(run_id)
-        if request.method != "PUT" or place != "artifacts" or run is None:
+        if run is None or (request.method, place) != ("PUT", "artifacts"):
             raise InvalidRequest("only files of a run are taken")
-        if run.experiment != experiment:
-            raise InvalidRequest("the run is of another experiment")
         run.files[name] = request.body
         return Reply(json={})
 
@@ -181,15 +167,9 @@ class MLflowService:
 
 def _pairs(asked: dict[str, Any], kind: str) -> dict[str, Any]:
     found = {pair["key"]: pair["value"] for pair in asked.get(kind, ())}
-    for name in found:
-        if not _NAME.fullmatch(name):
-            raise InvalidRequest(f"{kind}: the name {name!r} is not allowed")
+    if len(found) > _MOST[kind] or not all(map(_NAME.fullmatch, found)):
+        raise InvalidRequest(f"{kind}: too many or with a name that is not allowed")
     return found
-
-
-def _told(value: object) -> object:
-    """A number as Protocol Buffers write it in JSON."""
-    return "NaN" if value != value else value  # noqa: PLR0124 - NaN alone is not itself
 
 
 def _error(status: int, code: str) -> Reply:

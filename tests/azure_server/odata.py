@@ -1,147 +1,68 @@
-"""The filters that the search service evaluates: the part of OData that is sent to it."""
+"""The filters that the search service evaluates: the part of OData that the product sends."""
 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+from azure_server.server import InvalidRequest
 
-    Test = Callable[[Mapping[str, Any]], bool]
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
 
 _TOKEN = re.compile(
-    r"\s*(?:(?P<text>'(?:[^']|'')*')|(?P<number>-?\d+(?:\.\d+)?)"
-    r"|(?P<name>[A-Za-z_][\w.]*(?:/any)?)|(?P<sign>[():,]))"
+    r"(?P<text>'(?:[^']|'')*')|(?P<field>\w+)/any\((?P<variable>\w+): |(?P<word>[\w.]+)|[(), ]"
 )
-_COMPARED: dict[str, Callable[[Any, Any], bool]] = {
-    "eq": lambda one, other: bool(one == other),
-    "ne": lambda one, other: bool(one != other),
-    "gt": lambda one, other: one is not None and bool(one > other),
-    "ge": lambda one, other: one is not None and bool(one >= other),
-    "lt": lambda one, other: one is not None and bool(one < other),
-    "le": lambda one, other: one is not None and bool(one <= other),
-}
+_PYTHON = {
+    "search.in": "is_in",
+    "true": "True",
+    "false": "False",
+    "null": "None",
+    "eq": "==",
+    "ne": "!=",
+    "gt": ">",
+    "lt": "<",
+} | {word: word for word in ("and", "or", "not")}
 
 
-class BadFilter(Exception):  # noqa: N818 - reads as the state it reports
-    """The filter is none, or names what it may not."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Filter:
-    """A parsed filter: what it tests, and the fields that it names."""
-
-    test: Test
-    fields: frozenset[str]
-
-
-def parse(text: str) -> Filter:
+def parse(text: str, filterable: set[str]) -> Callable[[Mapping[str, Any]], bool]:
     """A filter as a test of documents.
 
     Raises:
-        BadFilter: naming what was not expected.
+        InvalidRequest: if it cannot be parsed, or names a field that is not filterable.
     """
-    parser = _Parser(text)
-    test = parser.either()
-    if parser.peek():
-        raise BadFilter(f"{parser.peek()!r} was not expected in {text!r}")
-    return Filter(test=test, fields=frozenset(parser.fields))
+    variables: set[str] = set()
+
+    def translated(token: re.Match[str]) -> str:
+        if token["text"]:
+            return repr(token["text"][1:-1].replace("''", "'"))
+        if token["field"]:
+            variables.add(token["variable"])
+            return f"any_of({field(token['field'])}, lambda {token['variable']}: "
+        word = token["word"]
+        if not word or word in variables or word.isdigit():
+            return token[0]
+        return _PYTHON.get(word) or field(word)
+
+    def field(name: str) -> str:
+        if name not in filterable:
+            raise InvalidRequest(f"filter: {name} is not filterable")
+        return f"row[{name!r}]"
+
+    if _TOKEN.sub("", text):
+        raise InvalidRequest(f"filter: {text!r}")
+    source = _TOKEN.sub(translated, text)
+    try:
+        names = {"is_in": _is_in, "any_of": _any_of, "__builtins__": {}}
+        test: Callable[[Mapping[str, Any]], bool] = eval(f"lambda row: {source}", names)  # noqa: S307 - made of the words above
+    except SyntaxError:
+        raise InvalidRequest(f"filter: {text!r}") from None
+    return test
 
 
-class _Parser:
-    def __init__(self, text: str) -> None:
-        self.fields: set[str] = set()
-        self._variables: set[str] = set()
-        self._tokens: list[str] = []
-        place = 0
-        while place < len(text.rstrip()):
-            found = _TOKEN.match(text, place)
-            if found is None:
-                raise BadFilter(f"{text[place:]!r} is no filter")
-            self._tokens.append(found[0].strip())
-            place = found.end()
+def _is_in(value: str, listed: str, delimiters: str) -> bool:
+    return value in set(re.split(f"[{re.escape(delimiters)}]", listed)) - {""}
 
-    def peek(self) -> str:
-        return self._tokens[0] if self._tokens else ""
 
-    def either(self) -> Test:
-        tests = [self._both()]
-        while self.peek() == "or":
-            self._take()
-            tests.append(self._both())
-        return lambda document: any(test(document) for test in tests)
-
-    def _both(self) -> Test:
-        tests = [self._one()]
-        while self.peek() == "and":
-            self._take()
-            tests.append(self._one())
-        return lambda document: all(test(document) for test in tests)
-
-    def _one(self) -> Test:
-        word = self._take()
-        if word == "not":
-            inner = self._one()
-            return lambda document: not inner(document)
-        if word == "(":
-            inside = self.either()
-            self._take(")")
-            return inside
-        if word == "search.in":
-            return self._in()
-        if word.endswith("/any"):
-            return self._any(word.removesuffix("/any"))
-        name, compare = self._field(word), self._take()
-        if compare not in _COMPARED:
-            raise BadFilter(f"{compare!r} compares nothing")
-        value = self._value()
-        return lambda document: _COMPARED[compare](document.get(name), value)
-
-    def _in(self) -> Test:
-        self._take("(")
-        name = self._field(self._take())
-        self._take(",")
-        values = self._value()
-        delimiters = ", "
-        if self.peek() == ",":
-            self._take(",")
-            delimiters = self._value()
-        self._take(")")
-        wanted = set(re.split(f"[{re.escape(delimiters)}]", values)) - {""}
-        return lambda document: document.get(name) in wanted
-
-    def _any(self, name: str) -> Test:
-        field = self._field(name)
-        self._take("(")
-        variable = self._take()
-        self._take(":")
-        self._variables.add(variable)
-        inner = self.either()
-        self._variables.discard(variable)
-        self._take(")")
-        return lambda document: any(inner({variable: item}) for item in document.get(field) or ())
-
-    def _field(self, word: str) -> str:
-        if word not in self._variables:
-            self.fields.add(word)
-        return word
-
-    def _value(self) -> Any:
-        word = self._take()
-        if word.startswith("'"):
-            return word[1:-1].replace("''", "'")
-        known = {"true": True, "false": False, "null": None}
-        if word in known:
-            return known[word]
-        try:
-            return float(word)
-        except ValueError:
-            raise BadFilter(f"{word!r} is no value") from None
-
-    def _take(self, wanted: str = "") -> str:
-        word = self._tokens.pop(0) if self._tokens else ""
-        if not word or (wanted and word != wanted):
-            raise BadFilter(f"{wanted or 'more'!r} expected, {word!r} found")
-        return word
+def _any_of(items: Iterable[str], test: Callable[[str], bool]) -> bool:
+    return any(map(test, items))

@@ -1,7 +1,7 @@
 """Azure AI Search on this machine: indexes, aliases, documents, and a ranking much like its own.
 
-Words are scored after the manner of BM25, vectors by cosine, both fused by reciprocal rank with
-60, and the reranker's 0 to 4 are a curve over cosine and the share of the words.
+Words score as in BM25, vectors by cosine; both are fused by reciprocal rank (60), and the
+reranker's 0 to 4 is a curve over the cosine and the share of matching words.
 """
 
 from __future__ import annotations
@@ -13,14 +13,12 @@ from typing import TYPE_CHECKING, Any
 from azure_server.identity import SEARCH, token_for
 from azure_server.search_checks import check_definition, check_document, check_search, selected
 from azure_server.search_ranking import reranked, scored
-from azure_server.search_schemas import faults_in
-from azure_server.search_state import Index, Row
 from azure_server.server import InvalidRequest, Reply
 
 if TYPE_CHECKING:
     from azure_server.server import Recorded
 
-__all__ = ["SearchService"]
+Row = dict[str, Any]
 
 KEY = "CANARY-search-key"
 VERSIONS = ("2024-07-01", "2025-09-01", "2026-04-01")
@@ -30,14 +28,36 @@ _ROUTE = re.compile(r"/(?P<kind>indexes|aliases)(?:\('(?P<name>[^']+)'\)(?P<rest
 
 
 @dataclass
+class Index:
+    """An index: its definition and its documents by key."""
+
+    definition: dict[str, Any]
+    documents: dict[str, Row] = field(default_factory=dict)
+
+    @property
+    def fields(self) -> dict[str, dict[str, Any]]:
+        """The fields by name."""
+        return {one["name"]: one for one in self.definition["fields"]}
+
+    @property
+    def key(self) -> str:
+        """The name of the key field."""
+        return next(name for name, one in self.fields.items() if one.get("key"))
+
+    def named(self, use: str) -> set[str]:
+        """The names of the fields with a use, such as `searchable`."""
+        return {name for name, one in self.fields.items() if one.get(use)}
+
+
+@dataclass
 class SearchService:
-    """The service. What a test sets makes it behave.
+    """The service.
 
     Attributes:
-        refused: the status that documents get, by words that their text holds; a list is used up.
-        degraded: `base` gives no reranker scores, `reranked` gives them for the first two alone.
-        hidden: how many documents the next counts leave out, one entry for each count.
-        largest: the most documents that a batch may hold before it is too large (413).
+        refused: the statuses that the next documents get whose text holds these words.
+        degraded: `base` gives no reranker scores, `reranked` only for the first two results.
+        hidden: how many documents each of the next counts leaves out.
+        largest: the most documents in a batch; a larger one is answered 413.
     """
 
     prefix: tuple[str, ...] = ("/indexes", "/aliases")
@@ -76,12 +96,9 @@ class SearchService:
             else bearer == f"Bearer {self.token}"
         )
 
-    # ── Indexes and aliases ──
-
     def _alias(self, request: Recorded, name: str) -> Reply:
         if request.method == "PUT":
-            body = _checked("alias", request, name)
-            target = body["indexes"][0]
+            (target,) = _body(request, name)["indexes"]
             if target not in self.indexes or name in self.indexes:
                 return _error(400, "InvalidAlias")
             self.aliases[name] = target
@@ -100,7 +117,7 @@ class SearchService:
             return Reply(status=204 if self.indexes.pop(name, None) else 404)
         if request.method != "PUT":
             raise InvalidRequest(f"{request.method} of an index is not expected")
-        definition = _checked("index", request, name)
+        definition = _body(request, name)
         check_definition(Index(definition))
         known = self.indexes.get(name)
         if known is not None and known.definition != definition:
@@ -113,12 +130,10 @@ class SearchService:
             shown = max(len(index.documents) - (self.hidden.pop(0) if self.hidden else 0), 0)
             return Reply(body=f"\ufeff{shown}".encode(), headers={"content-type": "text/plain"})
         if rest == "/docs/search.index" and request.method == "POST":
-            return self._take(index, _checked("batch", request)["value"])
+            return self._take(index, _body(request)["value"])
         if rest == "/docs/search.post.search" and request.method == "POST":
-            return self._found(index, _checked("search", request))
+            return self._found(index, _body(request))
         raise InvalidRequest(f"{request.method} {rest} is not expected")
-
-    # ── Documents ──
 
     def _take(self, index: Index, actions: list[Row]) -> Reply:
         if len(actions) > self.largest:
@@ -135,10 +150,9 @@ class SearchService:
             if taken:
                 status = 200 if key in index.documents else 201
                 index.documents[key] = document
-            message = None if taken else "the service's words, with the document's text"
-            results.append(
-                {"key": key, "status": taken, "errorMessage": message, "statusCode": status}
-            )
+            said = None if taken else "the service's words, with the document's text"
+            result = {"key": key, "status": taken, "errorMessage": said, "statusCode": status}
+            results.append(result)
         all_taken = all(result["status"] for result in results)
         return Reply(status=200 if all_taken else 207, json={"value": results})
 
@@ -147,8 +161,6 @@ class SearchService:
             if held in document["text"] and statuses:
                 return statuses.pop(0)
         return None
-
-    # ── Searching ──
 
     def _found(self, index: Index, body: Row) -> Reply:
         wanted = check_search(index, body)
@@ -183,11 +195,8 @@ def _error(status: int, code: str) -> Reply:
     return Reply(status=status, json={"error": {"code": code, "message": "SERVER WORDS"}})
 
 
-def _checked(kind: str, request: Recorded, name: str | None = None) -> dict[str, Any]:
-    wrong = faults_in(kind, request.json)
-    if wrong:
-        raise InvalidRequest("; ".join(wrong))
-    body: dict[str, Any] = request.json
-    if name is not None and body["name"] != name:
-        raise InvalidRequest(f"the path names {name!r}, the body {body['name']!r}")
+def _body(request: Recorded, name: str | None = None) -> dict[str, Any]:
+    body = request.json
+    if not isinstance(body, dict) or (name is not None and body["name"] != name):
+        raise InvalidRequest(f"{request.path} with the body {str(body)[:200]}")
     return body

@@ -1,4 +1,4 @@
-"""How the search service ranks: words, vectors, their fusion, and the judgement of its reranker."""
+"""How the search service ranks: words, vectors, their fusion, and its reranker."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from liftwright.text import words
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from azure_server.search_state import Index, Row
+    from azure_server.search import Index, Row
 
 
 def _text(index: Index, row: Row) -> list[str]:
