@@ -1,8 +1,7 @@
-"""What every port promises, whatever it does: an identity, a meter, frozen replies, threads."""
+"""What every port promises: an identity, a meter, errors in our words, threads."""
 
 from __future__ import annotations
 
-import dataclasses
 import traceback
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -13,7 +12,7 @@ import pytest
 from azure_server.faults import SERVER_WORDS
 from azure_server.faults import Fault as ServerFault
 from liftwright.errors import ModelBroken, ProviderError, ProviderRefused, ProviderUnavailable
-from liftwright.model import Identity, fingerprint
+from liftwright.model import fingerprint
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -22,7 +21,7 @@ if TYPE_CHECKING:
 
 THREADS = 8
 
-# What people and programs write, and no adapter may stumble over.
+# Texts that people and programs write, and every adapter must take.
 ODD_TEXTS = {
     "empty": "",
     "blank": "  \n\t ",
@@ -40,7 +39,7 @@ def _status(code: int) -> ServerFault:
     return ServerFault(kind="status", status=code, headers={"Retry-After": "7"})
 
 
-# How a service over the wire goes wrong, and what that amounts to: None is either of the two.
+# How a service over the wire fails, and the error that follows; None is either of the two.
 WIRE_FAULTS: dict[str, tuple[ServerFault, type[ProviderError] | None]] = {
     **{str(code): (_status(code), ProviderRefused) for code in (400, 401, 403, 404, 410, 413)},
     **{
@@ -56,7 +55,7 @@ WIRE_FAULTS: dict[str, tuple[ServerFault, type[ProviderError] | None]] = {
     "other answer": (ServerFault(kind="wrong_schema"), None),
 }
 HASTY_SECONDS = 0.3
-"""The time limit of a call that is to run into it."""
+"""The time limit of a call that must exceed it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,11 +79,11 @@ class Rig:
 
     Attributes:
         make: a new instance, configured the same each time.
-        others: instances that would answer otherwise, by what is different about them.
+        others: instances that may answer differently, by what is different.
         metered: whether its calls cost money or leave the machine.
         faults: how it can be made to fail, by name.
-        calls: how many calls reached the service; None where there is none.
-        secret: what must never be shown.
+        calls: counts the requests that reached the service; None without one.
+        secret: must never be shown.
     """
 
     make: Callable[[], Any]
@@ -95,29 +94,17 @@ class Rig:
     secret: str = ""
 
 
-def check_identity(rig: Rig) -> None:
-    """Equal for an equal adapter, at any time; another one for what would answer otherwise."""
+def check_port(rig: Rig) -> None:
+    """One identity per answer that may be given, the meter's flag, and no secret shown."""
     first, second = rig.make(), rig.make()
-    assert isinstance(first.identity, Identity)
+    assert first.metered is rig.metered
+    assert not rig.secret or rig.secret not in f"{first!r} {vars(first)!r} {first.identity!r}"
     assert first.identity.provider
     assert first.identity == second.identity
     assert fingerprint(first.identity) == fingerprint(second.identity)
     others = {name: make().identity for name, make in rig.others.items()}
     assert first.identity not in others.values()
     assert len(set(others.values())) == len(others), "two different adapters share an identity"
-
-
-def check_meter(rig: Rig) -> None:
-    """The ledger believes this flag: paid or remote calls must carry it."""
-    assert rig.make().metered is rig.metered
-
-
-def check_frozen(reply: object) -> None:
-    """A reply is a record, and nobody can change it after the ledger has kept it."""
-    assert dataclasses.is_dataclass(reply)
-    name = dataclasses.fields(reply)[0].name
-    with pytest.raises(dataclasses.FrozenInstanceError):
-        setattr(reply, name, getattr(reply, name))
 
 
 def wire_faults(
@@ -146,12 +133,12 @@ def wire_faults(
 
 
 def check_faults(rig: Rig, request: Any, *canaries: str) -> None:
-    """Whatever fails leaves as one of two errors, in our words, after one attempt.
+    """Every fault becomes a provider error in our words after one attempt; then all is well.
 
     Args:
-        rig: whose faults are tried, one after the other.
-        request: what is asked for.
-        canaries: parts of the request, which no error may repeat.
+        rig: its faults are tried one after the other.
+        request: of each call.
+        canaries: parts of the request that no error may repeat.
     """
     hidden = (SERVER_WORDS, *canaries, *((rig.secret,) if rig.secret else ()))
     for name, fault in rig.faults.items():
@@ -160,20 +147,21 @@ def check_faults(rig: Rig, request: Any, *canaries: str) -> None:
         with pytest.raises(fault.error) as caught:
             port(request)
         assert isinstance(caught.value, ProviderUnavailable | ProviderRefused | ModelBroken), name
-        told = str(caught.value)
-        assert told.strip(), name
-        assert not [canary for canary in hidden if canary in told], name
+        message = str(caught.value)
+        assert message.strip(), name
+        assert not [canary for canary in hidden if canary in message], name
         assert not rig.secret or rig.secret not in "".join(
             traceback.format_exception(caught.value)
         ), name
         made = rig.calls() - before if rig.calls else 1
-        # One that ran into its time limit may not have come so far as to ask.
+        # The time limit may pass before the request is sent.
         late = fault.sent is not None and fault.sent.kind == "slow"
         assert made == 1 or (late and made == 0), f"{name}: {made} attempts"
         if isinstance(caught.value, ProviderUnavailable):
-            told_to_wait = fault.sent is not None and fault.sent.headers
-            expected = RETRY_AFTER_SECONDS if told_to_wait else None
+            has_header = fault.sent is not None and fault.sent.headers
+            expected = RETRY_AFTER_SECONDS if has_header else None
             assert caught.value.retry_after_seconds == expected, name
+    assert rig.make()(request) is not None
 
 
 def in_threads(call: Callable[[Any], Any], requests: Sequence[Any]) -> list[Any]:

@@ -137,14 +137,6 @@ def test_request_is_one_that_the_published_description_admits(
         assert wrong == []
 
 
-@pytest.mark.parametrize("kind", sorted(set(BODIES) - {"documents"}))
-def test_request_with_a_key_that_is_not_published_is_found(server: AzureServer, kind: str) -> None:
-    check, where = checker(kind), BODIES[kind][2]
-    good = bodies(server, where)[0].json
-    assert list(check.iter_errors({**good, "never-heard-of": 1}))
-    assert list(check.iter_errors({key: [{"wrong": "type"}] for key in good}))
-
-
 def test_secret_is_asked_for_where_the_published_description_says(server: AzureServer) -> None:
     paths = published("keyvault-secrets-7.5.json")["paths"]
     assert "get" in paths["/secrets/{secret-name}/{secret-version}"]

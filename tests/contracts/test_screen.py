@@ -1,4 +1,4 @@
-"""The contract of the port `screen`: whoever looks for harm in a text."""
+"""The contract of the port `screen`, which looks for harm in a text."""
 
 from __future__ import annotations
 
@@ -13,9 +13,7 @@ from contracts.promises import (
     Fault,
     Rig,
     check_faults,
-    check_frozen,
-    check_identity,
-    check_meter,
+    check_port,
     in_threads,
     wire_faults,
 )
@@ -96,32 +94,22 @@ def severities(findings: tuple[Finding, ...]) -> dict[str, int]:
     return {finding.category: finding.severity for finding in findings}
 
 
-def test_identity_is_stable_and_changes_with_what_changes_the_reply(rig: Rig) -> None:
-    check_identity(rig)
+def test_port_has_a_stable_identity_and_shows_no_secret(rig: Rig) -> None:
+    check_port(rig)
 
 
-def test_metered_says_whether_calls_cost_or_leave_the_machine(rig: Rig) -> None:
-    check_meter(rig)
-
-
-@pytest.mark.parametrize("text", TEXTS)
-def test_call_gives_one_frozen_finding_for_each_of_the_four_categories(rig: Rig, text: str) -> None:
-    findings = rig.make()(text)
-    assert isinstance(findings, tuple)
-    assert sorted(finding.category for finding in findings) == sorted(CATEGORIES)
-    for finding in findings:
-        check_frozen(finding)
-
-
-@pytest.mark.parametrize("text", TEXTS)
-def test_call_keeps_scales_and_places_in_range(rig: Rig, text: str) -> None:
-    for finding in rig.make()(text):
-        assert finding.check == "safety"
-        assert finding.severity in (0, 2, 4, 6)
-        assert 0 <= finding.score <= 1
-        assert (finding.start is None) is (finding.end is None)
-        if finding.start is not None:
-            assert 0 <= finding.start < finding.end <= len(text)
+def test_call_gives_each_category_once_with_scales_and_places_in_range(rig: Rig) -> None:
+    screen = rig.make()
+    for text in TEXTS:
+        findings = screen(text)
+        assert sorted(finding.category for finding in findings) == sorted(CATEGORIES)
+        for finding in findings:
+            assert finding.check == "safety"
+            assert finding.severity in (0, 2, 4, 6)
+            assert 0 <= finding.score <= 1
+            assert (finding.start is None) is (finding.end is None)
+            if finding.start is not None:
+                assert 0 <= finding.start < finding.end <= len(text)
 
 
 def test_call_tells_a_threat_from_a_shop_notice(rig: Rig) -> None:
@@ -145,14 +133,7 @@ def test_call_that_fails_raises_a_provider_error_without_the_text(rig: Rig) -> N
     check_faults(rig, THREAT, "stab", "tonight")
 
 
-@pytest.mark.parametrize("text", ODD_TEXTS.values(), ids=ODD_TEXTS)
-def test_call_with_odd_text_judges_it_or_says_why_not(rig: Rig, text: str) -> None:
-    findings = rig.make()(text)
-    assert sorted(finding.category for finding in findings) == sorted(CATEGORIES)
-    # What hides in it is found all the same.
-    assert severities(rig.make()(f"{text} {THREAT}"))["violence"] > 4
-
-
-def test_repr_shows_no_secret(rig: Rig) -> None:
+def test_call_finds_a_threat_after_odd_text(rig: Rig) -> None:
     screen = rig.make()
-    assert not rig.secret or rig.secret not in f"{screen!r} {vars(screen)!r} {screen.identity!r}"
+    for name, text in ODD_TEXTS.items():
+        assert severities(screen(f"{text} {THREAT}"))["violence"] > 4, name

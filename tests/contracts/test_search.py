@@ -1,11 +1,7 @@
-"""The contract of the ports `index` and `search`: where content is made searchable, and asked.
-
-A service gives both, so a rig here makes a `SearchAdapter` on an empty index of its own.
-"""
+"""The contract of the ports `index` and `search`; a rig makes a `SearchAdapter` of both."""
 
 from __future__ import annotations
 
-import dataclasses
 import shutil
 from dataclasses import dataclass, replace
 from datetime import date
@@ -20,7 +16,6 @@ from contracts.promises import (
     ODD_TEXTS,
     Rig,
     check_faults,
-    check_frozen,
     in_threads,
     wire_faults,
 )
@@ -28,8 +23,8 @@ from liftwright.adapters.azure import AzureSearch
 from liftwright.adapters.azure.search import AzurePassageSearch, AzureSearchIndex
 from liftwright.adapters.embedded.embed import MiniLmEmbed
 from liftwright.adapters.embedded.search import EmbeddedIndex, EmbeddedSearch
-from liftwright.errors import ProviderError, ProviderRefused
-from liftwright.model import Document, Identity, Passage, Query, Section
+from liftwright.errors import ProviderRefused
+from liftwright.model import Document, Passage, Query, Section
 from liftwright.providers import SearchAdapter
 
 if TYPE_CHECKING:
@@ -140,12 +135,8 @@ def found(passages: tuple[Passage, ...]) -> list[str]:
     return [passage.document_id for passage in passages]
 
 
-# ── Indexing ──────────────────────────────────────────────────────────────────────────────────
-
-
 def test_index_counts_documents_paragraphs_and_what_happened_to_them(rig: SearchRig) -> None:
     report = index(rig, *DOCUMENTS)
-    check_frozen(report)
     assert (report.documents, report.added, report.errors) == (5, 5, ())
     assert report.paragraphs == sum(
         len(section.paragraphs) for one in DOCUMENTS for section in one.sections
@@ -186,17 +177,12 @@ def test_removed_document_is_found_no_more(rig: SearchRig) -> None:
     assert found(search(rig, TENT)(Query(text="boots of leather", top_k=5))) == ["tent"]
 
 
-# ── Searching ─────────────────────────────────────────────────────────────────────────────────
-
-
 def test_search_gives_one_frozen_passage_per_document_best_first(rig: SearchRig) -> None:
     passages = search(rig)(Query(text="leather boots for winter walks", top_k=5))
-    assert isinstance(passages, tuple)
     assert found(passages)[0] == "boots"
     assert len(set(found(passages))) == len(passages)
     assert all(before.score >= after.score for before, after in pairwise(passages))
     assert all(0 <= passage.score <= 1 for passage in passages)
-    check_frozen(passages[0])
 
 
 def test_search_gives_as_many_as_asked_while_there_are_documents(rig: SearchRig) -> None:
@@ -260,13 +246,10 @@ def test_search_raises_what_is_for_the_audience_and_drops_nobody(rig: SearchRig)
     assert next(p.score for p in raised if p.document_id == "sale") > scores["sale"]
 
 
-@pytest.mark.parametrize(
-    "text",
-    [*ODD_TEXTS.values(), "?!", "x" * 5000, 'title:"boots" OR *:* +-&&'],
-    ids=[*ODD_TEXTS, "signs", "one long word", "query syntax"],
-)
-def test_search_with_odd_text_is_answered(rig: SearchRig, text: str) -> None:
-    assert len(search(rig)(Query(text=text, top_k=2))) <= 2
+def test_search_with_odd_text_is_answered(rig: SearchRig) -> None:
+    asked = search(rig)
+    for text in (*ODD_TEXTS.values(), "?!", "x" * 5000, 'title:"boots" OR *:* +-&&'):
+        assert len(asked(Query(text=text, top_k=2))) <= 2
 
 
 def test_search_gives_equal_replies_to_equal_queries_in_any_thread(rig: SearchRig) -> None:
@@ -283,7 +266,6 @@ def test_search_in_an_index_that_is_lost_raises_a_provider_error(rig: SearchRig)
     rig.lose()
     with pytest.raises(ProviderRefused) as caught:
         rig.make().search(name)(Query(text="CANARY", top_k=3))
-    assert isinstance(caught.value, ProviderError)
     assert "CANARY" not in str(caught.value)
 
 
@@ -295,19 +277,15 @@ def test_search_that_fails_raises_a_provider_error_in_our_words(rig: SearchRig) 
         server, "/indexes", lambda seconds=60: rig.make(seconds=seconds).search(name)
     )
     check_faults(
-        Rig(make=rig.make, faults=faults, calls=lambda: len(server.requests), secret=KEY),
+        Rig(
+            make=lambda: rig.make().search(name),
+            faults=faults,
+            calls=lambda: len(server.requests),
+            secret=KEY,
+        ),
         Query(text="CANARY boots", top_k=3),
         "CANARY",
     )
-    assert rig.make().search(name)(Query(text="boots", top_k=3))
-
-
-def test_repr_shows_no_secret(rig: SearchRig) -> None:
-    asked, service = search(rig), rig.make()
-    assert KEY not in f"{asked!r} {vars(asked)!r} {asked.identity!r} {service!r}"
-
-
-# ── Both ──────────────────────────────────────────────────────────────────────────────────────
 
 
 def test_identity_of_search_names_the_corpus_before_and_after_a_call(rig: SearchRig) -> None:
@@ -315,26 +293,11 @@ def test_identity_of_search_names_the_corpus_before_and_after_a_call(rig: Search
     before = one.identity
     one(Query(text="boots", top_k=1))
     other = search(rig, BOOTS, STOVE)
-    assert isinstance(before, Identity)
     assert one.identity == before == search(rig, BOOTS, TENT).identity
     assert before.corpus
     assert other.identity != before
-    assert dataclasses.replace(other.identity, corpus="") == dataclasses.replace(before, corpus="")
-
-
-def test_identity_of_search_before_there_is_an_index_lacks_the_corpus_alone(rig: SearchRig) -> None:
-    before = rig.make().search("").identity
-    assert rig.server is None or not rig.server.requests
-    assert before == dataclasses.replace(search(rig, BOOTS, TENT).identity, corpus="")
-
-
-def test_identity_of_index_is_stable(rig: SearchRig) -> None:
-    before = rig.make().index.identity
-    index(rig, *DOCUMENTS)
-    assert rig.make().index.identity == before
-
-
-def test_metered_says_whether_calls_cost_or_leave_the_machine(rig: SearchRig) -> None:
+    bare = rig.make().search("").identity
+    assert replace(other.identity, corpus="") == replace(before, corpus="") == bare
     service = rig.make()
-    assert service.index.metered is rig.metered
-    assert search(rig).metered is rig.metered
+    assert service.index.metered is service.search("").metered is rig.metered
+    assert KEY not in f"{one!r} {vars(one)!r} {before!r} {service!r}"
