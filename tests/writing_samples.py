@@ -33,6 +33,14 @@ BRAND = Brand(
     unsubscribe_url="https://mail.hollowpine.example/stop",
     link_hosts=("hollowpine.example",),
 )
+BARE_PROMPT = Prompt(
+    text="WRITE ABOUT BOOTS",
+    brand="Acme",
+    segment=Segment(label="A", size=1, share=1.0, definition="", description=""),
+    tone="friendly",
+    passages=(),
+    limits=Limits(subject_max_characters=60, body_min_words=1, body_max_words=200),
+)
 
 
 def passage(document_id: str, title: str, section: str, text: str, **changes: object) -> Passage:

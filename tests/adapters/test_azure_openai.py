@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import json
 import traceback
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from typing import TYPE_CHECKING, Any
 
@@ -22,9 +22,11 @@ from liftwright.errors import (
     ProviderUnavailable,
 )
 from liftwright.log import Log, logging_to
-from liftwright.model import Limits, Prompt, Segment, Tokens, Usage
+from liftwright.model import Tokens, Usage
+from writing_samples import BARE_PROMPT
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from azure_server.server import AzureServer
@@ -38,14 +40,7 @@ PRICE = Price(
     output_usd_per_million=50,
     as_of=date(2026, 11, 1),
 )
-PROMPT = Prompt(
-    text=WORDS,
-    brand="Acme",
-    segment=Segment(label="A", size=1, share=1.0, definition="", description=""),
-    tone="friendly",
-    passages=(),
-    limits=Limits(subject_max_characters=60, body_min_words=1, body_max_words=200),
-)
+PROMPT = replace(BARE_PROMPT, text=WORDS)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -133,9 +128,6 @@ def refused(server: AzureServer, **changes: object) -> ProviderError:
     return caught.value
 
 
-# ── Drafts ────────────────────────────────────────────────────────────────────────────────────
-
-
 @pytest.mark.parametrize("way", WAYS.values(), ids=WAYS)
 @pytest.mark.parametrize("reasoning", [True, False])
 def test_complete_in_every_form_sends_what_the_service_admits(
@@ -158,12 +150,7 @@ def test_complete_in_every_form_sends_what_the_service_admits(
     body = request.json
     assert body.pop("text")["format"]["schema"]["required"] == ["subject", "body"]
     assert body.pop("temperature", None) == temperature
-    assert body == {
-        "model": name,
-        "input": WORDS,
-        "max_output_tokens": 321,
-        "store": False,
-    }
+    assert body == {"model": name, "input": WORDS, "max_output_tokens": 321, "store": False}
     assert service.served == [WORDS]
 
 
@@ -171,14 +158,9 @@ def test_complete_in_every_form_sends_what_the_service_admits(
 def test_complete_never_sends_the_account_of_another_service(
     server: AzureServer, monkeypatch: pytest.MonkeyPatch, way: Way
 ) -> None:
-    for name in (
-        "OPENAI_API_KEY",
-        "OPENAI_ORG_ID",
-        "OPENAI_PROJECT_ID",
-        "OPENAI_ADMIN_KEY",
-        "AZURE_OPENAI_API_KEY",
-    ):
-        monkeypatch.setenv(name, "private")
+    for name in ("API_KEY", "ORG_ID", "PROJECT_ID", "ADMIN_KEY"):
+        monkeypatch.setenv(f"OPENAI_{name}", "private")
+    monkeypatch.setenv("AZURE_OPENAI_API_KEY", "private")
     monkeypatch.setenv("OPENAI_BASE_URL", "https://private.invalid")
     monkeypatch.setenv("AZURE_OPENAI_ENDPOINT", "https://private.invalid")
     writer(server, way)(PROMPT)
@@ -232,80 +214,51 @@ def test_complete_joins_the_parts_of_a_text(server: AzureServer, service: OpenAI
 def test_complete_sends_a_text_that_utf8_cannot_hold(
     server: AzureServer, service: OpenAIService
 ) -> None:
-    broken = Prompt(
-        text="half \ud83d",
-        brand="",
-        segment=PROMPT.segment,
-        tone="urgent",
-        passages=(),
-        limits=PROMPT.limits,
-    )
-    writer(server)(broken)
+    writer(server)(replace(PROMPT, text="half \ud83d"))
     assert service.served == ["half ?"]
 
 
+def incomplete(reason: str) -> dict[str, object]:
+    return {"status": "incomplete", "incomplete_details": {"reason": reason}}
+
+
+def failed(code: object) -> dict[str, object]:
+    return {"status": "failed", "error": {"code": code, "message": "SERVER WORDS"}}
+
+
 @pytest.mark.parametrize(
-    ("changes", "error", "words"),
+    ("changes", "error", "named"),
     [
-        (
-            {"status": "incomplete", "incomplete_details": {"reason": "max_output_tokens"}},
-            ProviderRefused,
-            "cut off at 2000 tokens, its reasoning included; raise azure_openai.max_output_tokens",
-        ),
-        (
-            {"status": "incomplete", "incomplete_details": {"reason": "content_filter"}},
-            ProviderRefused,
-            "content filter stopped",
-        ),
-        ({"status": "incomplete"}, ProviderUnavailable, "did not finish"),
+        (incomplete("max_output_tokens"), ProviderRefused, "azure_openai.max_output_tokens"),
+        (incomplete("content_filter"), ProviderRefused, "content filter"),
+        ({"status": "incomplete"}, ProviderUnavailable, ""),
         ({"output": [refusal("I will not.")]}, ProviderRefused, "declined"),
-        (
-            {"status": "failed", "error": {"code": "server_error", "message": "SERVER WORDS"}},
-            ProviderUnavailable,
-            "server_error",
-        ),
-        (
-            {"status": "failed", "error": {"code": "rate_limit_exceeded", "message": "x"}},
-            ProviderUnavailable,
-            "rate_limit_exceeded",
-        ),
-        (
-            {"status": "failed", "error": {"code": "invalid_prompt", "message": "x"}},
-            ProviderRefused,
-            "invalid_prompt",
-        ),
-        (
-            {"status": "failed", "error": {"code": "content_filter", "message": "x"}},
-            ProviderRefused,
-            "content filter",
-        ),
-        (
-            {"status": "failed", "error": {"code": "SERVER WORDS", "message": "x"}},
-            ProviderRefused,
-            "failed",
-        ),
-        ({"status": "failed", "error": {"code": ["server_error"]}}, ProviderRefused, "failed"),
+        (failed("server_error"), ProviderUnavailable, "server_error"),
+        (failed("rate_limit_exceeded"), ProviderUnavailable, "rate_limit_exceeded"),
+        (failed("invalid_prompt"), ProviderRefused, "invalid_prompt"),
+        (failed("content_filter"), ProviderRefused, "content filter"),
+        (failed("SERVER WORDS"), ProviderRefused, "failed"),
+        (failed(["server_error"]), ProviderRefused, "failed"),
         ({"status": "failed", "error": None}, ProviderRefused, "failed"),
-        ({"status": "cancelled"}, ProviderUnavailable, "cancelled"),
         ({"status": "in_progress"}, ProviderUnavailable, "in_progress"),
-        ({"status": "SERVER WORDS"}, ProviderUnavailable, "no response"),
-        ({"status": ["completed"]}, ProviderUnavailable, "no response"),
+        ({"status": "SERVER WORDS"}, ProviderUnavailable, ""),
+        ({"status": ["completed"]}, ProviderUnavailable, ""),
         ({"output": [message("  ")]}, ProviderUnavailable, "no text"),
-        ({"output": []}, ProviderUnavailable, "no text"),
         ({"output": None}, ProviderUnavailable, "no text"),
     ],
 )
-def test_complete_with_an_outcome_that_is_no_draft_says_which(
+def test_complete_with_an_outcome_that_is_no_draft_says_which_and_was_charged(
     server: AzureServer,
     service: OpenAIService,
     changes: dict[str, object],
     error: type[ProviderError],
-    words: str,
+    named: str,
 ) -> None:
     service.outcomes.append(changes)
     found = refused(server)
     assert type(found) is error
-    assert words in str(found)
+    assert named in str(found)
+    assert found.usage == Usage(tokens=Tokens(input=1000, cached_input=400, output=200))
 
 
 @pytest.mark.parametrize(
@@ -322,10 +275,10 @@ def test_complete_with_an_outcome_that_is_no_draft_says_which(
                     "odd": 3,
                 },
             },
-            "refused the prompt (hate, violence)",
+            "(hate, violence)",
         ),
-        ({"content_filter_result": []}, "refused the prompt"),
-        (None, "refused the prompt"),
+        ({"content_filter_result": []}, "prompt"),
+        (None, "prompt"),
     ],
 )
 def test_complete_where_the_filter_refuses_names_the_categories(
@@ -336,9 +289,6 @@ def test_complete_where_the_filter_refuses_names_the_categories(
     found = refused(server)
     assert isinstance(found, ProviderRefused)
     assert str(found).endswith(words)
-
-
-# ── Faults, through the retry layer ───────────────────────────────────────────────────────────
 
 
 def test_call_to_a_service_that_cannot_prove_itself_sends_nothing(
@@ -353,31 +303,36 @@ def test_call_to_a_service_that_cannot_prove_itself_sends_nothing(
 @pytest.mark.parametrize(
     ("status", "named"),
     [
-        (401, "AZURE_OPENAI_API_KEY"),
-        (403, "Cognitive Services OpenAI User"),
-        (404, "'thinker'"),
-        (404, "azure_openai.deployment"),
-        (410, "'thinker'"),
-        (410, "azure_openai.deployment"),
+        (401, ("AZURE_OPENAI_API_KEY",)),
+        (403, ("Cognitive Services OpenAI User",)),
+        (404, ("'thinker'", "azure_openai.deployment")),
+        (410, ("'thinker'", "azure_openai.deployment")),
     ],
 )
 def test_complete_that_is_refused_names_what_to_change(
-    server: AzureServer, status: int, named: str
+    server: AzureServer, status: int, named: tuple[str, ...]
 ) -> None:
     server.script("/openai/", [Fault(kind="status", status=status)])
-    assert named in str(refused(server))
+    error = str(refused(server))
+    assert all(name in error for name in named)
 
 
-@pytest.mark.parametrize("status", [404, 410])
-def test_embed_on_a_deployment_that_is_gone_names_the_key_to_change(
-    server: AzureServer, status: int
-) -> None:
-    server.script("/openai/", [Fault(kind="status", status=status)])
+def test_embed_on_a_deployment_that_is_gone_names_the_key_to_change(server: AzureServer) -> None:
+    server.script("/openai/", [Fault(kind="status", status=404)])
     with pytest.raises(ProviderRefused, match=r"'vectors'.*azure_openai\.embedding_deployment"):
         embedder(server)(("a",))
 
 
-# ── Who we are ────────────────────────────────────────────────────────────────────────────────
+def by_token(
+    server: AzureServer, provider: Callable[[], str], api_version: str | None
+) -> AzureOpenAIComplete:
+    return AzureOpenAIComplete(
+        config(server, api_version=api_version),
+        api_key=None,
+        token_provider=provider,
+        price=None,
+        timeout_seconds=60,
+    )
 
 
 @pytest.mark.parametrize("api_version", [None, DATED])
@@ -388,13 +343,7 @@ def test_call_asks_for_a_token_each_time(server: AzureServer, api_version: str |
         given.append(TOKEN)
         return TOKEN
 
-    write = AzureOpenAIComplete(
-        config(server, api_version=api_version),
-        api_key=None,
-        token_provider=token,
-        price=None,
-        timeout_seconds=60,
-    )
+    write = by_token(server, token, api_version)
     assert given == []
     write(PROMPT)
     write(PROMPT)
@@ -403,11 +352,11 @@ def test_call_asks_for_a_token_each_time(server: AzureServer, api_version: str |
 
 @pytest.mark.parametrize("api_version", [None, DATED])
 @pytest.mark.parametrize(
-    ("raised", "error", "words"),
+    ("raised", "error", "named"),
     [
-        (ProviderRefused("run az login"), ProviderRefused, "run az login"),
-        (ProviderUnavailable("identity is away"), ProviderUnavailable, "identity is away"),
-        (RuntimeError(TOKEN), ProviderUnavailable, "no token could be had"),
+        (ProviderRefused("az login"), ProviderRefused, "az login"),
+        (ProviderUnavailable("away"), ProviderUnavailable, "away"),
+        (RuntimeError(TOKEN), ProviderUnavailable, "token"),
     ],
 )
 def test_call_without_a_token_says_why_and_sends_nothing(
@@ -415,50 +364,15 @@ def test_call_without_a_token_says_why_and_sends_nothing(
     api_version: str | None,
     raised: Exception,
     error: type[ProviderError],
-    words: str,
+    named: str,
 ) -> None:
     def token() -> str:
         raise raised
 
-    write = AzureOpenAIComplete(
-        config(server, api_version=api_version),
-        api_key=None,
-        token_provider=token,
-        price=None,
-        timeout_seconds=60,
-    )
-    with pytest.raises(error, match=words) as caught:
-        write(PROMPT)
+    with pytest.raises(error, match=named) as caught:
+        by_token(server, token, api_version)(PROMPT)
     assert TOKEN not in "".join(traceback.format_exception(caught.value))
     assert server.requests == []
-
-
-@pytest.mark.parametrize("api_version", [None, DATED])
-@pytest.mark.parametrize("key", [None, "", "two words", "line\n", "schlüssel"])
-def test_client_without_a_usable_key_names_the_secret_and_not_its_value(
-    server: AzureServer,
-    monkeypatch: pytest.MonkeyPatch,
-    api_version: str | None,
-    key: str | None,
-) -> None:
-    monkeypatch.setenv("AZURE_OPENAI_API_KEY", "of-the-environment")
-    with pytest.raises(ConfigurationError, match="AZURE_OPENAI_API_KEY") as caught:
-        writer(server, Way(api_version=api_version, api_key=key))
-    assert not key or key not in str(caught.value)
-
-
-@pytest.mark.parametrize(
-    "endpoint", ["http://a.example", "a.example", "https://", "https://a.example/openai/v1"]
-)
-def test_client_with_an_address_that_is_no_resource_is_refused(endpoint: str) -> None:
-    options = AzureOpenAI(endpoint=endpoint, deployment="d", model="m")
-    with pytest.raises(ConfigurationError, match=r"azure_openai\.endpoint"):
-        AzureOpenAIComplete(
-            options, api_key=KEY, token_provider=None, price=None, timeout_seconds=60
-        )
-
-
-# ── Vectors ───────────────────────────────────────────────────────────────────────────────────
 
 
 @pytest.mark.parametrize("way", WAYS.values(), ids=WAYS)
@@ -567,27 +481,6 @@ def test_embed_takes_vectors_as_numbers_too(server: AzureServer) -> None:
 def test_embed_without_a_deployment_names_the_key(server: AzureServer) -> None:
     with pytest.raises(ConfigurationError, match=r"azure_openai\.embedding_deployment"):
         embedder(server, embedding_deployment=None)
-
-
-# ── What is charged ───────────────────────────────────────────────────────────────────────────
-
-
-@pytest.mark.parametrize(
-    "outcome",
-    [
-        {"status": "incomplete", "incomplete_details": {"reason": "max_output_tokens"}},
-        {"status": "incomplete", "incomplete_details": {"reason": "content_filter"}},
-        {"output": [refusal("I will not.")]},
-        {"output": []},
-    ],
-)
-def test_complete_tells_what_a_reply_of_no_use_was_charged(
-    server: AzureServer, service: OpenAIService, outcome: dict[str, object]
-) -> None:
-    service.outcomes.append(outcome)
-    with pytest.raises(ProviderError) as caught:
-        writer(server)(PROMPT)
-    assert caught.value.usage == Usage(tokens=Tokens(input=1000, cached_input=400, output=200))
 
 
 def test_embed_tells_the_tokens_of_each_batch_and_of_nothing_remembered(

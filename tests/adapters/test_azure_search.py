@@ -1,19 +1,17 @@
 from __future__ import annotations
 
-import dataclasses
 import hashlib
 import json
 from dataclasses import replace
 from datetime import date
-from importlib.metadata import version
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
 
-from azure_server.faults import SERVER_WORDS, Fault
-from azure_server.identity import IdentityService, environment
+from azure_server.faults import Fault
+from azure_server.identity import SEARCH, IdentityService, environment, token_for
 from azure_server.search import KEY, SearchService
 from fake_clock import FakeClock
 from liftwright.adapters.azure import AzureSearch
@@ -25,21 +23,16 @@ from liftwright.adapters.azure.search import (
     DocumentsRefused,
     odata_filter,
 )
-from liftwright.agents.retrieval import build_query, retrieve
 from liftwright.calls.client import Calls
-from liftwright.config import Authentication, CallSettings, Retrieval
-from liftwright.errors import (
-    ConfigurationError,
-    InputError,
-    ProviderRefused,
-    ProviderUnavailable,
-)
+from liftwright.config import Authentication
+from liftwright.config import CallSettings
+from liftwright.errors import InputError, ProviderRefused, ProviderUnavailable
 from liftwright.log import Log, logging_to
-from liftwright.model import DefiningFeature, Document, Identity, Query, Section, Segment, Usage
+from liftwright.model import Document, Identity, Query, Section, Usage
 from liftwright.text import words
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
     from pathlib import Path
 
     from azure_server.server import AzureServer, Handler, Recorded
@@ -177,9 +170,6 @@ def logged(folder: Path, action: str) -> list[dict[str, Any]]:
     return [one["context"] for one in map(json.loads, lines) if one["action"] == action]
 
 
-# ── Indexing ──────────────────────────────────────────────────────────────────────────────────
-
-
 def test_index_makes_an_index_with_fields_vectors_and_semantic_configuration(
     indexing: AzureSearchIndex, server: AzureServer, service: SearchService
 ) -> None:
@@ -304,19 +294,6 @@ def test_index_sends_what_met_a_busy_index_again_and_only_that(
     assert len(service.indexes[report.name].documents) == 12
 
 
-@pytest.mark.skipif(
-    int(version("azure-search-documents").split(".")[0]) < 12,
-    reason="11.6 trips over its own argument when it splits a second time",
-)
-def test_index_with_batches_too_large_is_split_by_the_package(
-    indexing: AzureSearchIndex, server: AzureServer, service: SearchService
-) -> None:
-    service.largest = 30
-    report = put(indexing, *samples(25, 4))
-    assert [len(batch) for batch in uploads(server)] == [100, 50, 25, 25, 50, 25, 25]
-    assert len(service.indexes[report.name].documents) == 100
-
-
 def test_index_that_never_counts_all_is_unavailable_and_not_used(
     indexing: AzureSearchIndex, service: SearchService
 ) -> None:
@@ -392,9 +369,6 @@ def test_remove_old_deletes_what_is_neither_used_nor_kept_nor_foreign(
     assert indexing.remove_old(keep=[names[1]]) == ()
 
 
-# ── Searching ─────────────────────────────────────────────────────────────────────────────────
-
-
 @pytest.fixture
 def search(
     indexing: AzureSearchIndex, config: AzureSearch, embed: WordEmbed
@@ -440,40 +414,6 @@ def test_search_asks_for_words_vectors_and_ranking(
         "top": 50,
         "vectorFilterMode": "preFilter",
     }
-
-
-@pytest.mark.parametrize("top_k", [3, 4, 5])
-def test_retrieve_for_a_segment_searches_its_features_and_gives_top_k(
-    search: Any, server: AzureServer, top_k: int
-) -> None:
-    segment = Segment(
-        label="Loyal",
-        size=10,
-        share=0.1,
-        definition="frequency > 10",
-        description="They come back.",
-        audience=("loyal customers",),
-        interests=("boots", "outdoor"),
-        defining_features=(
-            DefiningFeature(
-                feature="purchase_frequency",
-                segment_median=12.0,
-                overall_median=3.0,
-                effect=2.0,
-                words="orders often",
-            ),
-        ),
-    )
-    config = Retrieval.model_validate({"top_k": top_k, "min_score": 0.3, "max_snippet_words": 200})
-    asked = search()
-    passages = retrieve(segment, asked, documents=samples(), config=config, excluded=("doc 08",))
-    assert len(passages) == top_k
-    assert 3 <= len(passages) <= 5
-    assert "doc 08" not in {passage.document_id for passage in passages}
-    assert all(passage.score >= 0.3 or passage.fallback for passage in passages)
-    text = queries(server, asked.identity.corpus)[0].json["search"]
-    assert text == "boots, outdoor. loyal customers. orders often"
-    assert text == build_query(segment, config).text
 
 
 def test_search_gives_a_quarter_of_the_rankers_score(search: Any, tmp_path: Path) -> None:
@@ -534,17 +474,6 @@ def test_search_by_words_alone_scores_by_what_each_word_counts(
     assert found[0].score == pytest.approx(raw[0] / (raw[0] + 2.5 * 2), abs=1e-6)
 
 
-def test_search_in_an_index_that_is_gone_is_refused_with_what_to_do(
-    search: Any, service: SearchService
-) -> None:
-    asked = search(BOOTS)
-    service.indexes.clear()
-    with pytest.raises(ProviderRefused, match="liftwright index") as caught:
-        asked(Query(text="CANARY", top_k=1))
-    assert "CANARY" not in str(caught.value)
-    assert SERVER_WORDS not in str(caught.value)
-
-
 @pytest.mark.parametrize(
     ("query", "expected"),
     [
@@ -564,9 +493,6 @@ def test_search_in_an_index_that_is_gone_is_refused_with_what_to_do(
 )
 def test_odata_filter_quotes_what_people_write(query: Query, expected: str | None) -> None:
     assert odata_filter(query) == expected
-
-
-# ── Faults ────────────────────────────────────────────────────────────────────────────────────
 
 
 ROW = {
@@ -607,148 +533,93 @@ def test_search_with_a_row_that_is_none_is_unavailable(
         asked(Query(text="boots", top_k=1))
 
 
-def test_search_gives_up_on_a_corpus_of_one_thick_document_after_a_few_answers(
+def test_search_reaches_no_further_than_the_floor_or_a_few_answers(
     search: Any, server: AzureServer
 ) -> None:
-    thick = [document(f"thick {n}", *["Leather boots."] * 50) for n in range(6)]
-    asked = search(*thick)
+    asked = search(*(document(f"thick {n}", *["Leather boots."] * 50) for n in range(6)), TENT)
     assert len(asked(Query(text="leather boots", top_k=6))) == 4
     assert len(queries(server, asked.identity.corpus)) == 4
+    assert asked(Query(text="leather shoes", top_k=2, min_score=0.999)) == ()
+    assert len(queries(server, asked.identity.corpus)) == 5
 
 
-def test_search_reaches_no_further_where_all_that_follows_is_below_the_floor(
-    search: Any, server: AzureServer
-) -> None:
-    asked = search(document("thick", *["Leather boots."] * 60), TENT)
-    query = Query(text="leather shoes", top_k=2, min_score=0.999)
-    assert asked(query) == ()
-    assert len(queries(server, asked.identity.corpus)) == 1
-
-
-@pytest.mark.parametrize("fault", [Fault(kind="status", status=503), Fault(kind="cut")])
-@pytest.mark.parametrize("route", ["alias", "count", "index", "upload", "switch"])
-def test_index_on_a_passing_fault_in_any_request_ends_whole(  # noqa: PLR0913, PLR0917 - its parts
+@pytest.mark.parametrize(
+    ("route", "skipped"),
+    # A new index: alias, count, its creation, the upload, the count, the alias again.
+    [("/aliases", 0), ("/indexes", 0), ("/indexes", 1), ("/indexes", 2), ("/aliases", 1)],
+)
+def test_index_on_a_passing_fault_in_any_request_is_completed(  # noqa: PLR0913, PLR0917 - fixtures
     config: AzureSearch,
     embed: WordEmbed,
     server: AzureServer,
     service: SearchService,
-    fault: Fault,
     route: str,
+    skipped: int,
 ) -> None:
     patient, waits = calls()
     indexing = indexer(config, embed, attempt=lambda ask: patient.make("index", ask))
-    # Requests to a new index: alias, count, its making, the upload, the count, the alias' move.
-    script: dict[str, tuple[str, Sequence[Fault | None]]] = {
-        "alias": ("/aliases", [fault]),
-        "count": ("/indexes", [fault]),
-        "index": ("/indexes", [None, fault]),
-        "upload": ("/indexes", [None, None, fault]),
-        "switch": ("/aliases", [None, fault]),
-    }
-    server.script(*script[route])
+    server.script(route, [*[None] * skipped, Fault(kind="cut")])
     report = put(indexing, BOOTS, TENT)
     assert len(waits) == 1
     assert service.aliases == {"approved-content": report.name}
     assert len(service.indexes[report.name].documents) == report.paragraphs == 4
 
 
-@pytest.mark.parametrize("skipped", [0, 1, 2])
-def test_index_on_a_lasting_fault_is_refused_and_not_used(
-    indexing: AzureSearchIndex, server: AzureServer, service: SearchService, skipped: int
-) -> None:
-    server.script("/indexes", [*[None] * skipped, Fault(kind="status", status=401)])
-    with pytest.raises(ProviderRefused, match=r"401.*AZURE_SEARCH_API_KEY|401.*key"):
-        put(indexing, BOOTS)
-    assert service.aliases == {}
-
-
 @pytest.mark.parametrize(
-    ("skipped", "body"),
+    ("route", "skipped", "body"),
     [
-        (2, {"value": []}),
-        (2, {"value": [{"key": "strange", "status": True, "statusCode": 201}]}),
-        (4, {"name": "approved-content", "indexes": ["another"]}),
+        ("/indexes", 2, {"value": []}),
+        ("/indexes", 2, {"value": [{"key": "strange", "status": True, "statusCode": 201}]}),
+        ("/aliases", 1, {"name": "approved-content", "indexes": ["another"]}),
     ],
 )
 def test_index_with_an_answer_to_something_else_is_unavailable(
+    indexing: AzureSearchIndex, server: AzureServer, route: str, skipped: int, body: object
+) -> None:
+    odd = Fault(kind="status", status=200, body=body)
+    server.script(route, [*[None] * skipped, odd])
+    with pytest.raises(ProviderUnavailable, match="malformed"):
+        put(indexing, BOOTS)
+
+
+@pytest.mark.parametrize(
+    ("route", "skipped", "status", "named"),
+    [
+        ("/indexes", 0, 401, "AZURE_SEARCH_API_KEY"),
+        ("/indexes", 2, 401, "AZURE_SEARCH_API_KEY"),
+        ("/aliases", 0, 403, "Search Index Data Contributor"),
+    ],
+)
+def test_index_on_a_lasting_fault_is_refused_and_not_used(  # noqa: PLR0913, PLR0917 - fixtures
     indexing: AzureSearchIndex,
     server: AzureServer,
     service: SearchService,
+    route: str,
     skipped: int,
-    body: object,
+    status: int,
+    named: str,
 ) -> None:
-    route = "/indexes" if skipped == 2 else "/aliases"
-    odd = Fault(kind="status", status=200, body=body)
-    server.script(route, [*[None] * (2 if skipped == 2 else 1), odd])
-    with pytest.raises(ProviderUnavailable, match="malformed"):
+    server.script(route, [*[None] * skipped, Fault(kind="status", status=status)])
+    with pytest.raises(ProviderRefused, match=named):
         put(indexing, BOOTS)
     assert service.aliases == {}
 
 
-def test_index_before_with_rows_that_are_none_is_unavailable(
-    indexing: AzureSearchIndex, server: AzureServer, service: SearchService
-) -> None:
-    first = put(indexing, BOOTS)
-    odd = Fault(kind="status", status=200, body={"value": [{"passage_id": "x"}]})
-    server.script(f"/indexes('{first.name}')", [odd])
-    with pytest.raises(ProviderUnavailable, match="malformed"):
-        put(indexing, TENT)
-    assert service.aliases == {"approved-content": first.name}
-
-
-def test_index_where_rights_are_lost_on_the_way_is_refused(
-    indexing: AzureSearchIndex, server: AzureServer
-) -> None:
-    server.script("/aliases", [Fault(kind="status", status=403)])
-    with pytest.raises(ProviderRefused, match="Search Index Data Contributor"):
-        put(indexing, BOOTS)
-
-
-# ── Who asks ──────────────────────────────────────────────────────────────────────────────────
-
-
-def test_key_goes_in_its_header_and_shows_nowhere_else(
-    indexing: AzureSearchIndex, search: Any, server: AzureServer, tmp_path: Path
-) -> None:
-    with logging_to(Log(tmp_path, level="debug")):
-        asked = search(BOOTS)
-        asked(Query(text="boots", top_k=1))
-        server.script("/indexes", [Fault(kind="status", status=401)])
-        patient, _ = calls()
-        with pytest.raises(ProviderRefused) as caught:
-            patient.make("search", lambda: asked(Query(text="boots", top_k=1)))
-    assert {r.headers.get("api-key") for r in server.requests} == {KEY}
-    assert "authorization" not in server.requests[0].headers
-    shown = [repr(asked), repr(indexing), repr(asked.identity), repr(caught.value)]
-    shown += [repr(vars(asked)), repr(vars(indexing)), (tmp_path / "system.log").read_text()]
-    assert not [text for text in shown if KEY in text]
-
-
-def test_token_of_an_identity_is_sent_instead_of_a_key(
-    config: AzureSearch, embed: WordEmbed, server: AzureServer, monkeypatch: Any
+@pytest.mark.parametrize("method", ["api_key", "managed_identity"])
+def test_key_or_token_is_sent_and_never_both(
+    config: AzureSearch, embed: WordEmbed, server: AzureServer, monkeypatch: Any, method: str
 ) -> None:
     for name, value in environment(server.url).items():
         monkeypatch.setenv(name, value)
-    credential = credential_for(Authentication(method="managed_identity"))
-    report = put(indexer(config, embed, api_key=None, credential=credential), BOOTS)
-    asked = searcher(config, embed, report.name, api_key=None, credential=credential)
-    assert asked(Query(text="boots", top_k=1))
-    sent = [r for r in server.requests if r.path.startswith(("/indexes", "/aliases"))]
-    assert all(r.headers["authorization"].startswith("Bearer CANARY-token") for r in sent)
-    assert not [r for r in sent if "api-key" in r.headers]
-
-
-@pytest.mark.parametrize("key", [None, "", "with space", "line\n", "schlüssel"])
-def test_key_that_cannot_be_one_is_refused_unseen(config: AzureSearch, key: str | None) -> None:
-    with pytest.raises(ConfigurationError, match="AZURE_SEARCH_API_KEY") as caught:
-        indexer(config, WordEmbed(), api_key=key)
-    assert not key or key not in str(caught.value)
-
-
-@pytest.mark.parametrize("endpoint", ["http://localhost:1", "localhost", "https://"])
-def test_address_that_is_not_https_is_refused(endpoint: str) -> None:
-    with pytest.raises(ConfigurationError, match=r"azure_search\.endpoint"):
-        searcher(AzureSearch(endpoint=endpoint), WordEmbed(), "x")
+    who: dict[str, Any] = {}
+    if method != "api_key":
+        credential = credential_for(Authentication(method="managed_identity"))
+        who = {"api_key": None, "credential": credential}
+    report = put(indexer(config, embed, **who), BOOTS)
+    assert searcher(config, embed, report.name, **who)(Query(text="boots", top_k=1))
+    sent = [r.headers for r in server.requests if r.path.startswith(("/indexes", "/aliases"))]
+    expected = (KEY, None) if method == "api_key" else (None, f"Bearer {token_for(SEARCH)}")
+    assert {(one.get("api-key"), one.get("authorization")) for one in sent} == {expected}
 
 
 def test_identity_names_the_corpus_and_what_changes_a_reply(config: AzureSearch) -> None:
@@ -767,7 +638,7 @@ def test_identity_names_the_corpus_and_what_changes_a_reply(config: AzureSearch)
         for change in changes
     }
     others.add(searcher(config, WordEmbed("2"), "one").identity)
-    others.add(dataclasses.replace(plain, corpus="two"))
+    others.add(replace(plain, corpus="two"))
     assert len({plain, *others}) == 8
     assert searcher(config, WordEmbed(), "one").metered
 

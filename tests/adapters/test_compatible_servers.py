@@ -1,7 +1,4 @@
-"""What the servers with the OpenAI wire format do each in its own way.
-
-The answers have the shapes that docs/configuration.md names, with its sources.
-"""
+"""How servers with the OpenAI wire format differ, in the shapes of docs/configuration.md."""
 
 from __future__ import annotations
 
@@ -15,7 +12,8 @@ from liftwright.adapters.openai import OpenAICompatible
 from liftwright.adapters.openai.compatible import CompatibleWriter
 from liftwright.agents.generation.format_checks import read_reply
 from liftwright.errors import ProviderRefused, ProviderUnavailable
-from liftwright.model import Limits, Prompt, Segment, Tokens
+from liftwright.model import Tokens
+from writing_samples import BARE_PROMPT as PROMPT
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -24,19 +22,11 @@ if TYPE_CHECKING:
 
 REPLY = '{"subject": "Hello", "body": "Visit us."}'
 FENCED = f"Here is the message:\n\n```json\n{REPLY}\n```"
-PROMPT = Prompt(
-    text="WRITE ABOUT BOOTS",
-    brand="Acme",
-    segment=Segment(label="A", size=1, share=1.0, definition="", description=""),
-    tone="friendly",
-    passages=(),
-    limits=Limits(subject_max_characters=60, body_min_words=1, body_max_words=200),
-)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Kind:
-    """A server: what it says, what stands in its answers beside that, how it refuses a schema."""
+    """A server: its text, further fields of its answers, and how it refuses a schema."""
 
     says: str = REPLY
     beside: dict[str, Any] = field(default_factory=dict)
@@ -60,16 +50,7 @@ SERVERS = {
     "vllm": Kind(
         beside={"prompt_logprobs": None, "kv_transfer_params": None, "service_tier": None},
         in_message={"reasoning_content": None, "tool_calls": []},
-        no_schema=Answer(
-            status=400,
-            body={
-                "object": "error",
-                "message": "SERVER WORDS",
-                "type": "BadRequestError",
-                "param": None,
-                "code": 400,
-            },
-        ),
+        no_schema=Answer(status=400, body={"object": "error", "message": "x", "code": 400}),
     ),
     "vllm without a reasoning parser": Kind(says=f"They sell boots, so …\n</think>\n\n{REPLY}"),
     "llama.cpp": Kind(
@@ -77,20 +58,12 @@ SERVERS = {
         in_message={"reasoning_content": "They sell boots, so …"},
         no_schema=Answer(
             status=400,
-            body={
-                "error": {
-                    "code": 400,
-                    "message": 'Either "json_schema" or "grammar" can be specified, but not both',
-                    "type": "invalid_request_error",
-                }
-            },
+            body={"error": {"code": 400, "message": "x", "type": "invalid_request_error"}},
         ),
     ),
     "lm studio": Kind(
         beside={"stats": {}, "system_fingerprint": "small"},
-        no_schema=Answer(
-            status=400, body={"error": "'response_format.type' must be 'json_schema' or 'text'"}
-        ),
+        no_schema=Answer(status=400, body={"error": "'response_format.type' must be 'text'"}),
     ),
     "a model that thinks aloud": Kind(says=f"<think>\n{{}} or []?\n</think>\n{FENCED}"),
 }

@@ -185,24 +185,16 @@ def test_open_changed_file_is_scanned_again(engine: Engine, tmp_path: Path) -> N
         read(engine, written(tmp_path, b"a,b\n1,\x00\n"))
 
 
-def test_keep_same_name_may_change_between_stored_and_computed(engine: Engine) -> None:
-    found = []
-    for value, stored in ((1, False), (2, True), (3, True), (4, False)):
-        engine.keep("k", f"select {value} as n", stored=stored)
-        found.append(engine.rows("select n from k"))
-    assert found == [[(1,)], [(2,)], [(3,)], [(4,)]]
-
-
 def test_write_equal_rows_make_equal_files_in_the_declared_types(
     engine: Engine, tmp_path: Path
 ) -> None:
     statement = (
         "select 'r' as reason, cast(i as varchar) as customer_id, 'S' as segment, 1 as confidence "
-        "from range(300000) as t(i)"
+        "from range(150000) as t(i)"
     )
     digests = set()
     for name in ("one.parquet", "two.parquet"):
-        assert engine.write(statement, tmp_path / name, SEGMENTED) == 300_000
+        assert engine.write(statement, tmp_path / name, SEGMENTED) == 150_000
         digests.add(hashlib.sha256((tmp_path / name).read_bytes()).hexdigest())
     assert len(digests) == 1
     engine.open("back", Source(path=tmp_path / "one.parquet", text=False))
@@ -227,7 +219,7 @@ def test_write_on_a_full_disk_names_the_folder(engine: Engine, tmp_path: Path) -
 def test_rows_beyond_the_memory_are_refused_with_the_setting_to_raise(tmp_path: Path) -> None:
     engine = DuckDBEngine(tmp_path, memory="20MB", threads=1)
     with pytest.raises(InputError, match=r"engine_memory|full"):
-        engine.rows("select list(repeat(cast(i as varchar), 50)) from range(3000000) as t(i)")
+        engine.rows("select list(repeat(cast(i as varchar), 50)) from range(1000000) as t(i)")
     engine.close()
 
 
@@ -239,11 +231,6 @@ def test_rows_beyond_the_memory_are_refused_with_the_setting_to_raise(tmp_path: 
         ("u32(digest('abc'), 1)", 0x3CD24FB0),
         ("u32(digest('abc'), 2)", 0xD6963F7D),
         ("u32(digest('abc'), 3)", 0x28E17F72),
-        ("number_of(' 1.5e2 ')", 150.0),
-        ("number_of('1_000')", None),
-        ("number_of('1,000')", None),
-        ("number_of('12a')", None),
-        ("number_of('0x1f')", None),
         ("cast(time_of('2018-05-08') as varchar)", "2018-05-08 00:00:00"),
         ("cast(time_of(' 2018-05-08T10:30:00 ') as varchar)", "2018-05-08 10:30:00"),
         ("time_of('epoch')", None),
@@ -319,13 +306,13 @@ engine = DuckDBEngine(folder / "spill", threads=2)
 print("ready", flush=True)
 while True:
     engine.write(
-        "select md5(cast(i as varchar)) as h, i from range(200000) as r(i)", folder / "rows.parquet"
+        "select md5(cast(i as varchar)) as h, i from range(100000) as r(i)", folder / "rows.parquet"
     )
 """
 
 
 def test_write_killed_on_its_way_leaves_a_whole_file_and_is_done_again(tmp_path: Path) -> None:
-    for _ in range(3):
+    for _ in range(2):
         writer = subprocess.Popen(
             [sys.executable, "-c", WRITER, str(tmp_path)], stdout=subprocess.PIPE, text=True
         )
@@ -340,7 +327,7 @@ def test_write_killed_on_its_way_leaves_a_whole_file_and_is_done_again(tmp_path:
         whole = tmp_path / "rows.parquet"
         if whole.exists():
             engine.open("whole", Source(path=whole, text=False))
-            assert engine.rows("select count(*), max(i) from whole") == [(200_000, 199_999)]
+            assert engine.rows("select count(*), max(i) from whole") == [(100_000, 99_999)]
         # What was broken off is in nobody's way, and the dead one's folder is gone.
         assert engine.write("select 1 as n", tmp_path / "other" / "rows.parquet") == 1
         assert len(list((tmp_path / "spill").iterdir())) == 1

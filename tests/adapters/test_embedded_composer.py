@@ -155,6 +155,7 @@ def test_call_names_no_tier_that_the_segment_does_not_hold() -> None:
         "Would you like to see the whole range of our lamps today?",
         "Always remind the customer of the spring sale before closing a call.",
         "Staff must never promise a date of delivery to anybody who asks.",
+        "Ask the customer for their order. Fill out the long survey of all our lamps afterwards.",
         "The full list stands at https://hollowpine.example/lamps for all.",
         "and shades of linen are among the most popular of all shades",
         "Short lamps shine.",
@@ -294,27 +295,6 @@ def test_call_on_any_passages_meets_the_limits_where_it_can_and_never_invents(
     assert not [reason for reason in found if "no cited passage contains" in reason]
     for span in texts.sentences(texts.without_citations(body)):
         assert not span.text[0].isdigit() or any(span.text in sentence for sentence in usable)
-
-
-def test_call_quotes_no_direction_to_staff_nor_what_stands_beside_it() -> None:
-    staff = (
-        "Ask the customer for the number of their order. Fill out the long survey afterwards. "
-        "The workshop closes at six on every Friday of the year."
-    )
-    manual = passage("manual", "Manual", "All", staff)
-    for tone in TONES:
-        assert not quoted(ask((manual,), tone))
-
-
-def test_call_says_what_two_documents_say_alike_once() -> None:
-    told = "A {} lamp in soft linen that is made by hand and lasts for years."
-    twins = [
-        passage(name, f"{name.title()} Lamp", "Facts", told.format(name)) for name in ("oak", "ash")
-    ]
-    for tone in TONES:
-        assert len(quoted(ask((*twins, DELIVERY), tone))) == len(
-            set(quoted(ask((twins[0], DELIVERY), tone)))
-        )
 
 
 def test_call_quotes_what_takes_up_a_noun_only_after_the_sentence_that_names_it() -> None:

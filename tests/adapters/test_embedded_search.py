@@ -65,11 +65,6 @@ def index(folder: Path, documents: tuple[Document, ...], embed: HashedWords) -> 
     return EmbeddedIndex(folder, embed)(documents, progress=lambda _done, _of: None)
 
 
-def search(folder: Path, documents: tuple[Document, ...] = CORPUS) -> EmbeddedSearch:
-    embed = HashedWords()
-    return EmbeddedSearch(folder, embed, index(folder, documents, embed).name)
-
-
 def ids(found: tuple[object, ...]) -> list[str]:
     return [passage.document_id for passage in found]  # type: ignore[attr-defined]
 
@@ -146,11 +141,6 @@ def test_index_two_at_once_agree(tmp_path: Path) -> None:
     assert not [path for path in tmp_path.iterdir() if path.name.startswith(".making-")]
 
 
-def test_search_equal_documents_are_ordered_by_id(tmp_path: Path) -> None:
-    twins = tuple(document(name, "Same text.", title="Same") for name in ("c", "a", "b"))
-    assert ids(search(tmp_path, twins)(Query(text="same text", top_k=9))) == ["a", "b", "c"]
-
-
 @given(
     st.lists(st.tuples(st.floats(-1, 1), st.floats(0, 1)), min_size=1, max_size=30),
 )
@@ -194,7 +184,7 @@ class DenseWords(HashedWords):
         return unit
 
 
-@pytest.mark.parametrize("seed", range(10))
+@pytest.mark.parametrize("seed", range(3))
 def test_search_equal_passages_are_ordered_by_document_id_wherever_they_stand(
     tmp_path: Path, seed: int
 ) -> None:

@@ -16,7 +16,8 @@ from liftwright.errors import (
     ProviderUnavailable,
 )
 from liftwright.log import Log, logging_to
-from liftwright.model import Limits, Prompt, Segment, Tokens, Usage
+from liftwright.model import Tokens, Usage
+from writing_samples import BARE_PROMPT as PROMPT
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -30,18 +31,6 @@ def server() -> Iterator[CompatibleServer]:
     with CompatibleServer().running() as running:
         running.otherwise = lambda _: Answer(body=chat_completion(REPLY))
         yield running
-
-
-@pytest.fixture
-def prompt() -> Prompt:
-    return Prompt(
-        text="WRITE ABOUT BOOTS",
-        brand="Acme",
-        segment=Segment(label="A", size=1, share=1.0, definition="", description=""),
-        tone="friendly",
-        passages=(),
-        limits=Limits(subject_max_characters=60, body_min_words=1, body_max_words=200),
-    )
 
 
 def writer(
@@ -61,24 +50,20 @@ def writer(
     )
 
 
-def fault(
-    server: CompatibleServer, prompt: Prompt, answer: Answer, **config: object
-) -> ProviderError:
+def fault(server: CompatibleServer, answer: Answer, **config: object) -> ProviderError:
     server.script.append(answer)
     with pytest.raises(ProviderError) as caught:
-        writer(server, structured_output=False, **config)(prompt)
+        writer(server, structured_output=False, **config)(PROMPT)
     assert len(server.requests) == 1
     return caught.value
 
 
-def test_call_sends_model_prompt_limits_and_schema(
-    server: CompatibleServer, prompt: Prompt
-) -> None:
-    writer(server, temperature=0.3, max_output_tokens=321)(prompt)
+def test_call_sends_model_prompt_limits_and_schema(server: CompatibleServer) -> None:
+    writer(server, temperature=0.3, max_output_tokens=321)(PROMPT)
     (request,) = server.requests
     assert request.path == "/v1/chat/completions"
     assert request.headers["authorization"] == "Bearer k-1"
-    assert request.prompt == "WRITE ABOUT BOOTS"
+    assert request.prompt == PROMPT.text
     assert request.body["model"] == "small"
     assert request.body["max_tokens"] == 321
     assert request.body["temperature"] == 0.3
@@ -88,26 +73,26 @@ def test_call_sends_model_prompt_limits_and_schema(
 
 
 def test_call_never_sends_the_account_of_another_service(
-    server: CompatibleServer, prompt: Prompt, monkeypatch: pytest.MonkeyPatch
+    server: CompatibleServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("OPENAI_ORG_ID", "org-private")
     monkeypatch.setenv("OPENAI_PROJECT_ID", "project-private")
     monkeypatch.setenv("OPENAI_API_KEY", "sk-private")
-    writer(server, api_key=None)(prompt)
+    writer(server, api_key=None)(PROMPT)
     assert not [value for value in server.requests[0].headers.values() if "private" in value]
 
 
 def test_call_to_this_machine_goes_past_a_proxy(
-    server: CompatibleServer, prompt: Prompt, monkeypatch: pytest.MonkeyPatch
+    server: CompatibleServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name in ("http_proxy", "HTTP_PROXY", "all_proxy"):
         monkeypatch.setenv(name, "http://127.0.0.1:9")
     monkeypatch.delenv("no_proxy", raising=False)
     monkeypatch.delenv("NO_PROXY", raising=False)
-    assert writer(server)(prompt).text == REPLY
+    assert writer(server)(PROMPT).text == REPLY
 
 
-def test_call_gives_text_model_tokens_and_cost(server: CompatibleServer, prompt: Prompt) -> None:
+def test_call_gives_text_model_tokens_and_cost(server: CompatibleServer) -> None:
     usage = {
         "prompt_tokens": 1000,
         "completion_tokens": 200,
@@ -120,7 +105,7 @@ def test_call_gives_text_model_tokens_and_cost(server: CompatibleServer, prompt:
         output_usd_per_million=50,
         as_of=date(2026, 1, 1),
     )
-    completion = writer(server, price=price)(prompt)
+    completion = writer(server, price=price)(PROMPT)
     assert completion.text == REPLY
     assert completion.model == "served-model"
     assert completion.tokens == Tokens(input=1000, cached_input=400, output=200)
@@ -132,50 +117,29 @@ def test_call_gives_text_model_tokens_and_cost(server: CompatibleServer, prompt:
     [None, {}, {"prompt_tokens": -1, "completion_tokens": 2}, {"prompt_tokens": "9"}, [1]],
 )
 def test_call_without_usage_counts_nothing_and_says_so(
-    server: CompatibleServer, prompt: Prompt, usage: object, tmp_path: Path
+    server: CompatibleServer, usage: object, tmp_path: Path
 ) -> None:
     server.script.append(Answer(body=chat_completion(REPLY, usage=usage)))
     with logging_to(Log(tmp_path)):
-        assert writer(server)(prompt).tokens == Tokens()
+        assert writer(server)(PROMPT).tokens == Tokens()
     assert "usage_not_reported" in (tmp_path / "system.log").read_text()
 
 
-def test_call_leaves_out_a_models_thoughts(server: CompatibleServer, prompt: Prompt) -> None:
-    server.script.append(Answer(body=chat_completion('<think>{"a": 1}\n</think>\n' + REPLY)))
-    assert writer(server)(prompt).text == REPLY
-
-
-def test_call_where_the_schema_is_refused_asks_in_words_and_remembers(
-    server: CompatibleServer, prompt: Prompt
-) -> None:
-    server.script.append(failure(400))
-    ask = writer(server)
-    assert ask(prompt).text == REPLY
-    assert ask(prompt).text == REPLY
-    assert ["response_format" in request.body for request in server.requests] == [
-        True,
-        False,
-        False,
-    ]
-
-
 def test_call_where_the_request_itself_is_refused_keeps_the_schema(
-    server: CompatibleServer, prompt: Prompt
+    server: CompatibleServer,
 ) -> None:
     server.script += [failure(400, "context_length_exceeded"), failure(400)]
     ask = writer(server)
     with pytest.raises(ProviderRefused, match="context_length_exceeded"):
-        ask(prompt)
-    ask(prompt)
+        ask(PROMPT)
+    ask(PROMPT)
     assert "response_format" in server.requests[-1].body
 
 
-def test_call_where_a_filter_refuses_is_not_asked_without_schema(
-    server: CompatibleServer, prompt: Prompt
-) -> None:
+def test_call_where_a_filter_refuses_is_not_asked_without_schema(server: CompatibleServer) -> None:
     server.script.append(failure(400, "content_filter"))
     with pytest.raises(ProviderRefused, match="content filter"):
-        writer(server)(prompt)
+        writer(server)(PROMPT)
     assert len(server.requests) == 1
 
 
@@ -195,14 +159,12 @@ def test_call_where_a_filter_refuses_is_not_asked_without_schema(
         Answer(status=502, body=b"<html>bad gateway</html>"),
     ],
 )
-def test_call_with_a_broken_reply_is_unavailable(
-    server: CompatibleServer, prompt: Prompt, answer: Answer
-) -> None:
-    assert isinstance(fault(server, prompt, answer), ProviderUnavailable)
+def test_call_with_a_broken_reply_is_unavailable(server: CompatibleServer, answer: Answer) -> None:
+    assert isinstance(fault(server, answer), ProviderUnavailable)
 
 
 @pytest.mark.parametrize(
-    ("changes", "words"),
+    ("changes", "named"),
     [
         ({"finish_reason": "length"}, "max_output_tokens"),
         ({"finish_reason": "content_filter"}, "content filter"),
@@ -210,11 +172,12 @@ def test_call_with_a_broken_reply_is_unavailable(
     ],
 )
 def test_call_with_a_text_that_is_no_answer_is_refused(
-    server: CompatibleServer, prompt: Prompt, changes: dict[str, object], words: str
+    server: CompatibleServer, changes: dict[str, object], named: str
 ) -> None:
-    error = fault(server, prompt, Answer(body=chat_completion(REPLY, **changes)))
+    error = fault(server, Answer(body=chat_completion(REPLY, **changes)))
     assert isinstance(error, ProviderRefused)
-    assert words in str(error)
+    assert named in str(error)
+    assert error.usage == Usage(tokens=Tokens(input=1000, output=200))
     assert "I will not" not in str(error)
 
 
@@ -226,10 +189,8 @@ def test_call_with_a_text_that_is_no_answer_is_refused(
         Answer(body=chat_completion(REPLY), drip_seconds=0.01),
     ],
 )
-def test_call_that_takes_too_long_is_unavailable(
-    server: CompatibleServer, prompt: Prompt, answer: Answer
-) -> None:
-    error = fault(server, prompt, answer, timeout_seconds=0.3)
+def test_call_that_takes_too_long_is_unavailable(server: CompatibleServer, answer: Answer) -> None:
+    error = fault(server, answer, timeout_seconds=0.3)
     assert isinstance(error, ProviderUnavailable)
     assert "0.3 s" in str(error)
 
@@ -239,19 +200,3 @@ def test_writer_with_an_address_that_is_no_url_is_refused(url: str) -> None:
     config = OpenAICompatible(base_url=url, model="m")
     with pytest.raises(ConfigurationError, match="base_url"):
         CompatibleWriter(config, api_key=None, timeout_seconds=1)
-
-
-@pytest.mark.parametrize("finish", ["stop", "length", "content_filter"])
-def test_call_tells_what_a_reply_was_charged_though_it_is_of_no_use(
-    server: CompatibleServer, prompt: Prompt, finish: str
-) -> None:
-    usage = {"prompt_tokens": 40, "completion_tokens": 9}
-    reply = chat_completion(REPLY, usage=usage, finish_reason=finish)
-    server.otherwise = lambda _: Answer(body=reply)
-    tokens = Tokens(input=40, output=9)
-    if finish == "stop":
-        assert writer(server)(prompt).tokens == tokens
-        return
-    with pytest.raises(ProviderRefused) as caught:
-        writer(server)(prompt)
-    assert caught.value.usage == Usage(tokens=tokens)

@@ -66,7 +66,7 @@ def whole(kind: str, parts: int) -> list[str]:
     return [f"{kind}{number}" for number in range(parts)]
 
 
-@pytest.mark.parametrize(("before", "after"), [(1, 1), (1, 3), (2, 1), (2, 3)])
+@pytest.mark.parametrize(("before", "after"), [(1, 2), (2, 1)])
 def test_publish_killed_at_any_moment_leaves_a_whole_table_or_none(
     tmp_path: Path, before: int, after: int
 ) -> None:

@@ -57,7 +57,6 @@ class SearchService:
         refused: the statuses that the next documents get whose text holds these words.
         degraded: `base` gives no reranker scores, `reranked` only for the first two results.
         hidden: how many documents each of the next counts leaves out.
-        largest: the most documents in a batch; a larger one is answered 413.
     """
 
     prefix: tuple[str, ...] = ("/indexes", "/aliases")
@@ -68,7 +67,6 @@ class SearchService:
     refused: dict[str, list[int]] = field(default_factory=dict)
     degraded: str = ""
     hidden: list[int] = field(default_factory=list)
-    largest: int = 1000
 
     def handle(self, request: Recorded) -> Reply:
         """The answer."""
@@ -136,8 +134,6 @@ class SearchService:
         raise InvalidRequest(f"{request.method} {rest} is not expected")
 
     def _take(self, index: Index, actions: list[Row]) -> Reply:
-        if len(actions) > self.largest:
-            return _error(413, "RequestEntityTooLarge")
         results = []
         for action in actions:
             document = {name: value for name, value in action.items() if name[0] != "@"}

@@ -74,6 +74,8 @@ def azure(_: Path) -> Iterator[Rig]:
             others={
                 "scale": lambda: make(output_type="EightSeverityLevels"),
                 "blocklists": lambda: make(blocklists=["rivals"]),
+                "resource": lambda: make(endpoint="https://other.cognitiveservices.azure.com"),
+                "version": lambda: make(api_version="2024-09-01"),
             },
             metered=True,
             faults=wire_faults(server, "/contentsafety/", make),
