@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import threading
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+from liftwright.calls.client import Calls
+from liftwright.config import Calls as CallSettings
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -14,7 +17,7 @@ class FakeClock:
 
     Attributes:
         slept: every sleep, in order.
-        during_sleep: is called once, within the next sleep, before time moves.
+        during_sleep: called once, in the next sleep, before time moves.
     """
 
     def __init__(self) -> None:
@@ -37,3 +40,8 @@ class FakeClock:
             aside()
         with self._lock:
             self._now = max(self._now, woken)
+
+    def calls(self, **settings: Any) -> Calls:
+        """Calls that wait on this clock, without jitter."""
+        config = CallSettings.model_validate(settings)
+        return Calls(config, sleep=self.sleep, clock=self, jitter=lambda: 0.0)

@@ -19,8 +19,7 @@ from azure_server.identity import (
 )
 from fake_clock import FakeClock
 from liftwright.adapters.azure.identity import COGNITIVE_SERVICES, credential_for, token_provider
-from liftwright.calls.client import Calls
-from liftwright.config import Authentication, CallSettings
+from liftwright.config import Authentication
 from liftwright.errors import (
     ConfigurationError,
     ProviderError,
@@ -135,8 +134,7 @@ def test_get_token_on_a_passing_status_is_asked_again_and_no_more(
 ) -> None:
     managed.script(PATH, [Fault(kind="status", status=status, headers={"Retry-After": "3"})] * 2)
     credential, clock = credential_for(MANAGED), FakeClock()
-    calls = Calls(CallSettings(), sleep=clock.sleep, clock=clock, jitter=lambda: 0.0)
-    token = calls.make("identity", lambda: credential.get_token(COGNITIVE_SERVICES))
+    token = clock.calls().make("identity", lambda: credential.get_token(COGNITIVE_SERVICES))
     assert token.token == token_for(COGNITIVE)
     assert len(managed.requests) == 3
     assert clock.slept == [3.0, 3.0]

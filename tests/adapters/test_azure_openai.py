@@ -11,10 +11,10 @@ import pytest
 
 from azure_server.faults import Fault
 from azure_server.openai import KEY, TOKEN, OpenAIService, error_body, message, refusal, usage
+from fake_clock import FakeClock
 from liftwright.adapters.azure import AzureOpenAI
 from liftwright.adapters.azure.openai import AzureOpenAIComplete, AzureOpenAIEmbed
-from liftwright.calls.client import Calls
-from liftwright.config import CallSettings, Price
+from liftwright.config import Price
 from liftwright.errors import (
     ConfigurationError,
     ProviderError,
@@ -423,7 +423,7 @@ def test_embed_after_a_fault_pays_only_for_what_it_lacks(
     server.script("/openai/", [None, Fault(kind="status", status=503), None])
     embed = embedder(server, embedding_dimensions=8)
     texts = tuple(f"text {number}" for number in range(500))
-    vectors = Calls(CallSettings(), sleep=lambda _: None).make("openai", lambda: embed(texts))
+    vectors = FakeClock().calls().make("openai", lambda: embed(texts))
     assert vectors.shape == (500, 8)
     assert sorted(service.served) == sorted(texts)
 

@@ -23,9 +23,7 @@ from liftwright.adapters.azure.search import (
     DocumentsRefused,
     odata_filter,
 )
-from liftwright.calls.client import Calls
 from liftwright.config import Authentication
-from liftwright.config import CallSettings
 from liftwright.errors import InputError, ProviderRefused, ProviderUnavailable
 from liftwright.log import Log, logging_to
 from liftwright.model import Document, Identity, Query, Section, Usage
@@ -36,6 +34,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from azure_server.server import AzureServer, Handler, Recorded
+    from liftwright.calls.client import Calls
     from liftwright.ports import IndexReport
 
 DIMENSIONS = 32
@@ -153,8 +152,7 @@ def put(indexing: AzureSearchIndex, *documents: Document) -> IndexReport:
 
 def calls() -> tuple[Calls, list[float]]:
     clock = FakeClock()
-    settings = CallSettings.model_validate({"retries": 3, "backoff_seconds": 2})
-    return Calls(settings, sleep=clock.sleep, clock=clock, jitter=lambda: 0.0), clock.slept
+    return clock.calls(retries=3, backoff_seconds=2), clock.slept
 
 
 def uploads(server: AzureServer) -> list[list[dict[str, Any]]]:

@@ -36,6 +36,7 @@ def filled(path: Path, count: int = 60) -> None:
     store.close()
 
 
+@settings(max_examples=15)
 @given(st.text(st.characters(codec=None), max_size=50))
 def test_put_reply_of_any_text_comes_back(
     tmp_path_factory: pytest.TempPathFactory, text: str

@@ -8,15 +8,6 @@ from hypothesis import strategies as st
 from liftwright.calls.adaptive_limit import WINDOW_SECONDS, AdaptiveLimit
 
 
-def test_wait_all_slots_taken_waits_until_one_has_come_back() -> None:
-    limit = AdaptiveLimit(2, None, None)
-    limit.acquire(0.0, 0)
-    limit.acquire(0.0, 0)
-    assert limit.wait(0.0, 0) == math.inf
-    limit.release()
-    assert limit.wait(0.0, 0) == 0.0
-
-
 def test_wait_full_minute_waits_until_the_oldest_request_is_a_minute_old() -> None:
     limit = AdaptiveLimit(9, 2, None)
     limit.acquire(0.0, 0)
@@ -53,13 +44,6 @@ def test_slow_down_requests_that_left_together_halve_the_limits_once() -> None:
     assert limit.concurrency == 4
     assert limit.slow_down(began=1.5, now=2.0)
     assert limit.concurrency == 2
-
-
-def test_pause_holds_every_request_back_and_is_never_shortened() -> None:
-    limit = AdaptiveLimit(4, None, None)
-    limit.pause(until=9.0)
-    limit.pause(until=5.0)
-    assert (limit.wait(2.0, 0), limit.wait(9.0, 0)) == (7.0, 0.0)
 
 
 @given(

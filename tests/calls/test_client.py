@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -16,36 +17,28 @@ from liftwright.calls.cache_policy import (
     search_policy,
     shield_policy,
 )
-from liftwright.calls.client import Calls, PortClient
+from liftwright.calls.client import PortClient
 from liftwright.calls.ledger import Ledger
-from liftwright.config import CallSettings, Services
+from liftwright.config import Services
 from liftwright.errors import BudgetSpent, ProviderRefused, ProviderUnavailable
 from liftwright.model import (
     Completion,
     Finding,
     Identity,
-    JudgeRequest,
     Judgment,
-    Limits,
     Passage,
     Prompt,
     Query,
-    Segment,
+    JudgeRequest,
     Tokens,
     Usage,
 )
 from liftwright.ports import Meter, Reply
 from memory_store import Memory
+from writing_samples import BARE_PROMPT
 
 IDENTITY = Identity(provider="test", model="m")
-PROMPT = Prompt(
-    text="Write to ümlaut",
-    brand="Larkspur",
-    segment=Segment(label="s", size=1, share=1.0, definition="d", description=""),
-    tone="urgent",
-    passages=(),
-    limits=Limits(subject_max_characters=60, body_min_words=1, body_max_words=9),
-)
+PROMPT = replace(BARE_PROMPT, text="Write to ümlaut")
 FINDING = Finding(check="safety", category="hate", severity=0, score=0.0)
 PASSAGE = Passage(
     document_id="d", version="1", title="t", section="s", paragraph_index=0, text="p", score=0.5
@@ -72,18 +65,13 @@ class Writer:
 
 
 class Finder:
-    """A search that is never asked."""
+    """A port that is never called."""
 
     identity = IDENTITY
     metered = True
 
-    def __call__(self, request: Query, /) -> tuple[Passage, ...]:
+    def __call__(self, request: Any, /) -> Any:
         raise AssertionError(request)
-
-
-def calls_on(clock: FakeClock | None = None, **changes: Any) -> Calls:
-    clock = clock or FakeClock()
-    return Calls(CallSettings(**changes), sleep=clock.sleep, clock=clock, jitter=lambda: 0.0)
 
 
 def ledger_of(store: Memory | None = None, budget_usd: float | None = None) -> Ledger:
@@ -95,7 +83,7 @@ def free_policy() -> CachePolicy[Completion]:
 
 
 def test_client_metered_port_is_called_once_with_retries_and_then_replayed() -> None:
-    writer, calls, ledger = Writer(metered=True, failures=2), calls_on(), ledger_of()
+    writer, calls, ledger = Writer(metered=True, failures=2), FakeClock().calls(), ledger_of()
     client = PortClient(writer, free_policy(), calls, ledger=lambda: ledger)
     first, second = client(PROMPT), client(PROMPT)
     assert first == second == Completion(text=PROMPT.text, model="m", cost_usd=0.25)
@@ -110,17 +98,9 @@ def test_client_port_on_this_machine_is_called_each_time_and_opens_no_ledger() -
         pytest.fail("a port that costs nothing opened the ledger")
 
     writer = Writer(metered=False)
-    client = PortClient(writer, free_policy(), calls_on(), ledger=no_ledger)
+    client = PortClient(writer, free_policy(), FakeClock().calls(), ledger=no_ledger)
     assert client(PROMPT) == client(PROMPT)
     assert writer.asked == 2
-
-
-def test_client_port_that_stays_unavailable_raises_after_all_retries() -> None:
-    writer, ledger, clock = Writer(metered=True, failures=99), ledger_of(), FakeClock()
-    with pytest.raises(ProviderUnavailable):
-        PortClient(writer, free_policy(), calls_on(clock), ledger=lambda: ledger)(PROMPT)
-    assert (writer.asked, clock.slept) == (4, [2.0, 4.0, 8.0])
-    assert (ledger.calls, ledger.spent_usd) == (0, 0.0)
 
 
 class Screener:
@@ -131,16 +111,6 @@ class Screener:
 
     def __call__(self, request: str, /) -> tuple[Finding, ...]:
         return (FINDING,) if request else ()
-
-
-class Asked:
-    """A port of which only the identity is looked at."""
-
-    identity = IDENTITY
-    metered = True
-
-    def __call__(self, request: Any, /) -> Any:
-        raise AssertionError(request)
 
 
 class Batch(Writer):
@@ -158,15 +128,12 @@ def test_client_many_is_offered_by_a_free_port_that_can_alone(
     writer: Writer,
     offered: bool,  # noqa: FBT001
 ) -> None:
-    calls = calls_on()
+    calls = FakeClock().calls()
     many = PortClient(writer, free_policy(), calls).many
     assert (many is not None) is offered
     if many is not None:
         assert [reply.text for reply in many((PROMPT, PROMPT))] == ["2", "2"]
         assert calls.totals()["complete"].calls == 1
-
-
-# ── Cache policies ────────────────────────────────────────────────────────────────────────────
 
 
 def priced() -> Services:
@@ -199,8 +166,8 @@ def test_complete_policy_reserves_the_longest_reply_and_two_bytes_a_token() -> N
         (free_policy(), Completion(text="t", model="m", tokens=Tokens(input=3), cost_usd=0.5)),
         (screen_policy(Services(), Screener()), (FINDING, FINDING)),
         (search_policy(Services(), Finder()), (PASSAGE,)),
-        (shield_policy(Services(), Asked()), True),
-        (judge_policy(Services(), Asked()), Judgment(grounded=False, ungrounded_share=0.5)),
+        (shield_policy(Services(), Finder()), True),
+        (judge_policy(Services(), Finder()), Judgment(grounded=False, ungrounded_share=0.5)),
     ],
     ids=lambda value: value.port if isinstance(value, CachePolicy) else "",
 )
@@ -215,7 +182,7 @@ def test_policy_replies_are_decoded_as_they_were_and_nothing_else_is(
 
 def test_screen_policy_charges_by_the_records_of_a_text() -> None:
     ledger, policy = ledger_of(budget_usd=0.004), screen_policy(priced(), Screener())
-    screen = PortClient(Screener(), policy, calls_on(), ledger=lambda: ledger)
+    screen = PortClient(Screener(), policy, FakeClock().calls(), ledger=lambda: ledger)
     screen("a" * 1500)
     screen("b")
     screen("b")
@@ -231,7 +198,7 @@ def test_judge_policy_counts_the_records_of_text_and_sources() -> None:
         {"service_prices": {"test_groundedness": {"usd_per_thousand": 1.0, "as_of": "2026-11-01"}}}
     )
     request = JudgeRequest(text="a" * 600, sources=("b" * 600, "c" * 900))
-    assert judge_policy(services, Asked()).reserve_usd(request) == pytest.approx(0.003)
+    assert judge_policy(services, Finder()).reserve_usd(request) == pytest.approx(0.003)
 
 
 def test_search_policy_reserves_the_most_queries_and_charges_those_that_were_made() -> None:
@@ -246,7 +213,7 @@ def test_search_policy_reserves_the_most_queries_and_charges_those_that_were_mad
 
     ledger, policy = ledger_of(), search_policy(priced(), Deep())
     assert policy.reserve_usd(None) == pytest.approx(0.004)
-    PortClient(Deep(), policy, calls_on(), ledger=lambda: ledger)(Query(text="q", top_k=3))
+    PortClient(Deep(), policy, FakeClock().calls(), ledger=lambda: ledger)(Query(text="q", top_k=3))
     assert ledger.spent_usd == 0.002
 
 
@@ -257,12 +224,9 @@ def test_complete_policy_prices_the_tokens_of_a_third_partys_reply() -> None:
 
     ledger, writer = ledger_of(), Silent(metered=True)
     policy = complete_policy(priced(), writer)
-    PortClient(writer, policy, calls_on(), ledger=lambda: ledger)(PROMPT)
+    PortClient(writer, policy, FakeClock().calls(), ledger=lambda: ledger)(PROMPT)
     assert ledger.spent_usd == pytest.approx((100 * 2.0 + 10 * 10.0) / 1e6)
     assert ledger.spend()["complete"].usage.tokens == Tokens(input=100, output=10)
-
-
-# ── Embeddings ────────────────────────────────────────────────────────────────────────────────
 
 
 class Embedder:
@@ -297,7 +261,7 @@ def embed_client(
     embedder: Embedder, ledger: Ledger, *, nested: bool = False
 ) -> PortClient[tuple[str, ...], Any]:
     policy = embed_policy(priced(), embedder)
-    return PortClient(embedder, policy, calls_on(), ledger=lambda: ledger, nested=nested)
+    return PortClient(embedder, policy, FakeClock().calls(), ledger=lambda: ledger, nested=nested)
 
 
 def test_embed_asks_for_each_text_once_and_pays_what_the_service_counts() -> None:
@@ -315,10 +279,6 @@ def test_embed_asks_for_each_text_once_and_pays_what_the_service_counts() -> Non
     assert embedder.asked == [("one", "three"), ("seven!!",)]
     assert ledger.spent_usd == resumed.spent_usd == pytest.approx(15 * PER_TOKEN)
     assert ledger.spend()["embed"].usage.tokens == Tokens(input=15)
-
-
-def test_embed_without_texts_gives_no_rows_as_wide_as_the_others() -> None:
-    assert embed_client(Embedder(), ledger_of())(()).shape == (0, 3)
 
 
 def test_embed_reserves_a_token_a_byte_and_stays_within_the_budget() -> None:
@@ -347,7 +307,7 @@ def test_embed_that_stays_away_within_a_search_is_not_retried_twice_over() -> No
             return ()
 
     policy = search_policy(Services(), Search())
-    search = PortClient(Search(), policy, calls_on(), ledger=lambda: ledger)
+    search = PortClient(Search(), policy, FakeClock().calls(), ledger=lambda: ledger)
     with pytest.raises(ProviderRefused, match="503"):
         search(Query(text="q", top_k=3))
     assert len(embedder.asked) == 4

@@ -1,4 +1,4 @@
-"""What calls came to: spans that hold no text, log lines, and totals by service."""
+"""Spans without text, log lines and totals by service."""
 
 from __future__ import annotations
 
@@ -8,22 +8,20 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from fake_clock import FakeClock
 from liftwright.calls.cache_policy import complete_policy, embed_policy
-from liftwright.calls.client import Calls, PortClient
+from liftwright.calls.client import PortClient
 from liftwright.calls.ledger import Ledger
-from liftwright.calls.observe import quantile
-from liftwright.config import CallSettings, Services
+from liftwright.config import Services
 from liftwright.errors import BudgetSpent, ModelBroken, ProviderRefused, ProviderUnavailable
 from liftwright.log import Log, logging_to
-from liftwright.model import Completion, Identity, Limits, Prompt, Segment, Tokens, Usage
+from liftwright.model import Completion, Identity, Prompt, Tokens, Usage
 from liftwright.ports import Meter
 from liftwright.tracing import span, tracing
 from memory_store import Memory
 from span_catcher import SpanCatcher
+from writing_samples import BARE_PROMPT
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -31,25 +29,13 @@ if TYPE_CHECKING:
 
     from liftwright.ports import Span, Vectors
 
-PROMPT = Prompt(
-    text="canary-prompt 5512",
-    brand="Larkspur",
-    segment=Segment(label="s", size=1, share=1.0, definition="d", description=""),
-    tone="urgent",
-    passages=(),
-    limits=Limits(subject_max_characters=60, body_min_words=1, body_max_words=9),
-)
+PROMPT = replace(BARE_PROMPT, text="canary-prompt 5512")
 REPLY = Completion(
     text="canary-reply 5513",
     model="m",
     tokens=Tokens(input=400, cached_input=300, output=50),
     cost_usd=0.25,
 )
-
-
-def calls_on(clock: FakeClock, retries: int = 3) -> Calls:
-    settings = CallSettings(retries=retries)
-    return Calls(settings, sleep=clock.sleep, clock=clock, jitter=lambda: 0.0)
 
 
 class Writer:
@@ -74,7 +60,7 @@ def spans_of(
     catcher = SpanCatcher()
     ledger = Ledger(Memory(), run_id="r", budget_usd=budget)
     policy = replace(complete_policy(Services(), writer), reserve_usd=lambda _: 1.0)
-    client = PortClient(writer, policy, calls_on(FakeClock(), retries=1), ledger=lambda: ledger)
+    client = PortClient(writer, policy, FakeClock().calls(retries=1), ledger=lambda: ledger)
     with tracing(catcher):
         for _ in range(times):
             if fails is None:
@@ -169,7 +155,7 @@ class Embedder:
 def test_paid_embedding_has_one_span_below_its_caller_and_none_of_its_cost_there() -> None:
     ledger = Ledger(Memory(), run_id="r", budget_usd=None)
     policy = embed_policy(Services(), Embedder())
-    embed = PortClient(Embedder(), policy, calls_on(FakeClock()), ledger=lambda: ledger)
+    embed = PortClient(Embedder(), policy, FakeClock().calls(), ledger=lambda: ledger)
     catcher = SpanCatcher()
     with tracing(catcher), span("stage"):
         for _ in range(2):
@@ -181,9 +167,6 @@ def test_paid_embedding_has_one_span_below_its_caller_and_none_of_its_cost_there
     assert "cost_usd" in first.fields
     assert stage.fields == {}
     assert "canary" not in repr(catcher.spans)
-
-
-# ── Log and totals ────────────────────────────────────────────────────────────────────────────
 
 
 def failing(failures: int) -> Callable[[], str]:
@@ -199,7 +182,7 @@ def failing(failures: int) -> Callable[[], str]:
 
 
 def test_make_each_call_logs_service_status_latency_and_attempts(tmp_path: Path) -> None:
-    calls = calls_on(FakeClock())
+    calls = FakeClock().calls()
     with logging_to(Log(tmp_path)):
         calls.make("screen", failing(1))
         with pytest.raises(ProviderUnavailable):
@@ -225,7 +208,7 @@ def test_make_each_call_logs_service_status_latency_and_attempts(tmp_path: Path)
 
 
 def test_totals_by_service_count_calls_attempts_and_errors() -> None:
-    calls = calls_on(FakeClock())
+    calls = FakeClock().calls()
     calls.make("screen", failing(0))
     calls.make("complete", failing(2))
     with pytest.raises(ProviderUnavailable):
@@ -237,11 +220,3 @@ def test_totals_by_service_count_calls_attempts_and_errors() -> None:
     assert complete.error_rate == 0.5
     assert totals["screen"].error_rate == 0.0
     assert complete.latency_p50_ms <= complete.latency_p95_ms <= complete.latency_p99_ms
-
-
-@given(st.lists(st.floats(0, 1e6), min_size=1, max_size=400), st.integers(1, 100))
-def test_quantile_any_values_equals_the_nearest_rank_of_numpy(
-    values: list[float], percent: int
-) -> None:
-    ordered = sorted(values)
-    assert quantile(ordered, percent) == np.percentile(ordered, percent, method="inverted_cdf")

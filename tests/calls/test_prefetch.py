@@ -8,7 +8,7 @@ from liftwright.calls.cache_policy import CachePolicy
 from liftwright.calls.client import Calls, PortClient
 from liftwright.calls.concurrency import Prefetch, run_concurrently
 from liftwright.calls.ledger import Ledger
-from liftwright.config import CallSettings
+from liftwright.calls.prefetch import Prefetch
 from liftwright.errors import ProviderUnavailable
 from liftwright.model import Identity, Usage
 from memory_store import Memory
@@ -20,8 +20,8 @@ class Screener:
 
     Attributes:
         asked: the requests in order.
-        gate: what a call waits for.
-        entered: is released once for each call.
+        gate: every call waits for it.
+        entered: released once for each call.
     """
 
     identity = Identity(provider="test", model="m")
@@ -51,12 +51,6 @@ POLICY = CachePolicy(
 )
 
 
-def calls_on(concurrency: int) -> Calls:
-    clock = FakeClock()
-    settings = CallSettings(concurrency=concurrency, retries=0)
-    return Calls(settings, sleep=clock.sleep, clock=clock, jitter=lambda: 0.0)
-
-
 def ledger_of() -> Ledger:
     return Ledger(Memory(), run_id="r1", budget_usd=None)
 
@@ -79,7 +73,7 @@ def test_submit_calls_each_request_once_and_keeps_its_reply() -> None:
 
 
 def test_submit_what_is_called_later_as_well_is_paid_once() -> None:
-    screener, ledger, calls = Screener(), ledger_of(), calls_on(4)
+    screener, ledger, calls = Screener(), ledger_of(), FakeClock().calls(concurrency=4, retries=0)
     prefetch = Prefetch(client_of(screener, ledger, calls, low_priority=True), 2)
     later = client_of(screener, ledger, calls, low_priority=False)
     prefetch.submit("ab")
@@ -119,7 +113,7 @@ def test_stop_drops_what_has_not_begun_and_keeps_what_is_running() -> None:
 
 
 def test_close_waits_for_the_running_call_whose_reply_is_kept() -> None:
-    screener, ledger, calls = Screener(), ledger_of(), calls_on(1)
+    screener, ledger, calls = Screener(), ledger_of(), FakeClock().calls(concurrency=1, retries=0)
     prefetch = Prefetch(client_of(screener, ledger, calls, low_priority=True), 1)
     prefetch.submit("ab")
     assert screener.entered.acquire(timeout=PATIENCE_SECONDS)
@@ -147,17 +141,8 @@ def test_submit_call_that_fails_stops_the_prefetch_and_is_raised_to_nobody() -> 
     assert screener.asked == ["a"]
 
 
-def test_submit_with_no_workers_calls_nothing() -> None:
-    screener = Screener()
-    prefetch = Prefetch(screener, 0)
-    prefetch.submit("a")
-    assert prefetch.reply("a") is None
-    prefetch.close()
-    assert screener.asked == []
-
-
 def test_submit_acquires_no_slot_that_another_call_waits_for() -> None:
-    screener, ledger, calls = Screener(), ledger_of(), calls_on(1)
+    screener, ledger, calls = Screener(), ledger_of(), FakeClock().calls(concurrency=1, retries=0)
     changed = calls._limiter._changed
 
     def waiting(count: int) -> bool:

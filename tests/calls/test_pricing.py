@@ -36,21 +36,15 @@ class Adapter:
     metered: bool = True
 
 
+def tokens(given: float, cached: float = 0, written: float = 0) -> Usage:
+    return Usage(tokens=Tokens(input=int(given), cached_input=int(cached), output=int(written)))
+
+
 @pytest.mark.parametrize(
     ("port", "identity", "usage", "usd"),
     [
-        (
-            "complete",
-            Identity(provider="acme", model="writer"),
-            Usage(tokens=Tokens(input=2_000_000, cached_input=1_000_000, output=1_000_000)),
-            5.5,
-        ),
-        (
-            "embed",
-            Identity(provider="acme", model="small"),
-            Usage(tokens=Tokens(input=500_000)),
-            0.5,
-        ),
+        ("complete", Identity(provider="acme", model="writer"), tokens(2e6, 1e6, 1e6), 5.5),
+        ("embed", Identity(provider="acme", model="small"), tokens(500_000), 0.5),
         ("screen", Identity(provider="acme", model="any"), Usage(units=500), 1.0),
         ("search", Identity(provider="acme", model="any"), Usage(units=500), 1.0),
     ],

@@ -10,7 +10,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fake_clock import FakeClock
-from liftwright.calls.client import CallContext, Calls
 from liftwright.calls.concurrency import run_concurrently
 from liftwright.calls.rate_limiter import RateLimiter, limited
 from liftwright.config import Breaker, CallSettings
@@ -29,11 +28,13 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+    from liftwright.calls.client import Calls
+
 BREAKER = Breaker(failures=2, cool_down_seconds=30.0, probes=2)
 
 
 class Service:
-    """A service that is down until it is told to work, and counts who asks."""
+    """A service that is down while it has an error, and records when it is asked."""
 
     def __init__(self, error: Callable[[], Exception] | None = None) -> None:
         self.asked_at: list[float] = []
@@ -60,16 +61,12 @@ def slow_down(seconds: float | None = None) -> Exception:
 
 
 def calls_on(clock: FakeClock, **changes: Any) -> Calls:
-    shape = {"retries": 1, "backoff_seconds": 2.0, "breaker": BREAKER, **changes}
-    return Calls(CallSettings(**shape), sleep=clock.sleep, jitter=lambda: 0.0, clock=clock)
+    return clock.calls(**{"retries": 1, "backoff_seconds": 2.0, "breaker": BREAKER, **changes})
 
 
 def actions(folder: Path) -> list[tuple[str, dict[str, Any]]]:
     lines = (folder / "system.log").read_text().splitlines()
     return [(line["action"], line["context"]) for line in map(json.loads, lines)]
-
-
-# ── The breaker ───────────────────────────────────────────────────────────────────────────────
 
 
 def test_make_dead_service_is_asked_by_two_calls_then_by_two_probes_then_never(
@@ -138,23 +135,6 @@ def test_make_interrupted_probe_lets_the_next_call_be_the_probe() -> None:
     with pytest.raises(KeyboardInterrupt):
         calls.make("complete", interrupted)
     assert calls.make("complete", Service()) == "reply"
-
-
-def test_make_many_threads_on_a_dead_service_all_end_and_ask_a_bounded_number_of_times() -> None:
-    clock = FakeClock()
-    service, calls = Service(down), calls_on(clock, concurrency=8, retries=3)
-
-    def job() -> str:
-        with pytest.raises(ProviderError):
-            calls.make("complete", service)
-        return "ended"
-
-    assert run_concurrently([job] * 60, 8) == ["ended"] * 60
-    # Eight calls are under way when the second of them fails; two probes follow.
-    assert len(service.asked_at) <= 8 * 4 + 2
-
-
-# ── The limits ──────────────────────────────────────────────────────────────────────────────────
 
 
 @pytest.mark.parametrize(("asked", "waited"), [(7.0, 7.0), (3600.0, 60.0)])
