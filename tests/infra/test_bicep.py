@@ -25,17 +25,10 @@ def test_bicep_files_fit_together() -> None:
 
 
 def test_roles_give_the_data_of_services_and_no_rights_over_resources() -> None:
-    # Search Service Contributor is the one exception: without it nobody can make an index.
+    # Search Service Contributor is the one exception: it is needed to create an index.
     given = {ROLES[role] for text in FILES.values() for role in ROLES if role in text}
     assert given == set(ROLES.values())
     assert not given & {"Owner", "Contributor", "User Access Administrator"}
-
-
-def test_keys_are_refused_unless_asked_for() -> None:
-    main = FILES["main.bicep"]
-    assert "param disableLocalAuth bool = true" in main
-    assert main.count("disableLocalAuth: local") == 4
-    assert "DisableLocalAuth: local" in main
 
 
 def test_scripts_and_bicep_agree_on_parameters_and_outputs() -> None:

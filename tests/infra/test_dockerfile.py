@@ -91,11 +91,6 @@ def test_dockerfile_runs_as_an_account_without_rights() -> None:
     assert not re.search(r"\bpip install|apt-get", "FROM " + stages[-1])
 
 
-def test_dockerfile_health_check_is_no_command_that_pays() -> None:
-    (check,) = [words for name, words in instructions(TEXT) if name == "HEALTHCHECK"]
-    assert check.endswith('CMD ["liftwright", "--version"]')
-
-
 def test_dockerfile_pins_what_it_installs() -> None:
     bases = {words.split()[0] for name, words in instructions(TEXT) if name == "FROM"}
     assert len(bases) == 1, "what is built on one base need not run on another"
@@ -104,8 +99,4 @@ def test_dockerfile_pins_what_it_installs() -> None:
     (version,) = re.findall(r"^UV_VERSION := (\S+)$", makefile, re.MULTILINE)
     assert f"uv=={version}" in TEXT
     installs = re.findall(r"uv pip install[^&]*", re.sub(r"\\\n\s*", " ", TEXT))
-    assert len(installs) == 3
     assert all("--constraint requirements" in line or "--no-deps" in line for line in installs)
-    lock = (ROOT / "requirements-extras.lock").read_text("utf-8")
-    for package in ("azure-identity", "azure-monitor-opentelemetry", "openai"):
-        assert re.search(rf"^{package}==", lock, re.MULTILINE), package

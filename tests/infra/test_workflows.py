@@ -68,12 +68,6 @@ def test_workflow_puts_nothing_of_an_event_into_a_command(workflow: dict[Any, An
     assert [step["run"] for step in steps(workflow) if "${{" in step.get("run", "")] == []
 
 
-def test_workflow_caches_by_the_lock(workflow: dict[Any, Any]) -> None:
-    caches = [step for step in steps(workflow) if step.get("uses", "").startswith("actions/cache@")]
-    assert caches
-    assert all("hashFiles('requirements*.lock')" in step["with"]["key"] for step in caches)
-
-
 def test_lint_workflows_without_node_says_that_it_was_not_run(tmp_path: Path) -> None:
     for tool in ("bash", "dirname", "env"):
         found = shutil.which(tool)
