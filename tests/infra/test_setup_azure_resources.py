@@ -152,7 +152,7 @@ def test_set_up_again_changes_nothing_that_a_person_has_set_since(site: Site) ->
     assert site.set_up().status == 0
     first, deployed = site.calls(), site.state["deployed"]
     text = site.config().replace("screen: azure_content_safety", "screen: embedded # for now")
-    text = text.replace("reasoning: true\n", "reasoning: true\n  max_output_tokens: 999\n", 1)
+    text = text.replace("true\n  embedding", "true\n  max_output_tokens: 999\n  embedding")
     (site.workspace / "config" / "azure_config.yaml").write_text(text, "utf-8")
     again = site.set_up()
     assert again.status == 0, again.said

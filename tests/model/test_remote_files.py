@@ -55,15 +55,6 @@ def test_find_without_stores_refuses_a_url(tmp_path: Path) -> None:
         FileResolver().find(tmp_path, "s3://bucket/a.csv")
 
 
-def test_find_of_one_url_twice_asks_the_store_once(tmp_path: Path) -> None:
-    shelf = Shelf(a_csv=b"x")
-    places = FileResolver(lambda: shelf, tmp_path)
-    assert places.find(tmp_path, "s3://bucket/in/a.csv") is places.find(
-        tmp_path, "s3://bucket/in/a.csv"
-    )
-    assert len(shelf.found) == 1
-
-
 def test_local_copies_a_large_object_whole_and_once(tmp_path: Path) -> None:
     data = bytes(range(256)) * 80_000  # three pieces
     shelf = Shelf(a_csv=data)

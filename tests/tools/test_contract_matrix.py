@@ -38,13 +38,6 @@ def test_lower_bounds_without_one_names_the_requirement(
         matrix.lower_bounds(f"{HEAD}[{requirement!r}]")
 
 
-def test_lower_bounds_of_the_project_name_every_package_of_the_extra(
-    matrix: ModuleType, sample_workspace_root: Path
-) -> None:
-    found = matrix.lower_bounds((sample_workspace_root / "pyproject.toml").read_text())
-    assert {"openai", "azure-search-documents", "azure-identity"} <= set(found)
-
-
 def test_tests_of_the_matrix_are_there(matrix: ModuleType, sample_workspace_root: Path) -> None:
     assert [t for t in matrix.TESTS if not (sample_workspace_root / t).exists()] == []
 

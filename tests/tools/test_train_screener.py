@@ -15,12 +15,8 @@ sys.path.insert(0, str(TOOLS))
 import screener_data  # noqa: E402 - the path comes first
 import screener_lexicon  # noqa: E402
 import train_screener  # noqa: E402
-from harm_sentences import write_harm_sentences  # noqa: E402
 from liftwright.adapters.embedded import models  # noqa: E402
 from liftwright.model import CATEGORIES, Identity  # noqa: E402
-from retail_negatives import (  # noqa: E402
-    write_retail_sentences,
-)
 from screener_vectors import embed_once  # noqa: E402
 
 
@@ -38,13 +34,8 @@ def test_reporting_sets_are_not_on_the_list_of_training_files() -> None:
     assert not set(screener_data.REPORTING_ONLY) & set(screener_data.ALLOWED)
 
 
-def test_read_allowed_listed_file_is_read(tmp_path: Path) -> None:
-    (tmp_path / "edos.csv").write_text("x", encoding="utf-8")
-    assert screener_data.read_allowed(tmp_path, "edos.csv") == b"x"
-
-
 def test_read_rows_masks_what_a_source_does_not_say(shared_data: Path) -> None:
-    rows = screener_data.read_rows(shared_data, seed=1, scale=0.2)
+    rows = screener_data.read_rows(shared_data, seed=1, scale=0.1)
     by_source: dict[str, set[frozenset[str]]] = {}
     for row in rows:
         by_source.setdefault(row.source, set()).add(frozenset(row.labels))
@@ -56,29 +47,9 @@ def test_read_rows_masks_what_a_source_does_not_say(shared_data: Path) -> None:
         assert {row.labels.get(category) for row in rows} == {0, 1, None}
 
 
-def test_read_rows_same_seed_gives_the_same_rows(shared_data: Path) -> None:
-    first = screener_data.read_rows(shared_data, seed=3, scale=0.1)
-    assert first == screener_data.read_rows(shared_data, seed=3, scale=0.1)
-    assert first != screener_data.read_rows(shared_data, seed=4, scale=0.1)
-
-
 def test_clean_tweet_loses_the_traces_of_its_medium() -> None:
     tweet = '!!! RT @someone: "Look &amp;amp; learn" #sale https://example.org/x'
     assert screener_data.clean(tweet) == 'Look & learn" sale'
-
-
-def test_write_retail_sentences_are_many_distinct_and_seeded() -> None:
-    made = write_retail_sentences(per_template=14, seed=5)
-    assert len({sentence.text for sentence in made}) == len(made) > 3000
-    assert made == write_retail_sentences(per_template=14, seed=5)
-    assert not [sentence.text for sentence in made if "{" in sentence.text]
-    assert {sentence.alarming for sentence in made} == {True, False}
-
-
-def test_write_harm_sentences_cover_each_category_and_the_harmless() -> None:
-    made = write_harm_sentences(per_template=3, seed=5)
-    assert {sentence.category for sentence in made} == {*CATEGORIES, None}
-    assert not [sentence.text for sentence in made if "{" in sentence.text]
 
 
 def test_make_lexicon_keeps_severe_words_and_no_everyday_ones(shared_data: Path) -> None:
