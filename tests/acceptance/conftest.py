@@ -74,3 +74,17 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def root(template: Path, tmp_path: Path) -> Path:
     """A small workspace of the test's own, without any run."""
     return shutil.copytree(template, tmp_path / "workspace")
+
+
+@pytest.fixture(scope="session")
+def complete(template: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small workspace with one finished run, `first`; to be read or copied, not changed."""
+    root = shutil.copytree(template, tmp_path_factory.mktemp("complete") / "workspace")
+    assert acceptance_samples.liftwright(root, "run", "--run-id", "first").status == 0
+    return root
+
+
+@pytest.fixture
+def done(complete: Path, tmp_path: Path) -> Path:
+    """A small workspace of the test's own, with the finished run `first`."""
+    return shutil.copytree(complete, tmp_path / "done")

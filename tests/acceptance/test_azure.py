@@ -5,9 +5,7 @@ from __future__ import annotations
 import functools
 import json
 import shutil
-import signal
 import sqlite3
-import subprocess
 from collections import Counter
 from contextlib import closing
 from typing import TYPE_CHECKING
@@ -16,7 +14,7 @@ import pytest
 
 import contract_vault
 import metered_writer
-from acceptance_samples import command, configure, draft_for, liftwright, read_json, run_until
+from acceptance_samples import configure, draft_for, liftwright, read_json, run_until
 from azure_server.fixtures import served
 from azure_server.identity import (
     COGNITIVE,
@@ -32,16 +30,14 @@ from azure_server.safety import SafetyService
 from azure_server.search import KEY as SEARCH_KEY
 from azure_server.search import SearchService
 from azure_server.vault import VaultService
-from compatible_server import Answer, CompatibleServer, chat_completion
 from liftwright.adapters.embedded.embed import MiniLmEmbed
 from liftwright.adapters.embedded.sqlite import SqliteStore
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator
     from pathlib import Path
 
     from azure_server.server import AzureServer, Handler, Recorded
-    from compatible_server import Request
 
 # What the tests share takes long to make: on one worker it is made once.
 pytestmark = pytest.mark.xdist_group("azure")
@@ -105,10 +101,10 @@ def configure_azure(root: Path, server: AzureServer) -> None:
 @pytest.fixture(scope="module")
 def everything(
     template: Path, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[tuple[Path, AzureServer, OpenAIService, Mapping[str, tuple[str, str]]]]:
-    """A workspace on all of Azure's services, the server, and drafts that pass the checks.
+) -> Iterator[tuple[Path, AzureServer]]:
+    """A workspace on all of Azure's services, and their server.
 
-    The drafts are the composer's, for the prompts that Azure's search leads to.
+    The model writes the composer's drafts for the prompts that Azure's search leads to.
     """
     root = shutil.copytree(template, tmp_path_factory.mktemp("everything") / "workspace")
     packages = contract_vault.register(tmp_path_factory.mktemp("vault"))
@@ -143,15 +139,15 @@ def everything(
             return json.dumps({"subject": subject, "body": body})
 
         openai.write = write
-        yield root, server, openai, drafts
+        yield root, server
 
 
 def test_run_on_every_service_ends_with_the_files_of_an_embedded_run(
-    everything: tuple[Path, AzureServer, OpenAIService, Mapping[str, tuple[str, str]]],
-    finished: Path,
+    everything: tuple[Path, AzureServer],
+    complete: Path,
     tmp_path: Path,
 ) -> None:
-    template, server, _, _ = everything
+    template, server = everything
     root = shutil.copytree(template, tmp_path / "workspace")
     before = len(server.requests)
 
@@ -159,7 +155,7 @@ def test_run_on_every_service_ends_with_the_files_of_an_embedded_run(
 
     assert answer.status == 0, answer.err
     folder = root / "data/runs/azure"
-    embedded = finished / "data/runs/campaign"
+    embedded = complete / "data/runs/first"
     assert files_in(folder) == files_in(embedded)
     asked = server.requests[before:]
     assert {one.path.split("/")[1] for one in asked} >= {"openai", "contentsafety", "secrets"}
@@ -182,85 +178,6 @@ def test_run_on_every_service_ends_with_the_files_of_an_embedded_run(
     report = liftwright(root, "report", "azure", "--format", "pdf")
     assert report.status == 0
     assert (folder / "report/experiment_report.pdf").read_bytes().startswith(b"%PDF")
-
-
-def test_run_on_azure_killed_while_a_reply_is_paid_for_repeats_that_call_alone(
-    everything: tuple[Path, AzureServer, OpenAIService, Mapping[str, tuple[str, str]]],
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    template, _, openai, _ = everything
-    root = shutil.copytree(template, tmp_path / "workspace")
-    configure(root, "azure_config.adapters.secrets", "environment")
-    configure(root, "azure_config.calls.concurrency", 1)
-    for name, value in CANARIES.items():
-        monkeypatch.setenv(name, value)
-    prompts: Counter[str] = Counter()
-    running: list[subprocess.Popen[bytes]] = []
-    deadly = {2, 5}
-    usual = openai.write
-
-    def write(prompt: str) -> str:
-        prompts[prompt] += 1
-        if prompts.total() in deadly:
-            running[-1].kill()
-            running[-1].wait(timeout=60)
-        return usual(prompt)
-
-    monkeypatch.setattr(openai, "write", write)
-    statuses = []
-    while len(statuses) <= len(deadly):
-        running.append(
-            subprocess.Popen(
-                command(root, "run", "--run-id", "killed"),
-                stdout=subprocess.DEVNULL,
-                stderr=subprocess.DEVNULL,
-            )
-        )
-        statuses.append(running[-1].wait(timeout=240))
-
-    assert statuses == [-signal.SIGKILL, -signal.SIGKILL, 0]
-    # Each reply is kept, but for the two that were under way: they count as paid, and were asked
-    # for again.
-    rows = [row for row in ledger_rows(root) if row.get("port") == "complete"]
-    told = Counter(row["status"] for row in rows if row.get("run_id") == "killed")
-    assert told == {"done": prompts.total() - len(deadly), "lost": len(deadly)}
-    assert liftwright(root, "verify", "killed").status == 0
-
-
-def test_run_as_managed_identity_with_a_writer_of_ones_own_ends_with_the_same_files(
-    everything: tuple[Path, AzureServer, OpenAIService, Mapping[str, tuple[str, str]]],
-    finished: Path,
-    tmp_path: Path,
-) -> None:
-    template, server, _, drafts = everything
-    root = shutil.copytree(template, tmp_path / "workspace")
-    configure(root, "azure_config.authentication", {"method": "managed_identity"})
-    before = len(server.requests)
-
-    def write(request: Request) -> Answer:
-        subject, body = draft_for(request.prompt, drafts) or ("", "")
-        return Answer(body=chat_completion(json.dumps({"subject": subject, "body": body})))
-
-    with CompatibleServer().running() as writer:
-        writer.otherwise = write
-        configure(root, "azure_config.adapters.complete", "openai_compatible")
-        block = {"base_url": writer.url, "model": "local", "max_output_tokens": 800}
-        configure(root, "azure_config.openai_compatible", block)
-        # Vectors of its own, so that the service is asked for them.
-        configure(root, "azure_config.azure_openai.embedding_dimensions", 384)
-
-        answer = liftwright(root, "run", "--run-id", "compatible", "--json")
-
-    assert answer.status == 0, answer.err
-    folder = root / "data/runs/compatible"
-    assert files_in(folder) == files_in(finished / "data/runs/campaign")
-    assert len(writer.requests) >= len(read_json(folder / "variants.json")["variants"]) > 0
-    asked = server.requests[before:]
-    assert not [one for one in asked if one.path.endswith("/responses")]
-    assert not [one for one in asked if {"api-key", "ocp-apim-subscription-key"} & set(one.headers)]
-    shown = {one.headers.get("authorization") for one in asked}
-    assert {f"Bearer {token_for(COGNITIVE)}", f"Bearer {token_for(SEARCH)}"} <= shown
 
 
 def files_in(folder: Path) -> set[str]:
@@ -322,38 +239,22 @@ def test_run_with_paid_embeddings_pays_for_no_text_twice(
     assert read_json(folder / "run.json")["metered_calls"] == len(paid)
 
 
-@pytest.mark.parametrize("port", ["complete", "search", "screen"])
-def test_run_without_the_key_of_a_service_names_the_secret(
-    on_azure: Path, port: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    adapters = {
-        "complete": ("azure_openai", "AZURE_OPENAI_API_KEY"),
-        "search": ("azure_search", "AZURE_SEARCH_API_KEY"),
-        "screen": ("azure_content_safety", "AZURE_CONTENT_SAFETY_API_KEY"),
-    }
-    adapter, secret = adapters[port]
-    configure(on_azure, f"azure_config.adapters.{port}", adapter)
-    monkeypatch.delenv(secret)
-
-    answer = liftwright(on_azure, "run")
-
-    assert answer.status == 2
-    assert f"the secret {secret} is not set" in answer.err
-
-
 @pytest.mark.parametrize(
-    ("port", "adapter"),
+    ("port", "secret"),
     [
-        ("complete", "azure_openai"),
-        ("embed", "azure_openai"),
-        ("search", "azure_search"),
-        ("screen", "azure_content_safety"),
+        ("complete", "AZURE_OPENAI_API_KEY"),
+        ("search", "AZURE_SEARCH_API_KEY"),
+        ("screen", "AZURE_CONTENT_SAFETY_API_KEY"),
     ],
 )
-def test_run_without_the_block_of_a_service_names_it(root: Path, port: str, adapter: str) -> None:
-    configure(root, f"azure_config.adapters.{port}", adapter)
-
-    answer = liftwright(root, "run")
-
-    assert answer.status == 2
-    assert f"{adapter}: found null" in answer.err
+def test_run_without_the_key_or_the_block_of_a_service_names_it(
+    on_azure: Path, port: str, secret: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    adapter = ON_AZURE[port]
+    configure(on_azure, f"azure_config.adapters.{port}", adapter)
+    monkeypatch.delenv(secret)
+    answer = liftwright(on_azure, "run")
+    assert (answer.status, secret in answer.err) == (2, True)
+    configure(on_azure, f"azure_config.{adapter}", None)
+    answer = liftwright(on_azure, "run")
+    assert (answer.status, f"{adapter}: found null" in answer.err) == (2, True)

@@ -1,7 +1,7 @@
-"""What is wrong with an input ends in one message and exit 2; what was there stays as it was.
+"""Wrong input ends in one message and exit 2, and leaves the workspace as it was.
 
-The tests assert what a message names (file, key, row, value, what is allowed); its wording stands
-in `__snapshots__`, and `make snapshots` writes it anew.
+The tests assert what a message names (file, key, row, value, what is allowed); its wording is kept
+in `__snapshots__`, which `make snapshots` rewrites.
 """
 
 from __future__ import annotations
@@ -9,10 +9,9 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import re
 import shutil
 import subprocess
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -38,209 +37,203 @@ if TYPE_CHECKING:
 
     from acceptance_samples import Answer
 
+    Prepare = Callable[[Path], object]
+
 GOOD = "C00001,41,Leeds,Gold,3.5,64.20,12,0.31,0.05"
 NAMES = ",".join(HEADER)
 
 
-@dataclass(frozen=True, slots=True)
-class Refused:
-    """Runs what must be refused."""
-
-    root: Path
-    snapshot: SnapshotAssertion
-
-    def __call__(self, *told: str, arguments: tuple[str, ...] = ()) -> Answer:
-        """Run, and see that it is refused as agreed; `told` is what the message must name."""
-        before = files_of(self.root)
-        answer = liftwright(self.root, "run", *arguments)
-        assert_refusal(answer, *told)
-        assert files_of(self.root) == before
-        assert not list((self.root / "data").glob("runs/*"))
-        assert steady(answer.err, self.root) == self.snapshot
-        return answer
-
-
-@pytest.fixture
-def refused(root: Path, snapshot: SnapshotAssertion) -> Refused:
-    return Refused(root, snapshot)
-
-
-def assert_refusal(answer: Answer, *told: str) -> None:
+def assert_refusal(answer: Answer, *named: str) -> None:
     assert answer.status == 2, answer
     assert answer.out == ""
     assert answer.err.startswith("liftwright: ")
     assert "Traceback" not in answer.err
     assert answer.err.count("liftwright: ") == 1
-    for words in told:
+    for words in named:
         assert words in answer.err
 
 
-def with_value(column: str, value: str) -> list[dict[str, str]]:
-    rows = varied_customers(20)
-    rows[6] = {**rows[6], column: value}
-    return rows
+# ── One message, and nothing else ─────────────────────────────────────────────────────────────
 
 
-# ── Files of customers ────────────────────────────────────────────────────────────────────────
+def customers(data: bytes) -> Prepare:
+    return lambda root: (root / CUSTOMERS).write_bytes(data)
 
 
-def test_run_customers_that_are_not_there_are_named(root: Path, refused: Refused) -> None:
-    (root / CUSTOMERS).unlink()
-    refused(CUSTOMERS)
+def value(column: str, text: str | None) -> Prepare:
+    """The seventh customer has another value; None leaves out the column."""
+
+    def write(root: Path) -> None:
+        rows = varied_customers(20)
+        if text is None:
+            rows = [{name: row[name] for name in row if name != column} for row in rows]
+        else:
+            rows[6] = {**rows[6], column: text}
+        write_customers(root, rows)
+
+    return write
 
 
-def test_run_customers_of_the_option_that_are_not_there_are_named(refused: Refused) -> None:
-    refused("nobody.csv", arguments=("--customers", "nobody.csv"))
+def orders(text: str | None, **changes: str) -> Prepare:
+    def write(root: Path) -> None:
+        entry = {"path": "orders.csv", "id": "customer_id", "date": "day", "amount": "amount"}
+        configure(root, "customers.orders", [{**entry, **changes}])
+        if text is not None:
+            (root / "orders.csv").write_text(f"customer_id,day,amount\n{text}\n", "utf-8")
+
+    return write
 
 
-WHOLE_FILES: dict[str, tuple[bytes, tuple[str, ...]]] = {
-    "empty": (b"", ()),
-    "header only": (f"{NAMES}\n".encode(), ()),
+def document(data: bytes) -> Prepare:
+    return lambda root: (root / CONTENT / "boot-care.json").write_bytes(data)
+
+
+def field(name: str, text: str | None) -> Prepare:
+    def write(root: Path) -> None:
+        file = root / CONTENT / "boot-care.json"
+        values: dict[str, Any] = {**json.loads(file.read_text("utf-8")), name: text}
+        kept = {key: item for key, item in values.items() if item is not None}
+        file.write_text(json.dumps(kept), encoding="utf-8")
+
+    return write
+
+
+def setting(key: str, to: object) -> Prepare:
+    return lambda root: configure(root, key, to)
+
+
+def config(name: str, text: str | None) -> Prepare:
+    def write(root: Path) -> None:
+        file = root / "config" / name
+        if text is None:
+            file.unlink()
+        else:
+            file.write_text(text, encoding="utf-8")
+
+    return write
+
+
+def nothing(_: Path) -> None:
+    pass
+
+
+# What is wrong, what the message must name, and the options of the command.
+RULE, RULE_PLACE = "segments.rules.0.conditions.0.when", ("segments.yaml", "rules[0].conditions[0]")
+WRONG: dict[str, tuple[Prepare, tuple[str, ...], tuple[str, ...]]] = {
+    "no customers": (lambda root: (root / CUSTOMERS).unlink(), (CUSTOMERS,), ()),
+    "no customers, by option": (nothing, ("nobody.csv",), ("--customers", "nobody.csv")),
+    "empty": (customers(b""), ("customers.csv",), ()),
     "short row": (
-        f"{NAMES}\n{GOOD}\nC00002,41,Leeds\n".encode(),
-        ("line 3", "3 fields", "9"),
+        customers(f"{NAMES}\n{GOOD}\nC00002,41,Leeds\n".encode()),
+        ("customers.csv", "line 3", "3 fields", "9"),
+        (),
     ),
-    "UTF-16": (f"{NAMES}\n{GOOD}\n".encode("utf-16"), ("UTF-16", "UTF-8")),
-    "spreadsheet": (b"PK\x03\x04" + b"\x00\x01" * 200, ("CSV", "Parquet")),
+    "UTF-16": (customers(f"{NAMES}\n{GOOD}\n".encode("utf-16")), ("UTF-16", "UTF-8"), ()),
+    "spreadsheet": (customers(b"PK\x03\x04" + b"\x00\x01" * 200), ("CSV", "Parquet"), ()),
+    "missing column": (
+        value("avg_order_value", None),
+        (CUSTOMERS, "'avg_order_value'", "columns.avg_order_value", "null"),
+        (),
+    ),
+    "text for a number": (value("avg_order_value", "plenty"), ("row 7", "avg_order_value"), ()),
+    "id twice": (value("customer_id", "C00003"), ("row 7", "customer_id"), ()),
+    "missing orders": (orders(None), ("orders.csv",), ()),
+    "bad date of an order": (orders("C00001,yesterday,3"), ("orders.csv", "row 1"), ()),
+    "injection": (
+        orders("C00001,2026-01-01,3", amount="amount); drop table customers; --"),
+        ("amount",),
+        (),
+    ),
+    "second statement": (setting(RULE, "age > 3; drop table customers"), RULE_PLACE, ()),
+    "file in a rule": (
+        setting(RULE, "age in (select * from read_csv('/etc/passwd'))"),
+        RULE_PLACE,
+        (),
+    ),
+    "unknown column": (setting(RULE, "avg_order_vale > 3"), RULE_PLACE, ()),
+    "no content": (nothing, ("nothing-here",), ("--content", "nothing-here")),
+    "broken JSON": (document(b'{"document_id": "a",\n "title": }'), ("boot-care.json",), ()),
+    "deep JSON": (document(b"[" * 100_000), ("boot-care.json",), ()),
+    "no document id": (field("document_id", None), ("boot-care.json", "document_id"), ()),
+    "bad day": (field("approval_date", "last week"), ("boot-care.json", "approval_date"), ()),
+    "missing configuration": (config("channels.yaml", None), ("channels.yaml",), ()),
+    "malformed YAML": (
+        config("channels.yaml", "a: 1\nb: [1,\nc: 2\n"),
+        ("channels.yaml:4",),
+        (),
+    ),
+    "unknown key": (setting("azure_config.no_such_key", 1), ("azure_config", "no_such_key"), ()),
+    "unknown key with a near one": (
+        setting("experiment_config.analysis", {"alhpa": 0.05}),
+        ("experiment_config.yaml", "analysis.alhpa", "alpha"),
+        (),
+    ),
+    "out of range": (
+        setting("experiment_config.analysis.alpha", 1.5),
+        ("analysis.alpha", "1.5"),
+        (),
+    ),
+    "shares of other arms": (
+        setting("experiment_config.shares", {"control": 1.0}),
+        ("shares", "urgent"),
+        (),
+    ),
+    "unknown adapter": (
+        setting("azure_config.adapters.complete", "embeded"),
+        ("azure_config.yaml", "adapters.complete", "embeded", "embedded"),
+        (),
+    ),
+    "adapter without its options": (
+        setting("azure_config.adapters.complete", "openai_compatible"),
+        ("openai_compatible", "base_url"),
+        (),
+    ),
+    "unknown method": (
+        setting("segments.method", "magic"),
+        ("segments.yaml", "method", "kmeans"),
+        (),
+    ),
+    "unknown placeholder": (
+        config("prompts/base_template.txt", "{passages} {weather}"),
+        ("base_template.txt", "weather"),
+        (),
+    ),
+    "missing placeholder": (
+        config("prompts/base_template.txt", "Write for {brand}."),
+        ("base_template.txt", "body_max_words"),
+        (),
+    ),
+    "override of an unknown key": (nothing, ("alhpa",), ("--set", "analysis.alhpa=0.1")),
+    "override without a value": (nothing, ("seed",), ("--set", "seed")),
+    "override out of range": (nothing, ("seed",), ("--set", "seed=-1")),
+    "run id that leads away": (nothing, ("--run-id",), ("--run-id", "../elsewhere")),
+    "day that is none": (nothing, ("as_of",), ("--as-of", "2026-02-30")),
+    "missing outcomes": (nothing, ("nowhere.csv",), ("--engagement", "nowhere.csv")),
 }
 
 
-@pytest.mark.parametrize(("data", "told"), WHOLE_FILES.values(), ids=WHOLE_FILES)
-def test_run_file_of_customers_that_is_no_table_is_refused(
-    root: Path, refused: Refused, data: bytes, told: tuple[str, ...]
+@pytest.mark.parametrize("case", WRONG)
+def test_run_wrong_input_is_refused_with_one_message_and_changes_nothing(
+    root: Path, case: str, snapshot: SnapshotAssertion
 ) -> None:
-    (root / CUSTOMERS).write_bytes(data)
-    refused("customers.csv", *told)
+    prepare, named, options = WRONG[case]
+    prepare(root)
+    before = files_of(root)
+    answer = liftwright(root, "run", *options)
+    assert_refusal(answer, *named)
+    assert files_of(root) == before
+    assert not list((root / "data").glob("runs/*"))
+    assert steady(answer.err, root) == snapshot
 
 
-def test_run_missing_column_is_named_with_the_way_out(root: Path, refused: Refused) -> None:
-    column = "avg_order_value"
-    rows = [
-        {name: value for name, value in row.items() if name != column}
-        for row in varied_customers(20)
-    ]
-    write_customers(root, rows)
-    refused(CUSTOMERS, repr(column), f"columns.{column}", "null")
-
-
-VALUES = {
-    "text for a number": ("avg_order_value", "plenty", "avg_order_value"),
-    "infinite": ("avg_order_value", "inf", ""),
-    "rate above one": ("historical_open_rate", "1.2", "1"),
-    "blank id": ("customer_id", "", "customer_id"),
-    "id twice": ("customer_id", "C00003", "customer_id"),
-}
-
-
-@pytest.mark.parametrize(("column", "value", "told"), VALUES.values(), ids=VALUES)
-def test_run_bad_value_is_named_with_its_row(
-    root: Path, refused: Refused, column: str, value: str, told: str
-) -> None:
-    write_customers(root, with_value(column, value))
-    answer = refused(CUSTOMERS, column, told)
-    # The seventh of the customers; a header stands before them.
-    assert re.search(r"row 7\b|line 8\b", answer.err), answer.err
-
-
-def test_run_refusal_tells_no_id_and_no_person(root: Path, refused: Refused) -> None:
-    rows = [
-        {**row, "customer_id": "ada.lovelace@example.org", "location": "Ada Lovelace"}
-        for row in varied_customers(3)
-    ]
-    write_customers(root, rows)
-    answer = refused("customer_id")
+def test_run_refusal_names_no_customer(root: Path) -> None:
+    person = {"customer_id": "ada.lovelace@example.org", "location": "Ada Lovelace"}
+    write_customers(root, [{**row, **person} for row in varied_customers(3)])
+    answer = liftwright(root, "run")
+    assert_refusal(answer, "customer_id")
     log = (root / "logs/system.log").read_text(encoding="utf-8")
     assert "run_stopped" in log
-    for place in (answer.err, log):
-        assert "lovelace" not in place.casefold()
-
-
-ORDERS = {
-    "missing file": ({}, None, "orders.csv"),
-    "bad date": ({}, "customer_id,day,amount\nC00001,yesterday,3\n", "row 1"),
-    "injection": (
-        {"amount": "amount); drop table customers; --"},
-        "customer_id,day,amount\nC00001,2026-01-01,3\n",
-        "amount",
-    ),
-}
-
-
-@pytest.mark.parametrize(("changes", "text", "told"), ORDERS.values(), ids=ORDERS)
-def test_run_bad_orders_are_refused(
-    root: Path, refused: Refused, changes: dict[str, object], text: str | None, told: str
-) -> None:
-    entry = {"path": "orders.csv", "id": "customer_id", "date": "day", "amount": "amount"}
-    configure(root, "customers.orders", [{**entry, **changes}])
-    if text is not None:
-        (root / "orders.csv").write_text(text, encoding="utf-8")
-    refused(told)
-
-
-# ── Rules ─────────────────────────────────────────────────────────────────────────────────────
-
-RULES = {
-    "second statement": "age > 3; drop table customers",
-    "file": "age in (select * from read_csv('/etc/passwd'))",
-    "unknown column": "avg_order_vale > 3",
-}
-
-
-@pytest.mark.parametrize("rule", RULES.values(), ids=RULES)
-def test_run_rule_that_is_no_condition_is_refused_with_its_place(
-    root: Path, refused: Refused, rule: str
-) -> None:
-    configure(root, "segments.rules.0.conditions.0.when", rule)
-    refused("segments.yaml", "rules[0].conditions[0]")
-
-
-# ── Content ───────────────────────────────────────────────────────────────────────────────────
-
-
-def one_document(root: Path) -> Path:
-    return min((root / CONTENT).glob("*.json"))
-
-
-def edit_document(root: Path, **changes: object) -> str:
-    file = one_document(root)
-    values: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
-    for name, value in changes.items():
-        if value is None:
-            del values[name]
-        else:
-            values[name] = value
-    file.write_text(json.dumps(values), encoding="utf-8")
-    return file.name
-
-
-def test_run_content_of_the_option_that_is_not_there_is_refused(refused: Refused) -> None:
-    refused("nothing-here", arguments=("--content", "nothing-here"))
-
-
-BROKEN_DOCUMENTS = {
-    "broken JSON": b'{"document_id": "a",\n "title": }',
-    "deep": b"[" * 100_000,
-}
-
-
-@pytest.mark.parametrize("data", BROKEN_DOCUMENTS.values(), ids=BROKEN_DOCUMENTS)
-def test_run_broken_document_is_named(root: Path, refused: Refused, data: bytes) -> None:
-    file = one_document(root)
-    file.write_bytes(data)
-    refused(file.name)
-
-
-BAD_FIELDS: dict[str, tuple[dict[str, object], str]] = {
-    "no id": ({"document_id": None}, "document_id"),
-    "bad day": ({"approval_date": "last week"}, "approval_date"),
-}
-
-
-@pytest.mark.parametrize(("changes", "field"), BAD_FIELDS.values(), ids=BAD_FIELDS)
-def test_run_document_with_a_bad_field_is_named_with_it(
-    root: Path, refused: Refused, changes: dict[str, object], field: str
-) -> None:
-    refused(edit_document(root, **changes), field)
+    assert "lovelace" not in (answer.err + log).casefold()
 
 
 def test_run_all_content_expired_is_refused_without_a_run(root: Path) -> None:
@@ -251,93 +244,6 @@ def test_run_all_content_expired_is_refused_without_a_run(root: Path) -> None:
     assert answer.status in (1, 2)
     assert "Traceback" not in answer.err
     assert not list(root.rglob("assignments.parquet"))
-
-
-# ── Configuration ─────────────────────────────────────────────────────────────────────────────
-
-CONFIG_FILES = ("azure_config", "channels")
-
-
-@pytest.mark.parametrize("name", CONFIG_FILES)
-def test_run_missing_configuration_file_is_named(root: Path, refused: Refused, name: str) -> None:
-    (root / f"config/{name}.yaml").unlink()
-    refused(f"{name}.yaml")
-
-
-@pytest.mark.parametrize("name", CONFIG_FILES)
-def test_run_malformed_yaml_is_named_with_its_line(root: Path, refused: Refused, name: str) -> None:
-    (root / f"config/{name}.yaml").write_text("a: 1\nb: [1,\nc: 2\n", encoding="utf-8")
-    answer = refused(f"{name}.yaml")
-    assert re.search(r"\.yaml:\d+|line \d+", answer.err)
-
-
-@pytest.mark.parametrize("name", CONFIG_FILES)
-def test_run_unknown_key_is_named(root: Path, refused: Refused, name: str) -> None:
-    file = root / f"config/{name}.yaml"
-    file.write_text(file.read_text(encoding="utf-8") + "\nno_such_key: 1\n", encoding="utf-8")
-    refused(f"{name}.yaml", "no_such_key")
-
-
-WRONG_SETTINGS: dict[str, tuple[str, object, tuple[str, ...]]] = {
-    "unknown key with a near one": (
-        "experiment_config.analysis",
-        {"alhpa": 0.05},
-        ("experiment_config.yaml", "analysis.alhpa", "alpha"),
-    ),
-    "out of range": ("experiment_config.analysis.alpha", 1.5, ("analysis.alpha", "1.5")),
-    "shares of other arms": ("experiment_config.shares", {"control": 1.0}, ("shares", "urgent")),
-    "unknown adapter": (
-        "azure_config.adapters.complete",
-        "embeded",
-        ("azure_config.yaml", "adapters.complete", "embeded", "embedded"),
-    ),
-    "adapter without its options": (
-        "azure_config.adapters.complete",
-        "openai_compatible",
-        ("openai_compatible", "base_url"),
-    ),
-    "unknown method": ("segments.method", "magic", ("segments.yaml", "method", "kmeans")),
-}
-
-
-@pytest.mark.parametrize(("key", "value", "told"), WRONG_SETTINGS.values(), ids=WRONG_SETTINGS)
-def test_run_wrong_setting_is_named_with_file_key_and_what_is_allowed(
-    root: Path, refused: Refused, key: str, value: object, told: tuple[str, ...]
-) -> None:
-    configure(root, key, value)
-    refused(*told)
-
-
-PROMPTS = {
-    "unknown placeholder": ("base_template.txt", "{passages} {weather}", "weather"),
-    "missing placeholder": ("base_template.txt", "Write for {brand}.", "body_max_words"),
-}
-
-
-@pytest.mark.parametrize(("name", "text", "told"), PROMPTS.values(), ids=PROMPTS)
-def test_run_wrong_prompt_template_is_named(
-    root: Path, refused: Refused, name: str, text: str, told: str
-) -> None:
-    (root / "config/prompts" / name).write_text(text, encoding="utf-8")
-    refused(name, told)
-
-
-OPTIONS = {
-    "unknown key": (("--set", "analysis.alhpa=0.1"), "alhpa"),
-    "no value": (("--set", "seed"), "seed"),
-    "wrong value": (("--set", "seed=-1"), "seed"),
-    "run id that leads away": (("--run-id", "../elsewhere"), "--run-id"),
-    "run id of dots": (("--run-id", ".."), "--run-id"),
-    "day that is none": (("--as-of", "2026-02-30"), "as_of"),
-    "missing engagement": (("--engagement", "nowhere.csv"), "nowhere.csv"),
-}
-
-
-@pytest.mark.parametrize(("arguments", "told"), OPTIONS.values(), ids=OPTIONS)
-def test_run_wrong_option_is_refused(
-    refused: Refused, arguments: tuple[str, ...], told: str
-) -> None:
-    refused(told, arguments=arguments)
 
 
 def test_run_in_a_folder_that_is_no_workspace_says_how_to_make_one(tmp_path: Path) -> None:
@@ -355,17 +261,12 @@ def test_init_into_a_folder_that_holds_something_leaves_it_alone(root: Path) -> 
 # ── Folders and disks ─────────────────────────────────────────────────────────────────────────
 
 
-def test_run_folder_of_runs_that_is_a_file_is_refused(root: Path) -> None:
-    (root / "data/runs").write_text("in the way", encoding="utf-8")
+@pytest.mark.parametrize("name", ["data/runs", "logs"])
+def test_run_file_where_a_folder_belongs_is_refused(root: Path, name: str) -> None:
+    (root / name).write_text("in the way", encoding="utf-8")
     before = files_of(root)
-    assert_refusal(liftwright(root, "run"), "data/runs")
+    assert_refusal(liftwright(root, "run"), name)
     assert files_of(root) == before
-
-
-def test_run_folder_of_logs_that_is_a_file_is_refused(root: Path) -> None:
-    (root / "logs").write_text("in the way", encoding="utf-8")
-    assert_refusal(liftwright(root, "run"), "logs")
-    assert not (root / "data/runs").exists()
 
 
 def test_run_audit_log_that_is_a_folder_stops_the_run_before_anything_is_decided(
@@ -417,7 +318,7 @@ def test_run_workspace_that_is_read_only_is_refused(root: Path) -> None:
         assert_refusal(liftwright_process(root, "run"), "Read-only")
 
 
-@pytest.mark.parametrize("leave", [0, 8 << 10, 100 << 10])
+@pytest.mark.parametrize("leave", [0, 100 << 10])
 def test_run_full_disk_stops_with_one_message_and_goes_on_once_there_is_room(
     root: Path, leave: int
 ) -> None:
@@ -435,21 +336,15 @@ def test_run_full_disk_stops_with_one_message_and_goes_on_once_there_is_room(
         assert {name: data for name, data in files_of(root).items() if name in before} == before
 
 
-# ── Two at once ───────────────────────────────────────────────────────────────────────────────
-
-
 # ── Commands that only read ───────────────────────────────────────────────────────────────────
 
 
 @pytest.mark.parametrize(
     "arguments",
     [
-        ("status",),
         ("status", "no-such-run"),
-        ("report",),
         ("verify", "no-such-run"),
         ("approve", "no-such-run", "no-such-variant"),
-        ("search",),
         ("search", "tent", "--content", "nowhere"),
         ("search", "--queries", "nowhere.jsonl"),
         ("screen", "nowhere.jsonl"),
@@ -464,24 +359,23 @@ def test_reading_commands_on_what_is_not_there_are_refused(
     assert_refusal(replace(answer, out=""))
 
 
-LINES: dict[str, Callable[[Path], object]] = {
-    "broken": lambda file: file.write_bytes(b'{"id": 1, "text": "a"}\n{"id": 2,\n'),
-    "no text": lambda file: file.write_bytes(b'{"id": 1, "text": "a"}\n{"id": 2}\n'),
-    "a list": lambda file: file.write_bytes(b'{"id": 1, "text": "a"}\n[1]\n'),
-    "Latin-1": lambda file: file.write_bytes(b'{"id": 1, "text": "caf\xe9"}\n'),
+LINES = {
+    "broken": b'{"id": 1, "text": "a"}\n{"id": 2,\n',
+    "no text": b'{"id": 1, "text": "a"}\n{"id": 2}\n',
+    "a list": b'{"id": 1, "text": "a"}\n[1]\n',
+    "Latin-1": b'{"id": 1, "text": "caf\xe9"}\n',
+    "empty": b"\n \n",
+    "lone surrogate": b'{"id": 1, "text": "\\ud800"}\n',
 }
 
 
 @pytest.mark.parametrize("verb", ["screen", "ground", "search"])
-@pytest.mark.parametrize("write", LINES.values(), ids=LINES)
-def test_lines_that_cannot_be_read_are_refused_with_their_number(
-    root: Path, verb: str, write: Callable[[Path], object]
-) -> None:
+@pytest.mark.parametrize("data", LINES.values(), ids=LINES)
+def test_lines_that_cannot_be_read_are_refused(root: Path, verb: str, data: bytes) -> None:
     file = root / "texts.jsonl"
-    write(file)
+    file.write_bytes(data)
     given = ("--queries", str(file)) if verb == "search" else (str(file),)
     answer = liftwright(root, verb, *given, "--json")
-    assert answer.status == 2
     assert_refusal(replace(answer, out=""), "texts.jsonl")
     for line in answer.out.splitlines():
         json.loads(line)

@@ -1,4 +1,4 @@
-"""Ten customers, from the command line to the report; and the shape of every file on the way."""
+"""Ten customers, from the command line to the report, and the keys of every file on the way."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ import os
 import re
 import shutil
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import pytest
@@ -26,15 +25,74 @@ from acceptance_samples import (
     write_customers,
 )
 from liftwright.wiring import read_settings
-from run_shapes import CATEGORIES, CITATION, CONTRACTS, SHAPES, TABLES, faults
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
+    from typing import Any
 
     from acceptance_samples import Answer
 
 # What the tests share takes long to make: on one worker it is made once.
 pytestmark = pytest.mark.xdist_group("integration")
+
+# ── The files of a run ────────────────────────────────────────────────────────────────────────
+
+CITATION = ("document_id", "version", "title", "section", "paragraph_index")
+# Of each file the records to look at, and exactly the keys that they have.
+RECORDS: dict[str, tuple[Callable[[Any], list[Any]], tuple[str, ...]]] = {
+    "passages.json": (
+        lambda found: [one for passages in found.values() for one in passages],
+        (*CITATION, "text", "score", "category", "fallback"),
+    ),
+    "variants.json": (
+        lambda found: [found["control"], *found["variants"]],
+        (
+            *("variant_id", "arm", "segment", "tone", "subject", "body", "citations", "passages"),
+            *("prompt", "prompt_sha256", "model", "tokens", "cost_usd", "attempts"),
+            *("created_at", "latency_ms"),
+        ),
+    ),
+    "claims.json": (
+        lambda found: [claim for one in found for claim in one["claims"]],
+        ("text", "start", "end", "verdict", "score", "source", "reason"),
+    ),
+    "decisions.json": (
+        list,
+        (
+            *("variant_id", "content_sha256", "status", "reasons", "severities"),
+            *("decided_by", "decided_at"),
+        ),
+    ),
+    "channel.json": (lambda found: [found], ("channel", "footer")),
+}
+# Files that may gain keys, and those that are contracts.
+CONTRACTS: dict[str, tuple[str, ...]] = {
+    "run.json": (
+        *("run_id", "status", "started_at", "finished_at", "valid_on", "seed", "simulated"),
+        *("overrides", "inputs", "versions", "measurements", "metered_calls", "totals", "reason"),
+    ),
+    "customers.json": ("rows_in", "rows_kept", "rejected", "warnings"),
+    "segments.json": ("method", "customers", "segments", "warnings"),
+    "index.json": ("name", "documents", "paragraphs", "excluded"),
+    "engagement.json": ("source", "machine_opens", "machine_clicks"),
+    "plan.json": (
+        *("hypotheses", "primary_metric", "secondary_metrics", "guardrail_metrics", "direction"),
+        *("alpha", "power", "correction", "minimum_lift", "minimum_sample", "stopping"),
+        *("arms", "sizes", "shares", "salt", "slices", "left_out", "planned_at", "sha256"),
+    ),
+}
+TABLES = {
+    "segmented.parquet": ("customer_id", "segment", "confidence", "reason"),
+    "assignments.parquet": ("customer_id", "segment", "arm", "variant_id", "assigned_at"),
+    "history.parquet": ("customer_id", "historical_open_rate", "historical_click_rate"),
+    "engagement.parquet": (
+        *("customer_id", "segment", "arm", "variant_id", "delivered", "opened", "clicked"),
+        *("converted", "revenue", "source", "delivered_at", "opened_at", "clicked_at"),
+        "converted_at",
+    ),
+}
+
 
 # ── The run ───────────────────────────────────────────────────────────────────────────────────
 
@@ -63,10 +121,10 @@ def ten(tmp_path_factory: pytest.TempPathFactory) -> Campaign:
 def test_run_of_ten_customers_writes_every_file_of_the_run(ten: Campaign) -> None:
     names = {str(f.relative_to(ten.folder)) for f in ten.folder.rglob("*") if f.is_file()}
     assert names == {
-        *SHAPES,
+        *RECORDS,
         *CONTRACTS,
         *TABLES,
-        *("arms.json", "rejected.parquet", "unassigned.parquet"),
+        *("failures.json", "arms.json", "metrics.json", "rejected.parquet", "unassigned.parquet"),
         *("report/experiment_report.ipynb", "report/experiment_report.pdf"),
     }
     assert {file.name for file in (ten.root / "logs").iterdir()} == {
@@ -74,16 +132,17 @@ def test_run_of_ten_customers_writes_every_file_of_the_run(ten: Campaign) -> Non
     }
 
 
-@pytest.mark.parametrize("name", SHAPES)
-def test_file_of_a_run_has_exactly_its_shape(ten: Campaign, name: str) -> None:
-    assert faults(read_json(ten.folder / name), SHAPES[name]) == []
+@pytest.mark.parametrize("name", RECORDS)
+def test_records_of_a_file_have_exactly_their_keys(ten: Campaign, name: str) -> None:
+    records_of, keys = RECORDS[name]
+    records = records_of(read_json(ten.folder / name))
+    assert records
+    assert {tuple(sorted(one)) for one in records} == {tuple(sorted(keys))}
 
 
 @pytest.mark.parametrize("name", CONTRACTS)
-def test_file_of_a_run_has_what_is_agreed(ten: Campaign, name: str) -> None:
-    value = read_json(ten.folder / name)
-    shape = CONTRACTS[name]
-    assert faults({key: value.get(key) for key in shape}, shape) == []
+def test_file_of_a_run_has_the_keys_of_its_contract(ten: Campaign, name: str) -> None:
+    assert set(CONTRACTS[name]) <= read_json(ten.folder / name).keys()
 
 
 @pytest.mark.parametrize("name", TABLES)
@@ -92,30 +151,6 @@ def test_table_of_a_run_has_its_columns_and_every_customer_once(ten: Campaign, n
     assert [row["customer_id"] for row in rows] == [f"C{n:05}" for n in range(1, 11)]
     for row in rows:
         assert tuple(row) == TABLES[name]
-
-
-def test_faults_finds_what_is_not_of_the_shape() -> None:
-    decision = {
-        "variant_id": "0123456789ab",
-        "content_sha256": "0" * 64,
-        "status": "pass",
-        "reasons": [],
-        "severities": dict.fromkeys(CATEGORIES, 0),
-        "decided_by": "x",
-        "decided_at": "2026-01-01T00:00:00Z",
-    }
-    shape = SHAPES["decisions.json"]
-    assert faults([decision], shape) == []
-    for name, wrong in (
-        ("variant_id", "xyz"),
-        ("status", "approved"),
-        ("reasons", [1]),
-        ("severities", {"hate": 0}),
-        ("decided_by", None),
-        ("decided_at", "yesterday"),
-    ):
-        assert faults([{**decision, name: wrong}], shape), name
-    assert faults([{**decision, "more": 1}], shape)
 
 
 def test_segments_share_out_all_customers(ten: Campaign) -> None:
@@ -196,24 +231,6 @@ def test_answer_in_json_is_the_run_s_own_record(ten: Campaign) -> None:
     assert ten.answer.err == ""
 
 
-def test_answer_for_people_says_that_the_lift_is_simulated(ten: Campaign) -> None:
-    answer = liftwright(ten.root, "run")
-    assert answer.status == 0
-    assert "SIMULATED" in answer.out
-    assert "10 rows read, 10 kept, 0 rejected" in answer.out
-    assert "\x1b" not in answer.out
-    assert answer.err == ""
-
-
-def test_run_again_keeps_everything_as_it_is(ten: Campaign) -> None:
-    before = {f: f.read_bytes() for f in ten.folder.rglob("*") if f.is_file()}
-    again = liftwright(ten.root, "run", "--json")
-    assert (again.status, json.loads(again.out)["run_id"]) == (0, ten.folder.name)
-    after = {f: f.read_bytes() for f in ten.folder.rglob("*") if f.is_file()}
-    assert after.keys() == before.keys()
-    assert [f.name for f in before if after[f] != before[f]] == []
-
-
 def test_report_is_a_notebook_and_a_pdf_marked_simulated(ten: Campaign) -> None:
     notebook = read_json(ten.folder / "report/experiment_report.ipynb")
     assert notebook["nbformat"] == 4
@@ -232,16 +249,6 @@ def test_audit_log_is_verified_and_every_message_in_it(ten: Campaign) -> None:
     assert run["audit"]["head"] == lines[-1]["hash"]
 
 
-def test_status_runs_and_plan_answer_in_json(ten: Campaign) -> None:
-    status = liftwright(ten.root, "status", "--json")
-    assert (status.status, json.loads(status.out)["run_id"]) == (0, ten.folder.name)
-    runs = liftwright(ten.root, "runs", "--json")
-    assert [one["run_id"] for one in json.loads(runs.out)] == [ten.folder.name]
-    plan = liftwright(ten.root, "plan", "--json")
-    assert plan.status == 0
-    assert json.loads(plan.out)
-
-
 def test_fresh_customers_are_a_run_of_their_own(ten: Campaign, tmp_path: Path) -> None:
     root = shutil.copytree(ten.root, tmp_path / "workspace")
     fresh = tmp_path / "fresh.csv"
@@ -257,16 +264,10 @@ def test_fresh_customers_are_a_run_of_their_own(ten: Campaign, tmp_path: Path) -
 # ── The configuration ─────────────────────────────────────────────────────────────────────────
 
 
-def test_shipped_configuration_loads_and_names_no_secret(sample_workspace_root: Path) -> None:
+def test_shipped_configuration_loads_and_holds_no_secret(sample_workspace_root: Path) -> None:
     settings = read_settings(sample_workspace_root)
-    assert settings.experiment.arms[0] == "control"
-    assert sum(settings.experiment.arm_shares().values()) == pytest.approx(1)
     assert settings.services.adapters.complete == "embedded"
     assert settings.services.budget_usd is None
-    assert set(settings.prompts) >= {
-        *("base_template", "control_message"),
-        *(f"tone_{tone}" for tone in settings.experiment.tones),
-    }
     text = (sample_workspace_root / "config/azure_config.yaml").read_text(encoding="utf-8")
     assert not re.search(r"(?i)(key|secret|password|token)\s*:\s*['\"]?[A-Za-z0-9+/=]{20,}", text)
 
@@ -274,4 +275,3 @@ def test_shipped_configuration_loads_and_names_no_secret(sample_workspace_root: 
 def test_run_is_judged_on_the_day_of_its_start(ten: Campaign) -> None:
     run = read_json(ten.folder / "run.json")
     assert run["valid_on"] == run["started_at"][:10]
-    assert abs((datetime.fromisoformat(run["started_at"]) - datetime.now(UTC)).days) <= 1
