@@ -33,7 +33,6 @@ SAID = ("passages.json", "variants.json", "decisions.json", "claims.json", "plan
 def complete(template: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A workspace with a finished run `first` of 150 customers; to be copied, not changed."""
     root = shutil.copytree(template, tmp_path_factory.mktemp("complete") / "workspace")
-    shutil.rmtree(root / "data/runs", ignore_errors=True)
     write_customers(root, varied_customers(150))
     configure(root, "experiment_config.holdout.share", 0.1)
     assert liftwright(root, "run", "--run-id", "first").status == 0
@@ -54,6 +53,12 @@ def extend(root: Path, rows: list[dict[str, str]], *options: str) -> Answer:
     return liftwright(root, *what, *options)
 
 
+def late(count: int) -> list[dict[str, str]]:
+    """Customers whom the run `first` does not know."""
+    rows = varied_customers(count, seed=5)
+    return [{**row, "customer_id": f"N{n:05}"} for n, row in enumerate(rows)]
+
+
 def by_id(file: Path) -> dict[str, tuple[str, ...]]:
     return {
         row["customer_id"]: tuple(
@@ -68,9 +73,7 @@ def test_run_extended_keeps_known_customers_and_places_new_ones_by_the_frozen_cu
 ) -> None:
     # The first fifty of the old list are gone, 150 are new, and the known ones have changed.
     known = [{**row, "purchase_frequency": "0.1"} for row in varied_customers(150)[50:]]
-    new = [
-        {**row, "customer_id": f"N{n:05}"} for n, row in enumerate(varied_customers(150, seed=9))
-    ]
+    new = late(150)
     answer = extend(done, known + new)
 
     assert answer.status == 0, answer.err
@@ -79,11 +82,11 @@ def test_run_extended_keeps_known_customers_and_places_new_ones_by_the_frozen_cu
     assert before.items() <= after.items()
     segments = by_id(first / "segmented.parquet")
     assert segments.items() <= by_id(later / "segmented.parquet").items()
-    late = {name: row for name, row in after.items() if name not in before}
-    assert late
-    assert all(name.startswith("N") for name in late)
+    added = {name: row for name, row in after.items() if name not in before}
+    assert added
+    assert all(name.startswith("N") for name in added)
     held = {row["customer_id"]: row["reason"] for row in read_rows(later / "unassigned.parquet")}
-    assert len(late) + sum(name.startswith("N") for name in held) == 150
+    assert len(added) + sum(name.startswith("N") for name in held) == 150
     assert set(held.values()) == {"holdout"}
     run = read_json(later / "run.json")
     assert (run["extends"], run["status"], run["metered_calls"]) == ("first", "complete", 0)
@@ -101,15 +104,13 @@ def test_run_extended_gives_new_customers_the_arms_that_the_frozen_cut_points_sa
     done: Path,
 ) -> None:
     frozen = read_json(done / "data/runs/first/arms.json")
-    new = [
-        {**row, "customer_id": f"N{n:05}"} for n, row in enumerate(varied_customers(200, seed=5))
-    ]
+    new = late(200)
     assert extend(done, new).status == 0
 
     rows = read_rows(done / "data/runs/later/assignments.parquet")
-    late = [row for row in rows if row["customer_id"].startswith("N")]
-    assert late
-    for row in late:
+    added = [row for row in rows if row["customer_id"].startswith("N")]
+    assert added
+    for row in added:
         text = frozen["design"]["salt"] + row["customer_id"]
         place = hashlib.md5(text.encode(), usedforsecurity=False).hexdigest()
         slices = frozen["slices"][row["segment"]]
@@ -122,7 +123,7 @@ def test_run_extended_gives_new_customers_the_arms_that_the_frozen_cut_points_sa
 
 
 def test_run_extended_again_with_equal_customers_is_kept(done: Path) -> None:
-    new = [{**row, "customer_id": f"N{n:05}"} for n, row in enumerate(varied_customers(20, seed=5))]
+    new = late(20)
     assert extend(done, new).status == 0
     files = {path.name: path.read_bytes() for path in (done / "data/runs/later").glob("*.parquet")}
 
@@ -140,35 +141,46 @@ def test_run_extended_again_with_equal_customers_is_kept(done: Path) -> None:
     assert "experiment_config.yaml: exclusions.rules" in refused.err
 
 
-@pytest.mark.parametrize("named", ["by its id", "by the run that it extends"])
+@pytest.mark.parametrize("first_extended", [True, False], ids=["later", "at once"])
 def test_run_extended_is_measured_by_real_outcomes_and_verified(
-    done: Path, tmp_path: Path, named: str
+    done: Path, tmp_path: Path, *, first_extended: bool
 ) -> None:
-    new = [{**row, "customer_id": f"N{n:05}"} for n, row in enumerate(varied_customers(20, seed=5))]
-    assert extend(done, new).status == 0
-    rows = read_rows(done / "data/runs/later/assignments.parquet")
+    new = late(20)
+    if first_extended:
+        assert extend(done, new).status == 0
+    known = read_rows(done / "data/runs/first/assignments.parquet")
+    ids = [row["customer_id"] for row in (*known, *new)]
+    lines = [f"{name},1,{number % 2}" for number, name in enumerate(ids)]
     file = tmp_path / "outcomes.csv"
-    lines = [f"{row['customer_id']},1,{number % 2}" for number, row in enumerate(rows)]
     file.write_text("\n".join(["customer_id,opened,clicked", *lines]) + "\n", encoding="utf-8")
 
-    measured = ("--engagement", str(file))
-    if named == "by its id":
-        answer = liftwright(done, "run", "--run-id", "later", *measured)
-    else:
-        answer = extend(done, new, *measured)
+    answer = extend(done, new, "--engagement", str(file))
 
     assert answer.status == 0, answer.err
-    metrics = read_json(done / "data/runs/later/metrics.json")
-    assert metrics["simulated"] is False
-    assert metrics["n"] == len(rows)
+    folder = done / "data/runs/later"
+    metrics, run = read_json(folder / "metrics.json"), read_json(folder / "run.json")
+    assigned = read_rows(folder / "assignments.parquet")
+    assert (metrics["simulated"], metrics["n"]) == (False, len(assigned))
+    assert len(assigned) > len(known)
+    assert (run["extends"], run["simulated"]) == ("first", False)
+    assert run["measurements"] == int(first_extended)
+    assert read_json(done / "data/runs/first/metrics.json")["simulated"] is True
     assert liftwright(done, "verify").status == 0
-    status = liftwright(done, "status", "later")
-    assert "extends first" in status.out
+    assert "extends first" in liftwright(done, "status", "later").out
 
 
-@pytest.mark.parametrize(
-    ("run", "said"), [("frist", "did you mean 'first'"), ("unfinished", "is not finished")]
-)
+def test_run_that_extends_can_be_measured_by_its_id(done: Path, tmp_path: Path) -> None:
+    assert extend(done, late(20)).status == 0
+    assigned = read_rows(done / "data/runs/later/assignments.parquet")
+    lines = [f"{row['customer_id']},1,0" for row in assigned]
+    file = tmp_path / "outcomes.csv"
+    file.write_text("\n".join(["customer_id,opened,clicked", *lines]) + "\n", encoding="utf-8")
+    answer = liftwright(done, "run", "--run-id", "later", "--engagement", str(file))
+    assert answer.status == 0, answer.err
+    assert read_json(done / "data/runs/later/metrics.json")["n"] == len(assigned)
+
+
+@pytest.mark.parametrize(("run", "said"), [("frist", "'first'"), ("unfinished", "unfinished")])
 def test_run_extended_from_what_is_no_finished_run_is_refused(
     done: Path, run: str, said: str
 ) -> None:

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import csv
 import json
-import shutil
 from typing import TYPE_CHECKING
 
 import pytest
 
 from acceptance_samples import (
     CONTENT,
-    CUSTOMERS,
     configure,
     lay_down,
     liftwright,
@@ -95,39 +93,28 @@ def test_run_formulas_in_labels_are_escaped_in_the_audit_log(root: Path) -> None
 # ── How a file is written ─────────────────────────────────────────────────────────────────────
 
 
-@pytest.fixture
-def plain(root: Path) -> list[dict[str, object]]:
-    """The segmented customers of a plain UTF-8 file with commas, whose places are `Zürich, CH`."""
+@pytest.mark.parametrize(
+    ("form", "warning"),
+    [
+        ({"encoding": "latin-1"}, "Latin-1"),
+        ({"delimiter": ";"}, ""),
+        ({"delimiter": "\t"}, ""),
+    ],
+    ids=["Latin-1", "semicolons", "tabs"],
+)
+def test_run_file_in_another_form_is_read_the_same(
+    root: Path, form: dict[str, str], warning: str
+) -> None:
     rows = [{**row, "location": "Zürich, CH"} for row in varied_customers(30)]
-    write_customers(root, rows)
-    return read_rows(run_until(root, "segment", "plain") / "segmented.parquet")
-
-
-def rewritten(root: Path, **form: str) -> Path:
-    """The same customers in another form, segmented."""
-    encoding = form.pop("encoding", "utf-8")
-    file = root / CUSTOMERS
-    with file.open(encoding="utf-8", newline="") as stream:
-        rows = list(csv.reader(stream))
-    with file.open("w", encoding=encoding, newline="") as stream:
-        csv.writer(stream, **form).writerows(rows)  # type: ignore[arg-type] # a dialect's values
-    return run_until(root, "segment", "other")
-
-
-def test_run_latin_1_is_read_the_same_with_a_warning(
-    root: Path, plain: list[dict[str, object]]
-) -> None:
-    folder = rewritten(root, encoding="latin-1")
+    file = write_customers(root, rows)
+    plain = read_rows(run_until(root, "segment", "plain") / "segmented.parquet")
+    with file.open("w", encoding=form.get("encoding", "utf-8"), newline="") as stream:
+        writer = csv.DictWriter(stream, list(rows[0]), delimiter=form.get("delimiter", ","))
+        writer.writeheader()
+        writer.writerows(rows)
+    folder = run_until(root, "segment", "other")
     assert read_rows(folder / "segmented.parquet") == plain
-    assert "Latin-1" in warnings_of(folder)
-
-
-@pytest.mark.parametrize("delimiter", [";", "\t"])
-def test_run_other_delimiters_are_read_the_same(
-    root: Path, plain: list[dict[str, object]], delimiter: str
-) -> None:
-    folder = rewritten(root, delimiter=delimiter)
-    assert read_rows(folder / "segmented.parquet") == plain
+    assert warning in warnings_of(folder)
 
 
 def test_run_quoted_line_ends_and_delimiters_stay_in_their_field(root: Path) -> None:
@@ -137,20 +124,6 @@ def test_run_quoted_line_ends_and_delimiters_stay_in_their_field(root: Path) -> 
     write_customers(root, rows)
     folder = run_until(root, "segment")
     assert kept_ids(folder) == sorted(row["customer_id"] for row in rows)
-
-
-def test_run_extra_column_can_be_used_in_a_rule(root: Path) -> None:
-    rows = [
-        {**row, "app user": "TRUE" if number % 2 else "false"}
-        for number, row in enumerate(varied_customers(20))
-    ]
-    write_customers(root, rows)
-    configure(root, "segments.rules.0.conditions", [{"when": '"app user" = true'}])
-    folder = run_until(root, "segment")
-    found = {row["customer_id"]: row["segment"] for row in read_rows(folder / "segmented.parquet")}
-    assert all(
-        (found[row["customer_id"]] == "Big Spenders") >= (row["app user"] == "TRUE") for row in rows
-    )
 
 
 def test_run_bad_rows_set_aside_are_counted_and_the_rest_goes_on(root: Path) -> None:
@@ -189,7 +162,6 @@ def test_run_all_customers_alike_ends_with_everyone_in_an_arm(root: Path, method
 RULES = {
     "nobody": ("age > 900", 0),
     "everybody": ("age >= 0 or age is null", 60),
-    "a contradiction": ("age > 3 and age < 2", 0),
 }
 
 
@@ -210,14 +182,14 @@ def test_run_rule_that_fits_nobody_or_everybody_is_told(root: Path, rule: str, s
 # ── Content ───────────────────────────────────────────────────────────────────────────────────
 
 
-def test_run_document_of_a_megabyte_is_indexed_and_used_like_any_other(tmp_path: Path) -> None:
+def test_run_long_document_is_indexed_and_used_like_any_other(tmp_path: Path) -> None:
     root = lay_down(tmp_path / "workspace", customers=30)
     for file in (root / CONTENT).glob("*.json"):
         if file.stem not in ("customer-care", "delivery-options"):
             file.unlink()
     sentence = "Boots that are waxed in autumn keep the water out on wet paths all winter. "
     paragraph = sentence * 500
-    text = "\n\n".join(f"## Part {n}\n{paragraph}" for n in range(1_000_000 // len(paragraph) + 1))
+    text = "\n\n".join(f"## Part {n}\n{paragraph}" for n in range(250_000 // len(paragraph) + 1))
     document = {
         "document_id": "long",
         "title": "Boots in Winter",
@@ -225,7 +197,7 @@ def test_run_document_of_a_megabyte_is_indexed_and_used_like_any_other(tmp_path:
         "approval_date": "2026-01-05",
         "content": text,
     }
-    assert len(text) > 1_000_000
+    assert len(text) > 250_000
     (root / CONTENT / "long.json").write_text(json.dumps(document), encoding="utf-8")
     folder = run_until(root, "retrieve")
     assert read_json(folder / "index.json")["documents"] == 3
@@ -279,102 +251,58 @@ def test_run_fewer_customers_than_arms_is_no_experiment(root: Path, customers: i
 # ── What was written is not what is there: exit 4 ─────────────────────────────────────────────
 
 
-def changed_line(data: bytes) -> bytes:
-    header, first, *rest = data.splitlines(keepends=True)
-    return b"".join([header, first.replace(b",pass,", b",block,"), *rest])
-
-
-CHANGES: dict[str, Callable[[bytes], bytes]] = {
-    "a changed line": changed_line,
-    "a removed line": lambda data: b"".join(data.splitlines(keepends=True)[:-1]),
-    "lines in another order": lambda data: b"".join(
-        [*data.splitlines(keepends=True)[:-2], *data.splitlines(keepends=True)[:-3:-1]]
-    ),
-    "an empty file": lambda _: b"",
-}
-
-
-@pytest.fixture(scope="module")
-def assigned(template: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A workspace whose run is measured, and waits for its report alone."""
-    root = shutil.copytree(template, tmp_path_factory.mktemp("assigned") / "workspace")
-    run_until(root, "measure")
-    return root
-
-
-@pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES)
-def test_verify_after_a_change_of_the_audit_log_fails(
-    assigned: Path, tmp_path: Path, change: Callable[[bytes], bytes]
-) -> None:
-    root = shutil.copytree(assigned, tmp_path / "workspace")
-    assert liftwright(root, "verify").status == 0
-    log = root / "logs/safety_audit.log"
-    before = log.read_bytes()
-    log.write_bytes(change(before))
-    assert log.read_bytes() != before
-    answer = liftwright(root, "verify")
-    assert answer.status == 4
-    assert "Traceback" not in answer.err
-
-
-def test_verify_without_the_audit_log_fails(assigned: Path, tmp_path: Path) -> None:
-    root = shutil.copytree(assigned, tmp_path / "workspace")
-    (root / "logs/safety_audit.log").unlink()
-    answer = liftwright(root, "verify")
-    assert answer.status == 4
-    assert "safety_audit.log" in answer.out + answer.err
-
-
 def changed_last_line(data: bytes) -> bytes:
     *lines, last = data.splitlines(keepends=True)
     return b"".join([*lines, last.replace(b",pass,", b",block,")])
 
 
-@pytest.mark.parametrize("change", [changed_last_line, lambda _: b"something else\n"])
-def test_run_after_a_change_of_the_audit_log_stops(
-    assigned: Path, tmp_path: Path, change: Callable[[bytes], bytes]
+@pytest.mark.parametrize(
+    "change", [changed_last_line, lambda _: b"something else\n"], ids=["line", "file"]
+)
+def test_verify_and_run_find_an_audit_log_that_was_changed(
+    done: Path, change: Callable[[bytes], bytes]
 ) -> None:
-    root = shutil.copytree(assigned, tmp_path / "workspace")
-    log = root / "logs/safety_audit.log"
+    log = done / "logs/safety_audit.log"
     log.write_bytes(change(log.read_bytes()))
-    answer = liftwright(root, "run", "--run-id", "next")
+    assert liftwright(done, "verify").status == 4
+    answer = liftwright(done, "run", "--run-id", "next", "--set", "seed=8")
     assert answer.status == 4, answer
     assert answer.err.startswith("liftwright: ")
-    assert not (root / "data/runs/next/assignments.parquet").exists()
+    assert not (done / "data/runs/next/assignments.parquet").exists()
+
+
+def test_verify_without_the_audit_log_fails(done: Path) -> None:
+    (done / "logs/safety_audit.log").unlink()
+    answer = liftwright(done, "verify")
+    assert (answer.status, "safety_audit.log" in answer.out) == (4, True)
 
 
 @pytest.mark.parametrize("name", ["variants.json", "decisions.json", "segments.json", "run.json"])
-@pytest.mark.parametrize("data", [b"", b"{}", b"[1, 2", b"\0" * 64], ids=str)
+@pytest.mark.parametrize("data", [b"", b"{}"], ids=str)
 def test_run_file_of_a_run_that_was_damaged_is_made_again_or_refused(
-    assigned: Path, tmp_path: Path, name: str, data: bytes
+    done: Path, name: str, data: bytes
 ) -> None:
-    root = shutil.copytree(assigned, tmp_path / "workspace")
-    folder = root / "data/runs/part"
+    folder = done / "data/runs/first"
     before = outcome(folder / name)
     (folder / name).write_bytes(data)
     if name == "run.json":
-        answer = liftwright(root, "run", "--run-id", "part")
+        answer = liftwright(done, "run", "--run-id", "first")
         assert answer.status == 4
         assert "run.json" in answer.err
         assert "Traceback" not in answer.err
     else:
-        run_until(root, "measure")
+        run_until(done, "measure", "first")
         assert outcome(folder / name) == before
-
-
-def paid(root: Path) -> None:
-    """Let the workspace use a paid writer that nobody answers for."""
-    server = {"base_url": "http://127.0.0.1:9/v1", "model": "m"}
-    configure(root, "azure_config.adapters.complete", "openai_compatible")
-    configure(root, "azure_config.openai_compatible", server)
-    configure(root, "azure_config.calls.retries", 0)
 
 
 @pytest.mark.parametrize(
     "data", [b"not a database at all" * 400, b"SQLite format 3\0" + b"x" * 4000]
 )
 def test_run_corrupt_ledger_stops_before_anything_is_paid(root: Path, data: bytes) -> None:
-    paid(root)
+    server = {"base_url": "http://127.0.0.1:9/v1", "model": "m"}
+    configure(root, "azure_config.adapters.complete", "openai_compatible")
+    configure(root, "azure_config.openai_compatible", server)
+    configure(root, "azure_config.calls.retries", 0)
     (root / "data/ledger.sqlite").write_bytes(data)
     answer = liftwright(root, "run", "--run-id", "next")
     assert answer.status == 4, answer
@@ -384,13 +312,12 @@ def test_run_corrupt_ledger_stops_before_anything_is_paid(root: Path, data: byte
     assert (root / "data/ledger.sqlite").read_bytes() == data
 
 
-def test_run_missing_ledger_though_a_run_paid_is_refused(assigned: Path, tmp_path: Path) -> None:
-    root = shutil.copytree(assigned, tmp_path / "workspace")
-    record = root / "data/runs/part/run.json"
+def test_run_missing_ledger_though_a_run_paid_is_refused(done: Path) -> None:
+    record = done / "data/runs/first/run.json"
     values = json.loads(record.read_text(encoding="utf-8"))
     record.write_text(json.dumps({**values, "metered_calls": 3}), encoding="utf-8")
     for arguments in (("run",), ("verify",)):
-        answer = liftwright(root, *arguments)
+        answer = liftwright(done, *arguments)
         assert answer.status == 4, answer
         assert "ledger.sqlite" in answer.err
-        assert "part" in answer.err
+        assert "first" in answer.err

@@ -34,10 +34,10 @@ CLAIMS = (
     },
 )
 SCREENS = {
-    "run": (WIDE, ("run", "--run-id", "shown")),
-    "run that is refused": (WIDE, ("run", "--run-id", "shown", "--set", "seed=8")),
+    "run": (WIDE, ("run", "--run-id", "first")),
+    "run that is refused": (WIDE, ("run", "--run-id", "first", "--set", "seed=8")),
     "plan": (WIDE, ("plan",)),
-    "status": (WIDE, ("status", "shown")),
+    "status": (WIDE, ("status", "first")),
     "runs": (WIDE, ("runs",)),
     "doctor": (WIDE, ("doctor",)),
     "verify": (WIDE, ("verify",)),
@@ -61,10 +61,9 @@ def test_help_of_each_command(
 
 
 @pytest.fixture(scope="module")
-def shown(template: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A workspace with one finished run, `shown`."""
-    root = shutil.copytree(template, tmp_path_factory.mktemp("screens") / "workspace")
-    assert liftwright(root, "run", "--run-id", "shown").status == 0
+def shown(complete: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A workspace with one finished run, `first`."""
+    root = shutil.copytree(complete, tmp_path_factory.mktemp("screens") / "workspace")
     (root / "claims.jsonl").write_text("".join(json.dumps(one) + "\n" for one in CLAIMS))
     return root
 
