@@ -1,7 +1,7 @@
 """Real content that nobody wrote for this project, as approved documents.
 
-A shop's pages (HTML), a retailer's guidelines for its staff, and a fashion catalogue become the
-documents that a workspace reads. Their words are kept; only markup goes.
+A shop's pages (HTML) and a retailer's guidelines for its staff become the documents that a
+workspace reads. Their words are kept; only markup is removed.
 """
 
 from __future__ import annotations
@@ -25,7 +25,6 @@ _PARAGRAPHS = frozenset({"p", "div", "table", "caption"})
 _LINES = frozenset({"li", "tr"})
 _SPACES = frozenset({"br", "td", "th"})
 _VOID = frozenset({"br", "hr", "img", "input", "link", "meta"})
-_RUN_IN = re.compile(r" (?:Why you'll reach for it|Fabric & care|Fit & sizing) ")
 # Menus repeat the headings and say nothing.
 _MENU = "block-collapsible-nav"
 # The ends of a link's text while a page is read: an item that is a link alone belongs to a menu.
@@ -119,22 +118,6 @@ def _statements(flow: Mapping[str, Any]) -> Iterable[str]:
     yield " ".join(flow["instructions"])
     for action in flow["actions"]:
         yield "\n".join((action["text"], *action["subtext"]))
-
-
-def product_documents(products: Iterable[Mapping[str, str]]) -> list[Record]:
-    """Products with id, title, type and description, a document for each.
-
-    The headings that the shop's export ran into its descriptions are taken out again.
-    """
-    return [
-        _document(
-            product["id"],
-            product["title"],
-            product["product_type"],
-            [("Overview", [_RUN_IN.sub(" ", product["description"])])],
-        )
-        for product in products
-    ]
 
 
 def write_documents(folder: Path, documents: Iterable[Record]) -> None:
