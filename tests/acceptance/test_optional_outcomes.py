@@ -110,8 +110,6 @@ def test_outcomes_with_unsubscribes_are_measured_and_stop_the_arm_that_causes_th
     assert "unsubscribe_rate" in decisions["urgent"]["reasons"][0]
     assert "complaint_rate" not in decisions["urgent"]["reasons"][0]
     assert decisions["friendly"]["decision"] == "continue"
-    notebook = (folder / "report/experiment_report.ipynb").read_text(encoding="utf-8")
-    assert "unsubscribe rate" in notebook
 
 
 def test_outcomes_without_the_optional_columns_are_measured_as_ever(

@@ -24,7 +24,7 @@ from liftwright.agents.safety import screen_text, screener_check
 from liftwright.config import Authentication, Safety
 from liftwright.errors import ProviderError, ProviderRefused, ProviderUnavailable
 from liftwright.log import Log, logging_to
-from liftwright.model import CATEGORIES, Finding, Judgment, JudgeRequest, Usage
+from liftwright.model import CATEGORIES, Finding, JudgeRequest, Judgment, Usage
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

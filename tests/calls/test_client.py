@@ -25,11 +25,11 @@ from liftwright.model import (
     Completion,
     Finding,
     Identity,
+    JudgeRequest,
     Judgment,
     Passage,
     Prompt,
     Query,
-    JudgeRequest,
     Tokens,
     Usage,
 )

@@ -8,7 +8,6 @@ from liftwright.calls.cache_policy import CachePolicy
 from liftwright.calls.client import Calls, PortClient
 from liftwright.calls.concurrency import Prefetch, run_concurrently
 from liftwright.calls.ledger import Ledger
-from liftwright.calls.prefetch import Prefetch
 from liftwright.errors import ProviderUnavailable
 from liftwright.model import Identity, Usage
 from memory_store import Memory

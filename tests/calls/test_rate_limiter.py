@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fake_clock import FakeClock
+from liftwright.calls.client import CallContext
 from liftwright.calls.concurrency import run_concurrently
 from liftwright.calls.rate_limiter import RateLimiter, limited
 from liftwright.config import Breaker, CallSettings

@@ -47,7 +47,7 @@ def test_write_whole_failing_at_the_rename_leaves_nothing_behind(tmp_path: Path)
     target.mkdir()
     (target / "inside").write_text("kept")
     with pytest.raises(InputError, match=r"a\.json"):
-        write_whole(target, b"new")
+        write_atomically(target, b"new")
     assert names(tmp_path) == ["a.json"]
     assert (target / "inside").read_text() == "kept"
 
@@ -78,7 +78,7 @@ def keep_writing(path: str) -> None:
 
 def test_write_atomically_killed_at_any_moment_leaves_one_of_both_contents(tmp_path: Path) -> None:
     path = tmp_path / "a.json"
-    write_whole(path, b"a" * 200_000)
+    write_atomically(path, b"a" * 200_000)
     for _ in range(2):
         process = multiprocessing.get_context("spawn").Process(
             target=keep_writing, args=(str(path),)
