@@ -1,4 +1,4 @@
-"""Two thousand calls, every fifth attempt of which goes wrong: nothing is lost or paid twice."""
+"""Many calls, of which every fifth attempt fails: nothing is lost or paid twice."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-CALLS, REQUESTS, THREADS = 2000, 1700, 8
-FAULTS, KILLED = 0.2, 0.005
+CALLS, REQUESTS, THREADS = 800, 680, 8
+FAULTS, KILLED = 0.2, 0.01
 EACH_USD, MOST_USD = 0.01, 0.02
 
 
@@ -119,7 +119,7 @@ def soak(service: Service, ledger: Ledger, numbers: Sequence[int]) -> list[str]:
     return run_concurrently([partial(call, number) for number in numbers], THREADS)
 
 
-def test_two_thousand_calls_with_random_faults_are_accounted_for_and_none_is_paid_twice(
+def test_many_calls_with_random_faults_are_accounted_for_and_none_is_paid_twice(
     tmp_path: Path,
 ) -> None:
     service, store = Service(seed=7), SqliteStore(tmp_path / "ledger.sqlite")

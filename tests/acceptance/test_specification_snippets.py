@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
@@ -79,30 +78,16 @@ def engagement(workspace: Path, many_customers: pd.DataFrame) -> Any:
 # ── Data ──────────────────────────────────────────────────────────────────────────────────────
 
 
-def test_snippet_customer_file_has_the_fields_and_no_critical_gap() -> None:
-    df = pd.read_csv("data/raw/customers.csv")
-    assert 100 <= len(df) <= 500
-    required = [
-        "customer_id",
-        "age",
-        "location",
-        "tier",
-        "purchase_frequency",
-        "avg_order_value",
-        "last_engagement_days",
-        "historical_open_rate",
-        "historical_click_rate",
-    ]
-    assert all(column in df.columns for column in required)
-    assert df["customer_id"].notna().all()
-    assert df["customer_id"].is_unique
-    critical = [column for column in required if column not in ("age", "location", "tier")]
-    assert df[critical].isna().sum().sum() == 0
-    assert df["historical_open_rate"].between(0, 1).all()
-
-
-def test_snippet_load_customer_data_reads_the_same_rows() -> None:
+def test_snippet_customer_file_has_the_fields_and_is_loaded_as_it_is() -> None:
     df = pd.read_csv("data/raw/customers.csv", dtype={"customer_id": str})
+    assert 100 <= len(df) <= 500
+    critical = [
+        *("customer_id", "purchase_frequency", "avg_order_value", "last_engagement_days"),
+        *("historical_open_rate", "historical_click_rate"),
+    ]
+    assert {*critical, "age", "location", "tier"} <= set(df.columns)
+    assert df["customer_id"].is_unique
+    assert df[critical].isna().sum().sum() == 0
     loaded = load_customer_data("data/raw/customers.csv")
     assert set(loaded["customer_id"]) == set(df["customer_id"])
     assert loaded["avg_order_value"].sum() == pytest.approx(df["avg_order_value"].sum())
@@ -127,21 +112,21 @@ def test_snippet_anonymize_customer_id_hashes_under_the_workspaces_own_key(
 # ── Segments ──────────────────────────────────────────────────────────────────────────────────
 
 
-def test_snippet_segment_customers_gives_three_to_five_segments_over_a_tenth_each() -> None:
-    segments = segment_customers("data/raw/customers.csv")
-    assert segments["segment"].nunique() in range(3, 6)
-    assert segments["customer_id"].is_unique
-    assert len(segments) == len(pd.read_csv("data/raw/customers.csv"))
-    assert segments["segment"].value_counts(normalize=True).min() > 0.10
-    assert segments["confidence"].between(0, 1).all()
-    assert segments["reason"].str.len().min() > 0
-
-
 @pytest.mark.parametrize("method", ["rules", "rfm", "kmeans"])
-def test_snippet_segment_customers_takes_a_frame_and_a_method(method: str) -> None:
-    segments = segment_customers(pd.read_csv("data/raw/customers.csv"), method)
+def test_snippet_segment_customers_by_any_method_gives_three_to_five_named_segments(
+    method: str,
+) -> None:
+    customers = pd.read_csv("data/raw/customers.csv")
+    segments = segment_customers(customers, method)
     assert segments["segment"].nunique() in range(3, 6)
     assert not segments["segment"].str.fullmatch(r"\d+").any()
+    assert segments["customer_id"].is_unique
+    assert len(segments) == len(customers)
+    assert segments["confidence"].between(0, 1).all()
+    assert segments["reason"].str.len().min() > 0
+    if method == "rules":
+        pd.testing.assert_frame_equal(segment_customers("data/raw/customers.csv"), segments)
+        assert segments["segment"].value_counts(normalize=True).min() > 0.10
 
 
 def test_snippet_segment_customers_with_an_unknown_method_says_what_is_allowed() -> None:
@@ -173,16 +158,13 @@ def test_snippet_retrieve_content_gives_three_to_five_sources() -> None:
     assert len({result["document_id"] for result in results}) == len(results)
 
 
-def test_snippet_retrieve_content_of_nobody_known_gives_marked_fallbacks() -> None:
-    results = retrieve_content({"name": "Zzz qqq"}, top_k=5)
-    assert len(results) >= 3
-    assert all(result["fallback"] for result in results)
-
-
-def test_snippet_retrieve_content_knows_a_segment_by_its_name() -> None:
+def test_snippet_retrieve_content_knows_a_segment_by_its_name_and_falls_back() -> None:
     assert retrieve_content("At-Risk", top_k=5)
     with pytest.raises(liftwright.InputError, match="At-Risk"):
         retrieve_content("At-Rusk")
+    results = retrieve_content({"name": "Zzz qqq"}, top_k=5)
+    assert len(results) >= 3
+    assert all(result["fallback"] for result in results)
 
 
 def test_snippet_extract_snippet_ends_with_a_sentence_within_the_words() -> None:
@@ -248,19 +230,13 @@ def test_snippet_functions_outside_a_workspace_use_the_sample_configuration(
 # ── Safety ────────────────────────────────────────────────────────────────────────────────────
 
 
-def test_snippet_check_safety_of_a_bare_body_gives_status_and_severities() -> None:
+def test_snippet_check_safety_gives_severities_and_blocks_what_is_above_medium() -> None:
     result = check_safety({"body": "Our shops open at nine. Come and see the new boots."})
-    assert result["status"] in ("pass", "block")
-    assert result["status"] == "pass"
-    assert result["hate_severity"] <= 4
+    assert (result["status"], result["hate_severity"]) == ("pass", 0)
     assert {f"{category}_severity" for category in CATEGORIES} <= result.keys()
     assert result["variant_id"]
-
-
-def test_snippet_check_safety_blocks_what_is_above_medium() -> None:
     result = check_safety({"body": "I will find you and stab you to death tonight."})
-    assert result["status"] == "block"
-    assert result["violence_severity"] == 6
+    assert (result["status"], result["violence_severity"]) == ("block", 6)
     assert "violence" in result["block_reason"]
 
 
@@ -361,15 +337,6 @@ def test_snippet_assignment_of_variants_that_do_not_fit_says_which(
         assign_customers_to_arms(many_customers.head(100), variants)
 
 
-def test_snippet_assignment_times_are_utc_wherever_the_machine_stands(
-    monkeypatch: pytest.MonkeyPatch, many_customers: pd.DataFrame
-) -> None:
-    monkeypatch.setenv("TZ", "Asia/Tokyo")
-    assignments = assign_customers_to_arms(many_customers.head(100), VARIANTS)
-    moment = datetime.fromisoformat(assignments[0]["assigned_at"])
-    assert abs(datetime.now(UTC) - moment) < timedelta(hours=1)
-
-
 def test_snippet_assignment_does_not_depend_on_the_order_of_customers() -> None:
     customers = segment_customers("data/raw/customers.csv")
     turned = customers.iloc[::-1]
@@ -428,24 +395,3 @@ def test_snippet_calculate_lift_is_exact_and_refuses_a_control_of_zero() -> None
     assert calculate_lift(0.25, 0.25) == 0.0
     with pytest.raises((ValueError, liftwright.LiftwrightError, ZeroDivisionError)):
         calculate_lift(0.30, 0.0)
-
-
-def test_snippet_every_function_of_the_specification_is_public() -> None:
-    named = {
-        "segment_customers",
-        "generate_segment_summary",
-        "retrieve_content",
-        "extract_snippet",
-        "generate_variant",
-        "extract_citations",
-        "check_safety",
-        "apply_policy_threshold",
-        "design_experiment",
-        "assign_customers_to_arms",
-        "simulate_engagement",
-        "calculate_metrics",
-        "calculate_lift",
-        "load_customer_data",
-    }
-    assert named <= set(liftwright.__all__)
-    assert all(callable(getattr(liftwright, name)) for name in named)

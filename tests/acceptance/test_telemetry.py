@@ -179,7 +179,7 @@ def test_run_whose_collector_and_tracker_are_down_ends_well_and_warns_once(
         unused.bind(("127.0.0.1", 0))
         url = f"http://127.0.0.1:{unused.getsockname()[1]}"
     monkeypatch.setenv("TRACKER_TOKEN", TOKEN)
-    told = [one.replace("seconds: 20", "seconds: 1") for one in options("otlp", url, monkeypatch)]
+    told = [one.replace("seconds: 60", "seconds: 1") for one in options("otlp", url, monkeypatch)]
     told.append("adapters.track=mlflow")
     told.append(f"mlflow={{tracking_uri: '{azure_server.url}', token_secret: TRACKER_TOKEN}}")
     azure_server.script("/api", [Fault(kind="status", status=503)])
