@@ -6,7 +6,7 @@ import threading
 from typing import TYPE_CHECKING, Any
 
 from liftwright.calls.client import Calls
-from liftwright.config import Calls as CallSettings
+from liftwright.config import CallSettings
 
 if TYPE_CHECKING:
     from collections.abc import Callable
