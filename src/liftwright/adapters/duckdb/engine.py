@@ -1,4 +1,4 @@
-"""DuckDB as the engine of the data plane: one process, every core, spilling to a folder."""
+"""DuckDB as the engine of the data plane: in this process, on all cores, spilling to disk."""
 
 from __future__ import annotations
 
@@ -23,17 +23,17 @@ if TYPE_CHECKING:
     from liftwright.model.remote_files import File
     from liftwright.ports import Row, Source
 
-# A digest is a whole number here, whose bytes stand in reverse: its words come without spelling
-# them in hex and reading that again. Times are made from numbers, as zones are slow to look up.
-# Without the guards DuckDB reads 1_000 as a number and `epoch` as a time.
+# `digest` is an integer with its bytes reversed, so that `u32` needs no conversion through hex.
+# Times are computed from numbers, because looking up time zones is slow. Without the guards DuckDB
+# would read 1_000 as a number and `epoch` as a time.
 _FUNCTIONS = f"""
 create macro digest(t) as md5_number(t);
 create macro nth(l, k) as l[k];
 create macro key(t) as hash(t);
-create macro turned(w) as
+create macro byte_swap(w) as
     ((w & 255) << 24) | ((w & 65280) << 8) | ((w >> 8) & 65280) | (w >> 24);
 create macro u32(d, k) as
-    turned(cast((d >> cast(32 * k as uhugeint)) & 4294967295 as bigint));
+    byte_swap(cast((d >> cast(32 * k as uhugeint)) & 4294967295 as bigint));
 create macro micros(t) as epoch_us(cast(t as timestamptz));
 create macro utc_day(t) as make_date(cast(
     case when micros(t) < 0 then -1 - (-1 - micros(t)) // 86400000000
@@ -55,9 +55,8 @@ create macro time_as(t, format) as
     case when lower(trim(t)) in ('epoch', 'infinity', '-infinity') then null
     else try_strptime(trim(t), format) end;
 """
-# To push a sum below a join, this step writes every expression between the two into the next, again
-# for each mention: seconds of planning for a sum over simulated engagement. A version of DuckDB
-# that does not have the step is left as it is.
+# To push a sum below a join, this optimizer inlines every expression between the two at each
+# mention: seconds of planning for a sum over simulated engagement. Some versions do not have it.
 _DISABLE = """
 set variable steps = (
     select coalesce(string_agg(name, ','), '') from duckdb_optimizers()
@@ -71,16 +70,16 @@ _CACHE_OBJECTS = """
 set external_file_cache_spill = true;
 set validate_external_file_cache = 'NO_VALIDATION';
 """
-# Level 1 is half as slow as the default and packs our columns as well. A column with more values
-# than this in a group of rows, as ids are, is not worth the search for a dictionary; for a file
-# that is read once or twice and deleted, none is.
+# Level 1 takes half the time of the default and compresses our columns as well. A dictionary is not
+# worth looking for in a column with more distinct values per row group than this, such as ids, nor
+# in a file that is read once or twice and deleted.
 _GROUPS = "format parquet, row_group_size 122880, "
-_PASSING = _GROUPS + "compression uncompressed, dictionary_size_limit 1"
+_TEMPORARY_PARQUET = _GROUPS + "compression uncompressed, dictionary_size_limit 1"
 _PARQUET = _GROUPS + "compression zstd, compression_level 1, dictionary_size_limit 5000"
 _FILE = re.compile(r"^\s*file = (.+)$", re.MULTILINE)
 _LINE = re.compile(r"CSV Error on Line: (\d+)")
-# What DuckDB says where a page, a dictionary or a footer of a Parquet file is damaged.
-_BROKEN = re.compile(
+# How DuckDB reports a damaged page, dictionary or footer of a Parquet file.
+_DAMAGED = re.compile(
     r"Parquet|TProtocolException|thrift|Decompression|zstd|snappy|decompress|magic bytes|"
     r"dictionary offset|dictionary page|Out of buffer|don't read",
     re.IGNORECASE,
@@ -88,9 +87,9 @@ _BROKEN = re.compile(
 
 
 class DuckDBEngine:
-    """Tables in memory, spilled to a folder of its own where they outgrow it.
+    """Tables in memory that spill to disk when they exceed it.
 
-    Statements of one engine run one at a time; each uses `threads` threads.
+    Statements run one at a time; each uses `threads` threads.
     """
 
     def __init__(
@@ -99,9 +98,9 @@ class DuckDBEngine:
         """Start an engine.
 
         Args:
-            temporary: where a folder for spilling is made; it is removed by `close`.
-            memory: the most it may hold before it spills, such as `4GB`.
-            threads: how many threads a statement may use; all cores by default.
+            temporary: the parent of the folder for spilling, which `close` removes.
+            memory: how much it may use before it spills, such as `4GB`.
+            threads: the number of threads per statement; all cores by default.
         """
         self._folder = str(scratch_folder(temporary))
         self._kinds: dict[str, str] = {}
@@ -118,11 +117,11 @@ class DuckDBEngine:
         if threads is not None:
             config["threads"] = threads
         self._connection = duckdb.connect(":memory:", config=config)
-        # Its bar would stand among the answers on standard output. A notebook without widgets has
-        # none, and refuses to be told so.
+        # A progress bar would mix with results on standard output. In a notebook without widgets
+        # the setting does not exist and raises.
         with contextlib.suppress(duckdb.InvalidInputException):
             self._connection.execute("set enable_progress_bar = false")
-        # Days and texts of times that know their zone: the same wherever the machine stands.
+        # Dates of zoned times must not depend on the machine's time zone.
         self._connection.execute("set TimeZone = 'UTC'")
         self._connection.execute(_DISABLE)
         self._connection.execute(_FUNCTIONS)
@@ -134,22 +133,22 @@ class DuckDBEngine:
 
     @property
     def metered(self) -> bool:
-        """No: it runs in this process."""
+        """False: calls cost nothing."""
         return False
 
     def open(self, name: str, source: Source) -> tuple[str, ...]:
-        """Make a file readable as `name`, with `_row` before its own columns.
+        """Make a file readable as the table `name`, with `_row` before its own columns.
 
         Raises:
-            DataError: the file is missing or cannot be read without guessing.
+            DataError: the file is missing, unreadable or ambiguous.
         """
         parquet = file_format.parquet_files(source.path)
-        place = "row_number() over ()"
+        row = "row_number() over ()"
         if parquet:
             self._register(parquet)
             reader = _parquet_reader(parquet)
             self._parquet[name] = tuple(map(str, parquet))
-            place = self._place(source.path, parquet)
+            row = self._row_number(source.path, parquet)
         else:
             form = file_format.csv_format(source.path)
             here = source.path if isinstance(source.path, Path) else source.path.local
@@ -167,7 +166,7 @@ class DuckDBEngine:
         )
         self.keep(
             name,
-            f"select {place} as _row, {columns} from {reader}",  # noqa: S608 - built
+            f"select {row} as _row, {columns} from {reader}",  # noqa: S608 - built
             stored=False,
         )
         return names
@@ -198,11 +197,11 @@ class DuckDBEngine:
             self._filesystem.error = None
             raise error from None
 
-    def _place(self, path: File, parquet: Sequence[File]) -> str:
-        """SQL of a row's number through all files, which many threads can compute at once.
+    def _row_number(self, path: File, parquet: Sequence[File]) -> str:
+        """SQL for the row number across all files, which can be computed in parallel.
 
         Raises:
-            DataError: a file cannot be read, or has other columns than those before it.
+            DataError: a file cannot be read, or its columns differ from the previous file's.
         """
         schemas, starts, before = [], [], 0
         for file in parquet:
@@ -211,7 +210,7 @@ class DuckDBEngine:
         file_format.refuse_mixed(schemas)
         names = {name.lower() for name in schemas[0][1]}
         if names & {"file_row_number", "file_index"}:
-            # The file's own columns hide those that count.
+            # The file's own columns hide DuckDB's.
             return "row_number() over ()"
         if len(parquet) == 1:
             return "file_row_number + 1"
@@ -224,7 +223,7 @@ class DuckDBEngine:
         return f"file_row_number + 1 + case file_index {' '.join(starts)} end"
 
     def keep(self, name: str, statement: str, *, stored: bool = True) -> None:
-        """Name a statement's rows: a table in memory, or a view."""
+        """Name a statement's result: a table if `stored`, otherwise a view."""
         kind = "table" if stored else "view"
         before = self._kinds.get(name)
         target = identifier(name)
@@ -246,9 +245,9 @@ class DuckDBEngine:
     def write(
         self, statement: str, path: Path, table: TableSchema | None = None, *, lasting: bool = True
     ) -> int:
-        """Write rows to Parquet under another name, then give it its own; the number of rows.
+        """Write rows to Parquet under a temporary name, then rename it; returns the row count.
 
-        Rows keep the statement's order, so equal rows make equal files.
+        Rows keep the statement's order, so equal rows give equal files.
         """
         if table is not None:
             with self._translated(str(path.parent)):
@@ -261,7 +260,7 @@ class DuckDBEngine:
             with self._translated(str(path.parent)):
                 ((count,),) = self._connection.execute(
                     f"copy ({statement}) to {_text(str(part))} "
-                    f"({_PARQUET if lasting else _PASSING})"
+                    f"({_PARQUET if lasting else _TEMPORARY_PARQUET})"
                 ).fetchall()
             if lasting:
                 _sync(part)
@@ -276,7 +275,7 @@ class DuckDBEngine:
         return int(count)
 
     def close(self) -> None:
-        """Give back memory and the folder for spilling."""
+        """Release the memory and remove the folder for spilling."""
         self._connection.close()
         shutil.rmtree(self._folder, ignore_errors=True)
 
@@ -288,7 +287,7 @@ class DuckDBEngine:
             raise InputError(_memory_message(str(error), self._folder)) from None
         except duckdb.Error as error:
             self._raise_read_error()
-            # Damaged pages raise the plain error, without a class of their own.
+            # A damaged page raises the base class.
             message = self._file_message(str(error), damaged=type(error) is duckdb.Error)
             if message is not None:
                 raise DataError(message) from None
@@ -297,17 +296,17 @@ class DuckDBEngine:
             raise
 
     def _file_message(self, text: str, *, damaged: bool) -> str | None:
-        """What is wrong with a file that was opened; None where the error is not of one."""
+        """The problem with an opened file; None if the error is not about one."""
         message = self._csv_message(text)
-        if message is not None or not self._parquet or not (damaged or _BROKEN.search(text)):
+        if message is not None or not self._parquet or not (damaged or _DAMAGED.search(text)):
             return message
         opened = sorted({file for paths in self._parquet.values() for file in paths})
-        # Where the error names no file, it can only be one of those that are open.
+        # An error that names no file concerns one of those that are open.
         which = next((file for file in opened if file in text), None) or " or ".join(opened[:3])
         return f"{which}: cannot be read as Parquet; is the file complete and undamaged?"
 
     def _csv_message(self, text: str) -> str | None:
-        """What is wrong with a CSV file, without the row's values; None for another error."""
+        """The problem with a CSV file, without any values; None for another error."""
         named = _FILE.search(text)
         if named is None or named.group(1).strip() not in self._forms:
             return None
@@ -345,7 +344,7 @@ def _csv_reader(path: Path, form: file_format.CsvFormat) -> str:
 
 
 def _escaped(path: File) -> str:
-    """The path with the characters that DuckDB takes for patterns made plain."""
+    """The path with DuckDB's wildcards escaped."""
     return re.sub(r"([*?\[])", r"[\1]", str(path))
 
 
@@ -354,7 +353,7 @@ def _text(value: str) -> str:
 
 
 def _typed(table: TableSchema, types: Mapping[str, str]) -> str:
-    """The table's columns in its types; words of a type of their own are written as texts."""
+    """The table's columns cast to its types; enums are written as text."""
     return ", ".join(
         identifier(c.name)
         if c.kind is ColumnKind.TEXT and types.get(c.name, "").startswith("ENUM(")

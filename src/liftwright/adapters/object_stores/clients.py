@@ -82,9 +82,6 @@ def open_client(
     )
 
 
-# ── S3 ────────────────────────────────────────────────────────────────────────────────────────
-
-
 def _s3(url: ObjectUrl, options: ObjectStores, variables: Mapping[str, str]) -> Access:
     credentials = region = None
     if (_first(variables, "AWS_SKIP_SIGNATURE") or "").lower() != "true":
@@ -142,9 +139,6 @@ def _aws_credentials(
     return current, region
 
 
-# ── Azure Blob Storage ────────────────────────────────────────────────────────────────────────
-
-
 def _azure(
     url: ObjectUrl,
     options: ObjectStores,
@@ -187,9 +181,6 @@ def _entra_credentials(url: ObjectUrl, authentication: Authentication) -> Creden
     except ProviderError as error:
         raise DataError(f"{url}: {error}; or set AZURE_STORAGE_ACCOUNT_KEY") from None
     return provider
-
-
-# ── Google Cloud Storage ──────────────────────────────────────────────────────────────────────
 
 
 def _gcs(url: ObjectUrl, options: ObjectStores, variables: Mapping[str, str]) -> Access:

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class Spark(Options):
-    """Where Spark runs, and its own properties, as `spark-submit --conf` takes them."""
+    """The master and the properties, as for `spark-submit --master` and `--conf`."""
 
     master: Name = "local[*]"
     config: Mapping[str, str] = {}

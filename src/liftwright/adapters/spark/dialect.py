@@ -1,8 +1,7 @@
-"""The data plane's statements in Spark's words: same text, same answers.
+"""Translates the data plane's statements from DuckDB's dialect to Spark's, with equal results.
 
-Statements are written in DuckDB's dialect. What sqlglot alone would leave with another meaning is
-rewritten on the syntax tree here: floor, trim, the readers of numbers and times in texts, and
-types of few words and of numbers without sign.
+sqlglot does most of it. What it would leave with another meaning is rewritten on the syntax tree:
+floor, trim, the parsing of numbers and times, enums and unsigned integers.
 """
 
 from __future__ import annotations
@@ -19,15 +18,15 @@ if TYPE_CHECKING:
 
     from sqlglot import exp
 
-# What DuckDB's trim takes off: the spaces of Unicode, but neither tabs nor line ends.
+# DuckDB's trim removes Unicode spaces, but neither tabs nor line ends.
 _SPACES = " \u00a0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a"
 _SPACES += "\u202f\u205f\u3000"
 _TRIMMED = f"trim(both '{_SPACES}' from t)"
 
-# Spark's floor makes a whole number of it, which fails beyond 64 bits; DuckDB's stays a double.
+# Spark's floor returns an integer and fails beyond 64 bits; DuckDB's returns a double.
 _FLOOR = "case when abs(t) < 4503599627370496e0 then cast(floor(t) as double) else t end"
 
-# Spark's own cast takes 5d and 0x1p3 for numbers.
+# Spark's cast accepts 5d and 0x1p3 as numbers.
 _NUMBER = r"^[ \t\n\x0B\f\r]*[+-]?(inf|infinity|([0-9]+[.]?[0-9]*|[.][0-9]+)(e[+-]?[0-9]+)?)"
 _NUMBER += r"[ \t\n\x0B\f\r]*$"
 _NAN = r"^[ \t\n\x0B\f\r]*[+-]?nan[ \t\n\x0B\f\r]*$"
@@ -80,7 +79,7 @@ return case when t rlike {_quoted(sql_fragments.TIME_UTC)}
     end
 """
 FUNCTIONS = (_DIGEST, _U32, _KEY, _UTC_DAY, _LATER, _NUMBER_OF, _SHIFT_OF, _TIME_OF)
-"""What the data plane asks of every engine beside SQL; `time_as` is written out per format."""
+"""The functions that the data plane needs in addition to SQL; `time_as` depends on its format."""
 
 _MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
 _FULL_MONTHS = (
@@ -106,12 +105,12 @@ _DIRECTIVES = {
     "a": f"({'|'.join(_DAYS)})",
     "A": f"({'|'.join(_FULL_DAYS)})",
 }
-_CENTURY_BREAK = 69  # as in C: 69 to 99 are of the twentieth century
+_CENTURY_BREAK = 69  # as in C: 69 to 99 are 1969 to 1999
 
 
 @functools.lru_cache(maxsize=512)
 def to_spark(statement: str) -> str:
-    """A statement of the data plane in Spark's SQL."""
+    """Translate a statement to Spark's SQL."""
     import sqlglot
 
     tree = sqlglot.parse_one(statement, read="duckdb")
@@ -128,13 +127,13 @@ def _rewritten(node: exp.Expr) -> exp.Expr:
     if isinstance(node, exp.Anonymous):
         return _called(node)
     if isinstance(node, exp.DataType) and node.this in (exp.DType.ENUM, exp.DType.UINT):
-        # Spark has neither words nor numbers without sign as types of their own.
+        # Spark has neither enums nor unsigned integers.
         return exp.DataType.build("varchar" if node.this is exp.DType.ENUM else "bigint")
     return node
 
 
 def _called(node: exp.Anonymous) -> exp.Expr:
-    """A call of what Spark cannot define as a function for all types or formats."""
+    """Translate a call that Spark cannot define as one function for all types or formats."""
     from sqlglot import exp
 
     name = node.name.lower()
@@ -148,7 +147,7 @@ def _called(node: exp.Anonymous) -> exp.Expr:
 
 
 def _parsed(template: str, value: exp.Expr) -> exp.Expr:
-    """The template's tree with `value`, itself rewritten, wherever it says `t`."""
+    """The template's tree with the translated `value` in place of `t`."""
     from sqlglot import exp
 
     value = value.transform(_rewritten)
@@ -169,10 +168,10 @@ def _tree(template: str) -> exp.Expr:
 
 @functools.lru_cache(maxsize=64)
 def time_as(form: str) -> str:
-    """Spark's SQL for the time that the text `t` spells in a strptime format; null for none.
+    """Spark's SQL that parses the text `t` by a strptime format; null if it does not match.
 
     Raises:
-        ConfigurationError: the format holds a directive that is not known.
+        ConfigurationError: the format has an unknown directive.
     """
     pattern, groups = _pattern(form)
 
@@ -220,7 +219,7 @@ def _hour(pattern: str, groups: dict[str, int], part: Callable[[str, str], str])
 
 
 def _pattern(form: str) -> tuple[str, dict[str, int]]:
-    """The format as a pattern of the lower-case text, and which group each directive is."""
+    """The format as a regular expression for lower-case text, and the group of each directive."""
     groups: dict[str, int] = {}
     parts, at = [], 0
     for match in re.finditer(r"%-?(.)", form):

@@ -1,7 +1,6 @@
-"""Spark as the engine of the data plane: on this machine, or on a cluster by its URL.
+"""Spark as the engine of the data plane, on this machine or on a cluster.
 
-The statements are those of every engine, rewritten by `spark_dialect`. Needs the extra `spark`, and
-Java 17 or newer on the machine that asks.
+`dialect` translates the statements. Needs the extra `spark`, and Java 17 or newer on this machine.
 """
 
 from __future__ import annotations
@@ -38,17 +37,17 @@ if TYPE_CHECKING:
 
 
 class SparkEngine:
-    """Tables as views of one Spark session; engines of one process share its Java machine."""
+    """Tables as views of one Spark session; the engines of one process share a JVM."""
 
     def __init__(
         self, options: Spark, *, memory: str | None = None, threads: int | None = None
     ) -> None:
-        """Start a session, and Spark itself where this process has not yet.
+        """Start a session, and Spark itself if this process has not started it yet.
 
         Args:
-            options: where Spark runs, and its own properties.
-            memory: what Spark may hold on this machine, such as `4GB`.
-            threads: how many threads a local Spark uses; `options.master` says where it is None.
+            options: the master and the properties.
+            memory: how much the driver may use, such as `4GB`.
+            threads: the number of threads of a local Spark; None leaves it to `options.master`.
 
         Raises:
             InputError: pyspark or Java is missing, or Spark does not start.
@@ -67,14 +66,14 @@ class SparkEngine:
 
     @property
     def metered(self) -> bool:
-        """No: what a cluster costs is not counted per call."""
+        """False: a cluster's costs are not counted per call."""
         return False
 
     def open(self, name: str, source: Source) -> tuple[str, ...]:
-        """Make a file readable as `name`, with `_row` before its own columns.
+        """Make a file readable as the table `name`, with `_row` before its own columns.
 
         Raises:
-            DataError: the file is missing or cannot be read without guessing.
+            DataError: the file is missing, unreadable or ambiguous.
         """
         label = str(source.path)
         self._opened.append(label)
@@ -88,7 +87,7 @@ class SparkEngine:
         return tuple(column for column in frame.columns if column != "_row")
 
     def keep(self, name: str, statement: str, *, stored: bool = True) -> None:
-        """Name a statement's rows: held in memory and on disk at their first use, or a view."""
+        """Name a statement's result: persisted at its first use if `stored`, otherwise a view."""
         spelled = dialect.to_spark(statement)
         before = self._kept.pop(name, None)
         with self._translated(name):
@@ -96,7 +95,7 @@ class SparkEngine:
                 self._kept[name] = frame = self._session.sql(spelled).persist()
                 frame.createOrReplaceTempView(name)
             else:
-                # By its text, so that it follows the tables whose names it holds.
+                # As SQL text, so that it follows the tables that it names.
                 view = _backticked(name)
                 self._session.sql(f"create or replace temporary view {view} as {spelled}")
         if before is not None:
@@ -111,9 +110,9 @@ class SparkEngine:
     def write(
         self, statement: str, path: Path, table: TableSchema | None = None, *, lasting: bool = True
     ) -> int:
-        """Write rows to Parquet under another name, then give it its own; the number of rows.
+        """Write rows to Parquet under a temporary name, then rename it; returns the row count.
 
-        One file where Spark writes one, else a folder of them; in the statement's order.
+        One file if Spark writes one, otherwise a folder; in the statement's order.
         """
         if table is not None:
             typed = ", ".join(
@@ -140,13 +139,13 @@ class SparkEngine:
         return int(count)
 
     def close(self) -> None:
-        """Give back what this engine holds; Spark itself ends with the process."""
+        """Release what this engine has persisted; Spark itself ends with the process."""
         for frame in self._kept.values():
             frame.unpersist()
         self._kept.clear()
 
     def _parquet(self, label: str, paths: Sequence[File], *, text: bool) -> DataFrame:
-        """A frame of all files; rows are numbered through them in the order of their names."""
+        """All files as one frame; row numbers continue from file to file in order of name."""
         urls = [reading_url(path) for path in paths]
         read = self._session.read.option("recursiveFileLookup", "false")
         schemas = {url: read.parquet(url).schema for url in urls}
@@ -160,22 +159,22 @@ class SparkEngine:
         names = first.names
         _refuse_reserved(label, names)
         frame = read.schema(first).parquet(*urls)
-        place = "cast(_metadata.row_index + 1 as bigint)"
+        row = "cast(_metadata.row_index + 1 as bigint)"
         if len(urls) > 1:
             counts = {url: self._session.read.parquet(url).count() for url in urls}
             starts, before = [], 0
             for path, url in zip(paths, urls, strict=True):
                 starts.append(f"when '{_escaped(name_in_metadata(path))}' then {before}L")
                 before += counts[url]
-            place += f" + case _metadata.file_name {' '.join(starts)} end"
+            row += f" + case _metadata.file_name {' '.join(starts)} end"
         columns = [
             f"cast({_backticked(n)} as string) as {_backticked(n)}" if text else _backticked(n)
             for n in names
         ]
-        return frame.selectExpr(f"{place} as _row", *columns)
+        return frame.selectExpr(f"{row} as _row", *columns)
 
     def _csv(self, path: File) -> DataFrame:
-        """A frame of texts; one task reads the file, as a field may run over many lines."""
+        """A frame of text columns; one task reads it, because a field may span lines."""
         from pyspark.sql.types import StringType, StructField, StructType
 
         form = file_format.csv_format(path)
@@ -195,7 +194,7 @@ class SparkEngine:
         return translated(where, self._opened, self._misshapen)
 
     def _misshapen(self) -> DataError | None:
-        """What is wrong with the shape of a CSV file that was opened; None where nothing is."""
+        """The first row of another width in the opened CSV files; None if there is none."""
         for path, form in self._forms.values():
             found = file_format.misshapen_record(path, form)
             if found is not None:
@@ -204,9 +203,6 @@ class SparkEngine:
                     f"{len(form.columns)}"
                 )
         return None
-
-
-# ── Names and paths ───────────────────────────────────────────────────────────────────────────
 
 
 def _refuse_reserved(label: str, names: Sequence[str]) -> None:

@@ -1,4 +1,4 @@
-"""What Spark raises, in our words: never a row's values, never a stack of Java."""
+"""Translates Spark's errors: messages never repeat a row's values or a Java stack trace."""
 
 from __future__ import annotations
 
@@ -27,15 +27,15 @@ _FILE = re.compile(r"(?:file:|while reading file )\s*(?://)?(/[^\s,;]+)")
 def translated(
     where: str, opened: Sequence[str], misshapen: Callable[[], DataError | None]
 ) -> Iterator[None]:
-    """Within the block, Spark's errors of input become ours.
+    """Within the block, translate the errors of Spark that a user can fix.
 
     Args:
-        where: what is being done, for messages.
+        where: the file or table at hand, for messages.
         opened: the files that were opened so far.
-        misshapen: looks for the line of a CSV file that has another width.
+        misshapen: finds the first row of another width in the CSV files.
 
     Raises:
-        InputError: what a person can mend: a file, the disk, memory, a missing package.
+        InputError: a bad file, a full disk, too little memory, a missing package.
     """
     from py4j.protocol import Py4JJavaError  # type: ignore[import-untyped]
     from pyspark.errors import PySparkException
@@ -45,13 +45,13 @@ def translated(
     except LiftwrightError:
         raise
     except (PySparkException, Py4JJavaError) as error:
-        found = _in_our_words(str(error), where, opened, misshapen)
+        found = _input_error(str(error), where, opened, misshapen)
         if found is None:
             raise
         raise found from None
 
 
-def _in_our_words(
+def _input_error(
     text: str, where: str, opened: Sequence[str], misshapen: Callable[[], DataError | None]
 ) -> InputError | None:
     scheme = _NO_SCHEME.search(text)
@@ -68,16 +68,14 @@ def _in_our_words(
             "spark.executor.memory under spark.config"
         )
     if _MALFORMED.search(text):
-        return misshapen() or DataError(
-            f"{_named(text, opened, where)}: not a CSV row as it should be"
-        )
+        return misshapen() or DataError(f"{_named(text, opened, where)}: found a malformed CSV row")
     if _UNREADABLE.search(text):
         return DataError(f"{_named(text, opened, where)}: cannot be read; is the file complete?")
     return None
 
 
 def _named(text: str, opened: Sequence[str], where: str) -> str:
-    """The file that an error is about: of those opened, the one it names, else the last."""
+    """The opened file that an error names; otherwise the last one opened."""
     for name in opened:
         if name in text:
             return name

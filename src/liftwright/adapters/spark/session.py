@@ -1,4 +1,4 @@
-"""Spark started once in this process, quietly, and a session of its own for each engine."""
+"""Starts Spark once per process, without output, and opens a session for each engine."""
 
 from __future__ import annotations
 
@@ -29,24 +29,24 @@ _JAVA_OPTIONS = "spark.driver.extraJavaOptions"
 _MASTER = re.compile(
     r"local(\[(\*|[1-9]\d*)(,\s*\d+)?\])?|local-cluster\[.+\]|yarn|(spark|k8s)://.+"
 )
-# How the programs that start Java, and Java itself, say what they refuse.
+# How Java and its launchers report errors.
 _PRINTED = re.compile(
     r"(?:^Error: |^Exception in thread [^:]*: |initialization of VM\n)(.+)$", re.MULTILINE
 )
 _CODE = re.compile(r"^\[[A-Z_.]+\] ")
-_MOST_SAID = 100_000
+_MAX_OUTPUT_BYTES = 100_000
 _QUIET = "rootLogger.level = off\n"
 
 
 def new_session(options: Spark, memory: str | None, threads: int | None) -> SparkSession:
-    """A session of its own on the Spark of this process, which is started where there is none.
+    """Open a session on the Spark of this process, which is started if needed.
 
     Raises:
         InputError: pyspark or Java is missing, Spark does not start, or another one is in use.
     """
     properties = _properties(options, memory, threads)
     with warnings.catch_warnings():
-        # It warns of pandas, which is not used here.
+        # pyspark warns about pandas, which is not used here.
         warnings.simplefilter("ignore")
         try:
             from pyspark.sql import SparkSession
@@ -77,7 +77,7 @@ def _properties(options: Spark, memory: str | None, threads: int | None) -> dict
         "spark.app.name": "liftwright",
         "spark.ui.enabled": "false",
         "spark.ui.showConsoleProgress": "false",
-        # What the statements count on: one zone, errors instead of nulls, microseconds in UTC.
+        # The statements rely on these: UTC, errors instead of nulls, microseconds.
         "spark.sql.session.timeZone": "UTC",
         "spark.sql.ansi.enabled": "true",
         "spark.sql.parquet.outputTimestampType": "TIMESTAMP_MICROS",
@@ -97,7 +97,7 @@ def _properties(options: Spark, memory: str | None, threads: int | None) -> dict
 
 
 def _whole_memory(amount: str) -> str:
-    """`1.5G` as Java takes it: whole megabytes."""
+    """`1.5G` in whole megabytes, as Java needs it."""
     number, unit = float(amount[:-1]), amount[-1]
     return f"{round(number * (1024 if unit == 'G' else 1))}m"
 
@@ -121,43 +121,43 @@ def _start(properties: Mapping[str, str]) -> SparkSession:
     atexit.register(shutil.rmtree, scratch, ignore_errors=True)
     quiet = scratch / "log4j2.properties"
     quiet.write_text(_QUIET, encoding="utf-8")
-    # Its own log would repeat rows that it cannot read.
-    silent = f"-Dlog4j2.configurationFile={quiet.as_uri()}"
-    chosen = {
+    # Its log would repeat rows that it cannot read.
+    no_log = f"-Dlog4j2.configurationFile={quiet.as_uri()}"
+    settings = {
         "spark.local.dir": str(scratch),
         "spark.sql.warehouse.dir": f"{scratch}/warehouse",
         **properties,
-        _JAVA_OPTIONS: f"{silent} {properties.get(_JAVA_OPTIONS, '')}".strip(),
+        _JAVA_OPTIONS: f"{no_log} {properties.get(_JAVA_OPTIONS, '')}".strip(),
     }
-    # Without this its workers take whatever `python3` is first on the path.
+    # Otherwise its workers take the first `python3` on the path.
     os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
-    with tempfile.TemporaryFile() as said:
+    with tempfile.TemporaryFile() as output:
         try:
-            with _saying_to(said.fileno()):
-                made = SparkSession.builder
-                for name, value in chosen.items():
-                    made = made.config(name, value)
-                session: SparkSession = made.getOrCreate()
+            with _output_to(output.fileno()):
+                builder = SparkSession.builder
+                for name, value in settings.items():
+                    builder = builder.config(name, value)
+                session: SparkSession = builder.getOrCreate()
         except (PySparkException, Py4JError, OSError, RuntimeError) as error:
-            said.seek(0)
-            reason = _reason(error, said.read(_MOST_SAID).decode(errors="replace"))
+            output.seek(0)
+            reason = _reason(error, output.read(_MAX_OUTPUT_BYTES).decode(errors="replace"))
             raise InputError(
-                f"azure_config.yaml: spark: Spark did not start at {chosen['spark.master']}: "
+                f"azure_config.yaml: spark: Spark did not start at {settings['spark.master']}: "
                 f"{reason}"
             ) from None
     session.sparkContext.setLogLevel("OFF")
     return session
 
 
-def _reason(error: Exception, said: str) -> str:
-    """Why Spark did not start: what Java raised, what its starter printed, or what Python saw."""
+def _reason(error: Exception, output: str) -> str:
+    """Why Spark did not start, from the Java exception, the output or the Python error."""
     java = getattr(error, "java_exception", None)
     if java is not None:
-        # A cluster that does not answer within a minute is given up, and then found missing.
+        # Spark gives up on a silent cluster after a minute, and then fails on the missing context.
         if "stopped" in str(java) or "NullPointerException" in str(java):
-            return "nobody answers there, or the application was let go"
+            return "the cluster does not answer, or has stopped the application"
         return _one_line(str(java.getMessage()))
-    printed = _PRINTED.search(said)
+    printed = _PRINTED.search(output)
     return _one_line(printed.group(1) if printed else str(error))
 
 
@@ -166,8 +166,8 @@ def _one_line(text: str) -> str:
 
 
 @contextlib.contextmanager
-def _saying_to(file: int) -> Iterator[None]:
-    """Java inherits this file for what it prints: its chatter is not for our users."""
+def _output_to(file: int) -> Iterator[None]:
+    """Within the block, standard output and error go to a file, which the JVM inherits."""
     sys.stdout.flush()
     sys.stderr.flush()
     kept = {stream: os.dup(stream) for stream in (1, 2)}
