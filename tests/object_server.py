@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import hmac
+import json
 import threading
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
 ACCOUNT = "devaccount"
 KEY = base64.b64encode(b"a key that only the tests know").decode()
+TOKEN = "token-of-the-account"  # noqa: S105 - for the tests
 
 
 @dataclass
@@ -139,7 +141,9 @@ class _Handler(BaseHTTPRequestHandler):
                 return
             path = path.removeprefix(f"{ACCOUNT}/")
         if path == "token":
-            text = b'{"access_token": "token-of-the-account", "expires_in": 3600}'
+            # Google reads `expires_in`, Azure's managed identity `expires_on`.
+            token = {"access_token": TOKEN, "expires_in": 3600, "expires_on": 4_000_000_000}
+            text = json.dumps({**token, "resource": self.query.get("resource")}).encode()
             self._answer(200, text, {"Content-Type": "application/json"})
             return
         container, _, key = path.partition("/")
@@ -272,7 +276,7 @@ class _Handler(BaseHTTPRequestHandler):
         if "sig=" in self.path:
             return "" if self.query.get("sig") == "good" else "signature of a link"
         if given.startswith("Bearer "):
-            return "" if given == "Bearer good" else "token"
+            return "" if given == f"Bearer {TOKEN}" else "token"
         standard = ("content-encoding", "content-language", "content-length", "content-md5")
         standard += ("content-type", "date", "if-modified-since", "if-match", "if-none-match")
         standard += ("if-unmodified-since", "range")

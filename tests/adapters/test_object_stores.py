@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import socket
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from typing import TYPE_CHECKING
 
@@ -12,12 +13,14 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
 from liftwright.adapters.duckdb.engine import DuckDBEngine
+from liftwright.adapters.duckdb.filesystem import RemoteFileSystem
 from liftwright.adapters.object_stores.objects import ObstoreObjects
 from liftwright.config import Authentication, ObjectStores
 from liftwright.data import FileResolver, Tables
 from liftwright.errors import DataError, InputError
 from liftwright.model import parse_url
-from object_server import ACCOUNT, KEY, ObjectServer
+from liftwright.model.remote_files import RemoteFile
+from object_server import ACCOUNT, KEY, TOKEN, ObjectServer
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -215,6 +218,21 @@ class TestEachStore:
             port.find(parse_url(f"{BASES[kind]}/a"))
 
 
+def test_reader_shared_by_threads_keeps_a_position_for_each() -> None:
+    data = bytes(range(100))
+    url = parse_url("s3://data/a.parquet")
+    file = RemoteFile(url=url, size=100, fetch=lambda _, start, end: data[start:end])
+    files = RemoteFileSystem()
+    files.files["s3://data/a.parquet"] = file
+    reader = files.open("s3://data/a.parquet")
+    reader.seek(10)
+    with ThreadPoolExecutor(1) as pool:
+        pool.submit(reader.seek, 50).result()
+        assert reader.read(3) == data[10:13]
+        assert pool.submit(reader.read, 80).result() == data[50:]
+    assert reader.read(2) == data[13:15]
+
+
 # ── Mixed, damaged, CSV: the same faults as on this machine ───────────────────────────────────
 
 
@@ -286,6 +304,20 @@ def test_azure_by_signature_by_token_and_by_a_foreign_key(server: ObjectServer) 
             other,
         ).find(url)
     assert len(server.requests) == asked
+
+
+def test_azure_without_a_key_shows_the_token_of_the_identity(
+    server: ObjectServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # A managed identity as Azure's App Service provides it.
+    monkeypatch.setenv("IDENTITY_ENDPOINT", f"{server.url}/token")
+    monkeypatch.setenv("IDENTITY_HEADER", "secret of this machine")
+    server.put("data", "a.csv", b"x")
+    stores = ObjectStores(azure_endpoint=server.azure)
+    port = ObstoreObjects(stores, Authentication(method="managed_identity"), {})
+    assert port.find(parse_url(f"{AZURE}/a.csv")) is not None
+    assert server.authorizations[-1] == f"Bearer {TOKEN}"
+    assert server.refused == []
 
 
 def test_azure_without_an_account_says_how_to_name_it(server: ObjectServer) -> None:
@@ -361,7 +393,7 @@ def test_gcs_by_a_service_account_shows_its_token(server: ObjectServer, tmp_path
     found = {"GOOGLE_APPLICATION_CREDENTIALS": str(file)}
     port = objects(server, "gcs", found, gcs_endpoint=server.url)
     assert port.find(parse_url("gs://data/a.csv")) is not None
-    assert server.authorizations[-1] == "Bearer token-of-the-account"
+    assert server.authorizations[-1] == f"Bearer {TOKEN}"
 
 
 @pytest.mark.parametrize(
