@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from liftwright.adapters.azure.request_log import IDENTITY, recording
+from liftwright.adapters.azure.request_log import IDENTITY, log_request
 from liftwright.log import Log, logging_to
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ def told(folder: Path) -> dict[str, Any]:
 
 def test_recording_tells_route_hash_size_and_status_and_no_text(tmp_path: Path) -> None:
     body = "CANARY ümlaut"
-    with logging_to(Log(tmp_path)), recording("search", "POST", URL, body) as sent:
+    with logging_to(Log(tmp_path)), log_request("search", "POST", URL, body) as sent:
         sent.status = 200
     record = told(tmp_path)
     found = record["context"]
@@ -48,7 +48,7 @@ def test_recording_of_an_error_tells_its_type_alone(tmp_path: Path) -> None:
     with (
         logging_to(Log(tmp_path)),
         pytest.raises(ValueError, match="CANARY"),
-        recording("search", "GET", URL, None),
+        log_request("search", "GET", URL, None),
     ):
         raise ValueError("CANARY")
     record = told(tmp_path)
@@ -59,6 +59,6 @@ def test_recording_of_an_error_tells_its_type_alone(tmp_path: Path) -> None:
 
 
 def test_recording_of_who_asks_for_tokens_hashes_nothing(tmp_path: Path) -> None:
-    with logging_to(Log(tmp_path)), recording(IDENTITY, "POST", URL, "client_secret=CANARY"):
+    with logging_to(Log(tmp_path)), log_request(IDENTITY, "POST", URL, "client_secret=CANARY"):
         pass
     assert told(tmp_path)["context"]["request_sha256"] is None

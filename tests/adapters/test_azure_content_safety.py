@@ -18,7 +18,7 @@ from liftwright.adapters.azure.content_safety import (
     AzureGroundedness,
     AzurePromptShields,
 )
-from liftwright.adapters.azure.content_safety_client import Service, pieces
+from liftwright.adapters.azure.content_safety_client import ContentSafetyService, pieces
 from liftwright.adapters.azure.identity import credential_for
 from liftwright.agents.safety import screen_text, screener_check
 from liftwright.config import Authentication, Safety
@@ -267,7 +267,7 @@ def test_call_whose_time_is_up_before_the_last_byte_is_unavailable(
     # No pause between bytes is long, so that the limits of the connection never trip.
     safety.spoil = lambda answer: {**answer, "more": "x" * 3_000_000}
     ask = screener(azure_server, timeout_seconds=0.5)
-    with pytest.raises(ProviderUnavailable, match="no whole answer"):
+    with pytest.raises(ProviderUnavailable, match="no complete response"):
         ask(TEXT)
 
 
@@ -295,11 +295,11 @@ def test_identity_ignores_the_key_the_order_of_blocklists_and_the_case_of_the_ho
 
 
 def shields(server: AzureServer) -> AzurePromptShields:
-    return AzurePromptShields(Service(config(server), KEY, None, 60))
+    return AzurePromptShields(ContentSafetyService(config(server), KEY, None, 60))
 
 
 def groundedness(server: AzureServer) -> AzureGroundedness:
-    return AzureGroundedness(Service(config(server), KEY, None, 60))
+    return AzureGroundedness(ContentSafetyService(config(server), KEY, None, 60))
 
 
 def sourced(text: str, sources: list[str]) -> JudgeRequest:

@@ -285,8 +285,8 @@ def test_index_sends_what_met_a_busy_index_again_and_only_that(
 ) -> None:
     service.refused = {"part 1": [503, 422, 409], "part 2": [429]}
     patient, waits = calls()
-    indexing = indexer(config, embed, attempt=lambda ask: patient.make("index", ask))
-    report = put(indexing, *samples(4))
+    indexing = indexer(config, embed)
+    report = patient.make("index", lambda: put(indexing, *samples(4)))
     assert [len(batch) for batch in uploads(server)] == [12, 4]
     assert waits == [2.0]
     assert len(service.indexes[report.name].documents) == 12
@@ -307,7 +307,7 @@ def test_index_that_holds_more_than_was_put_is_refused(
     report = put(indexing, BOOTS)
     documents = service.indexes[report.name].documents
     documents["strange"] = {**next(iter(documents.values())), "passage_id": "strange"}
-    with pytest.raises(ProviderRefused, match="holds 3 passages, where 2"):
+    with pytest.raises(ProviderRefused, match="3 passages instead of 2"):
         put(indexing, BOOTS)
 
 
@@ -555,9 +555,17 @@ def test_index_on_a_passing_fault_in_any_request_is_completed(  # noqa: PLR0913,
     skipped: int,
 ) -> None:
     patient, waits = calls()
-    indexing = indexer(config, embed, attempt=lambda ask: patient.make("index", ask))
-    server.script(route, [*[None] * skipped, Fault(kind="cut")])
-    report = put(indexing, BOOTS, TENT)
+    indexing = indexer(config, embed)
+    # Requests to a new index: alias, count, its making, the upload, the count, the alias' move.
+    script: dict[str, tuple[str, Sequence[Fault | None]]] = {
+        "alias": ("/aliases", [fault]),
+        "count": ("/indexes", [fault]),
+        "index": ("/indexes", [None, fault]),
+        "upload": ("/indexes", [None, None, fault]),
+        "switch": ("/aliases", [None, fault]),
+    }
+    server.script(*script[route])
+    report = patient.make("index", lambda: put(indexing, BOOTS, TENT))
     assert len(waits) == 1
     assert service.aliases == {"approved-content": report.name}
     assert len(service.indexes[report.name].documents) == report.paragraphs == 4

@@ -64,6 +64,21 @@ def test_embed_reply_changed_by_its_caller_leaves_the_memory_as_it_was() -> None
         reply[:] = 0.0
 
 
+def test_embed_full_memory_forgets_what_was_asked_for_longest_ago() -> None:
+    embed = MiniLmEmbed(remembered=2)
+    embed(("one", "two"))
+    embed(("one",))
+    embed(("three",))
+    assert set(embed._memory.lookup(("one", "two", "three"))) == {"one", "three"}
+
+
+def test_embed_very_long_text_is_not_remembered() -> None:
+    embed = MiniLmEmbed()
+    longest = "a" * LONGEST_REMEMBERED
+    embed((longest, longest + "a"))
+    assert set(embed._memory.lookup((longest, longest + "a"))) == {longest}
+
+
 @given(st.lists(st.integers(2, 256), max_size=80))
 def test_cut_batches_any_lengths_are_all_there_once_with_little_padding(lengths: list[int]) -> None:
     batches = list(cut_batches(lengths))

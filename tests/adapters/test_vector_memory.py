@@ -16,24 +16,24 @@ def vectors(*texts: str) -> dict[str, np.ndarray]:
 
 def test_keep_beyond_its_size_forgets_what_was_asked_for_longest_ago() -> None:
     memory = VectorCache(2)
-    memory.keep(vectors("a", "b"))
-    memory.recall(["a"])
-    memory.keep(vectors("c"))
-    assert set(memory.recall(["a", "b", "c"])) == {"a", "c"}
+    memory.store(vectors("a", "b"))
+    memory.lookup(["a"])
+    memory.store(vectors("c"))
+    assert set(memory.lookup(["a", "b", "c"])) == {"a", "c"}
 
 
 def test_keep_longer_than_the_longest_is_not_remembered() -> None:
     memory = VectorCache(4, longest=3)
-    memory.keep(vectors("abc", "abcd"))
-    assert set(memory.recall(["abc", "abcd"])) == {"abc"}
+    memory.store(vectors("abc", "abcd"))
+    assert set(memory.lookup(["abc", "abcd"])) == {"abc"}
 
 
 def test_keep_holds_a_row_of_its_own() -> None:
     whole = np.ones((2, 2), dtype=np.float32)
     memory = VectorCache(2)
-    memory.keep({"a": whole[0]})
+    memory.store({"a": whole[0]})
     whole[0] = 7
-    assert memory.recall(["a"])["a"].tolist() == [1, 1]
+    assert memory.lookup(["a"])["a"].tolist() == [1, 1]
 
 
 def test_get_text_that_another_thread_computes_is_computed_once() -> None:

@@ -15,13 +15,10 @@ if TYPE_CHECKING:
 
     from azure.core.credentials import TokenCredential
 
-    from liftwright.adapters.azure.content_safety_client import Service
+    from liftwright.adapters.azure.content_safety_client import ContentSafetyService
     from liftwright.ports import Complete, Embed, Judge, Screen, Secrets, Shield
 
     Context = AdapterContext[Any]
-
-
-# ── Options ───────────────────────────────────────────────────────────────────────────────────
 
 
 class AzureOpenAI(Options):
@@ -42,7 +39,7 @@ class AzureOpenAI(Options):
     @model_validator(mode="after")
     def _reasoning_takes_no_temperature(self) -> AzureOpenAI:
         if self.reasoning and self.temperature is not None:
-            raise ValueError("temperature must be null where reasoning is true: it is refused")
+            raise ValueError("temperature must be null if reasoning is true")
         return self
 
 
@@ -73,9 +70,6 @@ class KeyVault(Options):
     """Azure Key Vault, as the source of secrets."""
 
     url: Name
-
-
-# ── Adapters ──────────────────────────────────────────────────────────────────────────────────
 
 
 def _openai(context: AdapterContext[AzureOpenAI]) -> Complete:
@@ -159,22 +153,19 @@ def _key_vault(context: AdapterContext[KeyVault]) -> Secrets:
     from liftwright.adapters.azure.identity import credential_for
     from liftwright.adapters.azure.key_vault import KeyVaultSecrets
 
-    who = context.settings.services.authentication
-    if who.method == "api_key":
-        # The services take keys, but the vault that holds them is opened by an identity alone.
-        who = who.model_copy(update={"method": "default"})
-    return KeyVaultSecrets(context.options, credential_for(who), context.variables)
+    authentication = context.settings.services.authentication
+    if authentication.method == "api_key":
+        # The vault that holds the services' keys accepts only an identity.
+        authentication = authentication.model_copy(update={"method": "default"})
+    return KeyVaultSecrets(context.options, credential_for(authentication), context.variables)
 
 
-# ── Keys and credentials ──────────────────────────────────────────────────────────────────────
-
-
-def _safety_service(context: AdapterContext[AzureContentSafety]) -> Service:
-    from liftwright.adapters.azure.content_safety_client import Service
+def _safety_service(context: AdapterContext[AzureContentSafety]) -> ContentSafetyService:
+    from liftwright.adapters.azure.content_safety_client import ContentSafetyService
 
     options, timeouts = context.options, context.settings.services.calls.timeout_seconds
     key, credential = _access(context, options.api_key_secret, "azure_content_safety")
-    return Service(options, key, credential, timeouts.screen)
+    return ContentSafetyService(options, key, credential, timeouts.screen)
 
 
 def _openai_access(
@@ -187,7 +178,7 @@ def _openai_access(
 
 
 def _access(context: Context, secret: str, block: str) -> tuple[str | None, TokenCredential | None]:
-    """A key or a credential, as `authentication.method` says."""
+    """A key or a credential, depending on `authentication.method`."""
     from liftwright.adapters.azure.identity import credential_for
 
     authentication = context.settings.services.authentication
@@ -203,14 +194,14 @@ def _access(context: Context, secret: str, block: str) -> tuple[str | None, Toke
 
 
 def _token_check(service: str) -> Callable[[Context], Mapping[str, Callable[[], str]]]:
-    """Asks for the token that a service would be shown; nothing where keys are used."""
+    """The check that a token for a service can be obtained; none if keys are used."""
 
     def checks(context: Context) -> Mapping[str, Callable[[], str]]:
         authentication = context.settings.services.authentication
         if authentication.method == "api_key":
             return {}
 
-        def ask() -> str:
+        def check() -> str:
             from liftwright.adapters.azure import identity
 
             scopes = {
@@ -221,12 +212,10 @@ def _token_check(service: str) -> Callable[[Context], Mapping[str, Callable[[], 
             identity.credential_for(authentication).get_token(scopes[service])
             return f"Connection successful: {authentication.method} gave a token"
 
-        return {f"identity for {service}": ask}
+        return {f"identity for {service}": check}
 
     return checks
 
-
-# ── Providers ─────────────────────────────────────────────────────────────────────────────────
 
 OPENAI = Provider(
     adapters={"complete": _openai, "embed": _openai_embed},

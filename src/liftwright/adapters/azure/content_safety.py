@@ -1,13 +1,13 @@
 """Azure AI Content Safety: the port `screen`, Prompt Shields and groundedness detection.
 
-What an answer leaves open is refused, never taken for harmless.
+An incomplete response is an error; it never counts as harmless.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from liftwright.adapters.azure.content_safety_client import NAME, Service, pieces
+from liftwright.adapters.azure.content_safety_client import NAME, ContentSafetyService, pieces
 from liftwright.errors import ProviderRefused
 from liftwright.model import CATEGORIES, Finding, Judgment, Usage, fingerprint, text_records
 from liftwright.ports import Meter
@@ -38,22 +38,21 @@ _LEVELS = {"FourSeverityLevels": (0, 2, 4, 6), "EightSeverityLevels": tuple(rang
 
 
 class AzureContentSafetyScreen:
-    """The port `screen` on Azure AI Content Safety.
+    """The port `screen` with Azure AI Content Safety.
 
-    A reply is one finding for each of the four categories, of the check `safety`. Each blocklist
-    that the text hits adds one finding of the check `blocklist`, in the category `blocklist` and of
-    the highest severity, with the list's name as its reason: a listed word is neither hate nor
-    violence, and the audit must not say so.
+    A reply has one finding of the check `safety` for each of the four categories. Each blocklist
+    with a match adds a finding of the check and category `blocklist`, with the highest severity
+    and the list's name as its reason, since a listed word belongs to none of the categories.
 
     Args:
-        config: the resource, its scale of severities and its blocklists.
-        api_key: None where a credential is given.
-        credential: None where a key is given.
-        timeout_seconds: how long one request may take.
+        config: the resource, its severity levels and its blocklists.
+        api_key: None if a credential is given.
+        credential: None if a key is given.
+        timeout_seconds: the time-out of one request.
 
     Raises:
-        ConfigurationError: if the package is not installed, the address is not https, or there is
-            not exactly one of key and credential.
+        ConfigurationError: the package is not installed, the address is not https, or not exactly
+            one of key and credential is given.
     """
 
     metered = True
@@ -68,21 +67,21 @@ class AzureContentSafetyScreen:
     ) -> None:
         self._config = config
         self._levels = _LEVELS[config.output_type]
-        self._service = Service(config, api_key, credential, timeout_seconds)
+        self._service = ContentSafetyService(config, api_key, credential, timeout_seconds)
         rest = fingerprint(_CODE_VERSION, config.output_type, sorted(config.blocklists))[:12]
         self.identity = self._service.identity(f"{config.api_version}-{rest}")
 
     def __call__(self, request: str, /) -> tuple[Finding, ...]:
-        """The findings of a text of any length; of one that is cut, the worst of each category.
+        """The findings of a text; for a long text, the worst of its pieces per category.
 
         Raises:
-            ProviderUnavailable: on a time-out, an overload, a lost connection or a broken answer.
-            ProviderRefused: on credentials, a bad request, or an answer that lacks a category.
+            ProviderUnavailable: time-out, overload, lost connection or malformed response.
+            ProviderRefused: credentials, bad request, or a response without one of the categories.
         """
         return self.call_with_usage(request).value
 
     def call_with_usage(self, request: str, /) -> Reply[tuple[Finding, ...]]:
-        """The same, with the text records of the pieces."""
+        """As the plain call, with the text records of the pieces."""
         spans = list(pieces(request, _MOST_ANALYSED))
         worst = dict.fromkeys(CATEGORIES, 0)
         where: dict[str, tuple[int, int]] = {}
@@ -110,7 +109,7 @@ class AzureContentSafetyScreen:
             "outputType": self._config.output_type,
         }
         if self._config.blocklists:
-            # The categories are wanted all the same: a hit alone is no finding for each of them.
+            # Do not halt on a match, as the severities are needed as well.
             body |= {"blocklistNames": list(self._config.blocklists), "haltOnBlocklistHit": False}
         answer = self._service.post("/text:analyze", self._config.api_version, body)
         meter.add(Usage(units=text_records(text)))
@@ -135,7 +134,7 @@ class AzureContentSafetyScreen:
 
 
 class AzurePromptShields:
-    """The port `shield`: looks for orders to a language model in a document of any length.
+    """The port `shield`: detects prompt injection in a document of any length.
 
     Args:
         service: the resource.
@@ -143,21 +142,21 @@ class AzurePromptShields:
 
     metered = True
 
-    def __init__(self, service: Service) -> None:
+    def __init__(self, service: ContentSafetyService) -> None:
         self._service = service
         self.identity = service.identity(f"shieldPrompt-{_SHIELD_VERSION}-{_CODE_VERSION}")
 
     def __call__(self, request: str, /) -> bool:
-        """Whether a document holds an attack.
+        """Whether a document contains an attack.
 
         Raises:
-            ProviderUnavailable: on a time-out, an overload, a lost connection or a broken answer.
-            ProviderRefused: on credentials, a bad request, or an answer that does not say.
+            ProviderUnavailable: time-out, overload, lost connection or malformed response.
+            ProviderRefused: credentials, bad request, or an incomplete response.
         """
         return self.call_with_usage(request).value
 
     def call_with_usage(self, request: str, /) -> Reply[bool]:
-        """The same, with the text records of the pieces that were looked at."""
+        """As the plain call, with the text records of the checked pieces."""
         with Meter() as meter:
             spans = pieces(request, _MOST_SHIELDED)
             return meter.reply(any(self._attacks(request[a:b], meter) for a, b in spans))
@@ -166,16 +165,16 @@ class AzurePromptShields:
         body = {"userPrompt": "", "documents": [document]}
         answer = self._service.post("/text:shieldPrompt", _SHIELD_VERSION, body)
         meter.add(Usage(units=text_records(document)))
-        found = answer.get("documentsAnalysis")
-        first = found[0] if isinstance(found, list) and len(found) == 1 else None
+        analyses = answer.get("documentsAnalysis")
+        first = analyses[0] if isinstance(analyses, list) and len(analyses) == 1 else None
         attack = first.get("attackDetected") if isinstance(first, dict) else None
         if not isinstance(attack, bool):
-            raise ProviderRefused(f"{NAME}: the answer on a document does not say if it attacks")
+            raise ProviderRefused(f"{NAME}: the response does not say whether there is an attack")
         return attack
 
 
 class AzureGroundedness:
-    """The port `judge`: a second opinion on whether a text is borne out by its sources.
+    """The port `judge`: a second opinion on whether sources support a text.
 
     Args:
         service: the resource.
@@ -183,47 +182,47 @@ class AzureGroundedness:
 
     metered = True
 
-    def __init__(self, service: Service) -> None:
+    def __init__(self, service: ContentSafetyService) -> None:
         self._service = service
         self.identity = service.identity(
             f"detectGroundedness-{_GROUNDEDNESS_VERSION}-{_CODE_VERSION}"
         )
 
     def __call__(self, request: JudgeRequest, /) -> Judgment:
-        """The service's opinion; a text without sources is ungrounded and is not sent.
+        """The service's verdict; a text without sources is ungrounded and not sent.
 
         Raises:
-            ProviderUnavailable: on a time-out, an overload, a lost connection or a broken answer.
-            ProviderRefused: on credentials, a bad request, sources that are longer than the
-                service takes, or an answer that does not say.
+            ProviderUnavailable: time-out, overload, lost connection or malformed response.
+            ProviderRefused: credentials, bad request, sources longer than the service's limit, or
+                an incomplete response.
         """
         return self.call_with_usage(request).value
 
     def call_with_usage(self, request: JudgeRequest, /) -> Reply[Judgment]:
-        """The same, with the text records of text and sources."""
+        """As the plain call, with the text records of text and sources."""
         with Meter() as meter:
             return meter.reply(self._judge(request, meter))
 
     def _judge(self, request: JudgeRequest, meter: Meter) -> Judgment:
-        given = [source for source in request.sources if source.strip()]
-        length = sum(map(len, given))
+        sources = [source for source in request.sources if source.strip()]
+        length = sum(map(len, sources))
         if length > _MOST_SOURCES:
             raise ProviderRefused(
                 f"{NAME}: groundedness: found sources of {length} characters, "
                 f"allowed: {_MOST_SOURCES}"
             )
         spans = list(pieces(request.text, _MOST_GROUNDED))
-        if not given or not spans:
+        if not sources or not spans:
             empty = not spans
             return Judgment(grounded=empty, ungrounded_share=0.0 if empty else 1.0)
-        opinions = [(b - a, self._opinion(request.text[a:b], given, meter)) for a, b in spans]
-        whole = sum(size for size, _ in opinions)
+        parts = [(b - a, self._judge_part(request.text[a:b], sources, meter)) for a, b in spans]
+        total = sum(size for size, _ in parts)
         return Judgment(
-            grounded=all(opinion.grounded for _, opinion in opinions),
-            ungrounded_share=sum(s * opinion.ungrounded_share for s, opinion in opinions) / whole,
+            grounded=all(part.grounded for _, part in parts),
+            ungrounded_share=sum(size * part.ungrounded_share for size, part in parts) / total,
         )
 
-    def _opinion(self, text: str, sources: list[str], meter: Meter) -> Judgment:
+    def _judge_part(self, text: str, sources: list[str], meter: Meter) -> Judgment:
         body = {
             "domain": "Generic",
             "task": "Summarization",
@@ -240,31 +239,28 @@ class AzureGroundedness:
             or not isinstance(share, int | float)
             or not 0 <= share <= 1
         ):
-            raise ProviderRefused(f"{NAME}: the answer does not say if the text is grounded")
+            raise ProviderRefused(f"{NAME}: the response does not say if the text is grounded")
         return Judgment(grounded=not ungrounded, ungrounded_share=float(share))
 
 
-# ── The answer ────────────────────────────────────────────────────────────────────────────────
-
-
 def _severities(answer: Mapping[str, object], levels: Sequence[int]) -> dict[str, int]:
-    """The severity of each category, found by its name.
+    """The severity of each category.
 
     Raises:
-        ProviderRefused: unless each has exactly one, on the scale that was asked for.
+        ProviderRefused: a category does not have exactly one severity, or not one of the levels.
     """
     listed = answer.get("categoriesAnalysis")
-    found: dict[str, list[object]] = {category: [] for category in CATEGORIES}
+    by_category: dict[str, list[object]] = {category: [] for category in CATEGORIES}
     for item in listed if isinstance(listed, list) else ():
         for category, name in _VENDORS_NAMES.items():
             if isinstance(item, dict) and item.get("category") == name:
-                found[category].append(item.get("severity"))
+                by_category[category].append(item.get("severity"))
     severities: dict[str, int] = {}
-    for category, values in found.items():
+    for category, values in by_category.items():
         if values in ([], [None]):
-            raise ProviderRefused(f"{NAME}: missing category: the answer has no {category}")
+            raise ProviderRefused(f"{NAME}: missing category: the response has no {category}")
         if len(values) > 1:
-            raise ProviderRefused(f"{NAME}: the answer names {category} more than once")
+            raise ProviderRefused(f"{NAME}: the response names {category} more than once")
         (value,) = values
         if not isinstance(value, int) or isinstance(value, bool) or value not in levels:
             raise ProviderRefused(
@@ -275,14 +271,14 @@ def _severities(answer: Mapping[str, object], levels: Sequence[int]) -> dict[str
 
 
 def _hits(answer: Mapping[str, object]) -> Iterator[str]:
-    """The names of the blocklists that were hit.
+    """The names of the blocklists with a match.
 
     Raises:
-        ProviderRefused: where the answer tells of hits in another form.
+        ProviderRefused: a match is malformed.
     """
     matches = answer.get("blocklistsMatch")
     for match in matches if isinstance(matches, list) else [matches] if matches else []:
         name = match.get("blocklistName") if isinstance(match, dict) else None
         if not isinstance(name, str):
-            raise ProviderRefused(f"{NAME}: the answer does not name the blocklist that was hit")
+            raise ProviderRefused(f"{NAME}: the response does not name the matching blocklist")
         yield name

@@ -1,4 +1,4 @@
-"""Who Liftwright is to Azure: a credential by configuration, and tokens from it."""
+"""Authentication with Azure: the configured credential, and its tokens."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ import re
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from liftwright.adapters.azure.errors import not_installed
-from liftwright.adapters.azure.request_log import IDENTITY, recording_transport
-from liftwright.adapters.retry_after import retry_after
+from liftwright.adapters.azure.request_log import IDENTITY, logging_transport
+from liftwright.adapters.http_errors import retry_after
 from liftwright.errors import ConfigurationError, ProviderRefused, ProviderUnavailable
 
 if TYPE_CHECKING:
@@ -30,12 +30,12 @@ SEARCH = "https://search.azure.com/.default"
 KEY_VAULT = "https://vault.azure.net/.default"
 
 _TIMEOUT_SECONDS = 10
-# 410 is what a virtual machine's identity endpoint answers while it is being updated.
-_PASSING = frozenset({408, 410, 425, 429})
-_SERVER_FAULT = 500
+# A virtual machine's identity endpoint answers 410 while it is being updated.
+_RETRIED = frozenset({408, 410, 425, 429})
+_SERVER_ERROR = 500
 _ENTRA_CODE = re.compile(r"\bAADSTS\d{4,8}\b")
 
-_MEND = {
+_HINTS = {
     "managed_identity": (
         "run this where Azure gives it a managed identity, name a user-assigned one in "
         "authentication.client_id, or set authentication.method to azure_cli on your own machine"
@@ -51,11 +51,11 @@ _MEND = {
 
 
 class Credential:
-    """A credential of azure-identity whose errors are ours, and say how to mend them.
+    """Wraps a credential of azure-identity and translates its errors, with hints.
 
     Args:
         method: `authentication.method`.
-        inner: the credential that is asked.
+        inner: the wrapped credential.
     """
 
     def __init__(self, method: str, inner: Any) -> None:  # noqa: ANN401 - both forms of token protocol
@@ -85,66 +85,66 @@ class Credential:
     def get_token_info(
         self, *scopes: str, options: TokenRequestOptions | None = None
     ) -> AccessTokenInfo:
-        """The same, as newer clients ask for it."""
+        """As `get_token`, for newer clients."""
         token = self._translated(lambda: self._inner.get_token_info(*scopes, options=options))
         return cast("AccessTokenInfo", token)
 
     def close(self) -> None:
-        """Give back the connections."""
+        """Close the connections."""
         self._inner.close()
 
     def __repr__(self) -> str:
         return f"Credential({self._method})"
 
-    def _translated(self, ask: Callable[[], T]) -> T:
+    def _translated(self, get: Callable[[], T]) -> T:
         from azure.core.exceptions import AzureError, ClientAuthenticationError
 
-        # Without the cause: what a failed log-in answers may hold a token or an assertion.
+        # Without the cause: a failed login's response may contain a token or an assertion.
         try:
-            return ask()
+            return get()
         except ClientAuthenticationError as error:
             code = _ENTRA_CODE.search(str(error))
-            told = f" ({code[0]})" if code else ""
+            named = f" ({code[0]})" if code else ""
             raise ProviderRefused(
-                f"Azure identity: authentication.method {self._method} gave no token{told}; "
-                f"{_MEND[self._method]}",
+                f"Azure identity: authentication.method {self._method} gave no token{named}; "
+                f"{_HINTS[self._method]}",
                 affects_all_requests=True,
             ) from None
         except AzureError:
             raise ProviderUnavailable(
-                f"Azure identity: who gives tokens to authentication.method {self._method} "
-                "cannot be reached"
+                "Azure identity: the token endpoint of authentication.method "
+                f"{self._method} cannot be reached"
             ) from None
         except (ValueError, TypeError, KeyError, AttributeError):
-            # The vendor lets what a page or a proxy answers in place of a token pass through raw.
+            # The vendor's parser fails like this if a web page or a proxy answers.
             raise ProviderUnavailable(
-                f"Azure identity: the answer to authentication.method {self._method} is no token"
+                f"Azure identity: the response to authentication.method {self._method} has no token"
             ) from None
 
 
 def credential_for(config: Authentication) -> TokenCredential:
-    """The credential that `authentication.method` names; it asks for nothing yet.
+    """The credential for `authentication.method`; no token is requested yet.
 
     Args:
-        config: any method but `api_key`, which needs no credential.
+        config: any method except `api_key`, which needs no credential.
 
     Raises:
-        ConfigurationError: for `api_key`, without azure-identity, or where the environment's
-            AZURE_ variables contradict each other.
+        ConfigurationError: the method is `api_key`, azure-identity is not installed, or the
+            environment's AZURE_ variables contradict each other.
     """
     if config.method == "api_key":
         raise ConfigurationError(
             "azure_config.yaml: authentication.method: found 'api_key', "
-            "allowed: managed_identity, azure_cli or default, where there is no key to use"
+            "allowed: managed_identity, azure_cli or default, as there is no key"
         )
     try:
         import azure.identity as vendor
     except ImportError as error:
         raise not_installed(f"authentication.method {config.method}", "azure-identity") from error
-    # Asking again is the business of one layer alone, and that is not this one.
+    # Only the retry layer retries.
     options: dict[str, Any] = {
         "retry_total": 0,
-        "transport": recording_transport(
+        "transport": logging_transport(
             IDENTITY, connection_timeout=_TIMEOUT_SECONDS, read_timeout=_TIMEOUT_SECONDS
         ),
     }
@@ -161,17 +161,17 @@ def credential_for(config: Authentication) -> TokenCredential:
                 config.method, vendor.AzureCliCredential(process_timeout=_TIMEOUT_SECONDS)
             )
         # An explicit None would hide AZURE_CLIENT_ID.
-        own = {"managed_identity_client_id": config.client_id} if config.client_id else {}
-        return Credential(config.method, vendor.DefaultAzureCredential(**options, **own))
+        client = {"managed_identity_client_id": config.client_id} if config.client_id else {}
+        return Credential(config.method, vendor.DefaultAzureCredential(**options, **client))
     except ValueError:
         raise ConfigurationError(
             f"authentication.method {config.method}: the environment's AZURE_ variables "
-            "(AZURE_TOKEN_CREDENTIALS, AZURE_CLIENT_ID, AZURE_TENANT_ID) do not fit together"
+            "(AZURE_TOKEN_CREDENTIALS, AZURE_CLIENT_ID, AZURE_TENANT_ID) contradict each other"
         ) from None
 
 
 def token_provider(credential: TokenCredential, scope: str) -> Callable[[], str]:
-    """Gives a valid token whenever it is called; remembers it until shortly before it expires.
+    """A callable that returns a valid token, cached until shortly before it expires.
 
     Args:
         credential: from `credential_for`.
@@ -183,11 +183,11 @@ def token_provider(credential: TokenCredential, scope: str) -> Callable[[], str]
 
 
 def _stop_on_passing(response: PipelineResponse[Any, Any]) -> None:
-    """End a token request on a passing fault; the vendor would call it a lack of identity."""
+    """End a token request on a temporary error, which the vendor reports as a missing identity."""
     answer = response.http_response
-    if answer.status_code in _PASSING or answer.status_code >= _SERVER_FAULT:
+    if answer.status_code in _RETRIED or answer.status_code >= _SERVER_ERROR:
         raise ProviderUnavailable(
             f"Azure identity: the managed identity endpoint answered {answer.status_code}; "
-            f"if it lasts, {_MEND['managed_identity']}",
+            f"if this continues, {_HINTS['managed_identity']}",
             retry_after_seconds=retry_after(answer.headers),
         )

@@ -1,4 +1,4 @@
-"""Secrets from Azure Key Vault, and from the environment where the vault has none."""
+"""Secrets from Azure Key Vault, or from the environment if the vault lacks one."""
 
 from __future__ import annotations
 
@@ -7,13 +7,9 @@ import re
 import threading
 from typing import TYPE_CHECKING
 
-from liftwright.adapters.azure.errors import (
-    https_address,
-    not_installed,
-    status_fault,
-    transport_fault,
-)
-from liftwright.adapters.azure.request_log import recording_transport
+from liftwright.adapters.azure.errors import https_address, not_installed, transport_error
+from liftwright.adapters.azure.request_log import logging_transport
+from liftwright.adapters.http_errors import status_error
 from liftwright.errors import ProviderRefused, ProviderUnavailable
 from liftwright.log import event
 
@@ -27,11 +23,11 @@ if TYPE_CHECKING:
 _AGENT = "azure_key_vault"
 _NAME = re.compile(r"[0-9A-Za-z-]{1,127}")
 _OK, _ABSENT = 200, "SecretNotFound"
-_MEND = {
-    401: "the vault does not take this identity's tokens; check authentication and the tenant",
+_HINTS = {
+    401: "the vault rejects this identity's tokens; check authentication and the tenant",
     403: (
-        "give the identity the role `Key Vault Secrets User`, let this network in, "
-        "and see that the secret is enabled"
+        "give the identity the role `Key Vault Secrets User`, allow this network, "
+        "and check that the secret is enabled"
     ),
     404: "there is no vault at key_vault.url",
 }
@@ -40,20 +36,19 @@ _MEND = {
 class KeyVaultSecrets:
     """The port `secrets`; `AZURE_SEARCH_API_KEY` is `AZURE-SEARCH-API-KEY` in the vault.
 
-    Each name is asked for once; what was found is remembered as long as this lives, in memory
-    alone. A vault that cannot be asked is an error: the environment stands in for a secret that
-    the vault lacks, never for the vault.
+    Each secret is requested once and cached in memory. The environment replaces a secret that the
+    vault lacks, never a vault that cannot be reached: that is an error.
 
     Args:
-        config: where the vault is.
-        credential: who asks.
+        config: the vault's address.
+        credential: the identity.
         fallback: the environment and .env.
-        verify_challenge_resource: whether the vault must name its own domain before it is sent a
-            token; only a vault under a name of one's own needs False.
-        timeout_seconds: how long one attempt may wait for an answer.
+        verify_challenge_resource: whether the vault must name its own domain before it receives a
+            token; only a vault under a custom domain needs False.
+        timeout_seconds: the time-out of one attempt.
 
     Raises:
-        ConfigurationError: if the package is not installed or the address is not https.
+        ConfigurationError: the package is not installed or the address is not https.
     """
 
     def __init__(
@@ -80,17 +75,17 @@ class KeyVaultSecrets:
             verify_challenge_resource=verify_challenge_resource,
             retry_total=0,
             permit_redirects=False,
-            transport=recording_transport(
+            transport=logging_transport(
                 "key_vault", connection_timeout=timeout_seconds, read_timeout=timeout_seconds
             ),
         )
 
     def __call__(self, name: str, /) -> str | None:
-        """The secret's value; None where neither the vault nor the environment has one.
+        """The secret's value; None if neither the vault nor the environment has one.
 
         Raises:
-            ProviderRefused: where the vault does not let this identity read it.
-            ProviderUnavailable: where the vault cannot be asked now.
+            ProviderRefused: this identity may not read the secret.
+            ProviderUnavailable: the vault is temporarily unavailable.
         """
         with self._lock:
             if name not in self._known:
@@ -101,18 +96,18 @@ class KeyVaultSecrets:
         return f"KeyVaultSecrets({self._url}, {len(self._known)} read)"
 
     def _look_up(self, name: str) -> str | None:
-        kept_as = name.replace("_", "-")
-        value = self._ask(kept_as) if _NAME.fullmatch(kept_as) else None
+        vault_name = name.replace("_", "-")
+        value = self._get(vault_name) if _NAME.fullmatch(vault_name) else None
         if not value:
             event("secret_not_in_vault", agent=_AGENT, secret_name=name)
             value = self._fallback.get(name)
         return value or None
 
-    def _ask(self, name: str) -> str | None:
-        """The vault's value; None where it has no such secret."""
+    def _get(self, name: str) -> str | None:
+        """The vault's value; None if it has no such secret."""
         from azure.core.exceptions import AzureError, HttpResponseError
 
-        # Never with a cause: what the vendor's errors carry may hold the answer, and so the secret.
+        # Without the cause: the vendor's errors may contain the response, and so the secret.
         try:
             value = self._client.get_secret(name).value
         except HttpResponseError as error:
@@ -122,15 +117,15 @@ class KeyVaultSecrets:
                 raise self._broken() from None
             if code == _ABSENT:
                 return None
-            raise status_fault("Key Vault", status, headers, code=code, mend=_MEND) from None
+            raise status_error("Key Vault", status, headers, code=code, hints=_HINTS) from None
         except AzureError as error:
-            raise transport_fault("Key Vault", error, self._timeout_seconds) from None
+            raise transport_error("Key Vault", error, self._timeout_seconds) from None
         except (json.JSONDecodeError, AttributeError, TypeError, KeyError):
             raise self._broken() from None
         except ValueError:
             raise ProviderRefused(
-                "Key Vault: the server at key_vault.url names another domain than its own in what "
-                "it asks for; it was sent no token for that"
+                "Key Vault: the server at key_vault.url asked for a token for another domain; no "
+                "token was sent"
             ) from None
         if value is None:
             raise self._broken()
@@ -138,4 +133,4 @@ class KeyVaultSecrets:
 
     @staticmethod
     def _broken() -> ProviderUnavailable:
-        return ProviderUnavailable("Key Vault's answer is no secret")
+        return ProviderUnavailable("Key Vault's response contains no secret")

@@ -1,7 +1,7 @@
-"""Azure OpenAI: drafts by the Responses API (port Complete), vectors by embeddings (port Embed).
+"""Azure OpenAI: drafts by the Responses API (port Complete) and embeddings (port Embed).
 
-Both speak to the v1 endpoint, or to the older form where a dated api-version is configured, with
-a key or with a token of Microsoft Entra ID.
+Both use the v1 endpoint, or the older one if a dated api-version is configured, and authenticate
+with a key or with a token from Microsoft Entra ID.
 """
 
 from __future__ import annotations
@@ -10,17 +10,17 @@ import base64
 import binascii
 from typing import TYPE_CHECKING
 
-from liftwright.adapters.azure.openai_client import SERVICE, host_of, mend_by_status, open_client
+from liftwright.adapters.azure.openai_client import SERVICE, hints_by_status, host_of, open_client
 from liftwright.adapters.embedded.vector_cache import VectorCache
 from liftwright.adapters.openai.wire import (
     MESSAGE_SCHEMA,
-    ask,
-    cost_usd,
+    complete,
     is_filter,
     no_account,
-    sendable,
-    status_fault,
+    post,
+    response_error,
     tokens_of,
+    valid_utf8,
 )
 from liftwright.errors import (
     ConfigurationError,
@@ -29,7 +29,7 @@ from liftwright.errors import (
     ProviderUnavailable,
 )
 from liftwright.log import event
-from liftwright.model import Completion, Identity, Tokens, Usage, fingerprint
+from liftwright.model import Identity, Tokens, Usage, fingerprint
 from liftwright.ports import Meter
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
     from liftwright.adapters.azure import AzureOpenAI
     from liftwright.config import Price
-    from liftwright.model import Prompt
+    from liftwright.model import Completion, Prompt
     from liftwright.ports import Reply, Vectors
 
     Response = Mapping[str, object]
@@ -53,30 +53,30 @@ _SCHEMA: Mapping[str, object] = {
     "strict": True,
     "schema": MESSAGE_SCHEMA,
 }
-# Of a reply that failed, though it came with status 200: these pass.
-_PASSING_CODES = ("server_error", "rate_limit_exceeded", "timeout")
+# Temporary errors of a failed reply that came with status 200.
+_RETRIED_CODES = ("server_error", "rate_limit_exceeded", "timeout")
 _UNFINISHED = ("cancelled", "queued", "in_progress")
 
-# The service admits 8,192 tokens a text and 300,000 a request; no token is less than a byte.
+# The service allows 8,192 tokens per text and 300,000 per request; a token has at least one byte.
 _TEXT_BYTES = 8_191
 _BATCH_BYTES = 250_000
 _BATCH_TEXTS = 256
-_REMEMBERED_TEXTS = 4_096
+_CACHED_TEXTS = 4_096
 _MATRIX = 2
 
 
 class AzureOpenAIComplete:
-    """Asks a deployment for a draft; one attempt per call, bounded in time.
+    """Requests a draft from a deployment; a call makes one attempt, with a time-out.
 
     Args:
-        config: the endpoint, the deployment and how it is asked.
-        api_key: the resource's key; None where tokens are used.
-        token_provider: gives a token for Cognitive Services; None where a key is used.
-        price: of the model; None where it is not known.
-        timeout_seconds: how long it may stay silent, and how long a reply may take in all.
+        config: the endpoint, the deployment and its options.
+        api_key: the resource's key; None if tokens are used.
+        token_provider: gives a token for Cognitive Services; None if a key is used.
+        price: of the model; None if unknown.
+        timeout_seconds: the time-out of the connection, and of the whole reply.
 
     Raises:
-        ConfigurationError: where the package `openai`, a usable address or a credential is missing.
+        ConfigurationError: the package `openai`, a valid address or a credential is missing.
     """
 
     metered = True
@@ -94,7 +94,7 @@ class AzureOpenAIComplete:
         self.max_output_tokens = config.max_output_tokens
         self._timeout_seconds = timeout_seconds
         self._client = open_client(config, api_key, token_provider, timeout_seconds)
-        self._mend = mend_by_status(config, "deployment", config.deployment)
+        self._hints = hints_by_status(config, "deployment", config.deployment)
         self.identity = Identity(
             provider=_PROVIDER,
             model=config.model,
@@ -116,34 +116,27 @@ class AzureOpenAIComplete:
             ProviderUnavailable: on a time-out, an overload, a lost connection or a broken reply.
             ProviderRefused: on credentials, a bad request, a filter, a refusal or a cut-off text.
         """
-        with Meter() as meter:
-            reply = ask(
-                SERVICE,
-                self._timeout_seconds,
-                lambda: self._client.responses.with_streaming_response.create(
-                    model=self._config.deployment,
-                    input=sendable(request.text),
-                    max_output_tokens=self._config.max_output_tokens,
-                    store=False,
-                    extra_body=self._options(),
-                    extra_headers=no_account(),
-                ),
-                lambda error: status_fault(SERVICE, error, self._mend),
-            )
-            tokens = tokens_of(reply, "input_tokens", "output_tokens")
-            if tokens is None:
-                event(
-                    "usage_not_reported", agent=_PROVIDER, level="warning", model=self._config.model
-                )
-            else:
-                meter.add(Usage(tokens=tokens))
-            text = self._text_of(reply)
-        model = reply.get("model")
-        return Completion(
-            text=text,
-            model=model if isinstance(model, str) and model else self._config.model,
-            tokens=tokens or Tokens(),
-            cost_usd=cost_usd(tokens or Tokens(), self._price),
+        return complete(
+            lambda: self._post(request.text),
+            self._text_of,
+            identity=self.identity,
+            token_keys=("input_tokens", "output_tokens"),
+            price=self._price,
+        )
+
+    def _post(self, text: str) -> Response:
+        return post(
+            SERVICE,
+            self._timeout_seconds,
+            lambda: self._client.responses.with_streaming_response.create(
+                model=self._config.deployment,
+                input=valid_utf8(text),
+                max_output_tokens=self._config.max_output_tokens,
+                store=False,
+                extra_body=self._options(),
+                extra_headers=no_account(),
+            ),
+            lambda error: response_error(SERVICE, error, self._hints),
         )
 
     def _options(self) -> dict[str, object]:
@@ -167,7 +160,7 @@ class AzureOpenAIComplete:
         texts = [part.get("text") for part in parts if part.get("type") == "output_text"]
         text = "".join(text for text in texts if isinstance(text, str))
         if not text.strip():
-            raise ProviderUnavailable(f"{SERVICE}'s reply holds no text")
+            raise ProviderUnavailable(f"{SERVICE}'s reply contains no text")
         return text
 
     def _incomplete(self, reply: Response) -> ProviderError:
@@ -176,7 +169,7 @@ class AzureOpenAIComplete:
         if reason == "content_filter":
             return ProviderRefused(f"{SERVICE}'s content filter stopped the text")
         if reason == "max_output_tokens":
-            thought = ", its reasoning included" if self._config.reasoning else ""
+            thought = ", including its reasoning" if self._config.reasoning else ""
             return ProviderRefused(
                 f"the text was cut off at {self._config.max_output_tokens} tokens{thought}; "
                 "raise azure_openai.max_output_tokens"
@@ -187,18 +180,17 @@ class AzureOpenAIComplete:
 class AzureOpenAIEmbed:
     """The port `embed` on a deployment of an embedding model.
 
-    Long texts are cut at 8,191 bytes, which no model of the service refuses. Texts go out in
-    batches, and the vectors of the latest ones are remembered: a call that is made again after a
-    fault pays only for the batches that it still lacks.
+    Long texts are truncated to 8,191 bytes, which every model accepts. Texts are sent in batches,
+    and recent vectors are cached, so that a retried call pays only for the batches that it lacks.
 
     Args:
         config: the endpoint, `embedding_deployment` and `embedding_dimensions`.
         api_key: as for drafts.
         token_provider: as for drafts.
-        timeout_seconds: how long one batch may take.
+        timeout_seconds: the time-out of one batch.
 
     Raises:
-        ConfigurationError: as for drafts, or where `embedding_deployment` is null.
+        ConfigurationError: as for drafts, or `embedding_deployment` is null.
     """
 
     metered = True
@@ -217,13 +209,13 @@ class AzureOpenAIEmbed:
                 "allowed: the name of a deployment of an embedding model"
             )
         self._deployment = config.embedding_deployment
-        # A deployment may have any name; its price is found by the model's.
+        # A deployment can have any name; prices are looked up by the model's.
         self.price_name = config.embedding_model
         self._dimensions = config.embedding_dimensions
         self._timeout_seconds = timeout_seconds
         self._client = open_client(config, api_key, token_provider, timeout_seconds)
-        self._mend = mend_by_status(config, "embedding_deployment", self._deployment)
-        self._memory = VectorCache(_REMEMBERED_TEXTS)
+        self._hints = hints_by_status(config, "embedding_deployment", self._deployment)
+        self._cache = VectorCache(_CACHED_TEXTS)
         self.identity = Identity(
             provider=_PROVIDER,
             model=self._deployment,
@@ -233,34 +225,34 @@ class AzureOpenAIEmbed:
         )
 
     def __call__(self, request: tuple[str, ...], /) -> Vectors:
-        """Vectors of the texts, in their order; rows have length 1.
+        """The texts' vectors in order, as rows of length 1.
 
         Raises:
-            ProviderUnavailable: on a time-out, an overload, a lost connection or a broken reply.
-            ProviderRefused: on credentials, a bad request or a filter.
+            ProviderUnavailable: time-out, overload, lost connection or malformed reply.
+            ProviderRefused: credentials, bad request or filter.
         """
         return self.call_with_usage(request).value
 
     def call_with_usage(self, request: tuple[str, ...], /) -> Reply[Vectors]:
-        """The same, with the tokens of the batches that were sent."""
+        """As the plain call, with the tokens of the batches that were sent."""
         import numpy as np
 
         with Meter() as meter:
             if not request:
-                # Only a vector tells how wide the deployment's vectors are.
-                width = self._dimensions or self._ask([_cut("")], meter).shape[1]
+                # Without configured dimensions, only a vector shows their number.
+                width = self._dimensions or self._post([_truncate("")], meter).shape[1]
                 return meter.reply(np.zeros((0, width), dtype=np.float32))
-            texts = [_cut(text) for text in request]
-            found = self._memory.recall(texts)
-            for batch in _batches([text for text in dict.fromkeys(texts) if text not in found]):
-                new = dict(zip(batch, self._ask(batch, meter), strict=True))
-                self._memory.keep(new)
-                found |= new
-            return meter.reply(np.stack([found[text] for text in texts]))
+            texts = [_truncate(text) for text in request]
+            vectors = self._cache.lookup(texts)
+            for batch in _batches([text for text in dict.fromkeys(texts) if text not in vectors]):
+                new = dict(zip(batch, self._post(batch, meter), strict=True))
+                self._cache.store(new)
+                vectors |= new
+            return meter.reply(np.stack([vectors[text] for text in texts]))
 
-    def _ask(self, batch: list[str], meter: Meter) -> Vectors:
+    def _post(self, batch: list[str], meter: Meter) -> Vectors:
         options = {"dimensions": self._dimensions} if self._dimensions else {}
-        reply = ask(
+        reply = post(
             SERVICE,
             self._timeout_seconds,
             lambda: self._client.embeddings.with_streaming_response.create(
@@ -270,12 +262,10 @@ class AzureOpenAIEmbed:
                 extra_body=options,
                 extra_headers=no_account(),
             ),
-            lambda error: status_fault(SERVICE, error, self._mend),
+            lambda error: response_error(SERVICE, error, self._hints),
         )
-        tokens = tokens_of(reply, "prompt_tokens", "total_tokens")
-        if tokens is None:
-            event("usage_not_reported", agent=_PROVIDER, level="warning", model=self._deployment)
-        else:
+        tokens = tokens_of(reply, "prompt_tokens", "total_tokens", identity=self.identity)
+        if tokens is not None:
             meter.add(Usage(tokens=Tokens(input=tokens.input)))
         vectors = _vectors_of(reply, len(batch), self._dimensions)
         event(
@@ -288,14 +278,11 @@ class AzureOpenAIEmbed:
         return vectors
 
 
-# ── The replies ───────────────────────────────────────────────────────────────────────────────
-
-
 def _failed(reply: Response) -> ProviderError:
-    """What a reply amounts to that says of itself, with status 200, that it failed."""
+    """The error for a reply with status 200 that reports a failure."""
     error = reply.get("error")
     code = error.get("code") if isinstance(error, dict) else None
-    if code in _PASSING_CODES:
+    if code in _RETRIED_CODES:
         return ProviderUnavailable(f"{SERVICE} failed to write the text ({code})")
     if isinstance(code, str) and is_filter(code):
         return ProviderRefused(f"{SERVICE}'s content filter stopped the text")
@@ -304,7 +291,7 @@ def _failed(reply: Response) -> ProviderError:
 
 
 def _parts(reply: Response) -> Iterator[Mapping[str, object]]:
-    """The parts of the messages of a response; its reasoning is passed over."""
+    """The parts of a response's messages, without its reasoning."""
     output = reply.get("output")
     for item in output if isinstance(output, list) else ():
         content = item.get("content") if isinstance(item, dict) else None
@@ -316,7 +303,7 @@ def _vectors_of(reply: Response, texts: int, dimensions: int | None) -> Vectors:
     """The vectors of a reply in the order of the texts, each scaled to length 1."""
     import numpy as np
 
-    broken = ProviderUnavailable(f"{SERVICE}'s reply does not hold one vector for each text")
+    broken = ProviderUnavailable(f"{SERVICE}'s reply does not have one vector per text")
     data = reply.get("data")
     if not isinstance(data, list) or not all(isinstance(item, dict) for item in data):
         raise broken
@@ -336,23 +323,20 @@ def _vectors_of(reply: Response, texts: int, dimensions: int | None) -> Vectors:
 
 
 def _vector(value: object) -> Vectors:
-    """One vector: asked for as base64 of little-endian floats; some gateways give numbers."""
+    """A vector: requested as base64 of little-endian floats; some gateways return numbers."""
     import numpy as np
 
     if isinstance(value, str):
         try:
             return np.frombuffer(base64.b64decode(value, validate=True), dtype="<f4")
         except binascii.Error as error:
-            raise ValueError("no base64") from error
+            raise ValueError("not base64") from error
     return np.array(value, dtype=np.float32, ndmin=1)
 
 
-# ── The texts ─────────────────────────────────────────────────────────────────────────────────
-
-
-def _cut(text: str) -> str:
-    # The service refuses a text of nothing.
-    return sendable(text).encode()[:_TEXT_BYTES].decode(errors="ignore") or " "
+def _truncate(text: str) -> str:
+    # The service refuses an empty text.
+    return valid_utf8(text).encode()[:_TEXT_BYTES].decode(errors="ignore") or " "
 
 
 def _batches(texts: Sequence[str]) -> Iterator[list[str]]:

@@ -1,4 +1,4 @@
-"""The client of Azure OpenAI: address, key or token, and what to mend where it is not let in."""
+"""The client of Azure OpenAI: its address, its key or token, and hints for its errors."""
 
 from __future__ import annotations
 
@@ -25,29 +25,29 @@ def open_client(
     token_provider: Callable[[], str] | None,
     timeout_seconds: float,
 ) -> openai.OpenAI:
-    """A client for the v1 endpoint, or for a dated api-version where one is configured.
+    """A client for the v1 endpoint, or for the configured dated api-version.
 
     Args:
-        config: where the resource is.
-        api_key: the resource's key; passed over where a token provider is given.
+        config: the resource.
+        api_key: the resource's key; ignored if there is a token provider.
         token_provider: gives a token for Cognitive Services.
-        timeout_seconds: how long the service may stay silent.
+        timeout_seconds: the time-out of the connection.
 
     Raises:
-        ConfigurationError: where the package `openai`, a usable address or a credential is missing.
+        ConfigurationError: the package `openai`, a valid address or a credential is missing.
     """
     endpoint = https_address("azure_openai.endpoint", config.endpoint)
     if token_provider is None and not _is_key(api_key):
         raise ConfigurationError(
             f"azure_config.yaml: azure_openai.api_key_secret: the secret {config.api_key_secret} "
-            "is not set, or is no key; allowed: letters, digits and signs without a space, "
+            "is not set, or is not a key; allowed: letters, digits and signs without a space, "
             "or another authentication.method"
         )
     try:
         import openai
     except ImportError as error:
         raise not_installed("azure_openai", "openai") from error
-    # Asking again is the retry layer's; its waits and counts must be the only ones.
+    # Only the retry layer retries.
     if config.api_version is not None:
         return openai.AzureOpenAI(
             azure_endpoint=endpoint,
@@ -68,7 +68,7 @@ def open_client(
 
 
 def _is_key(text: str | None) -> bool:
-    # A header cannot hold anything else, and the error for that would repeat the key.
+    # A header cannot contain anything else, and the error for that would repeat the key.
     return bool(text and text.isascii() and text.isprintable() and " " not in text)
 
 
@@ -78,33 +78,33 @@ def _safe(token_provider: Callable[[], str]) -> Callable[[], str]:
             return token_provider()
         except ProviderError:
             raise
-        except Exception:  # noqa: BLE001 - whatever it is; its words may hold a token
-            raise ProviderUnavailable(f"{SERVICE}: no token could be had") from None
+        except Exception:  # noqa: BLE001 - any error; its message may contain a token
+            raise ProviderUnavailable(f"{SERVICE}: no token could be obtained") from None
 
     return token
 
 
 def host_of(config: AzureOpenAI) -> str:
-    """The resource's host, as an identity names it."""
+    """The resource's host, for identities."""
     return urlsplit(config.endpoint.strip()).netloc.lower()
 
 
-def mend_by_status(config: AzureOpenAI, key: str, deployment: str) -> Mapping[int, str]:
-    """What a person can do, by the status of the answer.
+def hints_by_status(config: AzureOpenAI, key: str, deployment: str) -> Mapping[int, str]:
+    """What a person can do, by the status of the response.
 
     Args:
-        config: as configured.
-        key: where the deployment's name stands.
+        config: the resource.
+        key: the key of the deployment's name.
         deployment: its name.
     """
     return {
         401: f"the key or token is not this resource's: see authentication.method and the secret "
         f"{config.api_key_secret}",
-        403: "the identity lacks the role Cognitive Services OpenAI User, or the resource admits "
-        "no keys or not this network",
+        403: "the identity lacks the role Cognitive Services OpenAI User, or the resource does not "
+        "allow keys or this network",
         404: f"there is no deployment {deployment!r} at azure_openai.endpoint: see "
         f"azure_openai.{key} and azure_openai.api_version",
-        410: f"the model of the deployment {deployment!r} is retired: deploy another one and name "
-        f"it in azure_openai.{key}",
+        410: f"the model of the deployment {deployment!r} is retired: deploy another one and set "
+        f"azure_openai.{key}",
         413: "the prompt is too long",
     }

@@ -1,8 +1,8 @@
-"""One event for each HTTP request to Azure: what was asked of whom, and what came of it.
+"""Logs one event for each HTTP request to Azure.
 
-A request is told by its route, the SHA-256 of its body and its size, never by its text; the
-address is told without its parameters. What asks for tokens is told without the hash: such a body
-may hold a secret. The time is that until the head of the answer is there.
+An event has the request's route without parameters, the SHA-256 and the size of the body, never the
+body itself. Token requests are logged without the hash, as their bodies may contain a secret. The
+latency is the time until the response's headers.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     import openai
     from azure.core.pipeline.transport import RequestsTransport
 
-__all__ = ["IDENTITY", "openai_http_client", "recording", "recording_transport"]
+__all__ = ["IDENTITY", "log_request", "logging_transport", "openai_http_client"]
 
 IDENTITY = "identity"
 
@@ -30,11 +30,11 @@ _AGENT = "azure"
 _FIRST_ERROR = 400
 
 
-class Sent:
-    """A request under way.
+class PendingRequest:
+    """A request in flight.
 
     Attributes:
-        status: of its answer; None until there is one.
+        status: of the response; None until it arrives.
     """
 
     def __init__(self) -> None:
@@ -42,21 +42,21 @@ class Sent:
 
 
 @contextlib.contextmanager
-def recording(service: str, method: str, url: str, body: object) -> Iterator[Sent]:
-    """Within the block, one request is sent; an event says how that went.
+def log_request(service: str, method: str, url: str, body: object) -> Iterator[PendingRequest]:
+    """Log the request that the block sends.
 
     Args:
         service: openai, search, content_safety, key_vault or identity.
         method: of the request.
         url: of the request.
-        body: text or bytes as they are sent; anything else is told without hash and size.
+        body: text or bytes as they are sent; anything else is logged without hash and size.
     """
-    sent, error = Sent(), ""
+    sent, error = PendingRequest(), ""
     started = time.perf_counter()
     try:
         yield sent
     except BaseException as fault:
-        # The type alone: what the vendors' errors say may repeat the request.
+        # Only the type: the messages of vendors' errors may repeat the request.
         error = type(fault).__name__
         raise
     finally:
@@ -81,55 +81,55 @@ def recording(service: str, method: str, url: str, body: object) -> Iterator[Sen
         )
 
 
-def recording_transport(service: str, **options: float) -> RequestsTransport:
-    """What azure-core's clients send with by default, telling of each request.
+def logging_transport(service: str, **options: float) -> RequestsTransport:
+    """The default transport of azure-core's clients, which also logs each request.
 
     Args:
-        service: whose requests they are.
-        **options: as a client would give it, `connection_timeout` and the like.
+        service: the service's name in the log.
+        **options: options of the transport, such as `connection_timeout`.
     """
-    transport = _transport_kind()(**options)
+    transport = _transport_class()(**options)
     transport.service = service
     return transport
 
 
 def openai_http_client() -> openai.DefaultHttpxClient:
-    """What the openai package sends with by default, telling of each request; follows nowhere."""
-    # Another host would be sent the key or the prompt, and an event would be missing.
-    client: openai.DefaultHttpxClient = _client_kind()(follow_redirects=False)
+    """The openai package's default HTTP client, which also logs requests; without redirects."""
+    # A redirect could send the key or the prompt to another host, and would not be logged.
+    client: openai.DefaultHttpxClient = _client_class()(follow_redirects=False)
     return client
 
 
 @functools.cache
-def _transport_kind() -> Any:  # noqa: ANN401 - a class of a package that is imported here
+def _transport_class() -> Any:  # noqa: ANN401 - a class of a package that is imported here
     from azure.core.pipeline.transport import RequestsTransport
 
-    class RecordingTransport(RequestsTransport):  # type: ignore[misc] # the package gives it late
+    class LoggingTransport(RequestsTransport):  # type: ignore[misc] # the package loads it lazily
         service = ""
 
         def send(self, request: Any, **kwargs: Any) -> Any:  # noqa: ANN401 - two forms of request
-            with recording(self.service, request.method, request.url, request.data) as sent:
+            with log_request(self.service, request.method, request.url, request.data) as sent:
                 response = super().send(request, **kwargs)
                 sent.status = response.status_code
                 return response
 
-    return RecordingTransport
+    return LoggingTransport
 
 
 @functools.cache
-def _client_kind() -> Any:  # noqa: ANN401 - a class of a package that is imported here
+def _client_class() -> Any:  # noqa: ANN401 - a class of a package that is imported here
     import openai
 
-    class RecordingClient(openai.DefaultHttpxClient):
+    class LoggingClient(openai.DefaultHttpxClient):
         def send(self, request: Any, **kwargs: Any) -> Any:  # noqa: ANN401 - of httpx or its successor
-            with recording("openai", request.method, str(request.url), request.content) as sent:
+            with log_request("openai", request.method, str(request.url), request.content) as sent:
                 response = super().send(request, **kwargs)
                 sent.status = response.status_code
                 return response
 
         def __del__(self) -> None:
-            # As the vendor's own, which nobody closes either.
+            # As the vendor's default client, which is not closed explicitly either.
             with contextlib.suppress(Exception):
                 self.close()
 
-    return RecordingClient
+    return LoggingClient

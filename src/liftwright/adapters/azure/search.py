@@ -1,21 +1,21 @@
 """Hybrid search with semantic ranking on Azure AI Search (ports Index and Search).
 
-Words and vectors are fused by the service, and its semantic ranker judges the best fifty. Its
-judgement, 0 to 4, is the one score with a meaning of its own: a quarter of it is the relevance,
-so that 0.5 is what the service calls somewhat relevant, and a query's floor applies to it alone.
+The service fuses keyword and vector search, and its semantic ranker scores the best fifty results
+from 0 to 4. A quarter of that score is the relevance, so 0.5 is what the service calls somewhat
+relevant. Only this score is absolute, so a query's minimum score applies to it alone.
 
-Where the ranker is not configured, or gives up (`semantic_ranking_degraded`), the relevance is
-made of what is left, and no floor applies to it here:
+If the ranker is not configured or gives up (`semantic_ranking_degraded`), the relevance comes from
+the remaining scores, without a minimum:
 
-- words and vectors fused by reciprocal rank: the share of the most that fusion can give. The
-  first by one of the two alone stands at 0.5; what both found, down to rank 62, stands above.
-- words alone: BM25 has no most. `s / (s + 2.5 n)` for score s and n different words asked for,
-  which is 0.5 where each word counts 2.5: above lie all of what ESCI's judges call relevant among
-  the first ten and 2 % of what is off its subject; of SciFact 95 %, but there a query of one or
-  two rare words lies above as well. By our own BM25 with the service's constants, not by it.
+- Keywords and vectors, fused by reciprocal rank: the score as a share of the highest possible one.
+  The first result of one list alone has 0.5; results in both lists, down to rank 62, have more.
+- Keywords alone: BM25 has no maximum, so `s / (s + 2.5 n)` for score s and n distinct query words,
+  which is 0.5 if each word contributes 2.5. Measured with our own BM25 and the service's constants:
+  above 0.5 are all of the relevant results in ESCI's first ten and 2 % of the irrelevant ones; in
+  SciFact 95 % of the relevant ones, but also results of queries with one or two rare words.
 
-Filters and audiences work as in the embedded search: a document for an audience only is kept
-from a segment that is none of it, and passages for the query's audience are raised.
+Filters and audiences work as in the embedded search: documents restricted to an audience are left
+out for other segments, and passages for the query's audience rank higher.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from typing import TYPE_CHECKING, Any
 from liftwright.adapters.azure.search_client import (
     PROVIDER,
     SearchService,
-    needed_embedder,
+    embedder_for,
     search_identity,
 )
 from liftwright.adapters.azure.search_fields import VECTOR, folded_audience, folded_category
@@ -50,22 +50,22 @@ if TYPE_CHECKING:
 
 __all__ = ["AzurePassageSearch", "AzureSearchIndex", "DocumentsRefused", "odata_filter"]
 
-# The semantic ranker looks at the best fifty, and vectors bring as many.
+# The semantic ranker scores the best fifty; the vector search returns as many.
 DEPTH = 50
-# A document may hold all of the fifty: the next ones are then asked for without it.
+# One document may have all fifty; the next round then excludes it.
 ROUNDS = 4
 RERANKER, FUSED, BM25 = "reranker", "reciprocal_rank", "bm25"
 RERANKER_MOST = 4.0
 PARTIAL = 206
-# Of the service's time the ranker may take so much; what is left is for the search before it.
+# The ranker's share of the time-out; the rest is for the search before it.
 RANKER_SHARE = 0.8
 RANKER_LEAST_MS = 700
 # The service fuses by 1 / (60 + rank), ranks from 1; two lists, words and vectors.
 FUSED_MOST = 2 / 61
 BM25_PER_WORD = 2.5
-# As in the embedded search: a passage for all of the query's audience, or for a part of it.
+# As in the embedded search: for any match of the audience, and for the matching share.
 AUDIENCE_LOGIT = (1.8, 1.0)
-LEAST_CHANCE = 1e-4
+LEAST_PROBABILITY = 1e-4
 TEXT_CHARACTERS = 4000
 _SELECTED = (
     "document_id",
@@ -77,7 +77,7 @@ _SELECTED = (
     "category",
     "audience_folded",
 )
-# Signs that the service's simple syntax takes for operators.
+# Signs that are operators in the service's simple query syntax.
 _OPERATORS = re.compile(r"[+|\"()*~\\?:&!^{}\[\]/]|(?<!\w)['-]|['-](?!\w)")
 _DELIMITERS = "|;~^"
 _SLUG = re.compile(r"[A-Za-z]{1,40}")
@@ -85,7 +85,7 @@ _SLUG = re.compile(r"[A-Za-z]{1,40}")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Hit:
-    """A row as it came: a passage with its relevance, and the score that this is made of."""
+    """A result: a passage with its relevance, and the service's score and its kind."""
 
     passage: Passage
     raw: float
@@ -93,19 +93,19 @@ class _Hit:
 
 
 class AzurePassageSearch:
-    """The port `search` on one index; safe for threads.
+    """The port `search` on one index; thread-safe.
 
     Args:
-        config: the service and how it is asked.
-        embed: the embedder that the index was made with; None where vectors are off.
-        name: the index, as its report names it. The alias is not asked: it may lead to another
-            corpus in the middle of a run.
-        api_key: a query key of the service; None where a credential is given.
-        credential: who we are to Microsoft Entra ID; None where a key is given.
-        timeout_seconds: how long the service may stay silent.
+        config: the service and its options.
+        embed: the embedder of the index; None if vectors are off.
+        name: the index, from its report. The alias is not used, as it may point to another corpus
+            in the middle of a run.
+        api_key: a query key of the service; None if a credential is given.
+        credential: a credential of Microsoft Entra ID; None if a key is given.
+        timeout_seconds: the time-out of one request.
 
     Raises:
-        ConfigurationError: where address, key or embedder are missing or wrong.
+        ConfigurationError: the address, key or embedder is missing or wrong.
     """
 
     metered = True
@@ -121,9 +121,9 @@ class AzurePassageSearch:
         credential: TokenCredential | None = None,
         timeout_seconds: float = 1.0,
     ) -> None:
-        self._embed = needed_embedder(config, embed)
+        self._embed = embedder_for(config, embed)
         self.identity = search_identity(config, self._embed, name)
-        # Only the semantic ranker charges for a query.
+        # Only semantic ranking is billed per query.
         self.charged = config.semantic_configuration is not None
         self._config, self._name = config, name
         self._timeout_seconds = timeout_seconds
@@ -135,29 +135,29 @@ class AzurePassageSearch:
         """The best passage of each document, best first, ties by document_id.
 
         Raises:
-            ProviderUnavailable: on a time-out, an overload, a lost connection, a broken answer.
-            ProviderRefused: on credentials, rights, or an index that is not there.
+            ProviderUnavailable: time-out, overload, lost connection or malformed response.
+            ProviderRefused: credentials, permissions, or an index that does not exist.
         """
         return self.call_with_usage(request).value
 
     def call_with_usage(self, request: Query, /) -> Reply[tuple[Passage, ...]]:
-        """The same, with the number of queries that were ranked semantically."""
+        """As the plain call, with the number of semantic queries."""
         with Meter() as meter:
             return meter.reply(self._search(request, meter))
 
     def _search(self, request: Query, meter: Meter) -> tuple[Passage, ...]:
         text = _plain(request.text)
-        # The ranker has nothing to judge by where there is no word.
+        # The ranker needs at least one word.
         if request.top_k < 1 or not words(text):
             return ()
         vector = self._embed((request.text,))[0].tolist() if self._embed else None
         best: dict[str, _Hit] = {}
         lowest = 1.0
         for _ in range(ROUNDS):
-            hits = self._ask(request, text, vector, meter, found=best)
+            hits = self._query(request, text, vector, meter, excluded=best)
             for hit in hits:
-                # Ranks begin again in a further answer, which holds nothing better.
-                _keep(best, hit if hit.scale == RERANKER else _at_most(hit, lowest))
+                # Ranks restart in each round, but no later result is better than an earlier one.
+                _keep_better(best, hit if hit.scale == RERANKER else _at_most(hit, lowest))
             lowest = min([lowest, *(hit.passage.score for hit in hits)])
             if len(hits) < DEPTH or len(best) >= request.top_k:
                 break
@@ -169,28 +169,28 @@ class AzurePassageSearch:
         ]
         return tuple(hit.passage for hit in relevant[: request.top_k])
 
-    def _ask(
+    def _query(
         self,
         request: Query,
         text: str,
         vector: list[float] | None,
         meter: Meter,
         *,
-        found: Collection[str],
+        excluded: Collection[str],
     ) -> list[_Hit]:
-        """The best rows that are not of the documents found already."""
+        """The best results that do not belong to the excluded documents."""
         replies: list[tuple[int, object]] = []
-        with self._service.asking("search"):
+        with self._service.translated_errors("search"):
             client = self._service.documents(self._name)
             answer = client.search(
                 text,
-                filter=odata_filter(request, found),
+                filter=odata_filter(request, excluded),
                 select=list(_SELECTED),
                 top=DEPTH,
                 raw_response_hook=lambda reply: replies.append(_outcome(reply)),
                 **self._options(vector),
             )
-            # One page holds them all; what the service cuts short is not asked on for.
+            # One page has all results; if the service shortens it, the rest is not requested.
             rows = list(next(answer.by_page(), ()))
             if self._config.semantic_configuration:
                 meter.add(Usage(units=1))
@@ -232,38 +232,39 @@ class AzurePassageSearch:
             query = VectorizedQuery(vector=vector, k_nearest_neighbors=DEPTH, fields=VECTOR)
             options |= {"vector_queries": [query], "vector_filter_mode": "preFilter"}
         if self._config.semantic_configuration:
-            patience_ms = int(self._timeout_seconds * 1000 * RANKER_SHARE)
+            ranker_ms = int(self._timeout_seconds * 1000 * RANKER_SHARE)
             options |= {
                 "query_type": "semantic",
                 "semantic_configuration_name": self._config.semantic_configuration,
                 "semantic_error_mode": "partial",
-                "semantic_max_wait_in_milliseconds": max(patience_ms, RANKER_LEAST_MS),
+                "semantic_max_wait_in_milliseconds": max(ranker_ms, RANKER_LEAST_MS),
             }
         return options
 
     def _hits(
         self, rows: Sequence[Mapping[str, Any]], request: Query, text: str, *, fused: bool
     ) -> list[_Hit]:
-        """What the rows amount to; where some are ranked, the others have no place among them."""
-        judged = [row for row in rows if row["@search.reranker_score"] is not None]
-        scale, field = (RERANKER, "@search.reranker_score") if judged else ("", "@search.score")
+        """The results of a response; if some have a reranker score, only those."""
+        ranked = [row for row in rows if row["@search.reranker_score"] is not None]
+        scale, field = (RERANKER, "@search.reranker_score") if ranked else ("", "@search.score")
         scale = scale or (FUSED if fused else BM25)
-        asked = len(set(words(text)))
-        wanted = {folded_audience(audience) for audience in request.audience}
+        query_words = len(set(words(text)))
+        audiences = {folded_audience(audience) for audience in request.audience}
         hits = []
-        for row in judged or rows:
+        for row in ranked or rows:
             raw = float(row[field])
-            score = _raised(_relevance(raw, scale, asked), wanted, row["audience_folded"])
+            relevance = _relevance(raw, scale, query_words)
+            score = _boosted(relevance, audiences, row["audience_folded"])
             hits.append(_Hit(passage=_passage(row, score), raw=raw, scale=scale))
         return hits
 
 
-def odata_filter(query: Query, found: Collection[str] = ()) -> str | None:
-    """What a query may have, in the service's language; None where it may have all.
+def odata_filter(query: Query, excluded: Collection[str] = ()) -> str | None:
+    """A query's filter in OData; None for no filter.
 
     Args:
-        query: categories, audience and excluded documents count.
-        found: ids of documents that are not wanted any more.
+        query: gives categories, audience and excluded documents.
+        excluded: ids of further excluded documents.
     """
     parts = []
     if query.categories:
@@ -271,18 +272,18 @@ def odata_filter(query: Query, found: Collection[str] = ()) -> str | None:
     if query.audience:
         named = _any_of("a", map(folded_audience, query.audience))
         parts.append(f"(audience_only eq false or audience_folded/any(a: {named}))")
-    if query.excluded or found:
-        parts.append(f"not {_any_of('document_id', (*query.excluded, *found))}")
+    if query.excluded or excluded:
+        parts.append(f"not {_any_of('document_id', (*query.excluded, *excluded))}")
     return " and ".join(parts) or None
 
 
 def _any_of(field: str, values: Iterable[str]) -> str:
-    """Whether a field has one of the values; for a few hundred of them as well."""
-    different = sorted(set(values))
-    free = [d for d in _DELIMITERS if not any(d in value for value in different)]
-    if not free or not all(different):
-        return f"({' or '.join(f'{field} eq {_quoted(value)}' for value in different)})"
-    return f"search.in({field}, {_quoted(free[0].join(different))}, '{free[0]}')"
+    """A condition that a field has one of the values; works for hundreds of values."""
+    distinct = sorted(set(values))
+    unused = [d for d in _DELIMITERS if not any(d in value for value in distinct)]
+    if not unused or not all(distinct):
+        return f"({' or '.join(f'{field} eq {_quoted(value)}' for value in distinct)})"
+    return f"search.in({field}, {_quoted(unused[0].join(distinct))}, '{unused[0]}')"
 
 
 def _quoted(value: str) -> str:
@@ -290,12 +291,12 @@ def _quoted(value: str) -> str:
 
 
 def _plain(text: str) -> str:
-    """Words without the signs that would be read as operators."""
+    """The text without signs that are operators."""
     return " ".join(_OPERATORS.sub(" ", text[:TEXT_CHARACTERS]).split())
 
 
 def _outcome(reply: PipelineResponse[Any, Any]) -> tuple[int, str]:
-    """The status of an answer and, where it is partial, the service's word for why."""
+    """The status of a response and, if it is partial, the service's reason."""
     status = int(reply.http_response.status_code)
     if status != PARTIAL:
         return status, ""
@@ -306,11 +307,11 @@ def _outcome(reply: PipelineResponse[Any, Any]) -> tuple[int, str]:
     return status, reason if isinstance(reason, str) and _SLUG.fullmatch(reason) else ""
 
 
-def _relevance(raw: float, scale: str, asked: int) -> float:
+def _relevance(raw: float, scale: str, query_words: int) -> float:
     """A score of the service as a relevance in [0, 1].
 
     Raises:
-        ValueError: for what is no score.
+        ValueError: the score is negative, infinite or NaN.
     """
     if not 0 <= raw < math.inf:
         raise ValueError(scale)
@@ -318,24 +319,25 @@ def _relevance(raw: float, scale: str, asked: int) -> float:
         return min(raw / RERANKER_MOST, 1.0)
     if scale == FUSED:
         return min(raw / FUSED_MOST, 1.0)
-    return raw / (raw + BM25_PER_WORD * asked)
+    return raw / (raw + BM25_PER_WORD * query_words)
 
 
-def _raised(score: float, wanted: set[str], audience: Sequence[str]) -> float:
-    """The relevance for readers of whom a passage is for some; six decimals."""
+def _boosted(score: float, wanted: set[str], audience: Sequence[str]) -> float:
+    """The relevance, raised for a matching audience and rounded to six decimals."""
     share = len(wanted.intersection(audience)) / max(len(wanted), 1)
     if share:
-        chance = min(max(score, LEAST_CHANCE), 1 - LEAST_CHANCE)
-        logit = math.log(chance / (1 - chance)) + AUDIENCE_LOGIT[0] + AUDIENCE_LOGIT[1] * share
+        probability = min(max(score, LEAST_PROBABILITY), 1 - LEAST_PROBABILITY)
+        logit = math.log(probability / (1 - probability))
+        logit += AUDIENCE_LOGIT[0] + AUDIENCE_LOGIT[1] * share
         score = 1 / (1 + math.exp(-logit))
     return round(score, 6)
 
 
 def _passage(row: Mapping[str, Any], score: float) -> Passage:
-    """A row as a passage.
+    """A result's fields as a passage.
 
     Raises:
-        ValueError: where a field is not of its kind.
+        ValueError: a field has the wrong type.
     """
     passage = Passage(
         document_id=row["document_id"],
@@ -353,8 +355,8 @@ def _passage(row: Mapping[str, Any], score: float) -> Passage:
     return passage
 
 
-def _keep(best: dict[str, _Hit], hit: _Hit) -> None:
-    """Keep the better one of a document's hits, of equal ones that of the earlier paragraph."""
+def _keep_better(best: dict[str, _Hit], hit: _Hit) -> None:
+    """Keep the better of a document's hits; in a tie, that of the earlier paragraph."""
     passage = hit.passage
     known = best.get(passage.document_id)
     if known is None or (-passage.score, passage.paragraph_index) < (

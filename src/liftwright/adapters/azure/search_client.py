@@ -1,4 +1,4 @@
-"""Talking to Azure AI Search: the vendor's clients, opened late, and their errors in our words."""
+"""The clients of Azure AI Search, created when needed, with their errors translated."""
 
 from __future__ import annotations
 
@@ -6,14 +6,10 @@ import contextlib
 import threading
 from typing import TYPE_CHECKING, Any
 
-from liftwright.adapters.azure.errors import (
-    https_address,
-    not_installed,
-    status_fault,
-    transport_fault,
-)
-from liftwright.adapters.azure.request_log import recording_transport
+from liftwright.adapters.azure.errors import https_address, not_installed, transport_error
+from liftwright.adapters.azure.request_log import logging_transport
 from liftwright.adapters.azure.search_fields import FORMAT
+from liftwright.adapters.http_errors import status_error
 from liftwright.errors import ConfigurationError, ProviderUnavailable
 from liftwright.model import Identity, fingerprint
 
@@ -31,7 +27,7 @@ __all__ = [
     "PRINT_HEX",
     "PROVIDER",
     "SearchService",
-    "needed_embedder",
+    "embedder_for",
     "search_identity",
     "status_of",
 ]
@@ -39,23 +35,23 @@ __all__ = [
 PROVIDER = "azure_search"
 PRINT_HEX = 12
 
-# The first version whose service knows aliases without being a preview.
+# The first version that supports aliases and is not a preview.
 FIRST_WITH_ALIASES = "2026-04-01"
-_NO_FAULT = 300
+_FIRST_ERROR = 300
 
 
 class SearchService:
-    """A search service as configured; clients are made when they are first asked for.
+    """The configured search service; its clients are created at first use.
 
     Args:
-        config: where the service is.
-        api_key: its key; None where a credential is given.
-        credential: who we are to Microsoft Entra ID; None where a key is given.
-        timeout_seconds: how long it may take to connect, and how long it may stay silent.
+        config: the service.
+        api_key: its key; None if a credential is given.
+        credential: a credential of Microsoft Entra ID; None if a key is given.
+        timeout_seconds: the time-out to connect, and to wait for data.
 
     Raises:
-        ConfigurationError: where the address is not https, the key cannot be one, or there is
-            neither key nor credential.
+        ConfigurationError: the address is not https, the key is malformed, or there is neither key
+            nor credential.
     """
 
     def __init__(
@@ -70,11 +66,11 @@ class SearchService:
         if credential is None and not _is_key(api_key):
             raise ConfigurationError(
                 f"config/azure_config.yaml: azure_search.api_key_secret: the secret "
-                f"{config.api_key_secret} is not set, or is no key; allowed: letters, digits and "
-                "signs without a space, or another authentication.method"
+                f"{config.api_key_secret} is not set, or is not a key; allowed: letters, digits "
+                "and signs without a space, or another authentication.method"
             )
         self._config = config
-        self._mend = _mend_by_status(config)
+        self._hints = _hints_by_status(config)
         self._api_key, self._credential = api_key, credential
         self._timeout_seconds = timeout_seconds
         self._lock = threading.Lock()
@@ -87,32 +83,34 @@ class SearchService:
     @property
     def indexes(self) -> SearchIndexClient:
         """The client for indexes and aliases."""
-        found: SearchIndexClient = self._client("")
-        return found
+        client: SearchIndexClient = self._client("")
+        return client
 
     def documents(self, index: str) -> SearchClient:
         """The client for one index's documents."""
-        found: SearchClient = self._client(index)
-        return found
+        client: SearchClient = self._client(index)
+        return client
 
     @property
     def has_aliases(self) -> bool:
-        """Whether the version of the service that is spoken to knows aliases."""
+        """Whether the configured version of the service supports aliases."""
         version = self._config.api_version or FIRST_WITH_ALIASES
         return version.endswith("-preview") or version >= FIRST_WITH_ALIASES
 
     def alias(self, name: str) -> str:
-        """The index that an alias leads to."""
-        return self._aliased("GET", name)
+        """The index that an alias points to."""
+        return self._request_alias("GET", name)
 
     def move_alias(self, name: str, index: str) -> str:
-        """Let an alias lead to an index, and give where it leads then."""
-        return self._aliased("PUT", name, {"name": name, "indexes": [index]})
+        """Point an alias to an index; returns the index that it points to then."""
+        return self._request_alias("PUT", name, {"name": name, "indexes": [index]})
 
-    def _aliased(self, method: str, name: str, body: Mapping[str, object] | None = None) -> str:
+    def _request_alias(
+        self, method: str, name: str, body: Mapping[str, object] | None = None
+    ) -> str:
         from azure.core.rest import HttpRequest
 
-        # Plainly, as the older packages have no methods for aliases.
+        # Without the vendor's methods, as older packages have none for aliases.
         request = HttpRequest(
             method,
             f"{self._endpoint}/aliases('{name}')",
@@ -126,46 +124,46 @@ class SearchService:
         return str(index)
 
     @contextlib.contextmanager
-    def asking(self, what: str) -> Iterator[None]:
+    def translated_errors(self, operation: str) -> Iterator[None]:
         """Within the block, the vendor's errors become ours.
 
         Args:
-            what: what is asked, in the words of the message: "upload".
+            operation: its name in messages, such as "upload".
 
         Raises:
-            ConfigurationError: where the vendor's package is not installed.
-            ProviderUnavailable: on a time-out, an overload, a lost connection, a broken answer.
-            ProviderRefused: on all else that the service does not do.
+            ConfigurationError: the vendor's package is not installed.
+            ProviderUnavailable: time-out, overload, lost connection or malformed response.
+            ProviderRefused: any other error of the service.
         """
         try:
             from azure.core.exceptions import AzureError, HttpResponseError
         except ImportError as error:
             raise not_installed("azure_search", "azure-search-documents") from error
-        name = f"Azure AI Search ({what})"
-        # Without the cause: what the vendor's errors carry may repeat the key or the text.
+        name = f"Azure AI Search ({operation})"
+        # Without the cause: the vendor's errors may repeat the key or the text.
         try:
             yield
         except HttpResponseError as error:
             status = error.status_code
             if status is None or error.response is None:
-                raise transport_fault(name, error, self._timeout_seconds) from None
-            if status < _NO_FAULT:
-                raise ProviderUnavailable(f"{name}: the answer is malformed") from None
+                raise transport_error(name, error, self._timeout_seconds) from None
+            if status < _FIRST_ERROR:
+                raise ProviderUnavailable(f"{name}: the response is malformed") from None
             headers: Mapping[str, str] = getattr(error.response, "headers", {})
-            raise status_fault(name, status, headers, mend=self._mend) from None
+            raise status_error(name, status, headers, hints=self._hints) from None
         except AzureError as error:
-            raise transport_fault(name, error, self._timeout_seconds) from None
+            raise transport_error(name, error, self._timeout_seconds) from None
         except (AttributeError, AssertionError, KeyError, TypeError, ValueError):
-            # What the vendor's package comes to where the answer is JSON of another shape.
-            raise ProviderUnavailable(f"{name}: the answer is malformed") from None
+            # The vendor's package fails like this on JSON of another shape.
+            raise ProviderUnavailable(f"{name}: the response is malformed") from None
 
     def _client(self, index: str) -> Any:  # noqa: ANN401 - one of two vendors' types, see above
         with self._lock:
             if index not in self._clients:
-                self._clients[index] = self._opened(index)
+                self._clients[index] = self._open(index)
             return self._clients[index]
 
-    def _opened(self, index: str) -> SearchClient | SearchIndexClient:
+    def _open(self, index: str) -> SearchClient | SearchIndexClient:
         try:
             from azure.core.credentials import AzureKeyCredential
             from azure.search.documents import SearchClient
@@ -173,10 +171,10 @@ class SearchService:
         except ImportError as error:
             raise not_installed("azure_search", "azure-search-documents") from error
         credential = self._credential or AzureKeyCredential(self._api_key or "")
-        # Retries are the retry layer's; its waits and counts must be the only ones.
+        # Only the retry layer retries.
         options: dict[str, Any] = {
             "retry_total": 0,
-            "transport": recording_transport(
+            "transport": logging_transport(
                 "search",
                 connection_timeout=self._timeout_seconds,
                 read_timeout=self._timeout_seconds,
@@ -189,26 +187,26 @@ class SearchService:
         return SearchIndexClient(self._endpoint, credential, **options)
 
 
-def _mend_by_status(config: AzureSearch) -> Mapping[int, str]:
-    """What a person can do, by the status of the answer."""
+def _hints_by_status(config: AzureSearch) -> Mapping[int, str]:
+    """What a person can do, by the status of the response."""
     return {
         400: "its tier may have no semantic ranker (set azure_search.semantic_configuration to "
-        "null) or hold no further index (liftwright index --remove-old)",
+        "null) or no room for another index (liftwright index --remove-old)",
         401: "the key or token is not this service's: see authentication.method and the secret "
         f"{config.api_key_secret}",
         403: "give the identity the roles Search Service Contributor and Search Index Data "
-        "Contributor, or use an admin key; see whether the service takes keys, roles and this "
+        "Contributor, or use an admin key; check that the service allows keys, roles and this "
         "network",
-        404: "it is not there; make it with liftwright index, or see azure_search.endpoint",
+        404: "it does not exist; create it with liftwright index, or check azure_search.endpoint",
         410: "this version has been retired: change azure_search.api_version",
     }
 
 
-def needed_embedder(config: AzureSearch, embed: Embed | None) -> Embed | None:
-    """The embedder, where the configuration wants vectors.
+def embedder_for(config: AzureSearch, embed: Embed | None) -> Embed | None:
+    """The embedder, if vectors are configured.
 
     Raises:
-        ConfigurationError: where it wants them and there is none.
+        ConfigurationError: they are, but there is no embedder.
     """
     if config.vectors and embed is None:
         raise ConfigurationError(
@@ -219,7 +217,7 @@ def needed_embedder(config: AzureSearch, embed: Embed | None) -> Embed | None:
 
 
 def search_identity(config: AzureSearch, embed: Embed | None, corpus: str) -> Identity:
-    """What changes what is found; never the key or the patience."""
+    """Everything that changes search results, so neither the key nor the time-out."""
     ranker = "semantic" if config.semantic_configuration else "bm25"
     return Identity(
         provider=PROVIDER,
@@ -237,11 +235,11 @@ def search_identity(config: AzureSearch, embed: Embed | None, corpus: str) -> Id
 
 
 def status_of(error: BaseException) -> int:
-    """The HTTP status that an error of `asking` came from; 0 where it came from none."""
+    """The HTTP status behind an error of `translated_errors`; 0 if there is none."""
     status = getattr(error.__context__, "status_code", None)
     return status if isinstance(status, int) else 0
 
 
 def _is_key(text: str | None) -> bool:
-    # A header cannot hold anything else, and the error for that would repeat the key.
+    # A header cannot contain anything else, and the error for that would repeat the key.
     return text is not None and text.isascii() and text.isprintable() and text.split() == [text]

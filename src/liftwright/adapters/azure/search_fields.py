@@ -1,7 +1,7 @@
-"""The fields of an index in Azure AI Search: its definition, and documents as its rows.
+"""The fields of an index in Azure AI Search: the index's definition, and the passages in it.
 
-One row is one paragraph. What is compared in filters stands there a second time in the form in
-which two spellings are one, as OData compares letter by letter.
+An entry of the index is one paragraph. Fields that filters compare are also stored casefolded, as
+OData compares case-sensitively.
 """
 
 from __future__ import annotations
@@ -25,32 +25,32 @@ __all__ = [
     "FORMAT",
     "KEY",
     "VECTOR",
-    "Row",
+    "IndexedPassage",
     "folded_audience",
     "folded_category",
     "index_definition",
-    "rows_of",
+    "passages_of",
 ]
 
-# A change here, or in what rows hold, makes another index.
+# Change it with the fields or their values: the next run then builds a new index.
 FORMAT = "1"
 KEY = "passage_id"
 VECTOR = "content_vector"
-# Lucene's English analyzer, as the embedded search reads words in their English stems.
+# Lucene's English analyzer, as the embedded search also uses English stems.
 ANALYZER = "en.lucene"
 VECTOR_PROFILE = "cosine-hnsw"
 VECTOR_ALGORITHM = "hnsw"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Row:
-    """One paragraph on its way into the index.
+class IndexedPassage:
+    """One paragraph as an entry of the index.
 
     Attributes:
-        key: its name in the index.
-        digest: names the embedded text and the embedder; equal digests have equal vectors.
-        embedded_text: what its vector is of.
-        fields: all of it but the vector.
+        key: its key in the index.
+        digest: of the embedded text and the embedder; equal digests have equal vectors.
+        embedded_text: the text of its vector.
+        fields: all fields except the vector.
     """
 
     key: str
@@ -61,9 +61,9 @@ class Row:
     fields: Mapping[str, object]
 
 
-def rows_of(document: Document, *, embedder: str) -> list[Row]:
-    """A document's rows, in the order of its paragraphs."""
-    # A key may hold letters, digits and a few signs; ids hold what people like.
+def passages_of(document: Document, *, embedder: str) -> list[IndexedPassage]:
+    """A document's passages, in the order of its paragraphs."""
+    # Keys may contain only letters, digits and a few signs; ids may contain anything.
     name = hashlib.sha256(document.document_id.encode()).hexdigest()[:32]
     shared: dict[str, object] = {
         "document_id": document.document_id,
@@ -80,50 +80,50 @@ def rows_of(document: Document, *, embedder: str) -> list[Row]:
         "source_url": document.source_url,
         "document_print": fingerprint(document),
     }
-    rows = []
+    passages = []
     for paragraph in document.paragraphs():
         key = f"{name}-{paragraph.index:05d}"
         text = f"{document.title}\n{paragraph.section}\n{paragraph.text}"
         digest = hashlib.sha256(f"{embedder}\0{text}".encode()).hexdigest()[:32]
-        own = {
+        specific = {
             KEY: key,
             "section": paragraph.section,
             "paragraph_index": paragraph.index,
             "text": paragraph.text,
             "digest": digest,
         }
-        rows.append(
-            Row(
+        passages.append(
+            IndexedPassage(
                 key=key,
                 document_id=document.document_id,
                 paragraph_index=paragraph.index,
                 digest=digest,
                 embedded_text=text,
-                fields=shared | own,
+                fields=shared | specific,
             )
         )
-    return rows
+    return passages
 
 
 def folded_category(category: str) -> str:
-    """A category in the form in which two spellings are one."""
+    """A category, normalised for comparison."""
     return category.strip().casefold()
 
 
 def folded_audience(audience: str) -> str:
-    """An audience in the form in which two spellings are one."""
+    """An audience, normalised for comparison."""
     return " ".join(phrase(audience))
 
 
 def index_definition(
     name: str, *, semantic_configuration: str | None, dimensions: int | None
 ) -> SearchIndex:
-    """An index for rows.
+    """The definition of an index of passages.
 
     Args:
         name: of the index.
-        semantic_configuration: its name; None for an index without one.
-        dimensions: of the vectors; None for an index without them.
+        semantic_configuration: its name; None for none.
+        dimensions: of the vectors; None for no vectors.
     """
     from azure.search.documents.indexes import models
 
@@ -182,7 +182,7 @@ def _fields(dimensions: int | None) -> list[SearchField]:
         _field("digest", text, ("filterable",)),
     ]
     if dimensions is not None:
-        # Given back, so that the next index takes over the vectors of what has not changed.
+        # Retrievable, so that the next index can copy the vectors of unchanged passages.
         fields.append(
             SearchField(
                 name=VECTOR,
@@ -197,7 +197,7 @@ def _fields(dimensions: int | None) -> list[SearchField]:
 
 
 def _field(name: str, kind: str, uses: Iterable[str], *, key: bool = False) -> SearchField:
-    """A field with every use said: the service's own defaults differ by type."""
+    """A field with every use set explicitly, as the service's defaults differ by type."""
     from azure.search.documents.indexes.models import SearchField
 
     chosen = set(uses)

@@ -40,7 +40,7 @@ class VectorCache:
         """
         distinct = dict.fromkeys(texts)
         with self._lock:
-            found = self.recall(distinct)
+            found = self.lookup(distinct)
             missing = [text for text in distinct if text not in found]
             others = {text: self._pending[text] for text in missing if text in self._pending}
             own: dict[str, Future[Vectors]] = {
@@ -50,7 +50,7 @@ class VectorCache:
         try:
             if own:
                 new = dict(zip(own, compute(tuple(own)), strict=True))
-                self.keep(new)
+                self.store(new)
                 found |= new
                 for text, future in own.items():
                     future.set_result(new[text])
@@ -64,7 +64,7 @@ class VectorCache:
                     del self._pending[text]
         return found | {text: future.result() for text, future in others.items()}
 
-    def recall(self, texts: Iterable[str]) -> dict[str, Vectors]:
+    def lookup(self, texts: Iterable[str]) -> dict[str, Vectors]:
         """The vectors of those texts that are remembered."""
         found = {}
         with self._lock:
@@ -74,7 +74,7 @@ class VectorCache:
                     found[text] = self._vectors[text]
         return found
 
-    def keep(self, vectors: Mapping[str, Vectors]) -> None:
+    def store(self, vectors: Mapping[str, Vectors]) -> None:
         """Remember these, and forget what was asked for longest ago."""
         with self._lock:
             for text, vector in vectors.items():

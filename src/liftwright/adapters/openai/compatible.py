@@ -1,7 +1,7 @@
-"""A language model behind the OpenAI wire format, such as Ollama or vLLM serve (port Complete).
+"""A language model on an OpenAI-compatible server, such as Ollama or vLLM (port Complete).
 
-It speaks `/chat/completions`, which all of them serve. The reply is asked for as JSON by a schema;
-a server that does not know schemas refuses that once, and is then asked in words alone.
+It uses `/chat/completions`, which all such servers support. Requests contain a JSON schema for the
+reply; after a server has refused one, further requests have none.
 """
 
 from __future__ import annotations
@@ -12,19 +12,17 @@ from urllib.parse import urlsplit
 
 from liftwright.adapters.openai.wire import (
     MESSAGE_SCHEMA,
-    ask,
     code_of,
-    cost_usd,
+    complete,
     is_filter,
     no_account,
-    sendable,
-    status_fault,
-    tokens_of,
+    post,
+    response_error,
+    valid_utf8,
 )
 from liftwright.errors import ConfigurationError, ProviderRefused, ProviderUnavailable
 from liftwright.log import event
-from liftwright.model import Completion, Identity, Tokens, Usage, fingerprint
-from liftwright.ports import Meter
+from liftwright.model import Identity, fingerprint
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -33,13 +31,13 @@ if TYPE_CHECKING:
 
     from liftwright.adapters.openai import OpenAICompatible
     from liftwright.config import Price
-    from liftwright.model import Prompt
+    from liftwright.model import Completion, Prompt
 
 _PROVIDER = "openai_compatible"
 _SERVICE = "the language model"
 _CODE_VERSION = "2"
 _NO_SCHEMA = frozenset({400, 415, 422, 501})
-# Where the model's template opens the thought, the reply begins within it.
+# If the model's template opens the thinking block, the reply starts inside it.
 _THOUGHTS = re.compile(r"\A(?:\s*<think>)?.*?</think>\s*", re.DOTALL)
 _LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 
@@ -50,16 +48,16 @@ _SCHEMA: Mapping[str, object] = {
 
 
 class CompatibleWriter:
-    """Asks a server for a draft; one attempt per call, bounded in time.
+    """Requests a draft from a server; a call makes one attempt, with a time-out.
 
     Args:
-        config: the server, the model and how it is asked.
-        api_key: None where the server wants none.
-        timeout_seconds: how long it may stay silent, and how long a reply may take in all.
-        price: None where the tokens cost nothing.
+        config: the server, the model and its options.
+        api_key: None if the server requires none.
+        timeout_seconds: the time-out of the connection, and of the whole reply.
+        price: None if the tokens are free.
 
     Raises:
-        ConfigurationError: if the `openai` package is not installed or the address is no URL.
+        ConfigurationError: the `openai` package is not installed or the address is not a URL.
     """
 
     metered = True
@@ -93,37 +91,27 @@ class CompatibleWriter:
         """The model's draft.
 
         Raises:
-            ProviderUnavailable: on a time-out, an overload, a lost connection or a broken reply.
-            ProviderRefused: on credentials, a bad request, a filter, a refusal or a cut-off text.
+            ProviderUnavailable: time-out, overload, lost connection or malformed reply.
+            ProviderRefused: credentials, bad request, filter, refusal or truncated text.
         """
-        with Meter() as meter:
-            reply = self._ask_in_any_form(request.text)
-            tokens = tokens_of(reply, "prompt_tokens", "completion_tokens")
-            if tokens is None:
-                event(
-                    "usage_not_reported", agent=_PROVIDER, level="warning", model=self._config.model
-                )
-            else:
-                meter.add(Usage(tokens=tokens))
-            text = _message_of(reply, self._config.max_output_tokens)
-        model = reply.get("model")
-        return Completion(
-            text=text,
-            model=model if isinstance(model, str) and model else self._config.model,
-            tokens=tokens or Tokens(),
-            cost_usd=cost_usd(tokens or Tokens(), self._price),
+        return complete(
+            lambda: self._reply(request.text),
+            lambda reply: _message_of(reply, self._config.max_output_tokens),
+            identity=self.identity,
+            token_keys=("prompt_tokens", "completion_tokens"),
+            price=self._price,
         )
 
-    def _ask_in_any_form(self, text: str) -> Mapping[str, object]:
+    def _reply(self, text: str) -> Mapping[str, object]:
         if not self._structured:
-            return self._ask(text, structured=False)
+            return self._post(text, structured=False)
         try:
-            return self._ask(text, structured=True)
+            return self._post(text, structured=True)
         except _SchemaRefused as refusal:
             try:
-                reply = self._ask(text, structured=False)
+                reply = self._post(text, structured=False)
             except ProviderRefused:
-                # The request itself is at fault, not the schema: keep asking for one.
+                # The request itself is wrong, not the schema: keep sending one.
                 raise refusal.cause from None
             self._structured = False
             event(
@@ -131,34 +119,34 @@ class CompatibleWriter:
             )
             return reply
 
-    def _ask(self, text: str, *, structured: bool) -> Mapping[str, object]:
+    def _post(self, text: str, *, structured: bool) -> Mapping[str, object]:
         options: dict[str, object] = {"max_tokens": self._config.max_output_tokens}
         if self._config.temperature is not None:
             options["temperature"] = self._config.temperature
         if structured:
             options["response_format"] = _SCHEMA
 
-        def fault(error: openai.APIStatusError) -> Exception:
-            found = status_fault(_SERVICE, error)
+        def error_of(error: openai.APIStatusError) -> Exception:
+            translated = response_error(_SERVICE, error)
             if structured and error.status_code in _NO_SCHEMA and not is_filter(code_of(error)):
-                return _SchemaRefused(found)
-            return found
+                return _SchemaRefused(translated)
+            return translated
 
-        return ask(
+        return post(
             _SERVICE,
             self._timeout_seconds,
             lambda: self._client.chat.completions.with_streaming_response.create(
                 model=self._config.model,
-                messages=[{"role": "user", "content": sendable(text)}],
+                messages=[{"role": "user", "content": valid_utf8(text)}],
                 extra_body=options,
                 extra_headers=no_account(),
             ),
-            fault,
+            error_of,
         )
 
 
 class _SchemaRefused(Exception):  # noqa: N818 - reads as the state it reports
-    """The server refused a request that asked for a schema; `cause` is what that amounts to."""
+    """The server refused a request with a schema; `cause` is the translated error."""
 
     def __init__(self, cause: ProviderRefused | ProviderUnavailable) -> None:
         super().__init__(str(cause))
@@ -179,7 +167,7 @@ def _open_client(base_url: str, api_key: str | None, timeout_seconds: float) -> 
             "adapters.complete is openai_compatible, which needs the package openai: "
             'pip install "liftwright[openai]"'
         ) from error
-    # A server on this machine is never behind a proxy, whatever the environment says.
+    # A server on this machine is never behind a proxy, even if the environment configures one.
     transport = openai.DefaultHttpxClient(trust_env=host not in _LOOPBACK, timeout=timeout_seconds)
     return openai.OpenAI(
         base_url=base_url,
@@ -195,7 +183,7 @@ def _message_of(reply: Mapping[str, object], max_output_tokens: int) -> str:
     choice = choices[0] if isinstance(choices, list) and choices else None
     message = choice.get("message") if isinstance(choice, dict) else None
     if not isinstance(choice, dict) or not isinstance(message, dict):
-        raise ProviderUnavailable("the language model's reply holds no message")
+        raise ProviderUnavailable("the language model's reply contains no message")
     finish = choice.get("finish_reason")
     if finish == "content_filter":
         raise ProviderRefused("the language model's content filter stopped the text")

@@ -5,7 +5,7 @@ from email.utils import format_datetime
 
 import pytest
 
-from liftwright.adapters.retry_after import retry_after
+from liftwright.adapters.http_errors import retry_after
 
 
 @pytest.mark.parametrize(
