@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from liftwright.adapters.embedded import embed, models
-from liftwright.adapters.embedded.embed import MiniLmEmbed, cut_batches
+from liftwright.adapters.embedded.embed import MAX_CACHED_CHARACTERS, MiniLmEmbed, cut_batches
 from liftwright.errors import ModelBroken
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ def test_embed_long_text_is_cut_at_256_word_pieces() -> None:
 @settings(max_examples=8)
 @given(st.lists(st.text(max_size=80), max_size=24))
 def test_embed_remembered_text_has_the_very_vector_it_has_anew(others: list[str]) -> None:
-    fresh, remembering = MiniLmEmbed(remembered=0), MiniLmEmbed()
+    fresh, remembering = MiniLmEmbed(cache_size=0), MiniLmEmbed()
     remembering((*others, *TEXTS))
     among = remembering((*reversed(TEXTS), *others))
     alone = np.vstack([fresh((text,)) for text in (*reversed(TEXTS), *others)])
@@ -65,18 +65,18 @@ def test_embed_reply_changed_by_its_caller_leaves_the_memory_as_it_was() -> None
 
 
 def test_embed_full_memory_forgets_what_was_asked_for_longest_ago() -> None:
-    embed = MiniLmEmbed(remembered=2)
+    embed = MiniLmEmbed(cache_size=2)
     embed(("one", "two"))
     embed(("one",))
     embed(("three",))
-    assert set(embed._memory.lookup(("one", "two", "three"))) == {"one", "three"}
+    assert set(embed._cache.lookup(("one", "two", "three"))) == {"one", "three"}
 
 
 def test_embed_very_long_text_is_not_remembered() -> None:
     embed = MiniLmEmbed()
-    longest = "a" * LONGEST_REMEMBERED
+    longest = "a" * MAX_CACHED_CHARACTERS
     embed((longest, longest + "a"))
-    assert set(embed._memory.lookup((longest, longest + "a"))) == {longest}
+    assert set(embed._cache.lookup((longest, longest + "a"))) == {longest}
 
 
 @given(st.lists(st.integers(2, 256), max_size=80))

@@ -112,7 +112,7 @@ def test_many_gives_what_each_text_gets_alone() -> None:
 
 def test_many_with_vectors_remembered_finds_what_it_finds_anew() -> None:
     texts = (*(text for _, text in HARMFUL), *BENIGN, " ".join(BENIGN), "I will k1ll you all")
-    anew = EmbeddedScreen(MiniLmEmbed(remembered=0)).many(texts)
+    anew = EmbeddedScreen(MiniLmEmbed(cache_size=0)).many(texts)
     screen = EmbeddedScreen(MiniLmEmbed())
     screen.many(tuple(reversed(texts)))
     assert screen.many(texts) == anew

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from liftwright.adapters.embedded.bm25 import Bm25, weighted_counts
-from liftwright.adapters.embedded.index_files import KEPT_INDEXES, read_index
+from liftwright.adapters.embedded.index_files import MAX_INDEXES, read_index
 from liftwright.adapters.embedded.search import EmbeddedIndex, EmbeddedSearch, relevance
 from liftwright.errors import InputError, ProviderRefused
 from liftwright.model import Document, Identity, Query, Section
@@ -82,10 +82,10 @@ def test_index_other_embedder_embeds_everything_under_another_name(tmp_path: Pat
 def test_index_old_ones_are_removed_and_recent_ones_kept(tmp_path: Path) -> None:
     names = [
         index(tmp_path, (document("a", f"Text {number}."),), HashedWords()).name
-        for number in range(KEPT_INDEXES + 2)
+        for number in range(MAX_INDEXES + 2)
     ]
     kept = {path.name for path in tmp_path.iterdir() if path.is_dir()}
-    assert kept == set(names[-KEPT_INDEXES:])
+    assert kept == set(names[-MAX_INDEXES:])
 
 
 def test_index_earlier_corpus_comes_back_as_the_latest(tmp_path: Path) -> None:
@@ -101,7 +101,7 @@ def test_index_earlier_corpus_comes_back_as_the_latest(tmp_path: Path) -> None:
 def test_index_broken_files_are_made_again(tmp_path: Path) -> None:
     name = index(tmp_path, CORPUS, HashedWords()).name
     (tmp_path / name / "arrays.npz").write_bytes(b"torn")
-    with pytest.raises(ProviderRefused, match="missing or broken"):
+    with pytest.raises(ProviderRefused, match="missing or corrupt"):
         read_index(tmp_path, name)
     (tmp_path / "recent.json").write_text("{")
     report = index(tmp_path, CORPUS, HashedWords())

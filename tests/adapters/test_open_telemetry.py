@@ -361,7 +361,7 @@ def test_packages_own_words_are_kept_off_the_terminal(
 def test_check_sends_one_span_and_says_that_it_was_taken(
     exporter: str, receiver: Receiver, azure_server: AzureServer
 ) -> None:
-    assert opened(exporter, azure_server.url).check() == f"{exporter} took a span"
+    assert opened(exporter, azure_server.url).check() == f"{exporter} accepted a span"
     assert [(one.name, one.ok) for one in receiver.spans] == [("check", True)]
     assert receiver.sums == []
 

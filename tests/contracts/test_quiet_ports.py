@@ -13,7 +13,7 @@ from azure_server.fixtures import served
 from azure_server.mlflow import MLflowService
 from azure_server.monitor import HEADER, KEY, CollectorService, MonitorService
 from contracts.promises import in_threads
-from liftwright.adapters.embedded.disabled import JsonTrack, NoTelemetry
+from liftwright.adapters.embedded import JsonTrack, NoTelemetry
 from liftwright.adapters.mlflow import MLflow
 from liftwright.adapters.mlflow.track import MLflowTrack
 from liftwright.adapters.telemetry import AzureMonitor, Otlp

@@ -14,7 +14,7 @@ from contracts.promises import Rig, check_faults, in_threads, wire_faults
 from liftwright.adapters.azure import KeyVault
 from liftwright.adapters.azure.identity import credential_for
 from liftwright.adapters.azure.key_vault import KeyVaultSecrets
-from liftwright.adapters.embedded.environment import EnvironmentSecrets
+from liftwright.adapters.embedded import EnvironmentSecrets
 from liftwright.config import Authentication
 from liftwright.errors import ProviderUnavailable
 

@@ -10,7 +10,7 @@ import os
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from liftwright.adapters.embedded.environment import EnvironmentSecrets
+from liftwright.adapters.embedded import EnvironmentSecrets
 from liftwright.calls.cache_policy import embed_policy
 from liftwright.calls.client import Calls, PortClient
 from liftwright.ports import Ports

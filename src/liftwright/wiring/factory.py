@@ -6,7 +6,7 @@ from dataclasses import replace
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
-from liftwright.adapters.embedded.environment import EnvironmentSecrets
+from liftwright.adapters.embedded import EnvironmentSecrets
 from liftwright.calls.client import Calls, RetriedSecrets
 from liftwright.errors import ConfigurationError
 from liftwright.providers import AdapterContext

@@ -1,4 +1,4 @@
-"""What runs on this machine without an account: models, index, writer, simulator, ledger."""
+"""Adapters that run locally without an account: models, index, writer, simulator, ledger."""
 
 from __future__ import annotations
 
@@ -7,7 +7,48 @@ from typing import TYPE_CHECKING
 from liftwright.providers import AdapterContext, Provider, SearchAdapter
 
 if TYPE_CHECKING:
-    from liftwright.ports import Complete, Embed, Screen, Secrets, Store, Telemetry, Track
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from liftwright.ports import Complete, Embed, Screen, Span, Store
+
+
+class EnvironmentSecrets:
+    """The port `secrets` from the environment and .env; its representation shows no value.
+
+    Args:
+        variables: names and values; the environment's take precedence over those of .env.
+    """
+
+    def __init__(self, variables: Mapping[str, str]) -> None:
+        self._variables = variables
+
+    def __call__(self, name: str, /) -> str | None:
+        """The variable's value; None if it is unset or empty."""
+        return self._variables.get(name) or None
+
+    def __repr__(self) -> str:
+        return f"EnvironmentSecrets({len(self._variables)} variables)"
+
+
+class NoTelemetry:
+    """The port `telemetry`, switched off."""
+
+    def start(self, span: Span) -> None:
+        """Does nothing."""
+
+    def end(self, span: Span) -> None:
+        """Does nothing."""
+
+    def close(self) -> None:
+        """Does nothing."""
+
+
+class JsonTrack:
+    """The port `track` without a tracker, as run.json and metrics.json are the record."""
+
+    def __call__(self, run: Mapping[str, object], folder: Path, /) -> None:
+        """Does nothing."""
 
 
 def _composer(context: AdapterContext[None]) -> Complete:
@@ -44,29 +85,13 @@ def _sqlite(context: AdapterContext[None]) -> Store:
     return SqliteStore(context.root / "data" / "ledger.sqlite")
 
 
-def _environment(context: AdapterContext[None]) -> Secrets:
-    from liftwright.adapters.embedded.environment import EnvironmentSecrets
-
-    return EnvironmentSecrets(context.variables)
-
-
-def _json_track(_: AdapterContext[None]) -> Track:
-    from liftwright.adapters.embedded.disabled import JsonTrack
-
-    return JsonTrack()
-
-
-def _no_telemetry(_: AdapterContext[None]) -> Telemetry:
-    from liftwright.adapters.embedded.disabled import NoTelemetry
-
-    return NoTelemetry()
-
-
 EMBEDDED = Provider(
     adapters={"complete": _composer, "embed": _embed, "search": _search, "screen": _screen},
     local=True,
 )
 SQLITE = Provider(adapters={"store": _sqlite}, local=True)
-ENVIRONMENT = Provider(adapters={"secrets": _environment}, local=True)
-JSON = Provider(adapters={"track": _json_track}, local=True)
-OFF = Provider(adapters={"telemetry": _no_telemetry}, local=True)
+ENVIRONMENT = Provider[None](
+    adapters={"secrets": lambda context: EnvironmentSecrets(context.variables)}, local=True
+)
+JSON = Provider[None](adapters={"track": lambda _: JsonTrack()}, local=True)
+OFF = Provider[None](adapters={"telemetry": lambda _: NoTelemetry()}, local=True)

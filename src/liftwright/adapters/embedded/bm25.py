@@ -1,7 +1,7 @@
-"""BM25 over weighted fields, as arrays that can be stored and loaded at once.
+"""BM25 with weighted fields, as arrays that are quick to store and load.
 
 Source: Robertson, Zaragoza (2009), The Probabilistic Relevance Framework: BM25 and Beyond; the
-fields are weighted as in its simple BM25F, before saturation.
+fields are weighted before saturation, as in its simple BM25F.
 """
 
 from __future__ import annotations
@@ -27,14 +27,15 @@ B = 0.75
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bm25:
-    """An inverted index: for each word the passages that hold it, and its impact there.
+    """An inverted index: for each word, the passages that contain it and its impact there.
 
     Attributes:
         vocabulary: the words, sorted.
-        starts: where a word's entries begin; one more than there are words.
-        passages: the passage of each entry.
-        impacts: what the entry adds to its passage's score.
+        starts: the offset of each word's postings, and at the end the number of postings.
+        passages: the passage of each posting.
+        impacts: the contribution of each posting to its passage's score.
         size: the number of passages.
+        positions: the position of each word in the vocabulary.
     """
 
     vocabulary: tuple[str, ...]
@@ -60,32 +61,32 @@ class Bm25:
 
     @classmethod
     def build(cls, counts: Sequence[Mapping[str, float]]) -> Bm25:
-        """An index of passages, each given as its words and their weighted counts."""
+        """An index of passages, each given by the weighted counts of its words."""
         import numpy as np
 
-        entries: dict[str, list[tuple[int, float]]] = {}
+        postings: dict[str, list[tuple[int, float]]] = {}
         for passage, weights in enumerate(counts):
             for word, weight in weights.items():
-                entries.setdefault(word, []).append((passage, weight))
-        vocabulary = sorted(entries)
+                postings.setdefault(word, []).append((passage, weight))
+        vocabulary = sorted(postings)
         lengths = np.array([sum(weights.values()) for weights in counts] or [0.0])
         norms = K1 * (1 - B + B * lengths / max(float(lengths.mean()), 1e-9))
-        holders = np.array([len(entries[word]) for word in vocabulary], dtype=np.int64)
-        flat = [entry for word in vocabulary for entry in entries[word]]
+        frequencies = np.array([len(postings[word]) for word in vocabulary], dtype=np.int64)
+        flat = [posting for word in vocabulary for posting in postings[word]]
         passages = np.array([passage for passage, _ in flat], dtype=np.int64)
-        held = np.array([weight for _, weight in flat], dtype=np.float64)
-        rarity = np.repeat(_rarity(holders, len(counts)), holders)
-        impacts = rarity * held * (K1 + 1) / (held + norms[passages])
+        terms = np.array([weight for _, weight in flat], dtype=np.float64)
+        idf = np.repeat(_idf(frequencies, len(counts)), frequencies)
+        impacts = idf * terms * (K1 + 1) / (terms + norms[passages])
         return cls.of(
             vocabulary,
-            np.concatenate([[0], np.cumsum(holders)]).astype(np.int64),
+            np.concatenate([[0], np.cumsum(frequencies)]).astype(np.int64),
             passages,
             impacts.astype(np.float32),
             len(counts),
         )
 
     def scores(self, query: Iterable[str]) -> tuple[Floats, float]:
-        """Each passage's score, and the most that a passage could have for these words."""
+        """Each passage's score, and the highest possible score for these words."""
         import numpy as np
 
         scores = np.zeros(self.size, dtype=np.float32)
@@ -94,13 +95,13 @@ class Bm25:
             position = self.positions.get(word)
             begin, end = (0, 0) if position is None else self.starts[position : position + 2]
             scores[self.passages[begin:end]] += times * self.impacts[begin:end]
-            holders = np.array([max(int(end - begin), 1)], dtype=np.int64)
-            most += times * float(_rarity(holders, max(self.size, 1))[0]) * (K1 + 1)
+            frequency = np.array([max(int(end - begin), 1)], dtype=np.int64)
+            most += times * float(_idf(frequency, max(self.size, 1))[0]) * (K1 + 1)
         return scores, most
 
 
 def weighted_counts(fields: Iterable[tuple[str, float]]) -> dict[str, float]:
-    """The words of a passage's fields, counted with the weight of the field they stand in."""
+    """The words of a passage's fields, counted with the weight of their field."""
     counts: dict[str, float] = {}
     for text, weight in fields:
         for word in words(text):
@@ -108,8 +109,8 @@ def weighted_counts(fields: Iterable[tuple[str, float]]) -> dict[str, float]:
     return counts
 
 
-def _rarity(holders: Ints, passages: int) -> npt.NDArray[np.float64]:
-    """The inverse document frequency, never below 0."""
+def _idf(frequencies: Ints, passages: int) -> npt.NDArray[np.float64]:
+    """The inverse document frequency, at least 0."""
     import numpy as np
 
-    return np.log1p((passages - holders + 0.5) / (holders + 0.5))
+    return np.log1p((passages - frequencies + 0.5) / (frequencies + 0.5))

@@ -1,9 +1,9 @@
-"""The grounded composer: a deterministic writer on approved sentences; not a language model.
+"""The grounded composer: a deterministic writer that quotes approved sentences, without a model.
 
-It quotes sentences of the prompt's passages word for word, cites each passage right after its
-sentences, and sets them in the frames of a tone. What is not quoted is a frame, and frames hold no
-claim. The length is met by choice: of sentences, of frame lines, of citations. Where the passages
-hold too little, the draft comes out short and the checks refuse it; nothing is made up to fill it.
+It quotes sentences of the prompt's passages verbatim, cites each passage after its sentences, and
+puts them into the frames of a tone. Frames make no claims. The choice of sentences, frame lines and
+citations determines the length. If the passages are too short, so is the draft, and the checks
+refuse it; nothing is invented.
 """
 
 from __future__ import annotations
@@ -33,14 +33,14 @@ _LEAST_QUOTES_A_PASSAGE = 4
 _FURTHER_PASSAGE = 0.8
 _FURTHER_CITATION = 1.5
 _OTHER_FRAMES = 0.1
-# The section of a text without headings; it says nothing to a reader.
+# The section title of a text without headings, which is useless to readers.
 _UNTITLED = "overview"
 _POINTS_BACK = re.compile(r"\b(?:above|these|those)\b", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Block:
-    """Sentences of one passage with their citations: a paragraph of the body."""
+    """A paragraph of the body: sentences of one passage with their citations."""
 
     text: str
     words: int
@@ -49,7 +49,7 @@ class _Block:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Choice:
-    """Blocks in the body's order, their words and their score."""
+    """Blocks in the order of the body, with their words and score."""
 
     blocks: tuple[_Block, ...] = ()
     lead: int | None = None
@@ -59,7 +59,7 @@ class _Choice:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Outline:
-    """The frame lines of one draft: before and after the quotes; `cost` counts like a score."""
+    """The frame lines before and after the quotes; `cost` is subtracted from the score."""
 
     before: tuple[str, ...]
     after: tuple[str, ...]
@@ -68,13 +68,13 @@ class _Outline:
 
 
 class EmbeddedComposer:
-    """Writes a message from the passages' own sentences (port Complete).
+    """Writes a message from the passages' sentences (port Complete).
 
-    Equal prompts give equal drafts. A prompt with feedback gives another draft: what a reason
-    quotes is left out, and other sentences and frame lines are preferred.
+    Equal prompts give equal drafts. A prompt with feedback gives another draft, without any text
+    that a reason quotes, and with a preference for other sentences and frame lines.
 
     Args:
-        frames: the lines of each tone; `{topic}` and `{brand}` are filled in.
+        frames: the lines of each tone, with the placeholders `{topic}` and `{brand}`.
     """
 
     metered = False
@@ -92,7 +92,7 @@ class EmbeddedComposer:
         """A draft as JSON with `subject` and `body`.
 
         Raises:
-            ProviderRefused: if there are no frames for the tone.
+            ProviderRefused: there are no frames for the tone.
         """
         if request.tone not in self._frames:
             raise ProviderRefused(
@@ -117,20 +117,20 @@ class EmbeddedComposer:
 
 
 def _start(prompt: Prompt) -> int:
-    """Where in each list of frames the draft begins: other readers get other lines."""
+    """The offset into each list of frames, which differs between segments."""
     return int(fingerprint(prompt.segment.label, prompt.tone)[:8], 16) + len(prompt.feedback)
 
 
 def _without_refused(frames: Frames, prompt: Prompt) -> Frames:
-    """The frames without the lines that a reason quotes; a list that would be empty is kept."""
+    """The frames without the lines that a reason quotes; a list never becomes empty."""
     refused = pieces_refused(prompt.feedback)
     if not refused:
         return frames
-    kept = {
+    allowed = {
         name: tuple(line for line in lines if not is_refused(_fill(line, prompt.brand), refused))
         for name, lines in frames.model_dump().items()
     }
-    return frames.model_copy(update={name: lines for name, lines in kept.items() if lines})
+    return frames.model_copy(update={name: lines for name, lines in allowed.items() if lines})
 
 
 def _rotated(lines: Sequence[str], start: int) -> list[str]:
@@ -143,14 +143,14 @@ def _fill(line: str, brand: str, topic: str = "") -> str:
 
 
 def _passage_order(available: Sequence[Quote], turn: int) -> tuple[int, ...]:
-    """Passages in the body's order: each tone leads with another one."""
+    """Passages in the order of the body; each tone starts with another one."""
     order = tuple(dict.fromkeys(quote.passage for quote in available))
     first = turn % len(order) if order else 0
     return order[first:] + order[:first]
 
 
 def _bridges(frames: Frames, start: int) -> tuple[str, ...]:
-    """One lead-in per further passage, in the file's order: earlier lines open, later ones end."""
+    """One lead-in per further passage, from successive parts of the list."""
     lines = frames.bridges
     parts = min(len(lines), 5)
     edges = [round(part * len(lines) / parts) for part in range(parts + 1)]
@@ -160,19 +160,16 @@ def _bridges(frames: Frames, start: int) -> tuple[str, ...]:
     )
 
 
-# ── Which sentences ───────────────────────────────────────────────────────────────────────────
-
-
 def _choices(
     available: Sequence[Quote], order: Sequence[int], prompt: Prompt, bridges: Sequence[str]
 ) -> dict[int, _Choice]:
-    """By number of words, the best choice of sentences that has exactly as many."""
+    """The best choice of sentences for each number of words."""
     best: dict[tuple[int, int], _Choice] = {(0, 0): _Choice()}
-    # Few passages must say more each; many leave less to choose from in each.
+    # The fewer passages there are, the more sentences each may contribute.
     most = max(_MOST_QUOTES // max(len(order), 1), _LEAST_QUOTES_A_PASSAGE)
     for passage in order:
-        own = [quote for quote in available if quote.passage == passage]
-        options = list(_blocks(own, prompt.passages[passage], most))
+        sentences = [quote for quote in available if quote.passage == passage]
+        options = list(_blocks(sentences, prompt.passages[passage], most))
         for (count, words), choice in list(best.items()):
             for option in options:
                 block = _bridged(option, bridges, count, prompt.brand)
@@ -206,15 +203,15 @@ def _bridged(block: _Block, bridges: Sequence[str], count: int, brand: str) -> _
     )
 
 
-def _blocks(own: Sequence[Quote], passage: Passage, most: int) -> Iterator[_Block]:
-    """The paragraphs that may be made of a passage: each set of its sentences, cited two ways."""
+def _blocks(quotable: Sequence[Quote], passage: Passage, most: int) -> Iterator[_Block]:
+    """The possible paragraphs from a passage: each set of sentences, cited once or each."""
     citation = texts.cite(passage.title, passage.section)
     length = len(citation.split())
-    ranked = sorted(own, key=lambda quote: (-quote.score, quote.position))[: most + 2]
+    ranked = sorted(quotable, key=lambda quote: (-quote.score, quote.position))[: most + 2]
     candidates = sorted(ranked, key=lambda quote: quote.position)
     for size in range(1, min(len(candidates), most) + 1):
         for chosen in itertools.combinations(candidates, size):
-            if not _stands_alone(chosen) or _splits_an_offer(chosen, own):
+            if not _is_self_contained(chosen) or _splits_an_offer(chosen, quotable):
                 continue
             words = sum(quote.words for quote in chosen)
             score = sum(quote.score for quote in chosen)
@@ -231,30 +228,28 @@ def _blocks(own: Sequence[Quote], passage: Passage, most: int) -> Iterator[_Bloc
                 )
 
 
-def _stands_alone(chosen: Sequence[Quote]) -> bool:
+def _is_self_contained(chosen: Sequence[Quote]) -> bool:
     before = (None, *chosen)
     return all(
-        not quote.leans_back or (earlier is not None and earlier.position == quote.position - 1)
-        for earlier, quote in zip(before, chosen, strict=False)
+        not quote.needs_previous
+        or (previous is not None and previous.position == quote.position - 1)
+        for previous, quote in zip(before, chosen, strict=False)
     )
 
 
-def _splits_an_offer(chosen: Sequence[Quote], own: Sequence[Quote]) -> bool:
-    """Whether a code is named by a chosen sentence, and by one that is left out."""
+def _splits_an_offer(chosen: Sequence[Quote], quotable: Sequence[Quote]) -> bool:
+    """Whether a chosen sentence names a code that a left-out sentence also names."""
     named = frozenset[str]().union(*(quote.codes for quote in chosen))
-    return any(quote.codes & named and quote not in chosen for quote in own)
-
-
-# ── Which frame lines, and the fit of both ────────────────────────────────────────────────────
+    return any(quote.codes & named and quote not in chosen for quote in quotable)
 
 
 def _outlines(frames: Frames, start: int, brand: str) -> list[_Outline]:
-    """Frame lines to choose from: for each number of words, the most preferred ones."""
+    """The preferred frame lines for each number of words."""
     greetings = _counted(_rotated(frames.greetings, start), brand)
     openings = _counted(_rotated(frames.openings, start // 2), brand)
     actions = _counted(_rotated(frames.calls_to_action, start // 3), brand)
     closings = _counted(_rotated(frames.closings, start // 5), brand)
-    found: dict[int, _Outline] = {}
+    outlines: dict[int, _Outline] = {}
     for further in (0, 1, 2, 3):
         for greeting, opening, action, closing in itertools.product(
             _of_each_length(greetings),
@@ -262,22 +257,22 @@ def _outlines(frames: Frames, start: int, brand: str) -> list[_Outline]:
             _of_each_length(actions),
             _of_each_length(_in_a_row(closings, 2 if further > 0 else 1)),
         ):
-            # The last resort for a short message: the reader is asked early, too.
+            # The last resort for a short message: another call to action before the quotes.
             early = _early(actions, action) if further > 2 else []  # noqa: PLR2004
             words = sum(count for _, count in (greeting, opening, *early, action, closing))
-            if words not in found:
-                found[words] = _Outline(
+            if words not in outlines:
+                outlines[words] = _Outline(
                     before=(greeting[0], opening[0], *(line for line, _ in early)),
                     after=(action[0], closing[0]),
                     words=words,
-                    cost=further + (_OTHER_FRAMES if found else 0.0),
+                    cost=further + (_OTHER_FRAMES if outlines else 0.0),
                 )
-    return list(found.values())
+    return list(outlines.values())
 
 
 def _early(actions: Sequence[tuple[str, int]], last: tuple[str, int]) -> list[tuple[str, int]]:
-    """An action to stand before the quotes: another one, that does not point back at them."""
-    others = [one for one in actions if one != last and not _POINTS_BACK.search(one[0])]
+    """A call to action for before the quotes: another one, without a reference to them."""
+    others = [action for action in actions if action != last and not _POINTS_BACK.search(action[0])]
     return others[-1:]
 
 
@@ -287,7 +282,7 @@ def _counted(lines: Sequence[str], brand: str) -> list[tuple[str, int]]:
 
 
 def _of_each_length(lines: Sequence[tuple[str, int]]) -> list[tuple[str, int]]:
-    """The first line of each number of words: others of that number would fit no better."""
+    """The first line with each number of words, as others of the same length fit no better."""
     first: dict[int, str] = {}
     for line, count in lines:
         first.setdefault(count, line)
@@ -295,7 +290,7 @@ def _of_each_length(lines: Sequence[tuple[str, int]]) -> list[tuple[str, int]]:
 
 
 def _in_a_row(lines: Sequence[tuple[str, int]], number: int) -> list[tuple[str, int]]:
-    """Each run of so many lines as one; a list too short for it gives what it has."""
+    """Each sequence of `number` lines joined into one, or of all lines if there are fewer."""
     length = min(number, len(lines))
     runs = ([*lines, *lines][first : first + length] for first in range(len(lines)))
     return [(" ".join(line for line, _ in run), sum(count for _, count in run)) for run in runs]
@@ -304,7 +299,7 @@ def _in_a_row(lines: Sequence[tuple[str, int]], number: int) -> list[tuple[str, 
 def _fit(
     table: Mapping[int, _Choice], outlines: Sequence[_Outline], limits: Limits
 ) -> tuple[_Choice, _Outline]:
-    """The best sentences and frame lines within the limits; else those nearest to them."""
+    """The best sentences and frame lines within the limits, or else closest to them."""
     return max(
         ((choice, outline) for choice in table.values() for outline in outlines),
         key=lambda pair: (
@@ -319,11 +314,8 @@ def _miss(words: int, low: int, high: int) -> int:
     return max(low - words, words - high, 0)
 
 
-# ── The subject ───────────────────────────────────────────────────────────────────────────────
-
-
 def _subject(lines: Sequence[str], start: int, lead: Passage | None, prompt: Prompt) -> str:
-    """The first subject line that fits, rather one that names what the message leads with."""
+    """The first subject line that fits, preferably one with the first passage's title."""
     most = prompt.limits.subject_max_characters
     rotated = _rotated(lines, start)
     named_by = (lead.title, lead.section) if lead else ()

@@ -1,4 +1,4 @@
-"""Which sentences of the passages the grounded composer may quote, and how well each fits."""
+"""The sentences of passages that the grounded composer may quote, with their scores."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 
 _LEAST_WORDS, _MOST_WORDS = 6, 35
 
-# Such a sentence leans on the one before it, and is quoted only right after it.
-_LEANS_BACK = re.compile(
+# Such a sentence refers to the previous one, and is quoted only right after it.
+_REFERS_BACK = re.compile(
     r"(?:it|its|it['\u2019]s|they|their|theirs|them|this|these|those|that|such|he|she|his|her|hers"
     r"|both (?:are|were|have|can|come|of (?:them|these))|the (?:same|former|latter|above|following)"
     r"|then|also|however|but|and|or|so|thus|therefore|instead|otherwise|afterwards|moreover"
@@ -36,15 +36,15 @@ _FOR_STAFF = re.compile(
     re.IGNORECASE,
 )
 _NOT_PROSE = re.compile(r"[?\[\]{}<>|*_#`~\n]|https?://|www\.|\S@\S|\.{2,}|…")
-_TAKES_UP = re.compile(r"The ([a-z]+)\b")
-_COUNTS_ON_OTHERS = re.compile(
+_DEFINITE_NOUN = re.compile(r"The ([a-z]+)\b")
+_REFERS_TO_OTHERS = re.compile(
     r"\bthe (?:other|others|remaining|rest)\b"
     r"|\byour (?:request|complaint|enquiry|inquiry)\b"
     r"|\b(?:from|on|in|at|with|for|of|to) that "
     r"(?!(?:is|are|was|were|has|have|can|will|you|we|it|they|the)\b)[a-z]",
     re.IGNORECASE,
 )
-# These point at something that stands beside the sentence in its document, and not in a message.
+# References to other parts of the document, which a message does not have.
 _OUT_OF_PLACE = re.compile(
     r"\bthe following\b|\b(?:above|below)[-:,.]"
     r"|\b(?:table|list|lists|see|listed|shown|described|mentioned|noted|outlined) (?:above|below)\b"
@@ -53,12 +53,12 @@ _OUT_OF_PLACE = re.compile(
     r"|^\w+ (?:therefore|also|then|thus)\b",
     re.IGNORECASE,
 )
-_NEWCOMER = re.compile(
+_NEW_CUSTOMERS = re.compile(
     r"\b(?:new (?:\w+ )?(?:customers?|accounts?|members?|shoppers?)|first[- ](?:\w+ )?orders?"
     r"|first[- ]time)\b",
     re.IGNORECASE,
 )
-_RETURNER = re.compile(
+_LAPSED_CUSTOMERS = re.compile(
     r"\b(?:welcome back|c[ao]mes? back|after a break|returning (?:customers?|members?|to)"
     r"|have(?: not|n['\u2019]t) (?:ordered|bought|shopped)|been away|lapsed"
     r"|without an order)\b",
@@ -92,12 +92,12 @@ _LIMITATION = re.compile(
     re.IGNORECASE,
 )
 
-_ALIKE = 0.75
+_SIMILAR = 0.75
 _LIMITING = 0.6
-# Above what any sentence can earn: such a one comes in only where the length needs it, and one
-# that is another tone's rather than one that is another reader's.
-_OTHERS_TURN = 3.0
-_UNSUITED = 4.0
+# Penalties above any sentence's score, so that such sentences are used only to reach the length:
+# first those reserved for another tone, then those for other readers.
+_RESERVED = 3.0
+_UNSUITABLE = 4.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,10 +105,10 @@ class Quote:
     """A sentence that may be quoted.
 
     Attributes:
-        passage: position of its passage in the prompt.
-        position: position among the sentences of its passage.
-        leans_back: whether it is understood only right after the sentence before it.
-        codes: the codes it names; an offer and its conditions are quoted together.
+        passage: the index of its passage in the prompt.
+        position: its index among the sentences of its passage.
+        needs_previous: whether it is only clear right after the previous sentence.
+        codes: the codes that it names; an offer and its conditions are quoted together.
         score: how well it fits the readers and the tone; higher is better.
     """
 
@@ -116,81 +116,81 @@ class Quote:
     words: int
     passage: int
     position: int
-    leans_back: bool
+    needs_previous: bool
     codes: frozenset[str]
     score: float
 
 
 def quotes(prompt: Prompt, turn: int, turns: int) -> tuple[Quote, ...]:
-    """The sentences of the prompt's passages that may be quoted, in the passages' order.
+    """The sentences of the prompt's passages that may be quoted, in order.
 
     Args:
-        prompt: what is asked; sentences that its feedback quotes are left out.
-        turn: the tone's position among `turns` tones: each leaves other sentences aside, so that
-            their messages differ though they stand on the same passages.
-        turns: how many tones there are.
+        prompt: the prompt; sentences that its feedback quotes are left out.
+        turn: the tone's index among the tones; each tone avoids other sentences, so that messages
+            from the same passages differ.
+        turns: the number of tones.
     """
     refused = pieces_refused(prompt.feedback)
     about = _about(prompt.segment)
     wanted = set(texts.words(about))
-    found: list[Quote] = []
-    said: list[tuple[int, frozenset[str]]] = []
+    quotable: list[Quote] = []
+    earlier_words: list[tuple[int, frozenset[str]]] = []
     for index, passage in enumerate(prompt.passages):
         if _is_barred(passage, prompt.segment):
             continue
-        before = ""
+        last = ""
         for position, span in enumerate(texts.sentences(passage.text)):
-            sentence, earlier = " ".join(span.text.split()), before
-            before = sentence
+            sentence, previous = " ".join(span.text.split()), last
+            last = sentence
             if not _may_be_quoted(sentence, prompt.segment) or is_refused(sentence, refused):
                 continue
             words = frozenset(texts.words(sentence))
-            if any(_alike(words, others, one == index) for one, others in said):
+            if any(_is_similar(words, others, i == index) for i, others in earlier_words):
                 continue
-            said.append((index, words))
-            aside = (len(found) + len(prompt.feedback)) % turns == turn
-            found.append(
+            earlier_words.append((index, words))
+            reserved = (len(quotable) + len(prompt.feedback)) % turns == turn
+            quotable.append(
                 Quote(
                     text=sentence,
                     words=len(sentence.split()),
                     passage=index,
                     position=position,
-                    leans_back=_leans_back(sentence, earlier),
+                    needs_previous=_needs_previous(sentence, previous),
                     codes=_codes(sentence),
                     score=1.0
                     + 0.6 * passage.score
                     + _relevance(sentence, wanted)
                     + _fits_tone(sentence, prompt.tone)
-                    - _misses(sentence, about, prompt.segment)
-                    - (_OTHERS_TURN if aside else 0.0),
+                    - _penalty(sentence, about, prompt.segment)
+                    - (_RESERVED if reserved else 0.0),
                 )
             )
-    return tuple(found)
+    return tuple(quotable)
 
 
-def _alike(words: frozenset[str], others: frozenset[str], same_passage: bool) -> bool:  # noqa: FBT001 - a plain fact
-    """Whether two sentences say the same; of two documents nearly, as alike products are told."""
-    share = 1.0 if same_passage else _ALIKE
+def _is_similar(words: frozenset[str], others: frozenset[str], same_passage: bool) -> bool:  # noqa: FBT001 - a plain fact
+    """Whether two sentences have the same words, or, from two documents, mostly the same."""
+    share = 1.0 if same_passage else _SIMILAR
     return len(words & others) >= share * len(words | others)
 
 
 def pieces_refused(feedback: Sequence[str]) -> tuple[str, ...]:
-    """What the reasons quote, between double or single quotation marks."""
+    """The texts that the reasons quote in double or single quotation marks."""
     pieces = (
         piece
         for reason in feedback
         for pattern in (r'"([^"]+)"', r"(?<!\w)'(.+)'(?!\w)")
         for piece in re.findall(pattern, reason)
     )
-    return tuple(dict.fromkeys(found for piece in pieces if (found := _folded(piece))))
+    return tuple(dict.fromkeys(text for piece in pieces if (text := _normalise(piece))))
 
 
-def _folded(piece: str) -> str:
+def _normalise(piece: str) -> str:
     return " ".join(texts.without_citations(piece).split()).rstrip("\u2026 ")
 
 
 def is_refused(sentence: str, refused: Sequence[str]) -> bool:
-    """Whether a reason quotes the sentence, or a piece of it."""
+    """Whether a reason quotes the sentence or a part of it."""
     return any(
         sentence in piece or re.search(rf"(?<!\w){re.escape(piece)}(?!\w)", sentence)
         for piece in refused
@@ -204,20 +204,20 @@ def _about(segment: Segment) -> str:
 
 def _tiers(segment: Segment) -> tuple[frozenset[str], dict[str, float]]:
     total = sum(segment.tiers.values())
-    held = {tier.lower(): count / total for tier, count in segment.tiers.items() if count > 0}
-    return frozenset((*COMMON_TIERS, *map(str.lower, segment.tiers))), held
+    shares = {tier.lower(): count / total for tier, count in segment.tiers.items() if count > 0}
+    return frozenset((*COMMON_TIERS, *map(str.lower, segment.tiers))), shares
 
 
 def _is_barred(passage: Passage, segment: Segment) -> bool:
-    # Where one sentence was planted, its neighbours are not to be trusted either.
-    known, held = _tiers(segment)
+    # If one sentence is an injected instruction, the others are not trusted either.
+    known, shares = _tiers(segment)
     named = tiers_named(f"{passage.title}. {passage.section}.", known)
-    spoilt = gives_instructions(passage.text) or speaks_to_staff(passage.text)
-    return spoilt or not named <= set(held)
+    suspicious = gives_instructions(passage.text) or speaks_to_staff(passage.text)
+    return suspicious or not named <= set(shares)
 
 
 def _may_be_quoted(sentence: str, segment: Segment) -> bool:
-    known, held = _tiers(segment)
+    known, shares = _tiers(segment)
     return (
         _LEAST_WORDS <= len(sentence.split()) <= _MOST_WORDS
         and (sentence[0].isupper() or sentence[0].isdigit() or sentence[0] in "£$€")
@@ -227,21 +227,20 @@ def _may_be_quoted(sentence: str, segment: Segment) -> bool:
         and not _NOT_PROSE.search(sentence)
         and not _OUT_OF_PLACE.search(sentence)
         and not _FOR_STAFF.match(sentence)
-        and tiers_named(sentence, known) <= set(held)
+        and tiers_named(sentence, known) <= set(shares)
     )
 
 
-def _leans_back(sentence: str, earlier: str) -> bool:
-    if _LEANS_BACK.match(sentence) or _COUNTS_ON_OTHERS.search(sentence):
+def _needs_previous(sentence: str, previous: str) -> bool:
+    if _REFERS_BACK.match(sentence) or _REFERS_TO_OTHERS.search(sentence):
         return True
     # "The card can be used ..." after "You receive a gift card" means that card.
-    named = _TAKES_UP.match(sentence)
-    return named is not None and not set(texts.words(named[1])).isdisjoint(texts.words(earlier))
+    noun = _DEFINITE_NOUN.match(sentence)
+    return noun is not None and not set(texts.words(noun[1])).isdisjoint(texts.words(previous))
 
 
 def _codes(sentence: str) -> frozenset[str]:
-    found = texts.values(sentence)
-    return frozenset(value.canonical for value in found if value.kind == "code")
+    return frozenset(v.canonical for v in texts.values(sentence) if v.kind == "code")
 
 
 def _relevance(sentence: str, wanted: set[str]) -> float:
@@ -256,14 +255,14 @@ def _fits_tone(sentence: str, tone: str) -> float:
     return 0.15 * min(len(pattern.findall(sentence)), 3)
 
 
-def _misses(sentence: str, about: str, segment: Segment) -> float:
-    known, held = _tiers(segment)
+def _penalty(sentence: str, about: str, segment: Segment) -> float:
+    known, shares = _tiers(segment)
     named = tiers_named(sentence, known)
-    miss = sum((_UNSUITED * (1 - held.get(tier, 0.0)) for tier in named), 0.0)
+    penalty = sum((_UNSUITABLE * (1 - shares.get(tier, 0.0)) for tier in named), 0.0)
     if _LIMITATION.search(sentence):
-        miss += _LIMITING
-    if _NEWCOMER.search(sentence) and not _NEW_READERS.search(about):
-        miss += _UNSUITED
-    if _RETURNER.search(sentence) and not _LAPSED_READERS.search(about):
-        miss += _UNSUITED
-    return miss
+        penalty += _LIMITING
+    if _NEW_CUSTOMERS.search(sentence) and not _NEW_READERS.search(about):
+        penalty += _UNSUITABLE
+    if _LAPSED_CUSTOMERS.search(sentence) and not _LAPSED_READERS.search(about):
+        penalty += _UNSUITABLE
+    return penalty

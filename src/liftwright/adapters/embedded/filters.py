@@ -1,4 +1,4 @@
-"""Which passages of an index a query may have, and whom they are for, as arrays."""
+"""The filters of the embedded search: categories, audiences and exclusions, as arrays."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
-    from liftwright.adapters.embedded.index_files import Entry
+    from liftwright.adapters.embedded.index_files import IndexEntry
     from liftwright.model import Query
 
     Key = TypeVar("Key", bound=Hashable)
@@ -24,12 +24,12 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Filters:
-    """What filters look at: for each passage the position of its value among the different ones.
+class FilterIndex:
+    """The filtered fields of an index's passages: distinct values, and each passage's index.
 
     Attributes:
-        documents: document ids, sorted, so that positions order as the ids do.
-        audience_only: whether the passage is kept from others than its audience.
+        documents: document ids, sorted, so that indexes sort as the ids do.
+        audience_only: whether the passage is restricted to its audience.
     """
 
     documents: tuple[str, ...]
@@ -41,8 +41,8 @@ class Filters:
     audience_only: Flags
 
     @classmethod
-    def of(cls, entries: Sequence[Entry]) -> Filters:
-        """The filters of an index's passages."""
+    def of(cls, entries: Sequence[IndexEntry]) -> FilterIndex:
+        """Build the arrays from an index's entries."""
         import numpy as np
 
         documents, document = _coded([entry.document_id for entry in entries])
@@ -58,8 +58,8 @@ class Filters:
             audience_only=np.array([entry.audience_only for entry in entries], dtype=bool),
         )
 
-    def named(self, query: Query) -> Floats:
-        """The share of the query's audience that each passage is for; 0 for everyone's."""
+    def audience_shares(self, query: Query) -> Floats:
+        """The share of the query's audiences that each passage names; 0 if it names none."""
         import numpy as np
 
         wanted = {phrase(audience) for audience in query.audience}
@@ -69,8 +69,8 @@ class Filters:
         ]
         return np.array(shares, dtype=np.float64)[self.audience]
 
-    def allowed(self, query: Query, named: Floats) -> Ints:
-        """The passages that the query may have."""
+    def allowed(self, query: Query, shares: Floats) -> Ints:
+        """The indexes of the passages that pass the query's filters."""
         import numpy as np
 
         excluded = set(query.excluded)
@@ -79,11 +79,11 @@ class Filters:
             wanted = set(map(_folded, query.categories))
             allowed &= np.array([name in wanted for name in self.categories])[self.category]
         if query.audience:
-            allowed &= (named > 0) | ~self.audience_only
+            allowed &= (shares > 0) | ~self.audience_only
         return np.flatnonzero(allowed)
 
     def best_of_each_document(self, rows: Ints, scores: Floats) -> Ints:
-        """Of `rows` the best one of each document, best first, ties by id."""
+        """The best of `rows` per document, best first, ties by id."""
         import numpy as np
 
         order = np.lexsort((rows, self.document[rows], -scores))
@@ -100,6 +100,6 @@ def _folded(category: str) -> str:
 def _coded(values: Sequence[Key]) -> tuple[tuple[Key, ...], Ints]:
     import numpy as np
 
-    different: tuple[Key, ...] = tuple(sorted(set(values)))  # type: ignore[type-var]
-    positions = {value: position for position, value in enumerate(different)}
-    return different, np.array([positions[value] for value in values], dtype=np.int64)
+    distinct: tuple[Key, ...] = tuple(sorted(set(values)))  # type: ignore[type-var]
+    positions = {value: position for position, value in enumerate(distinct)}
+    return distinct, np.array([positions[value] for value in values], dtype=np.int64)

@@ -1,9 +1,9 @@
-"""The files of the embedded index: a folder per index, written whole, read at once.
+"""The files of the embedded index: one folder per index, written atomically.
 
-`<folder>/<name>/` holds `passages.json` (what is shown, and what filters look at) and
-`arrays.npz` (vectors and the inverted index). A folder is made under another name and renamed
-when it is complete, and never changed after that, so that readers need no lock.
-`<folder>/recent.json` names the latest indexes, whose vectors the next one takes over.
+`<folder>/<name>/` has `passages.json` (the passages and the fields that filters use) and
+`arrays.npz` (the vectors and the inverted index). A folder is written under a temporary name,
+renamed when it is complete, and never changed afterwards, so readers need no lock.
+`<folder>/recent.json` lists the latest indexes, whose vectors the next one reuses.
 """
 
 from __future__ import annotations
@@ -26,15 +26,15 @@ if TYPE_CHECKING:
 
     from liftwright.ports import Vectors
 
-KEPT_INDEXES = 4
+MAX_INDEXES = 4
 RENAME_ATTEMPTS = 3
-# What numpy, zipfile and json raise on a file that is torn or is not theirs.
+# The errors of numpy, zipfile and json for an incomplete or foreign file.
 _BROKEN = (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Entry:
-    """One passage of the index and its document's filters; the order is that of the arrays."""
+class IndexEntry:
+    """A passage of the index, with its document's filter fields, in the order of the arrays."""
 
     document_id: str
     version: str
@@ -49,31 +49,31 @@ class Entry:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Stored:
-    """An index as it is kept.
+class StoredIndex:
+    """An index in its stored form.
 
     Attributes:
-        documents: each document's fingerprint, by id.
-        vectors: one row per entry, of length 1.
+        documents: the fingerprint of each document, by id.
+        vectors: one row of length 1 per entry.
     """
 
     name: str
     embedder: str
     documents: Mapping[str, str]
-    entries: tuple[Entry, ...]
+    entries: tuple[IndexEntry, ...]
     vectors: Vectors
     lexical: Bm25
 
     def by_digest(self) -> dict[str, Vectors]:
-        """The vectors by the text that each is of."""
+        """The vectors by the digest of their text."""
         return {entry.digest: self.vectors[row] for row, entry in enumerate(self.entries)}
 
 
-def read_index(folder: Path, name: str) -> Stored:
-    """The index of that name.
+def read_index(folder: Path, name: str) -> StoredIndex:
+    """Read the index with this name.
 
     Raises:
-        ProviderRefused: there is none, or its files are broken.
+        ProviderRefused: it does not exist, or its files are corrupt.
     """
     import numpy as np
 
@@ -90,9 +90,9 @@ def read_index(folder: Path, name: str) -> Stored:
             )
         entries = tuple(_entry(row) for row in about["entries"])
     except _BROKEN as error:
-        message = f"{folder / name}: the index is missing or broken; make it with liftwright index"
+        message = f"{folder / name}: the index is missing or corrupt; run `liftwright index`"
         raise ProviderRefused(message) from error
-    return Stored(
+    return StoredIndex(
         name=name,
         embedder=about["embedder"],
         documents=about["documents"],
@@ -102,13 +102,13 @@ def read_index(folder: Path, name: str) -> Stored:
     )
 
 
-def _entry(row: Mapping[str, Any]) -> Entry:
-    # Field by field as stored: a large index is read in a second only without `from_json`.
-    return Entry(**{**row, "audience": tuple(row["audience"])})
+def _entry(row: Mapping[str, Any]) -> IndexEntry:
+    # Without `from_json`, which would take seconds for a large index.
+    return IndexEntry(**{**row, "audience": tuple(row["audience"])})
 
 
-def write_index(folder: Path, index: Stored) -> None:
-    """Keep an index, whole or not at all, and note it as the latest.
+def write_index(folder: Path, index: StoredIndex) -> None:
+    """Write an index atomically, and mark it as the latest.
 
     Raises:
         InputError: the folder cannot be written.
@@ -117,10 +117,10 @@ def write_index(folder: Path, index: Stored) -> None:
 
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        making = Path(tempfile.mkdtemp(prefix=".making-", dir=folder))
+        temporary = Path(tempfile.mkdtemp(prefix=".making-", dir=folder))
         try:
             np.savez(
-                making / "arrays.npz",
+                temporary / "arrays.npz",
                 vectors=index.vectors,
                 starts=index.lexical.starts,
                 passages=index.lexical.passages,
@@ -133,35 +133,35 @@ def write_index(folder: Path, index: Stored) -> None:
                 "vocabulary": index.lexical.vocabulary,
                 "entries": [asdict(entry) for entry in index.entries],
             }
-            (making / "passages.json").write_text(json.dumps(about), encoding="utf-8")
-            _put(making, folder, index.name)
+            (temporary / "passages.json").write_text(json.dumps(about), encoding="utf-8")
+            _rename(temporary, folder, index.name)
         finally:
-            shutil.rmtree(making, ignore_errors=True)
-        note_recent(folder, index.name)
+            shutil.rmtree(temporary, ignore_errors=True)
+        mark_latest(folder, index.name)
     except OSError as error:
-        message = f"{folder}: the index cannot be written ({error.strerror}); allowed: a folder "
-        raise InputError(f"{message}that can be written, with room") from error
+        message = f"{folder}: the index cannot be written ({error.strerror}); allowed: a writable "
+        raise InputError(f"{message}folder with enough space") from error
 
 
-def _put(made: Path, folder: Path, name: str) -> None:
-    """Rename into place; a broken index gives way, one that another made meanwhile stays."""
+def _rename(temporary: Path, folder: Path, name: str) -> None:
+    """Rename into place, replacing a corrupt index, but not one that was written meanwhile."""
     for attempt in range(RENAME_ATTEMPTS):
         try:
-            made.rename(folder / name)
+            temporary.rename(folder / name)
         except OSError:
-            if index_if_whole(folder, name):
+            if try_read_index(folder, name):
                 return
             if attempt == RENAME_ATTEMPTS - 1:
                 raise
             with contextlib.suppress(OSError):
-                (folder / name).rename(made.with_suffix(f".{attempt}"))
-            shutil.rmtree(made.with_suffix(f".{attempt}"), ignore_errors=True)
+                (folder / name).rename(temporary.with_suffix(f".{attempt}"))
+            shutil.rmtree(temporary.with_suffix(f".{attempt}"), ignore_errors=True)
         else:
             return
 
 
-def index_if_whole(folder: Path, name: str) -> Stored | None:
-    """The index of that name; None where it is missing or broken."""
+def try_read_index(folder: Path, name: str) -> StoredIndex | None:
+    """The index with this name; None if it is missing or corrupt."""
     try:
         return read_index(folder, name)
     except ProviderRefused:
@@ -169,7 +169,7 @@ def index_if_whole(folder: Path, name: str) -> Stored | None:
 
 
 def recent_names(folder: Path) -> list[str]:
-    """The latest indexes, the newest first."""
+    """The names of the latest indexes, newest first."""
     try:
         names = json.loads((folder / "recent.json").read_bytes())
     except (OSError, ValueError):
@@ -177,29 +177,29 @@ def recent_names(folder: Path) -> list[str]:
     return [name for name in names if isinstance(name, str)] if isinstance(names, list) else []
 
 
-def note_recent(folder: Path, name: str) -> None:
-    """Make `name` the latest index; those that are no longer recent are removed."""
+def mark_latest(folder: Path, name: str) -> None:
+    """Mark `name` as the latest index, and remove those that are no longer recent."""
     before = recent_names(folder)
     if before[:1] == [name]:
         return
     names = [name, *(other for other in before if other != name)]
-    _write_recent(folder, names[:KEPT_INDEXES])
-    for old in names[KEPT_INDEXES:]:
+    _write_recent(folder, names[:MAX_INDEXES])
+    for old in names[MAX_INDEXES:]:
         if Path(old).name == old:
             shutil.rmtree(folder / old, ignore_errors=True)
 
 
 def _write_recent(folder: Path, names: list[str]) -> None:
-    handle, made = tempfile.mkstemp(prefix=".making-", dir=folder)
+    handle, temporary = tempfile.mkstemp(prefix=".making-", dir=folder)
     with os.fdopen(handle, "w", encoding="utf-8") as file:
         json.dump(names, file)
-    Path(made).replace(folder / "recent.json")
+    Path(temporary).replace(folder / "recent.json")
 
 
-def latest_index(folder: Path) -> Stored | None:
-    """The newest index that can be read; None where there is none."""
+def latest_index(folder: Path) -> StoredIndex | None:
+    """The newest readable index; None if there is none."""
     for name in recent_names(folder):
-        if index := index_if_whole(folder, name):
+        if index := try_read_index(folder, name):
             return index
     return None
 
@@ -213,13 +213,13 @@ def remove_indexes(folder: Path, names: Collection[str]) -> None:
     """Delete these indexes.
 
     Raises:
-        InputError: one of them cannot be deleted.
+        InputError: an index cannot be deleted.
     """
     for name in names:
         try:
             shutil.rmtree(folder / name)
         except OSError as error:
-            message = f"{folder / name}: cannot be removed ({error.strerror}); allowed: a folder "
-            raise InputError(f"{message}that can be written") from error
+            message = f"{folder / name}: cannot be removed ({error.strerror}); allowed: a writable "
+            raise InputError(f"{message}folder") from error
     if names:
         _write_recent(folder, [name for name in recent_names(folder) if name not in names])

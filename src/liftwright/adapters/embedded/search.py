@@ -1,12 +1,12 @@
 """Hybrid search on this machine: BM25 and sentence vectors, fused by reciprocal rank.
 
-Filters: a document of another category, an excluded one, and one that is only for an audience
-which the query does not name, is not given. A query without an audience is not a segment's and
-gets everything. Passages for an audience that the query names are raised.
+Filters leave out documents of other categories, excluded documents, and documents restricted to an
+audience that the query does not name. A query without an audience is not restricted. Passages for
+an audience that the query names rank higher.
 
-The score is a relevance in [0, 1]: a logistic curve of cosine and lexical match, made monotone in
-the order of the results. On SciFact's training claims and on ESCI 0.5 lies above 98 % of what is
-off the subject and below 96 % of what is judged relevant (`benchmarks/retrieval.py`).
+The score is a relevance in [0, 1]: a logistic function of cosine and lexical match, made monotone
+in the order of the results. On SciFact's training claims and on ESCI, 98 % of the irrelevant
+results score below 0.5 and 96 % of the relevant ones above (`benchmarks/retrieval.py`).
 """
 
 from __future__ import annotations
@@ -15,16 +15,16 @@ import hashlib
 from typing import TYPE_CHECKING
 
 from liftwright.adapters.embedded.bm25 import Bm25, weighted_counts
-from liftwright.adapters.embedded.filters import Filters
+from liftwright.adapters.embedded.filters import FilterIndex
 from liftwright.adapters.embedded.index_files import (
-    Entry,
-    Stored,
-    index_if_whole,
+    IndexEntry,
+    StoredIndex,
     index_names,
     latest_index,
     read_index,
     recent_names,
     remove_indexes,
+    try_read_index,
     write_index,
 )
 from liftwright.errors import ProviderRefused
@@ -45,7 +45,7 @@ if TYPE_CHECKING:
 
 __all__ = ["EmbeddedIndex", "EmbeddedSearch", "relevance"]
 
-# A change here, or in how passages are read into words, makes another index.
+# Change it with the fields or the tokenization: the next run then builds a new index.
 FORMAT = "1"
 TITLE_WEIGHT = 1.0
 SECTION_WEIGHT = 1.0
@@ -54,8 +54,8 @@ TEXT_WEIGHT = 1.0
 EMBEDDED_AT_ONCE = 64
 # Cormack, Clarke, Büttcher (2009), Reciprocal Rank Fusion, use 60.
 FUSION_CONSTANT = 60
-# Whom a document is for was said by a person: a passage for all of the query's audience is
-# raised over some forty ranks, one for a part of it less.
+# A person set a document's audience, so it counts: a passage for all of the query's audiences
+# rises about forty ranks, one for some of them less.
 AUDIENCE_FACTOR = (1.2, 0.4)
 AUDIENCE_LOGIT = (1.8, 1.0)
 # Logit of relevance = offset + cosine * weight + lexical match * weight.
@@ -65,10 +65,10 @@ LOGIT_LEXICAL = 4.0
 
 
 class EmbeddedIndex:
-    """The port `index`: what has not changed is not embedded again.
+    """The port `index`; unchanged passages are not embedded again.
 
     Args:
-        folder: where indexes are kept.
+        folder: of the indexes.
         embed: turns passages into vectors.
     """
 
@@ -93,13 +93,13 @@ class EmbeddedIndex:
         entries = [entry for document in request for entry in _entries(document)]
         latest = latest_index(self._folder)
         before = latest.documents if latest else {}
-        known = index_if_whole(self._folder, name) or latest
+        known = try_read_index(self._folder, name) or latest
         vectors = known.by_digest() if known and known.embedder == embedder else {}
         missing = _missing(entries, vectors)
         if latest is None or latest.name != name:
             self._embed_missing(missing, vectors, len(entries), progress)
             lexical = Bm25.build([c for document in request for c in _counts(document)])
-            index = Stored(
+            index = StoredIndex(
                 name=name,
                 embedder=embedder,
                 documents=prints,
@@ -121,7 +121,7 @@ class EmbeddedIndex:
         )
 
     def index_names(self) -> IndexNames:
-        """The latest index, and those before it whose vectors the next one could take over."""
+        """The latest index, and the earlier ones, whose vectors the next one may reuse."""
         latest, *_ = [*recent_names(self._folder), None]
         return IndexNames(
             in_use=latest,
@@ -132,7 +132,7 @@ class EmbeddedIndex:
         """Delete the folders of indexes that are neither the latest nor in `keep`.
 
         Returns:
-            The names of those that were deleted.
+            The names of the deleted indexes.
         """
         old = tuple(name for name in self.index_names().others if name not in keep)
         remove_indexes(self._folder, old)
@@ -140,7 +140,7 @@ class EmbeddedIndex:
 
     def _embed_missing(
         self,
-        missing: Sequence[Entry],
+        missing: Sequence[IndexEntry],
         vectors: dict[str, Vectors],
         total: int,
         progress: Callable[[int, int], None],
@@ -149,18 +149,18 @@ class EmbeddedIndex:
         for first in range(0, len(missing), EMBEDDED_AT_ONCE):
             progress(done + first, total)
             batch = missing[first : first + EMBEDDED_AT_ONCE]
-            found = self._embed(tuple(_embedded_text(entry) for entry in batch))
-            for entry, vector in zip(batch, found, strict=True):
+            new = self._embed(tuple(_embedded_text(entry) for entry in batch))
+            for entry, vector in zip(batch, new, strict=True):
                 vectors[entry.digest] = vector
 
 
 class EmbeddedSearch:
-    """The port `search` on one index; safe for threads.
+    """The port `search` on one index; thread-safe.
 
     Args:
-        folder: where indexes are kept.
-        embed: the embedder that the index was made with.
-        name: the index, as its report names it.
+        folder: of the indexes.
+        embed: the embedder of the index.
+        name: the index, from its report.
     """
 
     metered = False
@@ -170,66 +170,66 @@ class EmbeddedSearch:
         self._folder = folder
         self._embed = embed
         self._name = name
-        self._index: tuple[Stored, Filters] | None = None
+        self._index: tuple[StoredIndex, FilterIndex] | None = None
 
     def __call__(self, request: Query, /) -> tuple[Passage, ...]:
         """The best passage of each document, best first, ties by document_id.
 
         Raises:
-            ProviderRefused: the index is missing, broken, or of another embedder.
+            ProviderRefused: the index is missing, corrupt, or of another embedder.
         """
         import numpy as np
 
-        index, filters = self._opened()
+        index, filters = self._open()
         if not index.entries or request.top_k < 1:
             return ()
         lexical, most = index.lexical.scores(words(request.text))
-        # Row by row: a matrix product gives equal passages unequal last digits by their place.
-        found = np.einsum("ij,j->i", index.vectors, self._embed((request.text,))[0])
-        cosine = found.astype(np.float64)
+        # Row by row: a matrix product could give equal passages different last digits.
+        products = np.einsum("ij,j->i", index.vectors, self._embed((request.text,))[0])
+        cosine = products.astype(np.float64)
         match = lexical.astype(np.float64) / most if most else np.zeros(len(cosine))
-        named = filters.named(request)
-        allowed = filters.allowed(request, named)
-        fused = _fused(match[allowed], cosine[allowed])
-        fused *= np.where(named[allowed], np.polyval(AUDIENCE_FACTOR[::-1], named[allowed]), 1.0)
+        shares = filters.audience_shares(request)
+        allowed = filters.allowed(request, shares)
+        fused = _fuse(match[allowed], cosine[allowed])
+        fused *= np.where(shares[allowed], np.polyval(AUDIENCE_FACTOR[::-1], shares[allowed]), 1.0)
         best = filters.best_of_each_document(allowed, fused)
-        scores = relevance(cosine[best], match[best], named[best])
+        scores = relevance(cosine[best], match[best], shares[best])
         return tuple(
             _passage(index.entries[row], score)
             for row, score in zip(best[: request.top_k], scores, strict=False)
             if score >= request.min_score
         )
 
-    def _opened(self) -> tuple[Stored, Filters]:
-        # Two threads may both read it at first; either copy serves.
+    def _open(self) -> tuple[StoredIndex, FilterIndex]:
+        # Two threads may both read the files at first; either copy will do.
         opened = self._index
         if opened is None:
             index = read_index(self._folder, self._name)
             if index.embedder != fingerprint(_identity(self._embed, "")):
-                message = f"{self._folder / self._name}: made with another embedding model; "
-                raise ProviderRefused(f"{message}make the index again with liftwright index")
-            opened = self._index = index, Filters.of(index.entries)
+                message = f"{self._folder / self._name}: created with another embedding model; "
+                raise ProviderRefused(f"{message}run `liftwright index` again")
+            opened = self._index = index, FilterIndex.of(index.entries)
         return opened
 
 
-def relevance(cosine: Floats, match: Floats, named: Floats | None = None) -> list[float]:
-    """Relevance in [0, 1] of results in their order; never rising along it.
+def relevance(cosine: Floats, match: Floats, shares: Floats | None = None) -> list[float]:
+    """The relevance in [0, 1] of ranked results, non-increasing in their order.
 
     Args:
         cosine: of query and passage.
-        match: BM25 score over the most that any passage could have for the query.
-        named: the share of the query's audience that the passage is for.
+        match: the BM25 score as a share of the highest possible one for the query.
+        shares: the share of the query's audiences that the passage names.
     """
     import numpy as np
 
     logit = LOGIT_OFFSET + LOGIT_COSINE * cosine + LOGIT_LEXICAL * match
-    if named is not None:
-        logit = logit + np.where(named, np.polyval(AUDIENCE_LOGIT[::-1], named), 0.0)
-    return _never_rising([float(value) for value in 1 / (1 + np.exp(-logit))])
+    if shares is not None:
+        logit = logit + np.where(shares, np.polyval(AUDIENCE_LOGIT[::-1], shares), 0.0)
+    return _non_increasing([float(value) for value in 1 / (1 + np.exp(-logit))])
 
 
-def _never_rising(values: Sequence[float]) -> list[float]:
-    """The nearest sequence that never rises (pool adjacent violators), at six decimals."""
+def _non_increasing(values: Sequence[float]) -> list[float]:
+    """The closest non-increasing sequence (pool adjacent violators), to six decimals."""
     pools: list[tuple[float, int]] = []
     for value in values:
         total, count = value, 1
@@ -246,12 +246,9 @@ def _identity(embed: Embed, corpus: str) -> Identity:
     return Identity(provider="embedded", model=model, version=version, corpus=corpus)
 
 
-# ── Indexing ──────────────────────────────────────────────────────────────────────────────────
-
-
-def _entries(document: Document) -> list[Entry]:
+def _entries(document: Document) -> list[IndexEntry]:
     return [
-        Entry(
+        IndexEntry(
             document_id=document.document_id,
             version=document.version,
             title=document.title,
@@ -268,12 +265,12 @@ def _entries(document: Document) -> list[Entry]:
 
 
 def _digest(*texts: str) -> str:
-    """The embedded text's name; parts are joined by what no text holds."""
+    """The digest of an embedded text, whose parts are joined by NUL characters."""
     return hashlib.sha256("\0".join(texts).encode()).hexdigest()[:32]
 
 
 def _counts(document: Document) -> list[dict[str, float]]:
-    """The words of each passage, those of its title, section and keywords among them."""
+    """The weighted word counts of each passage, with its title, section and keywords."""
     keywords = " ".join(document.keywords)
     return [
         weighted_counts(
@@ -288,17 +285,17 @@ def _counts(document: Document) -> list[dict[str, float]]:
     ]
 
 
-def _embedded_text(entry: Entry) -> str:
+def _embedded_text(entry: IndexEntry) -> str:
     return f"{entry.title}\n{entry.section}\n{entry.text}"
 
 
-def _missing(entries: Sequence[Entry], vectors: dict[str, Vectors]) -> list[Entry]:
+def _missing(entries: Sequence[IndexEntry], vectors: dict[str, Vectors]) -> list[IndexEntry]:
     """One entry for each text that has no vector yet."""
     by_digest = {entry.digest: entry for entry in entries if entry.digest not in vectors}
     return list(by_digest.values())
 
 
-def _stacked(entries: Sequence[Entry], vectors: dict[str, Vectors]) -> Vectors:
+def _stacked(entries: Sequence[IndexEntry], vectors: dict[str, Vectors]) -> Vectors:
     import numpy as np
 
     if not entries:
@@ -306,11 +303,8 @@ def _stacked(entries: Sequence[Entry], vectors: dict[str, Vectors]) -> Vectors:
     return np.stack([vectors[entry.digest] for entry in entries]).astype(np.float32)
 
 
-# ── Searching ─────────────────────────────────────────────────────────────────────────────────
-
-
-def _fused(match: Floats, cosine: Floats) -> Floats:
-    """Reciprocal rank fusion; a passage without any of the words has no lexical rank."""
+def _fuse(match: Floats, cosine: Floats) -> Floats:
+    """Reciprocal rank fusion; a passage with none of the words has no lexical rank."""
     import numpy as np
 
     lexical = np.where(match > 0, 1 / (FUSION_CONSTANT + _ranks(match)), 0.0)
@@ -319,14 +313,14 @@ def _fused(match: Floats, cosine: Floats) -> Floats:
 
 
 def _ranks(scores: Floats) -> Floats:
-    """Ranks from 1; equal scores share the best rank, so that order does not depend on place."""
+    """Ranks from 1; equal scores share the best rank, so ranks do not depend on input order."""
     import numpy as np
 
-    falling = np.sort(-scores)
-    return np.searchsorted(falling, -scores, side="left").astype(np.float64) + 1
+    descending = np.sort(-scores)
+    return np.searchsorted(descending, -scores, side="left").astype(np.float64) + 1
 
 
-def _passage(entry: Entry, score: float) -> Passage:
+def _passage(entry: IndexEntry, score: float) -> Passage:
     return Passage(
         document_id=entry.document_id,
         version=entry.version,

@@ -1,7 +1,7 @@
-"""Engagement from a seeded simulator: honest about what it is, the same on every machine.
+"""A seeded simulator of engagement, with the same results on every machine.
 
-Each customer's own open and click rates are the base; the configured uplift multiplies them in the
-treated arms. The statement and its sources of chance stand in sql/simulate.sql.
+Each customer's own open and click rates are the baseline, and the configured uplift multiplies them
+in the treatment arms. sql/simulate.sql has the statement and its random numbers.
 """
 
 from __future__ import annotations
@@ -22,26 +22,25 @@ if TYPE_CHECKING:
 
 _VERSION = "3"
 _DIGEST = 16
-# Of the sum of four bytes.
+# The standard deviation of the sum of four bytes.
 _RESPONSE_SD = math.sqrt(4 * (256**2 - 1) / 12)
-# Steps keep word * step + start within 63 bits.
+# The limits keep word * step + start within 63 bits.
 _STEPS, _STARTS = 2**31, 2**32 - 5
 
 
 class EmbeddedSimulator:
-    """The port `observe` without an audience; every row says `simulated`."""
+    """The port `observe` by simulation; the source of every row is `simulated`."""
 
     metered = False
 
     def __init__(self, tables: Tables, config: Simulation, *, seed: int, salt: str) -> None:
-        """Simulate on these tables; `customers` must be among them.
+        """Simulate on these tables.
 
         Args:
             tables: hold the assignments and `customers`.
             config: rates and uplifts.
-            seed: another seed, other outcomes.
-            salt: what the customers' hash begins with, the experiment's name; the same as their
-                arms were assigned by.
+            seed: of the random numbers.
+            salt: of the customers' hashes: the experiment's name, as in the assignment.
         """
         self._tables = tables
         self._config = config
@@ -50,7 +49,7 @@ class EmbeddedSimulator:
 
     @property
     def identity(self) -> Identity:
-        """The simulator's version, and its configuration and seed as corpus."""
+        """The simulator's version; the corpus is the fingerprint of configuration and seed."""
         return Identity(
             provider="embedded",
             model="simulator",
@@ -70,7 +69,7 @@ class EmbeddedSimulator:
                 "simulate",
                 assigned=assigned,
                 customer=customer,
-                # Each number of the configuration, by its key.
+                # The numbers of the configuration, by key.
                 **{
                     key: literal(float(value))
                     for key, value in config
@@ -89,22 +88,22 @@ class EmbeddedSimulator:
         return "engagement"
 
     def _words(self, request: str) -> dict[str, str]:
-        """The words of the customers' hash; an assignment that was just made tells them."""
-        told = self._tables.columns(request)
+        """SQL of the hash words; a new table of assignments has them as columns."""
+        columns = self._tables.columns(request)
         digest = f"digest({literal(self._salt)} || a.customer_id)"
         return {
-            f"word_{n}": f"a.word_{n}" if f"word_{n}" in told else f"u32({digest}, {n})"
+            f"word_{n}": f"a.word_{n}" if f"word_{n}" in columns else f"u32({digest}, {n})"
             for n in (1, 2, 3)
         }
 
     def _steps(self) -> dict[str, str]:
-        """For each kind of chance a step and a start, drawn from the seed."""
-        drawn = {}
-        for what in ("opening", "clicking", "delivery"):
-            digest = hashlib.sha256(f"{self._seed}:{what}".encode()).digest()
-            drawn[f"{what}_step"] = str(1 + int.from_bytes(digest[:8], "big") % (_STEPS - 1))
-            drawn[f"{what}_start"] = str(int.from_bytes(digest[8:16], "big") % _STARTS)
-        return drawn
+        """A step and a start for each random number, derived from the seed."""
+        steps = {}
+        for event in ("opening", "clicking", "delivery"):
+            digest = hashlib.sha256(f"{self._seed}:{event}".encode()).digest()
+            steps[f"{event}_step"] = str(1 + int.from_bytes(digest[:8], "big") % (_STEPS - 1))
+            steps[f"{event}_start"] = str(int.from_bytes(digest[8:16], "big") % _STARTS)
+        return steps
 
 
 def _uplift_case(uplifts: Mapping[str, Uplift]) -> str:

@@ -1,4 +1,4 @@
-"""The ledger's rows in a SQLite file. For a local disk: locking on network shares is unsafe."""
+"""The ledger's rows in a SQLite file, on a local disk: locking on network shares is unsafe."""
 
 from __future__ import annotations
 
@@ -35,16 +35,16 @@ _NOT_OPENED = frozenset(
         sqlite3.SQLITE_READONLY,
     }
 )
-"""Faults of the place where the file lies; all others are of the file itself."""
+"""Errors of opening or writing the file; all others mean that the file is corrupt."""
 _PRIMARY_CODE = 0xFF
 
 
 class SqliteStore:
-    """Rows by key, durable when `put` returns; safe for threads and a process that dies.
+    """Rows by key, durable when `put` returns; thread-safe and crash-safe.
 
     Raises:
-        IntegrityError: where the file is not a sound database.
-        InputError: where it cannot be opened or written.
+        IntegrityError: the file is not a valid database.
+        InputError: the file cannot be opened or written.
     """
 
     def __init__(self, path: Path) -> None:
@@ -62,12 +62,12 @@ class SqliteStore:
 
     def get(self, key: str) -> Mapping[str, object] | None:
         """The row of `key`, or None."""
-        found = self._query("key = ?", (key,))
-        return found[0] if found else None
+        rows = self._query("key = ?", (key,))
+        return rows[0] if rows else None
 
     def put(self, key: str, row: Mapping[str, object]) -> None:
-        """Write the row of `key`, durable when this returns."""
-        # ASCII, as a reply may hold half a surrogate pair, which SQLite takes no text with.
+        """Write the row of `key`; it is durable when this returns."""
+        # ASCII, as a reply may contain a lone surrogate, which SQLite refuses in text.
         text = json.dumps({name: item for name, item in row.items() if name != "key"})
         values = (key, row.get("status"), row.get("run_id"), text, _digest(key, text))
         with self._translated(), self._lock:
@@ -79,7 +79,7 @@ class SqliteStore:
         """The rows with this `status` or `run_id`."""
         unknown = set(equals) - _COLUMNS
         if unknown:
-            raise ValueError(f"rows can be asked by {sorted(_COLUMNS)}, not {min(unknown)!r}")
+            raise ValueError(f"rows can be filtered by {sorted(_COLUMNS)}, not {min(unknown)!r}")
         where = " and ".join(f"{name} = ?" for name in equals) or "true"
         return self._query(where, tuple(equals.values()))
 
@@ -97,16 +97,16 @@ class SqliteStore:
         self._connection.executescript(_SCHEMA)
 
     def _query(self, where: str, values: tuple[object, ...]) -> list[Mapping[str, object]]:
-        # The names in `where` are of this module; the values are bound.
+        # The names in `where` come from this module, and the values are bound.
         statement = f"select key, row, digest from records where {where}"  # noqa: S608
         with self._translated(), self._lock:
-            found = self._connection.execute(statement, values).fetchall()
-        for key, text, digest in found:
+            rows = self._connection.execute(statement, values).fetchall()
+        for key, text, digest in rows:
             if digest != _digest(key, text):
                 raise IntegrityError(
-                    f"{self._path}: the ledger is corrupt (the row {key!r} is not what was written)"
+                    f"{self._path}: the ledger is corrupt (the row {key!r} was altered)"
                 )
-        return [{**json.loads(text), "key": key} for key, text, _ in found]
+        return [{**json.loads(text), "key": key} for key, text, _ in rows]
 
     @contextlib.contextmanager
     def _translated(self) -> Iterator[None]:
@@ -114,10 +114,10 @@ class SqliteStore:
             yield
         except sqlite3.ProgrammingError:
             raise
-        except UnicodeDecodeError:  # a damaged name, in the words of SQLite's own complaint
+        except UnicodeDecodeError:  # a damaged name in SQLite's own error message
             raise IntegrityError(f"{self._path}: the ledger is corrupt (not text)") from None
         except (sqlite3.DatabaseError, OSError) as error:
-            # A fault that Python's own layer finds (text that is not UTF-8) carries no code.
+            # An error found by Python's own layer (text that is not UTF-8) has no code.
             code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_CORRUPT) & _PRIMARY_CODE
             if isinstance(error, OSError) or code in _NOT_OPENED:
                 reason = error.strerror if isinstance(error, OSError) else error

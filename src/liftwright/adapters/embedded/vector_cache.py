@@ -1,4 +1,4 @@
-"""The vectors of the texts that were asked for last; a run's stages ask for the same sentences."""
+"""A cache of recent vectors, as the stages of a run embed the same sentences."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ if TYPE_CHECKING:
 
 
 class VectorCache:
-    """Remembers vectors by text; safe for threads.
+    """A least-recently-used cache of vectors by text; thread-safe.
 
     Args:
-        size: how many texts' vectors are kept at most.
-        longest: of more characters than this, a text is not remembered; None remembers any.
+        size: the maximum number of vectors.
+        longest: texts with more characters are not cached; None caches all.
     """
 
     def __init__(self, size: int, *, longest: int | None = None) -> None:
@@ -30,18 +30,18 @@ class VectorCache:
     def get(
         self, texts: tuple[str, ...], compute: Callable[[tuple[str, ...]], Vectors]
     ) -> dict[str, Vectors]:
-        """The vectors of these texts; those not remembered are computed.
+        """The vectors of these texts; missing ones are computed.
 
-        A text that another thread is computing is waited for and not computed again.
+        If another thread is computing a text's vector, this waits for it.
 
         Args:
-            texts: may hold a text more than once.
-            compute: gives the vectors of several texts, in their order.
+            texts: may contain repeats.
+            compute: gives the vectors of several texts, in order.
         """
         distinct = dict.fromkeys(texts)
         with self._lock:
-            found = self.lookup(distinct)
-            missing = [text for text in distinct if text not in found]
+            vectors = self.lookup(distinct)
+            missing = [text for text in distinct if text not in vectors]
             others = {text: self._pending[text] for text in missing if text in self._pending}
             own: dict[str, Future[Vectors]] = {
                 text: Future() for text in missing if text not in others
@@ -51,7 +51,7 @@ class VectorCache:
             if own:
                 new = dict(zip(own, compute(tuple(own)), strict=True))
                 self.store(new)
-                found |= new
+                vectors |= new
                 for text, future in own.items():
                     future.set_result(new[text])
         except BaseException as error:
@@ -62,25 +62,25 @@ class VectorCache:
             with self._lock:
                 for text in own:
                     del self._pending[text]
-        return found | {text: future.result() for text, future in others.items()}
+        return vectors | {text: future.result() for text, future in others.items()}
 
     def lookup(self, texts: Iterable[str]) -> dict[str, Vectors]:
-        """The vectors of those texts that are remembered."""
-        found = {}
+        """The cached vectors of these texts."""
+        cached = {}
         with self._lock:
             for text in texts:
                 if text in self._vectors:
                     self._vectors.move_to_end(text)
-                    found[text] = self._vectors[text]
-        return found
+                    cached[text] = self._vectors[text]
+        return cached
 
     def store(self, vectors: Mapping[str, Vectors]) -> None:
-        """Remember these, and forget what was asked for longest ago."""
+        """Cache these vectors, and evict the least recently used ones."""
         with self._lock:
             for text, vector in vectors.items():
                 if self._longest is not None and len(text) > self._longest:
                     continue
-                # A row of its own: a view would hold the vectors of its whole request.
+                # A copy, as a view would keep the vectors of the whole request in memory.
                 self._vectors[text] = vector.copy()
             while len(self._vectors) > self._size:
                 self._vectors.popitem(last=False)

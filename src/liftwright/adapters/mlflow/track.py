@@ -40,17 +40,17 @@ _MOST_METRICS, _MOST_PARAMETERS = 1000, 100
 
 
 class MLflowTrack:
-    """The port `track`: one MLflow run per run of ours, found again by its tag.
+    """The port `track`: one MLflow run per run of ours, identified by a tag.
 
     Args:
-        config: where the tracker is.
-        root: the workspace; SQLite's path is relative to it.
-        experiment: the experiment's name there.
-        parameters: what the configuration says of every run: adapters, arms.
+        config: the tracker.
+        root: the workspace; the path of SQLite's file is relative to it.
+        experiment: the name of the MLflow experiment.
+        parameters: the configuration's parameters of every run: adapters, arms.
         token: a server's token.
 
     Raises:
-        ConfigurationError: if a package that the tracker needs is not installed.
+        ConfigurationError: a package that the tracker needs is not installed.
     """
 
     def __init__(
@@ -76,14 +76,14 @@ class MLflowTrack:
         self._experiment = experiment
         self._parameters = parameters
         self._variables = {
-            # Nothing is reported to the maker of the package; it must be known before the import.
+            # Turns off the package's own telemetry; must be set before the import.
             "MLFLOW_DISABLE_TELEMETRY": "true",
             "DO_NOT_TRACK": "true",
             "MLFLOW_CONFIGURE_LOGGING": "false",
-            # The standard output is for the command's own answer.
+            # Standard output is for the command's result.
             "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
             "GIT_PYTHON_REFRESH": "quiet",
-            # A tracker that is down must not hold up the end of a run.
+            # A tracker that is down must not delay the end of a run.
             "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0",
             "MLFLOW_HTTP_REQUEST_TIMEOUT": str(round(config.timeout_seconds) or 1),
         }
@@ -91,34 +91,35 @@ class MLflowTrack:
             self._variables["MLFLOW_TRACKING_TOKEN"] = token
 
     def __call__(self, run: Mapping[str, object], folder: Path, /) -> None:
-        """Record the run with its parameters, metrics and files; told again, it is brought up.
+        """Record the run with its parameters, metrics and files, or update an earlier record.
 
         Raises:
-            ProviderUnavailable: where the tracker cannot be reached, or does not take it.
+            ProviderUnavailable: the tracker cannot be reached or refuses the run.
         """
-        with self._told("take the run"):
-            known = self._record(run, folder)
-        event("run_tracked", agent="tracking", tracker=self._scheme, tracked_run=known)
+        with self._translated_errors("accept the run"):
+            tracked_id = self._record(run, folder)
+        event("run_tracked", agent="tracking", tracker=self._scheme, tracked_run=tracked_id)
 
     def check(self) -> str:
-        """Ask the tracker for the experiment, which need not be there; no run is written.
+        """Look up the experiment, which need not exist; no run is written.
 
         Raises:
-            ProviderUnavailable: where the tracker cannot be reached, or refuses.
+            ProviderUnavailable: the tracker cannot be reached or refuses.
         """
-        with self._told("answer"):
+        with self._translated_errors("answer"):
             from mlflow.tracking import MlflowClient
 
             if self._artifacts is not None:
                 self._artifacts.parent.mkdir(parents=True, exist_ok=True)
             client = MlflowClient(tracking_uri=self._uri, registry_uri=self._uri)
-            known = client.get_experiment_by_name(self._experiment) is not None
-        return f"MLflow ({self._scheme}); the experiment is {'there' if known else 'not made yet'}"
+            exists = client.get_experiment_by_name(self._experiment) is not None
+        state = "exists" if exists else "does not exist yet"
+        return f"MLflow ({self._scheme}); the experiment {state}"
 
     @contextlib.contextmanager
-    def _told(self, what: str) -> Iterator[None]:
-        """Within the block, MLflow reads no other configuration, and its errors become ours."""
-        # Never with a cause: what the packages raise may hold an address with its credentials.
+    def _translated_errors(self, operation: str) -> Iterator[None]:
+        """Within the block, MLflow reads only our configuration, and its errors become ours."""
+        # Without the cause: the packages' errors may contain an address with credentials.
         try:
             with _environment(self._variables), warnings.catch_warnings():
                 warnings.simplefilter("ignore")
@@ -127,8 +128,8 @@ class MLflowTrack:
         except Exception as error:  # noqa: BLE001 - whatever MLflow, its stores and plugins raise
             code = getattr(error, "error_code", None)
             raise ProviderUnavailable(
-                f"MLflow ({self._scheme}) did not {what}: {type(error).__name__}"
-                f"{f' ({code})' if code else ''}; look at mlflow.tracking_uri and its access"
+                f"MLflow ({self._scheme}) did not {operation}: {type(error).__name__}"
+                f"{f' ({code})' if code else ''}; check mlflow.tracking_uri and its access"
             ) from None
 
     def _record(self, run: Mapping[str, object], folder: Path) -> str:
@@ -140,7 +141,7 @@ class MLflowTrack:
         client = MlflowClient(tracking_uri=self._uri, registry_uri=self._uri)
         tracked = self._find(client, str(run["run_id"]))
         tracked_id = tracked.info.run_id
-        # A parameter is written once; one that has changed since is told by a tag.
+        # Parameters can be written only once; later changes become tags.
         wanted = parameters_of(run, self._parameters)
         known = tracked.data.params
         changed = {
@@ -155,9 +156,9 @@ class MLflowTrack:
             tags=[RunTag(name, value) for name, value in (tags_of(run) | changed).items()],  # type: ignore[no-untyped-call] # the package's
         )
         _log_metrics(client, tracked, run, folder)
-        for name, place in _ARTIFACTS:
+        for name, artifact_path in _ARTIFACTS:
             if (folder / name).is_file():
-                client.log_artifact(tracked_id, str(folder / name), place or None)
+                client.log_artifact(tracked_id, str(folder / name), artifact_path or None)
         status = _STATUSES.get(str(run["status"]), "FAILED")
         if status == "RUNNING":
             client.update_run(tracked_id, status)
@@ -166,17 +167,17 @@ class MLflowTrack:
         return str(tracked_id)
 
     def _find(self, client: MlflowClient, run_id: str) -> TrackedRun:
-        """The MLflow run of ours, made where there is none."""
+        """Our run in MLflow, created if it does not exist."""
         experiment = client.get_experiment_by_name(self._experiment)
         if experiment is None:
             location = self._artifacts.as_uri() if self._artifacts else None
             experiment_id = client.create_experiment(self._experiment, location)
         else:
             experiment_id = experiment.experiment_id
-        # An id of ours holds letters, digits, '.', '_' and '-' alone: nothing to quote.
-        mine = f"tags.`{TAG}run_id` = '{run_id}'"
-        for found in client.search_runs([experiment_id], filter_string=mine, max_results=1):
-            return found
+        # Run ids have only letters, digits, '.', '_' and '-', so nothing needs quoting.
+        by_tag = f"tags.`{TAG}run_id` = '{run_id}'"
+        for run in client.search_runs([experiment_id], filter_string=by_tag, max_results=1):
+            return run
         return client.create_run(experiment_id, tags={f"{TAG}run_id": run_id}, run_name=run_id)
 
 
@@ -185,16 +186,16 @@ def _log_metrics(
 ) -> None:
     from mlflow.entities import Metric
 
-    found = metrics_of(run, folder, before=tracked.data.metrics)
+    values = metrics_of(run, folder, before=tracked.data.metrics)
     now, step = time.time_ns() // 1_000_000, int(str(run.get("measurements", 0)))
-    metrics = [Metric(name, value, now, step) for name, value in found.items()]
+    metrics = [Metric(name, value, now, step) for name, value in values.items()]
     for first in range(0, len(metrics), _MOST_METRICS):
         client.log_batch(tracked.info.run_id, metrics=metrics[first : first + _MOST_METRICS])
 
 
 @contextlib.contextmanager
 def _environment(variables: Mapping[str, str]) -> Iterator[None]:
-    """Within the block, these variables are set: MLflow reads no other configuration."""
+    """Set these variables within the block, as MLflow reads its configuration from them."""
     before = {name: os.environ.get(name) for name in variables}
     os.environ.update(variables)
     try:
@@ -208,7 +209,7 @@ def _environment(variables: Mapping[str, str]) -> Iterator[None]:
 
 
 def _quieten() -> None:
-    """Keep the packages' own words off the terminal; what failed is told by ours."""
+    """Keep the packages' messages off the terminal; our own report failures."""
     for name in ("mlflow", "alembic", "sqlalchemy", "azureml", "azure"):
         logger = logging.getLogger(name)
         if not logger.handlers:

@@ -34,13 +34,12 @@ def _azure_monitor(context: AdapterContext[AzureMonitor]) -> Telemetry:
     from liftwright.adapters.azure.identity import credential_for
     from liftwright.adapters.telemetry.exporters import azure_monitor_telemetry
 
-    options, who = context.options, context.settings.services.authentication
+    options, authentication = context.options, context.settings.services.authentication
     connection = context.need_secret(
         options.connection_string_secret, "azure_monitor.connection_string_secret"
     )
-    return azure_monitor_telemetry(
-        options, connection, None if who.method == "api_key" else credential_for(who)
-    )
+    credential = None if authentication.method == "api_key" else credential_for(authentication)
+    return azure_monitor_telemetry(options, connection, credential)
 
 
 def _otlp(context: AdapterContext[Otlp]) -> Telemetry:
@@ -52,7 +51,7 @@ def _otlp(context: AdapterContext[Otlp]) -> Telemetry:
 
 
 def _need(package: str, adapter: str) -> None:
-    """Refuse an adapter whose package is not installed."""
+    """Raise if an adapter's package is not installed."""
     from liftwright.adapters.azure.errors import not_installed
 
     try:

@@ -1,8 +1,7 @@
-"""The exporters that telemetry is sent with: Azure Monitor's, and OTLP over HTTP.
+"""The exporters of telemetry: Azure Monitor's, and OTLP over HTTP.
 
-Azure Monitor's own reports to its maker (statsbeat, SDK statistics, feature flags) are switched
-off, and nothing is stored on disk: what goes out goes to the ingestion endpoint of the connection
-string and nowhere else.
+The Azure Monitor exporter's own telemetry (statsbeat, SDK statistics, feature flags) is turned off,
+and nothing is stored on disk: data goes only to the connection string's ingestion endpoint.
 """
 
 from __future__ import annotations
@@ -33,21 +32,21 @@ _ENDPOINT = re.compile(r"https://[^/\s]+/?|http://(localhost|127\.0\.0\.1)(:\d+)
 def azure_monitor_telemetry(
     config: AzureMonitor, connection_string: str, credential: TokenCredential | None = None
 ) -> OpenTelemetry:
-    """The port `telemetry`, sending to the resource that the connection string names.
+    """The port `telemetry` for the Application Insights resource in the connection string.
 
     Args:
-        config: how long the end of a run may wait.
-        connection_string: as the portal shows it; a secret.
-        credential: who sends; None sends with the connection string alone, which a resource that
-            was told to refuse local authentication does not take.
+        config: the longest wait at the end of a run.
+        connection_string: as shown in the portal; a secret.
+        credential: the identity; None authenticates by the connection string alone, which fails if
+            the resource has local authentication disabled.
 
     Raises:
-        ConfigurationError: the string is not of that form.
+        ConfigurationError: the connection string is malformed.
     """
     _check(config, connection_string)
 
     def open_exporters() -> Exporters:
-        # Read by the package when its exporters are made.
+        # The package reads these variables when it creates its exporters.
         os.environ.update(dict.fromkeys(_SWITCHED_OFF, "true"))
         from azure.monitor.opentelemetry.exporter import (
             AzureMonitorMetricExporter,
@@ -68,11 +67,11 @@ def azure_monitor_telemetry(
 
 
 def otlp_telemetry(config: Otlp, headers: str | None) -> OpenTelemetry:
-    """The port `telemetry`, sending to `config.endpoint`.
+    """The port `telemetry` for a collector.
 
     Args:
-        config: where the collector is.
-        headers: a JSON object of the headers that it wants, a secret; None for none.
+        config: the collector.
+        headers: a JSON object of required headers, a secret; None for none.
 
     Raises:
         ConfigurationError: the headers are not a JSON object.
@@ -101,11 +100,11 @@ def _check(config: AzureMonitor, connection_string: str) -> None:
         wanted = "IngestionEndpoint=https://…"
     else:
         return
-    # Never with what was found: it is a secret.
+    # Without the value, which is a secret.
     raise ConfigurationError(
         f"the secret {config.connection_string_secret} (azure_monitor.connection_string_secret): "
-        f"{wanted} is missing or malformed; allowed: the connection string as the portal shows "
-        "it, InstrumentationKey=…;IngestionEndpoint=https://…"
+        f"{wanted} is missing or malformed; allowed: the connection string as shown in the portal, "
+        "InstrumentationKey=…;IngestionEndpoint=https://…"
     )
 
 
@@ -113,13 +112,13 @@ def _headers(config: Otlp, text: str | None) -> dict[str, str]:
     if text is None:
         return {}
     try:
-        found = json.loads(text)
+        headers = json.loads(text)
     except ValueError:
-        found = None
-    if not isinstance(found, dict) or not all(isinstance(value, str) for value in found.values()):
-        # Never with what was found: it is a secret.
+        headers = None
+    if not isinstance(headers, dict) or not all(isinstance(v, str) for v in headers.values()):
+        # Without the value, which is a secret.
         raise ConfigurationError(
             f"the secret {config.headers_secret} (otlp.headers_secret): found something else, "
             'allowed: a JSON object of headers, as {"Authorization": "Bearer …"}'
         )
-    return found
+    return headers

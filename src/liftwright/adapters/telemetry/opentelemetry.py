@@ -1,7 +1,7 @@
 """The port `telemetry` on OpenTelemetry's SDK: its tracer, batch processor and metric reader.
 
-No provider is made global and nothing is instrumented. Two things are ours,
-as the SDK has neither: a count of what was not delivered, and a time limit on the shutdown.
+No provider is made global and nothing is instrumented. We add two things that the SDK lacks: a
+count of undelivered spans, and a time limit on the shutdown.
 """
 
 from __future__ import annotations
@@ -46,19 +46,19 @@ _BATCH = 512
 _MOST_WAITING = 20_000
 _SPANS_EVERY_MS, _METRICS_EVERY_MS = 5_000, 60_000
 _NANOSECONDS = 1e9
-# Application Insights lists a run among its requests only if it is a server's span.
+# Application Insights lists a run as a request only if its span's kind is SERVER.
 _KINDS = {"run": SpanKind.SERVER, "call": SpanKind.CLIENT}
 
 
 class OpenTelemetry:
-    """Sends spans and metrics while the run goes on; never waits, except at its end.
+    """Sends spans and metrics in the background; blocks only at the end of a run.
 
-    What cannot be sent is dropped, and logged once per run (`telemetry_not_sent`).
+    Data that cannot be sent is dropped, and logged once per run (`telemetry_not_sent`).
 
     Args:
-        destination: what the log calls the receiver.
-        open_exporters: makes the vendor's exporters; imports their packages.
-        flush_seconds: how long the end of a run may wait for what is not yet sent.
+        destination: the receiver's name in the log.
+        open_exporters: creates the vendor's exporters, and imports their packages.
+        flush_seconds: the longest wait for unsent data at the end of a run.
     """
 
     def __init__(
@@ -71,7 +71,7 @@ class OpenTelemetry:
         self._pipeline: _Pipeline | None = None
 
     def start(self, span: Span) -> None:
-        """Start a span; the first one opens the SDK's providers."""
+        """Start a span; the first one creates the SDK's providers."""
         with self._lock:
             if self._pipeline is None:
                 self._pipeline = _Pipeline(*self._open_exporters())
@@ -79,13 +79,13 @@ class OpenTelemetry:
         pipeline.start(span)
 
     def end(self, span: Span) -> None:
-        """End a span, to be sent with others, and count it in the metrics."""
+        """End a span, queue it for sending, and add it to the metrics."""
         pipeline = self._pipeline
         if pipeline is not None:
             pipeline.end(span)
 
     def close(self) -> None:
-        """Send what is left; returns after `flush_seconds` at the latest."""
+        """Send the remaining data; returns after `flush_seconds` at the latest."""
         with self._lock:
             pipeline, self._pipeline = self._pipeline, None
         if pipeline is None:
@@ -102,32 +102,32 @@ class OpenTelemetry:
             )
 
     def check(self) -> str:
-        """Send one span, named `check`, and see that it is taken; nothing else is sent.
+        """Send a single span, named `check`, and verify that it is accepted.
 
         Raises:
-            ProviderUnavailable: the receiver did not take it within `flush_seconds`.
+            ProviderUnavailable: the receiver did not accept it within `flush_seconds`.
         """
         try:
-            pipeline, one = _Pipeline(*self._open_exporters()), Span(name="check")
-            pipeline.start(one)
-            one.end()
-            pipeline.end(one)
+            pipeline, span = _Pipeline(*self._open_exporters()), Span(name="check")
+            pipeline.start(span)
+            span.end()
+            pipeline.end(span)
             _, reason = pipeline.close(self._flush_seconds)
         except Exception as error:  # noqa: BLE001 - whatever a vendor's package raises
             reason = type(error).__name__
         if reason:
-            # Never with a cause: what the packages raise may hold the connection string.
-            raise ProviderUnavailable(f"{self._destination} did not take a span: {reason}")
-        return f"{self._destination} took a span"
+            # Without the cause: the packages' errors may contain the connection string.
+            raise ProviderUnavailable(f"{self._destination} did not accept a span: {reason}")
+        return f"{self._destination} accepted a span"
 
 
 class _Pipeline:
-    """One run's tracer and instruments, each with its exporter."""
+    """The tracer and instruments of one run, each with its exporter."""
 
     def __init__(self, spans: SpanExporter, metrics: MetricExporter) -> None:
         _quieten()
         self._spans, self._metrics = _Counting(spans), _Counting(metrics)
-        # Made as it is, not by `create`: that runs whatever detectors the environment names.
+        # Not by `Resource.create`, which runs any detectors that the environment names.
         resource = Resource({"service.name": _SCOPE, "service.version": version(_SCOPE)})
         self._tracers = TracerProvider(
             ALWAYS_ON, resource, shutdown_on_exit=False, id_generator=_IdGenerator()
@@ -149,7 +149,7 @@ class _Pipeline:
         self._ended = itertools.count()
 
     def start(self, span: Span) -> None:
-        # Without the context that OpenTelemetry keeps for the process: that is the user's.
+        # Not in OpenTelemetry's current context, which belongs to the user's program.
         context, parent = Context(), span.parent and span.parent.handle
         if isinstance(parent, OtelSpan):
             context = set_span_in_context(parent, context)
@@ -158,39 +158,39 @@ class _Pipeline:
 
     def end(self, span: Span) -> None:
         self._instruments.add(span)
-        found = span.handle
-        if not isinstance(found, OtelSpan):
+        otel_span = span.handle
+        if not isinstance(otel_span, OtelSpan):
             return
-        found.update_name(name_of(span))
-        found.set_attributes(attributes_of(span))
-        for one in span.events:
-            found.add_event(one.name, own_names(one.fields), one.at_ns)
-        found.set_status(StatusCode.OK if span.error is None else StatusCode.ERROR)
+        otel_span.update_name(name_of(span))
+        otel_span.set_attributes(attributes_of(span))
+        for happened in span.events:
+            otel_span.add_event(happened.name, own_names(happened.fields), happened.at_ns)
+        otel_span.set_status(StatusCode.OK if span.error is None else StatusCode.ERROR)
         next(self._ended)
-        found.end(span.ended_ns)
+        otel_span.end(span.ended_ns)
 
     def close(self, seconds: float) -> tuple[int, str]:
-        """Send what is left; the number of spans that were lost, and why, if anything was."""
-        # The SDK's own flush and shutdown take no time limit.
+        """Send the remaining data; returns the number of lost spans and the reason, if any."""
+        # The SDK's flush and shutdown have no time limit.
         closing = threading.Thread(target=self._shut_down, name="telemetry", daemon=True)
         closing.start()
         closing.join(seconds)
         reason = self._spans.reason or self._metrics.reason
         if closing.is_alive():
             self._spans.abandoned = self._metrics.abandoned = True
-            reason = reason or f"not done after {seconds:g} seconds"
+            reason = reason or f"not finished after {seconds:g} seconds"
         lost = next(self._ended) - self._spans.delivered
         return lost, reason or ("the receiver is too slow" if lost else "")
 
     def _shut_down(self) -> None:
-        # Flushed first: its shutdown gives up a queue that takes longer than 30 seconds.
+        # Flush first, as the shutdown drops a queue that takes longer than 30 seconds.
         for step in (self._tracers.force_flush, self._tracers.shutdown, self._meters.shutdown):
             with contextlib.suppress(Exception):  # whatever a vendor's package raises
                 step()
 
 
 class _Counting:
-    """A vendor's exporter, and what it delivered: the SDK drops its results."""
+    """Wraps a vendor's exporter and counts its deliveries, as the SDK ignores the results."""
 
     def __init__(self, exporter: SpanExporter | MetricExporter) -> None:
         self._exporter: Any = exporter
@@ -204,11 +204,11 @@ class _Counting:
     def export(self, batch: object, **options: object) -> object:
         if self.abandoned:
             return SpanExportResult.FAILURE
-        reason = "the receiver did not take them"
+        reason = "the receiver did not accept them"
         try:
             result = self._exporter.export(batch, **options)
         except Exception as error:  # noqa: BLE001 - whatever a vendor's package raises
-            # Never its message: it may hold the connection string.
+            # Without the message, which may contain the connection string.
             result, reason = SpanExportResult.FAILURE, type(error).__name__
         if result.name != SpanExportResult.SUCCESS.name:
             self.reason = self.reason or reason
@@ -218,7 +218,7 @@ class _Counting:
 
 
 class _IdGenerator(IdGenerator):
-    """Ids from the system: the SDK's own come from `random`, which a user may have seeded."""
+    """Ids from the system's entropy; the SDK uses `random`, which a user may have seeded."""
 
     def generate_span_id(self) -> int:
         return secrets.randbits(64) or 1
@@ -249,19 +249,19 @@ class _Instruments:
         if span.name == "run":
             self._runs.add(1, own_names({"outcome": fields.get("outcome", "failed")}))
         elif span.name == "stage":
-            told = {"stage": fields.get("stage"), "outcome": fields.get("outcome", "done")}
-            self._stages.record(seconds, own_names(told))
+            stage = {"stage": fields.get("stage"), "outcome": fields.get("outcome", "done")}
+            self._stages.record(seconds, own_names(stage))
         elif span.name == "call":
             self._add_call(span, seconds)
 
     def _add_call(self, span: Span, seconds: float) -> None:
         fields = span.fields
-        who = own_names({name: fields.get(name) for name in ("service", "provider", "outcome")})
-        self._calls.add(1, who)
-        self._latency.record(seconds, who)
+        labels = own_names({name: fields.get(name) for name in ("service", "provider", "outcome")})
+        self._calls.add(1, labels)
+        self._latency.record(seconds, labels)
         failed = {"error.type": span.error} if span.error is not None else {}
         if failed:
-            self._errors.add(1, {**who, **failed})
+            self._errors.add(1, {**labels, **failed})
         cost = fields.get("cost_usd")
         if isinstance(cost, int | float):
             named = {name: fields.get(name) for name in ("service", "provider", "model")}
@@ -277,7 +277,7 @@ class _Instruments:
 
 
 def _quieten() -> None:
-    """Keep the packages' own messages off the terminal; failures are in our log."""
+    """Keep the packages' messages off the terminal; failures are in our log."""
     for name in ("opentelemetry", "azure"):
         logger = logging.getLogger(name)
         if not logger.handlers:

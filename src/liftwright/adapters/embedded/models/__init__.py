@@ -1,8 +1,8 @@
-"""The files that the embedded parts load, read whole and checked.
+"""The model files of the embedded adapters, and functions to read and verify them.
 
-`tokenizer.json` belongs to the sentence model all-MiniLM-L6-v2; `screener.json` holds the linear
-heads of the embedded screener and `lexicon.json` its severe words and threats. Where they come
-from, what they can and cannot do, and how they were measured stands in `MODEL_CARD.md`.
+`tokenizer.json` belongs to the sentence model all-MiniLM-L6-v2; `screener.json` has the linear
+heads of the embedded screener, and `lexicon.json` its severe words and threats. `MODEL_CARD.md`
+documents their sources, limits and measured quality.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from liftwright.errors import ModelBroken
 __all__ = ["FOLDER", "checksum", "read_bytes", "read_checked", "write_checked"]
 
 FOLDER = Path(__file__).parent
-"""Where the shipped model files are."""
+"""The folder of the shipped model files."""
 
 
 def read_bytes(path: Path) -> bytes:
@@ -33,17 +33,17 @@ def read_bytes(path: Path) -> bytes:
 
 
 def checksum(content: dict[str, object]) -> str:
-    """SHA-256 of a JSON object's canonical text, its own key `sha256` left out."""
+    """SHA-256 of a JSON object's canonical text without its key `sha256`."""
     rest = {key: value for key, value in content.items() if key != "sha256"}
     text = json.dumps(rest, sort_keys=True, ensure_ascii=True, separators=(",", ":"))
     return hashlib.sha256(text.encode("ascii")).hexdigest()
 
 
 def read_checked(path: Path) -> dict[str, object]:
-    """A JSON model file that carries its own checksum.
+    """Read a JSON model file that contains its own checksum.
 
     Raises:
-        ModelBroken: missing, not JSON, not an object, or its content does not match `sha256`.
+        ModelBroken: it is missing, not a JSON object, or does not match its checksum.
     """
     raw = read_bytes(path)
     try:
@@ -54,18 +54,18 @@ def read_checked(path: Path) -> dict[str, object]:
     if not isinstance(content, dict):
         message = f"{path}: model file holds {type(content).__name__}, allowed: a JSON object"
         raise ModelBroken(message)
-    found = checksum(content)
-    if content.get("sha256") != found:
+    actual = checksum(content)
+    if content.get("sha256") != actual:
         message = (
-            f"{path}: key sha256: content has {found[:12]}…, "
-            f"the file says {str(content.get('sha256'))[:12]}…; reinstall liftwright"
+            f"{path}: key sha256: found {str(content.get('sha256'))[:12]}…, "
+            f"but the content has {actual[:12]}…; reinstall liftwright"
         )
         raise ModelBroken(message)
     return content
 
 
 def write_checked(path: Path, content: dict[str, object]) -> None:
-    """Write a JSON model file with its checksum, one top-level key a line."""
+    """Write a JSON model file with its checksum, one top-level key per line."""
     whole = {**content, "sha256": checksum(content)}
     lines = (f"{json.dumps(k)}: {json.dumps(v, ensure_ascii=True)}" for k, v in whole.items())
     path.write_text("{\n" + ",\n".join(lines) + "\n}\n", encoding="ascii")
