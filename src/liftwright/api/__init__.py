@@ -1,9 +1,9 @@
-"""The specification's functions, as thin wrappers of the code that runs a campaign.
+"""The Python functions for notebooks and scripts: thin wrappers around `campaign`.
 
-For notebooks and scripts: customers come and go as rows, arms bear the names `control`,
-`treatment_1`, `treatment_2` … in the order of the configured tones. Nothing here writes a run, an
-audit line or a paid call; `Workspace.run` does. Configuration is that of `workspace`, else of the
-current folder, else the sample that the package carries.
+Customers are passed and returned as rows; arms are named `control`, `treatment_1`, `treatment_2` …
+in the order of the configured tones. No function writes a run, an audit record or a ledger entry;
+`Workspace.run` does. The configuration is that of `workspace`, else of the current folder, else the
+bundled sample.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The statistics of any experiment, from a table in Python or a file."""
+"""Analyzes any experiment, from a table in Python or a file."""
 
 from __future__ import annotations
 
@@ -45,38 +45,37 @@ def analyze(  # noqa: PLR0913 - one parameter per option of the command
 
     Args:
         table: a pandas or Polars DataFrame, a PyArrow table, a sequence of dicts, or the path or
-            URL of a CSV or Parquet file; one row a unit, unless `unit` or `count` says otherwise.
-        arm: the column of arms.
-        control: the control's name in it.
-        metrics: `NAME`, `NAME:binary`, `NAME:mean` or `NAME=A/B:ratio`; of rows that tell of many
-            units, `NAME=EVENTS/UNITS:binary`, or `NAME=MEAN,SD:mean` with `count`. The first
-            decides.
-        unit: the column of units, where a unit has several rows.
-        segment: the column of segments.
-        count: the column that says for how many units a row stands.
-        covariates: by metric, a column that was known before the experiment.
-        covariate_time: the column that says when the covariates were measured.
-        time: the column that says when the unit was assigned.
-        exposed: the column that says whether the unit met the treatment.
-        shares: the share that each arm was meant to get; None is equal shares.
-        alpha: level of the tests.
+            URL of a CSV or Parquet file; one row per unit, unless `unit` or `count` is given.
+        arm: the column with the arm.
+        control: the name of the control arm.
+        metrics: `NAME`, `NAME:binary`, `NAME:mean` or `NAME=A/B:ratio`; for aggregated rows,
+            `NAME=EVENTS/UNITS:binary`, or `NAME=MEAN,SD:mean` with `count`. The first is primary.
+        unit: the column with the unit, if a unit has several rows.
+        segment: the column with the segment.
+        count: the column with the number of units per row.
+        covariates: by metric, the column with a pre-experiment covariate.
+        covariate_time: the column with the time when the covariates were measured.
+        time: the column with the time when the unit was assigned.
+        exposed: the column that says whether the unit was exposed to the treatment.
+        shares: the planned share of each arm; None for equal shares.
+        alpha: the significance level.
         correction: holm, bh or none.
         guardrails: metrics that no arm may harm.
-        lower: metrics of which less is better.
-        planned: units over all arms that were planned before the first look.
-        minimum: units that an arm needs before it can be shipped or given up.
-        bayes: whether to add posteriors and the shares of a next wave.
-        explain: columns that may go with a larger effect on the first metric.
-        forest: whether an exploratory forest looks at them too; needs the extra `explain`.
-        by: a column whose values are experiments of their own, such as thousands of small ones.
+        lower: metrics for which lower is better.
+        planned: the total number of units planned before the first look.
+        minimum: the number of units that an arm needs before it can be shipped or stopped.
+        bayes: whether to add posteriors and the shares of the next wave.
+        explain: columns to test as predictors of a larger effect on the first metric.
+        forest: whether to fit an exploratory uplift forest, too; needs the extra `explain`.
+        by: a column whose values are separate experiments, such as thousands of small ones.
 
     Returns:
-        The result: `comparisons`, `best`, `decisions` and all the rest as fields, and `to_json()`
-        for the object that `liftwright analyze --json` prints. With `by`, the result of many
+        The result, with `comparisons`, `best`, `decisions` and more as fields, and `to_json()` for
+        the document that `liftwright analyze --json` prints. With `by`, the result of many
         experiments.
 
     Raises:
-        InputError: where an option or the table is wrong, naming what is allowed.
+        InputError: an option or the table is wrong; names what is allowed.
     """
     with tempfile.TemporaryDirectory(prefix="liftwright-") as folder:
         return analyze_file(
@@ -108,10 +107,10 @@ def analyze(  # noqa: PLR0913 - one parameter per option of the command
 
 
 def _as_file(table: object, file: Path) -> Path | str:
-    """The table as a file that is read like any other; what is a file stays where it is."""
+    """The table as a file; a path or URL is returned unchanged."""
     if isinstance(table, str | Path):
         return table
-    # By what they can do: none of the three libraries is needed for the others.
+    # Duck typing, because none of the three libraries is required.
     frame: Any = table.collect() if hasattr(table, "collect") else table
     if hasattr(frame, "to_csv"):
         frame.to_csv(file, index=False)

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any
 from liftwright.agents.experimentation import assign, count_engagement
 from liftwright.agents.experimentation import design_experiment as design_arms
 from liftwright.api.records import (
+    approved_decision,
     arm_aliases,
-    passed,
-    to_messages,
+    to_variants,
 )
-from liftwright.api.rows import Rows, open_tables, put_rows, read_customers, to_frame, to_rows
-from liftwright.api.session import open_customers, open_session, place
+from liftwright.api.rows import Rows, load_rows, open_tables, read_customers, to_frame, to_rows
+from liftwright.api.session import apply_segmentation, open_customers, open_session
 from liftwright.config import Uplift
 from liftwright.data import identifier
 from liftwright.model import CUSTOMERS, ENGAGEMENT, METRICS, Segment, utc_now
@@ -42,7 +42,7 @@ def design_experiment(
     *,
     workspace: str | Path | None = None,
 ) -> dict[str, Any]:
-    """Which arm gets which variant in which segment, and the shares; the arms by alias."""
+    """The variant of each arm and segment, and the shares of the arms."""
     with _arms(customers, variants, workspace) as (_, design, aliases, _):
         return {
             "arms": [{"arm": aliases[arm.name], "share": arm.share} for arm in design.arms],
@@ -60,12 +60,12 @@ def assign_customers_to_arms(
     *,
     workspace: str | Path | None = None,
 ) -> Rows:
-    """Every customer in one arm, stratified by segment and balanced exactly.
+    """Assign every customer to one arm, stratified by segment and exactly balanced.
 
     Args:
-        customers: as for `segment_customers`; a column `segment` is used where it is there.
-        variants: approved messages; one without `segment` serves every segment.
-        workspace: whose name, tones and shares hold.
+        customers: as for `segment_customers`; a column `segment` is used if it exists.
+        variants: approved messages; one without `segment` applies to every segment.
+        workspace: provides the experiment's name, tones and shares.
 
     Returns:
         One row per customer: its columns, `segment`, `arm`, `variant_id`, `assigned_at`.
@@ -87,13 +87,13 @@ def simulate_engagement(
     seed: int | None = None,
     workspace: str | Path | None = None,
 ) -> Rows:
-    """What might come of an assignment: SIMULATED, the same for the same seed.
+    """SIMULATED outcomes of an assignment; equal seeds give equal outcomes.
 
     Args:
-        assignments: as `assign_customers_to_arms` gives them.
-        uplift: the mean relative uplift of every treatment; the configured ones where it is None.
-        seed: the configured one where it is None.
-        workspace: whose simulation holds.
+        assignments: the rows of `assign_customers_to_arms`.
+        uplift: the mean relative uplift of every treatment; None for the configured ones.
+        seed: None for the configured one.
+        workspace: provides the simulation settings.
     """
     rows = to_rows(assignments)
     with contextlib.closing(open_session(workspace)) as context, open_tables() as tables:
@@ -102,7 +102,7 @@ def simulate_engagement(
         tones = {alias: tone for tone, alias in aliases.items()}
         named = [{**row, "arm": tones.get(row["arm"], row["arm"])} for row in rows]
         read_customers(tables, [{name: row.get(name) for name in CUSTOMERS.names} for row in named])
-        put_rows(
+        load_rows(
             tables,
             "assignments",
             named,
@@ -110,8 +110,8 @@ def simulate_engagement(
         )
         simulation = settings.experiment.simulation
         if uplift is not None:
-            each = dict.fromkeys(settings.experiment.tones, Uplift(mean=uplift))
-            simulation = simulation.model_copy(update={"uplift": each})
+            uplifts = dict.fromkeys(settings.experiment.tones, Uplift(mean=uplift))
+            simulation = simulation.model_copy(update={"uplift": uplifts})
         changes = {
             "simulation": simulation,
             "seed": settings.experiment.seed if seed is None else seed,
@@ -124,29 +124,29 @@ def simulate_engagement(
 
 
 def calculate_metrics(engagement: Sequence[Row] | pd.DataFrame) -> dict[str, dict[str, Any]]:
-    """Rates per arm, of delivered messages: `metrics['treatment_1']['open_rate']`, fractions."""
+    """Rates of delivered messages by arm, as fractions: `metrics['treatment_1']['open_rate']`."""
     rows = to_rows(engagement)
     optional = {column.name for column in ENGAGEMENT.optional}
     metrics = [m for m in METRICS if m.column not in optional or any(m.column in r for r in rows)]
     with open_tables() as tables:
         columns = ("customer_id", "segment", "arm", "delivered", *(m.column for m in metrics))
-        put_rows(tables, "engagement", rows, columns)
+        load_rows(tables, "engagement", rows, columns)
         counts = count_engagement(tables)
-    found: dict[str, dict[str, Any]] = {}
-    for cell in counts:
-        arm = found.setdefault(cell.arm, {"assigned": 0, "delivered": 0})
-        arm["assigned"] += cell.assigned
-        arm["delivered"] += cell.delivered
+    arms: dict[str, dict[str, Any]] = {}
+    for row in counts:
+        arm = arms.setdefault(row.arm, {"assigned": 0, "delivered": 0})
+        arm["assigned"] += row.assigned
+        arm["delivered"] += row.delivered
         for metric in metrics:
-            total = cell.totals[metric.column]
+            total = row.totals[metric.column]
             arm.setdefault(metric.column, 0)
             arm[metric.column] += int(total) if metric.kind == "binary" else total
-    for arm in found.values():
+    for arm in arms.values():
         n = arm["delivered"]
         for metric in metrics:
             if metric.kind == "binary":
                 arm[metric.name] = arm[metric.column] / n if n else None
-    return found
+    return arms
 
 
 @contextlib.contextmanager
@@ -163,7 +163,7 @@ def _arms(
             tables.keep("features", "select * from customers")
             tables.keep("customers", f"select {', '.join(map(identifier, names))} from features")  # noqa: S608 - quoted
         else:
-            place(tables, context, None)
+            apply_segmentation(tables, context, None)
         sizes = {
             str(segment): int(str(size))
             for segment, size in tables.rows(
@@ -171,7 +171,7 @@ def _arms(
             )
         }
         experiment = context.settings.experiment
-        messages = to_messages(variants, tuple(sizes), experiment.tones)
-        decisions = [passed(message) for message in messages]
+        messages = to_variants(variants, tuple(sizes), experiment.tones)
+        decisions = [approved_decision(message) for message in messages]
         design = design_arms(messages, decisions, experiment, sizes)
         yield tables, design, arm_aliases(experiment.tones), context

@@ -1,4 +1,4 @@
-"""Passages, messages and whether they may be sent."""
+"""Retrieves passages, writes messages and screens them."""
 
 from __future__ import annotations
 
@@ -40,16 +40,18 @@ def retrieve_content(
     """The approved passages that fit a segment, best first.
 
     Args:
-        segment: a label, a `Segment`, or a mapping with `name` and what else is known of it.
-        top_k: how many at most.
-        workspace: whose content and configuration hold.
+        segment: a label, a `Segment`, or a mapping with `name` and other known fields.
+        top_k: the maximum number of passages.
+        workspace: provides content and configuration.
     """
     with contextlib.closing(open_session(workspace)) as context:
-        return [to_plain(one) for one in _passages(context, segment_of(context, segment), top_k)]
+        return [
+            to_plain(passage) for passage in _passages(context, segment_of(context, segment), top_k)
+        ]
 
 
 def extract_snippet(text: str, max_length: int = 200) -> str:
-    """The beginning of a text, `max_length` words at most, ending with a sentence."""
+    """The first whole sentences of a text, at most `max_length` words."""
     return snippet(text, max_length)
 
 
@@ -77,29 +79,31 @@ def generate_variant(
     *,
     workspace: str | Path | None = None,
 ) -> dict[str, Any]:
-    """One message for a segment in a tone, checked like those of a run.
+    """Write a message for a segment in a tone, checked as in a run.
 
     Args:
-        segment: a label, a `Segment`, or a mapping with `name` and what else is known of it.
-        content: passages as `retrieve_content` gives them; retrieved where it is None.
+        segment: a label, a `Segment`, or a mapping with `name` and other known fields.
+        content: passages as returned by `retrieve_content`; None to retrieve them.
         tone: one of the configured tones.
-        workspace: whose configuration holds.
+        workspace: provides the configuration.
 
     Raises:
-        InputError: where the tone is not configured.
-        NoExperiment: where no draft passed the checks, with the reasons.
+        InputError: the tone is not configured.
+        NoExperiment: no draft passed the checks; gives the reasons.
     """
     with contextlib.closing(open_session(workspace)) as context:
         settings = context.settings
         if tone not in settings.experiment.tones:
             hint = did_you_mean(tone, settings.experiment.tones)
             raise InputError(f"tone {tone!r}: not configured{hint}")
-        one = segment_of(context, segment)
-        passages = _passages(context, one) if content is None else tuple(map(to_passage, content))
+        readers = segment_of(context, segment)
+        passages = (
+            _passages(context, readers) if content is None else tuple(map(to_passage, content))
+        )
         limits = generation.message_limits(settings.channel.variant)
         (outcome,) = generation.generate_variants(
-            [one],
-            {one.label: passages},
+            [readers],
+            {readers.label: passages},
             writing=generation.Writing(
                 brand=settings.experiment.brand,
                 tones=(tone,),
@@ -109,40 +113,40 @@ def generate_variant(
             ),
             complete=context.complete,
             checks=in_stage(context.checks, DRAFTING),
-            known_tiers=tuple(one.tiers),
+            known_tiers=tuple(readers.tiers),
         )
     if isinstance(outcome, Failure):
-        raise NoExperiment(_why(outcome))
+        raise NoExperiment(_failure_message(outcome))
     return to_plain(outcome)
 
 
 def extract_citations(text: str) -> list[dict[str, str]]:
-    """The `[Source: Title, Section]` marks of a text; where a title has commas, the last parts."""
-    found = []
+    """The `[Source: Title, Section]` citations of a text, split at the last comma."""
+    citations = []
     for reference in references(text, ()):
         inside = text[reference.start : reference.end].strip("[]").removeprefix("Source:").strip()
         title, _, section = inside.rpartition(",")
-        found.append({"title": (title or inside).strip(), "section": section.strip()})
-    return found
+        citations.append({"title": (title or inside).strip(), "section": section.strip()})
+    return citations
 
 
-def _why(failure: Failure) -> str:
+def _failure_message(failure: Failure) -> str:
     return f"{failure.tone}: no draft passed after {failure.attempts}: {'; '.join(failure.reasons)}"
 
 
 def check_safety(variant: Row | Variant, *, workspace: str | Path | None = None) -> dict[str, Any]:
-    """Whether a message may be sent; what cannot be screened is blocked.
+    """Whether a message may be sent; a message that cannot be screened is blocked.
 
     Args:
-        variant: a `Variant`, or a mapping with `body` and, where known, `subject`, `variant_id`.
-        workspace: whose thresholds and screener hold.
+        variant: a `Variant`, or a mapping with `body` and optionally `subject`, `variant_id`.
+        workspace: provides thresholds and screener.
 
     Returns:
-        `variant_id`, `status` (pass or block), `block_reason`, and per category its severity as
-        `hate_severity` … (None where it is not known).
+        `variant_id`, `status` (pass or block), `block_reason`, and the severity of each category
+        as `hate_severity` … (None if unknown).
 
     Raises:
-        InputError: where there is no `body`.
+        InputError: there is no `body`.
     """
     given = variant if isinstance(variant, Mapping) else to_plain(variant)
     if not isinstance(given.get("body"), str):
@@ -170,11 +174,11 @@ def check_safety(variant: Row | Variant, *, workspace: str | Path | None = None)
 
 
 def anonymize_customer_id(customer_id: str, *, workspace: str | Path | None = None) -> str:
-    """A customer's id as it may stand in a log: 16 hex digits of a hash under the log's key."""
+    """The pseudonym of a customer id in logs: 16 hex digits of a keyed hash."""
     return anonymise(customer_id, key=log_key(workspace_root(workspace)))
 
 
 def apply_policy_threshold(severities: Mapping[str, int | None], threshold: int = 4) -> str:
-    """`block` where a severity is above the threshold or a category is missing, else `pass`."""
+    """`block` if a severity is above the threshold or a category is missing, else `pass`."""
     levels = [severities.get(c, severities.get(f"{c}_severity")) for c in CATEGORIES]
     return "pass" if all(level is not None and level <= threshold for level in levels) else "block"

@@ -1,4 +1,4 @@
-"""What callers say in their own words, as the product's records."""
+"""Converts mappings from callers to records, and records to mappings."""
 
 from __future__ import annotations
 
@@ -23,24 +23,25 @@ from liftwright.model import (
 if TYPE_CHECKING:
     Row = Mapping[str, Any]
 
-_NOTHING: dict[str, Any] = dict.fromkeys(("mean", "median", "std", "min", "q25", "q75", "max"))
+_EMPTY_SUMMARY: dict[str, Any] = dict.fromkeys(
+    ("mean", "median", "std", "min", "q25", "q75", "max")
+)
 
 
 def arm_aliases(tones: Sequence[str]) -> dict[str, str]:
-    """The names that callers know the arms by: `control`, `treatment_1` … in order of the tones."""
+    """The arm names in the API: `control`, `treatment_1` … in the order of the tones."""
     return {CONTROL: CONTROL, **{tone: f"treatment_{n}" for n, tone in enumerate(tones, start=1)}}
 
 
 def to_segment(given: Row) -> Segment:
-    """A segment from a mapping with `label` or `name` and what else is known of it."""
+    """A segment from a mapping with `label` or `name` and other known fields."""
     label = label_of(given) or "readers"
-    words = given.get("description") or label
     return Segment(
         label=label,
         size=int(given.get("size", 0)),
         share=float(given.get("share", 0.0)),
         definition=str(given.get("definition", "")),
-        description=str(words),
+        description=str(given.get("description") or label),
         audience=_words(given.get("audience")),
         interests=_words(given.get("interests")),
         features=_features(given.get("features")),
@@ -49,7 +50,7 @@ def to_segment(given: Row) -> Segment:
 
 
 def label_of(given: Row) -> str:
-    """The name that a caller gives a segment, under any of its keys; empty where there is none."""
+    """The label of a segment mapping under any of its keys; empty if there is none."""
     return str(given.get("label") or given.get("name") or given.get("segment") or "")
 
 
@@ -58,22 +59,22 @@ def _words(given: str | Sequence[str] | None) -> tuple[str, ...]:
 
 
 def _features(given: object) -> dict[str, FeatureSummary]:
-    """What a caller knows of features: summaries, or a plain number as mean and median."""
+    """Feature summaries from mappings, or from plain numbers as mean and median."""
     if not isinstance(given, Mapping):
         return {}
-    found = {}
+    features = {}
     for name, value in given.items():
         if isinstance(value, Mapping):
-            found[str(name)] = from_json(FeatureSummary, {**_NOTHING, **value})
+            features[str(name)] = from_json(FeatureSummary, {**_EMPTY_SUMMARY, **value})
         elif isinstance(value, int | float):
-            found[str(name)] = FeatureSummary(
-                **{**_NOTHING, "mean": float(value), "median": float(value)}
+            features[str(name)] = FeatureSummary(
+                **{**_EMPTY_SUMMARY, "mean": float(value), "median": float(value)}
             )
-    return found
+    return features
 
 
 def to_passage(given: Passage | Row) -> Passage:
-    """A passage from its mapping, or as it is."""
+    """A passage from a mapping, or unchanged."""
     return given if isinstance(given, Passage) else from_json(Passage, dict(given))
 
 
@@ -83,8 +84,8 @@ def to_plain(record: object) -> dict[str, Any]:
     return dict(value) if isinstance(value, Mapping) else {}
 
 
-def passed(message: Variant) -> SafetyDecision:
-    """A decision that the caller vouches for: the message may be sent."""
+def approved_decision(message: Variant) -> SafetyDecision:
+    """A `pass` decision on the caller's responsibility."""
     return SafetyDecision(
         variant_id=message.variant_id,
         content_sha256="",
@@ -96,15 +97,15 @@ def passed(message: Variant) -> SafetyDecision:
     )
 
 
-def to_messages(
+def to_variants(
     variants: Sequence[Row | Variant], segments: Sequence[str], tones: Sequence[str]
 ) -> list[Variant]:
-    """The variants as records: one without a segment stands for each of them.
+    """The variants as records; one without a segment applies to every segment.
 
     Raises:
-        InputError: where an arm or tone is not configured, or two variants share a place.
+        InputError: an arm or tone is not configured, or a segment has two variants for one arm.
     """
-    found = [Variant.bare(CONTROL, arm=CONTROL, segment=None)]
+    messages = [Variant.bare(CONTROL, arm=CONTROL, segment=None)]
     taken: dict[tuple[str, str], str] = {}
     treatments = 0
     for given in variants:
@@ -112,7 +113,7 @@ def to_messages(
         arm = _arm_of(row, tones, treatments)
         if arm == CONTROL:
             name = str(row.get("variant_id") or CONTROL)
-            found[0] = Variant.bare(name, arm=CONTROL, segment=None)
+            messages[0] = Variant.bare(name, arm=CONTROL, segment=None)
             continue
         treatments += 1
         own = row.get("segment")
@@ -124,15 +125,15 @@ def to_messages(
                     f"in the segment {segment!r}; allowed: one"
                 )
             taken[segment, arm] = name
-            found.append(Variant.bare(name, arm=arm, segment=segment))
-    return found
+            messages.append(Variant.bare(name, arm=arm, segment=segment))
+    return messages
 
 
-def _arm_of(row: Row, tones: Sequence[str], place: int) -> str:
-    """The arm that a variant names by tone or alias; by its place where it names none."""
+def _arm_of(row: Row, tones: Sequence[str], position: int) -> str:
+    """The arm of a variant by tone or alias; by position if it has neither."""
     aliases = arm_aliases(tones)
     known = {**{alias: arm for arm, alias in aliases.items()}, **{arm: arm for arm in aliases}}
-    named = str(row.get("arm") or row.get("tone") or tones[place % len(tones)])
+    named = str(row.get("arm") or row.get("tone") or tones[position % len(tones)])
     if named not in known:
         hint = did_you_mean(named, tuple(known)) or f"; allowed: {', '.join(known)}"
         raise InputError(f"variant {row.get('variant_id')!r}: arm {named!r}: not configured{hint}")

@@ -1,4 +1,4 @@
-"""Between rows in Python and the data plane: as files, so that they are checked like a file's."""
+"""Moves rows between Python and the data plane, through files, so that they are validated."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 class Rows(list[dict[str, Any]]):
-    """Rows as a list of dicts; a column's name gives the column as a pandas Series."""
+    """Rows as a list of dicts; indexing by a column name gives a pandas Series."""
 
     @overload  # type: ignore[override]
     def __getitem__(self, key: int) -> dict[str, Any]: ...
@@ -34,7 +34,7 @@ class Rows(list[dict[str, Any]]):
     @overload
     def __getitem__(self, key: str) -> pd.Series[Any]: ...
     def __getitem__(self, key: int | slice | str) -> Any:
-        """The row at a place, or the column of a name."""
+        """A row by position, or a column by name."""
         return self.to_frame()[key] if isinstance(key, str) else super().__getitem__(key)
 
     def to_frame(self) -> pd.DataFrame:
@@ -45,16 +45,16 @@ class Rows(list[dict[str, Any]]):
 
 
 @contextlib.contextmanager
-def open_tables(places: FileResolver | None = None) -> Iterator[Tables]:
-    """A data plane of one's own, closed at the end; `places` finds what lies in object stores."""
+def open_tables(file_resolver: FileResolver | None = None) -> Iterator[Tables]:
+    """A temporary data plane; `file_resolver` finds files in object stores."""
     with tempfile.TemporaryDirectory(prefix="liftwright-") as folder:
-        tables = Tables(make_engine(Path(folder)), files=places)
+        tables = Tables(make_engine(Path(folder)), places=file_resolver)
         with contextlib.closing(tables):
             yield tables
 
 
 def read_customers(tables: Tables, customers: RowsLike) -> None:
-    """Make the table `customers` of rows, by the reader of files."""
+    """Create the table `customers` from rows, with the checks of the file reader."""
     rows = to_rows(customers)
     with tempfile.TemporaryDirectory(prefix="liftwright-") as folder:
         file = Path(folder) / "customers.csv"
@@ -62,12 +62,12 @@ def read_customers(tables: Tables, customers: RowsLike) -> None:
         try:
             load_customers(tables, Customers(path=str(file)), Path(folder))
         except DataError as error:
-            # The caller knows nothing of the file that the rows went through.
+            # The temporary file means nothing to the caller.
             raise DataError(str(error).replace(str(file), "customers")) from None
 
 
-def put_rows(tables: Tables, name: str, rows: Sequence[Row], columns: Sequence[str]) -> None:
-    """Rows as a table of the data plane, typed as `ENGAGEMENT` declares, else text."""
+def load_rows(tables: Tables, name: str, rows: Sequence[Row], columns: Sequence[str]) -> None:
+    """Load rows into a table, typed as declared in `ASSIGNMENTS` and `ENGAGEMENT`, else text."""
     kinds = {
         c.name: c.kind for c in (*ASSIGNMENTS.columns, *ENGAGEMENT.columns, *ENGAGEMENT.optional)
     }
@@ -84,7 +84,7 @@ def put_rows(tables: Tables, name: str, rows: Sequence[Row], columns: Sequence[s
 
 
 def write_csv(file: Path, rows: Sequence[Row], columns: Sequence[str]) -> None:
-    """Rows as a CSV file; what is None or NaN is empty."""
+    """Write rows to a CSV file; None and NaN are empty."""
     with file.open("w", newline="", encoding="utf-8") as out:
         writer = csv.writer(out)
         writer.writerow(columns)
@@ -92,7 +92,7 @@ def write_csv(file: Path, rows: Sequence[Row], columns: Sequence[str]) -> None:
 
 
 def _text(value: object) -> object:
-    # pandas has NaN and NaT for what is not there; only they differ from themselves.
+    # Missing values in pandas (NaN, NaT) are not equal to themselves.
     return "" if value is None or value != value else value  # noqa: PLR0124
 
 
@@ -104,7 +104,7 @@ def to_rows(rows: RowsLike) -> list[dict[str, Any]]:
 
 
 def to_frame(tables: Tables, source: str) -> pd.DataFrame:
-    """A table of customers as a DataFrame, ordered by id; times are UTC text in ISO-8601."""
+    """A table of customers as a DataFrame, ordered by id; times are ISO-8601 text in UTC."""
     import pandas as pd
 
     tables.keep("answer", f"select * from {source}", stored=False)  # noqa: S608 - our own text

@@ -1,11 +1,11 @@
-"""Customers into segments."""
+"""Loads and segments customers."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
 from liftwright.api.rows import to_frame
-from liftwright.api.session import open_customers, place
+from liftwright.api.session import apply_segmentation, open_customers
 from liftwright.model import Segment, to_json
 
 if TYPE_CHECKING:
@@ -22,10 +22,10 @@ if TYPE_CHECKING:
 
 
 def load_customer_data(path: str | Path, *, workspace: str | Path | None = None) -> pd.DataFrame:
-    """The customers of a file, checked: one row per customer, the columns of `CUSTOMERS`.
+    """The validated customers of a file: one row per customer, the columns of `CUSTOMERS`.
 
     Raises:
-        DataError: naming file, row and column, where a row is bad.
+        DataError: a row is invalid; names file, row and column.
     """
     with open_customers(path, workspace) as (tables, _):
         return to_frame(tables, "customers")
@@ -34,19 +34,19 @@ def load_customer_data(path: str | Path, *, workspace: str | Path | None = None)
 def segment_customers(
     customers: CustomersLike, method: str | None = None, *, workspace: str | Path | None = None
 ) -> pd.DataFrame:
-    """Every customer in exactly one of 3 to 5 segments.
+    """Assign every customer to exactly one of 3 to 5 segments.
 
     Args:
-        customers: a CSV or Parquet file (a path or a URL), a DataFrame, or rows, with the
-            columns of `CUSTOMERS`.
-        method: rules, rfm or kmeans; the configured one where it is None.
-        workspace: whose configuration holds.
+        customers: a CSV or Parquet file (a path or URL), a DataFrame, or rows, with the columns of
+            `CUSTOMERS`.
+        method: rules, rfm or kmeans; None for the configured one.
+        workspace: provides the configuration.
 
     Returns:
         The customers with `segment`, `confidence` in [0, 1] and `reason`.
     """
     with open_customers(customers, workspace) as (tables, context):
-        place(tables, context, method)
+        apply_segmentation(tables, context, method)
         return to_frame(
             tables, "(select * from customers inner join segmented using (customer_id))"
         )
@@ -57,5 +57,5 @@ def generate_segment_summary(
 ) -> dict[str, Json]:
     """Size, share, features and definition of each segment, by label; as in segments.json."""
     with open_customers(customers, workspace) as (tables, context):
-        found = place(tables, context, method)
-    return {one.label: to_json(one) for one in found.segments}
+        segments = apply_segmentation(tables, context, method).segments
+    return {segment.label: to_json(segment) for segment in segments}

@@ -1,4 +1,4 @@
-"""The services behind the ports, one call at a time: for a first try, and for notebooks."""
+"""Calls the configured services one at a time, for a first try and for notebooks."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from liftwright.agents import generation
 from liftwright.api.session import open_session, workspace_root
 from liftwright.campaign import Workspace
+from liftwright.campaign.healthcheck import CONNECTED
 from liftwright.errors import ConfigurationError, ProviderRefused
 from liftwright.model import Prompt, Query, Segment
 
@@ -15,47 +16,47 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _AZURE_OPENAI = "azure_openai"
-_CONNECTED = "Connection successful"
 
 
 class AzureOpenAIClient:
-    """Asks the configured deployment for one completion at a time, with retries.
+    """Requests completions from the configured deployment, with retries.
 
     Args:
-        workspace: whose `azure_openai` block and secrets hold.
+        workspace: provides the `azure_openai` block and secrets.
 
     Raises:
-        ConfigurationError: where another adapter writes, or a key is missing.
+        ConfigurationError: another writer is configured, or a key is missing.
     """
 
     def __init__(self, *, workspace: str | Path | None = None) -> None:
         with contextlib.closing(open_session(workspace)) as context:
-            found = context.ports.complete.identity.provider
-            if found != _AZURE_OPENAI:
+            provider = context.ports.complete.identity.provider
+            if provider != _AZURE_OPENAI:
                 raise ConfigurationError(
-                    f"config/azure_config.yaml: adapters.complete: found {found!r}, "
+                    f"config/azure_config.yaml: adapters.complete: found {provider!r}, "
                     f"allowed here: {_AZURE_OPENAI!r}"
                 )
             self._complete, self._calls = context.ports.complete, context.calls
             self._limits = generation.message_limits(context.settings.channel.variant)
 
     def generate_completion(self, prompt: str) -> dict[str, Any]:
-        """The deployment's reply to a prompt; it is paid, outside of ledger and budget.
+        """Request one completion; it is charged, but not recorded in ledger or budget.
 
         Args:
-            prompt: the text as it is sent.
+            prompt: the text to send.
 
         Returns:
-            `text` (JSON with `subject` and `body`, as the schema asks), `model`, `tokens_used`
-            (input and output), `input_tokens`, `cached_input_tokens`, `output_tokens`, `cost_usd`.
+            `text` (JSON with `subject` and `body`), `model`, `tokens_used` (input and output),
+            `input_tokens`, `cached_input_tokens`, `output_tokens`, `cost_usd`.
 
         Raises:
-            ProviderUnavailable: where four attempts failed.
-            ProviderRefused: on credentials, a bad request, a filter, a refusal or a cut-off text.
+            ProviderUnavailable: four attempts failed.
+            ProviderRefused: invalid credentials, a bad request, a content filter, a refusal or a
+                truncated reply.
         """
-        nobody = Segment(label="", size=0, share=0.0, definition="", description="")
+        no_segment = Segment(label="", size=0, share=0.0, definition="", description="")
         request = Prompt(
-            text=prompt, brand="", segment=nobody, tone="", passages=(), limits=self._limits
+            text=prompt, brand="", segment=no_segment, tone="", passages=(), limits=self._limits
         )
         reply = self._calls.make("complete", lambda: self._complete(request))
         return {
@@ -70,13 +71,13 @@ class AzureOpenAIClient:
 
 
 def create_index(*, workspace: str | Path | None = None) -> dict[str, Any]:
-    """Index the approved content with the configured search service; a second call changes nothing.
+    """Index the approved content with the configured search service; idempotent.
 
     Args:
-        workspace: whose content and configuration hold.
+        workspace: provides content and configuration.
 
     Returns:
-        `name` of the index, `documents`, `paragraphs`, and `errors` by document.
+        The `name` of the index, `documents`, `paragraphs`, and `errors` by document.
     """
     with contextlib.closing(open_session(workspace)) as context:
         report = context.index(context.corpus.documents)
@@ -89,14 +90,14 @@ def create_index(*, workspace: str | Path | None = None) -> dict[str, Any]:
 
 
 def index_exists(name: str, *, workspace: str | Path | None = None) -> bool:
-    """Whether the configured search service answers from an index of this name.
+    """Whether the configured search service has an index of this name.
 
     Args:
-        name: as `create_index` gives it.
-        workspace: whose configuration holds.
+        name: the name returned by `create_index`.
+        workspace: provides the configuration.
 
     Raises:
-        ProviderUnavailable: where the service cannot be asked.
+        ProviderUnavailable: the service cannot be reached.
     """
     with contextlib.closing(open_session(workspace)) as context:
         search = context.ports.search(name)
@@ -111,18 +112,20 @@ def test_connection(
     *,
     workspace: str | Path | None = None,  # noqa: PT028 - the specification's name, no test
 ) -> dict[str, str]:
-    """One call to each configured service; what `liftwright doctor --live` finds.
+    """Make one call to each configured service, like `liftwright doctor --live`.
 
     Args:
-        workspace: whose configuration holds.
+        workspace: provides the configuration.
 
     Returns:
-        By part, `Connection successful` and what answered, or what is wrong and how to mend it.
-        Parts without a connection, as the audit log, are left out where they are sound.
+        By check, `Connection successful` with details, or the problem and how to fix it. Successful
+        checks without a connection, such as the audit log, are omitted.
     """
     checks = Workspace(workspace_root(workspace)).doctor(live=True)
-    return {one.name: one.detail for one in checks if _CONNECTED in one.detail or not one.ok}
+    return {
+        check.name: check.detail for check in checks if CONNECTED in check.detail or not check.ok
+    }
 
 
-# By its name, pytest would take it for a test of whoever imports it.
+# Otherwise pytest would collect it as a test.
 test_connection.__test__ = False  # type: ignore[attr-defined]

@@ -1,4 +1,4 @@
-"""Opens the workspace of an API call, its customers and its segments."""
+"""Opens the workspace, customers and segments of an API call."""
 
 from __future__ import annotations
 
@@ -11,10 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from liftwright.agents import segmentation as segmenting
-from liftwright.api.records import (
-    label_of,
-    to_segment,
-)
+from liftwright.api.records import label_of, to_segment
 from liftwright.api.rows import open_tables, read_customers
 from liftwright.campaign import init_workspace
 from liftwright.campaign.bootstrap import open_context
@@ -39,24 +36,24 @@ if TYPE_CHECKING:
 
 
 def open_session(workspace: str | Path | None) -> RunContext:
-    """The context of the workspace that an API call works in."""
+    """The context of the workspace of an API call."""
     root = workspace_root(workspace)
     return open_context(root, read_settings(root))
 
 
 def workspace_root(workspace: str | Path | None) -> Path:
-    """The named workspace, else the current folder, else a sample of this process's own."""
+    """The given workspace, else the current folder, else a temporary sample workspace."""
     return Path(workspace) if workspace is not None else _default_workspace(Path.cwd())
 
 
 @functools.cache
 def _default_workspace(folder: Path) -> Path:
-    """The folder itself where it is a workspace, else one of this process's own."""
+    """The folder if it is a workspace, else a temporary sample workspace."""
     if (folder / "config").is_dir():
         return folder
-    own = tempfile.TemporaryDirectory(prefix="liftwright-")
-    atexit.register(own.cleanup)
-    root = Path(own.name) / "workspace"
+    temporary = tempfile.TemporaryDirectory(prefix="liftwright-")
+    atexit.register(temporary.cleanup)
+    root = Path(temporary.name) / "workspace"
     init_workspace(root)
     return root
 
@@ -65,10 +62,10 @@ def _default_workspace(folder: Path) -> Path:
 def open_customers(
     customers: CustomersLike, workspace: str | Path | None
 ) -> Iterator[tuple[Tables, RunContext]]:
-    """The table `customers`, read and checked like those of a run."""
+    """The table `customers`, read and validated as in a run."""
     with (
         contextlib.closing(open_session(workspace)) as context,
-        open_tables(context.places) as tables,
+        open_tables(context.file_resolver) as tables,
     ):
         if isinstance(customers, str | Path):
             config = context.settings.customers.model_copy(
@@ -80,8 +77,10 @@ def open_customers(
         yield tables, context
 
 
-def place(tables: Tables, context: RunContext, method: str | None) -> segmenting.Segmentation:
-    """Put every customer into a segment; makes the table `segmented`."""
+def apply_segmentation(
+    tables: Tables, context: RunContext, method: str | None
+) -> segmenting.Segmentation:
+    """Segment the customers; creates the table `segmented`."""
     config = context.settings.segments
     if method is not None:
         if method not in ("rules", "rfm", "kmeans"):
@@ -91,26 +90,29 @@ def place(tables: Tables, context: RunContext, method: str | None) -> segmenting
 
 
 def segment_of(context: RunContext, given: SegmentLike) -> Segment:
-    """A segment from its label, a mapping, or itself."""
+    """A segment from a label, a mapping, or a `Segment`."""
     if isinstance(given, Segment):
         return given
     if isinstance(given, Mapping):
-        return to_segment(_configured(given, context.settings.segments))
+        return to_segment(_with_defaults(given, context.settings.segments))
     context.load_customers()
-    found = place(context.tables, context, None).segments
-    for one in found:
-        if one.label == given:
-            return one
-    labels = [one.label for one in found]
-    hint = did_you_mean(given, labels) or f"; the segments are: {', '.join(labels)}"
-    raise InputError(f"segment {given!r}: no such segment{hint}")
+    segments = apply_segmentation(context.tables, context, None).segments
+    by_label = {segment.label: segment for segment in segments}
+    if given not in by_label:
+        hint = nearest(given, list(by_label)) or f"; the segments are: {', '.join(by_label)}"
+        raise InputError(f"segment {given!r}: no such segment{hint}")
+    return by_label[given]
 
 
-def _configured(given: Row, segments: Segments) -> Row:
-    """What is said of a segment, and below it what segments.yaml says of one of that name."""
-    named: list[SegmentRule | RfmBand] = [*segments.rules, *segments.rfm]
-    for one in named:
-        if one.label == label_of(given):
-            known = {"description": one.description, "audience": one.audience}
-            return {**known, "interests": one.interests, **given}
+def _with_defaults(given: Row, segments: Segments) -> Row:
+    """The mapping, with defaults from the segment of the same name in segments.yaml."""
+    configured: list[SegmentRule | RfmBand] = [*segments.rules, *segments.rfm]
+    for segment in configured:
+        if segment.label == label_of(given):
+            return {
+                "description": segment.description,
+                "audience": segment.audience,
+                "interests": segment.interests,
+                **given,
+            }
     return given
