@@ -1,6 +1,6 @@
 """Liftwright: measured, cited, screened messages from a customer list and approved content.
 
-`Workspace(folder).run()` is the whole campaign; the functions are its parts, for notebooks.
+`Workspace(folder).run()` runs a whole campaign; the functions are its parts, for notebooks.
 """
 
 from __future__ import annotations
@@ -109,7 +109,7 @@ _HOMES = {
 
 
 def __getattr__(name: str) -> object:
-    """The public names, imported when first used: `liftwright --help` needs none of them."""
+    """Import a public name at first use, to keep `liftwright --help` fast."""
     for module, names in _HOMES.items():
         if name in names:
             return getattr(importlib.import_module(module), name)

@@ -14,7 +14,7 @@ from azure_server.safety import ANALYZE, SafetyService
 from azure_server.search import Index, SearchService
 from azure_server.server import AzureServer
 from liftwright.campaign import Workspace
-from liftwright.campaign.doctor import examine_services
+from liftwright.campaign.doctor import check_services
 from liftwright.wiring import read_settings
 
 if TYPE_CHECKING:
@@ -79,11 +79,11 @@ def test_changing_a_key_of_a_service_changes_its_requests(  # noqa: PLR0913, PLR
     route: str,
     shown: str,
 ) -> None:
-    examine_services(site, read_settings(site))
+    check_services(site, read_settings(site))
     before = [seen(request) for request in azure_server.under(route)]
     configure(site, f"azure_config.{key}", value)
 
-    examine_services(site, read_settings(site))
+    check_services(site, read_settings(site))
 
     after = [seen(request) for request in azure_server.under(route)[len(before) :]]
     assert before
@@ -104,7 +104,7 @@ def test_changing_an_endpoint_sends_the_requests_there(
 ) -> None:
     with AzureServer([OpenAIService(), SearchService(), SafetyService()]).running() as other:
         configure(site, f"azure_config.{block}.endpoint", other.url)
-        checks = examine_services(site, read_settings(site))
+        checks = check_services(site, read_settings(site))
         assert [check.name for check in checks if not check.ok] == []
         assert other.under(route)
         assert other.invalid == []

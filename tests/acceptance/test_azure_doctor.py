@@ -19,8 +19,8 @@ from azure_server.identity import (
 from azure_server.openai import OpenAIService
 from azure_server.safety import SafetyService
 from azure_server.search import SearchService
-from liftwright.campaign import Check, Workspace
-from liftwright.campaign.doctor import examine_services
+from liftwright.campaign import HealthCheck, Workspace
+from liftwright.campaign.doctor import check_services
 from liftwright.wiring import read_settings
 
 if TYPE_CHECKING:
@@ -86,8 +86,8 @@ def site(
     return root
 
 
-def examined(site: Path) -> Mapping[str, Check]:
-    return {check.name: check for check in examine_services(site, read_settings(site))}
+def examined(site: Path) -> Mapping[str, HealthCheck]:
+    return {check.name: check for check in check_services(site, read_settings(site))}
 
 
 def test_doctor_without_live_lets_nothing_leave_the_machine(

@@ -242,7 +242,7 @@ BAD_LINES = {
     ),
     "no text": ({"hate": 1}, "text: found nothing, allowed: text"),
     "number": ({"text": 4}, "text: found 4, allowed: text"),
-    "blank": ({"text": " \n"}, "text: found nothing but blanks, allowed: text that is not"),
+    "blank": ({"text": " \n"}, "text: found blank text, allowed: text that is not"),
     "half": ({"text": "a\ud83d"}, "found a lone surrogate"),
 }
 
@@ -259,8 +259,8 @@ BAD_TABLES = {
     "no text": (b"id,hate\n1,0\n", "cases.csv:1: text: found 0 columns of this name"),
     "text twice": (b"text,text\na,b\n", "cases.csv:1: text: found 2 columns of this name"),
     "empty": (b"", "cases.csv:1: text: found 0 columns"),
-    "header only": (b"text,hate\n", "cases.csv: found nothing, allowed: a case at least"),
-    "short row": (b"text,hate\na,1\nb\n", "cases.csv:3: the row: found 1 fields, allowed: 2"),
+    "header only": (b"text,hate\n", "cases.csv: found nothing, allowed: at least a case"),
+    "short row": (b"text,hate\na,1\nb\n", "cases.csv:3: row: found 1 fields, allowed: 2"),
     "open quote": (b'text,hate\na,1\n"b,0\n', "cases.csv:3: not CSV"),
     "latin": (b"text,hate\nsch\xf6n,0\n", "cases.csv: not UTF-8"),
 }
@@ -337,13 +337,13 @@ def test_read_retrieval_cases_paragraphs_are_parted_at_blank_lines(data: Path) -
 BAD_JUDGEMENTS = {
     "unknown query": ("q9\tboots\t1\n", "query-id: found 'q9', allowed: an _id of queries.jsonl"),
     "unknown document": ("q1\tboot\t1\n", "corpus-id: found 'boot', allowed: an _id of corpus"),
-    "twice": ("q1\ttea\t1\nq1\ttea\t1\n", "corpus-id: found 'tea' again, allowed: one score"),
+    "twice": ("q1\ttea\t1\nq1\ttea\t1\n", "corpus-id: found 'tea' twice, allowed: one score"),
     "no number": ("q1\ttea\thigh\n", "score: found 'high', allowed: a number, 0 or more"),
     "negative": ("q1\ttea\t-1\n", "score: found '-1', allowed: a number, 0 or more"),
     "not a number": ("q1\ttea\tnan\n", "score: found 'nan', allowed: a number, 0 or more"),
-    "spaces": ("q1 tea 1\n", "the row: found 1 fields, allowed: 3 fields"),
-    "nothing": ("", "test.tsv: found nothing, allowed: a score above 0 at least"),
-    "only zeros": ("q1\ttea\t0\n", "test.tsv: found nothing, allowed: a score above 0 at least"),
+    "spaces": ("q1 tea 1\n", "row: found 1 fields, allowed: 3 fields"),
+    "nothing": ("", "test.tsv: found nothing, allowed: at least a score above 0"),
+    "only zeros": ("q1\ttea\t0\n", "test.tsv: found nothing, allowed: at least a score above 0"),
 }
 
 

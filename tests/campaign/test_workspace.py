@@ -18,7 +18,7 @@ from liftwright import __version__
 from liftwright.analysis import smallest_detectable_effect
 from liftwright.campaign import (
     AnalyzeRequest,
-    Check,
+    HealthCheck,
     RunRequest,
     Workspace,
     analyze_file,
@@ -217,7 +217,7 @@ def test_plan_states_the_smallest_lift_that_the_power_formula_gives(workspace: P
 # ── doctor ────────────────────────────────────────────────────────────────────────────────────
 
 
-def checks(workspace: Path, **options: bool) -> dict[str, Check]:
+def checks(workspace: Path, **options: bool) -> dict[str, HealthCheck]:
     return {check.name: check for check in Workspace(workspace).doctor(**options)}
 
 

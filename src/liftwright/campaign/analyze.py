@@ -37,20 +37,20 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AnalyzeRequest:
-    """What `liftwright analyze` was asked.
+    """The options of `liftwright analyze`.
 
     Attributes:
-        metrics: `NAME`, `NAME:KIND` or `NAME=NUM/DEN:ratio` each; the first decides.
-        covariates: `METRIC=COL` each.
-        shares: `ARM=S` each; none is equal shares.
+        metrics: each `NAME`, `NAME:KIND` or `NAME=NUM/DEN:ratio`; the first is the primary metric.
+        covariates: each `METRIC=COL`.
+        shares: each `ARM=S`; empty for equal shares.
         guardrails: metrics that no arm may harm.
-        lower: metrics of which less is better.
-        planned: units over all arms that were planned before the first look; None if no plan says.
-        minimum: units that an arm needs before anything but harm is decided.
-        bayes: whether posteriors and the shares of a next wave are wanted.
-        explain: columns that may go with a larger effect on the first metric.
-        forest: whether an exploratory forest looks at them too.
-        by: a column whose values are experiments of their own.
+        lower: metrics for which lower is better.
+        planned: total units planned before the first look; None without a plan.
+        minimum: units that an arm needs before any decision except harm.
+        bayes: whether to compute posteriors and the shares of the next wave.
+        explain: columns to test as predictors of a larger effect on the first metric.
+        forest: whether to fit an exploratory uplift forest on them, too.
+        by: a column whose values are separate experiments.
     """
 
     file: Path | str
@@ -81,16 +81,16 @@ def analyze_file(request: AnalyzeRequest) -> ExperimentResult | ManyExperimentsR
     """Compare every arm of a results file with the control.
 
     Returns:
-        The result of the experiment; where the request has `by`, that of many.
+        The result of the experiment; with `by`, of many experiments.
 
     Raises:
-        InputError: where an option or the file is wrong, naming what is allowed.
+        InputError: an option or the file is wrong; names what is allowed.
     """
     metrics = _check_options(request)
     with tempfile.TemporaryDirectory(prefix="liftwright-") as temporary:
-        # One thread: the sums of floats are then the same at every run.
-        places = FileResolver(make_objects, Path(temporary))
-        tables = Tables(make_engine(Path(temporary), threads=1), files=places)
+        # With one thread, floating-point sums are the same in every run.
+        resolver = FileResolver(make_objects, Path(temporary))
+        tables = Tables(make_engine(Path(temporary), threads=1), places=resolver)
         with contextlib.closing(tables):
             names = tables.open("results", tables.find(Path(), request.file))
             columns = Columns(
@@ -126,7 +126,7 @@ def _options(
     directions = {metric.name: metric.direction for metric in metrics}
     planned = None
     if request.planned is not None:
-        # By arm, the planned units of it and the control.
+        # Per arm: the planned units of the arm and the control together.
         control = shares[request.control]
         planned = {arm: request.planned * (share + control) for arm, share in shares.items()}
     return AnalysisOptions(
@@ -196,8 +196,8 @@ def _check_options(request: AnalyzeRequest) -> list[MetricColumns]:
     metrics = _with_covariates([parse_metric(text) for text in request.metrics], request.covariates)
     _check_roles(request, [metric.name for metric in metrics])
     return [
-        replace(one, direction="lower" if one.name in request.lower else "higher")
-        for one in metrics
+        replace(metric, direction="lower" if metric.name in request.lower else "higher")
+        for metric in metrics
     ]
 
 
@@ -228,7 +228,7 @@ def _with_covariates(metrics: list[MetricColumns], texts: tuple[str, ...]) -> li
 
 
 def _check_many(request: AnalyzeRequest) -> None:
-    """Refuse the options that are for one experiment alone."""
+    """Reject options that are only valid for a single experiment."""
     others = {
         "--segment": request.segment,
         "--covariate": request.covariates,

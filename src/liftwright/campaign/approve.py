@@ -1,4 +1,4 @@
-"""Human approval of a waiting variant, recorded in approvals.json and in the audit log."""
+"""Approval of a waiting variant by a person, recorded in approvals.json and in the audit log."""
 
 from __future__ import annotations
 
@@ -21,20 +21,23 @@ if TYPE_CHECKING:
 
 
 def approve_variant(root: Path, folder: RunFolder, variant_id: str, who: str) -> SafetyDecision:
-    """Approve one variant; it takes effect once it is in the audit log.
+    """Approve a variant; it takes effect once it is in the audit log.
 
     Raises:
-        InputError: where the run has no such variant, or it does not wait.
-        IntegrityError: where the audit log does not hold that it waits.
+        InputError: the run has no such variant, or the variant is not waiting.
+        IntegrityError: the audit log does not record the variant as waiting.
     """
     run = folder.record()
-    decisions = {one.variant_id: one for one in folder.read_list("decisions.json", SafetyDecision)}
+    decisions = {d.variant_id: d for d in folder.read_list("decisions.json", SafetyDecision)}
     if run is None or variant_id not in decisions:
-        known = ", ".join(one for one, d in decisions.items() if d.status == "waiting") or "none"
-        raise InputError(f"variant {variant_id!r}: no such variant in this run; waiting: {known}")
-    variant = next(
-        one for one in folder.read("variants.json", Variants).all if one.variant_id == variant_id
-    )
+        waiting = [name for name, decision in decisions.items() if decision.status == "waiting"]
+        raise InputError(
+            f"variant {variant_id!r}: no such variant in this run; "
+            f"waiting: {', '.join(waiting) or 'none'}"
+        )
+    variants = {
+        variant.variant_id: variant for variant in folder.read("variants.json", Variants).all
+    }
     earlier = read_approvals(folder)
     if any(approval.variant_id == variant_id for approval in earlier):
         raise InputError(f"variant {variant_id}: already approved; run again to continue")
@@ -44,7 +47,7 @@ def approve_variant(root: Path, folder: RunFolder, variant_id: str, who: str) ->
         record = safety.audit_record(
             decision,
             run_id=run.run_id,
-            segment=variant.segment,
+            segment=variants[variant_id].segment,
             policy_sha256=_policy(log, run.run_id, decisions[variant_id]),
         )
         since = run.audit.since if run.audit else None
@@ -61,15 +64,15 @@ def approve_variant(root: Path, folder: RunFolder, variant_id: str, who: str) ->
 
 
 def _policy(log: AuditLog, run_id: str, decision: SafetyDecision) -> str:
-    """The policy that a waiting message was screened by, whatever the configuration says now."""
-    found = [
+    """The policy under which a waiting message was screened, regardless of later changes."""
+    policies = [
         record.policy_sha256
         for record in (log.records(run_id) if log.path.is_file() else ())
         if (record.variant_id, record.content_sha256, record.status)
         == (decision.variant_id, decision.content_sha256, decision.status)
     ]
-    if not found:
+    if not policies:
         raise IntegrityError(
             f"{log.path}: no record that variant {decision.variant_id} of run {run_id} is waiting"
         )
-    return found[-1]
+    return policies[-1]

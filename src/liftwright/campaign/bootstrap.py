@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from liftwright.ports import Ports
 
 
-def open_context(  # noqa: PLR0913 - what a request and its doors hand in
+def open_context(  # noqa: PLR0913 - the options of a request
     root: Path,
     settings: Settings,
     *,
@@ -35,9 +35,9 @@ def open_context(  # noqa: PLR0913 - what a request and its doors hand in
     offline: bool = False,
     notify: Callable[[StageProgress], None] = lambda _: None,
 ) -> RunContext:
-    """The context that stages share, from a workspace's settings; run and folder are set later.
+    """Create the context for a workspace's settings; run and folder are set later.
 
-    With `offline`, opening it makes no network call; such a context is for inspection only.
+    With `offline`, no network call is made; such a context is for inspection only.
     """
     calls = Calls(settings.services.calls)
     ports = make_ports(root, settings, environment(root), calls=calls, offline=offline)
@@ -49,7 +49,7 @@ def open_context(  # noqa: PLR0913 - what a request and its doors hand in
         calls=calls,
         folder=RunFolder(root),
         audit=audit_log(root),
-        observer=lambda tables, found: make_observer(tables, settings, found),
+        observer=lambda tables, file: make_observer(tables, settings, file),
         engagement=engagement,
         refresh=refresh,
         notify=notify,
@@ -57,7 +57,7 @@ def open_context(  # noqa: PLR0913 - what a request and its doors hand in
 
 
 def _check_budget(settings: Settings, ports: Ports) -> None:
-    """Refuse a budget if the maximum cost of some call is unknown."""
+    """Reject a budget if the maximum cost of a call is unknown."""
     services = settings.services
     if services.budget_usd is None:
         return
@@ -76,15 +76,15 @@ def _check_budget(settings: Settings, ports: Ports) -> None:
 
 
 def audit_log(root: Path) -> AuditLog:
-    """The workspace's audit log, keyed where LIFTWRIGHT_AUDIT_KEY is set."""
+    """The workspace's audit log, keyed if LIFTWRIGHT_AUDIT_KEY is set."""
     key = environment(root).get("LIFTWRIGHT_AUDIT_KEY", "").encode() or None
     return AuditLog(root / "logs" / "safety_audit.log", key)
 
 
 def log_key(root: Path) -> bytes:
-    """The key under which customers appear in logs: LIFTWRIGHT_LOG_KEY, else the workspace's own.
+    """The key that pseudonymises customers in logs: LIFTWRIGHT_LOG_KEY, else the workspace's key.
 
-    The workspace's own is random, made at first use and readable by its owner alone.
+    The workspace's key is random, created at first use and readable only by its owner.
     """
     given = environment(root).get("LIFTWRIGHT_LOG_KEY", "")
     if given:
@@ -96,10 +96,10 @@ def log_key(root: Path) -> bytes:
 
 
 def check_ledger(root: Path) -> None:
-    """Refuse a workspace whose runs paid for calls that no ledger remembers.
+    """Check that the ledger exists if any run paid for calls.
 
     Raises:
-        IntegrityError: naming the run.
+        IntegrityError: the ledger is missing; names the run.
     """
     ledger = root / "data" / "ledger.sqlite"
     if ledger.is_file():
@@ -114,7 +114,7 @@ def check_ledger(root: Path) -> None:
 
 
 def runs_folder(root: Path) -> Path:
-    """The folder that holds the runs of a workspace."""
+    """The folder of a workspace's runs."""
     return root / "data" / "runs"
 
 
@@ -123,7 +123,7 @@ def workspace_lock(root: Path) -> Iterator[None]:
     """Lock the workspace: one run at a time.
 
     Raises:
-        WorkspaceBusy: naming the process that holds it.
+        WorkspaceBusy: another process holds the lock; names it.
     """
     path = root / "data" / ".lock"
     try:
@@ -142,7 +142,7 @@ def workspace_lock(root: Path) -> Iterator[None]:
             ) from None
         except OSError as error:
             raise InputError(f"{path}: cannot be locked ({error.strerror})") from None
-        # Who holds it is a courtesy to the next one: a full disk is not a reason to stop here.
+        # The process id is only informative: a full disk must not stop the run here.
         with contextlib.suppress(OSError):
             os.ftruncate(descriptor, 0)
             os.write(descriptor, f"process {os.getpid()}".encode())

@@ -1,7 +1,7 @@
-"""The checks of a campaign: one list, composed of what each agent offers.
+"""The list of all checks on messages.
 
-A new check is one `Check` in its agent and one line here. Its settings then belong to the run's
-fingerprint, to the keys of the stages that run it, and to `policy_sha256` in the audit log.
+To add a check, define a `Check` in its agent and add a line here. Its settings are then part of the
+run's fingerprint, of the keys of the stages that run it, and of `policy_sha256` in the audit log.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ def message_checks(context: RunContext, screen: Screen | None = None) -> tuple[C
 
     Args:
         context: the settings and ports; no service is called.
-        screen: a screener in place of the run's own, such as one that was asked ahead.
+        screen: a screener to use instead of the run's, such as one with prefetched replies.
     """
     settings = context.settings
     experiment, judge = settings.experiment, context.judge
@@ -40,7 +40,7 @@ def message_checks(context: RunContext, screen: Screen | None = None) -> tuple[C
 
 
 def frame_lines(settings: Settings) -> dict[str, tuple[str, ...]]:
-    """The composer's fixed lines by tone, with names filled in; they claim nothing."""
+    """The composer's fixed lines by tone, with names filled in; they make no claims."""
     brand = settings.experiment.brand.name
     return {
         tone: tuple(

@@ -1,4 +1,4 @@
-"""What the stages of a run share: settings, tables, content, metered ports, and progress."""
+"""The context shared by the stages of a run: settings, tables, content, ports, and progress."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ if TYPE_CHECKING:
     from liftwright.ports import IndexReport, Observe, Ports, Store
 
 NO_RUN = "no-run"
-"""Who pays, in the ledger, for what is asked outside of a run."""
+"""The run id in the ledger for calls outside a run."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,7 +59,7 @@ class StageProgress:
     Attributes:
         state: started | advanced | kept | done.
         done, total: items processed, where the stage counts them.
-        note: one short sentence for people.
+        note: a short summary for people.
     """
 
     stage: str
@@ -70,15 +70,15 @@ class StageProgress:
 
 
 class RunContext:
-    """What the stages of one run share; what is expensive is made at its first use.
+    """The context shared by the stages of a run; expensive parts are created at first use.
 
     Attributes:
         root: the workspace.
-        run: the run's record as it stands; `folder` holds it.
+        run: the current record of the run, stored in `folder`.
         inputs: digests of customers, content and engagement.
     """
 
-    def __init__(  # noqa: PLR0913 - what the wiring hands in
+    def __init__(  # noqa: PLR0913 - the parts of a context
         self,
         *,
         root: Path,
@@ -115,27 +115,29 @@ class RunContext:
 
     @cached_property
     def tables(self) -> Tables:
-        """The tables of this process, in the configured engine."""
+        """The tables in the configured engine."""
         engine = self.ports.engine()
-        return Tables(engine, scratch=scratch_folder(self.root / "data"), files=self.places)
+        return Tables(engine, scratch=scratch_folder(self.root / "data"), places=self.file_resolver)
 
     @cached_property
-    def places(self) -> FileResolver:
-        """Finds files by path or URL; each URL is looked up once in this process."""
+    def file_resolver(self) -> FileResolver:
+        """Finds files by path or URL; each URL is looked up once per process."""
         return FileResolver(self.ports.objects, self.root / "data")
 
     @cached_property
     def engagement(self) -> File | None:
-        """A file of real outcomes; None simulates."""
-        return None if self._engagement is None else self.places.find(Path(), self._engagement)
+        """The file of real outcomes; None to simulate."""
+        return (
+            None if self._engagement is None else self.file_resolver.find(Path(), self._engagement)
+        )
 
     @cached_property
     def customers(self) -> CustomersReport:
-        """Reads the customers into the tables `customers` and `rejected`, and reports on it."""
+        """Reads the customers into the tables `customers` and `rejected`; returns the report."""
         return load_customers(self.tables, self.settings.customers, self.root)
 
     def load_customers(self) -> None:
-        """Make the table `customers`, unless it is there; raises if they cannot be read."""
+        """Create the table `customers` if it does not exist; raises if it cannot be read."""
         _ = self.customers
 
     @property
@@ -145,19 +147,19 @@ class RunContext:
 
     @cached_property
     def corpus(self) -> Corpus:
-        """The approved content, expired documents included."""
+        """The approved content, including expired documents."""
         config = self.settings.experiment.content
         return contents.read_documents(self.root / config.path, on_bad=config.on_bad_documents)
 
     @property
     def suppressed(self) -> File | None:
-        """The file of customers who must not be mailed; None where none is configured."""
+        """The suppression list: customers who must not be mailed; None if not configured."""
         path = self.settings.experiment.exclusions.suppressed
-        return None if path is None else self.places.find(self.root, path)
+        return None if path is None else self.file_resolver.find(self.root, path)
 
     @cached_property
     def observer(self) -> Observe:
-        """Gives the outcomes of the assignment: from a file, or from the simulator."""
+        """Provides the outcomes of the assignment, from a file or from the simulator."""
         return self._observer(self.tables, self.engagement)
 
     # ── Ports, with retries and ledger ──
@@ -165,19 +167,19 @@ class RunContext:
     def identity(self, port: str) -> Identity | None:
         """The identity of a port's adapter; None if the port is switched off. Calls no service.
 
-        That of `search` is without a corpus: the content is an input.
+        The identity of `search` has no corpus, because the content is an input of the run.
         """
         if port not in self._identities:
-            made = self.ports.search("") if port == "search" else getattr(self.ports, port)
-            found: Identity | None = None if made is None else made.identity
-            if port == "search" and found is not None:
-                found = replace(found, corpus="")
-            self._identities[port] = found
+            adapter = self.ports.search("") if port == "search" else getattr(self.ports, port)
+            identity: Identity | None = None if adapter is None else adapter.identity
+            if port == "search" and identity is not None:
+                identity = replace(identity, corpus="")
+            self._identities[port] = identity
         return self._identities[port]
 
     @property
     def concurrency(self) -> int:
-        """How many calls may be in flight at once."""
+        """The maximum number of concurrent calls."""
         return self.settings.services.calls.concurrency
 
     @property
@@ -190,7 +192,7 @@ class RunContext:
                 self._ledger = Ledger(
                     self._store,
                     run_id=self.run.run_id if is_run else NO_RUN,
-                    # A budget is a run's.
+                    # The budget applies to runs only.
                     budget_usd=self.settings.services.budget_usd if is_run else None,
                     refresh=self._refresh,
                 )
@@ -198,7 +200,7 @@ class RunContext:
 
     @property
     def run_ledger(self) -> Ledger | None:
-        """The ledger, in a run; a call outside a run is not kept."""
+        """The ledger within a run; calls outside a run are not cached."""
         return self.ledger if hasattr(self, "run") else None
 
     @property
@@ -208,7 +210,7 @@ class RunContext:
 
     @property
     def paid(self) -> Ledger | None:
-        """The ledger, where this run has used it, be it in an earlier process."""
+        """The ledger if this run has used it, in this process or an earlier one."""
         return self.ledger if self.ledger_used or self.run.metered_calls else None
 
     @property
@@ -225,11 +227,11 @@ class RunContext:
 
     @cached_property
     def screen_prefetch(self) -> Prefetch[str, tuple[Finding, ...]]:
-        """Screens texts in the background that will certainly be screened later.
+        """Screens texts in the background that a later stage needs anyway.
 
-        It takes half of the slots at most, so that the running stage finds a free one. A screener
-        on this machine is not prefetched, as it would only slow the stage down. With a budget
-        nothing is prefetched: a reservation for screening could refuse a draft.
+        It uses at most half of the slots, so that the running stage always finds a free one. A
+        local screener is not prefetched, because it would slow the stage down. With a budget
+        nothing is prefetched: a reservation for screening could block a draft.
         """
         allowed = self.ports.screen.metered and self.settings.services.budget_usd is None
         policy = screen_policy(self.settings.services, self.ports.screen)
@@ -238,16 +240,16 @@ class RunContext:
 
     @property
     def shield(self) -> PortClient[str, bool] | None:
-        """Looks for attacks in documents; None where that is switched off."""
+        """Detects prompt injections in documents; None if switched off."""
         if self.ports.shield is None:
             return None
         policy = shield_policy(self.settings.services, self.ports.shield)
-        # Outside a run, too: the caller holds the workspace's lock, and a document is paid once.
+        # Also outside a run: the caller holds the workspace lock, and each document is paid once.
         return PortClient(self.ports.shield, policy, self.calls, ledger=lambda: self.ledger)
 
     @property
     def judge(self) -> PortClient[JudgeRequest, Judgment] | None:
-        """Gives a second opinion; None where that is switched off."""
+        """Judges the groundedness of messages; None if switched off."""
         if self.ports.judge is None:
             return None
         policy = judge_policy(self.settings.services, self.ports.judge)
@@ -255,7 +257,7 @@ class RunContext:
 
     @cached_property
     def grounder(self) -> MessageGrounder:
-        """Grounds the run's messages, each once."""
+        """Grounds each message of the run once."""
         config = self.settings.experiment.grounding
         return MessageGrounder(self.ports.embed, config, frame_lines(self.settings))
 
@@ -265,7 +267,7 @@ class RunContext:
         return message_checks(self)
 
     def index(self, documents: tuple[Document, ...]) -> IndexReport:
-        """Make exactly these documents searchable; called again, it goes on where it stopped."""
+        """Index exactly these documents; a repeated call resumes an interrupted one."""
         port = self.ports.index
         return self.calls.make(
             "index",
@@ -275,7 +277,7 @@ class RunContext:
         )
 
     def search(self, index: str) -> PortClient[Query, tuple[Passage, ...]]:
-        """The search of an index, by the index's name."""
+        """The search over the named index."""
         port = self.ports.search(index)
         return PortClient(port, search_policy(self.settings.services, port), self.calls)
 
@@ -287,32 +289,32 @@ class RunContext:
         self.notify(StageProgress(stage=stage, state=state, note=note))
 
     def report_progress(self, done: int, total: int) -> None:
-        """Report how far the present stage is."""
+        """Report the progress of the current stage."""
         self.notify(StageProgress(stage=self._stage, state="advanced", done=done, total=total))
 
     # ── The run's record ──
 
     def open_finished(self, folder: RunFolder, record: Run) -> None:
-        """Take a finished run's folder and record; its valid documents were fixed at its start."""
+        """Load a finished run; its valid documents are those fixed at its start."""
         self.folder, self.run = folder, record
         valid = record.inputs.get("valid_documents", "")
         self.inputs = {**self.inputs, "valid_documents": valid}
 
     def save(self, **changes: object) -> None:
-        """Change the run's record and write it."""
+        """Update the run's record and write it."""
         self.run = replace(self.run, **changes)  # type: ignore[arg-type] # fields of Run by name
         self.folder.save(self.run)
 
     def finish_prefetch(self) -> None:
-        """Prefetch nothing more, and wait for the running calls: they are paid for."""
+        """Stop prefetching and wait for the running calls, which are already paid for."""
         if "screen_prefetch" in self.__dict__:
             self.screen_prefetch.close()
 
     def close(self) -> None:
-        """Give back the engine and the ledger's file."""
+        """Close the engine, the file resolver and the ledger."""
         if "tables" in self.__dict__:
             self.tables.close()
-        if "places" in self.__dict__:
-            self.places.close()
+        if "file_resolver" in self.__dict__:
+            self.file_resolver.close()
         if self._store is not None:
             self._store.close()

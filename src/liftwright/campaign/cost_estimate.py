@@ -1,8 +1,8 @@
-"""Estimates the calls of a run before it: how many to each service, and what they use and cost.
+"""Estimates the calls of a run: how many to each service, their usage and cost.
 
-Calls that can be counted are counted; how much text a call holds is estimated from the channel's
-limits, four characters to a token. What is replayed from the ledger, as in a resumed run,
-costs nothing and is not taken off.
+The number of calls is computed; the length of each call is estimated from the channel's limits,
+with four characters per token. Calls that the ledger would replay, as in a resumed run, are not
+subtracted.
 """
 
 from __future__ import annotations
@@ -28,15 +28,16 @@ if TYPE_CHECKING:
 _CHARACTERS_PER_TOKEN = 4
 _CHARACTERS_PER_WORD = 6
 _PASSAGE_WORDS = 120
-_READERS_CHARACTERS = 800  # a segment's description and features in the prompt
+_SEGMENT_CHARACTERS = 800  # a segment's description and features in the prompt
 _QUERY_CHARACTERS = 300  # a segment's interests, audience and features as a query
-_LONGEST_PROMPT = 3  # times a usual one: passages of 200 words, few characters a token, corrections
+# The longest prompt relative to a usual one: long passages, short tokens, feedback.
+_MAX_PROMPT_FACTOR = 3
 _INDEX_BATCH = 100
-# Beside its sentences, a message is screened by its subject, as a whole, and as it is read.
+# In addition to the sentences: the subject, the raw body, and the visible body.
 _WHOLE_PARTS = 3
 _SENTENCE_WORDS, _SHORT_SENTENCE_WORDS = 12, 4
-_INDEXED = 2  # once in its own stage, and again before the search, which finds it whole
-_QUESTIONS = 2  # a segment's own query, and a wider one where it found too little
+_INDEX_CALLS = 2  # once in its own stage, and again before the search, when it is complete
+_SEARCHES_PER_SEGMENT = 2  # the segment's query, and a wider one if it finds too little
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,11 +45,11 @@ class PlannedCalls:
     """The expected and the maximum number of calls to one port.
 
     Attributes:
-        at_most: `screen` counts messages of short sentences; a draft asked for again is counted.
-        input_tokens, output_tokens: expected, where the service counts tokens.
-        units: expected, where it counts something else, and what: `unit`.
-        price_as_of: the day of the price; None where there is none, or nothing is charged.
-        unpriced: where in azure_config.yaml a price is missing; its calls count as 0 USD.
+        at_most: including redrafts; for `screen`, assuming short sentences.
+        input_tokens, output_tokens: expected, if the service charges by token.
+        units: expected, if it charges by another `unit`.
+        price_as_of: the date of the price; None without a price or charge.
+        unpriced: the key in azure_config.yaml of a missing price; the calls count as 0 USD.
     """
 
     port: str
@@ -67,8 +68,8 @@ class PlannedCalls:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Counted:
-    """Calls to one port, and what all of them use."""
+class _CallEstimate:
+    """The calls to one port and their total usage."""
 
     expected: int
     at_most: int
@@ -77,20 +78,24 @@ class _Counted:
 
 
 def planned_calls(context: RunContext, segments: Sequence[Segment]) -> tuple[PlannedCalls, ...]:
-    """The calls that a run on these segments would make, by port; makes none.
+    """The calls that a run on these segments would make, by port; makes none of them.
 
-    An embedder on this machine is left out: it is asked too often and too cheaply to be counted.
+    A local embedder is omitted, because its calls are too many and too cheap to count.
     """
     ports, settings = context.ports, context.settings
     names = settings.services.adapters
     variants = len(segments) * len(settings.experiment.tones)
-    counted: dict[str, tuple[str, bool, _Counted]] = {
+    counted: dict[str, tuple[str, bool, _CallEstimate]] = {
         "complete": (names.complete, ports.complete.metered, _complete(context, variants)),
     }
     if ports.embed.metered:
         counted["embed"] = (names.embed, True, _embed(context, len(segments), variants))
     counted |= {
-        "index": (names.search, ports.index.metered, _Counted(expected=_INDEXED, at_most=_INDEXED)),
+        "index": (
+            names.search,
+            ports.index.metered,
+            _CallEstimate(expected=_INDEX_CALLS, at_most=_INDEX_CALLS),
+        ),
         "search": (names.search, ports.index.metered, _search(context, len(segments))),
         "screen": (names.screen, ports.screen.metered, _screen(context, variants)),
     }
@@ -108,17 +113,17 @@ def planned_calls(context: RunContext, segments: Sequence[Segment]) -> tuple[Pla
 
 
 def unpriced(calls: Sequence[PlannedCalls]) -> Iterator[str]:
-    """A warning for each service that charges at a price which is not configured."""
-    for one in calls:
-        if one.unpriced is not None:
+    """A warning for each charged service without a configured price."""
+    for call in calls:
+        if call.unpriced is not None:
             yield (
-                f"{one.port}: no price at {one.unpriced} in azure_config.yaml; "
+                f"{call.port}: no price at {call.unpriced} in azure_config.yaml; "
                 "its calls count as 0 USD"
             )
 
 
 def _planned(
-    port: str, adapter: str, calls: _Counted, pricing: Pricing, *, metered: bool
+    port: str, adapter: str, calls: _CallEstimate, pricing: Pricing, *, metered: bool
 ) -> PlannedCalls:
     tokens = calls.usage.tokens if metered else Tokens()
     price = pricing.price if pricing.charged else None
@@ -139,15 +144,15 @@ def _planned(
     )
 
 
-def _complete(context: RunContext, variants: int) -> _Counted:
+def _complete(context: RunContext, variants: int) -> _CallEstimate:
     prompt, reply = _tokens(context.settings)
     drafts = variants * (1 + context.settings.experiment.generation.max_redrafts)
-    # A long prompt, its corrections included, and the longest reply that is let through.
+    # The longest prompt, including feedback, and the longest accepted reply.
     longest = Tokens(
-        input=drafts * prompt * _LONGEST_PROMPT,
+        input=drafts * prompt * _MAX_PROMPT_FACTOR,
         output=drafts * (longest_reply(context.ports.complete) or reply),
     )
-    return _Counted(
+    return _CallEstimate(
         expected=variants,
         at_most=drafts,
         usage=Usage(tokens=Tokens(input=variants * prompt, output=variants * reply)),
@@ -155,8 +160,8 @@ def _complete(context: RunContext, variants: int) -> _Counted:
     )
 
 
-def _embed(context: RunContext, segments: int, variants: int) -> _Counted:
-    """Vectors of the corpus, of the queries, and of drafts and passages to ground them by."""
+def _embed(context: RunContext, segments: int, variants: int) -> _CallEstimate:
+    """Embeddings of the corpus, the queries, the drafts, and the passages that ground them."""
     settings = context.settings
     vectors = getattr(context.ports.index, "uses_vectors", True)
     texts = [
@@ -166,36 +171,36 @@ def _embed(context: RunContext, segments: int, variants: int) -> _Counted:
     ]
     indexing = -(-len(texts) // _INDEX_BATCH)
     redrafts = variants * settings.experiment.generation.max_redrafts
-    asking = segments if vectors else 0
+    queries = segments if vectors else 0
     passages = segments * settings.experiment.retrieval.top_k * _PASSAGE_WORDS
     _, reply = _tokens(settings)
     tokens = (
-        sum(map(len, texts)) + asking * _QUERY_CHARACTERS + passages * _CHARACTERS_PER_WORD
+        sum(map(len, texts)) + queries * _QUERY_CHARACTERS + passages * _CHARACTERS_PER_WORD
     ) // _CHARACTERS_PER_TOKEN + variants * reply
-    most = _LONGEST_PROMPT * (tokens + redrafts * reply)
-    expected = indexing + asking + 1 + variants
-    return _Counted(
+    most = _MAX_PROMPT_FACTOR * (tokens + redrafts * reply)
+    expected = indexing + queries + 1 + variants
+    return _CallEstimate(
         expected=expected,
-        at_most=expected + asking + redrafts,
+        at_most=expected + queries + redrafts,
         usage=Usage(tokens=Tokens(input=tokens)),
         most_usage=Usage(tokens=Tokens(input=most)),
     )
 
 
-def _search(context: RunContext, segments: int) -> _Counted:
-    deepest = 1
+def _search(context: RunContext, segments: int) -> _CallEstimate:
+    queries_per_search = 1
     if context.ports.index.metered:
-        deepest = getattr(context.ports.search("plan"), "most_queries", 1)
-    return _Counted(
+        queries_per_search = getattr(context.ports.search("plan"), "most_queries", 1)
+    return _CallEstimate(
         expected=segments,
-        at_most=segments * _QUESTIONS,
+        at_most=segments * _SEARCHES_PER_SEGMENT,
         usage=Usage(units=segments),
-        most_usage=Usage(units=segments * _QUESTIONS * deepest),
+        most_usage=Usage(units=segments * _SEARCHES_PER_SEGMENT * queries_per_search),
     )
 
 
-def _screen(context: RunContext, variants: int) -> _Counted:
-    """Parts of the messages, each of them a call; a screener that takes many is called once."""
+def _screen(context: RunContext, variants: int) -> _CallEstimate:
+    """One call per message part; one per message for a local screener with batches."""
     settings, screen = context.settings, context.ports.screen
     limits = generation.message_limits(settings.channel.variant)
     control = generation.control_variant(
@@ -209,8 +214,8 @@ def _screen(context: RunContext, variants: int) -> _Counted:
     most = _message(limits.body_max_words, _SHORT_SENTENCE_WORDS)
     records = sum(map(text_records, texts))
     if not screen.metered and callable(getattr(screen, "many", None)):
-        return _Counted(expected=variants + 1, at_most=variants + 1)
-    return _Counted(
+        return _CallEstimate(expected=variants + 1, at_most=variants + 1)
+    return _CallEstimate(
         expected=len(texts) + variants * usual["parts"],
         at_most=len(texts) + variants * most["parts"],
         usage=Usage(units=records + variants * usual["records"]),
@@ -219,31 +224,31 @@ def _screen(context: RunContext, variants: int) -> _Counted:
 
 
 def _message(words: int, sentence_words: int) -> Mapping[str, int]:
-    """The parts of a message of so many words, and the text records that they are."""
+    """The number of parts and text records of a message with the given number of words."""
     parts = _WHOLE_PARTS - (-words // sentence_words)
     whole = text_records("x" * (words * _CHARACTERS_PER_WORD))
-    # Two of the parts are the whole body; the others are shorter than a record.
+    # Two parts are the whole body; the others are shorter than a record.
     return {"parts": parts, "records": parts + 2 * (whole - 1)}
 
 
-def _shield(context: RunContext) -> _Counted:
+def _shield(context: RunContext) -> _CallEstimate:
     documents = context.corpus.documents
-    records = Usage(units=sum(text_records(shielded_text(one)) for one in documents))
-    # In its own stage, and where the index is made again, which is answered from memory.
-    return _Counted(
+    records = Usage(units=sum(text_records(shielded_text(document)) for document in documents))
+    # Indexing again before the search replays these calls from the ledger.
+    return _CallEstimate(
         expected=len(documents), at_most=len(documents), usage=records, most_usage=records
     )
 
 
-def _judge(settings: Settings, variants: int) -> _Counted:
-    """A message's sentences with its passages, which are sent along."""
+def _judge(settings: Settings, variants: int) -> _CallEstimate:
+    """The sentences of each message together with its passages."""
     limits = generation.message_limits(settings.channel.variant)
 
     def records(passage_words: int) -> Usage:
         words = settings.experiment.retrieval.top_k * passage_words + limits.body_max_words
         return Usage(units=variants * text_records("x" * (words * _CHARACTERS_PER_WORD)))
 
-    return _Counted(
+    return _CallEstimate(
         expected=variants,
         at_most=variants,
         usage=records(_PASSAGE_WORDS),
@@ -252,10 +257,10 @@ def _judge(settings: Settings, variants: int) -> _Counted:
 
 
 def _tokens(settings: Settings) -> tuple[int, int]:
-    """The tokens of a usual prompt and reply."""
+    """The tokens of a typical prompt and reply."""
     limits = generation.message_limits(settings.channel.variant)
     passages = settings.experiment.retrieval.top_k * _PASSAGE_WORDS * _CHARACTERS_PER_WORD
     tone = max(len(settings.prompts[f"tone_{tone}"]) for tone in settings.experiment.tones)
-    prompt = len(settings.prompts["base_template"]) + tone + passages + _READERS_CHARACTERS
+    prompt = len(settings.prompts["base_template"]) + tone + passages + _SEGMENT_CHARACTERS
     reply = limits.body_max_words * _CHARACTERS_PER_WORD
     return prompt // _CHARACTERS_PER_TOKEN, reply // _CHARACTERS_PER_TOKEN

@@ -1,4 +1,4 @@
-"""`liftwright eval`: how well screening, search and grounding do on labelled cases."""
+"""`liftwright eval`: the quality of screening, retrieval and grounding on labelled cases."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from statistics import fmean
 from typing import TYPE_CHECKING, TypeVar
 
 from liftwright.agents.grounding import ground_many
-from liftwright.agents.safety import screen_text, screener_check
+from liftwright.agents.safety import CompletedScreen, screen_text, screener_check
 from liftwright.agents.safety.message_parts import parts_of
 from liftwright.analysis.ranking import auroc, average_precision, ndcg_at, recall_at
 from liftwright.calls.concurrency import run_concurrently
@@ -34,14 +34,13 @@ if TYPE_CHECKING:
 
     from liftwright.campaign.context import RunContext, StageProgress
     from liftwright.campaign.evaluation_cases import SafetyCase
-    from liftwright.model import Finding, Identity, Json
+    from liftwright.model import Json
     from liftwright.model.checks import CheckResult
-    from liftwright.ports import Screen
 
 T = TypeVar("T")
 _CUTOFF = 10
-# Enough texts to fill the model's batches, few enough to show that something moves.
-_CASES_AT_ONCE = 64
+# Large enough to fill the model's batches, small enough for smooth progress.
+_BATCH_SIZE = 64
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,7 +50,7 @@ class EvaluationRequest:
     Attributes:
         what: safety | retrieval | grounding.
         data: the folder of labelled cases.
-        floor: the least score that is good enough; None is the default of `what`.
+        floor: the lowest acceptable score; None for the default of `what`.
     """
 
     what: str
@@ -61,12 +60,12 @@ class EvaluationRequest:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Evaluation:
-    """The quality of one part of the product on labelled cases.
+    """The quality of one agent on labelled cases.
 
     Attributes:
         n: texts, judged queries, or texts with sources.
-        score: the measure that is held against the floor, the first of `measures`.
-        measures: by name; null where the cases do not allow it to be estimated.
+        score: the first of `measures`, which is compared with the floor.
+        measures: by name; null if not estimable from the cases.
     """
 
     what: str
@@ -95,8 +94,8 @@ class Evaluation:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Kind:
-    """A thing to be evaluated: how, and the least score that is good enough by default."""
+class _Evaluator:
+    """How to evaluate one agent, and the default floor."""
 
     measure: Callable[[RunContext, Path], tuple[int, Mapping[str, Json]]]
     floor: float
@@ -108,27 +107,29 @@ def evaluate(
     *,
     notify: Callable[[StageProgress], None] = lambda _: None,
 ) -> Evaluation:
-    """Run the workspace's own parts on labelled cases, and measure their answers.
+    """Run the workspace's agents on labelled cases and measure the results.
 
     Args:
-        root: the workspace whose configuration is evaluated; nothing of it but its logs changes.
-        request: what, on which cases, and the floor.
-        notify: is told how far it is.
+        root: the workspace to evaluate; only its logs change.
+        request: what to evaluate, on which cases, and the floor.
+        notify: called with the progress.
 
     Raises:
-        InputError: request, configuration or cases are wrong.
-        ProviderError: a case could not be answered; a score without it would mislead.
+        InputError: the request, configuration or cases are wrong.
+        ProviderError: a case could not be answered; a score without it would be misleading.
     """
-    kind = _KINDS.get(request.what)
-    if kind is None:
-        raise InputError(f"eval: found {request.what!r}, {suggestion(request.what, tuple(_KINDS))}")
-    floor = kind.floor if request.floor is None else request.floor
+    evaluator = _EVALUATORS.get(request.what)
+    if evaluator is None:
+        raise InputError(
+            f"eval: found {request.what!r}, {nearest(request.what, tuple(_EVALUATORS))}"
+        )
+    floor = evaluator.floor if request.floor is None else request.floor
     if not 0 <= floor <= 1:
         raise InputError(f"--floor: found {floor:g}, allowed: a number from 0 to 1")
     context = open_context(root, read_settings(root), notify=notify)
-    n, measures = kind.measure(context, request.data)
+    n, measures = evaluator.measure(context, request.data)
     score = next(iter(measures.values()))
-    assert isinstance(score, float)  # noqa: S101 - each kind names its score first
+    assert isinstance(score, float)  # noqa: S101 - each evaluator returns its score first
     return Evaluation(
         what=request.what, data=str(request.data), n=n, score=score, floor=floor, measures=measures
     )
@@ -145,9 +146,11 @@ def _measure_safety(context: RunContext, folder: Path) -> tuple[int, Mapping[str
             f"{folder}: found no category with both 0 and 1, allowed: at least one of {names}"
         )
     with logging_to(Log(context.root / "logs")):
-        decided = list(zip(cases, _screen_all(context, cases), strict=True))
-    categories = {name: _measure_category(context, name, decided) for name in CATEGORIES}
-    harmless = [found for case, found in decided if case.labels and not any(case.labels.values())]
+        screened = list(zip(cases, _screen_all(context, cases), strict=True))
+    categories = {name: _measure_category(context, name, screened) for name in CATEGORIES}
+    harmless = [
+        decision for case, decision in screened if case.labels and not any(case.labels.values())
+    ]
     areas = [area for c in categories.values() if isinstance(area := c["auroc"], float)]
     return len(cases), {
         "macro_auroc": fmean(areas),
@@ -162,17 +165,17 @@ def _labels_of(cases: Sequence[SafetyCase], category: str) -> set[bool]:
 
 
 def _measure_category(
-    context: RunContext, category: str, decided: Sequence[tuple[SafetyCase, CheckResult]]
+    context: RunContext, category: str, screened: Sequence[tuple[SafetyCase, CheckResult]]
 ) -> dict[str, Json]:
     threshold = context.settings.safety.threshold_of(category)
     scores, above, labels = [], [], []
     harmful: list[CheckResult] = []
-    for case, decision in decided:
+    for case, decision in screened:
         if category not in case.labels:
             continue
-        harm = next(found for found in decision.findings if found.category == category)
-        scores.append(harm.score or 0.0)
-        above.append((harm.severity or 0) > threshold)
+        finding = next(f for f in decision.findings if f.category == category)
+        scores.append(finding.score or 0.0)
+        above.append((finding.severity or 0) > threshold)
         labels.append(case.labels[category])
         if case.labels[category]:
             harmful.append(decision)
@@ -188,10 +191,10 @@ def _measure_category(
 
 
 def _screen_all(context: RunContext, cases: Sequence[SafetyCase]) -> Iterator[CheckResult]:
-    """Each text's decision, from as few calls as the screener allows."""
+    """The decision on each text, with as few calls as the screener allows."""
     port = context.screen
     for batch in _batches(context, cases):
-        # Texts are asked about in the very parts that `screen_text` will look at.
+        # The same parts that `screen_text` screens.
         texts = tuple(
             dict.fromkeys(part.text for case in batch for part in parts_of(case.text, "text"))
         )
@@ -205,31 +208,13 @@ def _screen_all(context: RunContext, cases: Sequence[SafetyCase]) -> Iterator[Ch
             raise ProviderRefused(
                 f"the screener returned {len(replies)} replies for {len(texts)} texts"
             )
-        answered = _Answered(port, dict(zip(texts, replies, strict=True)))
-        checks = [screener_check(answered, context.settings.safety)]
+        screener = CompletedScreen(port, dict(zip(texts, replies, strict=True)))
+        checks = [screener_check(screener, context.settings.safety)]
         for case in batch:
             decision = screen_text(case.text, checks)
-            if any(harm.score is None for harm in decision.findings):
+            if any(finding.score is None for finding in decision.findings):
                 raise ProviderRefused(f"{case.where}: {decision.reasons[0]}")
             yield decision
-
-
-class _Answered:
-    """A screener that has been asked already."""
-
-    def __init__(self, port: Screen, replies: Mapping[str, tuple[Finding, ...]]) -> None:
-        self._port, self._replies = port, replies
-
-    @property
-    def identity(self) -> Identity:
-        return self._port.identity
-
-    @property
-    def metered(self) -> bool:
-        return self._port.metered
-
-    def __call__(self, request: str, /) -> tuple[Finding, ...]:
-        return self._replies[request]
 
 
 # ── Retrieval ─────────────────────────────────────────────────────────────────────────────────
@@ -238,13 +223,13 @@ class _Answered:
 def _measure_retrieval(context: RunContext, folder: Path) -> tuple[int, Mapping[str, Json]]:
     adapter = context.settings.services.adapters.search
     if adapter != "embedded":
-        # A service may have one index only, and it is the brand's.
+        # A service may have only one index, which contains the brand's content.
         raise ConfigurationError(
             f"config/azure_config.yaml: adapters.search: found {adapter!r}, allowed: 'embedded' "
             "for this evaluation, which must not write its cases to a service's index"
         )
     cases = read_retrieval_cases(folder)
-    gained, recalled = [], []
+    ndcgs, recalls = [], []
     with (
         tempfile.TemporaryDirectory(prefix="liftwright-") as temporary,
         logging_to(Log(context.root / "logs")),
@@ -260,12 +245,12 @@ def _measure_retrieval(context: RunContext, folder: Path) -> tuple[int, Mapping[
             for name, text in batch:
                 query = Query(text=text, top_k=_CUTOFF)
                 passages = context.calls.make("search", partial(search, query), local=True)
-                found, gains = [passage.document_id for passage in passages], cases.gains[name]
-                gained.append(ndcg_at(_CUTOFF, found, gains))
-                recalled.append(recall_at(_CUTOFF, found, gains))
+                ranking, gains = [passage.document_id for passage in passages], cases.gains[name]
+                ndcgs.append(ndcg_at(_CUTOFF, ranking, gains))
+                recalls.append(recall_at(_CUTOFF, ranking, gains))
     return len(cases.queries), {
-        f"ndcg_at_{_CUTOFF}": fmean(gained),
-        f"recall_at_{_CUTOFF}": fmean(recalled),
+        f"ndcg_at_{_CUTOFF}": fmean(ndcgs),
+        f"recall_at_{_CUTOFF}": fmean(recalls),
         "documents": len(cases.documents),
         "queries_without_relevant": cases.without_relevant,
     }
@@ -285,9 +270,9 @@ def _measure_grounding(context: RunContext, folder: Path) -> tuple[int, Mapping[
         for batch in _batches(context, cases):
             requests = [(case.text, case.sources) for case in batch]
             config = context.settings.experiment.grounding
-            for found in ground_many(requests, context.ports.embed, config):
-                scores.append(found.score)
-                verdicts.append(GroundedText(id=None, grounded=found).supported)
+            for grounded in ground_many(requests, context.ports.embed, config):
+                scores.append(grounded.score)
+                verdicts.append(GroundedText(id=None, grounded=grounded).supported)
     accepted = _share(verdicts, labels, of=True)
     refused = 1 - _share(verdicts, labels, of=False)
     return len(cases), {
@@ -299,39 +284,39 @@ def _measure_grounding(context: RunContext, folder: Path) -> tuple[int, Mapping[
     }
 
 
-_KINDS = {
-    "safety": _Kind(measure=_measure_safety, floor=0.7),
-    "retrieval": _Kind(measure=_measure_retrieval, floor=0.3),
-    "grounding": _Kind(measure=_measure_grounding, floor=0.6),
+_EVALUATORS = {
+    "safety": _Evaluator(measure=_measure_safety, floor=0.7),
+    "retrieval": _Evaluator(measure=_measure_retrieval, floor=0.3),
+    "grounding": _Evaluator(measure=_measure_grounding, floor=0.6),
 }
 
 
-# ── Counting ──────────────────────────────────────────────────────────────────────────────────
+# ── Measures ──────────────────────────────────────────────────────────────────────────────────
 
 
 def _batches(context: RunContext, cases: Sequence[T]) -> Iterator[Sequence[T]]:
-    """The cases in turn; tells how many are done."""
+    """Batches of cases; reports progress."""
     context.report_progress(0, len(cases))
-    for first in range(0, len(cases), _CASES_AT_ONCE):
-        batch = cases[first : first + _CASES_AT_ONCE]
+    for first in range(0, len(cases), _BATCH_SIZE):
+        batch = cases[first : first + _BATCH_SIZE]
         yield batch
         context.report_progress(first + len(batch), len(cases))
 
 
-def _share(said: Sequence[bool], labels: Sequence[bool], *, of: bool) -> float:
-    """Among cases with the label `of`, the share of which True was said; NaN without any."""
-    among = [yes for yes, label in zip(said, labels, strict=True) if label is of]
-    return fmean(among) if among else math.nan
+def _share(predictions: Sequence[bool], labels: Sequence[bool], *, of: bool) -> float:
+    """The share of True predictions among the cases with label `of`; NaN if there are none."""
+    selected = [p for p, label in zip(predictions, labels, strict=True) if label is of]
+    return fmean(selected) if selected else math.nan
 
 
-def _rate(said: Sequence[bool], labels: Sequence[bool], *, of: bool) -> float | None:
-    return _known(_share(said, labels, of=of))
+def _rate(predictions: Sequence[bool], labels: Sequence[bool], *, of: bool) -> float | None:
+    return _known(_share(predictions, labels, of=of))
 
 
 def _block_rate(decisions: Sequence[CheckResult]) -> float | None:
-    return fmean(one.status == "block" for one in decisions) if decisions else None
+    return fmean(decision.status == "block" for decision in decisions) if decisions else None
 
 
 def _known(value: float) -> float | None:
-    """JSON has no NaN: what cannot be estimated is null."""
+    """None for NaN, which JSON does not have."""
     return None if math.isnan(value) else value

@@ -1,4 +1,4 @@
-"""The labelled cases of `liftwright eval`: files of a folder to checked records."""
+"""Reads the labelled cases of `liftwright eval` from a folder."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _SHOWN_CHARACTERS = 20
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SafetyCase:
-    """A text, and for each category that was judged whether it is harmful.
+    """A text, and whether it is harmful in each labelled category.
 
     Attributes:
         where: file and line.
@@ -41,7 +41,7 @@ class SafetyCase:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GroundingCase:
-    """A text, (title, text) of each of its sources, and whether they support all it says."""
+    """A text, the (title, text) of each source, and whether the sources support the text."""
 
     text: str
     sources: tuple[tuple[str, str], ...]
@@ -54,8 +54,8 @@ class RetrievalCases:
 
     Attributes:
         queries: (id, text) of each query with a relevant document.
-        gains: for each of them the graded scores of judged documents by id.
-        without_relevant: queries that were judged and have no relevant document.
+        gains: for each of these queries, the graded scores of judged documents by id.
+        without_relevant: the number of judged queries without a relevant document.
     """
 
     documents: tuple[Document, ...]
@@ -85,7 +85,7 @@ def read_safety_cases(folder: Path) -> tuple[SafetyCase, ...]:
         )
         for number, row in rows
     )
-    _need(file, cases, "a case")
+    _require(file, cases, "a case")
     return cases
 
 
@@ -105,7 +105,7 @@ def read_grounding_cases(folder: Path) -> tuple[GroundingCase, ...]:
         )
         for number, line in read_lines(file)
     )
-    _need(file, cases, "a case")
+    _require(file, cases, "a case")
     return cases
 
 
@@ -127,12 +127,12 @@ def read_retrieval_cases(folder: Path) -> RetrievalCases:
             ("corpus-id", document, documents, "corpus.jsonl"),
         ):
             if name not in known:
-                _wrong(file, number, field, repr(name), f"an _id of {other}")
+                _fail(file, number, field, repr(name), f"an _id of {other}")
         if document in judged.setdefault(query, {}):
-            _wrong(file, number, "corpus-id", f"{document!r} again", "one score for each pair")
+            _fail(file, number, "corpus-id", f"{document!r} twice", "one score for each pair")
         judged[query][document] = _gain(file, number, row["score"])
-    gains = {query: found for query, found in judged.items() if any(found.values())}
-    _need(file, gains, "a score above 0")
+    gains = {query: scores for query, scores in judged.items() if any(scores.values())}
+    _require(file, gains, "a score above 0")
     return RetrievalCases(
         documents=tuple(documents.values()),
         queries=tuple((query, queries[query]) for query in gains),
@@ -145,36 +145,36 @@ def read_retrieval_cases(folder: Path) -> RetrievalCases:
 
 
 def _documents(file: Path) -> dict[str, Document]:
-    found: dict[str, Document] = {}
+    documents: dict[str, Document] = {}
     for number, line in read_lines(file):
-        name = _new_id(file, number, line, found)
+        name = _new_id(file, number, line, documents)
         title = " ".join(_text(file, number, line, "title", blank=True).split())
         text = _text(file, number, line, "text", blank=True)
-        # A title alone is something to be found by; a document without either never is.
+        # A document without text is still searchable by its title.
         parts = [part.strip() for part in _BLANK_LINES.split(text) if part.strip()] or [title]
-        found[name] = Document(
+        documents[name] = Document(
             document_id=name,
             title=title,
             category="evaluation",
             sections=(Section(title=OVERVIEW, paragraphs=tuple(filter(None, parts))),),
             approval_date=date.min,
         )
-    _need(file, found, "a document")
-    return found
+    _require(file, documents, "a document")
+    return documents
 
 
 def _queries(file: Path) -> dict[str, str]:
-    found: dict[str, str] = {}
+    queries: dict[str, str] = {}
     for number, line in read_lines(file):
-        name = _new_id(file, number, line, found)
-        found[name] = _text(file, number, line, "text")
-    return found
+        name = _new_id(file, number, line, queries)
+        queries[name] = _text(file, number, line, "text")
+    return queries
 
 
 def _new_id(file: Path, number: int, line: Mapping[str, Json], known: Mapping[str, object]) -> str:
     name = _text(file, number, line, "_id")
     if name in known:
-        _wrong(file, number, "_id", f"{name!r} again", "an id of its own")
+        _fail(file, number, "_id", f"{name!r} twice", "unique ids")
     return name
 
 
@@ -184,7 +184,7 @@ def _gain(file: Path, number: int, text: str) -> float:
     except ValueError:
         gain = math.nan
     if not 0 <= gain < math.inf:
-        _wrong(file, number, "score", _shown(text), "a number, 0 or more")
+        _fail(file, number, "score", _describe(text), "a number, 0 or more")
     return gain
 
 
@@ -194,17 +194,17 @@ def _gain(file: Path, number: int, text: str) -> float:
 def _labels(file: Path, number: int, row: Mapping[str, Json]) -> dict[str, bool]:
     labels = {}
     for name in row:
-        # A misspelt column would be taken for one that is not there.
-        meant = re.sub(r"[\s-]", "_", name.strip().lower())
-        if name != meant and meant in CATEGORIES:
-            _wrong(file, number, "the fields' names", repr(name), repr(meant))
+        # Otherwise a misspelt column would be ignored.
+        category = re.sub(r"[\s-]", "_", name.strip().lower())
+        if name != category and category in CATEGORIES:
+            _fail(file, number, "field name", repr(name), repr(category))
     for category in CATEGORIES:
         value = row.get(category)
         if value is None or value == "":
             continue
         label = _LABELS.get(str(value).strip().lower())
         if label is None:
-            _wrong(file, number, category, _shown(value), "0, 1, or nothing where it is unknown")
+            _fail(file, number, category, _describe(value), "0, 1, or nothing if unknown")
         labels[category] = label
     return labels
 
@@ -212,22 +212,22 @@ def _labels(file: Path, number: int, row: Mapping[str, Json]) -> dict[str, bool]
 def _verdict(file: Path, number: int, line: Mapping[str, Json]) -> bool:
     value = line.get("supported")
     if not isinstance(value, bool):
-        _wrong(file, number, "supported", _shown(value), "true or false")
+        _fail(file, number, "supported", _describe(value), "true or false")
     return value
 
 
 def _sources(file: Path, number: int, line: Mapping[str, Json]) -> tuple[tuple[str, str], ...]:
-    listed = line.get("sources")
-    if not isinstance(listed, list):
-        _wrong(file, number, "sources", _shown(listed), "a list of objects with title and text")
-    found = []
-    for place, source in enumerate(listed):
+    value = line.get("sources")
+    if not isinstance(value, list):
+        _fail(file, number, "sources", _describe(value), "a list of objects with title and text")
+    sources = []
+    for index, source in enumerate(value):
         if not isinstance(source, dict):
-            _wrong(file, number, f"sources.{place}", _shown(source), "an object")
-        inner = {f"sources.{place}.{key}": value for key, value in source.items()}
-        title = _text(file, number, inner, f"sources.{place}.title", blank=True)
-        found.append((title, _text(file, number, inner, f"sources.{place}.text", blank=True)))
-    return tuple(found)
+            _fail(file, number, f"sources.{index}", _describe(source), "an object")
+        fields = {f"sources.{index}.{key}": item for key, item in source.items()}
+        title = _text(file, number, fields, f"sources.{index}.title", blank=True)
+        sources.append((title, _text(file, number, fields, f"sources.{index}.text", blank=True)))
+    return tuple(sources)
 
 
 # ── Files and fields ──────────────────────────────────────────────────────────────────────────
@@ -236,8 +236,8 @@ def _sources(file: Path, number: int, line: Mapping[str, Json]) -> tuple[tuple[s
 def _rows(
     file: Path, *, delimiter: str = ",", needed: tuple[str, ...] = ("text",)
 ) -> Iterator[tuple[int, Mapping[str, str]]]:
-    """Each row of a table with the line it begins in, by the names of the header."""
-    begins = 1
+    """The rows of a CSV file by column name, each with its line number."""
+    line_number = 1
     try:
         with file.open(encoding="utf-8-sig", newline="") as lines:
             rows = csv.reader(lines, delimiter=delimiter, strict=True)
@@ -245,19 +245,19 @@ def _rows(
             for name in needed:
                 if header.count(name) != 1:
                     allowed = f"a header with {', '.join(needed)}, each once"
-                    _wrong(file, 1, name, f"{header.count(name)} columns of this name", allowed)
-            begins = rows.line_num + 1
+                    _fail(file, 1, name, f"{header.count(name)} columns of this name", allowed)
+            line_number = rows.line_num + 1
             for row in rows:
                 if row and len(row) != len(header):
-                    fields = f"{len(header)} fields, as in the header"
-                    _wrong(file, begins, "the row", f"{len(row)} fields", fields)
+                    allowed = f"{len(header)} fields, as in the header"
+                    _fail(file, line_number, "row", f"{len(row)} fields", allowed)
                 if row:
-                    yield begins, dict(zip(header, row, strict=True))
-                begins = rows.line_num + 1
+                    yield line_number, dict(zip(header, row, strict=True))
+                line_number = rows.line_num + 1
     except UnicodeDecodeError:
         raise DataError(f"{file}: not UTF-8") from None
     except csv.Error as error:
-        raise DataError(f"{file}:{begins}: not CSV ({error})") from None
+        raise DataError(f"{file}:{line_number}: not CSV ({error})") from None
     except OSError as error:
         raise DataError(f"{file}: cannot be read ({error.strerror})") from None
 
@@ -269,9 +269,9 @@ def _text(
     if blank and value is None:
         return ""
     if not isinstance(value, str):
-        _wrong(file, number, field, _shown(value), "text")
+        _fail(file, number, field, _describe(value), "text")
     if not blank and not value.strip():
-        _wrong(file, number, field, "nothing but blanks", "text that is not blank")
+        _fail(file, number, field, "blank text", "text that is not blank")
     return value
 
 
@@ -281,13 +281,13 @@ def _check_folder(folder: Path) -> None:
         raise DataError(f"{folder}: found {found}, allowed: a folder of cases")
 
 
-def _need(file: Path, found: object, what: str) -> None:
+def _require(file: Path, found: object, what: str) -> None:
     if not found:
-        raise DataError(f"{file}: found nothing, allowed: {what} at least")
+        raise DataError(f"{file}: found nothing, allowed: at least {what}")
 
 
-def _shown(value: object) -> str:
-    """A value as a message may show it: never a text that could be a case's own."""
+def _describe(value: object) -> str:
+    """A value for an error message, without the text of a case."""
     if value is None:
         return "nothing"
     if isinstance(value, dict | list):
@@ -296,5 +296,5 @@ def _shown(value: object) -> str:
     return shown if len(shown) <= _SHOWN_CHARACTERS else "a longer text"
 
 
-def _wrong(file: Path, number: int, field: str, found: str, allowed: str) -> NoReturn:
+def _fail(file: Path, number: int, field: str, found: str, allowed: str) -> NoReturn:
     raise DataError(f"{file}:{number}: {field}: found {found}, allowed: {allowed}")

@@ -1,4 +1,4 @@
-"""Calls each configured service once: whether it answers, and if not, which key to check."""
+"""Connection checks: one call to each configured service, with the key to check if it fails."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from liftwright.config import Settings
-    from liftwright.model import Finding
+    from liftwright.ports import Complete, Embed, Screen
 
 HARMLESS = "Our shops open at nine."
 CONNECTED = "Connection successful"
 
-# A secret that nobody has: who may ask for it is told that it is not there.
+# A secret that does not exist: with permission to read secrets, the reply is "not found".
 _NO_SECRET = "CONNECTION_TEST"  # noqa: S105 - a name
 
 
@@ -31,69 +31,73 @@ class ServiceCheck:
     """The check of one service.
 
     Attributes:
-        name: of the part, as it is shown.
-        ask: makes one call and says what was found; raises our own errors.
-        address: gives the key of azure_config.yaml that holds the service's address.
-        patience: the keys under `calls.timeout_seconds` that bound the call; empty if none does.
+        name: the service's display name.
+        call: makes one call and describes the result; raises our own errors.
+        address_key: returns the key in azure_config.yaml of the service's address.
+        timeout_keys: the keys under `calls.timeout_seconds` that limit the call; may be empty.
     """
 
     name: str
-    ask: Callable[[], str]
-    address: Callable[[], str]
-    patience: str = ""
+    call: Callable[[], str]
+    address_key: Callable[[], str]
+    timeout_keys: str = ""
 
     def __call__(self) -> str:
-        """What was found.
+        """Run the check and describe the result.
 
         Raises:
-            LiftwrightError: what is wrong, and which key to look at.
+            LiftwrightError: what is wrong, and which key to check.
         """
         try:
-            return self.ask()
+            return self.call()
         except ProviderUnavailable as error:
-            longer = f"; give it longer in calls.timeout_seconds.{self.patience}"
+            hint = f", or increase calls.timeout_seconds.{self.timeout_keys}"
             raise LiftwrightError(
-                f"{error}. If it lasts: check {self.address()} and the network"
-                f"{longer if self.patience else ''}"
+                f"{error}. If this persists, check {self.address_key()} and the network"
+                f"{hint if self.timeout_keys else ''}"
             ) from None
 
 
 def service_checks(root: Path, settings: Settings) -> tuple[ServiceCheck, ...]:
-    """The checks of all configured services that are not on this machine, in order."""
+    """The checks of all configured remote services, in order.
+
+    They bypass the retry layer and the ledger: a connection either works now or not.
+    """
     ports = AdapterFactory(root, settings, environment(root))
 
-    def look(
-        name: str, port: str, ask: Callable[[], str], patience: str = ""
+    def check(
+        name: str, port: str, call: Callable[[], str], timeout_keys: str = ""
     ) -> tuple[ServiceCheck, ...]:
-        if ports.is_local(port):
+        is_off = port in ("shield", "judge") and not ports.is_on(port)
+        if is_off or ports.is_local(port):
             return ()
         return (
             ServiceCheck(
-                name=name, ask=ask, address=partial(ports.address, port), patience=patience
+                name=name,
+                call=call,
+                address_key=partial(ports.address, port),
+                timeout_keys=timeout_keys,
             ),
         )
 
     return (
-        *look("secrets", "secrets", lambda: _secrets(ports)),
+        *check("secrets", "secrets", lambda: _check_secrets(ports)),
         *(
-            ServiceCheck(name=name, ask=ask, address=lambda: "the service's address")
-            for name, ask in ports.checks().items()
+            ServiceCheck(name=name, call=call, address_key=lambda: "the service's address")
+            for name, call in ports.checks().items()
         ),
-        *look("writer", "complete", lambda: _writer(ports, settings), "complete"),
-        *look("embedding model", "embed", lambda: _embed(ports), "embed"),
-        *look("search", "search", lambda: _search(ports), "index and .search"),
-        *look("screener", "screen", lambda: _screener(ports, settings), "screen"),
-        *(
-            found
-            for name, port, ask in (
-                ("prompt shields", "shield", lambda: _shield(ports)),
-                ("groundedness", "judge", lambda: _judge(ports)),
-            )
-            if ports.is_on(port)
-            for found in look(name, port, ask, "screen")
+        *check(
+            "writer", "complete", lambda: check_writer(ports.make("complete"), settings), "complete"
         ),
-        *look("telemetry", "telemetry", lambda: _checked(ports, "telemetry")),
-        *look("tracker", "track", lambda: _checked(ports, "track")),
+        *check("embedding model", "embed", lambda: check_embedder(ports.make("embed")), "embed"),
+        *check("search", "search", lambda: _check_search(ports), "index and .search"),
+        *check(
+            "screener", "screen", lambda: check_screener(ports.make("screen"), settings), "screen"
+        ),
+        *check("prompt shields", "shield", lambda: _check_shield(ports), "screen"),
+        *check("groundedness", "judge", lambda: _check_judge(ports), "screen"),
+        *check("telemetry", "telemetry", lambda: _self_check(ports, "telemetry")),
+        *check("tracker", "track", lambda: _self_check(ports, "track")),
     )
 
 
@@ -112,71 +116,65 @@ def connection_prompt(settings: Settings) -> Prompt:
     )
 
 
-# Each asks past the retry layer and the ledger: a connection is tried now or not at all.
-
-
-def _secrets(ports: AdapterFactory) -> str:
-    ports.make("secrets")(_NO_SECRET)
-    return f"{CONNECTED}: secrets can be read"
-
-
-def _writer(ports: AdapterFactory, settings: Settings) -> str:
-    port = ports.make("complete")
+def check_writer(port: Complete, settings: Settings) -> str:
+    """Request one minimal completion."""
     port(connection_prompt(settings))
     return f"{CONNECTED}: {port.identity.provider}/{port.identity.model}"
 
 
-def _embed(ports: AdapterFactory) -> str:
-    port = ports.make("embed")
+def check_embedder(port: Embed) -> str:
+    """Embed one sentence."""
     vectors = port(("a short sentence",))
     return f"{CONNECTED}: {port.identity.model}, {vectors.shape[1]} dimensions"
 
 
-def _search(ports: AdapterFactory) -> str:
+def _check_secrets(ports: AdapterFactory) -> str:
+    ports.make("secrets")(_NO_SECRET)
+    return f"{CONNECTED}: secrets can be read"
+
+
+def _check_search(ports: AdapterFactory) -> str:
     adapter = ports.make("search")
-    if not isinstance(adapter.index, ManagesIndexes):
-        return f"{adapter.index.identity.provider} was made; it has no way to try its connection"
-    kept = adapter.index.index_names()
+    if not isinstance(adapter.index, KeepsIndexes):
+        return f"{adapter.index.identity.provider} is configured; it has no connection check"
+    kept = adapter.index.kept()
     if kept.in_use is None:
-        return f"{CONNECTED}: no index is in use yet; liftwright index makes one"
+        return f"{CONNECTED}: no index yet; create one with liftwright index"
     adapter.search(kept.in_use)(Query(text=HARMLESS, top_k=1))
-    return (
-        f"{CONNECTED}: {kept.in_use} is in use and answers; {len(kept.others)} older ones are there"
-    )
+    return f"{CONNECTED}: {kept.in_use} is in use and responds; {len(kept.others)} older indexes"
 
 
-def _screener(ports: AdapterFactory, settings: Settings) -> str:
-    port = ports.make("screen")
-    findings: tuple[Finding, ...] = port(HARMLESS)
+def check_screener(port: Screen, settings: Settings) -> str:
+    """Screen one harmless sentence."""
+    findings = port(HARMLESS)
     above = [
-        one.category
-        for one in findings
-        if one.check != "safety"
-        or one.severity is None
-        or one.severity > settings.safety.threshold_of(one.category)
+        finding.category
+        for finding in findings
+        if finding.check != "safety"
+        or finding.severity is None
+        or finding.severity > settings.safety.threshold_of(finding.category)
     ]
     if above:
-        raise LiftwrightError(f"a harmless sentence is blocked: {', '.join(above)}")
+        raise LiftwrightError(f"a harmless test sentence was blocked: {', '.join(above)}")
     return f"{CONNECTED}: {port.identity.provider}/{port.identity.model}"
 
 
-def _shield(ports: AdapterFactory) -> str:
+def _check_shield(ports: AdapterFactory) -> str:
     if ports.make("shield")(HARMLESS):
-        raise LiftwrightError("a harmless sentence is taken for an attack")
+        raise LiftwrightError("a harmless test sentence was reported as a prompt injection")
     return CONNECTED
 
 
-def _judge(ports: AdapterFactory) -> str:
+def _check_judge(ports: AdapterFactory) -> str:
     opinion = ports.make("judge")(JudgeRequest(text=HARMLESS, sources=(HARMLESS,)))
     if not opinion.grounded:
-        raise LiftwrightError("a sentence is called ungrounded that its source repeats")
+        raise LiftwrightError("a sentence identical to its source was reported as ungrounded")
     return CONNECTED
 
 
-def _checked(ports: AdapterFactory, port: str) -> str:
-    """What a port's own `check` finds; a port without one has only been created."""
-    made = ports.make(port)
-    check: Callable[[], str] | None = getattr(made, "check", None)
+def _self_check(ports: AdapterFactory, port: str) -> str:
+    """The result of the adapter's own `check`, if it has one."""
+    check: Callable[[], str] | None = getattr(ports.make(port), "check", None)
     if check is None:
-        return "it was made; it has no way to try its connection"
+        return "configured; it has no connection check"
     return f"{CONNECTED}: {check()}"

@@ -1,14 +1,14 @@
-"""The pipeline: its stages in order, what shapes the outcome of each, and how they are run.
+"""The pipeline: the stages in order, the inputs of each, and how they are run.
 
     customers ─segment─► segmented ─────────────────────────────────────────────────┐
     content ─index─► index ─retrieve─► passages ─generate─► variants ─ground─► claims
                                                             variants ─screen─► decisions
     segmented + decisions ─assign─► assignments ─observe─► engagement ─measure─► metrics ─report
 
-Each stage reads what earlier ones wrote, calls one agent, and writes its own files. Its key covers
-all that shapes its outcome: the files it reads, its settings, the adapters and checks it uses, and
-the code. If the key is equal and the files are unchanged, the stage is kept; there is no other
-resume code. To add a stage, write its function in `stages/` and its entry in the table below.
+Each stage reads files of earlier stages, calls one agent, and writes its own files. Its key covers
+everything that affects its outcome: the files it reads, its settings, adapters and checks, and the
+code. If the key is equal and the files are unchanged, the stage is kept; there is no other resume
+code. To add a stage, write a function in `stages/` and an entry in the table below.
 """
 
 from __future__ import annotations
@@ -29,12 +29,12 @@ from liftwright.campaign.stages.experiment import (
     segment,
 )
 from liftwright.campaign.stages.export import EXPORT_RECORD, TABLE_FILES, export
-from liftwright.campaign.stages.late_arrivals import assign_newcomers, place_newcomers
+from liftwright.campaign.stages.late_arrivals import assign_late_arrivals, segment_late_arrivals
 from liftwright.campaign.stages.messages import (
     generate,
     ground,
     index,
-    index_is_there,
+    index_exists,
     retrieve,
     screen,
 )
@@ -62,7 +62,7 @@ _FILE_OF = {
     "prompts": "prompts",
     "frames": "frames",
 }
-_LONGEST_SHOWN = 40
+_MAX_SHOWN = 40
 _WHOLE_READ_BYTES = 64 * 2**20
 _NOT_IN_RESULTS = ("cli", "api")
 _ENGINES = ("duckdb", "sqlglot", "numpy", "scipy")
@@ -73,15 +73,15 @@ class Stage:
     """One stage of a run.
 
     Attributes:
-        run: does the work; reads and writes the run's files.
-        reads: files of earlier stages that shape the outcome.
-        writes: the files it leaves; each whole or not at all.
-        inputs: which of the run's inputs shape the outcome: customers, content, engagement.
-        settings: which settings shape the outcome, as paths of attributes of `Settings`.
-        ports: the ports whose adapters shape the outcome.
-        checks: the stage of the checks that it runs; empty where it runs none.
-        intact: whether what the stage makes outside of the run's folder is still there, where a
-            later stage needs it; None where it makes nothing there.
+        run: the stage's function; it returns a summary for people.
+        reads: the files of earlier stages that it depends on.
+        writes: its files, each written atomically.
+        inputs: the inputs of the run that it depends on: customers, content, engagement.
+        settings: the settings that it depends on, as attribute paths of `Settings`.
+        ports: the ports that it depends on.
+        checks: the stage of the checks that it runs; empty if none.
+        intact: whether its results outside the run's folder still exist, if a later stage needs
+            them; None if there are none.
     """
 
     name: str
@@ -122,9 +122,9 @@ STAGES = (
         writes=("index.json",),
         settings=("experiment.content",),
         ports=("index", "embed", "shield"),
-        # `index --remove-old` may have deleted it; only `retrieve` searches it.
+        # `index --remove-old` may have deleted the index; only `retrieve` needs it.
         intact=lambda context: (
-            is_kept(_RETRIEVE, context, stage_key(_RETRIEVE, context)) or index_is_there(context)
+            is_kept(_RETRIEVE, context, stage_key(_RETRIEVE, context)) or index_exists(context)
         ),
     ),
     _RETRIEVE,
@@ -178,7 +178,7 @@ STAGES = (
         reads=("assignments.parquet",),
         inputs=("engagement",),
         writes=("engagement.parquet", "engagement.json"),
-        # The simulator is code, and these are all that shapes it.
+        # The settings of the simulator.
         settings=lambda context: (
             ("experiment.engagement",)
             if context.engagement
@@ -208,19 +208,19 @@ STAGES = (
 
 
 MEASURING = tuple(stage for stage in STAGES if stage.name in ("observe", "measure", "report"))
-"""The stages that a finished run goes through again when it is measured."""
+"""The stages that measure a finished run again."""
 
 EXTENDING = (
     Stage(
         name="segment",
-        run=place_newcomers,
+        run=segment_late_arrivals,
         inputs=("customers", "extends"),
         writes=("segmented.parquet", "segments.json", "rejected.parquet", "customers.json"),
         settings=("services.adapters.engine", "customers"),
     ),
     Stage(
         name="assign",
-        run=assign_newcomers,
+        run=assign_late_arrivals,
         reads=("segmented.parquet", "variants.json", "decisions.json"),
         inputs=("customers", "extends"),
         writes=("arms.json", "assignments.parquet", "unassigned.parquet", "history.parquet"),
@@ -231,7 +231,7 @@ EXTENDING = (
     ),
     *MEASURING,
 )
-"""The stages of a run of late arrivals, which takes over what the extended run said."""
+"""The stages of a run of late arrivals, which reuses the messages of the extended run."""
 
 _EXPORT = Stage(
     name="export",
@@ -243,12 +243,12 @@ _EXPORT = Stage(
 
 
 def stages_of(extends: str | None) -> tuple[Stage, ...]:
-    """The stages of a run, or of one that extends a run to late arrivals."""
+    """The stages of a run, or of a run that extends another one to late arrivals."""
     return EXTENDING if extends else STAGES
 
 
 def export_stages(context: RunContext) -> tuple[Stage, ...]:
-    """The stage that copies the tables to an object store; none where that is not configured."""
+    """The stage that copies the tables to an object store; empty if not configured."""
     return (_EXPORT,) if context.settings.services.object_stores.export_to is not None else ()
 
 
@@ -256,10 +256,10 @@ def export_stages(context: RunContext) -> tuple[Stage, ...]:
 
 
 def fingerprint_parts(stages: Sequence[Stage], context: RunContext) -> dict[str, Json]:
-    """What shapes the outcome of stages, by name: their inputs, settings, adapters and code.
+    """Everything that affects the outcome of stages, by name: inputs, settings, adapters, code.
 
-    This is the one definition of what makes two runs the same. A stage's key, a run's default id
-    and the question whether a finished run is the one that is asked for are all answered by it.
+    This is the single definition of when two runs are the same: it determines the keys of stages,
+    the default id of a run, and whether a finished run matches a request.
     """
     parts: dict[str, Json] = {"code": code_fingerprint(), "versions": to_json(versions())}
     for stage in stages:
@@ -273,7 +273,7 @@ def fingerprint_parts(stages: Sequence[Stage], context: RunContext) -> dict[str,
 
 
 def stage_key(stage: Stage, context: RunContext) -> str:
-    """SHA-256 of all that shapes a stage's outcome: its parts and the files it reads."""
+    """SHA-256 of everything that affects a stage's outcome: its parts and the files it reads."""
     written = {name: digest for s in context.run.stages for name, digest in s.outputs.items()}
     read = {
         name: written.get(name) or digest_file(context.folder.file(name))
@@ -284,20 +284,20 @@ def stage_key(stage: Stage, context: RunContext) -> str:
 
 
 def _setting(settings: Settings, path: str) -> tuple[str, Json]:
-    """A setting as its reader knows it, by file and key, and its value as JSON."""
+    """The file and key of a setting, and its value as JSON."""
     from pydantic_core import to_jsonable_python
 
     group, *keys = path.split(".")
     value: object = settings
-    for name in (group, *keys):
-        value = getattr(value, name)
+    for attribute in (group, *keys):
+        value = getattr(value, attribute)
     file = _FILE_OF[group]
-    shown = f"{file}: {'.'.join(keys)}" if keys else file
-    return shown, _brief(_without_paths(to_jsonable_python(value)))
+    name = f"{file}: {'.'.join(keys)}" if keys else file
+    return name, _brief(_without_paths(to_jsonable_python(value)))
 
 
 def _without_paths(value: Json) -> Json:
-    """Settings without paths: the content of a file is an input, and digested as such."""
+    """Settings without paths: the content of files is digested as an input."""
     if isinstance(value, dict):
         kept = {k: v for k, v in value.items() if k != "path" or isinstance(v, dict)}
         return {key: _without_paths(item) for key, item in kept.items()}
@@ -305,26 +305,26 @@ def _without_paths(value: Json) -> Json:
 
 
 def _brief(value: Json) -> Json:
-    """Values by key, a list or a long text by its digest."""
+    """A value with lists and long texts replaced by their digests."""
     if isinstance(value, dict):
         return {key: _brief(item) for key, item in value.items()}
-    is_short = not isinstance(value, list) and len(str(value)) <= _LONGEST_SHOWN
+    is_short = not isinstance(value, list) and len(str(value)) <= _MAX_SHOWN
     return value if is_short else fingerprint(value)
 
 
 def is_kept(stage: Stage, context: RunContext, key: str) -> bool:
-    """Whether the stage ran with this key and its files are still there, unchanged."""
-    before = next((s for s in context.run.stages if s.name == stage.name), None)
-    if before is None or before.status != DONE or before.key != key:
+    """Whether the stage ran with this key, and its files still exist and are unchanged."""
+    previous = next((s for s in context.run.stages if s.name == stage.name), None)
+    if previous is None or previous.status != DONE or previous.key != key:
         return False
     return all(
         context.folder.file(name).exists() and digest_file(context.folder.file(name)) == digest
-        for name, digest in before.outputs.items()
+        for name, digest in previous.outputs.items()
     )
 
 
 def run_stages(stages: Sequence[Stage], context: RunContext) -> None:
-    """Run the stages in order, keeping those whose outcome is there already."""
+    """Run the stages in order, keeping those that are up to date."""
     try:
         for stage in stages:
             key = stage_key(stage, context)
@@ -363,13 +363,13 @@ def _record_stage(stage: Stage, context: RunContext, key: str, seconds: float) -
         finished_at=utc_now(),
     )
     others = tuple(s for s in context.run.stages if s.name != stage.name)
-    # Counted with the stage: a process that dies later must not forget that the run has paid.
+    # Recorded with each stage, so that a crash does not lose the number of paid calls.
     calls = context.paid.calls if context.paid else 0
     context.save(stages=(*others, record), metered_calls=calls)
 
 
 def mark_unfinished(context: RunContext, names: Sequence[str]) -> None:
-    """Mark stages that hold failures of a provider, so that a later run asks again."""
+    """Mark stages with provider failures as unfinished, so that a later run repeats them."""
     context.save(
         stages=tuple(
             replace(stage, status=UNFINISHED) if stage.name in names else stage
@@ -378,14 +378,14 @@ def mark_unfinished(context: RunContext, names: Sequence[str]) -> None:
     )
 
 
-# ── What names files and code ──────────────────────────────────────────────────────────────────
+# ── Digests of files and code ──────────────────────────────────────────────────────────────────
 
 
 def digest_file(path: Path) -> str:
-    """SHA-256 of a file or folder; of its size and time if it is larger than 64 MB."""
+    """SHA-256 of a file or folder; of its size and modification time above 64 MB."""
     if path.is_dir():
-        inside = sorted(item for item in path.rglob("*") if item.is_file())
-        return fingerprint([(str(item.relative_to(path)), digest_file(item)) for item in inside])
+        files = sorted(file for file in path.rglob("*") if file.is_file())
+        return fingerprint([(str(file.relative_to(path)), digest_file(file)) for file in files])
     try:
         stat = path.stat()
         if stat.st_size > _WHOLE_READ_BYTES:
@@ -397,7 +397,7 @@ def digest_file(path: Path) -> str:
 
 @cache
 def code_fingerprint(package: Path = Path(__file__).parents[1]) -> str:
-    """SHA-256 of the code that shapes results: the package's sources and the engines' versions."""
+    """SHA-256 of the code that affects results: the package's sources and engine versions."""
     files = [
         (str(path.relative_to(package)), path.read_bytes().hex())
         for pattern in ("**/*.py", "**/*.sql")
@@ -409,5 +409,5 @@ def code_fingerprint(package: Path = Path(__file__).parents[1]) -> str:
 
 @cache
 def versions() -> dict[str, str]:
-    """The versions of the product and of the engines that compute its numbers."""
+    """The versions of the product and of the engines behind its numbers."""
     return {name: importlib.metadata.version(name) for name in ("liftwright", *_ENGINES)}

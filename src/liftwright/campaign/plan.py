@@ -36,10 +36,10 @@ class Plan:
     """The answer of `liftwright plan`.
 
     Attributes:
-        answers: per metric a sentence on whether the campaign can answer its question, and one on
-            which segments can by themselves.
-        left_out: customers who would be sent nothing, by reason; those whom an earlier run
-            assigned are told by the run alone.
+        answers: for each metric, a sentence on whether the campaign has enough power, and a
+            sentence on the power of each segment.
+        left_out: customers who would get no message, by reason; without those whom an earlier run
+            assigned, which only the run itself excludes.
     """
 
     customers: int
@@ -70,7 +70,7 @@ def plan_campaign(root: Path, request: RunRequest) -> Plan:
         contextlib.closing(open_context(root, settings)) as context,
     ):
         report = context.customers
-        found = segment_customers(
+        segmentation = segment_customers(
             context.tables,
             settings.segments,
             seed=settings.experiment.seed,
@@ -84,14 +84,14 @@ def plan_campaign(root: Path, request: RunRequest) -> Plan:
         customers = sum(eligible.sizes.values())
         answers = sentences(overall, customers, experiment.analysis)
         by_segment = segment_sentence(detectable, experiment.analysis)
-        calls = planned_calls(context, found.segments)
+        calls = planned_calls(context, segmentation.segments)
     return Plan(
-        customers=found.customers,
-        segments=found.sizes,
+        customers=segmentation.customers,
+        segments=segmentation.sizes,
         arms=settings.experiment.arm_shares(),
         calls=calls,
-        expected_usd=round(sum(one.expected_usd for one in calls), 6),
-        at_most_usd=round(sum(one.at_most_usd for one in calls), 6),
+        expected_usd=round(sum(call.expected_usd for call in calls), 6),
+        at_most_usd=round(sum(call.at_most_usd for call in calls), 6),
         budget_usd=settings.services.budget_usd,
         alpha=settings.experiment.analysis.alpha,
         power=settings.experiment.analysis.power,
@@ -99,5 +99,5 @@ def plan_campaign(root: Path, request: RunRequest) -> Plan:
         detectable=detectable,
         answers=(*answers, *([by_segment] if by_segment else [])),
         left_out=eligible.left_out,
-        warnings=(*report.warnings, *found.warnings, *unpriced(calls)),
+        warnings=(*report.warnings, *segmentation.warnings, *unpriced(calls)),
     )

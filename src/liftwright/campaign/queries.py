@@ -14,7 +14,7 @@ from liftwright.agents import grounding, safety
 from liftwright.campaign.bootstrap import workspace_lock
 from liftwright.campaign.checks import message_checks
 from liftwright.campaign.run_resolver import COMPLETE, NO_EXPERIMENT
-from liftwright.campaign.stages.messages import shielded
+from liftwright.campaign.stages.messages import shield_content
 from liftwright.content.documents import invalid_on, read_documents
 from liftwright.errors import DataError, InputError
 from liftwright.log import Log, event, logging_to
@@ -35,8 +35,8 @@ _PASSAGE_KEYS = ("document_id", "title", "section", "paragraph_index", "text", "
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Screened:
-    """One text and whether it may be sent."""
+class ScreenedText:
+    """A text and its safety decision."""
 
     id: Json
     decision: CheckResult
@@ -51,7 +51,7 @@ class Screened:
 
 
 def _finding_json(finding: Finding) -> Json:
-    """A finding of a category; one of another check also says why and where."""
+    """A finding; those of other checks than the categories include reason and position."""
     keys = ["category", "severity", "score"]
     if finding.category not in CATEGORIES:
         keys += ["reason", "start", "end"]
@@ -60,7 +60,7 @@ def _finding_json(finding: Finding) -> Json:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GroundedText:
-    """One text and what its sources say of it."""
+    """A text and its claims, compared with its sources."""
 
     id: Json
     grounded: grounding.Grounded
@@ -90,10 +90,10 @@ class GroundedText:
 
 
 def index_content(context: RunContext, content: Path | None, *, remove_old: bool) -> IndexReport:
-    """Make the approved content searchable; optionally delete the indexes that it replaced.
+    """Index the approved content; optionally delete the indexes that it replaces.
 
     Raises:
-        InputError: the search service keeps no old indexes that could be removed.
+        InputError: the search service does not keep old indexes.
     """
     with (
         workspace_lock(context.root),
@@ -106,7 +106,7 @@ def index_content(context: RunContext, content: Path | None, *, remove_old: bool
                 name = context.settings.services.adapters.search
                 raise InputError(f"--remove-old: adapters.search {name!r} keeps no old indexes")
             keeper = context.ports.index
-        documents, _ = shielded(context, _documents(context, content))
+        documents, _ = shield_content(context, _documents(context, content))
         report = context.index(documents)
         if keeper is None:
             return report
@@ -117,7 +117,7 @@ def index_content(context: RunContext, content: Path | None, *, remove_old: bool
 
 
 def _needed_indexes(root: Path) -> Iterator[str]:
-    """The indexes of runs that have not ended, which they still search."""
+    """The indexes of unfinished runs, which still search them."""
     for folder in all_runs(root):
         record = folder.record()
         ended = record is not None and record.status in (COMPLETE, NO_EXPERIMENT)
@@ -133,14 +133,14 @@ def search_texts(
     min_score: float,
     content: Path | None,
 ) -> Iterator[tuple[Json, tuple[Passage, ...]]]:
-    """For each query its id and the best passage of each document, best first."""
+    """For each query, its id and the best passage of each document, best first."""
     with logging_to(Log(context.root / "logs")), contextlib.closing(context):
         documents = _documents(context, content)
         if context.ports.shield is not None:
-            # The ledger, which remembers what was looked at, admits one process.
+            # Only one process may use the ledger, which caches the results.
             with workspace_lock(context.root):
-                documents, _ = shielded(context, documents)
-        # What may not be used today is not found today, here as in a run.
+                documents, _ = shield_content(context, documents)
+        # Documents that are not valid today are excluded, as in a run.
         invalid = invalid_on(documents, datetime.now(UTC).date())
         excluded = tuple(document.document_id for document in invalid)
         report = context.index(documents)
@@ -150,14 +150,14 @@ def search_texts(
             yield name, search(query)
 
 
-def screen_texts(context: RunContext, source: str) -> Iterator[Screened]:
+def screen_texts(context: RunContext, source: str) -> Iterator[ScreenedText]:
     """Screen one text, or each line of a JSONL file."""
     with logging_to(Log(context.root / "logs")):
         for name, text in _texts(source):
             parts = safety.parts_of(text, "text")
             screen = safety.screen_concurrently(parts, context.screen, context.concurrency)
             decision = safety.screen_text(text, in_stage(message_checks(context, screen), SAFETY))
-            yield Screened(id=name, decision=decision)
+            yield ScreenedText(id=name, decision=decision)
 
 
 def ground_texts(context: RunContext, file: Path) -> Iterator[GroundedText]:
@@ -167,8 +167,8 @@ def ground_texts(context: RunContext, file: Path) -> Iterator[GroundedText]:
         for number, line in read_lines(file):
             text = _field(file, number, line, "text")
             sources = _sources(file, number, line)
-            found = grounding.ground_text(text, sources, context.ports.embed, config)
-            yield GroundedText(id=_id(line, number), grounded=found)
+            grounded = grounding.ground_text(text, sources, context.ports.embed, config)
+            yield GroundedText(id=_id(line, number), grounded=grounded)
 
 
 def passage_json(passage: Passage) -> Json:
@@ -186,27 +186,27 @@ def read_lines(file: Path) -> Iterator[tuple[int, Mapping[str, Json]]]:
     """The objects of a JSONL file with their line numbers; blank lines are skipped.
 
     Raises:
-        DataError: naming file and line; or where the file holds no object at all.
+        DataError: a line is not an object, or the file has none; names file and line.
     """
-    found = False
+    is_empty = True
     try:
         with file.open(encoding="utf-8-sig") as lines:
             for number, text in enumerate(lines, start=1):
                 if text.strip():
-                    found = True
+                    is_empty = False
                     yield number, _object(file, number, text)
     except UnicodeDecodeError:
         raise DataError(f"{file}: not UTF-8") from None
     except OSError as error:
         raise DataError(f"{file}: cannot be read ({error.strerror})") from None
-    if not found:
+    if is_empty:
         raise DataError(f"{file}: found no lines, allowed: one JSON object per line")
 
 
 def _object(file: Path, number: int, text: str) -> Mapping[str, Json]:
     try:
         line = json.loads(text)
-        # Half a surrogate pair is JSON, but no text: nothing that follows could read it.
+        # A lone surrogate is valid JSON, but cannot be encoded.
         json.dumps(line, ensure_ascii=False).encode()
     except UnicodeEncodeError:
         raise DataError(f"{file}:{number}: found a lone surrogate, allowed: text") from None
@@ -244,12 +244,12 @@ def _field(file: Path, number: int, line: Mapping[str, Json], name: str) -> str:
 
 
 def _sources(file: Path, number: int, line: Mapping[str, Json]) -> list[tuple[str, str]]:
-    found = line.get("sources", [])
-    if not isinstance(found, list):
-        raise DataError(f"{file}:{number}: sources: found {_kind(found)}, allowed: a list")
+    value = line.get("sources", [])
+    if not isinstance(value, list):
+        raise DataError(f"{file}:{number}: sources: found {_kind(value)}, allowed: a list")
     sources = []
-    for place, source in enumerate(found):
-        where = f"sources.{place}"
+    for index, source in enumerate(value):
+        where = f"sources.{index}"
         if not isinstance(source, dict):
             raise DataError(f"{file}:{number}: {where}: found {_kind(source)}, allowed: an object")
         text, title = source.get("text"), source.get("title", "")

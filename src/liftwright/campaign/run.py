@@ -1,4 +1,4 @@
-"""Runs: started, resumed, kept, measured again. The one place that decides how a run ends."""
+"""Starts, resumes, keeps and measures runs, and decides how a run ends."""
 
 from __future__ import annotations
 
@@ -78,17 +78,17 @@ if TYPE_CHECKING:
     from liftwright.config import Settings
 
 MEASURED_FILES = ("engagement.parquet", "engagement.json", "metrics.json", "report")
-_ID_FORM = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,79}")
+_RUN_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,79}")
 _START, _MEASURE, _KEEP = "start", "measure", "keep"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunOutcome:
-    """How a run ended, and where its files are.
+    """The outcome of a run, and its folder.
 
     Attributes:
-        exit_status: 0 complete · 1 no experiment · 3 a provider, or the budget · 5 waiting.
-        reason: why it is not complete; None where it is.
+        exit_status: 0 complete · 1 no experiment · 3 provider or budget · 5 waiting for approval.
+        reason: why the run is not complete; None if it is.
     """
 
     run: Run
@@ -103,10 +103,10 @@ def run_campaign(
     """Start a run, resume it, keep it, or measure it again.
 
     Raises:
-        InputError: input, configuration or request is wrong; nothing half-written remains.
-        IntegrityError: the ledger or the audit log is not what was written.
+        InputError: input, configuration or request is wrong; no partial files remain.
+        IntegrityError: the ledger or the audit log is missing or was altered.
     """
-    if request.run_id is not None and not _ID_FORM.fullmatch(request.run_id):
+    if request.run_id is not None and not _RUN_ID.fullmatch(request.run_id):
         raise InputError(
             f"--run-id: found {request.run_id!r}, allowed: letters, digits, '.', '_' and '-', "
             "at most 80, starting with a letter or digit"
@@ -140,7 +140,7 @@ def run_campaign(
                     simulated=outcome.run.simulated,
                     metered_calls=outcome.run.metered_calls,
                 )
-                return outcome  # noqa: TRY300 - its fields belong to the span that ends here
+                return outcome  # noqa: TRY300 - inside the span
             except LiftwrightError as error:
                 fault("run_stopped", error, agent="pipeline")
                 raise
@@ -150,7 +150,7 @@ def run_campaign(
 
 
 def _resolve(context: RunContext, request: RunRequest) -> tuple[str, RunFolder, Run | None]:
-    """What is to be done, with which folder, and that run's record; None for a new run."""
+    """The action, the run's folder, and its record; None for a new run."""
     if request.extend is not None:
         arms = _finished(context.root, request.extend).file("arms.json")
         context.inputs = {**input_digests(context), "extends": digest_file(arms)}
@@ -158,7 +158,7 @@ def _resolve(context: RunContext, request: RunRequest) -> tuple[str, RunFolder, 
         folder = RunFolder(runs_folder(context.root) / request.run_id)
         record = folder.record()
         if record is not None and record.status == COMPLETE:
-            # Nothing up to `assign` is read again or compared, whatever has changed since.
+            # Stages up to `assign` are neither read nor compared, whatever has changed since.
             context.inputs = {"engagement": digest_of(context.engagement)}
             return _MEASURE, folder, record
         context.inputs = input_digests(context)
@@ -176,9 +176,9 @@ def _finished(root: Path, run_id: str) -> RunFolder:
     folder = RunFolder(runs_folder(root) / run_id)
     record = folder.record()
     if record is None or record.status != COMPLETE:
-        known = [found.path.name for found in all_runs(root)]
-        found = "is not finished" if record else f"no such run{did_you_mean(run_id, known)}"
-        raise InputError(f"--extend {run_id}: {found}; allowed: a finished run")
+        known = [run.path.name for run in all_runs(root)]
+        problem = "is not finished" if record else f"no such run{nearest(run_id, known)}"
+        raise InputError(f"--extend {run_id}: {problem}; allowed: a finished run")
     return folder
 
 
@@ -188,11 +188,11 @@ def _finished(root: Path, run_id: str) -> RunFolder:
 def _begin(
     context: RunContext, folder: RunFolder, record: Run | None, *, extends: str | None
 ) -> tuple[Stage, ...]:
-    """Start a run, or resume one that stopped on its way; gives its stages."""
+    """Start a run or resume an unfinished one; returns its stages."""
     context.folder = folder
     check_export(context)
     if record is None:
-        # Customers that cannot be read are reported before a folder is made.
+        # Unreadable customers are reported before a folder is created.
         context.load_customers()
     context.run = _new_record(context, record, extends)
     folder.remove_partial_files()
@@ -202,9 +202,9 @@ def _begin(
     return stages_of(extends)
 
 
-def _new_record(context: RunContext, before: Run | None, extends: str | None) -> Run:
+def _new_record(context: RunContext, previous: Run | None, extends: str | None) -> Run:
     run_id = context.folder.path.name
-    run = before or Run(
+    run = previous or Run(
         run_id=run_id,
         status=RUNNING,
         fingerprint="",
@@ -247,7 +247,7 @@ def _campaign(settings: Settings) -> dict[str, object]:
 
 
 def _keep(context: RunContext, folder: RunFolder, record: Run) -> RunOutcome:
-    """Keep every stage of a finished run; files that somebody removed are made again."""
+    """Keep every stage of a finished run; deleted files are written again."""
     context.open_finished(folder, record)
     stages = stages_of(record.extends)
     with log_context(run=record.run_id):
@@ -261,7 +261,7 @@ def _keep(context: RunContext, folder: RunFolder, record: Run) -> RunOutcome:
                     f"interrupted; `liftwright run --run-id {record.run_id} --engagement FILE` "
                     "resumes it"
                 )
-            # Without the file of outcomes, the keys of the measuring stages cannot be compared.
+            # Without the engagement file, the keys of the measuring stages cannot be compared.
             for stage in stages:
                 context.report_stage(stage.name, "kept")
             run_stages(export_stages(context), context)
@@ -273,23 +273,23 @@ def _keep(context: RunContext, folder: RunFolder, record: Run) -> RunOutcome:
 
 
 def _begin_measuring(context: RunContext, folder: RunFolder, record: Run) -> tuple[Stage, ...]:
-    """Prepare to measure a finished run with real outcomes; gives the stages that do it."""
+    """Prepare to measure a finished run with real outcomes; returns the stages."""
     context.folder, context.run = folder, record
     check_export(context)
     folder.remove_partial_files()
     observe = MEASURING[0]
-    # A measurement that was interrupted is none, and is not set aside.
+    # An interrupted measurement is not archived.
     if not _is_half_measured(record) and not is_kept(observe, context, stage_key(observe, context)):
-        # A file that cannot be read is reported before the earlier measurement is moved.
+        # An unreadable file is reported before the earlier measurement is moved.
         check_engagement(context)
         number = record.measurements + 1
-        _copy_aside(folder.path, folder.path / "measurements" / str(number))
+        _archive_measurement(folder.path, folder.path / "measurements" / str(number))
         context.save(measurements=number, simulated=False, stages=_unmeasured(record))
     return MEASURING
 
 
 def _is_half_measured(record: Run) -> bool:
-    """Whether measuring the run again was interrupted."""
+    """Whether a repeated measurement of the run was interrupted."""
     status = {stage.name: stage.status for stage in record.stages}
     return any(status.get(stage.name) != DONE for stage in MEASURING)
 
@@ -302,10 +302,10 @@ def _unmeasured(record: Run) -> tuple[StageRun, ...]:
     )
 
 
-def _copy_aside(folder: Path, aside: Path) -> None:
-    """Copy a measurement's files, whole or not at all; an interrupted copy is made anew."""
-    shutil.rmtree(aside, ignore_errors=True)
-    partial = aside.with_name(f".{aside.name}.partial")
+def _archive_measurement(folder: Path, target: Path) -> None:
+    """Copy a measurement's files atomically; an interrupted copy is repeated."""
+    shutil.rmtree(target, ignore_errors=True)
+    partial = target.with_name(f".{target.name}.partial")
     shutil.rmtree(partial, ignore_errors=True)
     try:
         partial.mkdir(parents=True)
@@ -315,9 +315,9 @@ def _copy_aside(folder: Path, aside: Path) -> None:
                 shutil.copytree(source, partial / name)
             elif source.exists():
                 shutil.copy2(source, partial / name)
-        partial.rename(aside)
+        partial.rename(target)
     except OSError as error:
-        raise InputError(f"{aside}: cannot be written ({error.strerror})") from None
+        raise InputError(f"{target}: cannot be written ({error.strerror})") from None
 
 
 # ── How a run ends ────────────────────────────────────────────────────────────────────────────
@@ -341,25 +341,25 @@ def _run_to_end(context: RunContext, stages: tuple[Stage, ...]) -> RunOutcome:
             return _end(context, WAITING, started, error.exit_status, str(error))
         except ProviderError as error:
             if stages is not MEASURING and context.run.extends is None:
-                # Calls that failed in an earlier stage are made again, too.
+                # Failed calls of earlier stages are repeated, too.
                 mark_unfinished(context, _stages_failed_by_provider(context))
             return _end(context, UNFINISHED, started, error.exit_status, str(error))
         except InputError:
             if not context.run.stages:
-                # The input was refused by the first stage of a new run: there is no run.
+                # The first stage of a new run rejected the input, so there is no run.
                 shutil.rmtree(context.folder.path, ignore_errors=True)
             raise
         try:
             run_stages(export_stages(context), context)
         except InputError as error:
-            # The run itself is whole, and stays: run again, and only this is done.
+            # The run itself is complete; running again only repeats the export.
             reason = f"{error}; the run is complete; run again to retry the export"
             return _end(context, UNFINISHED, started, error.exit_status, reason)
         return _end(context, COMPLETE, started, 0)
 
 
 def _stages_failed_by_provider(context: RunContext) -> tuple[str, ...]:
-    """The stages whose files hold failures of a provider; running them again asks again."""
+    """The stages with provider failures, which a later run repeats."""
     failed = []
     if context.folder.file("failures.json").is_file():
         failures = context.folder.read_list("failures.json", Failure)

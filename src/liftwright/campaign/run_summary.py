@@ -1,4 +1,4 @@
-"""What a run reports of itself: log events, the tracker, totals and costs."""
+"""A run's start event, its tracking, totals and costs."""
 
 from __future__ import annotations
 
@@ -25,28 +25,28 @@ _PASS = "pass"  # noqa: S105 - a status
 
 
 def track_run(context: RunContext) -> None:
-    """Send the run to the tracker; a failure there is a warning, as the run is complete."""
+    """Send the run to the tracker; a failure is only a warning, because the run is complete."""
     tracker = context.settings.services.adapters.track
     record = to_json(context.run)
     try:
-        with span("call", service="track", provider=tracker, metered=False) as one:
-            one.set(outcome="unavailable")
+        with span("call", service="track", provider=tracker, metered=False) as call:
+            call.set(outcome="unavailable")
             context.ports.track(record if isinstance(record, dict) else {}, context.folder.path)
-            one.set(outcome="ok")
-    except Exception as error:  # noqa: BLE001 - whatever a third party's tracker raises
+            call.set(outcome="ok")
+    except Exception as error:  # noqa: BLE001 - a third-party tracker may raise anything
         event(
             "run_not_tracked",
             agent="tracking",
             level="warning",
             tracker=tracker,
             error=type(error).__name__,
-            # A foreign error's message may hold a secret.
+            # The message of a third-party error may contain a secret.
             reason=str(error) if isinstance(error, LiftwrightError) else "",
         )
 
 
 def log_run_started(context: RunContext) -> None:
-    """Log what the run starts with."""
+    """Log the configuration and inputs of the run."""
     settings = context.settings
     event(
         "run_started",
@@ -64,13 +64,13 @@ def log_run_started(context: RunContext) -> None:
 
 
 def _customers(context: RunContext) -> int | None:
-    """The number of customers; None if that is not known yet."""
+    """The number of customers; None if not known yet."""
     if context.customers_read:
         return context.customers.rows_kept
     try:
         return context.folder.read("segments.json", Segmentation).customers
     except LiftwrightError:
-        # Not written yet, or damaged: the stage that makes it says so, or makes it again.
+        # Not written yet, or damaged, which the segment stage reports or repairs.
         return None
 
 
@@ -79,7 +79,7 @@ def _documents(context: RunContext) -> int | None:
 
 
 def totals_of(context: RunContext, seconds: float) -> Mapping[str, object]:
-    """The totals of run.json: calls, tokens and cost are those that this run paid for."""
+    """The totals of run.json; calls, tokens and cost are those that this run paid for."""
     folder, paid = context.folder, context.paid
     customers = (
         folder.read("segments.json", Segmentation).customers
@@ -105,17 +105,16 @@ def costs_of(paid: Ledger | None, folder: RunFolder) -> Mapping[str, object]:
     """The costs of run.json's totals, from this run's rows of the ledger.
 
     Args:
-        paid: the run's ledger; None where the run has asked it for nothing.
-        folder: the run's files, which say how many variants were approved.
+        paid: the run's ledger; None if the run has not used it.
+        folder: the run's files, for the number of approved variants.
 
     Returns:
-        `cost_usd` is exactly the sum of what stands under `cost_by_service`: for each port the
-        calls that were charged for, the tokens and other units that the service counted, and the
-        cost. `cost_per_approved_variant_usd` is the whole cost over the variants that may be sent,
-        the control not counted; None without one. `tokens` are those of the writer.
+        `cost_usd` is exactly the sum of `cost_by_service`, which has the charged calls, tokens,
+        other units and cost of each port. `cost_per_approved_variant_usd` is the total cost per
+        approved variant, without the control; None if there is none. `tokens` are the writer's.
     """
     by_service = paid.spend() if paid else {}
-    cost_usd = usd(math.fsum(one.cost_usd for one in by_service.values()))
+    cost_usd = usd(math.fsum(value.cost_usd for value in by_service.values()))
     approved = _approved(folder)
     writer = by_service.get("complete")
     return {
@@ -123,12 +122,12 @@ def costs_of(paid: Ledger | None, folder: RunFolder) -> Mapping[str, object]:
         "cost_usd": cost_usd,
         "cost_by_service": {
             port: {
-                "calls": one.calls,
-                "tokens": to_json(one.usage.tokens),
-                "units": one.usage.units,
-                "cost_usd": one.cost_usd,
+                "calls": value.calls,
+                "tokens": to_json(value.usage.tokens),
+                "units": value.usage.units,
+                "cost_usd": value.cost_usd,
             }
-            for port, one in by_service.items()
+            for port, value in by_service.items()
         },
         "approved_variants": approved,
         "cost_per_approved_variant_usd": usd(cost_usd / approved) if approved else None,
@@ -136,9 +135,11 @@ def costs_of(paid: Ledger | None, folder: RunFolder) -> Mapping[str, object]:
 
 
 def _approved(folder: RunFolder) -> int | None:
-    """The variants that may be sent; None before they were screened."""
+    """The number of approved variants; None before screening."""
     if not folder.file("decisions.json").is_file():
         return None
     control = folder.read("variants.json", Variants).control.variant_id
     decisions = folder.read_list("decisions.json", SafetyDecision)
-    return sum(one.status == _PASS and one.variant_id != control for one in decisions)
+    return sum(
+        decision.status == _PASS and decision.variant_id != control for decision in decisions
+    )

@@ -1,4 +1,4 @@
-"""Verifies the audit log, and that the files of the runs agree with it."""
+"""Verifies the audit log and the runs' files against it."""
 
 from __future__ import annotations
 
@@ -21,50 +21,50 @@ if TYPE_CHECKING:
 
 
 def verify_workspace(root: Path) -> Verification:
-    """Recompute the hash chain, and compare every run's messages and decisions with it.
+    """Recompute the hash chain and compare every run's messages and decisions with it.
 
     Raises:
-        IntegrityError: the ledger is missing though a run paid for calls.
+        IntegrityError: the ledger is missing, although a run paid for calls.
     """
     folders = [(folder, run) for folder in all_runs(root) if (run := folder.record())]
     log = audit_log(root)
     check_ledger(root)
-    found = log.verify(
+    verification = log.verify(
         [run.audit for _, run in folders if run.audit is not None],
         unfinished=[run.run_id for _, run in folders if run.status == RUNNING],
     )
-    if not found.ok:
-        return found
+    if not verification.ok:
+        return verification
     problems = tuple(
         problem
         for folder, run in folders
         if run.audit is not None and run.audit.count and run.status != RUNNING
-        for problem in _against(folder, run, log)
+        for problem in _inconsistencies(folder, run, log)
     )
-    return replace(found, ok=not problems, problems=problems)
+    return replace(verification, ok=not problems, problems=problems)
 
 
-def _against(folder: RunFolder, run: Run, log: AuditLog) -> Iterator[str]:
+def _inconsistencies(folder: RunFolder, run: Run, log: AuditLog) -> Iterator[str]:
     """The differences between a run's files and the log."""
     try:
         decisions = folder.read_list("decisions.json", SafetyDecision)
-        messages = {one.variant_id: one for one in folder.read("variants.json", Variants).all}
+        messages = {v.variant_id: v for v in folder.read("variants.json", Variants).all}
     except LiftwrightError as error:
         yield f"run {run.run_id}: {error}"
         return
     logged = {
         (record.variant_id, record.content_sha256, record.status)
-        # A run of late arrivals sends what another run had screened.
+        # A run of late arrivals sends messages that another run screened.
         for record in log.records(run.audit.run_id if run.audit else run.run_id)
     }
     for decision in decisions:
         name = f"run {run.run_id}: variant {decision.variant_id}"
         if (decision.variant_id, decision.content_sha256, decision.status) not in logged:
-            yield f"{name}: decisions.json says {decision.status!r}, the audit log does not"
+            yield f"{name}: {decision.status!r} in decisions.json, but not in the audit log"
         message = messages.get(decision.variant_id)
         if message is None:
-            yield f"{name}: has a decision, but is not in variants.json"
+            yield f"{name}: has a decision, but is missing from variants.json"
         elif safety.content_sha256(message) != decision.content_sha256:
-            yield f"{name}: its text in variants.json is not the text that was screened"
+            yield f"{name}: the text in variants.json differs from the screened text"
     for variant_id in messages.keys() - {decision.variant_id for decision in decisions}:
-        yield f"run {run.run_id}: variant {variant_id}: in variants.json, but has no decision"
+        yield f"run {run.run_id}: variant {variant_id}: in variants.json, but without a decision"

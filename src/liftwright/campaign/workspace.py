@@ -1,4 +1,4 @@
-"""A workspace and what can be done with it: the facade behind the command line and the API."""
+"""The workspace: the facade behind the command line and the API."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from liftwright.campaign import queries
 from liftwright.campaign.approve import approve_variant
 from liftwright.campaign.bootstrap import open_context, workspace_lock
-from liftwright.campaign.doctor import Check, run_doctor
+from liftwright.campaign.doctor import HealthCheck, run_doctor
 from liftwright.campaign.plan import Plan, plan_campaign
 from liftwright.campaign.queries import read_queries, search_texts
 from liftwright.campaign.run import RunOutcome, run_campaign
@@ -35,10 +35,10 @@ def _quietly(step: StageProgress) -> None:
 
 
 class Workspace:
-    """A folder with config/, data/ and logs/, and what can be done with it.
+    """A folder with config/, data/ and logs/, and all operations on it.
 
     Args:
-        root: the folder; it is read only when a method needs it.
+        root: the folder; read only when a method needs it.
     """
 
     def __init__(self, root: Path | str) -> None:
@@ -58,7 +58,7 @@ class Workspace:
         return plan_campaign(self.root, request or RunRequest())
 
     def status(self, run_id: str | None = None) -> Run:
-        """A run's record; the latest where none is named."""
+        """The record of a run; by default of the latest one."""
         return self._record(self.folder(run_id))
 
     def runs(self) -> tuple[Run, ...]:
@@ -66,10 +66,10 @@ class Workspace:
         return tuple(self._record(folder) for folder in all_runs(self.root))
 
     def folder(self, run_id: str | None = None) -> RunFolder:
-        """A run's folder; the latest run's where none is named.
+        """The folder of a run; by default of the latest one.
 
         Raises:
-            InputError: where there is no such run.
+            InputError: there is no such run.
         """
         known = all_runs(self.root)
         if run_id is None:
@@ -83,7 +83,7 @@ class Workspace:
         raise InputError(f"run {run_id!r}: no such run; the latest runs: {names}")
 
     def report(self, run_id: str | None = None, *, form: str | None = None) -> tuple[Path, ...]:
-        """Write a run's report anew; `form` is ipynb or pdf, both where it is None."""
+        """Write a run's report again; `form` is ipynb, pdf, or None for both."""
         from liftwright.agents.reporting import write_report
 
         if form not in (None, "ipynb", "pdf"):
@@ -95,18 +95,18 @@ class Workspace:
         return write_report(folder.path, form=form)
 
     def verify(self, run_id: str | None = None) -> Verification:
-        """Verify the audit log, and that the files of the runs agree with it."""
+        """Verify the audit log and the runs' files against it."""
         if run_id is not None:
             self.folder(run_id)
         return verify_workspace(self.root)
 
     def approve(self, run_id: str, variant_id: str, who: str) -> SafetyDecision:
-        """Approve a variant that waits for it."""
+        """Approve a waiting variant."""
         folder = self.folder(run_id)
         with workspace_lock(self.root):
             return approve_variant(self.root, folder, variant_id, who)
 
-    def doctor(self, *, live: bool = False) -> tuple[Check, ...]:
+    def doctor(self, *, live: bool = False) -> tuple[HealthCheck, ...]:
         """Check the installation, the configuration and the adapters."""
         return run_doctor(self.root, live=live)
 
@@ -117,7 +117,7 @@ class Workspace:
         remove_old: bool = False,
         notify: Callable[[StageProgress], None] = _quietly,
     ) -> IndexReport:
-        """Make the approved content searchable; `remove_old` deletes the indexes before it."""
+        """Index the approved content; `remove_old` deletes earlier indexes."""
         return queries.index_content(self._context(notify), content, remove_old=remove_old)
 
     def search(
@@ -132,7 +132,7 @@ class Workspace:
     def search_many(
         self, queries: Path, top_k: int = 5, min_score: float = 0.0, content: Path | None = None
     ) -> Iterator[tuple[Json, tuple[Passage, ...]]]:
-        """The same for each line of a JSONL file of id and text."""
+        """The same for each line of a JSONL file with id and text."""
         return search_texts(
             self._context(),
             read_queries(queries),
@@ -141,12 +141,12 @@ class Workspace:
             content=content,
         )
 
-    def screen(self, source: str) -> Iterator[queries.Screened]:
+    def screen(self, source: str) -> Iterator[queries.ScreenedText]:
         """Screen a text, or each line of a JSONL file."""
         return queries.screen_texts(self._context(), source)
 
     def ground(self, file: Path) -> Iterator[queries.GroundedText]:
-        """Ground the text of each line of a JSONL file in its sources."""
+        """Compare the text in each line of a JSONL file with its sources."""
         return queries.ground_texts(self._context(), file)
 
     def _context(self, notify: Callable[[StageProgress], None] = _quietly) -> RunContext:
@@ -161,10 +161,10 @@ class Workspace:
 
 
 def init_workspace(folder: Path) -> tuple[Path, ...]:
-    """Create a workspace in a new or empty folder; gives its files, relative to it.
+    """Create a workspace in a new or empty folder; returns the relative paths of its files.
 
     Raises:
-        InputError: where the folder holds something, or cannot be written.
+        InputError: the folder is not empty, or not writable.
     """
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise InputError(f"{folder}: not empty, allowed: a new or empty folder")
@@ -183,7 +183,7 @@ def init_workspace(folder: Path) -> tuple[Path, ...]:
 
 
 def _source() -> Path:
-    """The wheel carries the files inside the package; a checkout has them at its root."""
+    """The folder of the sample files: inside the package in a wheel, the root in a checkout."""
     package = Path(__file__).parents[1]
-    carried = package / "workspace_files"
-    return carried if carried.is_dir() else package.parents[1]
+    installed = package / "workspace_files"
+    return installed if installed.is_dir() else package.parents[1]

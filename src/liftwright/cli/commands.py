@@ -1,16 +1,18 @@
-"""The commands: parse the arguments, call the workspace, print the result. No logic."""
+"""The commands: parse arguments, call the workspace, print the result. No logic."""
 
 from __future__ import annotations
 
+import functools
 import os
+import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, NoReturn, ParamSpec
 
 import typer
 
-from liftwright.cli.exit_status import with_exit_status
-
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from liftwright.campaign import Workspace
 
 app = typer.Typer(
@@ -40,6 +42,30 @@ Content = Annotated[
     Path | None, typer.Option("--content", help="Folder or file of approved content.")
 ]
 HERE = Path()
+P = ParamSpec("P")
+
+
+def with_exit_status(command: Callable[P, int | None]) -> Callable[P, NoReturn]:
+    """Make a command exit with its return value, or with the exit status of its error."""
+
+    @functools.wraps(command)
+    def wrapped(*args: P.args, **kwargs: P.kwargs) -> NoReturn:
+        from liftwright.errors import LiftwrightError
+
+        try:
+            status = command(*args, **kwargs) or 0
+        except LiftwrightError as error:
+            typer.echo(f"liftwright: {error}", err=True)
+            status = error.exit_status
+        except BrokenPipeError:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            status = 0
+        except KeyboardInterrupt:
+            typer.echo("liftwright: interrupted; run the command again to resume", err=True)
+            status = 130
+        raise typer.Exit(status)
+
+    return wrapped
 
 
 @app.callback(invoke_without_command=True)
@@ -247,13 +273,13 @@ def search(  # noqa: PLR0913 - one parameter per option
     from liftwright.cli.terminal import show_passages, show_search_lines
     from liftwright.errors import InputError
 
-    place = _open(workspace)
+    opened = _open(workspace)
     if (text is None) == (queries is None):
         raise InputError("search: give either TEXT or --queries FILE.jsonl")
     if queries is not None:
-        show_search_lines(place.search_many(queries, top_k, min_score, content))
+        show_search_lines(opened.search_many(queries, top_k, min_score, content))
     else:
-        show_passages(place.search(str(text), top_k, min_score, content), json=json)
+        show_passages(opened.search(str(text), top_k, min_score, content), json=json)
 
 
 @app.command()
@@ -408,9 +434,9 @@ def evaluate(
 
     request = EvaluationRequest(what=what, data=data, floor=floor)
     with Progress(quiet=json) as progress:
-        found = measure(workspace, request, notify=progress)
-    show_evaluation(found, json=json)
-    return 0 if found.ok else 1
+        evaluation = measure(workspace, request, notify=progress)
+    show_evaluation(evaluation, json=json)
+    return 0 if evaluation.ok else 1
 
 
 @app.command()

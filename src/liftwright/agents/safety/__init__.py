@@ -18,10 +18,11 @@ from liftwright.agents.safety.decisions import (
 )
 from liftwright.agents.safety.groundedness import groundedness_check, opinions
 from liftwright.agents.safety.message_parts import message_parts, parts_of
-from liftwright.agents.safety.prefetch import screen_concurrently
+from liftwright.agents.safety.prefetch import CompletedScreen, screen_concurrently
 from liftwright.agents.safety.screener import screener_check, screener_name
 
 __all__ = [
+    "CompletedScreen",
     "SafetySummary",
     "approve",
     "audit_record",

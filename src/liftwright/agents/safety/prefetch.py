@@ -59,10 +59,10 @@ def screen_concurrently(
             return error
 
     replies = run_concurrently([partial(reply, text) for text in texts], workers)
-    return _CompletedScreen(screen, dict(zip(texts, replies, strict=True)))
+    return CompletedScreen(screen, dict(zip(texts, replies, strict=True)))
 
 
-class _CompletedScreen:
+class CompletedScreen:
     """A screener that replays stored replies."""
 
     def __init__(self, screen: Screen, replies: Mapping[str, Reply]) -> None:
@@ -70,13 +70,16 @@ class _CompletedScreen:
 
     @property
     def identity(self) -> Identity:
+        """The identity of the screener."""
         return self._screen.identity
 
     @property
     def metered(self) -> bool:
+        """Whether the screener is metered."""
         return self._screen.metered
 
-    def __call__(self, request: str, /) -> tuple[Finding, ...]:
+    def __call__(self, request: str, /) -> Findings:
+        """The stored reply; raises a stored error."""
         reply = self._replies[request]
         if isinstance(reply, Exception):
             raise reply

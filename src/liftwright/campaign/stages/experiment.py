@@ -47,7 +47,7 @@ if TYPE_CHECKING:
 
 
 def segment(context: RunContext) -> str:
-    """Put every customer into exactly one segment."""
+    """Assign every customer to exactly one segment."""
     report = context.customers
     event(
         "customers_read",
@@ -58,7 +58,7 @@ def segment(context: RunContext) -> str:
         rejected=report.rejected,
         warnings=report.warnings,
     )
-    found = segment_customers(
+    segmentation = segment_customers(
         context.tables,
         context.settings.segments,
         seed=context.settings.experiment.seed,
@@ -66,10 +66,10 @@ def segment(context: RunContext) -> str:
     )
     context.tables.write("segmented", context.folder.file("segmented.parquet"), SEGMENTED)
     context.tables.write("rejected", context.folder.file("rejected.parquet"), REJECTED)
-    # The examples may show values; they belong to the refusal alone.
+    # The examples may show values, so they only appear in the error message.
     context.folder.write("customers.json", replace(report, examples=()))
-    context.folder.write("segments.json", found)
-    return f"{found.customers:,} customers in {len(found.segments)} segments"
+    context.folder.write("segments.json", segmentation)
+    return f"{segmentation.customers:,} customers in {len(segmentation.segments)} segments"
 
 
 def assign_arms(context: RunContext) -> str:
@@ -79,7 +79,7 @@ def assign_arms(context: RunContext) -> str:
     waiting = [decision.variant_id for decision in decisions if decision.status == "waiting"]
     if waiting:
         raise AwaitingApproval(
-            f"{len(waiting)} messages are waiting for approval ({', '.join(waiting)}): "
+            f"waiting for approval: {', '.join(waiting)}. Run "
             f"`liftwright approve {context.run.run_id} VARIANT` for each, then run again"
         )
     experiment = context.settings.experiment
@@ -90,8 +90,8 @@ def assign_arms(context: RunContext) -> str:
         experiment,
         suppressed=context.suppressed,
         earlier=_earlier_runs(context),
-        # Where this process has placed the customers, their features are at hand without a join.
-        among="profiles" if context.tables.has("profiles") else "segmented",
+        # If this process segmented the customers, `profiles` has their features without a join.
+        among="profiles" if context.tables.knows("profiles") else "segmented",
     )
     design = design_experiment(variants, decisions, experiment, eligible.sizes)
     assignment = replace(
@@ -116,24 +116,24 @@ def assign_arms(context: RunContext) -> str:
 
 
 def _earlier_runs(context: RunContext) -> dict[str, Path]:
-    """The assignments of recent runs, whose customers the configuration excludes."""
+    """The assignments of recent runs whose customers the configuration excludes."""
     days = context.settings.experiment.exclusions.assigned_within_days
     if days is None:
         return {}
     started = datetime.fromisoformat(context.run.started_at)
-    found = {}
+    assignments = {}
     for folder in all_runs(context.root):
         record = folder.record()
         if record is None or record.status != "complete" or record.run_id == context.run.run_id:
             continue
         assigned = datetime.fromisoformat(folder.read("arms.json", Assignment).assigned_at)
         if timedelta() <= started - assigned <= timedelta(days=days):
-            found[record.run_id] = folder.file("assignments.parquet")
-    return found
+            assignments[record.run_id] = folder.file("assignments.parquet")
+    return assignments
 
 
 def observe(context: RunContext) -> str:
-    """The outcomes of each assignment, from a file or from the simulator."""
+    """Collect the outcomes of each assignment from a file or the simulator."""
     simulated = context.engagement is None
     if not (simulated and context.tables.has("assignments")):
         context.tables.read("assignments", context.folder.file("assignments.parquet"), ASSIGNMENTS)
@@ -146,13 +146,13 @@ def observe(context: RunContext) -> str:
 
 
 def check_engagement(context: RunContext) -> None:
-    """Check that the file of real outcomes can be read and is of this run; writes nothing."""
+    """Check that the file of real outcomes is readable and matches this run; writes nothing."""
     context.tables.read("assignments", context.folder.file("assignments.parquet"), ASSIGNMENTS)
     context.observer("assignments")
 
 
 def _observed(observer: object) -> EngagementRecord:
-    """The observer's report on its file; the simulator has none."""
+    """The record of the observed file; the simulator has no report."""
     report = getattr(observer, "report", None)
     if report is None:
         return EngagementRecord(source="simulated")
@@ -173,7 +173,7 @@ def _observed(observer: object) -> EngagementRecord:
 
 
 def measure_lift(context: RunContext) -> str:
-    """Rates, lift, intervals and tests, per arm and segment."""
+    """Compute rates, lift, intervals and tests per arm and segment."""
     context.tables.read("engagement", context.folder.file("engagement.parquet"), ENGAGEMENT)
     if context.folder.file("history.parquet").is_file():
         context.tables.read("history", context.folder.file("history.parquet"), HISTORY)
@@ -199,7 +199,7 @@ def measure_lift(context: RunContext) -> str:
     observed = next((stage for stage in context.run.stages if stage.name == "observe"), None)
     result = replace(
         result,
-        # When the outcomes were looked at: counting them again is no further look.
+        # The time of the look; measuring the same outcomes again is not another look.
         measured_at=observed.finished_at if observed else utc_now(),
         plan=PlanCompliance(sha256=plan.sha256, deviations=deviations),
         warnings=(*deviations, *result.warnings),
@@ -213,7 +213,7 @@ def measure_lift(context: RunContext) -> str:
 
 
 def _earlier_looks(context: RunContext) -> list[ExperimentResult]:
-    """The results of the run's earlier measurements, in order."""
+    """The results of earlier measurements of the run, in order."""
     names = (f"measurements/{n}/metrics.json" for n in range(1, context.run.measurements + 1))
     return [
         context.folder.read(name, ExperimentResult, ignore_unknown=True)
@@ -225,7 +225,7 @@ def _earlier_looks(context: RunContext) -> list[ExperimentResult]:
 def report(context: RunContext) -> str:
     """Write the notebook and the PDF from the run's JSON files."""
     if context.paid:
-        # The report says what the run has cost; it calls no service itself.
+        # The report shows the run's cost, so it is recorded first.
         context.save(totals={**context.run.totals, **costs_of(context.paid, context.folder)})
     reporting.write_report(context.folder.path)
     return "experiment_report.ipynb, experiment_report.pdf"

@@ -1,8 +1,8 @@
-"""Late arrivals: a finished run's experiment, extended to customers who came later.
+"""Extends the experiment of a finished run to customers who arrived later.
 
-Whom the run knows keeps segment and arm. Who is new falls into a segment by the edges that were
-learnt then, and into an arm by the cut points that were fixed then; nothing is written, screened
-or paid for again. The extended run has files of its own and names the run that it extends.
+Known customers keep their segment and arm. New customers are segmented by the fitted model and
+assigned by the fixed cut points of the extended run; no message is written, screened or paid for
+again. The new run has its own files and names the run that it extends.
 """
 
 from __future__ import annotations
@@ -27,25 +27,25 @@ from liftwright.model.run_files import RunFolder
 if TYPE_CHECKING:
     from liftwright.campaign.context import RunContext
 
-# What was said stays what it was: these files are the extended run's own.
-_SAID = (
+# The messages and decisions of the extended run, which are copied.
+_MESSAGE_FILES = (
     *("index.json", "passages.json", "variants.json", "channel.json", "failures.json"),
     *("claims.json", "decisions.json", "plan.json"),
 )
-_SAYING = ("index", "retrieve", "generate", "ground", "screen")
+_MESSAGE_STAGES = ("index", "retrieve", "generate", "ground", "screen")
 
 
 def inherit_messages(context: RunContext) -> None:
-    """Take over the messages of the extended run, and the record of their stages."""
-    before = extended_folder(context)
-    record = before.record()
+    """Copy the messages of the extended run and the record of their stages."""
+    extended = extended_folder(context)
+    record = extended.record()
     if record is None:
-        raise IntegrityError(f"{before.path}: no run.json")
-    for name in _SAID:
-        if before.file(name).is_file() and not context.folder.file(name).is_file():
-            shutil.copy2(before.file(name), context.folder.file(name))
-    kept = tuple(stage for stage in record.stages if stage.name in _SAYING)
-    others = tuple(stage for stage in context.run.stages if stage.name not in _SAYING)
+        raise IntegrityError(f"{extended.path}: no run.json")
+    for name in _MESSAGE_FILES:
+        if extended.file(name).is_file() and not context.folder.file(name).is_file():
+            shutil.copy2(extended.file(name), context.folder.file(name))
+    kept = tuple(stage for stage in record.stages if stage.name in _MESSAGE_STAGES)
+    others = tuple(stage for stage in context.run.stages if stage.name not in _MESSAGE_STAGES)
     context.save(
         stages=(*kept, *others),
         audit=record.audit,
@@ -59,21 +59,21 @@ def extended_folder(context: RunContext) -> RunFolder:
     return RunFolder(context.folder.path.parent / str(context.run.extends))
 
 
-def place_newcomers(context: RunContext) -> str:
-    """Put new customers into the segments as they were learned; known ones keep theirs."""
-    before = extended_folder(context)
-    found = before.read("segments.json", Segmentation)
+def segment_late_arrivals(context: RunContext) -> str:
+    """Segment new customers by the fitted model; known ones keep their segment."""
+    extended = extended_folder(context)
+    fitted = extended.read("segments.json", Segmentation)
     tables, report = context.tables, context.customers
-    assign_segments(tables, found.model)
+    assign_segments(tables, fitted.model)
     tables.keep("newly_segmented", "select * from segmented")
-    tables.read("known_segmented", before.file("segmented.parquet"), SEGMENTED)
+    tables.read("known_segmented", extended.file("segmented.parquet"), SEGMENTED)
     tables.keep("segmented", tables.sql("segmented_late"))
     tables.write("segmented", context.folder.file("segmented.parquet"), SEGMENTED)
     tables.write("rejected", context.folder.file("rejected.parquet"), REJECTED)
     counted = tables.rows("select segment, count(*) from segmented group by segment")
     sizes = {str(segment): int(str(customers)) for segment, customers in counted}
     total = sum(sizes.values())
-    known = {one.label for one in found.segments}
+    known = {segment.label for segment in fitted.segments}
     empty_before = tuple(
         Segment(
             label=group.label,
@@ -81,37 +81,37 @@ def place_newcomers(context: RunContext) -> str:
             share=0.0,
             definition="",
             description=group.description,
-            warnings=("contains only late arrivals; there is no message for them",),
+            warnings=("has only late arrivals and no message",),
         )
-        for group in found.model.groups
+        for group in fitted.model.groups
         if group.label in sizes and group.label not in known
     )
-    grown = replace(
-        found,
+    extension = replace(
+        fitted,
         customers=total,
         segments=tuple(
-            replace(one, size=sizes.get(one.label, 0), share=sizes.get(one.label, 0) / total)
-            for one in (*found.segments, *empty_before)
+            replace(s, size=sizes.get(s.label, 0), share=sizes.get(s.label, 0) / total)
+            for s in (*fitted.segments, *empty_before)
         ),
     )
     context.folder.write("customers.json", replace(report, examples=()))
-    context.folder.write("segments.json", grown)
-    event("late_customers_placed", agent="segmentation", known=found.customers, customers=total)
-    return f"{total - found.customers:,} new customers, {found.customers:,} known"
+    context.folder.write("segments.json", extension)
+    event("late_customers_placed", agent="segmentation", known=fitted.customers, customers=total)
+    return f"{total - fitted.customers:,} new customers, {fitted.customers:,} known"
 
 
-def assign_newcomers(context: RunContext) -> str:
-    """Assign new customers by the cut points as they were fixed; known ones keep their arms."""
-    before = extended_folder(context)
-    earlier = before.read("arms.json", Assignment)
+def assign_late_arrivals(context: RunContext) -> str:
+    """Assign new customers by the fixed cut points; known ones keep their arm."""
+    extended = extended_folder(context)
+    earlier = extended.read("arms.json", Assignment)
     tables = context.tables
     tables.read("segmented", context.folder.file("segmented.parquet"), SEGMENTED)
     context.load_customers()
-    tables.read("known_assignments", before.file("assignments.parquet"), ASSIGNMENTS)
-    tables.read("known_unassigned", before.file("unassigned.parquet"), UNASSIGNED)
+    tables.read("known_assignments", extended.file("assignments.parquet"), ASSIGNMENTS)
+    tables.read("known_unassigned", extended.file("unassigned.parquet"), UNASSIGNED)
     everyone = tables.count("segmented")
-    # Whoever was judged once is not judged again, whatever rules or lists say now.
-    tables.keep("newcomers", tables.sql("new_customers"))
+    # Eligibility is decided once, even if rules or lists have changed.
+    tables.keep("newcomers", tables.sql("newcomers"))
     eligible = choose_eligible(
         tables,
         context.settings.experiment,
@@ -138,7 +138,7 @@ def assign_newcomers(context: RunContext) -> str:
     left_out = {str(reason): int(str(customers)) for reason, customers in reasons}
     tables.write("assignments", context.folder.file("assignments.parquet"), ASSIGNMENTS)
     tables.write("all_unassigned", context.folder.file("unassigned.parquet"), UNASSIGNED)
-    known = before.file("history.parquet")
+    known = extended.file("history.parquet")
     keep_history(tables, context.folder.file("history.parquet"), known=known)
     context.folder.write("arms.json", replace(assignment, left_out=left_out))
     new = sum(eligible.sizes.values())

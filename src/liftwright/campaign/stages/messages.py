@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, fields
 from functools import partial
@@ -26,8 +27,8 @@ if TYPE_CHECKING:
 
 
 def index(context: RunContext) -> str:
-    """Index the approved content, and list the documents that are not valid today."""
-    documents, blocked = shielded(context, context.corpus.documents)
+    """Index the approved content and list the documents that are not valid today."""
+    documents, blocked = shield_content(context, context.corpus.documents)
     report = context.index(documents)
     excluded = invalid_on(documents, context.run.valid_on)
     if excluded:
@@ -47,7 +48,7 @@ def index(context: RunContext) -> str:
     return f"Indexed {report.documents} documents successfully. {len(report.errors)} errors."
 
 
-def index_is_there(context: RunContext) -> bool:
+def index_exists(context: RunContext) -> bool:
     """Whether the run's index still exists; False for a service that cannot list its indexes."""
     keeper = context.ports.index
     if not isinstance(keeper, ManagesIndexes):
@@ -76,20 +77,21 @@ def retrieve(context: RunContext) -> str:
             excluded=indexed.excluded,
         )
 
-    # The control does not depend on what is found.
+    # The control does not depend on the passages.
     prefetch_screening(context, _control(context.settings))
-    # What searches on this machine has all its processors already.
+    # A local search already uses all processors.
     workers = context.concurrency if search.metered else 1
-    found = run_concurrently([partial(find, one) for one in segments], workers)
-    passages = {one.label: of_one for one, of_one in zip(segments, found, strict=True)}
+    results = run_concurrently([partial(find, segment) for segment in segments], workers)
+    labels = [segment.label for segment in segments]
+    passages = dict(zip(labels, results, strict=True))
     context.folder.write("passages.json", passages)
     return f"{sum(map(len, passages.values()))} passages for {len(segments)} segments"
 
 
-def shielded(
+def shield_content(
     context: RunContext, documents: tuple[Document, ...]
 ) -> tuple[tuple[Document, ...], tuple[str, ...]]:
-    """The documents that may be indexed, and the ids of those that the shield keeps out."""
+    """The documents without a prompt injection, and the ids of the blocked ones."""
     shield = context.shield
     if shield is None:
         return documents, ()
@@ -102,18 +104,18 @@ def shielded(
 
 
 def generate(context: RunContext) -> str:
-    """Write the control, and one valid variant per segment and tone."""
+    """Write the control and one variant per segment and tone."""
     settings = context.settings
     segments = context.folder.read("segments.json", Segmentation).segments
     passages = context.folder.read("passages.json", dict[str, tuple[Passage, ...]])
     limits = generation.message_limits(settings.channel.variant)
     control = _control(settings)
-    found = [passage for of_segment in passages.values() for passage in of_segment]
+    sources = list(itertools.chain.from_iterable(passages.values()))
     variants: list[Variant] = []
     failures: list[Failure] = []
-    with ThreadPoolExecutor(max_workers=1) as ahead:
-        # While the writer writes, the sources are embedded, which its drafts are checked against.
-        ahead.submit(grounding.prepare, found, context.ports.embed)
+    with ThreadPoolExecutor(max_workers=1) as pool:
+        # Embed the sources, which drafts are checked against, while the writer is busy.
+        pool.submit(grounding.prepare, sources, context.ports.embed)
         outcomes = generation.generate_variants(
             segments,
             passages,
@@ -127,7 +129,7 @@ def generate(context: RunContext) -> str:
             ),
             complete=context.complete,
             checks=in_stage(context.checks, DRAFTING),
-            known_tiers={tier for one in segments for tier in one.tiers},
+            known_tiers={tier for segment in segments for tier in segment.tiers},
         )
         for outcome in outcomes:
             if isinstance(outcome, Failure):
@@ -135,8 +137,8 @@ def generate(context: RunContext) -> str:
             else:
                 variants.append(outcome)
                 prefetch_screening(context, outcome)
-    sent = ChannelRecord(channel=settings.experiment.channel, footer=_footer(settings))
-    context.folder.write("channel.json", sent)
+    channel = ChannelRecord(channel=settings.experiment.channel, footer=_footer(settings))
+    context.folder.write("channel.json", channel)
     context.folder.write("variants.json", Variants(control=control, variants=tuple(variants)))
     context.folder.write("failures.json", failures)
     return f"{len(variants)} variants, {len(failures)} failed"
@@ -151,25 +153,27 @@ def _control(settings: Settings) -> Variant:
 
 
 def prefetch_screening(context: RunContext, variant: Variant) -> None:
-    """Have a remote screener called for a final message while others are still written."""
+    """Screen a final message in the background while others are still being written."""
     context.screen_prefetch.submit(part.text for part in safety.message_parts(variant))
 
 
 def ground(context: RunContext) -> str:
-    """Record the claims of every variant, each with the source that supports it."""
+    """Record the claims of every variant with their supporting sources."""
     claims = []
     for variant in context.folder.read("variants.json", Variants).variants:
-        # Not computed again if this process accepted the draft.
-        found = context.grounder.ground(variant.body, variant.passages, variant.tone)
+        # Cached if this process accepted the draft.
+        grounded = context.grounder.ground(variant.body, variant.passages, variant.tone)
         claims.append(
-            VariantClaims(variant_id=variant.variant_id, score=found.score, claims=found.claims)
+            VariantClaims(
+                variant_id=variant.variant_id, score=grounded.score, claims=grounded.claims
+            )
         )
         event(
             "variant_grounded",
             agent="grounding",
             variant_id=variant.variant_id,
-            claims=len(found.claims),
-            score=found.score,
+            claims=len(grounded.claims),
+            score=grounded.score,
         )
     context.folder.write("claims.json", claims)
     return f"{sum(len(entry.claims) for entry in claims)} sentences checked"
@@ -188,7 +192,7 @@ def _footer(settings: Settings) -> str:
 
 
 def screen(context: RunContext) -> str:
-    """Decide for every message, the control included, whether it may be sent; and audit it."""
+    """Decide for every message, including the control, whether it may be sent, and audit it."""
     variants = context.folder.read("variants.json", Variants).all
     approvals = {approval.variant_id: approval for approval in read_approvals(context.folder)}
     claims = {
@@ -197,7 +201,7 @@ def screen(context: RunContext) -> str:
     }
     judge = context.judge
 
-    # What is far away is asked for all parts of all messages at once, and before any is decided on.
+    # A remote screener is called for all parts of all messages concurrently.
     parts = [part for variant in variants for part in safety.message_parts(variant)]
     context.screen_prefetch.stop()
     screener = safety.screen_concurrently(
@@ -212,7 +216,7 @@ def screen(context: RunContext) -> str:
             decided_by=safety.screener_name(screener.identity),
             decided_at=utc_now(),
             approval_required=context.settings.experiment.approval.required,
-            # The control claims nothing, and has no sources.
+            # The control has no claims and no sources.
             claims=claims.get(variant.variant_id, ()),
         )
 
@@ -221,25 +225,25 @@ def screen(context: RunContext) -> str:
     if judge is not None:
         context.folder.write("opinions.json", tuple(safety.opinions(screened, judge)))
     else:
-        # Of an earlier process, before the switch was set back.
+        # From an earlier process, before the judge was switched off.
         context.folder.file("opinions.json").unlink(missing_ok=True)
     policy, decisions, records = policy_sha256(context.checks), [], []
     for variant, decision in zip(variants, screened, strict=True):
-        taken = [decision]
+        history = [decision]
         approval = approvals.get(variant.variant_id)
         if (
             approval
             and decision.status == "waiting"
             and approval.content_sha256 == decision.content_sha256
         ):
-            taken.append(safety.approve(decision, who=approval.who, at=approval.at))
+            history.append(safety.approve(decision, who=approval.who, at=approval.at))
         records += [
             safety.audit_record(
-                one, run_id=context.run.run_id, segment=variant.segment, policy_sha256=policy
+                entry, run_id=context.run.run_id, segment=variant.segment, policy_sha256=policy
             )
-            for one in taken
+            for entry in history
         ]
-        decisions.append(taken[-1])
+        decisions.append(history[-1])
     since = context.run.audit.since if context.run.audit else None
     appended = context.audit.append(records, run_id=context.run.run_id, since=since)
     context.save(audit=appended.range)
@@ -252,13 +256,13 @@ def screen(context: RunContext) -> str:
 
 
 def _to_json(decision: SafetyDecision) -> dict[str, Json]:
-    """A decision as decisions.json holds it; `findings` only where there is one."""
+    """A decision in the format of decisions.json; `findings` is omitted if empty."""
     row = {field.name: to_json(getattr(decision, field.name)) for field in fields(decision)}
     return {name: value for name, value in row.items() if name != "findings" or value}
 
 
 def read_approvals(folder: RunFolder) -> tuple[Approval, ...]:
-    """The approvals that people gave so far."""
+    """The approvals given so far."""
     if not folder.file("approvals.json").is_file():
         return ()
     return folder.read_list("approvals.json", Approval)

@@ -6,6 +6,7 @@ from liftwright.cli.terminal.analysis import show_analysis
 from liftwright.cli.terminal.answers import (
     show_approval,
     show_checks,
+    show_evaluation,
     show_files,
     show_grounded,
     show_index,
@@ -16,7 +17,6 @@ from liftwright.cli.terminal.answers import (
     show_search_lines,
     show_verification,
 )
-from liftwright.cli.terminal.evaluation import show_evaluation
 from liftwright.cli.terminal.output import print_json, print_line
 from liftwright.cli.terminal.progress import Progress
 from liftwright.cli.terminal.runs import show_run, show_runs, show_status

@@ -28,9 +28,9 @@ if TYPE_CHECKING:
 
     from liftwright.analysis import ArmComparison, ExperimentResult
 
-# Longer tables are better read by a program, from --json.
-_MOST_ROWS = 60
-_MOST_CLEAREST = 20
+# Longer tables are left to --json.
+_MAX_ROWS = 60
+_MAX_SIGNIFICANT = 20
 
 
 def show_analysis(
@@ -47,7 +47,7 @@ def show_analysis(
     _print_arms(out, result)
     print_rows(out, result.rows(), f"Compared with {escape(result.control)}", lower=lower)
     segments = [row for row in result.comparisons if row.segment != OVERALL]
-    if len(segments) > _MOST_ROWS:
+    if len(segments) > _MAX_ROWS:
         out.print(f"{len(segments):,} rows by segment not shown; use --json\n")
     elif segments:
         print_rows(out, segments, "By segment (exploratory)", lower=lower)
@@ -67,15 +67,15 @@ def show_analysis(
 
 
 def _print_many(out: Console, result: ManyExperimentsResult) -> None:
-    """The number of experiments and of significant arms, and the most significant of them."""
+    """Print the most significant comparisons, and how many are significant."""
     rows = [
-        (row.p_value, replace(row, segment=one.experiment))
-        for one in result.experiments
-        for row in one.comparisons
+        (row.p_value, replace(row, segment=experiment.experiment))
+        for experiment in result.experiments
+        for row in experiment.comparisons
         if row.p_value is not None
     ]
     rows.sort(key=lambda row: row[0])
-    shown = [row for _, row in rows[:_MOST_CLEAREST]]
+    shown = [row for _, row in rows[:_MAX_SIGNIFICANT]]
     if shown:
         print_rows(out, shown, f"The {len(shown)} most significant of {len(rows):,} comparisons")
     out.print(
@@ -83,20 +83,20 @@ def _print_many(out: Console, result: ManyExperimentsResult) -> None:
         f"({result.correction}) over all {len(rows):,} comparisons below the raw p.[/]\n"
     )
     out.print(
-        f"{len(result.experiments):,} experiments, {result.n:,} units; each compared with its "
-        f"own {escape(result.control)}"
+        f"{len(result.experiments):,} experiments, {result.n:,} units; each compared with "
+        f"{escape(result.control)} of the same experiment"
     )
     out.print(
         f"{result.significant:,} of {result.tests:,} comparisons are significant at "
-        f"{result.alpha:g} after correction; {result.significant_uncorrected:,} before it, where "
-        f"about {result.tests * result.alpha:,.0f} are expected by chance"
+        f"{result.alpha:g} after correction; {result.significant_uncorrected:,} before, about "
+        f"{result.tests * result.alpha:,.0f} of them expected by chance"
     )
-    for names, what in (
+    for names, problem in (
         (result.srm_failed, "[bold red]SAMPLE-RATIO MISMATCH[/] in"),
-        (result.without_control, "[yellow]![/] no control, not compared, in"),
+        (result.without_control, "[yellow]![/] not compared, without a control:"),
     ):
         if names:
-            out.print(f"{what} {len(names):,}: {escape(few(names))}")
+            out.print(f"{problem} {len(names):,}: {escape(few(names))}")
     print_excluded(out, result.excluded)
 
 
@@ -106,7 +106,7 @@ def _print_arms(out: Console, result: ExperimentResult) -> None:
     for name in ("units", "expected", *result.metrics):
         table.add_column(escape(name), justify="right")
     for arm in result.arms:
-        values = (numbers.value(found.value, found.kind) for found in arm.metrics.values())
+        values = (numbers.value(metric.value, metric.kind) for metric in arm.metrics.values())
         expected = result.srm.expected.get(arm.arm, 0.0)
         table.add_row(escape(arm.arm), f"{arm.n:,}", f"{expected:,.1f}", *values)
     out.print(table)
@@ -120,28 +120,28 @@ def _print_sensitivity(out: Console, result: ExperimentResult) -> None:
         "any time": result.sequential,
         "exposed": result.exposed.comparisons if result.exposed else (),
     }
-    found = [
+    estimates = [
         (name, row)
         for name, rows in estimators.items()
         for row in rows
-        # Without an interval it adds nothing to the main rows.
+        # Rows without an interval add nothing to the main table.
         if row.segment == OVERALL and row.difference_ci is not None
     ]
-    if found and len(found) <= _MOST_ROWS:
-        _print_others(out, found)
+    if estimates and len(estimates) <= _MAX_ROWS:
+        _print_others(out, estimates)
     if result.variance_reduction:
-        told = ", ".join(f"{name} {share:.0%}" for name, share in result.variance_reduction.items())
-        out.print(f"variance reduction by CUPED: {escape(told)}")
+        reductions = [f"{name} {share:.0%}" for name, share in result.variance_reduction.items()]
+        out.print(f"variance reduction by CUPED: {escape(', '.join(reductions))}")
     _print_caps(out, result)
     _print_exposed(out, result)
 
 
-def _print_others(out: Console, found: Sequence[tuple[str, ArmComparison]]) -> None:
+def _print_others(out: Console, estimates: Sequence[tuple[str, ArmComparison]]) -> None:
     table = plain_table("Other estimates")
     table.add_column("arm\nestimate, metric", overflow="fold")
     for name in ("difference\ninterval", "lift\ninterval", "p adj."):
         table.add_column(name, justify="right", no_wrap=True)
-    for name, row in found:
+    for name, row in estimates:
         table.add_row(
             escape(f"{row.arm}\n{name}, {row.metric}"),
             f"{numbers.difference(row.difference, row.kind)}\n"
@@ -153,30 +153,30 @@ def _print_others(out: Console, found: Sequence[tuple[str, ArmComparison]]) -> N
 
 
 def _print_caps(out: Console, result: ExperimentResult) -> None:
-    told = []
+    caps = []
     for name, (low, high) in result.winsorised_at.items():
         limits = [f"below {numbers.figure(low, 4)}"] if low is not None else []
         limits += [f"above {numbers.figure(high, 4)}"] if high is not None else []
-        told.append(f"{name} {' and '.join(limits) or 'not at all'}")
-    if told:
-        out.print(f"winsorised: {escape('; '.join(told))}")
+        caps.append(f"{name} {' and '.join(limits) or 'not at all'}")
+    if caps:
+        out.print(f"winsorised: {escape('; '.join(caps))}")
 
 
 def _print_exposed(out: Console, result: ExperimentResult) -> None:
     exposed = result.exposed
     if exposed is None:
         return
-    told = f"exposed: {escape('; '.join(f'{arm.arm}: {arm.n:,}' for arm in exposed.arms))}"
-    nobody = [arm.arm for arm in exposed.arms if not arm.n]
-    if nobody:
-        out.print(f"{told}; no units of {escape(few(nobody))} were exposed, so no comparison")
+    sizes = f"exposed: {escape('; '.join(f'{arm.arm}: {arm.n:,}' for arm in exposed.arms))}"
+    empty = [arm.arm for arm in exposed.arms if not arm.n]
+    if empty:
+        out.print(f"{sizes}; no units of {escape(few(empty))} were exposed, so no comparison")
         return
-    state = "as designed" if exposed.srm.ok else "[bold red]NOT as designed[/]"
-    out.print(f"{told}; ratio {state} (p = {numbers.p_value(exposed.srm.p_value)})")
+    state = "as planned" if exposed.srm.ok else "[bold red]NOT as planned[/]"
+    out.print(f"{sizes}; ratio {state} (p = {numbers.p_value(exposed.srm.p_value)})")
 
 
 def _print_interactions(out: Console, result: ExperimentResult) -> None:
-    if not result.interactions or len(result.interactions) > _MOST_ROWS:
+    if not result.interactions or len(result.interactions) > _MAX_ROWS:
         return
     table = plain_table("Does the effect differ between segments?")
     for name in ("arm", "metric", "test"):
@@ -217,9 +217,9 @@ def _print_posteriors(out: Console, result: ExperimentResult) -> None:
     out.print(table)
     allocation = result.allocation
     if allocation is not None and allocation.shares:
-        told = ", ".join(f"{arm} {share:.1%}" for arm, share in allocation.shares.items())
+        shares = ", ".join(f"{arm} {share:.1%}" for arm, share in allocation.shares.items())
         out.print(
-            f"Thompson shares for the next wave, by {escape(allocation.metric)}: {escape(told)}"
+            f"Thompson shares for the next wave, by {escape(allocation.metric)}: {escape(shares)}"
         )
         for caveat in allocation.caveats:
             out.print(f"  [dim]{escape(caveat)}[/]")
@@ -247,20 +247,21 @@ def _print_explained(out: Console, result: ExperimentResult) -> None:
             )
         out.print(table)
     out.print(escape(explained.reason))
-    for arm, found in (explained.forest or {}).items():
-        told = ", ".join(f"{one.feature} {one.mean_absolute_shap:.3g}" for one in found.importances)
-        out.print(
-            escape(f"uplift forest of {arm} (exploratory): {found.reason}{told and ': '}{told}")
+    for arm, forest in (explained.forest or {}).items():
+        importances = ", ".join(
+            f"{i.feature} {i.mean_absolute_shap:.3g}" for i in forest.importances
         )
+        text = ": ".join(filter(None, (forest.reason, importances)))
+        out.print(escape(f"uplift forest of {arm} (exploratory): {text}"))
 
 
 def _print_verdicts(out: Console, result: ExperimentResult) -> None:
     print_ratio(out, result)
-    for one in result.omnibus:
-        if one.p_value is not None:
+    for test in result.omnibus:
+        if test.p_value is not None:
             out.print(
-                escape(f"{one.metric}, all arms at once: {one.test} ")
-                + f"{one.statistic:,.6g}, p = {numbers.p_value(one.p_value)}"
+                escape(f"{test.metric}, all arms at once: {test.test} ")
+                + f"{test.statistic:,.6g}, p = {numbers.p_value(test.p_value)}"
             )
     print_winners(out, result)
     print_decisions(out, result)

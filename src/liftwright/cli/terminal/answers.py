@@ -1,4 +1,4 @@
-"""The output of the other commands."""
+"""The output of commands other than `run`, `status`, `runs` and `analyze`."""
 
 from __future__ import annotations
 
@@ -17,9 +17,10 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from liftwright.audit import Verification
-    from liftwright.campaign import Check, Plan
+    from liftwright.campaign import HealthCheck, Plan
     from liftwright.campaign.cost_estimate import PlannedCalls
-    from liftwright.campaign.queries import GroundedText, Screened
+    from liftwright.campaign.evaluate import Evaluation
+    from liftwright.campaign.queries import GroundedText, ScreenedText
     from liftwright.model import Json, Passage, SafetyDecision
     from liftwright.ports import IndexReport
 
@@ -30,8 +31,8 @@ def show_init(folder: Path, files: Sequence[Path], *, json: bool) -> None:
         print_json({"workspace": str(folder), "files": [str(file) for file in files]})
         return
     console().print(
-        f"Created {len(files)} files in {folder}. Next: liftwright run --workspace "
-        f"{escape(str(folder))}"
+        f"Created {numbers.count_noun(len(files), 'file')} in {folder}. "
+        f"Next: liftwright run --workspace {escape(str(folder))}"
     )
 
 
@@ -45,11 +46,11 @@ def show_plan(plan: Plan, *, json: bool) -> None:
     table.add_column("service\nadapter", overflow="fold")
     for name in ("expected\nat most", "usage", "USD\nat most", "price date"):
         table.add_column(name, justify="right")
-    for one in plan.calls:
-        used, expected, at_most, day = _priced(one)
+    for call in plan.calls:
+        used, expected, at_most, day = _priced(call)
         table.add_row(
-            escape(f"{one.port}\n{one.adapter}"),
-            f"{one.expected:,}\n{one.at_most:,}",
+            escape(f"{call.port}\n{call.adapter}"),
+            f"{call.expected:,}\n{call.at_most:,}",
             used,
             f"{expected}\n{at_most}",
             day,
@@ -87,21 +88,21 @@ def show_plan(plan: Plan, *, json: bool) -> None:
     out.print(f"cost: {plan.expected_usd:.4f} USD expected, {plan.at_most_usd:.4f} at most{budget}")
 
 
-def _priced(one: PlannedCalls) -> tuple[str, str, str, str]:
+def _priced(call: PlannedCalls) -> tuple[str, str, str, str]:
     """The usage, expected cost, maximum cost and price date of planned calls."""
-    if not one.metered:
+    if not call.metered:
         return "local", "–", "–", "–"
-    used = f"{one.units:,} {one.unit}" if one.unit else "–"
-    if one.input_tokens:
-        used = f"{one.input_tokens:,} tokens"
-    if one.output_tokens:
-        used = f"{one.input_tokens:,} + {one.output_tokens:,} tokens"
-    if one.unpriced:
+    used = f"{call.units:,} {call.unit}" if call.unit else "–"
+    if call.input_tokens:
+        used = f"{call.input_tokens:,} tokens"
+    if call.output_tokens:
+        used = f"{call.input_tokens:,} + {call.output_tokens:,} tokens"
+    if call.unpriced:
         return used, "no price", "no price", "–"
-    if one.price_as_of is None:
+    if call.price_as_of is None:
         return used, "free", "free", "–"
-    day = one.price_as_of.isoformat()
-    return used, f"{one.expected_usd:.4f}", f"{one.at_most_usd:.4f}", day
+    day = call.price_as_of.isoformat()
+    return used, f"{call.expected_usd:.4f}", f"{call.at_most_usd:.4f}", day
 
 
 def show_files(files: Sequence[Path], *, json: bool) -> None:
@@ -113,34 +114,35 @@ def show_files(files: Sequence[Path], *, json: bool) -> None:
         console().print(escape(str(file)))
 
 
-def show_verification(found: Verification, *, json: bool) -> None:
+def show_verification(verification: Verification, *, json: bool) -> None:
     """Print whether the audit log is intact."""
     if json:
-        print_json(found)
+        print_json(verification)
         return
     out = console()
-    if found.ok:
-        out.print(f"[green]intact[/]: {found.lines} records")
+    records = numbers.count_noun(verification.lines, "record")
+    if verification.ok:
+        out.print(f"[green]intact[/]: {records}")
         return
-    out.print(f"[bold red]ALTERED[/]: {found.lines} records")
-    for problem in found.problems:
+    out.print(f"[bold red]ALTERED[/]: {records}")
+    for problem in verification.problems:
         out.print(f"  {escape(problem)}")
 
 
-def show_checks(checks: Sequence[Check], *, json: bool) -> None:
+def show_checks(checks: Sequence[HealthCheck], *, json: bool) -> None:
     """Print the checks of `doctor`."""
     if json:
         print_json({"ok": all(check.ok for check in checks), "checks": checks})
         return
     table = Table("", "check", "result")
     for check in checks:
-        sign = "[green]ok[/]" if check.ok else "[bold red]fault[/]"
+        sign = "[green]ok[/]" if check.ok else "[bold red]failed[/]"
         table.add_row(sign, check.name, escape(check.detail))
     console().print(table)
 
 
 def show_index(report: IndexReport, *, json: bool) -> None:
-    """Print what was indexed."""
+    """Print the result of indexing."""
     if json:
         print_json(report)
         return
@@ -172,42 +174,40 @@ def show_passages(passages: Sequence[Passage], *, json: bool) -> None:
     console().print(table)
 
 
-def show_search_lines(found: Iterator[tuple[Json, tuple[Passage, ...]]]) -> None:
+def show_search_lines(results: Iterator[tuple[Json, tuple[Passage, ...]]]) -> None:
     """Print the passages found for many queries, one JSON line per query."""
     from liftwright.campaign.queries import passage_json
 
-    for name, passages in found:
+    for name, passages in results:
         print_line({"id": name, "results": [passage_json(passage) for passage in passages]})
 
 
-def show_screened(found: Iterable[Screened], *, json: bool) -> int:
+def show_screened(screened: Iterable[ScreenedText], *, json: bool) -> int:
     """Print each text's decision; return 1 if any is blocked, else 0."""
     status = 0
-    for one in found:
-        status |= one.decision.status != "pass"
+    for item in screened:
+        status |= item.decision.status != "pass"
         if json:
-            print_line(one.to_json())
+            print_line(item.to_json())
             continue
-        name = "" if one.id is None else f"{one.id}: "
-        worst = ", ".join(f"{f.category} {f.severity}" for f in one.decision.findings)
-        out = f"{name}{one.decision.status} ({worst})"
-        console().print(
-            escape(out if not one.decision.reasons else f"{out}: {'; '.join(one.decision.reasons)}")
-        )
+        name = "" if item.id is None else f"{item.id}: "
+        severities = ", ".join(f"{f.category} {f.severity}" for f in item.decision.findings)
+        reasons = f": {'; '.join(item.decision.reasons)}" if item.decision.reasons else ""
+        console().print(escape(f"{name}{item.decision.status} ({severities}){reasons}"))
     return int(status)
 
 
-def show_grounded(found: Iterable[GroundedText], *, json: bool) -> int:
+def show_grounded(grounded: Iterable[GroundedText], *, json: bool) -> int:
     """Print each text's claims; return 1 if any is unsupported, else 0."""
     status = 0
-    for one in found:
-        status |= not one.supported
+    for item in grounded:
+        status |= not item.supported
         if json:
-            print_line(one.to_json())
+            print_line(item.to_json())
             continue
         out = console()
-        out.print(f"[bold]{escape(str(one.id))}[/] {one.grounded.score:.2f}")
-        for claim in one.grounded.claims:
+        out.print(f"[bold]{escape(str(item.id))}[/] {item.grounded.score:.2f}")
+        for claim in item.grounded.claims:
             out.print(f"  {claim.verdict:<12} {claim.score:.2f}  {escape(claim.text)}")
     return int(status)
 
@@ -220,3 +220,30 @@ def show_approval(decision: SafetyDecision, *, json: bool) -> None:
     console().print(
         f"{decision.variant_id}: {decision.status}, decided by {escape(decision.decided_by)}"
     )
+
+
+def show_evaluation(evaluation: Evaluation, *, json: bool) -> None:
+    """Print the measures of an evaluation and whether the score reaches the floor."""
+    if json:
+        print_json(evaluation.to_json())
+        return
+    out = console()
+    table = Table(
+        "measure", title=f"{evaluation.what}: {evaluation.n:,} cases", title_justify="left"
+    )
+    table.add_column("value", justify="right")
+    for name, value in evaluation.measures.items():
+        if not isinstance(value, dict):
+            table.add_row(name.replace("_", " "), numbers.measure(value))
+    out.print(table)
+    categories = evaluation.measures.get("categories")
+    if isinstance(categories, dict):
+        names = list(next(iter(categories.values())))
+        table = Table("category")
+        for name in names:
+            table.add_column(name.replace("_", " "), justify="right")
+        for category, values in categories.items():
+            table.add_row(category, *(numbers.measure(values[name]) for name in names))
+        out.print(table)
+    answer = "[green]reached[/]" if evaluation.ok else "[bold red]not reached[/]"
+    out.print(f"score {numbers.measure(evaluation.score)}, floor {evaluation.floor:g}: {answer}")

@@ -21,9 +21,9 @@ if TYPE_CHECKING:
 
 _COLOURS = {"ship": "green", "stop": "red", "continue": "yellow"}
 _ADVICE = {"ship": "Ship", "stop": "Stop", "continue": "Keep running"}
-_MOST_NAMED = 3
-# In a narrow terminal, numbers are cut rather than names.
-_LEAST_NAME = 10
+_MAX_NAMED = 3
+# In a narrow terminal, numbers are truncated before names.
+_MIN_NAME_WIDTH = 10
 
 
 def plain_table(title: str) -> Table:
@@ -52,7 +52,7 @@ def print_rows(
     by_segment = any(row.segment != OVERALL for row in rows)
     table = plain_table(title)
     named = "segment\narm\nmetric" if by_segment else "arm\nmetric"
-    table.add_column(named, overflow="fold", min_width=_LEAST_NAME)
+    table.add_column(named, overflow="fold", min_width=_MIN_NAME_WIDTH)
     for name in ("value\ncontrol", "difference\ninterval", "lift\ninterval", "p\nadjusted"):
         table.add_column(name, justify="right", no_wrap=True)
     table.add_column("sign.", no_wrap=True)
@@ -79,23 +79,23 @@ def print_tests(out: Console, rows: Sequence[ArmComparison]) -> None:
         names = tests.setdefault(row.test, []) if row.test else []
         if row.segment == OVERALL and row.metric not in names:
             names.append(row.metric)
-    told = "; ".join(f"{test}: {', '.join(names)}" for test, names in tests.items() if names)
-    if told:
-        out.print(f"[dim]Tests: {escape(told)}.[/]")
+    text = "; ".join(f"{test}: {', '.join(names)}" for test, names in tests.items() if names)
+    if text:
+        out.print(f"[dim]Tests: {escape(text)}.[/]")
 
 
 def print_row_warnings(out: Console, rows: Sequence[ArmComparison]) -> None:
     """Print each warning once, with the first comparisons it applies to."""
-    told: dict[str, list[str]] = {}
+    comparisons: dict[str, list[str]] = {}
     for row in rows:
         for warning in row.warnings:
             where = "" if row.segment == OVERALL else f" in {row.segment}"
-            told.setdefault(warning, []).append(f"{row.arm}, {row.metric}{where}")
-    for warning, places in told.items():
-        shown = "; ".join(places[:_MOST_NAMED])
-        more = len(places) - _MOST_NAMED
-        further = f"; and {more:,} more" if more > 0 else ""
-        out.print(f"[yellow]![/] {escape(warning)} ({escape(shown)}{further})")
+            comparisons.setdefault(warning, []).append(f"{row.arm}, {row.metric}{where}")
+    for warning, names in comparisons.items():
+        shown = "; ".join(names[:_MAX_NAMED])
+        more = len(names) - _MAX_NAMED
+        rest = f"; and {more:,} more" if more > 0 else ""
+        out.print(f"[yellow]![/] {escape(warning)} ({escape(shown)}{rest})")
 
 
 def print_excluded(out: Console, excluded: Mapping[str, int]) -> None:
@@ -114,7 +114,7 @@ def print_ratio(out: Console, result: ExperimentResult) -> None:
             f"(all units: p = {p}). Do not trust the lift; no winner is named."
         )
     else:
-        out.print(f"sample ratio as designed (p = {p})")
+        out.print(f"sample ratio as planned (p = {p})")
 
 
 def print_winners(out: Console, result: ExperimentResult) -> None:
@@ -125,15 +125,15 @@ def print_winners(out: Console, result: ExperimentResult) -> None:
         if best.segment != OVERALL and best.arm is None:
             continue
         where = "" if best.segment == OVERALL else f" in {best.segment}"
-        named = f"winner {best.arm}" if best.arm else "no winner"
-        out.print(escape(f"{best.metric}{where}: {named} ({best.reason})"))
+        verdict = f"winner {best.arm}" if best.arm else "no winner"
+        out.print(escape(f"{best.metric}{where}: {verdict} ({best.reason})"))
 
 
 def print_decisions(out: Console, result: ExperimentResult) -> None:
     """Print what to do with each arm; arms with the same decision and reason share a line."""
-    told: dict[tuple[Action, str], list[str]] = {}
-    for one in result.decisions:
-        told.setdefault((one.decision, "; ".join(one.reasons)), []).append(one.arm)
-    for (choice, reasons), arms in told.items():
-        colour = _COLOURS[choice]
-        out.print(f"[{colour}]{_ADVICE[choice]}[/] {escape(', '.join(arms))}: {escape(reasons)}")
+    arms_by_decision: dict[tuple[Action, str], list[str]] = {}
+    for row in result.decisions:
+        arms_by_decision.setdefault((row.decision, "; ".join(row.reasons)), []).append(row.arm)
+    for (action, reasons), arms in arms_by_decision.items():
+        colour = _COLOURS[action]
+        out.print(f"[{colour}]{_ADVICE[action]}[/] {escape(', '.join(arms))}: {escape(reasons)}")

@@ -15,7 +15,7 @@ from liftwright.cli.terminal.experiment import (
     print_tests,
     print_winners,
 )
-from liftwright.cli.terminal.numbers import interval, p_value, percent
+from liftwright.cli.terminal.numbers import count_noun, interval, p_value, percent
 from liftwright.model import METRICS
 
 if TYPE_CHECKING:
@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 
     from liftwright.model.run_files import RunFolder
 
-_HASH_SHOWN = 12
-_TOLD = "sample-ratio mismatch"
+_HASH_LENGTH = 12
+_SRM_WARNING = "sample-ratio mismatch"
 
 
 def print_measured(out: Console, folder: RunFolder) -> None:
@@ -51,7 +51,7 @@ def print_measured(out: Console, folder: RunFolder) -> None:
         out.print(escape(line))
     print_row_warnings(out, result.rows())
     for warning in (*_object(folder, "engagement.json")["warnings"], *result.warnings):
-        if result.srm_failed and str(warning).startswith(_TOLD):
+        if result.srm_failed and str(warning).startswith(_SRM_WARNING):
             continue
         out.print(f"[yellow]![/] {escape(str(warning))}")
 
@@ -82,35 +82,36 @@ def _customers(folder: RunFolder, result: ExperimentResult) -> Iterator[str]:
     for arms in arms_json["counts"].values():
         for arm, customers in arms.items():
             assigned[arm] = assigned.get(arm, 0) + customers
-    told = ", ".join(f"{arm.arm} {arm.n:,} of {assigned.get(arm.arm, 0):,}" for arm in result.arms)
-    yield f"delivered (of assigned): {told}"
+    sizes = ", ".join(f"{arm.arm} {arm.n:,} of {assigned.get(arm.arm, 0):,}" for arm in result.arms)
+    yield f"delivered (of assigned): {sizes}"
     left_out = arms_json.get("left_out")
     if isinstance(left_out, dict) and left_out:
         reasons = ", ".join(f"{reason} {customers:,}" for reason, customers in left_out.items())
-        yield f"not sent: {sum(left_out.values()):,} customers ({reasons})"
+        yield f"not sent: {count_noun(sum(left_out.values()), 'customer')} ({reasons})"
 
 
 def _counted(folder: RunFolder) -> Iterator[str]:
-    """How many rows of the engagement file were used, and what was not counted."""
-    found = _object(folder, "engagement.json")
-    if found["source"] == "simulated":
+    """How many rows of the engagement file were used, and the excluded bot activity."""
+    record = _object(folder, "engagement.json")
+    if record["source"] == "simulated":
         return
     yield (
-        f"engagement: {found['rows']:,} rows, {found['rows_used']:,} used; bot activity not "
-        f"counted: {found['machine_opens']:,} opens, {found['machine_clicks']:,} clicks"
+        f"engagement: {count_noun(record['rows'], 'row')}, {record['rows_used']:,} used; bot "
+        f"activity not counted: {count_noun(record['machine_opens'], 'open')}, "
+        f"{count_noun(record['machine_clicks'], 'click')}"
     )
-    if found["customers_missing"]:
-        yield f"assigned customers missing from the file: {found['customers_missing']:,}"
+    if record["customers_missing"]:
+        yield f"assigned customers missing from the file: {record['customers_missing']:,}"
 
 
 def _plan(result: ExperimentResult) -> Iterator[str]:
     """Whether the analysis follows its plan."""
     if result.plan is not None:
-        kept = "DEVIATIONS, see below" if result.plan.deviations else "followed"
-        yield f"analysis plan {result.plan.sha256[:_HASH_SHOWN]}: {kept}"
+        state = "DEVIATIONS, see below" if result.plan.deviations else "followed"
+        yield f"analysis plan {result.plan.sha256[:_HASH_LENGTH]}: {state}"
 
 
 def _object(folder: RunFolder, name: str) -> dict[str, Any]:
-    found = folder.raw(name)
-    assert isinstance(found, dict)  # noqa: S101 - written by the product
-    return found
+    value = folder.raw(name)
+    assert isinstance(value, dict)  # noqa: S101 - written by the product
+    return value

@@ -7,24 +7,29 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from liftwright.analysis.result import Interval
 
-# Decimals add width and no information to a lift this large.
+# From this lift on, decimals are omitted.
 _TENFOLD = 10.0
 
 
 def as_number(value: object) -> float:
-    """A number of a JSON document; 0 if it is not a number."""
+    """A number from a JSON document; 0 if it is not a number."""
     return float(value) if isinstance(value, int | float) else 0.0
 
 
+def count_noun(count: int, noun: str) -> str:
+    """A count with its noun in the singular or plural."""
+    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
+
+
 def value(value: float | None, kind: str) -> str:
-    """A metric: a rate in percent, a mean as a number, a dash for nothing."""
+    """A metric: a rate in percent, a mean as a number, a dash for None."""
     if value is None:
         return "–"
     return f"{value:.2%}" if kind == "binary" else figure(value, 4)
 
 
 def figure(value: float, digits: int, sign: str = "") -> str:
-    """A number with that many significant digits, thousands in full; `sign` "+" always signs it."""
+    """A number with significant digits and thousands separators; `sign` "+" always signs it."""
     if value == 0:
         return "0"
     form = ",.0f" if abs(value) >= 10.0 ** (digits - 1) else f"#.{digits}g"
@@ -32,21 +37,21 @@ def figure(value: float, digits: int, sign: str = "") -> str:
 
 
 def measure(value: object) -> str:
-    """A measure of an evaluation, four decimals."""
+    """A measure of an evaluation, with four decimals."""
     if isinstance(value, float):
         return f"{value:.4f}"
     return "–" if value is None else f"{value:,}"
 
 
 def percent(value: float | None) -> str:
-    """A lift in percent with its sign."""
+    """A signed lift in percent."""
     if value is None:
         return "not estimable"
     return f"{value:+,.0%}" if abs(value) >= _TENFOLD else f"{value:+.1%}"
 
 
 def interval(ends: Interval | None) -> str:
-    """An interval in percent; ∞ where it is unbounded."""
+    """An interval in percent; ∞ if unbounded."""
     if not ends or ends[0] is None:
         return "–"
     high = "∞" if ends[1] is None else percent(ends[1])

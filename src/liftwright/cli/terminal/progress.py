@@ -55,21 +55,21 @@ class Progress:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        """Stop the display; the lines of finished stages stay."""
+        """Stop the display; the lines of finished stages remain."""
         if self._bar is not None:
             self._bar.stop()
 
     def __call__(self, step: StageProgress) -> None:
-        """Show one step."""
+        """Show a progress report."""
         if self._bar is None:
             return
         names = [stage.name for stage in STAGES]
-        place = (
+        position = (
             f"[dim]{names.index(step.stage) + 1:>2}/{len(names)}[/]" if step.stage in names else ""
         )
         if step.state == "started":
             self._clear()
-            self._task = self._bar.add_task(f"{place} {step.stage}", total=None)
+            self._task = self._bar.add_task(f"{position} {step.stage}", total=None)
         elif step.state == "advanced":
             if self._task is None:
                 self._task = self._bar.add_task(step.stage or "working", total=step.total)
@@ -78,7 +78,7 @@ class Progress:
             self._clear()
             sign = "[dim]=[/]" if step.state == "kept" else "[green]✓[/]"
             note = "already done" if step.state == "kept" else escape(step.note)
-            self._bar.console.print(f"{sign} {place} {step.stage:<9} [dim]{note}[/]")
+            self._bar.console.print(f"{sign} {position} {step.stage:<9} [dim]{note}[/]")
 
     def _clear(self) -> None:
         if self._bar is not None and self._task is not None:

@@ -10,7 +10,7 @@ from rich.table import Table
 from liftwright.campaign.pipeline import STAGES
 from liftwright.campaign.stages.export import Export
 from liftwright.cli.terminal.measurement import print_measured
-from liftwright.cli.terminal.numbers import as_number
+from liftwright.cli.terminal.numbers import as_number, count_noun
 from liftwright.cli.terminal.output import console, print_json
 from liftwright.model import Failure, SafetyDecision
 from liftwright.model.run_files import RunFolder, Variants
@@ -53,7 +53,8 @@ def show_run(outcome: RunOutcome, *, json: bool) -> None:
     _print_totals(out, outcome.run)
     if folder.file("export.json").is_file():
         exported = folder.read("export.json", Export)
-        out.print(f"{len(exported.files)} tables exported to {escape(exported.to)}", soft_wrap=True)
+        tables = count_noun(len(exported.files), "table")
+        out.print(f"{tables} exported to {escape(exported.to)}", soft_wrap=True)
     files = [p.relative_to(outcome.folder) for p in outcome.folder.rglob("*") if p.is_file()]
     names = sorted(str(p) for p in files if p.parts[0] != "measurements")
     earlier = outcome.run.measurements
@@ -64,30 +65,30 @@ def show_run(outcome: RunOutcome, *, json: bool) -> None:
 
 def _summary(folder: RunFolder) -> dict[str, Json]:
     """The counts in `run --json`."""
-    found: dict[str, Json] = {}
+    summary: dict[str, Json] = {}
     warnings: list[Json] = []
     if folder.file("customers.json").is_file():
         read = folder.raw("customers.json")
         assert isinstance(read, dict)  # noqa: S101 - written by the product
-        found |= {
-            "customers": {name: read[name] for name in ("rows_in", "rows_kept", "rejected")},
-        }
+        summary["customers"] = {name: read[name] for name in ("rows_in", "rows_kept", "rejected")}
         warnings += list(read["warnings"])
     if folder.file("segments.json").is_file():
         segments = folder.raw("segments.json")
         assert isinstance(segments, dict)  # noqa: S101 - written by the product
-        found["segments"] = {one["label"]: one["size"] for one in segments["segments"]}
+        summary["segments"] = {
+            segment["label"]: segment["size"] for segment in segments["segments"]
+        }
         warnings += list(segments["warnings"])
     if folder.file("failures.json").is_file():
-        found["failed"] = len(folder.read_list("failures.json", Failure))
+        summary["failed"] = len(folder.read_list("failures.json", Failure))
     if folder.file("variants.json").is_file():
-        found["variants"] = len(folder.read("variants.json", Variants).variants)
+        summary["variants"] = len(folder.read("variants.json", Variants).variants)
     if folder.file("decisions.json").is_file():
         decisions = folder.read_list("decisions.json", SafetyDecision)
         for status in ("pass", "block", "waiting"):
-            found[status] = sum(decision.status == status for decision in decisions)
-    found["warnings"] = warnings
-    return found
+            summary[status] = sum(decision.status == status for decision in decisions)
+    summary["warnings"] = warnings
+    return summary
 
 
 def _print_customers(out: Console, folder: RunFolder) -> None:
@@ -97,11 +98,11 @@ def _print_customers(out: Console, folder: RunFolder) -> None:
     assert isinstance(read, dict)  # noqa: S101 - written by the product
     rejected = sum(read["rejected"].values())
     out.print(
-        f"customers: {read['rows_in']:,} rows read, {read['rows_kept']:,} kept, "
+        f"customers: {count_noun(read['rows_in'], 'row')} read, {read['rows_kept']:,} kept, "
         f"{rejected:,} rejected"
     )
     for reason, rows in read["rejected"].items():
-        out.print(f"[yellow]![/] rejected: {rows:,} rows, {escape(reason)}")
+        out.print(f"[yellow]![/] rejected: {count_noun(rows, 'row')}, {escape(reason)}")
     for warning in read["warnings"]:
         out.print(f"[yellow]![/] {escape(warning)}")
 
@@ -110,28 +111,29 @@ def _print_messages(out: Console, folder: RunFolder) -> None:
     if not folder.file("decisions.json").is_file():
         return
     variants = folder.read("variants.json", Variants).variants
-    status = {one.variant_id: one for one in folder.read_list("decisions.json", SafetyDecision)}
+    decisions = {d.variant_id: d for d in folder.read_list("decisions.json", SafetyDecision)}
     failures = folder.read_list("failures.json", Failure)
     segments = folder.raw("segments.json")
     assert isinstance(segments, dict)  # noqa: S101 - written by the product
     table = Table("segment", title="Segments and messages", title_justify="left")
     for name in ("customers", "share", "pass", "blocked", "waiting", "failed"):
         table.add_column(name, justify="right")
-    for one in segments["segments"]:
-        label = one["label"]
-        mine = [status[v.variant_id].status for v in variants if v.segment == label]
-        counts = [mine.count(name) for name in ("pass", "block", "waiting")]
+    for segment in segments["segments"]:
+        label = segment["label"]
+        statuses = [decisions[v.variant_id].status for v in variants if v.segment == label]
+        counts = [statuses.count(name) for name in ("pass", "block", "waiting")]
         failed = sum(failure.segment == label for failure in failures)
         table.add_row(
             escape(label),
-            f"{one['size']:,}",
-            f"{one['share']:.0%}",
+            f"{segment['size']:,}",
+            f"{segment['share']:.0%}",
             *(str(count) for count in (*counts, failed)),
         )
     out.print(table)
     for warning in segments["warnings"]:
         out.print(f"[yellow]![/] {escape(warning)}")
-    control = next((one for i, one in status.items() if i not in {v.variant_id for v in variants}))
+    treatments = {variant.variant_id for variant in variants}
+    control = next(d for name, d in decisions.items() if name not in treatments)
     out.print(f"control message: {control.status}")
 
 
@@ -141,21 +143,22 @@ def _print_totals(out: Console, run: Run) -> None:
         out.print(f"run {run.run_id}")
         return
     out.print(
-        f"run {run.run_id}: {totals['runtime_seconds']} s, {totals['metered_calls']} metered "
-        f"calls, {totals['replayed_calls']} cached, {as_number(totals['cost_usd']):.4f} USD"
+        f"run {run.run_id}: {totals['runtime_seconds']} s, "
+        f"{count_noun(int(as_number(totals['metered_calls'])), 'metered call')}, "
+        f"{totals['replayed_calls']} cached, {as_number(totals['cost_usd']):.4f} USD"
     )
     _print_costs(out, totals)
 
 
 def _print_costs(out: Console, totals: Mapping[str, object]) -> None:
     """Print the cost of each service; nothing if there was none."""
-    found = totals.get("cost_by_service")
-    if not isinstance(found, dict) or not found:
+    services = totals.get("cost_by_service")
+    if not isinstance(services, dict) or not services:
         return
     table = Table("service", title="Cost", title_justify="left")
     for name in ("paid calls", "usage", "USD"):
         table.add_column(name, justify="right")
-    for port, paid in found.items():
+    for port, paid in services.items():
         tokens, units = paid["tokens"], paid["units"]
         used = f"{units:,} units" if units else "–"
         if tokens["input"]:
