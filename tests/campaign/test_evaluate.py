@@ -238,7 +238,7 @@ BAD_LINES = {
     "label in a list": ({"text": "a", "sexual": [1]}, "sexual: found a list, allowed"),
     "misspelt category": (
         {"text": "a", "Self-Harm": 1},
-        "names: found 'Self-Harm', allowed: 'self_harm'",
+        "field name: found 'Self-Harm', allowed: 'self_harm'",
     ),
     "no text": ({"hate": 1}, "text: found nothing, allowed: text"),
     "number": ({"text": 4}, "text: found 4, allowed: text"),
