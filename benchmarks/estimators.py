@@ -1,11 +1,12 @@
 """False-positive rate, coverage and power of every estimator, by simulation; a few minutes.
 
-python benchmarks/estimators.py [--draws N] [--only NAME]
+    python benchmarks/estimators.py [--draws N] [--only NAME]
 
-Each table has a row per size of an arm and a column per base rate. Cells in which each arm expects
-at least ten events are marked `*`: there an asymptotic test must reject 4.5 % to alpha + 2 standard
-errors, and an interval cover 93 to 97 %; elsewhere at most alpha + 2 standard errors and at least
-93 %, wherever an interval is given. The tables of docs/statistics.md are this output.
+Each table has a row per arm size and a column per base rate. Cells with at least ten expected
+events per arm are marked `*`: there the rejection rate of an asymptotic test must be between 4.5 %
+and alpha + 2 standard errors, and the coverage of an interval between 93 and 97 %. Elsewhere the
+limits are alpha + 2 standard errors and 93 %, for intervals that exist. The tables of
+docs/statistics.md are this output.
 """
 
 from __future__ import annotations
@@ -18,10 +19,10 @@ from collections import Counter
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
-from liftwright.agents.experimentation.results_options import Metric
-from liftwright.agents.experimentation.results_sums import Sums, adjust
 from scipy.stats import binom, kstest
 
+from liftwright.agents.experimentation.results_columns import MetricColumns
+from liftwright.agents.experimentation.results_file import Sums, adjust
 from liftwright.analysis import (
     Counts,
     Estimate,
@@ -46,22 +47,22 @@ RATES = (0.005, 0.02, 0.05, 0.1, 0.2, 0.4)
 LIFTS = (0.0, 0.2, 0.5)
 ALPHA = 0.05
 ENOUGH = 10
-# A coverage among fewer given intervals than this says nothing.
-FEWEST_GIVEN = 400
-LEAST_LEVEL, LEAST_COVER, MOST_COVER, PROMISED, NEAR = 0.045, 0.93, 0.97, 0.8, 0.02
+# Coverage is not reported for fewer intervals.
+MIN_INTERVALS = 400
+MIN_LEVEL, MIN_COVERAGE, MAX_COVERAGE, NOMINAL_POWER, TOLERANCE = 0.045, 0.93, 0.97, 0.8, 0.02
 NEGLIGIBLE = 1e-9
 Weighted = list[tuple[int, Estimate]]
 
 
-class Cell(NamedTuple):
-    """What was seen in one cell of the grid.
+class GridCell(NamedTuple):
+    """The results of one cell of the grid.
 
     Attributes:
         rejected: Share of draws with p < alpha.
-        difference: Share of the given intervals of the difference that cover the truth.
-        lift: The same of the lift.
-        given: Share of the draws in which a lift interval was given.
-        events: Events for each unit that the rate counts.
+        difference: Coverage of the difference intervals.
+        lift: Coverage of the lift intervals.
+        given: Share of draws with a lift interval.
+        events: Events per unit that the rate counts.
     """
 
     n: int
@@ -84,7 +85,7 @@ def main() -> None:
     """Print the tables."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--draws", type=int, default=10_000)
-    parser.add_argument("--only", help="one of the tables, by the first word of its title")
+    parser.add_argument("--only", help="run only this table, by the first word of its title")
     options = parser.parse_args()
     started = time.perf_counter()
     tables: dict[str, Callable[[np.random.Generator, int], None]] = {
@@ -100,16 +101,16 @@ def main() -> None:
         "power": power,
         "uniform": uniform,
     }
-    say(f"alpha {ALPHA}; {options.draws:,} draws a cell without an effect, half as many with one")
+    print_line(f"alpha {ALPHA}; {options.draws:,} draws per cell without an effect, half with one")
     for name, run in tables.items():
         if options.only in (None, name):
-            # Each table has its own draws: the others may be left out or changed.
+            # Each table has its own seed, independent of the others.
             run(np.random.default_rng([2_026, *name.encode()]), options.draws)
-    say(f"\n{time.perf_counter() - started:.0f} s")
+    print_line(f"\n{time.perf_counter() - started:.0f} s")
 
 
-def say(line: str) -> None:
-    """Write one line."""
+def print_line(line: str) -> None:
+    """Print and flush one line."""
     sys.stdout.write(line + "\n")
     sys.stdout.flush()
 
@@ -117,12 +118,14 @@ def say(line: str) -> None:
 # ── Tables ────────────────────────────────────────────────────────────────────────────────────
 
 
-def cell(n: int, rate: float, effect: float, found: Weighted, truth: tuple[float, float]) -> Cell:
-    """The shares of one cell; `truth` is the difference and the lift that were put in."""
+def cell(
+    n: int, rate: float, effect: float, found: Weighted, truth: tuple[float, float]
+) -> GridCell:
+    """The shares of one cell; `truth` is the true difference and the true lift."""
     draws = sum(weight for weight, _ in found)
     differences = [(w, holds(e.difference_ci, truth[0])) for w, e in found if e.difference_ci]
     lifts = [(w, holds(e.lift_ci, truth[1])) for w, e in found if e.lift_ci]
-    return Cell(
+    return GridCell(
         n=n,
         rate=rate,
         effect=effect,
@@ -135,9 +138,9 @@ def cell(n: int, rate: float, effect: float, found: Weighted, truth: tuple[float
 
 
 def covered(seen: list[tuple[int, bool]]) -> float:
-    """The share that covers; NaN where too few say anything."""
+    """The coverage; NaN if there are too few intervals."""
     total = sum(weight for weight, _ in seen)
-    return sum(w for w, hit in seen if hit) / total if total >= FEWEST_GIVEN else math.nan
+    return sum(w for w, hit in seen if hit) / total if total >= MIN_INTERVALS else math.nan
 
 
 def holds(interval: tuple[float, float], truth: float) -> bool:
@@ -145,40 +148,42 @@ def holds(interval: tuple[float, float], truth: float) -> bool:
     return interval[0] <= truth <= interval[1]
 
 
-def show(title: str, cells: list[Cell], *, asymptotic: bool = True) -> None:
-    """Print the grids of one estimator, and what passes its bounds."""
+def show(title: str, cells: list[GridCell], *, asymptotic: bool = True) -> None:
+    """Print the grids of one estimator, and the cells outside the limits."""
     none = [one for one in cells if one.effect == 0]
-    say(f"\n== {title}")
+    print_line(f"\n== {title}")
     grid("rejected without an effect", none, lambda found: found[0].rejected)
     if any(not math.isnan(one.difference) for one in cells):
-        grid("least coverage, difference", cells, lambda found: least(c.difference for c in found))
-        grid("least coverage, lift", cells, lambda found: least(c.lift for c in found))
-        grid("lift interval given, least share", cells, lambda found: min(c.given for c in found))
+        grid("lowest coverage, difference", cells, lambda found: least(c.difference for c in found))
+        grid("lowest coverage, lift", cells, lambda found: least(c.lift for c in found))
+        grid("lowest share with lift interval", cells, lambda found: min(c.given for c in found))
     bound = [ALPHA + 2 * math.sqrt(ALPHA * (1 - ALPHA) / one.draws) for one in none]
     over = [
         f"{c.n}/{c.rate:g} {c.rejected:.4f}"
         for c, b in zip(none, bound, strict=True)
         if c.rejected > b
     ]
-    say(f"over alpha + 2 standard errors ({bound[0]:.4f}): {', '.join(over) or 'none'}")
+    print_line(f"above alpha + 2 standard errors ({bound[0]:.4f}): {', '.join(over) or 'none'}")
     under = [
-        f"{c.n}/{c.rate:g} {c.rejected:.4f}" for c in none if c.enough and c.rejected < LEAST_LEVEL
+        f"{c.n}/{c.rate:g} {c.rejected:.4f}" for c in none if c.enough and c.rejected < MIN_LEVEL
     ]
     if asymptotic:
-        say(f"under 4.5 % with ten events an arm: {', '.join(under) or 'none'}")
+        print_line(f"below 4.5 % with ten events per arm: {', '.join(under) or 'none'}")
     outside = [
         f"{what} {c.n}/{c.rate:g}+{c.effect:g} {value:.4f}"
         for c in cells
         for what, value in (("difference", c.difference), ("lift", c.lift))
-        if value < LEAST_COVER or (c.enough and value > MOST_COVER)
+        if value < MIN_COVERAGE or (c.enough and value > MAX_COVERAGE)
     ]
-    say(f"coverage under 93 %, or over 97 % with ten events: {', '.join(outside) or 'none'}")
+    print_line(
+        f"coverage below 93 %, or above 97 % with ten events: {', '.join(outside) or 'none'}"
+    )
 
 
-def grid(title: str, cells: list[Cell], of: Callable[[list[Cell]], float]) -> None:
+def grid(title: str, cells: list[GridCell], of: Callable[[list[GridCell]], float]) -> None:
     """One number per size and rate."""
     rates = list(dict.fromkeys(one.rate for one in cells))
-    say(f"{title:<32}" + "".join(f"{rate:>9.1%}" for rate in rates))
+    print_line(f"{title:<32}" + "".join(f"{rate:>9.1%}" for rate in rates))
     for n in dict.fromkeys(one.n for one in cells):
         row = ""
         for rate in rates:
@@ -186,16 +191,16 @@ def grid(title: str, cells: list[Cell], of: Callable[[list[Cell]], float]) -> No
             value = of(found) if found else math.nan
             mark = "*" if found and found[0].enough else " "
             row += "        -" if math.isnan(value) else f"{value:8.4f}{mark}"
-        say(f"{n:>32,}{row}")
+        print_line(f"{n:>32,}{row}")
 
 
 def least(values: Iterator[float]) -> float:
-    """The least of what is known."""
+    """The minimum, ignoring NaN; NaN if there is none."""
     return min((value for value in values if not math.isnan(value)), default=math.nan)
 
 
 def draws_of(draws: int, effect: float) -> int:
-    """Draws of a cell: coverage needs fewer than the level of a test."""
+    """The number of draws of a cell: coverage needs fewer than a false-positive rate."""
     return draws if effect == 0 else max(draws // 2, 1)
 
 
@@ -203,7 +208,7 @@ def draws_of(draws: int, effect: float) -> int:
 
 
 def binary(rng: np.random.Generator, draws: int) -> None:
-    """Two binomial arms of one size; and the level of the test without any simulation."""
+    """Two binomial arms of equal size, and the exact level of the test."""
     cells = []
     for n in UNITS:
         for rate in RATES:
@@ -215,9 +220,9 @@ def binary(rng: np.random.Generator, draws: int) -> None:
                 weighted = list(zip(seen.values(), found, strict=True))
                 cells.append(cell(n, rate, lift, weighted, (rate * lift, lift)))
     show("binary: pooled z or Fisher, Newcombe, score ratio", cells)
-    say("rejected without an effect, by enumeration of all outcomes")
+    print_line("rejected without an effect, by enumeration of all outcomes")
     exact = [
-        Cell(n, rate, 0.0, 1, level(n, rate), math.nan, math.nan, math.nan)
+        GridCell(n, rate, 0.0, 1, level(n, rate), math.nan, math.nan, math.nan)
         for n in UNITS[:4]
         for rate in RATES
     ]
@@ -225,13 +230,13 @@ def binary(rng: np.random.Generator, draws: int) -> None:
 
 
 def plain(n: int, outcomes: list[tuple[int, int]]) -> list[Estimate]:
-    """The estimates of two arms of one size."""
+    """The estimates of two arms of equal size."""
     rows = [[(Counts(n=n, events=a), Counts(n=n, events=b))] for a, b in outcomes]
     return estimate_proportions(rows, alpha=ALPHA, stratified=False)
 
 
 def level(n: int, rate: float) -> float:
-    """The probability to reject without an effect, over all outcomes that are not negligible."""
+    """The probability of rejecting without an effect, summed over all non-negligible outcomes."""
     law = binom.pmf(np.arange(n + 1), n, rate)
     likely = np.nonzero(law > NEGLIGIBLE)[0].tolist()
     outcomes = [(a, b) for a in likely for b in likely if a <= b]
@@ -241,7 +246,7 @@ def level(n: int, rate: float) -> float:
 
 
 def strata(rng: np.random.Generator, draws: int) -> None:
-    """Four strata of unequal size and rate, assigned within one unit of balance."""
+    """Four strata of unequal size and rate, balanced to within one unit."""
     sizes, factors = np.array([0.1, 0.2, 0.3, 0.4]), np.array([0.4, 0.8, 1.2, 1.1])
     cells = []
     for n in UNITS:
@@ -269,17 +274,17 @@ def strata(rng: np.random.Generator, draws: int) -> None:
 
 
 def spent(rng: np.random.Generator, n: int, rate: float, draws: int) -> list[Moments]:
-    """Revenue: most units have none, the others a lognormal amount with sd of logs 0.8."""
+    """Revenue: most units have none, the others a lognormal amount with log-sd 0.8."""
     buyers = rng.binomial(n, rate, draws)
     amounts = np.exp(0.8 * rng.standard_normal(int(buyers.sum())))
-    place = np.repeat(np.arange(draws), buyers)
-    totals = np.bincount(place, amounts, draws).tolist()
-    squares = np.bincount(place, amounts**2, draws).tolist()
+    draw = np.repeat(np.arange(draws), buyers)
+    totals = np.bincount(draw, amounts, draws).tolist()
+    squares = np.bincount(draw, amounts**2, draws).tolist()
     return [Moments(n=n, total=a, total_sq=b) for a, b in zip(totals, squares, strict=True)]
 
 
 def mean(rng: np.random.Generator, draws: int) -> None:
-    """Revenue of two arms of one size."""
+    """Revenue of two arms of equal size."""
     amount = math.exp(0.32)
     cells = []
     for n in UNITS:
@@ -295,7 +300,7 @@ def mean(rng: np.random.Generator, draws: int) -> None:
 
 
 def ratio(rng: np.random.Generator, draws: int) -> None:
-    """Clicks per opened message; the rate is that of opening, 30 % of the openers click."""
+    """Clicks per opened message; the rate is the open rate, and 30 % of openers click."""
 
     def arm(n: int, opened: float, clicked: float, size: int) -> list[RatioMoments]:
         opens = rng.binomial(n, opened, size)
@@ -317,16 +322,18 @@ def ratio(rng: np.random.Generator, draws: int) -> None:
                 )
                 found = [(1, compare_ratios(one, zero, alpha=ALPHA)) for one, zero in pairs]
                 one = cell(n, rate, lift, found, (0.3 * lift, lift))
-                # What carries the ratio is the clicks: ten of them need 33 openers.
+                # The ratio depends on the clicks: ten of them need 33 openers.
                 cells.append(one._replace(events=0.3))
     show("ratio of clicks per open, rate of opening: delta method, Fieller", cells)
 
 
 def cuped(rng: np.random.Generator, draws: int) -> None:
-    """A mean with a covariate that explains a quarter of its variance, and one that is noise."""
-    metric = Metric(name="y", column="y", kind="mean", covariate="x")
-    say("\n== CUPED without an effect: a covariate with correlation rho to the mean")
-    say(f"{'rho':>10}{'n/arm':>10}{'rejected':>10}{'coverage':>10}{'variance taken away':>22}")
+    """A mean with covariates of different correlation, including none."""
+    metric = MetricColumns(name="y", column="y", kind="mean", covariate="x")
+    print_line("\n== CUPED without an effect: a covariate with correlation rho to the mean")
+    print_line(
+        f"{'rho':>10}{'n/arm':>10}{'rejected':>10}{'coverage':>10}{'variance reduction':>22}"
+    )
     for rho in (0.0, 0.5, 0.9):
         for n in (25, 100, 1_000):
             rejected = hit = 0
@@ -342,17 +349,17 @@ def cuped(rng: np.random.Generator, draws: int) -> None:
                 hit += ends is not None and holds(ends, 0.0)
                 reduced += reduction["y"]
             total = draws // 2
-            say(
+            print_line(
                 f"{rho:>10.1f}{n:>10,}{rejected / total:>10.4f}{hit / total:>10.4f}"
                 f"{reduced / total:>22.3f}"
             )
 
 
 def normal_sums(rng: np.random.Generator, arm: str, n: int, rho: float) -> Sums:
-    """Sums of n units whose x and y are normal with correlation rho, drawn by their laws."""
+    """Sums of n units whose x and y are normal with correlation rho, drawn directly."""
     mean_x, mean_y = rng.standard_normal(2) / math.sqrt(n)
     mean_y = rho * mean_x + math.sqrt(1 - rho**2) * mean_y
-    # Bartlett's decomposition of the Wishart law of the sums of products.
+    # Bartlett decomposition of the Wishart distribution of the sums of products.
     a, b, c = (
         math.sqrt(rng.chisquare(n - 1)),
         rng.standard_normal(),
@@ -380,8 +387,8 @@ def normal_sums(rng: np.random.Generator, arm: str, n: int, rho: float) -> Sums:
 
 def winsorised(rng: np.random.Generator, draws: int) -> None:
     """Revenue with a heavy tail, capped at the 99th percentile of both arms' amounts."""
-    say("\n== winsorised revenue, sd of logs 1.6, capped at the 99th percentile of both arms")
-    say(f"{'n/arm':>10}{'rate':>10}{'rejected':>10}{'plain':>10}")
+    print_line("\n== winsorised revenue, log-sd 1.6, capped at the 99th percentile of both arms")
+    print_line(f"{'n/arm':>10}{'rate':>10}{'rejected':>10}{'uncapped':>10}")
     for n, rate in ((500, 0.1), (2_000, 0.05), (10_000, 0.02)):
         rejected = before = 0
         for _ in range(draws // 2):
@@ -398,17 +405,17 @@ def winsorised(rng: np.random.Generator, draws: int) -> None:
                 rejected += low and capped
                 before += low and not capped
         total = draws // 2
-        say(f"{n:>10,}{rate:>10.2f}{rejected / total:>10.4f}{before / total:>10.4f}")
+        print_line(f"{n:>10,}{rate:>10.2f}{rejected / total:>10.4f}{before / total:>10.4f}")
 
 
 def sequential(rng: np.random.Generator, draws: int) -> None:
-    """Fifty looks at an experiment without an effect; a rejection at any look counts."""
+    """Fifty looks at an experiment without an effect; any rejection counts."""
     runs = max(draws // 10, 1)
-    say(
+    print_line(
         f"\n== sequential: rejected at any of 50 looks up to 10,000 an arm, {runs:,} runs without "
         "an effect"
     )
-    say(
+    print_line(
         f"{'metric':>10}{'rate':>8}{'looks':>12}{'planned 2,000':>16}{'20,000':>10}{'200,000':>10}"
         f"{'one-look test':>16}"
     )
@@ -424,7 +431,7 @@ def sequential(rng: np.random.Generator, draws: int) -> None:
                     [peek(rng, metric, rate, looks.round().astype(int)) for _ in range(runs)],
                     axis=0,
                 )
-                say(
+                print_line(
                     f"{metric:>10}{rate:>8.2f}{spacing:>12}{found[0]:>16.4f}{found[1]:>10.4f}"
                     f"{found[2]:>10.4f}{found[3]:>16.4f}"
                 )
@@ -433,7 +440,7 @@ def sequential(rng: np.random.Generator, draws: int) -> None:
 def peek(
     rng: np.random.Generator, metric: str, rate: float, looks: np.ndarray
 ) -> tuple[bool, bool, bool, bool]:
-    """Whether any look rejects, for three plans, and with the test that is made for one look."""
+    """Whether any look rejects, for three planned sizes, and with the fixed-horizon test."""
     steps = np.diff(looks, prepend=0)
     events = rng.binomial(steps, rate, (2, len(steps)))
     arms: list[list[Counts]] | list[list[Moments]]
@@ -456,7 +463,7 @@ def peek(
 
 
 def spending(rng: np.random.Generator, looks: np.ndarray, buyers: np.ndarray) -> list[Moments]:
-    """Revenue up to each look; `buyers` are those that each look adds."""
+    """Revenue up to each look; `buyers` are the new ones at each look."""
     amounts = np.exp(0.8 * rng.standard_normal(int(buyers.sum())))
     ends = buyers.cumsum()
     totals, squares = (np.concatenate(([0.0], v.cumsum()))[ends] for v in (amounts, amounts**2))
@@ -467,7 +474,7 @@ def spending(rng: np.random.Generator, looks: np.ndarray, buyers: np.ndarray) ->
 
 
 def once(one: Counts | Moments, zero: Counts | Moments) -> float:
-    """The p-value of the test that is made for one look."""
+    """The p-value of the fixed-horizon test."""
     if isinstance(one, Counts) and isinstance(zero, Counts):
         rate = (one.events + zero.events) / (one.n + zero.n)
         spread = math.sqrt(rate * (1 - rate) * (1 / one.n + 1 / zero.n))
@@ -478,10 +485,10 @@ def once(one: Counts | Moments, zero: Counts | Moments) -> float:
 
 
 def interaction(rng: np.random.Generator, draws: int) -> None:
-    """Four segments with one odds ratio, or one difference; the effect is there, and the same."""
+    """Four segments with the same non-zero effect (odds ratio or difference)."""
     factors = np.array([0.5, 0.8, 1.2, 1.5])
-    say("\n== interaction of four segments: rejected where the effect is the same in all")
-    say(f"{'test':>24}{'n/arm, segment':>16}{'rate':>8}{'rejected':>10}{'given':>8}")
+    print_line("\n== interaction: rejections if the effect is the same in four segments")
+    print_line(f"{'test':>24}{'n/arm, segment':>16}{'rate':>8}{'rejected':>10}{'given':>8}")
     for n, rate in ((50, 0.2), (100, 0.1), (500, 0.02), (500, 0.1), (2_000, 0.02)):
         odds = 1.3 * rate * factors / (1 - rate * factors)
         x1 = rng.binomial(n, odds / (1 + odds), (draws // 2, 4)).tolist()
@@ -495,67 +502,69 @@ def interaction(rng: np.random.Generator, draws: int) -> None:
             ).p_value
             for one, zero in zip(x1, x0, strict=True)
         ]
-        told("Breslow-Day (Tarone)", n, rate, found)
+        print_interaction("Breslow-Day (Tarone)", n, rate, found)
     for n, rate in ((50, 0.2), (100, 0.1), (500, 0.1), (2_000, 0.02)):
         arms = [[spent(rng, n, float(rate * f), draws // 5) for f in factors] for _ in "ab"]
         found = [
             check_interaction([(arms[0][s][i], arms[1][s][i]) for s in range(4)]).p_value
             for i in range(draws // 5)
         ]
-        told("Welch heterogeneity", n, rate, found)
+        print_interaction("Welch heterogeneity", n, rate, found)
 
 
-def told(test: str, n: int, rate: float, p_values: list[float | None]) -> None:
-    """One line of the table of interactions."""
+def print_interaction(test: str, n: int, rate: float, p_values: list[float | None]) -> None:
+    """Print one line of the interaction table."""
     known = [p for p in p_values if p is not None]
     rejected = sum(p < ALPHA for p in known) / max(len(known), 1)
-    say(f"{test:>24}{n:>16,}{rate:>8.2f}{rejected:>10.4f}{len(known) / len(p_values):>8.3f}")
+    print_line(f"{test:>24}{n:>16,}{rate:>8.2f}{rejected:>10.4f}{len(known) / len(p_values):>8.3f}")
 
 
 def srm(rng: np.random.Generator, draws: int) -> None:
-    """Arms of the meant sizes; an alarm is p < 0.01."""
-    say("\n== SRM: alarms at p < 0.01 where the arms are as meant")
+    """Arms with the planned sizes; an alarm is p < 0.01."""
+    print_line("\n== SRM: alarms at p < 0.01 if the arms are as planned")
     for shares in ((0.5, 0.5), (0.9, 0.1), (0.4, 0.2, 0.2, 0.2)):
         for n in (100, 10_000):
             size = draws if n * min(shares) >= 5 else draws // 10  # noqa: PLR2004 - drawn p-values
             seen = Counter(map(tuple, rng.multinomial(n, shares, size).tolist()))
-            arms = [str(place) for place in range(len(shares))]
-            meant = dict(zip(arms, shares, strict=True))
+            arms = [str(arm) for arm in range(len(shares))]
+            planned = dict(zip(arms, shares, strict=True))
             alarms = sum(
                 weight
                 for counts, weight in seen.items()
-                if not check_srm(dict(zip(arms, counts, strict=True)), meant).ok
+                if not check_srm(dict(zip(arms, counts, strict=True)), planned).ok
             )
-            say(f"{n:>10,}  {'/'.join(f'{s:g}' for s in shares):<20}{alarms / size:>10.4f}")
+            print_line(f"{n:>10,}  {'/'.join(f'{s:g}' for s in shares):<20}{alarms / size:>10.4f}")
 
 
 def power(rng: np.random.Generator, draws: int) -> None:
-    """Share of rejections at the smallest detectable effect, which promises 80 %."""
+    """Rejections at the smallest detectable effect; the nominal power is 80 %."""
     cells = []
     for n in UNITS[1:]:
         for rate in RATES:
-            effect = smallest_detectable_effect(rate, n, n, alpha=ALPHA, power=PROMISED)
+            effect = smallest_detectable_effect(rate, n, n, alpha=ALPHA, power=NOMINAL_POWER)
             if effect is None or n * rate < ENOUGH / 2:
                 continue
             x1, x0 = rng.binomial(n, rate + effect, draws), rng.binomial(n, rate, draws)
             seen = Counter(zip(x1.tolist(), x0.tolist(), strict=True))
             found = list(zip(seen.values(), plain(n, list(seen)), strict=True))
             cells.append(cell(n, rate, effect, found, (effect, effect / rate)))
-    say("\n== power at the smallest detectable effect, which promises 0.8")
-    grid("found", cells, lambda found: found[0].rejected)
-    away = [
-        f"{c.n}/{c.rate:g} {c.rejected:.4f}" for c in cells if abs(c.rejected - PROMISED) > NEAR
+    print_line("\n== power at the smallest detectable effect, nominally 0.8")
+    grid("power", cells, lambda found: found[0].rejected)
+    outside = [
+        f"{c.n}/{c.rate:g} {c.rejected:.4f}"
+        for c in cells
+        if abs(c.rejected - NOMINAL_POWER) > TOLERANCE
     ]
-    say(f"more than 2 points away: {', '.join(away) or 'none'}")
+    print_line(f"off by more than 2 points: {', '.join(outside) or 'none'}")
 
 
 def uniform(rng: np.random.Generator, draws: int) -> None:
     """Kolmogorov-Smirnov test that p-values without an effect are uniform."""
     n = 200_000
-    say("\n== p-values without an effect against uniform: Kolmogorov-Smirnov")
+    print_line("\n== p-values without an effect against uniform: Kolmogorov-Smirnov")
     x1, x0 = rng.binomial(n, 0.2, draws), rng.binomial(n, 0.2, draws)
     found = plain(n, list(zip(x1.tolist(), x0.tolist(), strict=True)))
-    say(f"{'pooled z':>28}{kstest([e.p_value for e in found], 'uniform').pvalue:>8.3f}")
+    print_line(f"{'pooled z':>28}{kstest([e.p_value for e in found], 'uniform').pvalue:>8.3f}")
     parts = np.array([20_000, 60_000, 120_000])
     y1 = rng.binomial(parts, [0.1, 0.2, 0.3], (draws, 3)).tolist()
     y0 = rng.binomial(parts, [0.1, 0.2, 0.3], (draws, 3)).tolist()
@@ -568,10 +577,10 @@ def uniform(rng: np.random.Generator, draws: int) -> None:
     ]
     found = estimate_proportions(rows, alpha=ALPHA, stratified=True)
     fit = kstest([e.p_value for e in found], "uniform")
-    say(f"{'Cochran-Mantel-Haenszel':>28}{fit.pvalue:>8.3f}")
+    print_line(f"{'Cochran-Mantel-Haenszel':>28}{fit.pvalue:>8.3f}")
     pairs = zip(spent(rng, 2_000, 0.2, draws), spent(rng, 2_000, 0.2, draws), strict=True)
     means = [compare_means(one, zero, alpha=ALPHA).p_value for one, zero in pairs]
-    say(f"{'Welch':>28}{kstest(means, 'uniform').pvalue:>8.3f}")
+    print_line(f"{'Welch':>28}{kstest(means, 'uniform').pvalue:>8.3f}")
 
 
 if __name__ == "__main__":

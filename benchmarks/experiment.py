@@ -1,9 +1,10 @@
-"""The whole experiment, many times: assign, simulate, measure; with no effect, then with one.
+"""Simulates the whole experiment many times, without and with an effect.
 
-Run as `python benchmarks/experiment.py [--null 2000] [--uplift 5000] [--customers 2000]`. Each
-replication assigns by a salt of its own, simulates by a seed of its own, and is measured by the
-code that a run is measured by. Without an effect a test at 5 % may reject 5 %, and its p-values are
-uniform; with one, the interval of the lift must hold what was put in.
+    python benchmarks/experiment.py [--null 2000] [--uplift 5000] [--customers 2000]
+
+Each replication has its own salt and seed, and is measured by the code of a real run. Without an
+effect, a test at 5 % may reject 5 % of the time, with uniform p-values; with an effect, the
+interval of the lift must cover the true uplift.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ import sys
 import tempfile
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from scipy.stats import kstest
 
@@ -27,19 +28,21 @@ from liftwright.data import Tables, literal
 from liftwright.model import SafetyDecision, Variant
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
+
+    from liftwright.analysis import ArmComparison
+    from liftwright.analysis.result import Interval
 
 ALPHA = 0.05
 TONES = ("urgent", "informational", "friendly")
 SEGMENTS = ("Few Orders", "Regulars", "Lapsing", "Newcomers")
 UPLIFT = 0.2
 AT = "2026-01-02T03:04:05.678Z"
-# What is asked of the share of intervals that hold the uplift.
-LEAST_RECOVERY = 0.935
+MIN_COVERAGE = 0.935
 
 
 def main() -> None:
-    """Print both tables; exit 1 where a demand is missed."""
+    """Print both tables; exit 1 if a requirement is not met."""
     options = read_options()
     started = time.perf_counter()
     with tempfile.TemporaryDirectory() as folder:
@@ -48,7 +51,7 @@ def main() -> None:
         sound = no_effect(tables, sizes, options.null)
         sound &= with_effect(tables, sizes, options.uplift)
         tables.close()
-    say(f"\n{time.perf_counter() - started:.0f} s")
+    print_line(f"\n{time.perf_counter() - started:.0f} s")
     sys.exit(0 if sound else 1)
 
 
@@ -61,13 +64,13 @@ def read_options() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def say(line: str) -> None:
-    """Write one line at once."""
+def print_line(line: str) -> None:
+    """Print and flush one line."""
     print(line, flush=True)
 
 
 def make_customers(tables: Tables, count: int) -> dict[str, int]:
-    """Customers with rates of their own, in four segments that differ; the segments' sizes."""
+    """Create customers with individual rates in four segments; returns the segment sizes."""
     draw = random.Random(20_261)  # noqa: S311 - a repeatable sample
     rows = []
     for index in range(count):
@@ -90,12 +93,12 @@ def make_customers(tables: Tables, count: int) -> dict[str, int]:
         "cast(open_rate as double) as historical_open_rate, "
         "cast(click_rate as double) as historical_click_rate from raw",
     )
-    found = tables.rows("select segment, count(*) from segmented group by segment")
-    return {str(segment): int(str(size)) for segment, size in found}
+    sizes = tables.rows("select segment, count(*) from segmented group by segment")
+    return {str(segment): int(str(size)) for segment, size in sizes}
 
 
 def configuration(name: str, uplift: float) -> Experiment:
-    """An experiment of this name; revenue and conversions are simulated beside the rates."""
+    """An experiment with this name; conversions and revenue are simulated, too."""
     return Experiment.model_validate(
         {
             "name": name,
@@ -112,88 +115,91 @@ def configuration(name: str, uplift: float) -> Experiment:
 
 def replications(
     tables: Tables, sizes: dict[str, int], count: int, uplift: float
-) -> Iterator[list[dict[str, Any]]]:
-    """The rows over all segments of so many experiments."""
+) -> Iterator[tuple[ArmComparison, ...]]:
+    """The overall comparisons of each experiment."""
     variants = [message("control", None)]
     variants += [message(tone, segment) for segment in sizes for tone in TONES]
-    decisions = [decision(one) for one in variants]
+    decisions = [decision(variant) for variant in variants]
     for number in range(count):
         config = configuration(f"replication {number}", uplift)
         design = design_experiment(variants, decisions, config, sizes)
         assignment = assign(tables, design, AT)
         EmbeddedSimulator(tables, config.simulation, seed=number, salt=config.name)("assignments")
-        # As a run writes it to a file before it is measured.
+        # Materialised, as in a run, which writes it to a file before measuring.
         tables.keep("outcomes", "select * from engagement")
-        found: dict[str, Any] = measure(
-            tables, assignment, config, simulated=True, engagement="outcomes"
-        )
-        yield [row for row in found["comparisons"] if row["segment"] == "all"]
+        result = measure(tables, assignment, config, simulated=True, engagement="outcomes")
+        yield result.rows()
 
 
 def no_effect(tables: Tables, sizes: dict[str, int], count: int) -> bool:
-    """Rejections, uniformity and coverage where no arm differs."""
-    found: dict[str, list[dict[str, Any]]] = {}
-    for rows in replications(tables, sizes, count, 0.0):
-        for row in rows:
-            found.setdefault(row["metric"], []).append(row)
-    say(f"No effect, {count} experiments of {sum(sizes.values())} customers, alpha {ALPHA}\n")
-    say("metric           | tests  rejected   KS p   difference CI  lift CI  given")
+    """Print rejections, uniformity and coverage without an effect."""
+    by_metric = collect(replications(tables, sizes, count, 0.0))
+    print_line(
+        f"No effect, {count} experiments of {sum(sizes.values())} customers, alpha {ALPHA}\n"
+    )
+    print_line("metric           | tests  rejected   KS p   difference CI  lift CI  given")
     sound = True
-    for metric, rows in found.items():
-        tested = [row["p_value"] for row in rows if row["p_value"] is not None]
+    for metric, rows in by_metric.items():
+        tested = [row.p_value for row in rows if row.p_value is not None]
         rejected = sum(p < ALPHA for p in tested) / len(tested)
-        # Arms share a control: one arm of each experiment is an independent draw.
-        one = [row["p_value"] for row in rows if row["arm"] == "urgent" and row["p_value"]]
-        uniform = kstest(one, "uniform").pvalue
-        covered = coverage(rows, "difference_ci", 0.0)
-        lifts = [row for row in rows if row["lift_ci"]]
-        say(
+        # Arms share a control, so only one arm per experiment is an independent draw.
+        independent = [row.p_value for row in rows if row.arm == "urgent" and row.p_value]
+        uniform = kstest(independent, "uniform").pvalue
+        covered = coverage((row.difference_ci for row in rows), 0.0)
+        lifts = [row.lift_ci for row in rows if row.lift_ci]
+        print_line(
             f"{metric:16} | {len(tested):6d} {rejected:8.4f} {uniform:7.3f} {covered:13.4f}"
-            f" {coverage(lifts, 'lift_ci', 0.0):9.4f} {len(lifts) / len(rows):6.3f}"
+            f" {coverage(lifts, 0.0):9.4f} {len(lifts) / len(rows):6.3f}"
         )
         sound &= rejected <= ALPHA + 2 * math.sqrt(ALPHA * (1 - ALPHA) / count)
     return sound
 
 
 def with_effect(tables: Tables, sizes: dict[str, int], count: int) -> bool:
-    """How often the interval holds the uplift that was put in."""
-    found: dict[str, list[dict[str, Any]]] = {}
-    for rows in replications(tables, sizes, count, UPLIFT):
-        for row in rows:
-            found.setdefault(row["metric"], []).append(row)
-    say(f"\nUplift {UPLIFT:+.0%} put in, {count} experiments\n")
-    say("metric           | mean lift  held by the interval  given  found (p < alpha)")
+    """Print how often the interval covers the true uplift."""
+    by_metric = collect(replications(tables, sizes, count, UPLIFT))
+    print_line(f"\nTrue uplift {UPLIFT:+.0%}, {count} experiments\n")
+    print_line("metric           | mean lift  coverage  given  power")
     sound = True
-    for metric, rows in found.items():
-        lifts = [row for row in rows if row["lift_ci"]]
-        mean = sum(row["lift"] for row in lifts) / len(lifts)
-        held = coverage(lifts, "lift_ci", UPLIFT)
-        power = sum(row["p_value"] is not None and row["p_value"] < ALPHA for row in rows)
-        say(
-            f"{metric:16} | {mean:+9.4f} {held:21.4f} {len(lifts) / len(rows):6.3f}"
-            f" {power / len(rows):10.3f}"
+    for metric, rows in by_metric.items():
+        known = [row for row in rows if row.lift_ci]
+        mean = sum(row.lift or 0.0 for row in known) / len(known)
+        covered = coverage((row.lift_ci for row in known), UPLIFT)
+        power = sum(row.p_value is not None and row.p_value < ALPHA for row in rows)
+        print_line(
+            f"{metric:16} | {mean:+9.4f} {covered:9.4f} {len(known) / len(rows):6.3f}"
+            f" {power / len(rows):6.3f}"
         )
-        sound &= held >= LEAST_RECOVERY
+        sound &= covered >= MIN_COVERAGE
     return sound
 
 
-def coverage(rows: list[dict[str, Any]], name: str, truth: float) -> float:
-    """The share of the intervals that hold `truth`; an open end is infinite."""
-    held = [
-        row[name][0] <= truth and (row[name][1] is None or truth <= row[name][1])
-        for row in rows
-        if row[name]
+def collect(experiments: Iterable[tuple[ArmComparison, ...]]) -> dict[str, list[ArmComparison]]:
+    """The comparisons of all experiments by metric."""
+    by_metric: dict[str, list[ArmComparison]] = {}
+    for rows in experiments:
+        for row in rows:
+            by_metric.setdefault(row.metric, []).append(row)
+    return by_metric
+
+
+def coverage(intervals: Iterable[Interval | None], truth: float) -> float:
+    """The share of intervals that cover `truth`; an open end is infinite."""
+    covers = [
+        (ends[0] is None or ends[0] <= truth) and (ends[1] is None or truth <= ends[1])
+        for ends in intervals
+        if ends
     ]
-    return sum(held) / len(held) if held else math.nan
+    return sum(covers) / len(covers) if covers else math.nan
 
 
 def message(arm: str, segment: str | None) -> Variant:
-    """A message of which only who gets it counts."""
+    """A message without content."""
     return Variant.bare(f"{arm}@{segment}", arm=arm, segment=segment)
 
 
 def decision(variant: Variant) -> SafetyDecision:
-    """That it may be sent."""
+    """A `pass` decision."""
     return SafetyDecision(
         variant_id=variant.variant_id,
         content_sha256="",

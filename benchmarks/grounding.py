@@ -1,8 +1,8 @@
-"""How well grounding tells supported claims from unsupported ones, next to token overlap.
+"""How well grounding separates supported from unsupported claims, compared with token overlap.
 
-Two public labelled sets are each parted in two by a hash of the question: the coefficients of
-`liftwright.agents.grounding.evidence` were fitted on the first half (`--fit` prints them anew), the
-table is of the second half. AttributionBench: the development set; RAGTruth: half of its
+Two public labelled sets are each split in half by a hash of the question: the coefficients of
+`liftwright.agents.grounding.evidence` were fitted on the first half (`--fit` repeats this), and the
+table shows the second half. AttributionBench: the development set; RAGTruth: half of its
 question-answering part, sentence by sentence.
 
     python benchmarks/grounding.py --data DIR [--fit]
@@ -91,14 +91,14 @@ def read_ragtruth(path: Path) -> Iterator[Example]:
 
 
 def overlap(example: Example) -> float:
-    """The floor: the share of the claim's words that its sources hold."""
+    """The baseline: the share of the claim's words that occur in its sources."""
     claim = set(evidence.tokens(example.claim))
     known = {token for _, text in example.sources for token in evidence.tokens(text)}
     return len(claim & known) / len(claim) if claim else 1.0
 
 
 class Bench:
-    """The examples with their evidence and vectors, made once."""
+    """The examples with their evidence and vectors, computed once."""
 
     def __init__(self, examples: Sequence[Example]) -> None:
         self.examples = examples
@@ -121,7 +121,7 @@ class Bench:
         )
 
     def supports(self) -> list[evidence.Support]:
-        """The support of each example under the present coefficients."""
+        """The support of each example with the current coefficients."""
         return [
             e.support(claim, likeness_of(e, near, self._vectors[claim.text], self._vectors))
             for e, claim, near in zip(self._evidence, self._claims, self._near, strict=True)
@@ -129,14 +129,14 @@ class Bench:
 
 
 def balanced(examples: Sequence[Example]) -> npt.NDArray[np.float64]:
-    """Weights that give each label of each set the same say."""
+    """Weights that balance the labels of each set."""
     keys = [(example.data, example.supported) for example in examples]
     counts = {key: keys.count(key) for key in set(keys)}
     return np.array([1 / counts[key] for key in keys])
 
 
 def fit(bench: Bench) -> None:
-    """Fit the coefficients, choosing the best window anew in each round; print them."""
+    """Fit and print the coefficients, selecting the best window again in each round."""
     use = np.array([example.is_for_fitting for example in bench.examples])
     labels = np.array([example.supported for example in bench.examples])[use]
     weights = balanced([example for example in bench.examples if example.is_for_fitting])

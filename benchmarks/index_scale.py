@@ -1,10 +1,10 @@
-"""Time and memory of indexing many help passages once, again unchanged, and with one changed.
+"""Time and memory of indexing many help passages: first, unchanged, and with one changed document.
 
     python benchmarks/index_scale.py --data ../shared/data/content/helpdocs_passages.jsonl.gz
 
-The passages of a file become one document. What is measured: seconds of each indexing and how many
-paragraphs it embedded, the size of the index on disk, seconds to open it, the latency of a query,
-how often a passage's own first sentence finds its document, and the process's peak memory.
+The passages of a page become one document. Measured are the duration of each indexing and the
+number of embedded paragraphs, the size of the index on disk, the time to open it, the query
+latency, how often a passage's first sentence finds its document, and the peak memory.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 TOP_K = 5
 PROBES = 200
-LEAST_WORDS = 6
+MIN_WORDS = 6
 
 
 def read_documents(file: Path) -> tuple[Document, ...]:
@@ -56,11 +56,11 @@ def read_documents(file: Path) -> tuple[Document, ...]:
 
 
 def measure(documents: tuple[Document, ...], folder: Path) -> Iterator[tuple[str, float]]:
-    """Each measurement's name and number."""
+    """The name and value of each measurement."""
     embed = MiniLmEmbed()
     index = EmbeddedIndex(folder, embed)
     yield "documents", len(documents)
-    yield "paragraphs", sum(len(one.sections) for one in documents)
+    yield "paragraphs", sum(len(document.sections) for document in documents)
     first = documents[0].sections[0]
     words = replace(first, paragraphs=(f"{first.paragraphs[0]} Changed.",))
     changed = replace(documents[0], sections=(words, *documents[0].sections[1:]))
@@ -87,19 +87,19 @@ def measure(documents: tuple[Document, ...], folder: Path) -> Iterator[tuple[str
 def _queries(
     search: EmbeddedSearch, documents: tuple[Document, ...]
 ) -> Iterator[tuple[str, float]]:
-    latencies, found = [], []
+    latencies, hits = [], []
     for document in documents[:: max(len(documents) // PROBES, 1)]:
-        opening = next(iter(sentences(document.sections[0].paragraphs[0])), None)
-        if opening is None or len(opening.text.split()) < LEAST_WORDS:
+        first = next(iter(sentences(document.sections[0].paragraphs[0])), None)
+        if first is None or len(first.text.split()) < MIN_WORDS:
             continue
         started = time.perf_counter()
-        passages = search(Query(text=opening.text, top_k=TOP_K))
+        passages = search(Query(text=first.text, top_k=TOP_K))
         latencies.append((time.perf_counter() - started) * 1000)
-        found.append(document.document_id in {one.document_id for one in passages})
+        hits.append(document.document_id in {passage.document_id for passage in passages})
     yield "queries", len(latencies)
     yield "query: ms p50", statistics.median(latencies)
     yield "query: ms p95", statistics.quantiles(latencies, n=20)[-1]
-    yield f"own document among {TOP_K}", statistics.mean(found)
+    yield f"recall at {TOP_K}", statistics.mean(hits)
 
 
 def _progress(done: int, total: int) -> None:
@@ -111,7 +111,7 @@ def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description="Time and memory of indexing many passages.")
     parser.add_argument("--data", type=Path, required=True)
-    parser.add_argument("--pages", type=int, default=None, help="only so many; all if left out")
+    parser.add_argument("--pages", type=int, default=None, help="number of pages; default: all")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         for name, value in measure(read_documents(options.data)[: options.pages], Path(folder)):

@@ -1,9 +1,9 @@
-"""What a run adds to a slow provider: seconds against ceil(N / c) times the provider's latency.
+"""Overhead of a run on a slow provider: seconds relative to ceil(N / c) times the latency.
 
     python benchmarks/overhead.py [--latency 1] [--rounds 3] [--workers 1 4 8]
 
-A server on this machine writes the messages of a small campaign, each after the latency. Told are
-the stage that writes, and the whole run without its report, index and models warm.
+A local server writes the messages of a small campaign, each after the given latency. Measured are
+the generate stage, and the whole run without its report, with a warm index and loaded models.
 """
 
 from __future__ import annotations
@@ -39,10 +39,12 @@ def main() -> None:
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="liftwright-") as folder:
         root = campaign.lay_down(Path(folder) / "workspace", screen="embedded")
-        # Fills the index and loads the models, and gives the drafts.
+        # Builds the index, loads the models, and returns the drafts.
         drafts = metered_writer.drafts_of(campaign.stop_before(root, "screen"))
         print(f"{len(drafts)} calls of {options.latency:g} s, median of {options.rounds} rounds")
-        print(f"{'workers':<9}{'floor':>8}{'writing':>10}{'ratio':>7}{'whole run':>11}{'ratio':>7}")
+        print(
+            f"{'workers':<9}{'ideal':>8}{'generate':>10}{'ratio':>7}{'whole run':>11}{'ratio':>7}"
+        )
         for workers in options.workers:
             floor = math.ceil(len(drafts) / workers) * options.latency
             rounds = [
@@ -54,7 +56,7 @@ def main() -> None:
                 f"{workers:<9}{floor:>6.1f} s{writing:>8.2f} s{writing / floor:>7.3f}"
                 f"{whole:>9.2f} s{whole / floor:>7.3f}"
             )
-    print(f"the bound is {BOUND}")
+    print(f"target ratio: at most {BOUND}")
 
 
 def one_round(
@@ -64,7 +66,7 @@ def one_round(
     workers: int,
     options: argparse.Namespace,
 ) -> tuple[float, float]:
-    """Seconds of the stage that writes, and of the run up to its report."""
+    """Seconds of the generate stage, and of the run up to its report."""
     with metered_writer.MeteredWriter(drafts).running() as writer:
         writer.before_reply = _late(writer, options.latency)
         workspace = campaign.copy(root, to)

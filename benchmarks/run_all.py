@@ -1,8 +1,8 @@
-"""Every benchmark that is quick, one after the other; and where the others are.
+"""Runs the quick benchmarks one after the other, and lists the others.
 
     python benchmarks/run_all.py [--against DIR]
 
-`--against` is the checkout of another version, beside which `versions.py` runs this one.
+`--against` is the checkout of another version that `versions.py` compares with this one.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import sys
 from pathlib import Path
 
 HERE = Path(__file__).parent
-# A few minutes together; the others need data that is not shipped, or hours.
+# Together a few minutes; the others need external data, or hours.
 QUICK = {
     "versions.py": ("--rounds", "3"),
     "speed.py": ("--rounds", "3"),
@@ -26,7 +26,7 @@ QUICK = {
 
 
 def main() -> None:
-    """Run and tell; the exit status is that of the first benchmark that failed."""
+    """Run the benchmarks; the exit status is that of the first failure."""
     against = sys.argv[1:]
     statuses = []
     for name, arguments in QUICK.items():
@@ -35,7 +35,7 @@ def main() -> None:
         command += against if name == "versions.py" else []
         statuses.append(subprocess.run(command, check=False).returncode)
         print()
-    print("── Not run; each says at its top how it is run, and what it needs:\n")
+    print("── Not run; see the top of each file for usage and requirements:\n")
     for path in sorted(HERE.glob("*.py")):
         if path.name not in QUICK and path != Path(__file__):
             print(f"{path.relative_to(HERE.parent)}: {summary(path)}")
@@ -43,9 +43,9 @@ def main() -> None:
 
 
 def summary(path: Path) -> str:
-    """The first line of what a benchmark says of itself."""
-    said = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or ""
-    return said.partition("\n")[0]
+    """The first line of a benchmark's docstring."""
+    docstring = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or ""
+    return docstring.partition("\n")[0]
 
 
 if __name__ == "__main__":

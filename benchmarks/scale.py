@@ -1,13 +1,13 @@
-"""From customers to metrics at any size, beside Polars, pandas and the floor: time and memory.
+"""Time and memory from customers to metrics at any size, compared with Polars, pandas and a floor.
 
     python benchmarks/scale.py [--customers 1000000 …] [--rounds 3] [--with polars pandas]
                                [--memory 1GB] [--threads 2] [--keep FILE] [--picture FILE]
 
 The floor reads the same file, hashes every id once and writes ids and hashes; `writing` reads the
-three finished files and writes them again, which no engine can spare. Every measurement is a
-process of its own, so that the peak of memory is its own, and the rounds alternate; the least time
-and the highest peak are printed. The clock starts after imports. What the peers do and leave out
-stands at the top of scale_peers.py. What is kept in a file is drawn together with what it holds.
+three result files and writes them again, the minimum for any engine. Each measurement runs in a
+separate process, to measure its own memory peak, and the rounds alternate; the minimum time and the
+highest peak are printed. The clock starts after imports. The top of scale_peers.py says what the
+peers do and omit. Results are added to the file of `--keep`, and `--picture` draws all of them.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--with", dest="peers", nargs="*", default=PEERS, choices=PEERS)
     parser.add_argument("--method", choices=("rules", "rfm", "kmeans"), default="rules")
-    parser.add_argument("--memory", help="the engine's limit, as 1GB")
+    parser.add_argument("--memory", help="the engine's memory limit, such as 1GB")
     parser.add_argument("--threads", type=int, help="the engine's threads")
     parser.add_argument("--keep", type=Path, help="a JSON file to add the results to")
     parser.add_argument("--picture", type=Path, help="a PNG file to draw time and memory to")
@@ -63,15 +63,15 @@ def main() -> None:
         results = json.loads(options.keep.read_text())
     for customers in options.customers:
         with tempfile.TemporaryDirectory() as folder:
-            found = all_rounds(Path(folder), customers, options)
-        print_table(customers, found, options)
+            measured = all_rounds(Path(folder), customers, options)
+        print_table(customers, measured, options)
         if options.memory:
-            # Under a limit ours is another thing than without; the peers know of none.
-            found = {
-                **{name: one for name, one in found.items() if name in PEERS},
-                f"{OURS}, {options.memory}": found[OURS],
+            # Results with a limit have their own name; the peers have no limit.
+            measured = {
+                **{name: values for name, values in measured.items() if name in PEERS},
+                f"{OURS}, {options.memory}": measured[OURS],
             }
-        results.setdefault(str(customers), {}).update(found)
+        results.setdefault(str(customers), {}).update(measured)
         if options.keep:
             options.keep.write_text(json.dumps(results, indent=1))
     if options.picture:
@@ -79,11 +79,11 @@ def main() -> None:
 
 
 def all_rounds(folder: Path, customers: int, options: argparse.Namespace) -> dict[str, Measured]:
-    """The least time of each kind over the rounds, and the highest peak, by role."""
+    """The minimum times over the rounds, and the highest memory peak, by role."""
     make_customers(folder, customers)
-    found: dict[str, list[Measured]] = defaultdict(list)
+    measured: dict[str, list[Measured]] = defaultdict(list)
     for _ in range(options.rounds):
-        # Ours goes before `writing`, which needs its files.
+        # Ours runs before `writing`, which needs its files.
         for role in (FLOOR, OURS, WRITING, *options.peers):
             command = [sys.executable, __file__, "--role", role, "--folder", str(folder)]
             command += ["--method", options.method]
@@ -92,18 +92,18 @@ def all_rounds(folder: Path, customers: int, options: argparse.Namespace) -> dic
             if options.threads:
                 command += ["--threads", str(options.threads)]
             done = subprocess.run(command, check=True, capture_output=True, text=True)
-            found[role].append(json.loads(done.stdout))
+            measured[role].append(json.loads(done.stdout))
     return {
         role: {
-            name: (max if name == "peak_gib" else min)(one[name] for one in rounds)
+            name: (max if name == "peak_gib" else min)(values[name] for values in rounds)
             for name in rounds[0]
         }
-        for role, rounds in found.items()
+        for role, rounds in measured.items()
     }
 
 
 def measure_role(role: str, folder: Path, options: argparse.Namespace) -> Measured:
-    """Seconds on the clock and of the processors, and the peak of memory, of one role."""
+    """Wall-clock seconds, CPU seconds and peak memory of one role."""
     work, phases = role_work(role, folder, options)
     cpu, started = time.process_time(), time.perf_counter()
     work()
@@ -119,7 +119,7 @@ def measure_role(role: str, folder: Path, options: argparse.Namespace) -> Measur
 def role_work(
     role: str, folder: Path, options: argparse.Namespace
 ) -> tuple[Callable[[], object], Measured]:
-    """What a role does, its imports done; and where it notes its phases."""
+    """The work of a role, with imports done, and the dict for the times of its phases."""
     phases: Measured = {}
     out = folder / role
     out.mkdir(exist_ok=True)
@@ -127,7 +127,7 @@ def role_work(
     if role in PEERS:
         import scale_peers
 
-        # So that the clock does not count their imports.
+        # Imported before the clock starts.
         for module in ("polars", "pandas", "pyarrow.parquet") if role == "pandas" else ("polars",):
             importlib.import_module(module)
         work = scale_peers.with_pandas if role == "pandas" else scale_peers.with_polars
@@ -146,7 +146,7 @@ def role_work(
 
 
 def floor(engine: Engine, source: Path, out: Path) -> None:
-    """Read, hash, write: what no data plane can spare."""
+    """Read, hash and write: the minimum for any data plane."""
     from liftwright.ports import Source
 
     engine.open("source", Source(path=source, text=False))
@@ -156,7 +156,7 @@ def floor(engine: Engine, source: Path, out: Path) -> None:
 
 
 def write_again(engine: Engine, finished: Path, out: Path) -> None:
-    """Read the three finished files and write them as they are."""
+    """Read the three result files and write them again."""
     from liftwright.model import ASSIGNMENTS, ENGAGEMENT, SEGMENTED
     from liftwright.ports import Source
 
@@ -169,7 +169,7 @@ def write_again(engine: Engine, finished: Path, out: Path) -> None:
 
 
 def plane(engine: Engine, source: Path, out: Path, method: str, phases: Measured) -> None:
-    """What a run does to its customers, from their file to the metrics."""
+    """The data plane of a run, from the customer file to the metrics."""
     import yaml
 
     from liftwright.adapters.embedded.simulator import EmbeddedSimulator
@@ -201,16 +201,16 @@ def plane(engine: Engine, source: Path, out: Path, method: str, phases: Measured
 
     load_customers(tables, Customers(path=str(source)), source.parent)
     lap("check")
-    found = segment_customers(tables, segments, seed=experiment.seed)
-    lap("learn and sum up segments")
+    segmentation = segment_customers(tables, segments, seed=experiment.seed)
+    lap("fit and summarise segments")
     tables.write("segmented", out / "segmented.parquet", SEGMENTED)
     tables.read("segmented", out / "segmented.parquet", SEGMENTED)
     lap("write segments")
     eligible = choose_eligible(tables, experiment, among="profiles")
-    messages, decisions = all_approved(tuple(found.sizes))
+    messages, decisions = all_approved(tuple(segmentation.sizes))
     design = design_experiment(messages, decisions, experiment, eligible.sizes)
     assignment = assign(tables, design, AT, among="eligible")
-    lap("cut and compare arms")
+    lap("assign and balance arms")
     tables.write("assignments", out / "assignments.parquet", ASSIGNMENTS)
     lap("write assignments")
     EmbeddedSimulator(tables, experiment.simulation, seed=experiment.seed, salt=experiment.name)(
@@ -224,30 +224,35 @@ def plane(engine: Engine, source: Path, out: Path, method: str, phases: Measured
     tables.close()
 
 
-def print_table(customers: int, found: Mapping[str, Measured], options: argparse.Namespace) -> None:
-    """One line per role, then the phases of ours."""
+def print_table(
+    customers: int, measured: Mapping[str, Measured], options: argparse.Namespace
+) -> None:
+    """Print one line per role, then our phases."""
     limit = f", engine limited to {options.memory}" if options.memory else ""
     load = "/".join(f"{value:.1f}" for value in os.getloadavg())
-    print(f"\n{customers:,} customers, {options.method}{limit}; least of {options.rounds} rounds; ")
-    print(f"{os.cpu_count()} cores, load of the machine {load}")
+    print(
+        f"\n{customers:,} customers, {options.method}{limit}; minimum of {options.rounds} rounds; "
+    )
+    print(f"{os.cpu_count()} cores, load {load}")
     heads = ("seconds", "CPU s", "peak GiB", "x floor", "x writing", "x polars")
     print(" " * 12 + "".join(f"{head:>10}" for head in heads))
-    for role, one in found.items():
+    for role, values in measured.items():
+        seconds = values["seconds"]
         print(
-            f"{role:<12}{one['seconds']:>10.2f}{one['cpu_seconds']:>10.2f}{one['peak_gib']:>10.2f}"
+            f"{role:<12}{seconds:>10.2f}{values['cpu_seconds']:>10.2f}{values['peak_gib']:>10.2f}"
             + "".join(
-                f"{one['seconds'] / found[other]['seconds']:>10.2f}" if other in found else ""
+                f"{seconds / measured[other]['seconds']:>10.2f}" if other in measured else ""
                 for other in (FLOOR, WRITING, PEERS[0])
             )
         )
-    for name, seconds in found[OURS].items():
+    for name, seconds in measured[OURS].items():
         if name.startswith("phase_"):
             print(f"  {name.removeprefix('phase_'):<30}{seconds:>8.2f} s")
     sys.stdout.flush()
 
 
 def draw(results: Mapping[str, Mapping[str, Measured]], picture: Path) -> None:
-    """Time and memory over the number of customers, a line each."""
+    """Plot time and memory by number of customers, one line per role."""
     import altair as alt
     import pandas as pd
 
@@ -257,14 +262,14 @@ def draw(results: Mapping[str, Mapping[str, Measured]], picture: Path) -> None:
                 "customers": int(customers),
                 "who": role.partition(", ")[0],
                 "limit": role.partition(", ")[2] or "none",
-                **one,
+                **values,
             }
             for customers, roles in results.items()
-            for role, one in roles.items()
+            for role, values in roles.items()
             if role != WRITING
         ]
     )
-    # The lines go through what has no limit, where that was measured.
+    # Lines connect the results without a memory limit, where available.
     ordered = points.sort_values("limit", key=lambda limit: limit != "none", kind="stable")
     through = ordered.drop_duplicates(["customers", "who"])
     log, size = alt.Scale(type="log"), {"width": 300, "height": 240}
@@ -287,7 +292,7 @@ def draw(results: Mapping[str, Mapping[str, Measured]], picture: Path) -> None:
 
 
 def make_customers(folder: Path, customers: int) -> None:
-    """Write so many varied customers, in a process of its own: their making is not measured."""
+    """Write varied customers, in a separate process that is not measured."""
     statement = (
         "copy (select 'C' || i as customer_id, cast(18 + h0 % 60 as double) as age, "  # noqa: S608 - of numbers alone
         "'City ' || h1 % 40 as location, ['Gold', 'Silver', 'Bronze'][1 + h2 % 3] as tier, "

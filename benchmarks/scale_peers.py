@@ -1,10 +1,10 @@
-"""The data plane's work written by hand in Polars and in pandas, for `scale.py` to run beside it.
+"""The work of the data plane, hand-written in Polars and pandas, for comparison in `scale.py`.
 
-Both do what a run does to its customers: check them, learn the edges of the scores, place everyone
-by the weighted rules of segments.yaml with confidence and reason, sum up the segments, cut the arms
-with the same scheme of cells, compare them by feature, simulate, write the same three files, and
-count. In their favour, they use their own fast hash instead of md5, know that the shipped rules
-read scores alone, and leave out the statistics.
+Both do what a run does to its customers: validate them, fit the score edges, segment everyone by
+the weighted rules of segments.yaml with confidence and reason, summarise the segments, assign arms
+by the same stratified scheme, compare the arms by feature, simulate, write the same three files,
+and count. In their favour, they use their own fast hash instead of md5, use the knowledge that the
+shipped rules read only scores, and omit the statistics.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ SCORES = {
 FIFTHS = (2, 4, 6, 8)
 CELL_BITS = 12
 WORD = 2**32
-# Of each treated customer's rates: the mean and the spread of the uplift.
+# Mean and standard deviation of the uplift of each treated customer's rates.
 UPLIFT = (0.10, 0.05)
 
 
@@ -48,7 +48,7 @@ def rules_of(config: Path) -> Rules:
 
 
 def edges_of(values: list[float], counts: list[int]) -> list[float]:
-    """From sorted values and how many hold each: where a score rises to 2, 3, 4 and 5."""
+    """The values from which a score rises to 2, 3, 4 and 5, from sorted values and their counts."""
     total, upto, edges = sum(counts), 0, []
     wanted = list(FIFTHS)
     for value, count in zip(values, counts, strict=True):
@@ -60,12 +60,12 @@ def edges_of(values: list[float], counts: list[int]) -> list[float]:
 
 
 def ranks_of(size: int) -> list[int]:
-    """The first rank of every arm but the first, in a segment of this size."""
+    """The first rank of every arm except the first, in a segment of this size."""
     return [size * arm // len(ARMS) for arm in range(1, len(ARMS))]
 
 
 def boundary_cells(cells: list[tuple[int, int]], ranks: list[int]) -> list[tuple[int, int]]:
-    """The cell that holds each rank, and its rank within."""
+    """The cell of each rank, and the rank within the cell."""
     found, before, wanted = [], 0, list(ranks)
     for cell, count in sorted(cells):
         while wanted and wanted[0] < before + count:
@@ -78,7 +78,7 @@ def boundary_cells(cells: list[tuple[int, int]], ranks: list[int]) -> list[tuple
 
 
 def with_polars(source: Path, out: Path, config: Path) -> int:
-    """The whole work in lazy, streaming Polars; the number of customers counted at the end."""
+    """Do the whole work in lazy, streaming Polars; returns the number of customers."""
     import polars as pl
 
     rows = pl.scan_parquet(source)
@@ -98,7 +98,7 @@ def with_polars(source: Path, out: Path, config: Path) -> int:
         "assignments": assigned.select(*keep, "assigned_at"),
         "engagement": engaged,
     }
-    # All files in one pass over the customers.
+    # Write all files in one pass over the customers.
     sinks = [
         frame.sink_parquet(out / f"{name}.parquet", compression="zstd", lazy=True)
         for name, frame in wanted.items()
@@ -190,7 +190,7 @@ def _place_polars(scored: pl.LazyFrame, rules: Rules) -> pl.LazyFrame:
 
 
 def _summaries_polars(placed: pl.LazyFrame) -> list[pl.LazyFrame]:
-    """How often each value is in each segment: quartiles, means and the most frequent follow."""
+    """Value counts by segment, from which quartiles, means and most frequent values follow."""
     import polars as pl
 
     columns = (*FEATURES, "confidence", "tier", "location")
@@ -252,7 +252,7 @@ def _simulate_polars(assigned: pl.LazyFrame) -> pl.LazyFrame:
         hashed = pl.col("customer_id").hash(seed)
         return hashed // WORD if half == 0 else hashed % WORD
 
-    # Four bytes of a hash, their sum less its mean over its standard deviation, are near a normal.
+    # The standardised sum of four hash bytes is approximately normal.
     byte = [pl.col("customer_id").hash(8) // 256**k % 256 for k in range(4)]
     z = (pl.sum_horizontal(byte).cast(pl.Float64) - 510) / 147.8
     treated = pl.when(pl.col("arm") == ARMS[0]).then(0.0).otherwise(UPLIFT[0] + UPLIFT[1] * z)
@@ -302,7 +302,7 @@ def _simulate_polars(assigned: pl.LazyFrame) -> pl.LazyFrame:
 
 
 def with_pandas(source: Path, out: Path, config: Path) -> int:
-    """The same in pandas and numpy, column by column; the number of customers at the end."""
+    """Do the same in pandas and numpy, column by column; returns the number of customers."""
     import numpy as np
     import pandas as pd
 
@@ -354,7 +354,7 @@ def with_pandas(source: Path, out: Path, config: Path) -> int:
 
 
 def _places_pandas(rules: Rules, places: list[int]) -> dict[str, dict[int, object]]:
-    """What each combination of scores comes to."""
+    """The segment of each combination of scores."""
     import sqlite3
 
     whole = lcm(*(sum(w for _, w in conditions) for _, conditions in rules if conditions))
@@ -385,7 +385,7 @@ def _places_pandas(rules: Rules, places: list[int]) -> dict[str, dict[int, objec
 
 
 def _told_pandas(when: str, seen: dict[str, int]) -> str:
-    """A rule's text with the scores that it reads."""
+    """A rule's text with the scores that it uses."""
     values = ", ".join(f"{name} {seen[name]}" for name in sorted(seen) if name in when)
     return f"{when} ({values})"
 
@@ -406,7 +406,7 @@ def _arms_pandas(rows: pd.DataFrame, hashes: np.ndarray) -> None:
 
 
 def _summaries_pandas(rows: pd.DataFrame, confidence: pd.Series) -> None:
-    """Quartiles, means and spreads by segment and over all; the most frequent words."""
+    """Quartiles, means and standard deviations by segment and overall; most frequent values."""
     import pandas as pd
 
     numbers = [*FEATURES]

@@ -1,14 +1,13 @@
-"""What a run on slow services takes, against the least that its calls can take.
+"""Duration of a run on slow services, relative to a lower bound from its calls.
 
     python benchmarks/services.py [--model 5] [--service 1] [--rounds 1] [--workers 4 8]
 
-The contract server on this machine stands for Azure: the model answers after `--model` seconds,
-search and Content Safety after `--service`. Told is the whole run up to its report, models warm.
+The local contract server replaces Azure: the model responds after `--model` seconds, search and
+Content Safety after `--service`. Measured is the whole run up to its report, with loaded models.
 
-The ideal is a lower bound that no order of calls can beat: all calls of the run packed without a
-gap on the workers (sum of latencies / workers), or the longest chain of calls that wait for one
-another (a search, a draft, a part), whichever is more. Nothing else is in it: no segmentation, no
-grounding, no experiment.
+The ideal is a lower bound: either all calls packed without gaps on the workers (sum of latencies /
+workers), or the longest chain of dependent calls (a search, a draft, a part), whichever is longer.
+It includes no other work: no segmentation, no grounding, no experiment.
 """
 
 from __future__ import annotations
@@ -41,7 +40,7 @@ MODEL, SEARCH, SAFETY = "/openai/", "*/docs/search.post.search", "/contentsafety
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Round:
-    """One run: its seconds, those of its stages, and how many calls it made."""
+    """One run: its duration, that of its stages, and the number of calls."""
 
     seconds: float
     stages: Mapping[str, float]
@@ -50,7 +49,7 @@ class Round:
     parts: int
 
     def ideal(self, workers: int, model: float, service: float) -> float:
-        """The least seconds that these calls can take."""
+        """The lower bound for these calls, in seconds."""
         packed = (self.drafts * model + (self.searches + self.parts) * service) / workers
         return max(packed, service + model + service)
 
@@ -76,14 +75,14 @@ def main() -> None:
             ]
             last = rounds[-1]
             ideal = last.ideal(workers, options.model, options.service)
-            seconds = statistics.median(one.seconds for one in rounds)
+            seconds = statistics.median(result.seconds for result in rounds)
             calls = last.drafts + last.searches + last.parts
-            told = ", ".join(f"{name} {taken:.1f}" for name, taken in last.stages.items())
+            stages = ", ".join(f"{name} {taken:.1f}" for name, taken in last.stages.items())
             print(
                 f"{workers:<9}{calls:>7}{ideal:>7.1f} s{seconds:>7.1f} s{seconds / ideal:>7.3f}"
-                f"  {told}"
+                f"  {stages}"
             )
-    print(f"the bound is {BOUND}")
+    print(f"target ratio: at most {BOUND}")
 
 
 def one_round(
@@ -93,25 +92,26 @@ def one_round(
     workers: int,
     options: argparse.Namespace,
 ) -> Round:
-    """One run of a workspace of its own, on services that are slow from the first call."""
+    """One run in a separate workspace, with slow services from the first call."""
     with AzureServer(services(drafts)).running() as server:
         server.script(MODEL, itertools.repeat(Fault(kind="slow", seconds=options.model)))
         for route in (SEARCH, SAFETY):
             server.script(route, itertools.repeat(Fault(kind="slow", seconds=options.service)))
         workspace = campaign.copy(root, to)
         point(workspace, server, *ADAPTERS)
-        patient = max(options.model, options.service) * 4 + 10
-        waits = [f"calls.timeout_seconds.{p}={patient}" for p in ADAPTERS]
+        timeout = max(options.model, options.service) * 4 + 10
+        timeouts = [f"calls.timeout_seconds.{port}={timeout}" for port in ADAPTERS]
+        concurrency = f"calls.concurrency={workers}"
         started = time.perf_counter()
-        folder = campaign.stop_before(workspace, "report", f"calls.concurrency={workers}", *waits)
+        folder = campaign.stop_before(workspace, "report", concurrency, *timeouts)
         seconds = time.perf_counter() - started
-        asked = [request.path for request in server.requests]
+        paths = [request.path for request in server.requests]
     return Round(
         seconds=seconds,
         stages={stage.name: stage.seconds for stage in campaign.record(folder).stages},
-        drafts=sum(path.startswith(MODEL) for path in asked),
-        searches=sum(path.endswith(SEARCH[1:]) for path in asked),
-        parts=sum(path.startswith(SAFETY) for path in asked),
+        drafts=sum(path.startswith(MODEL) for path in paths),
+        searches=sum(path.endswith(SEARCH[1:]) for path in paths),
+        parts=sum(path.startswith(SAFETY) for path in paths),
     )
 
 

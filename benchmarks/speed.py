@@ -1,11 +1,11 @@
-"""How long one campaign takes: cold, with a warm index, and asked for a second time.
+"""Duration of one campaign: cold, with a warm index, and repeated.
 
     python benchmarks/speed.py [--rounds 3]
 
-The sample campaign of 500 customers is run end to end, each time in a process of its own and in a
-workspace of its own. Medians are printed in seconds on the clock and of the processors, for on a
-shared machine only the latter can be compared; then how long `liftwright --help` takes, as a
-multiple of what an empty typer program takes in the same rounds.
+The sample campaign of 500 customers runs end to end, each time in a separate process and workspace.
+Medians are printed in wall-clock and CPU seconds, because only the latter are comparable on a
+shared machine; then the duration of `liftwright --help` as a multiple of an empty typer program in
+the same rounds.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from liftwright.campaign.context import StageProgress
 
@@ -52,7 +52,7 @@ app()
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """Seconds on the clock, and of the processors (user and system, children included)."""
+    """Wall-clock and CPU seconds (user and system, including children)."""
 
     wall: float
     cpu: float
@@ -89,69 +89,73 @@ def main() -> None:
 
 
 def campaign(folder: Path, rounds: int) -> None:
-    """The sample campaign: with an empty index, with a warm one, and again."""
+    """Run the sample campaign with an empty index, with a warm one, and again."""
     cold, warm, again = [], [], []
     for number in range(rounds):
-        place = folder / f"workspace-{number}"
-        subprocess.run([COMMAND, "init", place], check=True, stdout=subprocess.DEVNULL)
-        cold.append(measured_run(place))
-        shutil.rmtree(place / "data" / "runs")
-        warm.append(measured_run(place))
-        before = calls_made(place)
-        again.append(process_cost([str(COMMAND), "run", "--workspace", str(place)]))
-        if calls_made(place) != before:
+        root = folder / f"workspace-{number}"
+        subprocess.run([COMMAND, "init", root], check=True, stdout=subprocess.DEVNULL)
+        cold.append(measured_run(root))
+        shutil.rmtree(root / "data" / "runs")
+        warm.append(measured_run(root))
+        before = calls_made(root)
+        again.append(process_cost([str(COMMAND), "run", "--workspace", str(root)]))
+        if calls_made(root) != before:
             sys.exit("an identical run made calls")
     print(f"\n{'seconds':<20}{'cold':>8}{'cpu':>7}{'warm':>10}{'cpu':>7}")
     for stage in cold[0]:
-        ends = [median(one[stage] for one in several) for several in (cold, warm)]
-        print(f"{stage:<20}" + "   ".join(f"{end.wall:>8.2f}{end.cpu:>7.2f}" for end in ends)[1:])
+        costs = [median(run[stage] for run in runs) for runs in (cold, warm)]
+        print(
+            f"{stage:<20}" + "   ".join(f"{cost.wall:>8.2f}{cost.cpu:>7.2f}" for cost in costs)[1:]
+        )
     print()
-    for name, several in (("cold", cold), ("warm", warm)):
-        wholes = [sum(one.values(), NOTHING) for one in several]
-        rest = (whole - one[REPORT] for whole, one in zip(wholes, several, strict=True))
-        tell(f"{name}, no report", median(rest), TARGETS[name])
-        tell(f"{name}, with report", median(wholes), TARGET_WITH_REPORT)
-    tell("again, no calls", median(again), TARGETS["again"])
+    for name, runs in (("cold", cold), ("warm", warm)):
+        totals = [sum(run.values(), NOTHING) for run in runs]
+        rest = (total - run[REPORT] for total, run in zip(totals, runs, strict=True))
+        print_target(f"{name}, no report", median(rest), TARGETS[name])
+        print_target(f"{name}, with report", median(totals), TARGET_WITH_REPORT)
+    print_target("again, no calls", median(again), TARGETS["again"])
 
 
-def tell(name: str, cost: Cost, target: float) -> None:
-    """A line of the table: what was measured, and its share of what is allowed."""
+def print_target(name: str, cost: Cost, target: float) -> None:
+    """Print a line of the table: the measured cost, relative to the target."""
     ratio = cost.wall / target
-    print(f"{name:<20}{cost.wall:>8.2f}{cost.cpu:>7.2f}   {ratio:>5.2f} x of {target:g} s allowed")
+    print(
+        f"{name:<20}{cost.wall:>8.2f}{cost.cpu:>7.2f}   {ratio:>5.2f} x the target of {target:g} s"
+    )
 
 
-def measured_run(place: Path) -> dict[str, Cost]:
-    """What each stage of a run costs; `start` is the interpreter, its imports and its end."""
-    begun, used = time.perf_counter(), children_cpu()
-    command = [sys.executable, __file__, "--one-run", str(place)]
+def measured_run(root: Path) -> dict[str, Cost]:
+    """The cost of each stage of a run; `start` is the interpreter, its imports and its exit."""
+    started, used = time.perf_counter(), children_cpu()
+    command = [sys.executable, __file__, "--one-run", str(root)]
     done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
-    whole = Cost(time.perf_counter() - begun, children_cpu() - used)
+    whole = Cost(time.perf_counter() - started, children_cpu() - used)
     stages = {name: Cost(*cost) for name, cost in json.loads(done.stdout).items()}
     return {START: whole - sum(stages.values(), NOTHING), **stages}
 
 
-def one_run(place: Path) -> dict[str, Cost]:
-    """A run in this process; what each stage cost."""
+def one_run(root: Path) -> dict[str, Cost]:
+    """Run in this process; returns the cost of each stage."""
     from liftwright.campaign import RunRequest, Workspace
 
     stages: dict[str, Cost] = {}
-    begun = NOTHING
+    start = NOTHING
 
-    def note(step: StageProgress) -> None:
-        nonlocal begun
+    def record(step: StageProgress) -> None:
+        nonlocal start
         now = Cost(time.perf_counter(), own_cpu())
         if step.state == "started":
-            begun = now
+            start = now
         elif step.state == "done":
-            stages[step.stage] = now - begun
+            stages[step.stage] = now - start
 
-    Workspace(place).run(RunRequest(), notify=note)
+    Workspace(root).run(RunRequest(), notify=record)
     return stages
 
 
-def calls_made(place: Path) -> int:
-    """How many calls, paid or not, the workspace's log tells of."""
-    lines = (place / "logs" / "system.log").read_text(encoding="utf-8").splitlines()
+def calls_made(root: Path) -> int:
+    """The number of calls, paid or not, in the workspace's log."""
+    lines = (root / "logs" / "system.log").read_text(encoding="utf-8").splitlines()
     return sum(json.loads(line)["action"] == "call_made" for line in lines)
 
 
@@ -159,7 +163,7 @@ def calls_made(place: Path) -> int:
 
 
 def start_up(folder: Path, rounds: int) -> None:
-    """`liftwright --help` beside empty typer programs, one after the other in each round."""
+    """Compare `liftwright --help` with empty typer programs, alternating in each round."""
     programs = {"liftwright --help": [str(COMMAND), "--help"]}
     for name, options in (("empty typer", ""), ("the same, no rich", ", rich_markup_mode=None")):
         script = folder / f"empty{len(programs)}.py"
@@ -169,32 +173,36 @@ def start_up(folder: Path, rounds: int) -> None:
     for _ in range(rounds * HELPS_PER_ROUND):
         for name, command in programs.items():
             costs[name].append(process_cost(command))
-    ours, *others = (median(several) for several in costs.values())
+    ours, *others = map(median, costs.values())
     print(f"\n{'liftwright --help':<20}{ours.wall:>8.3f}{ours.cpu:>7.3f}")
     for name, other in zip(list(programs)[1:], others, strict=True):
         ratios = (
             f"liftwright takes {ours.wall / other.wall:.2f} x, cpu {ours.cpu / other.cpu:.2f} x"
         )
-        print(f"{name:<20}{other.wall:>8.3f}{other.cpu:>7.3f}   {ratios} ({TARGET_HELP} allowed)")
+        print(f"{name:<20}{other.wall:>8.3f}{other.cpu:>7.3f}   {ratios} (target {TARGET_HELP})")
 
 
 # ── Measuring ─────────────────────────────────────────────────────────────────────────────────
 
 
-def process_cost(command: Sequence[str]) -> Cost:
-    """What a process costs from its start to its end."""
-    begun, used = time.perf_counter(), children_cpu()
-    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
-    return Cost(time.perf_counter() - begun, children_cpu() - used)
+def process_cost(command: Sequence[str], env: Mapping[str, str] | None = None) -> Cost:
+    """The cost of a process and its children, from start to exit.
+
+    Raises:
+        CalledProcessError: the process failed.
+    """
+    started, used = time.perf_counter(), children_cpu()
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL, env=env)
+    return Cost(time.perf_counter() - started, children_cpu() - used)
 
 
 def own_cpu() -> float:
-    """Seconds of the processors that this process and its ended children used."""
+    """CPU seconds of this process and its finished children."""
     return sum(map(cpu_of, (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)))
 
 
 def children_cpu() -> float:
-    """Seconds of the processors that ended children used."""
+    """CPU seconds of finished children."""
     return cpu_of(resource.RUSAGE_CHILDREN)
 
 
@@ -205,11 +213,11 @@ def cpu_of(who: int) -> float:
 
 
 def median(costs: Iterable[Cost]) -> Cost:
-    """The medians, each of its own."""
-    several = list(costs)
+    """The medians of wall-clock and CPU seconds."""
+    values = list(costs)
     return Cost(
-        statistics.median(cost.wall for cost in several),
-        statistics.median(cost.cpu for cost in several),
+        statistics.median(cost.wall for cost in values),
+        statistics.median(cost.cpu for cost in values),
     )
 
 

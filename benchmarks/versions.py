@@ -1,12 +1,12 @@
-"""Seconds of the clock and of the processors, beside those of another checkout in the same run.
+"""Wall-clock and CPU seconds, compared with those of another checkout in the same run.
 
     python benchmarks/versions.py [--against DIR] [--rounds 3] [--customers 10000000]
 
 Measured are `liftwright --help`, the sample campaign of 500 customers in a new workspace (`init`
-and `run`), and the data plane of `scale.py` beside Polars. With `--against`, each command runs with
-this checkout's sources and with the other's in turn, A B A B, in this interpreter; the ratios are
-the medians of those pairs. On a shared machine compare seconds of the processors: the clock counts
-what others do. Python's compiled files are written before the clock starts.
+and `run`), and the data plane of `scale.py` compared with Polars. With `--against`, each command
+runs alternately with the sources of both checkouts (A B A B), in this interpreter; the ratios are
+medians of those pairs. On a shared machine compare CPU seconds, because other processes affect the
+wall clock. Python files are compiled before the clock starts.
 """
 
 from __future__ import annotations
@@ -19,12 +19,11 @@ import statistics
 import subprocess
 import sys
 import tempfile
-import time
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from scale import make_customers
+from speed import Cost, median, process_cost
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -34,14 +33,6 @@ COMMAND = Path(sys.executable).with_name("liftwright")
 HELPS = 5
 HEADS = ("clock s", "CPU s", "other's clock", "other's CPU", "clock ratio", "CPU ratio")
 WIDTH = 34
-
-
-@dataclass(frozen=True, slots=True)
-class Cost:
-    """Seconds on the clock, and of the processors (user and system)."""
-
-    wall: float
-    cpu: float
 
 
 def main() -> None:
@@ -69,8 +60,8 @@ def main() -> None:
             size: lambda checkout: plane(checkout, data, "liftwright"),
         }
         for name, cost in rows.items():
-            show(name, [[cost(one) for one in checkouts] for _ in range(options.rounds)])
-        # Polars is the same for both, so the pairs are this version's plane and Polars.
+            show(name, [[cost(checkout) for checkout in checkouts] for _ in range(options.rounds)])
+        # Polars is the same for both checkouts, so this version is paired with Polars.
         sides = (rows[size], lambda checkout: plane(checkout, data, "polars"))
         show(
             f"{size}, against Polars",
@@ -79,60 +70,38 @@ def main() -> None:
 
 
 def help_text(checkout: Path) -> Cost:
-    """The mean of several, as one is short."""
-    costs = [process_cost(checkout, [str(COMMAND), "--help"]) for _ in range(HELPS)]
-    return Cost(
-        statistics.mean(cost.wall for cost in costs), statistics.mean(cost.cpu for cost in costs)
-    )
+    """The median of several calls, because each is short."""
+    command = [str(COMMAND), "--help"]
+    return median(process_cost(command, environment(checkout)) for _ in range(HELPS))
 
 
 def campaign(checkout: Path, workspace: Path) -> Cost:
     """The sample campaign, cold."""
     shutil.rmtree(workspace, ignore_errors=True)
-    init = process_cost(checkout, [str(COMMAND), "init", str(workspace)])
-    run = process_cost(checkout, [str(COMMAND), "run", "--workspace", str(workspace)])
-    return Cost(init.wall + run.wall, init.cpu + run.cpu)
+    init = process_cost([str(COMMAND), "init", str(workspace)], environment(checkout))
+    run = process_cost([str(COMMAND), "run", "--workspace", str(workspace)], environment(checkout))
+    return init + run
 
 
 def plane(checkout: Path, folder: Path, role: str) -> Cost:
-    """One role of the checkout's own scale.py, imports not counted."""
+    """One role of the checkout's scale.py, without imports."""
     script = str(checkout / "benchmarks" / "scale.py")
     command = [sys.executable, script, "--role", role, "--folder", str(folder)]
     done = subprocess.run(
         command, check=True, stdout=subprocess.PIPE, text=True, env=environment(checkout)
     )
-    found = json.loads(done.stdout)
-    return Cost(found["seconds"], found["cpu_seconds"])
-
-
-def process_cost(checkout: Path, command: Sequence[str]) -> Cost:
-    """What a process and its children cost.
-
-    Raises:
-        CalledProcessError: it failed.
-    """
-    started = time.perf_counter()
-    before = os.times()
-    subprocess.run(
-        command, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-        env=environment(checkout),
-    )  # fmt: skip
-    after = os.times()
-    return Cost(
-        time.perf_counter() - started,
-        after.children_user + after.children_system
-        - before.children_user - before.children_system,
-    )  # fmt: skip
+    measured = json.loads(done.stdout)
+    return Cost(measured["seconds"], measured["cpu_seconds"])
 
 
 def environment(checkout: Path) -> dict[str, str]:
-    """This one, with the checkout's sources in front of what is installed."""
+    """The current environment, with the checkout's sources first on the path."""
     kept = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
     return {**kept, "PYTHONPATH": str(checkout / "src")}
 
 
 def show(name: str, rounds: Sequence[Sequence[Cost]]) -> None:
-    """A row of the table: medians of each side, and of the ratios pair by pair."""
+    """Print a row of the table: the medians of each checkout, and of the paired ratios."""
     ours = [pair[0] for pair in rounds]
     cells = [statistics.median(cost.wall for cost in ours)]
     cells.append(statistics.median(cost.cpu for cost in ours))
