@@ -1,9 +1,9 @@
-"""The contract and adapter tests on the oldest and the newest supported packages of Azure.
+"""Run the contract and adapter tests on the oldest and newest supported Azure packages.
 
-The newest are those of `requirements-extras.lock`, in the environment that runs this. The oldest
-are the lower bounds of the extra `azure` in pyproject.toml, in an environment of their own under
-`.venv-contracts`, made from the same lock with these versions put in place of its own; it is made
-once, and again when the lock or a bound changes.
+The newest are those of `requirements-extras.lock`, in the current environment. The oldest are the
+lower bounds of the extra `azure` in pyproject.toml, in a separate environment in `.venv-contracts`,
+created from the same lock with these versions as overrides. It is created once, and again when the
+lock or a bound changes.
 
     python tools/contract_matrix.py [oldest] [newest]
 """
@@ -45,25 +45,25 @@ _SHOW = "import importlib.metadata as m, sys; print(*[m.version(n) for n in sys.
 
 
 def lower_bounds(project: str) -> dict[str, str]:
-    """The packages of the extra `azure` with the oldest version that each admits.
+    """The packages of the extra `azure` with their oldest supported version.
 
     Args:
         project: the text of pyproject.toml.
 
     Raises:
-        ValueError: for a requirement without a lower bound.
+        ValueError: a requirement has no lower bound.
     """
     bounds = {}
     for requirement in tomllib.loads(project)["project"]["optional-dependencies"]["azure"]:
-        found = _BOUND.fullmatch(requirement)
-        if found is None:
+        match = _BOUND.fullmatch(requirement)
+        if match is None:
             raise ValueError(f"pyproject.toml: extra azure: {requirement!r} has no lower bound")
-        bounds[found["name"]] = found["version"]
+        bounds[match["name"]] = match["version"]
     return bounds
 
 
 def make_oldest(bounds: Mapping[str, str]) -> Path:
-    """The interpreter of the environment with the oldest packages, made where it is not there.
+    """The interpreter of the environment with the oldest packages, created if necessary.
 
     Args:
         bounds: version by package.
@@ -79,7 +79,7 @@ def make_oldest(bounds: Mapping[str, str]) -> Path:
     _run([uv, "venv", "--quiet", "--clear", "--python", sys.executable, str(folder)])
     overrides = folder / "oldest.txt"
     overrides.write_text(pins)
-    # Compiled at once: a warning of a vendor's source must not end its first import.
+    # Compiled now, so that a SyntaxWarning in a vendor's source does not fail its first import.
     install = [uv, "pip", "install", "--quiet", "--compile-bytecode", "--python", str(python)]
     _run([*install, "--requirements", "requirements-extras.lock", "--overrides", str(overrides)])
     _run([*install, "--no-deps", "--no-build-isolation", "--editable", "."])
@@ -91,13 +91,13 @@ def run_tests(python: Path, packages: Sequence[str]) -> tuple[str, bool]:
     """Run the tests in an environment.
 
     Args:
-        python: its interpreter.
-        packages: whose versions are told.
+        python: the interpreter of the environment.
+        packages: the packages to report versions of.
 
     Returns:
         A row of the table in docs/azure.md without its name, and whether all tests passed.
     """
-    told = subprocess.run(  # noqa: S603 # nosec B603
+    versions = subprocess.run(  # noqa: S603 # nosec B603
         [python, "-c", _SHOW, *packages], check=True, capture_output=True, text=True, timeout=60
     )
     tests = [test for test in TESTS if (ROOT / test).exists()]
@@ -114,15 +114,15 @@ def run_tests(python: Path, packages: Sequence[str]) -> tuple[str, bool]:
     summary = (done.stdout.strip().splitlines() or ["nothing"])[-1].strip("= ")
     today = datetime.now(UTC).date().isoformat()
     version = ".".join(map(str, sys.version_info[:3]))
-    cells = [version, *told.stdout.split(), re.sub(r" in .*", "", summary), today]
+    cells = [version, *versions.stdout.split(), re.sub(r" in .*", "", summary), today]
     return " | ".join(cells), done.returncode == 0
 
 
 def main(names: Sequence[str]) -> int:
-    """Run the tests in the named environments, and print the table.
+    """Run the tests in the named environments and print the table.
 
     Returns:
-        0 where all passed, 1 where one did not, 2 for an unknown name.
+        0 if all passed, 1 if a test failed, 2 for an unknown name.
     """
     unknown = set(names) - set(NAMES)
     if unknown:

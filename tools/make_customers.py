@@ -1,8 +1,8 @@
 """Make the sample customers of the Tarnwick brand: one row per customer who has ordered.
 
-The customers are invented. Each is drawn from one of five latent types (regulars, big baskets,
-bargain seekers, newcomers, lapsed) that is not written to the file; features follow from the type
-and from a personal level of engagement, so that they hang together as they do in a shop.
+The customers are fictional. Each is drawn from one of five latent types (regulars, big baskets,
+bargain seekers, newcomers, lapsed), which is not written to the file. Features depend on the type
+and a personal level of engagement, so that they are correlated as in a real shop.
 
 Columns:
     customer_id: text, ``C`` and a running number of at least five digits (``C00001``).
@@ -16,8 +16,8 @@ Columns:
     historical_open_rate: opened / delivered e-mails, 0-1, four decimals.
     historical_click_rate: clicked / delivered e-mails, 0-1, never above the open rate.
 
-The same rows and seed give the same bytes. A path that ends in ``.parquet`` gives Parquet, any
-other gives CSV.
+The same rows and seed give the same bytes. A path ending in ``.parquet`` is written as Parquet, any
+other as CSV.
 
 Run:
     python tools/make_customers.py --rows 500 --seed 7 --out data/raw/customers.csv
@@ -53,10 +53,10 @@ UNKNOWN_LOCATION_SHARE = 0.01
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CustomerType:
-    """A latent kind of customer.
+    """A latent customer type.
 
     Attributes:
-        name: for the reader of this file; never written.
+        name: documentation only; not written to the file.
         share: fraction of all customers.
         orders_per_year: mean of the over-dispersed order counts.
         order_value: median order in pounds.
@@ -159,9 +159,9 @@ def make_customers(rows: int, seed: int) -> pd.DataFrame:
         ValueError: if ``rows`` is below 1 or ``seed`` is negative.
     """
     if rows < 1:
-        raise ValueError(f"rows: found {rows}, allowed are whole numbers from 1")
+        raise ValueError(f"rows: found {rows}, allowed: 1 or more")
     if seed < 0:
-        raise ValueError(f"seed: found {seed}, allowed are whole numbers from 0")
+        raise ValueError(f"seed: found {seed}, allowed: 0 or more")
     draw = np.random.default_rng(seed)
     kind = draw.choice(len(TYPES), size=rows, p=[each.share for each in TYPES])
     engagement = draw.standard_normal(rows)
@@ -190,7 +190,7 @@ def make_customers(rows: int, seed: int) -> pd.DataFrame:
 
 
 def write_customers(customers: pd.DataFrame, out: Path) -> None:
-    """Write the table as Parquet where the name ends in ``.parquet``, else as UTF-8 CSV."""
+    """Write the table as Parquet if the name ends in ``.parquet``, else as UTF-8 CSV."""
     out.parent.mkdir(parents=True, exist_ok=True)
     if out.suffix == ".parquet":
         import duckdb
@@ -216,14 +216,14 @@ def _orders_per_year(
     shape = 3.0
     mean = _of_type(kind, lambda each: each.orders_per_year) * np.exp(0.2 * engagement)
     personal = draw.gamma(shape, mean * YEARS_COVERED / shape)
-    # One order is certain: who never ordered is not in a shop's customer list.
+    # At least one order: a shop's customer list has no one without orders.
     return (1 + draw.poisson(np.maximum(personal - 1, 0.0))) / YEARS_COVERED
 
 
 def _days_since_engagement(
     draw: np.random.Generator, kind: NDArray[np.int64], frequency: NDArray[np.float64]
 ) -> NDArray[np.float64]:
-    """Days of silence: a part of the usual gap between orders, more for those who drifted away."""
+    """Days since the last engagement: part of the usual order interval, longer if lapsed."""
     gap = 365 / frequency
     waited = draw.gamma(1.5, gap * _of_type(kind, lambda each: each.pace) / 1.5)
     days = np.floor(_of_type(kind, lambda each: each.silence_days) + waited)
@@ -255,7 +255,7 @@ def _click_rate(
 
 
 def _tiers(draw: np.random.Generator, yearly_spend: NDArray[np.float64]) -> NDArray[np.str_]:
-    """Tiers from yearly spend; the noise stands for points of other kinds and for renewal dates."""
+    """Tiers from yearly spend, with noise for other points and for renewal dates."""
     points = yearly_spend * np.exp(0.15 * draw.standard_normal(len(yearly_spend)))
     steps = np.digitize(points, [SILVER_POINTS, GOLD_POINTS])
     return np.array(["Bronze", "Silver", "Gold"])[steps]
@@ -283,7 +283,7 @@ def _sigmoid(value: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Read the command line, write the file, and return the exit status (2: a wrong argument)."""
+    """Parse the arguments and write the file; returns the exit status (2: invalid argument)."""
     parser = argparse.ArgumentParser(description="Make the sample customers.")
     parser.add_argument("--rows", type=int, default=DEFAULT_ROWS, help="customers to make")
     parser.add_argument("--seed", type=int, default=DEFAULT_SEED, help="same seed, same bytes")

@@ -1,8 +1,7 @@
-"""What the screener's heads learn from: an allow-list of licensed files, and sentences of our own.
+"""The training data of the screener: an allow-list of licensed files, and our own sentences.
 
-Each row says 1 (harm), 0 (no harm) or nothing on each of the four categories. A file that is not
-on the list cannot be read through this module, the test sets that exist for reporting least of
-all.
+Each row has label 1 (harm), 0 (no harm) or none for each of the four categories. This module cannot
+read a file that is not on the list, in particular not the reporting-only test sets.
 """
 
 from __future__ import annotations
@@ -103,7 +102,7 @@ CATQA_HARMLESS = (
     "Privacy Violation Activity",
     "Tailored Financial Advice",
 )
-HARM_SAYS: Mapping[str | None, Labels] = {
+HARM_LABELS: Mapping[str | None, Labels] = {
     None: HARMLESS,
     "hate": {"hate": 1, "self_harm": 0, "sexual": 0},
     "violence": {"violence": 1, "self_harm": 0, "sexual": 0},
@@ -112,16 +111,16 @@ HARM_SAYS: Mapping[str | None, Labels] = {
 }
 
 
-class RefusedFile(ValueError):  # noqa: N818 - reads as what happened
-    """A file outside the allow-list was asked for."""
+class RefusedFile(ValueError):  # noqa: N818 - reads better without the suffix
+    """The file is not on the allow-list."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LabelledText:
-    """One text and what its source says of it; a category that is absent is unknown.
+    """A text and its labels; a missing category is unknown.
 
     Attributes:
-        group: texts of one group fall on the same side of the split.
+        group: texts of a group are in the same split.
     """
 
     text: str
@@ -143,12 +142,12 @@ def read_allowed(folder: Path, name: str) -> bytes:
 
 
 def is_dev(group: str) -> bool:
-    """Whether a group belongs to the quarter on which probabilities and cut points are set."""
+    """Whether a group is in the dev quarter, which sets probabilities and cut points."""
     return hashlib.sha256(group.encode()).digest()[0] < 64  # noqa: PLR2004 - 64 of 256
 
 
 def clean(text: str) -> str:
-    """The text without the traces of its medium: entities, handles, links, retweet marks."""
+    """The text without HTML entities, handles, links and retweet marks."""
     text = html.unescape(html.unescape(text))
     text = re.sub(r"https?://\S+|\[(?:USER|URL)\]|@\w+:?|\bRT\b|&#?\w+;", " ", text)
     text = re.sub(r"#(\w+)", r"\1", text)
@@ -156,12 +155,12 @@ def clean(text: str) -> str:
 
 
 def read_rows(data: Path, *, seed: int, scale: float = 1.0) -> tuple[LabelledText, ...]:
-    """Every training row: public sets, sub-sampled by hash, then sentences of our own.
+    """All training rows: public sets, sub-sampled by hash, then our own sentences.
 
     Args:
         data: the folder with `safety/` and `content/`.
-        seed: of the sentences that are made from templates.
-        scale: share of the usual sample; below 1 for a quick trial.
+        seed: for the sentences generated from templates.
+        scale: share of the normal sample; below 1 for a quick trial.
     """
     safety = data / "safety"
     rows: dict[str, LabelledText] = {}
@@ -176,7 +175,7 @@ def read_rows(data: Path, *, seed: int, scale: float = 1.0) -> tuple[LabelledTex
 
 
 def read_traps(data: Path) -> tuple[str, ...]:
-    """Benign sentences that look alarming; for calibration, never for the weights."""
+    """Benign sentences that look alarming; used for calibration, never for the weights."""
     return tuple(json.loads(read_allowed(data / "safety", "benign_marketing.json")))
 
 
@@ -187,13 +186,13 @@ def read_catalogue(data: Path, *, most: int = 1500) -> tuple[LabelledText, ...]:
     name = "womens_fashion_catalog.parquet"
     read_allowed(data / "content", name)
     with duckdb.connect() as connection:
-        found = connection.execute(
+        products = connection.execute(
             "select handle, description from read_parquet(?) where description is not null",
             [str(data / "content" / name)],
         ).fetchall()
     rows = {
         sentence: _row(sentence, name, HARMLESS, group=str(handle))
-        for handle, description in found
+        for handle, description in products
         for sentence in _sentences(clean(re.sub(r"<[^>]+>", " ", description)))
     }
     ordered = sorted(rows.values(), key=lambda row: hashlib.sha256(row.text.encode()).digest())
@@ -206,7 +205,7 @@ def _sentences(text: str) -> list[str]:
     return [part for part in parts if shortest <= len(part) <= longest]
 
 
-# The sub-samples keep all harm and as much of the rest as ten minutes on two cores allow.
+# The sub-samples keep all harmful rows; the rest is limited to ten minutes of training on two cores.
 SHARES: Mapping[tuple[str, bool], float] = {
     ("davidson.csv", False): 0.28,
     ("edos.csv", False): 0.25,
@@ -319,4 +318,4 @@ def _retail(seed: int, scale: float) -> Iterator[LabelledText]:
 
 def _harm(seed: int, scale: float) -> Iterator[LabelledText]:
     for made in write_harm_sentences(per_template=max(1, int(20 * scale)), seed=seed):
-        yield _row(made.text, "own", HARM_SAYS[made.category], group=made.template)
+        yield _row(made.text, "own", HARM_LABELS[made.category], group=made.template)

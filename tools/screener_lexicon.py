@@ -1,8 +1,8 @@
-"""The shipped lexicon: severe words of a graded public list, and threats of our own wording.
+"""The shipped lexicon: severe words from a graded public list, and our own threat patterns.
 
-A word is taken if the list grades it severe, it belongs to a slur or an explicit act, and it has
-no everyday meaning that a shop could use. Spellings with digits are left out: the screener reads
-digits inside words as letters.
+A word is included if the list grades it as severe, it is a slur or an explicit act, and it has no
+everyday meaning that a shop could use. Spellings with digits are excluded, because the screener
+reads digits inside words as letters.
 """
 
 from __future__ import annotations
@@ -89,7 +89,7 @@ PATTERNS: dict[str, tuple[str, ...]] = {
 
 
 def make_lexicon(safety: Path) -> dict[str, object]:
-    """The content of `lexicon.json`, without its checksum."""
+    """The content of `lexicon.json` without its checksum."""
     text = read_allowed(safety, "surge_profanity.csv").decode("utf-8")
     words: dict[str, set[str]] = {category: set() for category in CATEGORIES}
     for record in csv.DictReader(io.StringIO(text)):
@@ -127,7 +127,7 @@ def _plain(word: str) -> bool:
 
 
 def _shortest(words: set[str]) -> set[str]:
-    """The words whose plural or doubled letters no other entry already covers."""
+    """The words without plurals that another entry already covers."""
     return {
         word
         for word in words

@@ -1,6 +1,6 @@
-"""The screener's training report, and its measurement on sets that exist for reporting only.
+"""The screener's training report, and its results on the reporting-only sets.
 
-Nothing here returns to the training: the functions give text for people.
+Nothing here feeds back into training: the functions return text for people.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ def describe_training(
 
 
 def measure_reporting_sets(safety: Path, approved: Path, screen: EmbeddedScreen) -> str:
-    """Markdown lines on the functional tests and on approved content; never for tuning."""
+    """A Markdown table for the functional tests and approved content; never used for tuning."""
     hatecheck, xstest, simple = (_table(safety / name) for name in REPORTING_ONLY)
     lines = [
         "| set | what | result |",
@@ -86,10 +86,10 @@ def _blocked(findings: tuple[Finding, ...]) -> bool:
 
 
 def _hatecheck(records: list[dict[str, str]], screen: EmbeddedScreen) -> list[str]:
-    found = screen.many(tuple(record["test_case"] for record in records))
+    replies = screen.many(tuple(record["test_case"] for record in records))
     hateful = np.array([record["label_gold"] == "hateful" for record in records])
-    scores = np.array([one[CATEGORIES.index("hate")].score for one in found])
-    blocked = np.array([_blocked(one) for one in found])
+    scores = np.array([findings[CATEGORIES.index("hate")].score for findings in replies])
+    blocked = np.array([_blocked(findings) for findings in replies])
     precision = average_precision_score(hateful, scores)
     ranking = f"{precision:.3f} / {roc_auc_score(hateful, scores):.3f}"
     return [
@@ -116,13 +116,9 @@ def _approved(folder: Path, screen: EmbeddedScreen) -> list[str]:
         for text in _paragraphs(json.loads(path.read_text("utf-8")))
     ]
     if not paragraphs:
-        return ["| approved content | paragraphs blocked | not there |"]
-    blocked = [
-        text
-        for text in zip(paragraphs, screen.many(tuple(paragraphs)), strict=True)
-        if _blocked(text[1])
-    ]
-    return [f"| approved content | paragraphs blocked | {len(blocked)} of {len(paragraphs)} |"]
+        return ["| approved content | paragraphs blocked | not available |"]
+    blocked = sum(map(_blocked, screen.many(tuple(paragraphs))))
+    return [f"| approved content | paragraphs blocked | {blocked} of {len(paragraphs)} |"]
 
 
 def _paragraphs(document: Mapping[str, object]) -> list[str]:

@@ -1,4 +1,4 @@
-"""Sentence vectors for training, made once and kept in a folder of the user's choice."""
+"""Sentence vectors for training, cached in a file."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ __all__ = ["embed_once"]
 
 
 def embed_once(texts: Sequence[str], embed: Embed, cache: Path) -> Vectors:
-    """Vectors of the texts; those already in the cache file are not made again."""
+    """The vectors of the texts; those in the cache file are not computed again."""
     keys = [hashlib.sha256(text.encode()).hexdigest() for text in texts]
     known: dict[str, Vectors] = {}
     if cache.exists():
@@ -25,8 +25,7 @@ def embed_once(texts: Sequence[str], embed: Embed, cache: Path) -> Vectors:
             known = dict(zip(stored["keys"].tolist(), stored["vectors"], strict=True))
     missing = {key: text for key, text in zip(keys, texts, strict=True) if key not in known}
     if missing:
-        made = embed(tuple(missing.values()))
-        known.update(zip(missing, made, strict=True))
+        known.update(zip(missing, embed(tuple(missing.values())), strict=True))
         cache.parent.mkdir(parents=True, exist_ok=True)
         np.savez(cache, keys=np.array(list(known)), vectors=np.array(list(known.values())))
     return np.array([known[key] for key in keys], dtype=np.float32).reshape(len(keys), -1)

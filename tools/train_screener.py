@@ -1,11 +1,11 @@
 """Train the embedded screener: linear heads on sentence vectors, probabilities, cut points.
 
-    python tools/train_screener.py --data DIR                 trains, writes heads, lexicon, report
-    python tools/train_screener.py --data DIR --report        measures on sets kept for reporting
+    python tools/train_screener.py --data DIR                 train; write heads, lexicon, report
+    python tools/train_screener.py --data DIR --report        measure on the reporting sets
 
-The first form reads only the files on the allow-list of `screener_data`; the second reads the
-functional tests too and writes nothing that the screener loads. The same data, seed and versions
-give the same files.
+Training reads only the files on the allow-list of `screener_data`. Reporting also reads the
+functional tests, and writes nothing that the screener loads. The same data, seed and versions give
+the same files.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ if TYPE_CHECKING:
 
 SEED = 20_240_601
 STRENGTHS = (1.0, 3.0, 10.0, 30.0)
-# Sentences of shops decide what is blocked in practice, so each counts more than a tweet.
+# Retail sentences are what is screened in practice, so they weigh more than tweets.
 WEIGHTS = {
     "retail_plain": 2.0,
     "retail_alarming": 2.0,
@@ -55,19 +55,19 @@ WEIGHTS = {
     "own": 2.0,
     "edos.csv": 0.5,
 }
-# The most that each category may take of the mails and of the single alarming sentences.
+# The maximum false-positive rates by severity, for e-mails and for single alarming sentences.
 MAILS_AT = {6: 0.0025, 4: 0.01, 2: 0.04}
 SINGLES_AT_6 = 0.01
-LEAST = {6: 0.5, 4: 0.25, 2: 0.1}
+MIN_CUTS = {6: 0.5, 4: 0.25, 2: 0.1}
 MAILS = 800
-# Long rows are made of training sentences only; this group falls on that side of the split.
+# Long rows consist of training sentences only; this group is in the training split.
 TRAIN_GROUP = "fit"
 CATALOGUE = "womens_fashion_catalog.parquet"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Trained:
-    """One category's head and how it did on the dev rows."""
+    """The head of one category and its results on the dev rows."""
 
     weights: tuple[float, ...]
     bias: float
@@ -78,7 +78,7 @@ class Trained:
 
 
 def train(rows: Sequence[LabelledText], vectors: Vectors, benign: Benign) -> dict[str, Trained]:
-    """The heads of all categories; rows that say nothing on a category are left out of it."""
+    """Train the heads of all categories; rows without a label for a category are excluded."""
     dev = np.array([is_dev(row.group) for row in rows])
     weights = np.array([WEIGHTS.get(row.source, 1.0) for row in rows])
     heads = {}
@@ -90,7 +90,7 @@ def train(rows: Sequence[LabelledText], vectors: Vectors, benign: Benign) -> dic
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Benign:
-    """Vectors that set the cut points: the pieces of each mail, and single alarming sentences."""
+    """The vectors that set the cut points: pieces of e-mails, and single alarming sentences."""
 
     pieces: Vectors
     mails: tuple[tuple[int, ...], ...]
@@ -147,17 +147,17 @@ def _train_one(
 
 
 def _cuts(probability: Callable[[Vectors], Scores], benign: Benign) -> tuple[float, float, float]:
-    """Scores from which a text has severity 2, 4 and 6, by what benign mails reach."""
+    """The scores from which a text has severity 2, 4 and 6, from the scores of benign e-mails."""
     pieces = probability(benign.pieces)
     worst = np.array([max(pieces[list(mail)]) for mail in benign.mails])
     single = (probability(benign.traps), probability(benign.alarming))
     six = max(
         np.quantile(worst, 1 - MAILS_AT[6]),
         *(np.quantile(some, 1 - SINGLES_AT_6) for some in single),
-        LEAST[6],
+        MIN_CUTS[6],
     )
-    four = min(max(np.quantile(worst, 1 - MAILS_AT[4]), LEAST[4]), six)
-    two = min(max(np.quantile(worst, 1 - MAILS_AT[2]), LEAST[2]), four)
+    four = min(max(np.quantile(worst, 1 - MAILS_AT[4]), MIN_CUTS[4]), six)
+    two = min(max(np.quantile(worst, 1 - MAILS_AT[2]), MIN_CUTS[2]), four)
     two, four, six = (float(np.ceil(cut * 1e4) / 1e4) for cut in (two, four, six))
     return two, four, six
 
@@ -165,7 +165,7 @@ def _cuts(probability: Callable[[Vectors], Scores], benign: Benign) -> tuple[flo
 def gather_benign(
     rows: Sequence[LabelledText], traps: tuple[str, ...], embed: Embed, cache: Path
 ) -> Benign:
-    """Mails of dev sentences, cut as the screener cuts them, and single alarming sentences."""
+    """E-mails of dev sentences, split as by the screener, and single alarming sentences."""
     held = [row for row in rows if is_dev(row.group)]
     alarming = [row.text for row in held if row.source == "retail_alarming"]
     pieces: dict[str, int] = {}
@@ -182,7 +182,7 @@ def gather_benign(
 
 
 def gather_long(rows: Sequence[LabelledText]) -> list[LabelledText]:
-    """Harmless training rows that are no sentences: windows of long ones, and whole mails."""
+    """Harmless training rows longer than a sentence: windows and whole e-mails."""
     kept = [row for row in rows if not is_dev(row.group)]
     known = {row.text for row in rows}
     parts = {part: None for mail in _mails(kept, seed=SEED + 1) for part in _parts(mail)}
@@ -195,7 +195,7 @@ def gather_long(rows: Sequence[LabelledText]) -> list[LabelledText]:
 
 
 def _mails(rows: Sequence[LabelledText], *, seed: int) -> tuple[str, ...]:
-    """Mails and short paragraphs of benign sentences, a sixth of them alarming."""
+    """E-mails and short paragraphs of benign sentences, a sixth of which look alarming."""
     calm = [row.text for row in rows if row.source in ("retail_plain", CATALOGUE)]
     alarming = [row.text for row in rows if row.source == "retail_alarming"]
     pool = tuple(calm + alarming[:: max(1, 5 * len(alarming) // len(calm))])
@@ -236,13 +236,15 @@ def write_models(
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Train, or report; see the module's text."""
+    """Train or report; see the module docstring."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", type=Path, required=True, help="folder with safety/, content/")
     parser.add_argument("--out", type=Path, default=models.FOLDER, help="folder of the models")
     parser.add_argument("--cache", type=Path, default=Path(tempfile.gettempdir()) / "liftwright")
-    parser.add_argument("--scale", type=float, default=1.0, help="share of the rows, for a trial")
-    parser.add_argument("--report", action="store_true", help="measure the written models only")
+    parser.add_argument(
+        "--scale", type=float, default=1.0, help="share of the rows, for a quick trial"
+    )
+    parser.add_argument("--report", action="store_true", help="only measure the written models")
     parser.add_argument("--approved", type=Path, default=ROOT / "data/content/approved_content")
     options = parser.parse_args(arguments)
     embed = MiniLmEmbed()

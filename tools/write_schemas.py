@@ -1,4 +1,4 @@
-"""Write the published JSON Schemas, docs/schemas/*.json, from the records that they describe.
+"""Write the published JSON Schemas (docs/schemas/*.json) from the records that they describe.
 
 python tools/write_schemas.py
 """

@@ -1,8 +1,8 @@
-"""Sentences of our own wording for the screener's training: plain harm, and its harmless likeness.
+"""Our own sentences for training the screener: harmful ones, and similar harmless ones.
 
-The public sets hold few direct threats, dehumanising claims, encouragements of self-harm or
-explicit scenes in one short sentence; these templates do. They carry no slurs and no method.
-`harmless.txt` speaks of the same things without harm. Filled from `vocabulary.json`.
+Public data sets have few direct threats, dehumanising claims, encouragements of self-harm or
+explicit scenes in one short sentence; these templates add them, without slurs or methods.
+`harmless.txt` covers the same topics without harm. Slots are filled from `vocabulary.json`.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ SLOT = re.compile(r"\{(\w+)\}")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HarmSentence:
-    """One sentence, the template it was made from, and its category; None: harmless."""
+    """A sentence, its template, and its category; None for harmless."""
 
     text: str
     template: str
@@ -30,7 +30,7 @@ class HarmSentence:
 
 
 def write_harm_sentences(*, per_template: int, seed: int) -> tuple[HarmSentence, ...]:
-    """Distinct sentences from every template; a template without slots gives one."""
+    """Distinct sentences from every template; one for a template without slots."""
     vocabulary = json.loads((FOLDER / "vocabulary.json").read_text(encoding="utf-8"))
     chance = random.Random(seed)  # noqa: S311 - sentences, not secrets
     made: dict[str, HarmSentence] = {}

@@ -1,9 +1,9 @@
-"""Benign retail sentences of our own wording, for training and calibrating the screener.
+"""Our own benign retail sentences for training and calibrating the screener.
 
-`plain.txt` holds everyday sentences of marketing e-mail, `headings.txt` its headings and closing
-words, `alarming.txt` what looks harmful
-and is not ("bath bombs", "shoot us a message"); `vocabulary.json` fills their slots. A sentence
-keeps the number of its template, so that a split can keep whole templates apart.
+`plain.txt` has everyday sentences of marketing e-mail, `headings.txt` headings and closings, and
+`alarming.txt` sentences that only look harmful ("bath bombs", "shoot us a message"). Slots are
+filled from `vocabulary.json`. Each sentence keeps its template, so that a split can separate whole
+templates.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ SLOT = re.compile(r"\{(\w+)\}")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RetailSentence:
-    """One benign sentence, the template it was made from, and whether it only looks harmful."""
+    """A benign sentence, its template, and whether it looks harmful."""
 
     text: str
     template: str
@@ -30,7 +30,7 @@ class RetailSentence:
 
 
 def write_retail_sentences(*, per_template: int, seed: int) -> tuple[RetailSentence, ...]:
-    """Distinct sentences from every template; a template without slots gives one."""
+    """Distinct sentences from every template; one for a template without slots."""
     vocabulary = json.loads((FOLDER / "vocabulary.json").read_text(encoding="utf-8"))
     chance = random.Random(seed)  # noqa: S311 - sentences, not secrets
     made: dict[str, RetailSentence] = {}
@@ -48,7 +48,7 @@ def write_retail_sentences(*, per_template: int, seed: int) -> tuple[RetailSente
 def write_retail_mails(
     sentences: tuple[str, ...], *, count: int, seed: int
 ) -> tuple[tuple[str, ...], ...]:
-    """Mails of 8 to 14 sentences, drawn from the given ones."""
+    """E-mails of 8 to 14 sentences, drawn from the given ones."""
     chance = random.Random(seed)  # noqa: S311 - sentences, not secrets
     return tuple(tuple(chance.sample(sentences, chance.randint(8, 14))) for _ in range(count))
 
