@@ -412,7 +412,7 @@ def sequential(rng: np.random.Generator, draws: int) -> None:
     """Fifty looks at an experiment without an effect; any rejection counts."""
     runs = max(draws // 10, 1)
     print_line(
-        f"\n== sequential: rejected at any of 50 looks up to 10,000 an arm, {runs:,} runs without "
+        f"\n== sequential: rejected at any of 50 looks up to 10,000 per arm, {runs:,} runs without "
         "an effect"
     )
     print_line(

@@ -205,7 +205,7 @@ def _sentences(text: str) -> list[str]:
     return [part for part in parts if shortest <= len(part) <= longest]
 
 
-# The sub-samples keep all harmful rows; the rest is limited to ten minutes of training on two cores.
+# The sub-samples keep all harmful rows; the rest is limited to ten minutes on two cores.
 SHARES: Mapping[tuple[str, bool], float] = {
     ("davidson.csv", False): 0.28,
     ("edos.csv", False): 0.25,

@@ -87,7 +87,7 @@ class RunOutcome:
     """The outcome of a run, and its folder.
 
     Attributes:
-        exit_status: 0 complete · 1 no experiment · 3 provider or budget · 5 waiting for approval.
+        exit_status: 0 complete · 1 no experiment, or waiting for approval · 3 provider or budget.
         reason: why the run is not complete; None if it is.
     """
 
