@@ -48,7 +48,7 @@ class Rows(list[dict[str, Any]]):
 def open_tables(file_resolver: FileResolver | None = None) -> Iterator[Tables]:
     """A temporary data plane; `file_resolver` finds files in object stores."""
     with tempfile.TemporaryDirectory(prefix="liftwright-") as folder:
-        tables = Tables(make_engine(Path(folder)), places=file_resolver)
+        tables = Tables(make_engine(Path(folder)), files=file_resolver)
         with contextlib.closing(tables):
             yield tables
 

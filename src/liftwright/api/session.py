@@ -99,7 +99,7 @@ def segment_of(context: RunContext, given: SegmentLike) -> Segment:
     segments = apply_segmentation(context.tables, context, None).segments
     by_label = {segment.label: segment for segment in segments}
     if given not in by_label:
-        hint = nearest(given, list(by_label)) or f"; the segments are: {', '.join(by_label)}"
+        hint = did_you_mean(given, list(by_label)) or f"; the segments are: {', '.join(by_label)}"
         raise InputError(f"segment {given!r}: no such segment{hint}")
     return by_label[given]
 

@@ -90,7 +90,7 @@ def analyze_file(request: AnalyzeRequest) -> ExperimentResult | ManyExperimentsR
     with tempfile.TemporaryDirectory(prefix="liftwright-") as temporary:
         # With one thread, floating-point sums are the same in every run.
         resolver = FileResolver(make_objects, Path(temporary))
-        tables = Tables(make_engine(Path(temporary), threads=1), places=resolver)
+        tables = Tables(make_engine(Path(temporary), threads=1), files=resolver)
         with contextlib.closing(tables):
             names = tables.open("results", tables.find(Path(), request.file))
             columns = Columns(

@@ -117,7 +117,7 @@ class RunContext:
     def tables(self) -> Tables:
         """The tables in the configured engine."""
         engine = self.ports.engine()
-        return Tables(engine, scratch=scratch_folder(self.root / "data"), places=self.file_resolver)
+        return Tables(engine, scratch=scratch_folder(self.root / "data"), files=self.file_resolver)
 
     @cached_property
     def file_resolver(self) -> FileResolver:

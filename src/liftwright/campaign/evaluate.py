@@ -121,7 +121,7 @@ def evaluate(
     evaluator = _EVALUATORS.get(request.what)
     if evaluator is None:
         raise InputError(
-            f"eval: found {request.what!r}, {nearest(request.what, tuple(_EVALUATORS))}"
+            f"eval: found {request.what!r}, {suggestion(request.what, tuple(_EVALUATORS))}"
         )
     floor = evaluator.floor if request.floor is None else request.floor
     if not 0 <= floor <= 1:

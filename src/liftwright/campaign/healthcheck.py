@@ -135,9 +135,9 @@ def _check_secrets(ports: AdapterFactory) -> str:
 
 def _check_search(ports: AdapterFactory) -> str:
     adapter = ports.make("search")
-    if not isinstance(adapter.index, KeepsIndexes):
+    if not isinstance(adapter.index, ManagesIndexes):
         return f"{adapter.index.identity.provider} is configured; it has no connection check"
-    kept = adapter.index.kept()
+    kept = adapter.index.index_names()
     if kept.in_use is None:
         return f"{CONNECTED}: no index yet; create one with liftwright index"
     adapter.search(kept.in_use)(Query(text=HARMLESS, top_k=1))

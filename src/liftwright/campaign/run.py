@@ -177,7 +177,7 @@ def _finished(root: Path, run_id: str) -> RunFolder:
     record = folder.record()
     if record is None or record.status != COMPLETE:
         known = [run.path.name for run in all_runs(root)]
-        problem = "is not finished" if record else f"no such run{nearest(run_id, known)}"
+        problem = "is not finished" if record else f"no such run{did_you_mean(run_id, known)}"
         raise InputError(f"--extend {run_id}: {problem}; allowed: a finished run")
     return folder
 

@@ -91,7 +91,7 @@ def assign_arms(context: RunContext) -> str:
         suppressed=context.suppressed,
         earlier=_earlier_runs(context),
         # If this process segmented the customers, `profiles` has their features without a join.
-        among="profiles" if context.tables.knows("profiles") else "segmented",
+        among="profiles" if context.tables.has("profiles") else "segmented",
     )
     design = design_experiment(variants, decisions, experiment, eligible.sizes)
     assignment = replace(

@@ -56,9 +56,9 @@ def check_export(context: RunContext) -> None:
     Raises:
         DataError: the bucket does not exist, or the store fails or denies access.
     """
-    url = _asked(context)
-    if url is not None:
-        context.file_resolver.objects(url).find(parse_url(f"{url.rstrip('/')}/"))
+    export_to = context.settings.services.object_stores.export_to
+    if export_to is not None:
+        context.file_resolver.objects(export_to).find(parse_url(f"{export_to.rstrip('/')}/"))
 
 
 def export(context: RunContext) -> str:
@@ -70,27 +70,27 @@ def export(context: RunContext) -> str:
     Raises:
         DataError: the store fails or denies access.
     """
-    home = _home(context)
-    objects = context.file_resolver.objects(str(home))
-    before = {one.url: one for one in _exported_before(context)}
-    placed: list[Exported] = []
-    put_bytes = 0
-    for name, path in _whole_files(context):
-        url, digest = home.below(name), _sha256(path)
-        known = before.get(str(url))
-        if known is not None and known.sha256 == digest and _is_there(objects, url, known):
-            placed.append(known)
-            continue
-        stored = objects.put(path, url)
-        put_bytes += stored.size
-        placed.append(
-            Exported(url=str(url), bytes=stored.size, sha256=digest, etag=stored.tag or "")
-        )
-    listed = Export(run_id=context.run.run_id, at=utc_now(), to=str(home), files=tuple(placed))
-    context.folder.write(EXPORT_RECORD, listed)
-    objects.put(context.folder.file(EXPORT_RECORD), home.below(EXPORT_RECORD))
-    event("tables_exported", agent="pipeline", files=len(placed), put_bytes=put_bytes)
-    return f"{len(_TABLES)} tables at {home}, {put_bytes / 1e6:,.1f} MB uploaded"
+    export_to = context.settings.services.object_stores.export_to
+    if export_to is None:
+        raise ConfigurationError("azure_config.yaml: object_stores.export_to: found null")
+    folder = parse_url(export_to).below(context.run.run_id)
+    objects = context.file_resolver.objects(export_to)
+    previous = _previous(context)
+    files, uploaded_bytes = [], 0
+    for path in _table_files(context):
+        url = folder.below(path.relative_to(context.folder.path).as_posix())
+        sha256 = _sha256(path)
+        file = previous.get(str(url))
+        if file is None or file.sha256 != sha256 or not _is_there(objects, file):
+            stored = objects.put(path, url)
+            uploaded_bytes += stored.size
+            file = Exported(url=str(url), bytes=stored.size, sha256=sha256, etag=stored.tag or "")
+        files.append(file)
+    record = Export(run_id=context.run.run_id, at=utc_now(), to=str(folder), files=tuple(files))
+    context.folder.write(EXPORT_RECORD, record)
+    objects.put(context.folder.file(EXPORT_RECORD), folder.below(EXPORT_RECORD))
+    event("tables_exported", agent="pipeline", files=len(files), put_bytes=uploaded_bytes)
+    return f"{len(TABLE_FILES)} tables at {folder}, {uploaded_bytes / 1e6:,.1f} MB uploaded"
 
 
 def _previous(context: RunContext) -> dict[str, Exported]:
