@@ -193,17 +193,6 @@ def test_index_makes_an_index_with_fields_vectors_and_semantic_configuration(
     assert report.name.startswith("approved-content-")
 
 
-def test_index_sends_batches_of_a_hundred(
-    indexing: AzureSearchIndex, server: AzureServer, service: SearchService
-) -> None:
-    told: list[tuple[int, int]] = []
-    report = indexing(samples(25, 10), progress=lambda *now: told.append(now))
-    assert [len(batch) for batch in uploads(server)] == [100, 100, 50]
-    assert (report.paragraphs, report.embedded) == (250, 250)
-    assert len(service.indexes[report.name].documents) == 250
-    assert told == [(0, 250), (100, 250), (200, 250), (250, 250)]
-
-
 def test_index_of_a_changed_corpus_makes_another_and_moves_the_alias(
     indexing: AzureSearchIndex, service: SearchService
 ) -> None:
@@ -216,30 +205,23 @@ def test_index_of_a_changed_corpus_makes_another_and_moves_the_alias(
     assert set(service.indexes) == {first.name, second.name}
 
 
-def test_index_with_another_embedder_takes_no_vectors_over(
-    config: AzureSearch, service: SearchService
-) -> None:
-    first = put(indexer(config, WordEmbed("1")), BOOTS)
-    other = WordEmbed("2")
-    second = put(indexer(config, other), BOOTS)
-    assert second.name != first.name
-    assert (second.embedded, second.unchanged) == (2, 1)
-    assert service.aliases["approved-content"] == second.name
-
-
 def test_index_killed_in_mid_upload_leaves_the_alias_and_goes_on_later(
     indexing: AzureSearchIndex, server: AzureServer, service: SearchService, config: Any
 ) -> None:
     first = put(indexing, BOOTS)
 
+    told: list[tuple[int, int]] = []
+
     def killing(done: int, of: int) -> None:
-        del of
+        told.append((done, of))
         if done == 200:
             raise Killed
 
     with pytest.raises(Killed):
         indexing(samples(25, 10), progress=killing)
     assert service.aliases == {"approved-content": first.name}
+    assert told == [(0, 250), (100, 250), (200, 250)]
+    assert [len(batch) for batch in uploads(server)] == [2, 100, 100]
     (half,) = [index for name, index in service.indexes.items() if name != first.name]
     assert len(half.documents) == 200
     sent = len(uploads(server))
@@ -458,18 +440,6 @@ def test_search_with_a_ranker_that_gives_up_goes_on_and_says_so(
         assert scales == {"reranker"}
         assert all(passage.score >= 0.99 for passage in passages)
     assert all(0 <= passage.score <= 1 for passage in passages)
-
-
-def test_search_by_words_alone_scores_by_what_each_word_counts(
-    server: AzureServer, service: SearchService, tmp_path: Path
-) -> None:
-    config = AzureSearch(endpoint=server.url, vectors=False)
-    report = put(indexer(config, None), *samples())
-    service.degraded = "base"
-    with logging_to(Log(tmp_path)):
-        found = searcher(config, None, report.name)(Query(text="boots number", top_k=5))
-    raw = [one["raw"] for one in logged(tmp_path, "passages_scored")[0]["results"]]
-    assert found[0].score == pytest.approx(raw[0] / (raw[0] + 2.5 * 2), abs=1e-6)
 
 
 @pytest.mark.parametrize(

@@ -245,16 +245,6 @@ def test_call_with_too_little_to_say_stays_short_and_is_refused() -> None:
     assert any("150 to 200" in reason for reason in check(prompt))
 
 
-def test_call_reaches_the_length_with_one_passage_of_110_words() -> None:
-    text = " ".join(
-        f"The {name} lamp is made in the old workshop by the river and lasts for many years."
-        for name in ("oak", "ash", "elm", "fir", "yew", "box", "may")
-    )
-    for tone in TONES:
-        prompt = ask((replace(LAMP, text=text, title="Lamps"),), tone)
-        assert check(prompt) == ()
-
-
 def test_call_with_a_title_too_long_for_the_subject_takes_another_line() -> None:
     long = replace(LAMP, title="The Ember Lamp with Oak Stand, Linen Shade and Spare Switch Set")
     subject, _ = compose(ask((long,)))
@@ -312,21 +302,3 @@ def test_call_quotes_what_takes_up_a_noun_only_after_the_sentence_that_names_it(
     ]
     assert any(second in body for body in bodies)
     assert all(text in body for body in bodies if second in body)
-
-
-def test_call_asks_early_only_with_a_line_that_points_at_nothing_above() -> None:
-    lines = FRAMES["urgent"].model_copy(
-        update={
-            "calls_to_action": (
-                "See the pages named above.",
-                "Visit {brand} today.",
-                "Ask {brand} now.",
-            )
-        }
-    )
-    composer = EmbeddedComposer({"urgent": lines})
-    limits = [replace(LIMITS, body_min_words=low) for low in range(40, 120, 5)]
-    bodies = [json.loads(composer(ask((LAMP,), limits=one)).text)["body"] for one in limits]
-    before = [body.partition("[Source")[0] for body in bodies]
-    assert any("Visit" in text or "Ask" in text for text in before)
-    assert not any("above" in text for text in before)

@@ -141,21 +141,6 @@ def test_simulator_spread_of_the_uplift_leaves_its_mean(tables: Tables) -> None:
     assert lost / 60_000 == pytest.approx(0.0359, abs=0.004)
 
 
-def test_simulator_same_seed_repeats_in_any_order_and_another_differs(tables: Tables) -> None:
-    populate(tables, 2_000)
-    simulate(tables, seed=1)
-    first = outcomes(tables)
-
-    tables.keep("turned", "select * from customers order by customer_id desc")
-    tables.keep("customers", "select * from turned")
-    simulate(tables, seed=1)
-    again = outcomes(tables)
-    simulate(tables, seed=2)
-
-    assert again == first
-    assert outcomes(tables) != first
-
-
 def test_simulator_revenue_is_cents_around_the_order_value_on_conversion_alone(
     tables: Tables,
 ) -> None:

@@ -1,6 +1,6 @@
 """Azure AI Search on this machine: indexes, aliases, documents, and a ranking much like its own.
 
-Words score as in BM25, vectors by cosine; both are fused by reciprocal rank (60), and the
+Words score by their number, vectors by cosine; both are fused by reciprocal rank (60), and the
 reranker's 0 to 4 is a curve over the cosine and the share of matching words.
 """
 

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 from liftwright.text import words
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Mapping
 
     from azure_server.search import Index, Row
 
@@ -26,40 +25,26 @@ def _text(index: Index, row: Row) -> list[str]:
 
 
 def scored(index: Index, rows: list[Row], body: Row) -> list[tuple[float, Row]]:
-    """Rows with their score, best first: all of them, BM25, or fused with vectors."""
+    """Rows with their score, best first: all of them, by words, or fused with vectors."""
     if body["search"].strip() == "*":
         return [(1.0, row) for row in rows]
-    lexical = _ranking(_lexical(index, rows, words(body["search"])), rows)
+    asked = set(words(body["search"]))
+    shared = [float(sum(word in asked for word in _text(index, row))) for row in rows]
+    by_words = [one for one in _ranked(shared, rows) if one[0] > 0]
     queries = body.get("vectorQueries", [])
     if not queries:
-        return [(score, row) for score, row in lexical if score > 0]
-    fused: Counter[int] = Counter()
-    lists = [[row for score, row in lexical if score > 0]]
-    for query in queries:
-        close = _ranking([_cosine(row, query) for row in rows], rows)
-        lists.append([row for _, row in close[: query["k"]]])
-    for ranked in lists:
-        for rank, row in enumerate(ranked, start=1):
-            fused[id(row)] += 1 / (60 + rank)  # type: ignore[assignment] # counts of any number
-    by_id = {id(row): row for row in rows}
-    return [(score, by_id[one]) for one, score in fused.most_common()]
+        return by_words
+    lists = [by_words]
+    lists += [_ranked([_cosine(row, one) for row in rows], rows)[: one["k"]] for one in queries]
+    fused = [
+        sum(1 / (60 + rank) for ranked in lists for rank, one in enumerate(ranked) if one[1] is row)
+        for row in rows
+    ]
+    return [one for one in _ranked(fused, rows) if one[0] > 0]
 
 
-def _ranking(scores: Iterable[float], rows: Iterable[Row]) -> list[tuple[float, Row]]:
+def _ranked(scores: list[float], rows: list[Row]) -> list[tuple[float, Row]]:
     return sorted(zip(scores, rows, strict=True), key=lambda one: -one[0])
-
-
-def _lexical(index: Index, rows: list[Row], asked: list[str]) -> list[float]:
-    counts = [Counter(_text(index, row)) for row in rows]
-    scores = []
-    for count in counts:
-        score = 0.0
-        for word in set(asked):
-            holding = sum(word in other for other in counts)
-            rarity = math.log(1 + (len(rows) - holding + 0.5) / (holding + 0.5))
-            score += rarity * count[word] * 2.2 / (count[word] + 1.2)
-        scores.append(score)
-    return scores
 
 
 def _cosine(row: Row, query: Mapping[str, Any]) -> float:

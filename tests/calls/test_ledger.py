@@ -2,8 +2,6 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import subprocess
-import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
@@ -33,7 +31,6 @@ from writing_samples import BARE_PROMPT, PASSAGES, SEGMENT
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
-    from pathlib import Path
 
 WRITER = Identity(provider="test", model="m", version="1", corpus="c")
 
@@ -364,14 +361,6 @@ def test_ledger_closing_cut_short_counts_a_lost_call_once() -> None:
     assert (ledger(store).spent_usd, ledger(store).calls) == (0.10, 1)
 
 
-def test_call_interrupted_and_made_again_by_the_same_ledger_counts_both() -> None:
-    store = Memory()
-    book = interrupted(store)
-    assert call(book, Service()) == "reply 1"
-    for reader in (book, ledger(store)):
-        assert (reader.calls, reader.spent_usd) == (2, pytest.approx(0.14))
-
-
 def test_call_reply_that_cannot_be_kept_stays_paid_for() -> None:
     def broken(_: str) -> object:
         raise ValueError("no form")
@@ -665,53 +654,3 @@ def test_call_that_a_dead_run_left_pending_is_made_and_stays_that_runs_loss() ->
     call(other, Service())
     assert (other.calls, other.spent_usd) == (ledger(store, "r2").calls, 0.04) == (1, 0.04)
     assert (ledger(store).calls, ledger(store).spent_usd) == (1, 0.10)
-
-
-CHILD = """
-import os, signal, sys
-from pathlib import Path
-from liftwright.adapters.embedded.sqlite import SqliteStore
-from liftwright.calls.cache_policy import CachePolicy
-from liftwright.calls.client import Calls, PortClient
-from liftwright.calls.ledger import Ledger
-from liftwright.config import CallSettings as Settings
-from liftwright.model import Identity
-
-policy = CachePolicy(port="complete", reserve_usd=lambda _: 0.10, price_usd=lambda _: 0.04,
-                     encode=lambda reply: reply, decode=str)
-ledger = Ledger(SqliteStore(Path(sys.argv[1])), run_id="r1", budget_usd=None)
-asked = Path(sys.argv[2])
-
-class Writer:
-    identity, metered = Identity(provider="test"), True
-
-    def __call__(self, number):
-        with asked.open("a") as file:
-            file.write(f"{number}\\n")
-        if str(number) == sys.argv[3]:
-            os.kill(os.getpid(), signal.SIGKILL)
-        return f"reply {number}"
-
-write = PortClient(Writer(), policy, Calls(Settings()), ledger=lambda: ledger)
-print([write(n) for n in range(4)])
-print(round(ledger.spent_usd, 6), ledger.calls, ledger.replayed)
-"""
-
-
-def test_ledger_killed_between_call_and_reply_resumes_and_repeats_that_call_alone(
-    tmp_path: Path,
-) -> None:
-    store, asked = tmp_path / "ledger.sqlite", tmp_path / "asked"
-
-    def run(kill_at: str) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, "-c", CHILD, str(store), str(asked), kill_at]
-        return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
-
-    assert run("2").returncode == -9
-    resumed = run("never")
-    assert resumed.returncode == 0, resumed.stderr
-    replies, totals = resumed.stdout.splitlines()
-    assert replies == str([f"reply {n}" for n in range(4)])
-    assert asked.read_text().split() == ["0", "1", "2", "2", "3"]
-    assert totals == "0.26 5 2"
-    assert run("never").stdout.splitlines()[1] == "0.26 5 4"

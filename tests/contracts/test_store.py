@@ -11,7 +11,7 @@ import pytest
 
 from contracts.promises import in_threads
 from liftwright.adapters.embedded.sqlite import SqliteStore
-from liftwright.errors import InputError, IntegrityError
+from liftwright.errors import IntegrityError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -27,20 +27,16 @@ class StoreRig:
     Attributes:
         make: opens it, each time the same one.
         program: Python text that opens it as `store`, for a process of its own.
-        damages: what may happen to it, by name; each is found when it is opened or read.
-        unreachable: opens one where none can be.
+        damages: by name; each is found when the store is opened or read.
     """
 
     make: Callable[[], Store]
     program: str
     damages: dict[str, Callable[[], None]] = field(default_factory=dict)
-    unreachable: Callable[[], Store] | None = None
 
 
 def sqlite(folder: Path) -> StoreRig:
     file = folder / "data" / "ledger.sqlite"
-    blocker = folder / "blocker"
-    blocker.write_text("a file", encoding="utf-8")
 
     def overwrite() -> None:
         content = bytearray(file.read_bytes())
@@ -60,7 +56,6 @@ def sqlite(folder: Path) -> StoreRig:
             f"store = SqliteStore(Path({str(file)!r}))\n"
         ),
         damages={"overwritten": overwrite, "altered": alter},
-        unreachable=lambda: SqliteStore(blocker / "ledger.sqlite"),
     )
 
 
@@ -83,10 +78,6 @@ def store(rig: StoreRig) -> Iterator[Store]:
 ROW = {"status": "done", "run_id": "r1", "reply": "CANARY-REPLY", "cost_usd": 0.25, "tokens": 12}
 
 
-def test_get_unknown_key_gives_none(store: Store) -> None:
-    assert store.get("nothing") is None
-
-
 @pytest.mark.parametrize(
     "reply",
     [
@@ -100,6 +91,7 @@ def test_get_unknown_key_gives_none(store: Store) -> None:
     ],
 )
 def test_get_gives_what_put_was_given(store: Store, reply: object) -> None:
+    assert store.get("k") is None
     store.put("k", {**ROW, "reply": reply})
     found = store.get("k")
     assert found is not None
@@ -181,10 +173,3 @@ def test_damage_is_found_as_a_fault_of_integrity(rig: StoreRig) -> None:
             finally:
                 again.close()
         assert "CANARY" not in str(caught.value), name
-
-
-def test_place_that_cannot_hold_it_is_an_input_error(rig: StoreRig) -> None:
-    if rig.unreachable is None:
-        pytest.skip("this store is always reachable")
-    with pytest.raises(InputError):
-        rig.unreachable()
