@@ -153,3 +153,9 @@ def test_put_into_a_full_database_is_an_input_error_and_loses_nothing(path: Path
     assert store.get("k2") is None
     assert store.get("k1") is not None
     store.close()
+
+
+def test_store_below_a_file_is_an_input_error(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(InputError):
+        SqliteStore(tmp_path / "file" / "ledger.sqlite")

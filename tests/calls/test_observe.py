@@ -8,11 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from fake_clock import FakeClock
 from liftwright.calls.cache_policy import complete_policy, embed_policy
 from liftwright.calls.client import PortClient
 from liftwright.calls.ledger import Ledger
+from liftwright.calls.observe import quantile
 from liftwright.config import Services
 from liftwright.errors import BudgetSpent, ModelBroken, ProviderRefused, ProviderUnavailable
 from liftwright.log import Log, logging_to
@@ -220,3 +223,11 @@ def test_totals_by_service_count_calls_attempts_and_errors() -> None:
     assert complete.error_rate == 0.5
     assert totals["screen"].error_rate == 0.0
     assert complete.latency_p50_ms <= complete.latency_p95_ms <= complete.latency_p99_ms
+
+
+@given(st.lists(st.floats(0, 1e6), min_size=1, max_size=400), st.integers(1, 100))
+def test_quantile_any_values_equals_the_nearest_rank_of_numpy(
+    values: list[float], percent: int
+) -> None:
+    ordered = sorted(values)
+    assert quantile(ordered, percent) == np.percentile(ordered, percent, method="inverted_cdf")
