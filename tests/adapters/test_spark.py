@@ -20,7 +20,6 @@ from liftwright.agents.experimentation import assign, design_experiment, measure
 from liftwright.agents.segmentation import segment_customers
 from liftwright.config import Customers
 from liftwright.data import Tables, literal, load_customers
-from liftwright.data.engagement import EngagementFile
 from liftwright.errors import ConfigurationError, DataError, InputError
 from liftwright.model import ASSIGNMENTS, ENGAGEMENT, SEGMENTED
 from liftwright.ports import Source
@@ -134,51 +133,6 @@ def test_plane_on_both_engines_gives_the_same_rows_and_the_same_results(
         join = f"one as x full join two as y using (customer_id) where {differing}"
         assert duckdb.rows(f"select count(*) from {join}") == [(0,)], table.name  # noqa: S608 - our names
         assert duckdb.rows("describe one") == duckdb.rows("describe two")
-
-
-def measured(engine: Engine, folder: Path, out: Path) -> dict[str, object]:
-    """A file of outcomes with the optional columns, from the file to the metrics."""
-    tables = Tables(engine)
-    load_customers(tables, config(), folder)
-    found = segment_customers(tables, segments_config(), seed=7)
-    variants = variants_for(found.sizes)
-    experiment = experiment_config()
-    design = design_experiment(variants, decide(variants), experiment, found.sizes)
-    assignment = assign(tables, design, AT, among="profiles")
-    observe = EngagementFile(tables, folder / "outcomes.csv")
-    observe("assignments")
-    tables.write("engagement", out / "engagement.parquet", ENGAGEMENT)
-    tables.read("engagement", out / "engagement.parquet", ENGAGEMENT)
-    columns = "customer_id, delivered, opened, revenue, unsubscribed, bounced"
-    rows = tables.rows(f"select {columns} from engagement order by customer_id")  # noqa: S608
-    return {
-        "columns": tuple(tables.columns("engagement")),
-        "rows": [tuple(row) for row in rows],
-        "report": observe.report,
-        "metrics": measure(tables, assignment, experiment, simulated=False).to_json(),
-    }
-
-
-def test_optional_outcomes_on_both_engines_are_the_same(
-    both: tuple[Engine, Engine], tmp_path: Path
-) -> None:
-    customers_file(tmp_path, 300)
-    lines = [
-        f"C{n:05}x,{n % 3 % 2},{n % 7 if n % 3 else ''},{n % 11 // 10 * 4},{1 - min(n % 13, 1)}"
-        for n in range(300)
-    ]
-    head = "customer_id,opened,revenue,unsubscribed,bounced"
-    (tmp_path / "outcomes.csv").write_text("\n".join([head, *lines, ""]), encoding="utf-8")
-
-    duckdb, spark = (
-        measured(engine, tmp_path, tmp_path / name)
-        for engine, name in zip(both, ("duckdb", "spark"), strict=True)
-    )
-
-    assert duckdb["columns"] == (*ENGAGEMENT.names, "unsubscribed", "bounced")
-    assert duckdb["metrics"]["arms"][0]["metrics"]["unsubscribe_rate"]["events"] > 0
-    for name, answer in duckdb.items():
-        assert spark[name] == answer, name
 
 
 @pytest.mark.parametrize(

@@ -18,13 +18,6 @@ def test_wait_full_minute_waits_until_the_oldest_request_is_a_minute_old() -> No
     assert limit.wait(60.0, 0) == 20.0
 
 
-def test_wait_request_of_more_tokens_than_a_minute_allows_leaves_alone() -> None:
-    limit = AdaptiveLimit(9, None, 100)
-    limit.acquire(0.0, 1)
-    assert limit.wait(0.0, 5_000) == 60.0
-    assert limit.wait(60.0, 5_000) == 0.0
-
-
 def test_slow_down_halves_the_concurrency_and_replies_bring_them_back_one_by_one() -> None:
     limit = AdaptiveLimit(8, None, None)
     assert limit.slow_down(began=0.0, now=1.0)

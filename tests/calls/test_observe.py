@@ -93,11 +93,12 @@ def test_call_that_replies_tells_adapter_tokens_and_cost() -> None:
     assert found.error is None
 
 
-def test_call_answered_from_memory_is_replayed_and_costs_nothing() -> None:
-    paid, replayed = spans_of(Writer(), times=2)
-    assert paid.fields["outcome"] == "ok"
-    assert replayed.fields["outcome"] == "replayed"
-    assert {"attempts", "cost_usd", "tokens_input"}.isdisjoint(replayed.fields)
+def test_call_replayed_or_beyond_the_budget_tells_neither_attempts_nor_cost() -> None:
+    _, replayed = spans_of(Writer(), times=2)
+    (refused,) = spans_of(Writer(), fails=BudgetSpent, budget=0.5)
+    assert (replayed.fields["outcome"], refused.fields["outcome"]) == ("replayed", "budget_spent")
+    for one in (replayed, refused):
+        assert {"attempts", "cost_usd", "tokens_input"}.isdisjoint(one.fields)
 
 
 def test_call_that_is_made_again_tells_the_attempt_that_failed() -> None:
@@ -124,12 +125,6 @@ def test_call_that_fails_tells_how_by_the_type_of_its_error(
     assert (found.fields["outcome"], found.fields["attempts"]) == (outcome, attempts)
     assert found.error == type(errors[0]).__name__
     assert "cost_usd" not in found.fields
-
-
-def test_call_beyond_the_budget_is_not_made_and_says_so() -> None:
-    (found,) = spans_of(Writer(), fails=BudgetSpent, budget=0.5)
-    assert found.fields["outcome"] == "budget_spent"
-    assert "attempts" not in found.fields
 
 
 class Charged(Writer):

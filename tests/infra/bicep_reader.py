@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections import Counter
 from dataclasses import dataclass, field
 from functools import cache
 from typing import TYPE_CHECKING
@@ -26,26 +25,25 @@ ROLES = {
     "69566ab7-960f-475b-8e7c-b3118f30c6bd": "Storage File Data Privileged Contributor",
     "ba92f5b4-2d11-453d-a403-e96b0029c9fe": "Storage Blob Data Contributor",
 }
-# The one type that is a preview for good: it has no later version with groups of categories.
-PREVIEWS = frozenset({"Microsoft.Insights/diagnosticSettings@2021-05-01-preview"})
-TYPE = re.compile(r"Microsoft\.\w+(/\w+)+@\d{4}-\d{2}-\d{2}(-preview)?")
 GUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 SECRET_NAME = re.compile(r"key|secret|password|token|connectionstring", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class File:
-    """What one file declares and uses."""
+    """What one file declares and uses.
+
+    Attributes:
+        parameters: by name; whether a value must be given.
+        outputs: the expressions by name.
+        modules: by symbol, the file's name and the parameters that are given.
+        faults: what is wrong with the file by itself.
+    """
 
     text: str
     parameters: Mapping[str, bool]
-    """By name; whether a value must be given."""
-    secure: frozenset[str]
     outputs: Mapping[str, str]
-    """By name, the expression."""
-    types: tuple[str, ...]
     modules: Mapping[str, tuple[str, frozenset[str]]]
-    """By symbol: the file's name, and the parameters that are given."""
     faults: tuple[str, ...] = field(default=())
 
 
@@ -81,7 +79,7 @@ def _used(node: tree_sitter.Node) -> Iterator[str]:
         yield from _used(child)
 
 
-def read(text: str) -> File:  # noqa: C901 - one branch per kind of declaration
+def read(text: str) -> File:
     """A file's declarations, and the faults that it has by itself."""
     root = _parser().parse(text.encode()).root_node
     faults = [
@@ -92,46 +90,35 @@ def read(text: str) -> File:  # noqa: C901 - one branch per kind of declaration
     parameters: dict[str, bool] = {}
     outputs: dict[str, str] = {}
     modules: dict[str, tuple[str, frozenset[str]]] = {}
-    secure, declared, types = set(), Counter[str](), []
-    used: set[str] = set()
-    decorators = ""
+    declared, used, decorators = set(), set(), ""
     for node in root.named_children:
-        if node.type == "decorators":
-            decorators = _said(node)
+        kind, previous = node.type.partition("_")[0], decorators
+        decorators = _said(node) if kind == "decorators" else ""
+        if not node.named_children or kind == "decorators":
             continue
-        names = [_said(child) for child in node.named_children if child.type == "identifier"]
-        kind = node.type.partition("_")[0]
+        name, *inside = node.named_children
         if kind == "parameter":
-            parameters[names[0]] = "=" not in _said(node)
-            if "@secure()" in decorators:
-                secure.add(names[0])
-            elif SECRET_NAME.search(names[0]):
-                faults.append(f"{names[0]}: is a secret without @secure()")
+            parameters[_said(name)] = "=" not in _said(node)
+            if SECRET_NAME.search(_said(name)) and "@secure()" not in previous:
+                faults.append(f"{_said(name)}: is a secret without @secure()")
+        elif kind == "output":
+            outputs[_said(name)] = _said(node).partition("=")[2].strip()
+        elif kind == "module":
+            modules[_said(name)] = (_said(inside[0]).strip("'"), frozenset(_given(node)))
         if kind in ("parameter", "variable", "resource", "module"):
-            declared[names[0]] += 1
-        inside = node.named_children[1:]
-        if kind == "output":
-            outputs[names[0]] = _said(node).partition("=")[2].strip()
-        if kind == "resource":
-            types.append(_said(inside[0]).strip("'"))
-        if kind == "module":
-            modules[names[0]] = (_said(inside[0]).strip("'"), frozenset(_given(node)))
-        for child in inside:
-            if child.type != "type":
-                used |= set(_used(child))
-        decorators = ""
-    faults += [f"{name}: is declared twice" for name, count in declared.items() if count > 1]
+            declared.add(_said(name))
+        used |= {one for child in inside if child.type != "type" for one in _used(child)}
+    faults += sorted(f"{name}: is not declared" for name in used - declared)
+    faults += sorted(f"{found}: is no known role" for found in set(GUID.findall(text)) - set(ROLES))
     faults += [
-        f"{name}: is a parameter that nothing uses" for name in parameters if name not in used
+        f"{name}: gives away a secret"
+        for name, expression in outputs.items()
+        if re.search(r"\blist\w*\(|ConnectionString|InstrumentationKey|Key\b", expression)
     ]
-    faults += sorted(f"{name}: is not declared" for name in used - set(declared))
-    faults += _faults_of_types(types) + _faults_of_roles(text) + _faults_of_outputs(outputs, secure)
     return File(
         text=text,
         parameters=parameters,
-        secure=frozenset(secure),
         outputs=outputs,
-        types=tuple(types),
         modules=modules,
         faults=tuple(faults),
     )
@@ -146,51 +133,15 @@ def _given(module: tree_sitter.Node) -> Iterator[str]:
             return
 
 
-def _faults_of_types(types: list[str]) -> list[str]:
-    return [
-        f"{name}: is no resource type with a released, dated version"
-        for name in types
-        if not TYPE.fullmatch(name) or (name.endswith("-preview") and name not in PREVIEWS)
-    ]
-
-
-def _faults_of_roles(text: str) -> list[str]:
-    unknown = set(GUID.findall(text)) - set(ROLES)
-    return [f"{found}: is no role that is known here" for found in sorted(unknown)]
-
-
-def _faults_of_outputs(outputs: Mapping[str, str], secure: set[str]) -> list[str]:
-    return [
-        f"{name}: gives away a secret"
-        for name, expression in outputs.items()
-        if re.search(r"\blist\w*\(|ConnectionString|InstrumentationKey", expression)
-        or any(re.search(rf"\b{secret}\b", expression) for secret in secure)
-    ]
-
-
 def faults_between(files: Mapping[str, File]) -> list[str]:
-    """Faults that show where files are held against each other: modules, outputs, versions."""
+    """Modules whose files, parameters or outputs do not exist."""
     faults = []
     for name, file in files.items():
         for symbol, (path, given) in file.modules.items():
-            if path not in files:
-                faults.append(f"{name}: {symbol}: there is no {path}")
-                continue
             other = files[path]
             needed = {key for key, must in other.parameters.items() if must}
-            faults += [f"{name}: {symbol}: lacks {key}" for key in sorted(needed - given)]
-            faults += [
-                f"{name}: {symbol}: {path} has no parameter {key}"
-                for key in sorted(given - set(other.parameters))
-            ]
-            for output in re.findall(rf"\b{symbol}!?\.outputs\.(\w+)", file.text):
-                if output not in other.outputs:
-                    faults.append(f"{name}: {symbol}: {path} has no output {output}")
-    versions: dict[str, set[str]] = {}
-    for file in files.values():
-        for kind in file.types:
-            versions.setdefault(kind.partition("@")[0], set()).add(kind.partition("@")[2])
-    faults += [
-        f"{kind}: has several versions" for kind, dates in versions.items() if len(dates) > 1
-    ]
+            faults += [f"{name}: {symbol}: lacks {key}" for key in needed - given]
+            taken = set(re.findall(rf"\b{symbol}!?\.outputs\.(\w+)", file.text))
+            unknown = (given - set(other.parameters)) | (taken - set(other.outputs))
+            faults += [f"{name}: {symbol}: {path} has no {key}" for key in unknown]
     return faults
