@@ -199,13 +199,6 @@ def test_complete_counts_only_what_the_service_reports(
     assert ("usage_not_reported" in logged) is (tokens == Tokens())
 
 
-def test_complete_where_no_model_is_told_names_the_configured_one(
-    server: AzureServer, service: OpenAIService
-) -> None:
-    service.outcomes.append({"model": None})
-    assert writer(server)(PROMPT).model == "gpt-5-mini"
-
-
 def test_complete_joins_the_parts_of_a_text(server: AzureServer, service: OpenAIService) -> None:
     service.outcomes.append({"output": [message("one "), {"type": "other"}, 7, message("two")]})
     assert writer(server)(PROMPT).text == "one two"
@@ -479,11 +472,6 @@ def test_embed_with_vectors_that_are_none_is_unavailable(
     server.script("/openai/", [Fault(kind="status", status=200, body=body)])
     with pytest.raises(ProviderUnavailable):
         embedder(server)(("a", "b"))
-
-
-def test_embed_takes_vectors_as_numbers_too(server: AzureServer) -> None:
-    server.script("/openai/", [Fault(kind="status", status=200, body=rows([3.0, 4.0]))])
-    assert embedder(server)(("a",))[0] == pytest.approx([0.6, 0.8])
 
 
 def test_embed_without_a_deployment_names_the_key(server: AzureServer) -> None:

@@ -233,17 +233,6 @@ def test_index_killed_in_mid_upload_leaves_the_alias_and_goes_on_later(
     assert len(half.documents) == 250
 
 
-def test_index_with_lost_documents_puts_them_back(
-    indexing: AzureSearchIndex, server: AzureServer, service: SearchService
-) -> None:
-    report = put(indexing, *samples(10))
-    documents = service.indexes[report.name].documents
-    del documents[min(documents)]
-    put(indexing, *samples(10))
-    assert len(documents) == 30
-    assert len(uploads(server)[-1]) == 1
-
-
 def test_index_where_documents_are_refused_tells_which_and_stays_with_the_old(
     indexing: AzureSearchIndex, service: SearchService
 ) -> None:

@@ -32,13 +32,6 @@ def test_embed_published_example_reproduces_its_similarities() -> None:
     assert float(food @ girl) < 0.1
 
 
-def test_embed_more_than_one_batch_keeps_the_order() -> None:
-    texts = tuple(f"{'very ' * (row % 7)}good offer number {row}" for row in range(40))
-    together = EMBED(texts)
-    alone = np.vstack([EMBED((text,)) for text in texts])
-    np.testing.assert_allclose(together, alone, atol=1e-6)
-
-
 def test_embed_long_text_is_cut_at_256_word_pieces() -> None:
     long = "word " * 254
     first, second = EMBED((long, long + "and a very different end about ships"))

@@ -136,13 +136,6 @@ def test_call_where_the_request_itself_is_refused_keeps_the_schema(
     assert "response_format" in server.requests[-1].body
 
 
-def test_call_where_a_filter_refuses_is_not_asked_without_schema(server: CompatibleServer) -> None:
-    server.script.append(failure(400, "content_filter"))
-    with pytest.raises(ProviderRefused, match="content filter"):
-        writer(server)(PROMPT)
-    assert len(server.requests) == 1
-
-
 @pytest.mark.parametrize(
     "answer",
     [

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from py4j.protocol import Py4JJavaError
 
 from liftwright.adapters.duckdb.engine import DuckDBEngine
 from liftwright.adapters.embedded.simulator import EmbeddedSimulator
@@ -135,31 +134,6 @@ def test_plane_on_both_engines_gives_the_same_rows_and_the_same_results(
         assert duckdb.rows("describe one") == duckdb.rows("describe two")
 
 
-@pytest.mark.parametrize(
-    ("content", "said"),
-    [
-        (b'a,b\n1,"2\n4,5\n', "a quote"),
-        (b"a,b\r\n1,2\n4,5\r\n", "mixed line endings"),
-        (b"a,b\n1,2\nCANARY\n", "line 3: found 1 fields"),
-        (b"a,b\n1,2\x00\n", "NUL"),
-    ],
-)
-def test_open_malformed_csv_is_refused_as_on_duckdb(
-    spark: SparkEngine, tmp_path: Path, content: bytes, said: str
-) -> None:
-    file = tmp_path / "rows.csv"
-    file.write_bytes(content)
-
-    def read() -> None:
-        spark.open("odd", Source(path=file))
-        spark.rows("select count(a) from odd")
-
-    with pytest.raises(DataError, match=said) as raised:
-        read()
-    assert str(raised.value).startswith(str(file))
-    assert "CANARY" not in str(raised.value)
-
-
 def test_open_folder_numbers_rows_through_its_files_and_refuses_mixed_ones(
     both: tuple[Engine, Engine], tmp_path: Path
 ) -> None:
@@ -254,12 +228,6 @@ def test_engine_at_another_master_in_one_process_is_refused(spark: SparkEngine) 
     assert spark.identity.provider == "spark"
     with pytest.raises(ConfigurationError, match=r"spark\.master"):
         SparkEngine(Spark(master="local[3]"))
-
-
-def test_reason_of_what_java_raises_is_its_message_without_a_stack(spark: SparkEngine) -> None:
-    with pytest.raises(Py4JJavaError) as raised:
-        spark._session._jvm.java.util.Optional.empty().get()
-    assert session._reason(raised.value, "") == "No value present"
 
 
 def test_engine_that_java_refuses_to_start_says_why_in_one_line() -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from liftwright.adapters.spark.files import new_part, publish, remove_parts
+from liftwright.adapters.spark.files import new_part, remove_parts
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -97,10 +97,3 @@ def test_remove_parts_leaves_whatever_is_not_of_that_table(tmp_path: Path) -> No
         file.write_text("whole")
     remove_parts(path)
     assert sorted(tmp_path.iterdir()) == sorted(kept)
-
-
-def test_publish_one_part_makes_a_file(tmp_path: Path) -> None:
-    path = tmp_path / "rows.parquet"
-    publish(lay_part(path, 1), path)
-    assert path.read_text() == f"{NEW}0"
-    assert list(tmp_path.iterdir()) == [path]

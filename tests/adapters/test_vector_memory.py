@@ -28,14 +28,6 @@ def test_keep_longer_than_the_longest_is_not_remembered() -> None:
     assert set(memory.lookup(["abc", "abcd"])) == {"abc"}
 
 
-def test_keep_holds_a_row_of_its_own() -> None:
-    whole = np.ones((2, 2), dtype=np.float32)
-    memory = VectorCache(2)
-    memory.store({"a": whole[0]})
-    whole[0] = 7
-    assert memory.lookup(["a"])["a"].tolist() == [1, 1]
-
-
 def test_get_text_that_another_thread_computes_is_computed_once() -> None:
     memory = VectorCache(4)
     begun, go_on = Event(), Event()

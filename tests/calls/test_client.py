@@ -193,14 +193,6 @@ def test_screen_policy_charges_by_the_records_of_a_text() -> None:
     assert policy.reserve_usd("a" * 10_001) == pytest.approx(0.022)
 
 
-def test_judge_policy_counts_the_records_of_text_and_sources() -> None:
-    services = Services.model_validate(
-        {"service_prices": {"test_groundedness": {"usd_per_thousand": 1.0, "as_of": "2026-11-01"}}}
-    )
-    request = JudgeRequest(text="a" * 600, sources=("b" * 600, "c" * 900))
-    assert judge_policy(services, Finder()).reserve_usd(request) == pytest.approx(0.003)
-
-
 def test_search_policy_reserves_the_most_queries_and_charges_those_that_were_made() -> None:
     class Deep(Finder):
         most_queries = 4

@@ -108,17 +108,6 @@ def test_make_foreign_error_propagates_at_once_and_its_text_is_not_logged(
     )
 
 
-def test_make_interruption_is_neither_retried_nor_counted() -> None:
-    calls = calls_on(FakeClock())
-
-    def interrupted() -> None:
-        raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        calls.make("complete", interrupted)
-    assert calls.totals() == {}
-
-
 def test_make_from_many_threads_loses_no_count() -> None:
     calls = calls_on(FakeClock())
     gate = threading.Barrier(8)

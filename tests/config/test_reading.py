@@ -170,12 +170,6 @@ def test_read_settings_with_a_wrong_value_says_where_what_and_what_is_allowed(
     assert "\n" not in message
 
 
-def test_read_settings_with_two_faults_names_the_first_and_counts_the_rest(root: Path) -> None:
-    change(root, "experiment_config.yaml", "seed: 7", "seed: x\nchanel: email")
-
-    assert ":2: seed: found 'x'" in refused(root)
-
-
 @pytest.mark.parametrize(
     ("override", "key", "value"),
     [

@@ -8,7 +8,7 @@ import subprocess
 import sys
 import typing
 from collections.abc import Mapping
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime
 from enum import Enum
 
 import numpy as np
@@ -34,7 +34,6 @@ from liftwright.model import (
     fingerprint,
     from_json,
     to_json,
-    utc_now,
 )
 
 ANY_JSON = st.recursive(
@@ -258,13 +257,6 @@ def test_is_valid_holds_from_approval_to_expiry_inclusive(
     expires: date | None, day: date, *, valid: bool
 ) -> None:
     assert document(date(2026, 3, 1), expires).is_valid(day) is valid
-
-
-def test_utc_now_is_iso_in_utc_to_the_millisecond() -> None:
-    text = utc_now()
-    moment = datetime.fromisoformat(text)
-    assert (text[-1], len(text), moment.utcoffset()) == ("Z", 24, timedelta(0))
-    assert abs(datetime.now(UTC) - moment) < timedelta(minutes=5)
 
 
 def test_tables_have_the_columns_of_the_contract() -> None:

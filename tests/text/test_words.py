@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from liftwright.text import normalise, phrase, stem, visible_text, word_count, words
+from liftwright.text import normalise, phrase, stem, visible_text, words
 
 
 @pytest.mark.parametrize(
@@ -35,10 +35,6 @@ def test_words_text_gives_stemmed_content_words_and_numbers() -> None:
 
 def test_words_hidden_characters_and_wide_forms_do_not_matter() -> None:
     assert words("b\u200boots \uff22\uff2f\uff2f\uff34") == ["boot", "boot"]
-
-
-def test_word_count_counts_by_white_space() -> None:
-    assert word_count(" one  two\nthree-four ") == 3
 
 
 def test_normalise_folds_forms_and_space() -> None:
