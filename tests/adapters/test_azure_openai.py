@@ -45,7 +45,7 @@ PROMPT = replace(BARE_PROMPT, text=WORDS)
 
 @dataclass(frozen=True, kw_only=True)
 class Way:
-    """How the service is spoken to: the endpoint's form, and who we are."""
+    """A form of the endpoint and of authentication."""
 
     api_version: str | None = None
     api_key: str | None = KEY
@@ -120,7 +120,7 @@ def embedder(
 
 
 def refused(server: AzureServer, **changes: object) -> ProviderError:
-    """The error of one call for a draft."""
+    """The error of one call for a message."""
     with pytest.raises(ProviderError) as caught:
         writer(server, **changes)(PROMPT)
     assert len(server.requests) == 1

@@ -42,11 +42,11 @@ SUBJECTS = ("boots", "tents", "stoves", "maps", "ropes", "lamps", "skis", "kayak
 
 
 class Killed(BaseException):
-    """The process ends here."""
+    """Stands for a process that is killed."""
 
 
 class WordEmbed:
-    """Texts with the same words lie close; counts what it was asked for."""
+    """Gives texts with the same words similar vectors; records its requests."""
 
     metered = False
 

@@ -143,7 +143,7 @@ def test_no_identity_that_repeats_a_secret_gets_it_into_a_traceback(
 
 
 def client(service: str, address: str, key: str | None) -> object:
-    """A client of a service; nothing is asked of it."""
+    """A client of a service, before any request."""
     if service == "azure_openai":
         config = AzureOpenAI(endpoint=address, deployment="d", model="m")
         return AzureOpenAIComplete(

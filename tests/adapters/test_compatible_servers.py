@@ -78,7 +78,7 @@ def kind(request: pytest.FixtureRequest) -> Kind:
 @pytest.fixture
 def server(kind: Kind) -> Iterator[CompatibleServer]:
     def answer(request: Request) -> Answer:
-        # None of them need serve more of the wire format than this.
+        # No server needs to serve more of the wire format.
         return kind.answer() if request.path == "/v1/chat/completions" else failure(404)
 
     with CompatibleServer().running() as running:

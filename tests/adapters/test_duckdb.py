@@ -315,7 +315,7 @@ def test_write_killed_on_its_way_leaves_a_whole_file_and_is_done_again(tmp_path:
         if whole.exists():
             engine.open("whole", Source(path=whole, text=False))
             assert engine.rows("select count(*), max(i) from whole") == [(100_000, 99_999)]
-        # What was broken off is in nobody's way, and the dead one's folder is gone.
+        # The killed process's files do not matter, and its spill folder is removed.
         assert engine.write("select 1 as n", tmp_path / "other" / "rows.parquet") == 1
         assert len(list((tmp_path / "spill").iterdir())) == 1
         engine.close()

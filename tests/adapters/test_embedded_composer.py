@@ -63,7 +63,7 @@ def check(prompt: Prompt) -> tuple[str, ...]:
 
 
 def quoted(prompt: Prompt) -> list[str]:
-    """The sentences of the passages that stand in the draft."""
+    """The sentences of the passages that the draft quotes."""
     _, body = compose(prompt)
     return [
         span.text

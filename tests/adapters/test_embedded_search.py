@@ -170,7 +170,7 @@ def test_bm25_titles_count_by_their_weight() -> None:
 
 
 class DenseWords(HashedWords):
-    """An embedder as real ones are: no component of its vectors is 0, so that sums round."""
+    """An embedder whose vectors have no zeros, so that sums round as with a real model."""
 
     def __init__(self, seed: int) -> None:
         super().__init__(version=str(seed))

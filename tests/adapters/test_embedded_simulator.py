@@ -120,7 +120,7 @@ def test_simulator_uplift_multiplies_the_rates_of_its_arm(tables: Tables) -> Non
 
     assert rate(tables, "opened") / plain[0] == pytest.approx(1.2, abs=0.03)
     assert rate(tables, "clicked") / plain[1] == pytest.approx(1.2, abs=0.06)
-    # The same numbers are drawn: who opened as control opens when treated better.
+    # The same random numbers are drawn: a customer who opens as control opens with an uplift.
     assert all(row[2] for row in outcomes(tables) if before[row[0]][2])
 
 

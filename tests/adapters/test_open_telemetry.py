@@ -79,7 +79,7 @@ def azure_handlers(receiver: Receiver) -> list[Handler]:
 
 @pytest.fixture(autouse=True)
 def _same_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What the adapters set is taken back."""
+    """Remove the variables that the adapters set."""
     for name in [name for name in os.environ if name.startswith("APPLICATIONINSIGHTS_")]:
         monkeypatch.delenv(name)
 
@@ -181,7 +181,7 @@ def test_more_spans_than_one_batch_arrive_all_and_once(
         for _ in range(600):
             with span("call", **CALL):
                 pass
-        # Sent while the run goes on: one that is killed now keeps its first batch.
+        # The first batch is sent during the run, so a killed run has sent it.
         wait_until(lambda: len(receiver.spans) >= 512)
     assert len({one.span_id for one in receiver.spans}) == len(receiver.spans) == 601
 
@@ -221,7 +221,7 @@ def test_receiver_that_fails_is_told_once_and_holds_nothing_up(
 ) -> None:
     azure_server.script(ROUTES[exporter], [fault] * 100)
     with logging_to(Log(tmp_path)):
-        # Slow is 30 seconds: a test that waited for it would meet its own time limit.
+        # Waiting for the slow receiver would take 30 seconds.
         send(opened(exporter, azure_server.url, flush_seconds=0.5))
     (warning,) = warnings_of(tmp_path)
     assert (warning["destination"], warning["spans"]) == (exporter, 3)
@@ -263,13 +263,13 @@ def test_receiver_that_hangs_loses_what_is_too_much_and_never_blocks(tmp_path: P
     released.set()
     (warning,) = warnings_of(tmp_path)
     assert warning["spans"] == 20_602
-    # What was given up is not tried again, and its thread ends.
+    # Dropped spans are not sent again, and the thread ends.
     wait_until(lambda: "telemetry" not in {one.name for one in threading.enumerate()})
     assert len(exported) == 1
 
 
 class Identity:
-    """A credential that gives one token, and keeps what it was asked for."""
+    """A credential with one token; records the requested scopes."""
 
     def __init__(self) -> None:
         self.scopes: list[str] = []

@@ -87,7 +87,7 @@ def config() -> Customers:
 
 
 def plane(engine: Engine, folder: Path, out: Path) -> dict[str, object]:
-    """All that a run makes of customers, from the files to the metrics."""
+    """The results of a run's data plane, from the files to the metrics."""
     tables = Tables(engine)
     report = load_customers(tables, config(), folder)
     found = segment_customers(tables, segments_config(), seed=7)

@@ -1,4 +1,4 @@
-"""What Spark wrote gets its name whole or not at all, wherever the process dies."""
+"""Spark's output is published completely or not at all, wherever the process dies."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 OLD, NEW = "old ", "new "
 
-# It dies before the n-th change of a name or removal; without so many it goes through.
+# Dies before the n-th rename or removal; completes if there are fewer.
 DYING = """
 import os, signal, sys
 from pathlib import Path
@@ -57,7 +57,7 @@ def lay_old(path: Path, parts: int) -> None:
 
 
 def content(path: Path) -> list[str]:
-    """The texts of a file, or of a folder's files; none where nothing has the name."""
+    """The texts of a file or of a folder's files; none if the path does not exist."""
     files = sorted(path.iterdir()) if path.is_dir() else [path] * path.exists()
     return [file.read_text() for file in files]
 
@@ -74,7 +74,7 @@ def test_publish_killed_at_any_moment_leaves_a_whole_table_or_none(
     lay_old(path, before)
     moments, status = 0, -9
     while status == -9:
-        # The next process finds what those before it left, as a run that is started again does.
+        # The next process finds what the previous ones left, as a restarted run does.
         remove_parts(path)
         part = lay_part(path, after)
         child = [sys.executable, "-c", DYING, str(part), str(path), str(moments)]

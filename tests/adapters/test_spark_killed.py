@@ -1,4 +1,4 @@
-"""Spark killed while it writes: nothing half is read, and the next process does it again."""
+"""Spark killed during a write: no partial table is read, and the next process writes it again."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def spark() -> Iterator[SparkEngine]:
 
 
 def is_running(process: int) -> bool:
-    """Whether a process that is not our child still does something."""
+    """Whether a process that is not our child is still running."""
     try:
         state = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0]
     except (FileNotFoundError, ProcessLookupError):
@@ -63,7 +63,7 @@ def wait_until_ended(process: int) -> None:
 
 @contextlib.contextmanager
 def writing(folder: Path, scratch: Path) -> Iterator[tuple[subprocess.Popen[str], int]]:
-    """A process that replaces a small table by a large one, in the midst of it; and its Java."""
+    """A process in the middle of replacing a table, and the id of its Java process."""
     paths = [str(Path(__file__).parents[1]), *filter(None, [os.environ.get("PYTHONPATH")])]
     with subprocess.Popen(
         [sys.executable, "-W", "ignore", "-c", WRITER, str(folder), str(scratch)],
@@ -94,7 +94,7 @@ def test_write_killed_on_its_way_leaves_the_old_table_and_is_done_again(
     with writing(folder, scratch) as (writer, java):
         writer.kill()
         writer.wait()
-        # Java ends because it no longer hears of Python, not because it is told to.
+        # Java ends because its connection to Python is lost.
         wait_until_ended(java)
     target = folder / "rows.parquet"
     assert sorted(path.name for path in folder.iterdir())[1:] == ["rows.parquet"]

@@ -1,4 +1,4 @@
-"""Azure on this machine: one TLS server that validates what the vendors' own clients send it.
+"""A local Azure: one TLS server that validates the requests of the vendors' clients.
 
 Each service is a `Handler`; `AzureServer` brings handlers, TLS and scripted faults together.
 """

@@ -1,4 +1,4 @@
-"""How a service goes wrong, as a script says: one fault per request, in order."""
+"""Scripted faults: one per request, in order."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ if TYPE_CHECKING:
 
 FaultKind = Literal["status", "slow", "reset", "cut", "malformed", "html", "wrong_schema", "empty"]
 
-# What a service says of itself in an error; it must never reach our messages or logs.
+# A service's own error message, which must never reach our messages or logs.
 SERVER_WORDS = "SERVER WORDS"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fault:
-    """What is done with one request in place of the answer.
+    """What happens to one request instead of the usual answer.
 
     Attributes:
         kind: `status` answers with an error; `slow` answers as usual after `seconds`; `reset` ends
@@ -35,11 +35,11 @@ class Fault:
 
     @property
     def keeps_the_answer(self) -> bool:
-        """Whether the service does its work, and only the way back goes wrong."""
+        """Whether the request is processed and only the response fails."""
         return self.kind in {"slow", "cut"}
 
     def answer(self) -> tuple[int, str, object]:
-        """Status, content type and body (bytes, or what becomes JSON) of those that have their own.
+        """Status, content type and body (bytes or JSON) of a fault that has its own answer.
 
         Raises:
             KeyError: for those that have none.
@@ -56,14 +56,14 @@ class Fault:
 
 
 class Script:
-    """The faults still to come, by route; safe for threads."""
+    """The remaining faults by route; thread-safe."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._routes: list[tuple[str, Iterator[Fault | None]]] = []
 
     def add(self, route_prefix: str, faults: Iterable[Fault | None]) -> None:
-        """Requests under the prefix meet these faults, one each; None answers as usual.
+        """Give each of the next requests under the prefix a fault; None answers as usual.
 
         A prefix that begins with `*` is the end of a path.
         """
@@ -71,7 +71,7 @@ class Script:
             self._routes.append((route_prefix, iter(faults)))
 
     def next(self, path: str) -> Fault | None:
-        """What the request under way meets; None where all is well."""
+        """The fault of this request, if any."""
         with self._lock:
             for prefix, faults in self._routes:
                 ends = prefix.startswith("*") and path.endswith(prefix[1:])

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 @contextlib.contextmanager
 def served(*handlers: Handler) -> Iterator[AzureServer]:
-    """Within the block these services run, and the vendors' clients trust them.
+    """Run these services within the block; the vendors' clients trust them.
 
     Raises:
         AssertionError: at the end, where a service was sent what it would refuse; who means to do

@@ -1,4 +1,4 @@
-"""Managed identity as App Service offers it: a token for whoever shows the secret header."""
+"""App Service's managed identity endpoint: a token for requests with the secret header."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _LIFETIME_SECONDS = 3600
 
 
 def token_for(resource: str) -> str:
-    """The token that this identity gets for a resource, and that its service takes."""
+    """The token for a resource, which its service accepts."""
     return f"CANARY-token-{hashlib.sha256(resource.rstrip('/').encode()).hexdigest()[:16]}"
 
 
@@ -35,7 +35,7 @@ class IdentityService:
         self.asked: list[str] = []
 
     def handle(self, request: Recorded) -> Reply:
-        """A token, or what the real endpoint says instead of one."""
+        """A token, or the real endpoint's error."""
         if request.method != "GET" or request.path != PATH:
             raise InvalidRequest("only GET of the token is served")
         if request.query.get("api-version") != "2019-08-01":
@@ -60,7 +60,7 @@ class IdentityService:
 
 
 def environment(url: str) -> dict[str, str]:
-    """What App Service puts into the environment of its programs.
+    """The variables that App Service sets for its programs.
 
     Args:
         url: of the server.

@@ -21,7 +21,7 @@ _MOST = {"metrics": 1000, "params": 100, "tags": 100}
 
 @dataclass(slots=True)
 class TrackedRun:
-    """A run as the server keeps it."""
+    """A run on the server."""
 
     run_id: str
     experiment: str
@@ -34,7 +34,7 @@ class TrackedRun:
 
     @property
     def json(self) -> dict[str, Any]:
-        """As the interface gives it."""
+        """The run in the REST API's form."""
 
         def pairs(values: Mapping[str, object], **more: int) -> list[dict[str, object]]:
             # Protocol Buffers write NaN as text.
@@ -87,7 +87,7 @@ class MLflowService:
         }
 
     def handle(self, request: Recorded) -> Reply:
-        """The answer of the interface, or the file taken."""
+        """Answer an API call or store an artifact."""
         if request.headers.get("authorization") != f"Bearer {self._token}":
             return Reply(status=401, json={"error_code": "UNAUTHENTICATED", "message": "no"})
         if request.path.startswith(_FILES):

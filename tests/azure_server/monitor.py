@@ -39,7 +39,7 @@ _DURATION = re.compile(r"(\d+)\.(\d\d):(\d\d):(\d\d\.\d{3,6})")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReceivedSpan:
-    """A span as the receiver has it; attribute values as text."""
+    """A received span; attribute values are text."""
 
     name: str
     trace_id: str
@@ -56,7 +56,7 @@ class ReceivedSpan:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReceivedSum:
-    """A point of a metric: what it counts, or the sum of what it measures."""
+    """A metric's data point: its count or sum."""
 
     name: str
     value: float
@@ -64,13 +64,13 @@ class ReceivedSum:
 
 
 class Receiver:
-    """What both keep."""
+    """The data that both receivers keep."""
 
     def __init__(self) -> None:
         self.spans: list[ReceivedSpan] = []
         self.sums: list[ReceivedSum] = []
         self.moments: list[tuple[str, str]] = []
-        """Names of what happened within spans, each with its span's id."""
+        """Span events: name and span id."""
 
 
 class MonitorService(Receiver):
@@ -87,7 +87,7 @@ class MonitorService(Receiver):
         self._token = token
 
     def handle(self, request: Recorded) -> Reply:
-        """Take envelopes, each by its type."""
+        """Store the envelopes by type."""
         if (request.method, request.path) != ("POST", self.prefix):
             raise InvalidRequest("only POST /v2.1/track is served")
         if self._token and request.headers.get("authorization") != f"Bearer {self._token}":
@@ -135,7 +135,7 @@ class CollectorService(Receiver):
     prefix = ("/v1/traces", "/v1/metrics")
 
     def handle(self, request: Recorded) -> Reply:
-        """Take what the Protocol Buffers of the path hold."""
+        """Store the spans or metrics of a request."""
         if request.method != "POST":
             raise InvalidRequest("only POST is served")
         if request.headers.get("content-type") != "application/x-protobuf":

@@ -41,7 +41,7 @@ _MOST_BATCH_TOKENS = 300_000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Deployment:
-    """A model under a name.
+    """A deployed model.
 
     Attributes:
         reasoning: it refuses temperature and top_p.
@@ -89,7 +89,7 @@ class OpenAIService:
     served: list[str] = field(default_factory=list)
 
     def handle(self, request: Recorded) -> Reply:
-        """A response or vectors; 401 and 404 as the service gives them."""
+        """A response or vectors, or an error as from the real service."""
         if request.method != "POST" or not isinstance(request.json, dict):
             raise InvalidRequest("POST with a JSON object expected")
         if not request.headers.get("content-type", "").startswith("application/json"):
@@ -106,7 +106,7 @@ class OpenAIService:
 
     def _admits(self, request: Recorded) -> bool:
         bearer, key = request.headers.get("authorization"), request.headers.get("api-key")
-        # Older clients send a key in both headers, which the service takes.
+        # Older clients send a key in both headers; the service accepts that.
         if bearer is not None and key is not None and bearer != f"Bearer {key}":
             raise InvalidRequest("key and token at once")
         known = {f"Bearer {self.token}"}
@@ -139,7 +139,7 @@ class OpenAIService:
             for item in data:
                 item["embedding"] = as_base64(item["embedding"])
         tokens = sum(len(_WORD.findall(text)) for text in texts)
-        # The order of the rows is not promised: each says which text it belongs to.
+        # The order of rows is not guaranteed; each has the index of its text.
         return Reply(
             json={
                 "object": "list",
@@ -198,12 +198,12 @@ def usage(*, given: int, cached: int, written: int) -> dict[str, object]:
 
 
 def error(status: int, code: str, words: str, **more: object) -> Reply:
-    """An error as the service words it."""
+    """An error response."""
     return Reply(status=status, json=error_body(code, words, **more))
 
 
 def error_body(code: str, words: str = SERVER_WORDS, **more: object) -> dict[str, object]:
-    """The body of an error; `innererror` and the like go beside the code."""
+    """The body of an error, with further fields such as `innererror`."""
     return {"error": {"code": code, "message": words, "param": None, "type": None, **more}}
 
 

@@ -95,7 +95,7 @@ class SafetyService:
         self.spoil: Callable[[dict[str, Any]], object] | None = None
 
     def handle(self, request: Recorded) -> Reply:
-        """What the service says of the text."""
+        """The service's findings."""
         answers = {ANALYZE: self._analyse, SHIELD: self._shield, GROUND: self._ground}
         if request.method != "POST" or request.path not in answers:
             raise InvalidRequest("no such operation")
@@ -127,7 +127,7 @@ class SafetyService:
             {"category": name, "severity": severity - severity % 2 if four else severity}
             for name, severity in worst.items()
         ]
-        # In no promised order.
+        # The order is not guaranteed.
         self._order.shuffle(analysis)
         hits = [
             {"blocklistName": name, "blocklistItemId": f"{name}-1", "blocklistItemText": word}

@@ -1,4 +1,4 @@
-"""Azure AI Search on this machine: indexes, aliases, documents, and a ranking much like its own.
+"""A local Azure AI Search: indexes, aliases, documents and a similar ranking.
 
 Words score by their number, vectors by cosine; both are fused by reciprocal rank (60), and the
 reranker's 0 to 4 is a curve over the cosine and the share of matching words.

@@ -1,4 +1,4 @@
-"""The TLS server: takes requests, has them validated and answered, and fails as scripted."""
+"""The TLS server: passes requests to handlers and fails as scripted."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Recorded:
-    """A request as it came in: path unquoted, header names in lower case, body as JSON if it is."""
+    """A received request: unquoted path, lower-case header names, body parsed if it is JSON."""
 
     method: str
     path: str
@@ -35,7 +35,7 @@ class Recorded:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reply:
-    """What a service answers: `body` as it is, or else `json`; neither is an empty body."""
+    """A service's answer: `body` unchanged, else `json`, else an empty body."""
 
     status: int = 200
     json: object = None
@@ -78,7 +78,7 @@ class AzureServer:
         self._closing = threading.Event()
         self._http = _Http(self)
         self._http.socket = certificates().context.wrap_socket(
-            # The handshake waits for the request's own thread: none may hold up the others.
+            # The request's thread does the handshake, so that none blocks the others.
             self._http.socket,
             server_side=True,
             do_handshake_on_connect=False,
@@ -90,7 +90,7 @@ class AzureServer:
         return f"https://localhost:{self._http.server_address[1]}"
 
     def script(self, route_prefix: str, faults: Iterable[Fault | None]) -> None:
-        """Requests under the prefix meet these faults, one each; None answers as usual."""
+        """Give each of the next requests under the prefix a fault; None answers as usual."""
         self._script.add(route_prefix, faults)
 
     def under(self, route_prefix: str) -> list[Recorded]:
@@ -99,7 +99,7 @@ class AzureServer:
 
     @contextlib.contextmanager
     def running(self) -> Iterator[AzureServer]:
-        """Within the block, the server answers."""
+        """Run the server within the block."""
         thread = threading.Thread(target=self._http.serve_forever, args=(0.02,), daemon=True)
         thread.start()
         try:
@@ -111,7 +111,7 @@ class AzureServer:
             thread.join(timeout=5)
 
     def take(self, request: Recorded) -> tuple[Fault | None, Reply]:
-        """Keep the request; what it meets, and what the service answers where it gets that far."""
+        """Record the request; its fault, and the service's answer if it is processed."""
         with self._lock:
             self.requests.append(request)
             fault = self._script.next(request.path)
@@ -120,7 +120,7 @@ class AzureServer:
             return fault, self._answer(request)
 
     def wait(self, seconds: float) -> None:
-        """Let time pass, but not beyond the server's end."""
+        """Wait, at most until the server is closed."""
         self._closing.wait(seconds)
 
     def _answer(self, request: Recorded) -> Reply:
@@ -155,7 +155,7 @@ class _Http(ThreadingHTTPServer):
         self.azure = azure
 
     def handle_error(self, *_: object) -> None:
-        """Say nothing: clients that hang up are part of the tests."""
+        """Ignore clients that hang up."""
 
 
 class _Exchange(BaseHTTPRequestHandler):
@@ -238,11 +238,11 @@ class _Exchange(BaseHTTPRequestHandler):
     def _reset(self) -> None:
         self.close_connection = True
         self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-        # The streams of this request hold the socket open; its end must come at once.
+        # The request's streams keep the socket open, but it must be closed at once.
         os.close(self.connection.detach())
 
     def log_message(self, *_: object) -> None:
-        """Say nothing: the requests are kept instead."""
+        """Log nothing; requests are recorded."""
 
 
 def _raw(reply: Reply) -> bytes:

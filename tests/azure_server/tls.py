@@ -19,7 +19,7 @@ from cryptography.x509.oid import NameOID
 
 @dataclass(frozen=True, kw_only=True)
 class Certificates:
-    """What a client trusts, and what the server shows."""
+    """The certificate file that clients trust, and the server's TLS context."""
 
     ca_file: Path
     context: ssl.SSLContext

@@ -1,4 +1,4 @@
-"""Key Vault's secrets: a challenge for whoever shows no token, then the secret."""
+"""Key Vault's secrets: a challenge for requests without a token, then the secret."""
 
 from __future__ import annotations
 
@@ -38,13 +38,13 @@ class VaultService:
         disabled: frozenset[str] = frozenset(),
         resource: str = VAULT,
     ) -> None:
-        # A vault knows names without their case.
+        # Names are case-insensitive.
         self._secrets = {name.lower(): value for name, value in secrets.items()}
         self._disabled, self._resource = {name.lower() for name in disabled}, resource
         self.challenges = 0
 
     def handle(self, request: Recorded) -> Reply:
-        """The secret, or what the real vault says instead of it."""
+        """The secret, or the real vault's error."""
         path = _PATH.fullmatch(request.path)
         if request.method != "GET" or path is None:
             raise InvalidRequest("only GET of a secret by a name a vault can have is served")

@@ -60,7 +60,7 @@ def test_breaker_any_service_never_has_more_probes_than_configured_without_a_rep
             return
         now += breaker.wait(now)
         is_probe = breaker.acquire()
-        # Nothing but a probe leaves from the failure that opened it on.
+        # Once the breaker is open, only probes are sent.
         assert is_probe == (failed_in_a_row >= failures)
         if answer:
             breaker.replied()

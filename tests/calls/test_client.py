@@ -189,7 +189,7 @@ def test_screen_policy_charges_by_the_records_of_a_text() -> None:
     assert ledger.spent_usd == 0.003
     with pytest.raises(BudgetSpent):
         screen("c" * 1001)
-    # A text that is sent in several pieces begins more records than it has thousands.
+    # A text sent in several pieces has more records than thousands of characters.
     assert policy.reserve_usd("a" * 10_001) == pytest.approx(0.022)
 
 
@@ -264,7 +264,7 @@ def test_embed_asks_for_each_text_once_and_pays_what_the_service_counts() -> Non
     np.testing.assert_array_equal(first[:, 0], np.float32([3, 5, 3]))
     assert first.dtype == np.float32
     embed(("three", "seven!!"))
-    # As a run that is resumed has it: another process, another adapter, the same rows.
+    # As in a resumed run: another adapter, the same rows.
     resumed = ledger_of(store)
     again = embed_client(embedder, resumed)
     np.testing.assert_array_equal(again(("seven!!", "one")), embed(("seven!!", "one")))

@@ -98,7 +98,7 @@ def call(  # noqa: PLR0913 - what a call is made of
 
 
 class Service:
-    """A paid service: replies with how often it was asked, or raises what it is given."""
+    """A paid service: replies with its number of calls, or raises the given errors first."""
 
     def __init__(self, *errors: BaseException) -> None:
         self.asked = 0
@@ -257,7 +257,7 @@ def test_call_whoever_waits_for_a_failing_call_gets_its_error_and_later_ones_ask
         while store.looked_up.acquire(blocking=False):
             pass
         waiting = pool.submit(call, book, service)
-        # Looking up and joining are one step: whoever has looked up has joined.
+        # Lookup and joining are one step: a call that has looked up has joined.
         assert store.looked_up.acquire(timeout=PATIENCE_SECONDS)
         release.set()
         for one in (first, waiting):
@@ -399,7 +399,7 @@ def priced(most: int = 3, port: str = "complete") -> CachePolicy[str]:
 
 
 class Reporting(Port):
-    """A paid port that reports its usage: attempt by attempt, and how the last one ends."""
+    """A paid port that reports the usage of each attempt; the last may raise an error."""
 
     def __init__(self, *used: int | None, end: BaseException | None = None) -> None:
         super().__init__(lambda: None)
@@ -436,7 +436,7 @@ def test_call_refused_reply_that_was_charged_is_paid_and_asked_anew() -> None:
     book = ledger(store)
     with pytest.raises(ProviderRefused) as caught:
         pay(book, refused(2))
-    # A call around this one must not pay for it a second time.
+    # An outer call must not pay for it again.
     assert caught.value.usage is None
     assert (book.spent_usd, book.calls) == (0.08, 1)
     again = ledger(store)
@@ -444,7 +444,7 @@ def test_call_refused_reply_that_was_charged_is_paid_and_asked_anew() -> None:
     assert pay(again, Reporting(1)) == "reply"
     assert (again.spent_usd, again.calls, again.replayed) == (0.12, 2, 0)
     assert ledger(store).spend()["complete"].usage == units(3)
-    # The failure stays that of the run that paid for it, though another one got the reply.
+    # The failure still belongs to the run that paid for it.
     assert ledger(store, "r2").spend() == {}
 
 
@@ -559,7 +559,7 @@ VECTORS: CachePolicy[Any] = CachePolicy(
 
 
 def embed(book: Ledger, port: Embedder, *texts: str) -> list[float]:
-    """The lengths that the vectors tell."""
+    """The lengths that the vectors hold."""
     found: Any = pay(book, port, texts, by=VECTORS)
     return [float(row[0]) for row in found]
 

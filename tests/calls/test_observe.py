@@ -59,7 +59,7 @@ class Writer:
 def spans_of(
     writer: Writer, *, times: int = 1, fails: type[Exception] | None = None, budget: float = 9.0
 ) -> list[Span]:
-    """The spans of as many like calls, the last of which may be bound to fail."""
+    """The spans of equal calls, which may all be expected to fail."""
     catcher = SpanCatcher()
     ledger = Ledger(Memory(), run_id="r", budget_usd=budget)
     policy = replace(complete_policy(Services(), writer), reserve_usd=lambda _: 1.0)

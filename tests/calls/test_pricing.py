@@ -30,7 +30,7 @@ SERVICES = Services.model_validate(PRICES)
 
 @dataclass(frozen=True)
 class Adapter:
-    """All that a price is found by."""
+    """The attributes that determine a price."""
 
     identity: Identity
     metered: bool = True

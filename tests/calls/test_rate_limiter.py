@@ -218,7 +218,7 @@ def test_limited_nested_call_needs_no_slot_of_its_own() -> None:
     embed = limited(lambda request, _: request, limiter)
 
     def search(request: str, _: CallContext) -> Any:
-        # All slots are taken, by those that wait for what they ask here.
+        # All slots are taken by the calls that wait for this one.
         both.wait(timeout=PATIENCE_SECONDS)
         return embed(request, CallContext(service="embed", nested=True))
 

@@ -1,4 +1,4 @@
-"""Whatever stands in a configuration file: it is read, or refused in one line."""
+"""Any configuration file is read, or refused in one line."""
 
 from __future__ import annotations
 

@@ -35,7 +35,7 @@ PAIRS = TableSchema(
 
 @dataclass(frozen=True, kw_only=True)
 class EngineRig:
-    """An engine under its contract: `make` starts another one of the same kind."""
+    """An engine under its contract; `make` starts another of the same kind."""
 
     make: Callable[[], Engine]
     folder: Path

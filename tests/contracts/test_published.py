@@ -44,7 +44,7 @@ SPECS = Path(__file__).parents[2] / "../shared/azure-specs"
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[AzureServer]:
-    """A server that every Azure adapter has asked something."""
+    """A server with a request of every Azure adapter."""
     vault = VaultService({"SOME-KEY": "canary"})
     handlers = (OpenAIService(), SearchService(), SafetyService(), vault, IdentityService())
     with served(*handlers) as running, pytest.MonkeyPatch.context() as patch:
@@ -122,7 +122,7 @@ def checker(kind: str) -> Draft202012Validator:
     content = _opened(published(file))
     place = "components/schemas" if "components" in content else "definitions"
     schema = {**content, "$ref": f"#/{place}/{definition}"}
-    if kind != "documents":  # whose own fields stand beside its action
+    if kind != "documents":  # whose action stands next to its own fields
         schema["unevaluatedProperties"] = False
     return Draft202012Validator(schema)
 
@@ -146,7 +146,7 @@ def test_secret_is_asked_for_where_the_published_description_says(server: AzureS
 
 
 def _opened(value: Any) -> Any:
-    """The description without enums that a service may add to, which are no contract."""
+    """The description without extensible enums."""
     if isinstance(value, dict):
         is_open = value.get("x-ms-enum", {}).get("modelAsString") if "enum" in value else False
         return {

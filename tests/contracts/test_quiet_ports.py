@@ -66,7 +66,7 @@ TRACKERS = {"json": as_json, "mlflow": mlflow}
 
 @pytest.fixture(autouse=True)
 def _same_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What the adapters set is taken back."""
+    """Remove the variables that the adapters set."""
     for name in [name for name in os.environ if name.startswith("APPLICATIONINSIGHTS_")]:
         monkeypatch.delenv(name)
 

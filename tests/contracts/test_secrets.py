@@ -1,4 +1,4 @@
-"""The contract of the port `secrets`: whoever gives a secret by its name."""
+"""The contract of the port `secrets`, which gives a secret by its name."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def from_vault() -> Iterator[Secrets]:
 
 @contextlib.contextmanager
 def running_vault() -> Iterator[tuple[AzureServer, Callable[..., Secrets]]]:
-    """A vault that holds what is known, and who asks it."""
+    """A vault with the known secrets, and the maker of its clients."""
     vault = VaultService({name.replace("_", "-"): value for name, value in KNOWN.items()})
     with served(IdentityService(), vault) as server, pytest.MonkeyPatch.context() as patch:
         for name, value in environment(server.url).items():
@@ -90,7 +90,7 @@ def test_secrets_of_a_vault_that_fails_raises_and_never_takes_the_environments()
     with running_vault() as (server, make):
 
         def warm(seconds: float = 60) -> Secrets:
-            """A vault that has been asked for a token already."""
+            """A client that has fetched its token."""
             found = make({"SOME_KEY": "canary-of-the-environment"}, seconds=seconds)
             assert found("UNKNOWN") is None
             return found

@@ -1,4 +1,4 @@
-"""The contract of the port `store`: where the ledger of paid calls is kept."""
+"""The contract of the port `store`, which keeps the ledger of paid calls."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Reads Bicep as far as its faults can be told without a compiler."""
+"""Finds the faults of Bicep files that need no compiler."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ def _used(node: tree_sitter.Node) -> Iterator[str]:
 
 
 def read(text: str) -> File:
-    """A file's declarations, and the faults that it has by itself."""
+    """A file's declarations and its own faults."""
     root = _parser().parse(text.encode()).root_node
     faults = [
         f"line {node.start_point[0] + 1}: cannot be parsed"

@@ -15,7 +15,7 @@ from typing import Any
 FOLDER = Path(os.environ["FAKE_AZ"])
 STATE = FOLDER / "state.json"
 ANYWHERE = {"--output", "--query", "--subscription"}
-# What each command takes besides; a name behind + must be given.
+# The options of each command; those after a + are required.
 COMMANDS: dict[str, str] = {
     "account show": "",
     "account list-locations": "",
@@ -44,7 +44,7 @@ COMMANDS: dict[str, str] = {
 
 
 class RefusedError(Exception):
-    """What `az` says before it ends with 1."""
+    """An error message of `az`, which then exits with 1."""
 
 
 def parsed(arguments: list[str]) -> tuple[str, dict[str, list[str]]]:
@@ -78,7 +78,7 @@ def tsv(*rows: tuple[object, ...]) -> str:
 def answer(  # noqa: C901, PLR0911, PLR0912 - one case per command, each of a line or two
     name: str, given: dict[str, list[str]], state: dict[str, Any]
 ) -> str:
-    """What the command prints; changes the state."""
+    """The command's output; changes the state."""
     first = {option: values[0] if values else "" for option, values in given.items()}
     if not state["logged_in"]:
         raise RefusedError("Please run 'az login' to setup account.")
@@ -154,7 +154,7 @@ def answer(  # noqa: C901, PLR0911, PLR0912 - one case per command, each of a li
 
 
 def outputs(parameters: dict[str, str]) -> dict[str, dict[str, str]]:
-    """As Resource Manager gives them: the names' first letters in another case."""
+    """The outputs as Resource Manager gives them: with lower-case first letters."""
     name = parameters["name"]
     job = parameters.get("deployJobHost") == "true"
     values = {

@@ -1,4 +1,4 @@
-"""Edits of a YAML file in place: what is set is set, and all else is as it was."""
+"""In-place edits of a YAML file change nothing but the value."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ trees = st.dictionaries(keys, scalars | st.dictionaries(keys, scalars, min_size=
 
 
 def with_comments(tree: dict[str, Any], indent: str = "") -> str:
-    """A tree as a person writes it: a comment above each key, and one beside each value."""
+    """A tree as YAML with a comment above each key and after each value."""
     lines = []
     for key, value in tree.items():
         lines.append(f"{indent}# of {key}")

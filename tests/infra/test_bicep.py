@@ -1,4 +1,4 @@
-"""The Bicep files, held against what can be told without a compiler."""
+"""The Bicep files, checked without a compiler."""
 
 from __future__ import annotations
 

@@ -83,7 +83,7 @@ class Place:
         return process.returncode, said
 
     def paid(self) -> int:
-        """How many paid calls the ledger on the share remembers."""
+        """The number of paid calls in the ledger on the share."""
         ledger = self.share / "data" / "ledger.sqlite"
         if not ledger.is_file():
             return 0

@@ -1,4 +1,4 @@
-"""The Dockerfile and what is sent to its build; the build itself is `make image`."""
+"""The Dockerfile and its build context; the build itself is `make image`."""
 
 from __future__ import annotations
 

@@ -19,7 +19,7 @@ pytestmark = pytest.mark.usefixtures("untraced")
 
 ROOT = Path(__file__).parents[2]
 FAKE = Path(__file__).with_name("fake_az.py")
-# What the script asks of the system besides az and python.
+# The commands that the script needs apart from az and python.
 TOOLS = ("bash", "cat", "dirname", "env", "grep", "mktemp", "rm", "sed", "tr")
 AUDIT_KEY = "canary-of-the-audit-key"
 

@@ -1,4 +1,4 @@
-"""The workflows: what they call exists, and they may do no more than they must."""
+"""The workflows call existing targets with least permissions."""
 
 from __future__ import annotations
 
@@ -62,5 +62,5 @@ def test_workflow_pins_actions_and_keeps_no_credentials(workflow: dict[Any, Any]
 
 
 def test_workflow_puts_nothing_of_an_event_into_a_command(workflow: dict[Any, Any]) -> None:
-    # What a stranger writes into a title would run as a command.
+    # Otherwise a stranger's issue title could run as a command.
     assert [step["run"] for step in steps(workflow) if "${{" in step.get("run", "")] == []

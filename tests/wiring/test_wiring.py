@@ -148,7 +148,7 @@ def test_make_ports_with_keys_in_a_vault_opens_it_as_an_identity(workspace: Path
 def test_make_ports_with_a_vault_that_is_away_asks_it_again(
     workspace: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # An identity whose token is never asked for: nobody answers where the vault should be.
+    # The identity's token is never requested: there is no vault at the address.
     monkeypatch.setenv("AZURE_TOKEN_CREDENTIALS", "ManagedIdentityCredential")
     made = ports(
         workspace,
