@@ -6,10 +6,12 @@ import sys
 from typing import TYPE_CHECKING
 
 import pytest
+from pydantic import create_model
 
 from configuration import lay_down
 from liftwright.errors import ConfigurationError, LiftwrightError, ProviderUnavailable
 from liftwright.log import Log, logging_to
+from liftwright.providers import Provider
 from liftwright.wiring import adapter_names, make_ports, read_settings
 
 if TYPE_CHECKING:
@@ -191,3 +193,8 @@ def test_make_ports_without_a_receivers_secret_names_it(
     wanted = (f"adapters.{port}={adapter}", f"azure_config.{adapter}={block}")
     with pytest.raises(ConfigurationError, match=f"secret {secret} is not set"):
         ports(workspace, *wanted)
+
+
+def test_provider_whose_options_are_no_options_is_refused() -> None:
+    with pytest.raises(TypeError, match="Options"):
+        Provider(adapters={}, options=create_model("Anything"))  # type: ignore[type-var]
