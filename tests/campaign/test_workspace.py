@@ -55,11 +55,6 @@ def tree(folder: Path) -> dict[str, bytes]:
 # ── Which run is meant ────────────────────────────────────────────────────────────────────────
 
 
-def test_differences_of_equal_parts_are_none() -> None:
-    parts = {"code": "a" * 64, "customers.yaml": {"as_of": None}, "judge adapter": None}
-    assert list(differences(parts, dict(parts))) == []
-
-
 def test_differences_are_named_by_key_with_short_values_alone() -> None:
     before = {
         "code": "a" * 64,
@@ -75,6 +70,7 @@ def test_differences_are_named_by_key_with_short_values_alone() -> None:
         "screen adapter": {"provider": "acme", "version": "2"},
         "customers": "c" * 64,
     }
+    assert list(differences(before, dict(before))) == []
     assert list(differences(before, now)) == [
         "code",
         "experiment_config.yaml: seed: 7 → 8",
@@ -87,7 +83,7 @@ def test_differences_are_named_by_key_with_short_values_alone() -> None:
 # ── init ──────────────────────────────────────────────────────────────────────────────────────
 
 
-@pytest.mark.parametrize("name", ["new", "deep/er/still", "empty", "name with spaces é"])
+@pytest.mark.parametrize("name", ["deep/er/still", "empty", "name with spaces é"])
 def test_init_workspace_into_a_new_or_empty_folder_lists_what_it_wrote(
     tmp_path: Path, name: str
 ) -> None:
@@ -121,8 +117,15 @@ def test_init_from_an_installed_wheel_carries_all_that_a_workspace_needs(tmp_pat
 
 
 def shell(folder: Path, *command: str) -> str:
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
     return subprocess.run(
-        command, cwd=folder, capture_output=True, text=True, check=True, timeout=300
+        command,
+        cwd=folder,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=300,
     ).stdout
 
 
@@ -187,6 +190,8 @@ def test_plan_counts_the_calls_of_every_port(workspace: Path) -> None:
 
 def test_plan_with_a_paid_writer_prices_tokens_by_the_configured_price(workspace: Path) -> None:
     made = plan(workspace, *SERVER)
+    assert not (workspace / "data" / "runs").exists()
+    assert not (workspace / "data" / "ledger.sqlite").exists()
     complete = made.calls[0]
     assert complete.metered
     assert complete.input_tokens > 0
@@ -194,12 +199,6 @@ def test_plan_with_a_paid_writer_prices_tokens_by_the_configured_price(workspace
     assert complete.expected_usd == pytest.approx(cost, rel=1e-3)
     # At most, every draft is asked for again as often as it may be.
     assert made.at_most_usd >= 4 * made.expected_usd
-
-
-def test_plan_makes_no_call_and_leaves_no_run(workspace: Path) -> None:
-    plan(workspace, *SERVER)
-    assert not (workspace / "data" / "runs").exists()
-    assert not (workspace / "data" / "ledger.sqlite").exists()
 
 
 def test_plan_states_the_smallest_lift_that_the_power_formula_gives(workspace: Path) -> None:
@@ -230,21 +229,20 @@ def test_doctor_of_a_sound_workspace_finds_every_part_sound(workspace: Path) -> 
         assert "Connection successful" in found[part].detail
 
 
-def test_doctor_goes_on_after_a_fault_and_names_it(workspace: Path) -> None:
-    (workspace / "data" / "customers.csv").write_text("nothing\n1\n", encoding="utf-8")
+@pytest.mark.parametrize(
+    ("file", "text", "check", "named"),
+    [
+        ("data/customers.csv", "nothing\n1\n", "customers", "customer_id"),
+        ("config/safety_thresholds.yaml", "threshold: four\n", "configuration", "threshold"),
+    ],
+)
+def test_doctor_goes_on_after_a_fault_and_names_it(
+    workspace: Path, file: str, text: str, check: str, named: str
+) -> None:
+    (workspace / file).write_text(text, encoding="utf-8")
     found = checks(workspace)
-    assert not found["customers"].ok
-    assert "customer_id" in found["customers"].detail
-    assert found["screener"].ok
-    assert found["content"].ok
-
-
-def test_doctor_of_a_broken_configuration_says_file_and_key(workspace: Path) -> None:
-    (workspace / "config" / "safety_thresholds.yaml").write_text("threshold: four\n")
-    found = checks(workspace)
-    assert not found["configuration"].ok
-    assert "safety_thresholds.yaml" in found["configuration"].detail
-    assert "threshold" in found["configuration"].detail
+    assert not found[check].ok
+    assert named in found[check].detail
     assert found["python"].ok
 
 
@@ -257,7 +255,6 @@ def test_doctor_live_with_an_unreachable_writer_finds_the_writer_at_fault(worksp
     )
     found = checks(workspace, live=True)
     assert not found["writer"].ok
-    assert "cannot be reached" in found["writer"].detail
     assert "writer" not in checks(workspace), "no call is made without --live"
 
 
@@ -313,26 +310,6 @@ def test_analyze_file_with_a_wrong_option_names_it_and_what_is_allowed(
 ) -> None:
     with pytest.raises(InputError, match=message):
         analyze(results, **changes)
-
-
-def test_analyze_file_counts_units_and_compares_every_arm_with_the_control(results: Path) -> None:
-    found = analyze(results, metrics=("bought", "spend", "r=spend/visits:ratio"))
-    assert found["n"] == 400
-    assert [arm["n"] for arm in found["arms"]] == [200, 200]
-    kinds = {row["metric"]: row["kind"] for row in found["comparisons"]}
-    assert kinds == {"bought": "binary", "spend": "mean", "r": "ratio"}
-    bought = next(row for row in found["comparisons"] if row["metric"] == "bought")
-    assert bought["treatment"] == sum(n % 3 == 0 for n in range(1, 400, 2)) / 200
-    assert bought["control"] == sum(n % 3 == 0 for n in range(0, 400, 2)) / 200
-    assert bought["lift"] == pytest.approx(bought["treatment"] / bought["control"] - 1)
-
-
-def test_analyze_file_with_a_covariate_adds_rows_and_leaves_the_others_alone(results: Path) -> None:
-    plain = analyze(results, metrics=("spend",))
-    adjusted = analyze(results, metrics=("spend",), covariates=("spend=before",))
-    assert adjusted["comparisons"] == plain["comparisons"]
-    assert adjusted["cuped"][0]["metric"] == "spend"
-    assert "cuped" not in plain
 
 
 def test_workspace_without_configuration_says_how_one_is_made(tmp_path: Path) -> None:
