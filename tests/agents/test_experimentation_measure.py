@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -85,6 +85,25 @@ def measured(
     return measure(tables, assignment, experiment, **options).to_json()
 
 
+def observed(  # noqa: PLR0913 - what a test may vary
+    tables: Tables,
+    sizes: dict[str, int],
+    experiment: Experiment | None = None,
+    *,
+    blocked: tuple[str, ...] = (),
+    absent: tuple[str, ...] = (),
+    minimum: int = 0,
+    simulated: bool = False,
+    **events: str,
+) -> dict[str, Any]:
+    """The document of `measure` for an experiment of so many customers and these events."""
+    experiment = experiment or experiment_config()
+    assignment = run(tables, sizes, experiment, blocked)
+    engage(tables, **events)
+    options = {"simulated": simulated, "absent": absent, "minimum": minimum}
+    return measured(tables, assignment, experiment, **options)
+
+
 def row(metrics: dict[str, Any], segment: str, arm: str, metric: str) -> dict[str, Any]:
     (found,) = [
         one
@@ -95,18 +114,15 @@ def row(metrics: dict[str, Any], segment: str, arm: str, metric: str) -> dict[st
 
 
 def test_measure_counts_rates_of_delivered_messages(tables: Tables) -> None:
-    experiment = experiment_config()
-    assignment = run(tables, {"A": 400}, experiment)
-    engage(
+    metrics = observed(
         tables,
+        {"A": 400},
         delivered="place < 80",
         opened="place < 20 or place > 90",
         clicked="place < 8",
         converted="place < 4",
         revenue="case when place < 4 then 12.5e0 when place > 90 then 99e0 else 0e0 end",
     )
-
-    metrics = measured(tables, assignment, experiment, simulated=False)
 
     control = metrics["arms"][0]
     assert control["arm"] == "control"
@@ -125,16 +141,14 @@ def test_measure_counts_rates_of_delivered_messages(tables: Tables) -> None:
 
 
 def test_measure_names_the_best_arm_where_it_is_not_noise(tables: Tables) -> None:
-    experiment = experiment_config()
-    assignment = run(tables, {"A": 2000, "B": 400}, experiment)
-    engage(
+    metrics = observed(
         tables,
+        {"A": 2000, "B": 400},
         clicked="place < case when segment = 'A' and arm = 'urgent' then 150 "
         "when segment = 'A' and arm = 'friendly' then 120 when segment = 'A' then 50 "
         "when arm = 'urgent' then 12 else 10 end",
+        simulated=True,
     )
-
-    metrics = measured(tables, assignment, experiment, simulated=True)
 
     best = {one["segment"]: one for one in metrics["best"]}
     assert best["A"]["arm"] == "urgent"
@@ -148,15 +162,13 @@ def test_measure_names_the_best_arm_where_it_is_not_noise(tables: Tables) -> Non
 
 
 def test_measure_with_a_sample_ratio_mismatch_trusts_no_winner(tables: Tables) -> None:
-    experiment = experiment_config()
-    assignment = run(tables, {"A": 2000}, experiment)
-    engage(
+    metrics = observed(
         tables,
+        {"A": 2000},
         delivered="arm <> 'urgent' or place < 300",
         clicked="place < case when arm = 'urgent' then 200 else 50 end",
+        simulated=True,
     )
-
-    metrics = measured(tables, assignment, experiment, simulated=True)
 
     assert not metrics["srm"]["ok"]
     assert {one["arm"] for one in metrics["best"]} == {None}
@@ -165,15 +177,13 @@ def test_measure_with_a_sample_ratio_mismatch_trusts_no_winner(tables: Tables) -
 
 
 def test_measure_a_mismatch_within_one_segment_stops_every_winner(tables: Tables) -> None:
-    experiment = experiment_config()
-    assignment = run(tables, {"A": 400, "B": 20_000}, experiment)
-    engage(
+    metrics = observed(
         tables,
+        {"A": 400, "B": 20_000},
         delivered="segment <> 'A' or arm <> 'urgent' or place < 40",
         clicked="arm = 'urgent' and place < 4000 or place % 20 = 0",
+        simulated=True,
     )
-
-    metrics = measured(tables, assignment, experiment, simulated=True)
 
     assert metrics["srm"]["ok"]
     assert not metrics["srm_by_segment"]["A"]["ok"]
@@ -209,11 +219,9 @@ def test_measure_an_arm_sent_later_than_the_others_stops_every_winner(tables: Ta
 
 def test_measure_a_segment_where_less_arrives_is_no_mismatch(tables: Tables) -> None:
     blocked = tuple(f"{tone}@B" for tone in TONES)
-    assignment = run(tables, {"A": 4000, "B": 4000}, experiment_config(), blocked)
-    assert set(assignment.design.cells["B"]) == {"control"}
-    engage(tables, delivered="segment = 'A' or place % 2 = 0")
-
-    metrics = measured(tables, assignment, experiment_config(), simulated=False)
+    metrics = observed(
+        tables, {"A": 4000, "B": 4000}, blocked=blocked, delivered="segment = 'A' or place % 2 = 0"
+    )
 
     assert metrics["srm"]["observed"]["control"] == 3000
     assert metrics["srm"]["expected"]["control"] == pytest.approx(3000)
@@ -242,11 +250,9 @@ def test_measure_compares_an_arm_only_where_it_exists(tables: Tables) -> None:
 
 
 def test_measure_small_numbers_warn_of_power_and_give_intervals(tables: Tables) -> None:
-    experiment = experiment_config()
-    assignment = run(tables, {"A": 250}, experiment)
-    engage(tables, opened="place % 4 = 0", clicked="place % 12 = 0")
-
-    metrics = measured(tables, assignment, experiment, simulated=True)
+    metrics = observed(
+        tables, {"A": 250}, opened="place % 4 = 0", clicked="place % 12 = 0", simulated=True
+    )
 
     (power,) = [
         one for one in metrics["power"] if (one["arm"], one["metric"]) == ("urgent", "open_rate")
@@ -260,12 +266,8 @@ def test_measure_small_numbers_warn_of_power_and_give_intervals(tables: Tables) 
 
 
 def test_measure_metrics_that_the_engagement_lacks_are_left_out(tables: Tables) -> None:
-    experiment = experiment_config()
-    assignment = run(tables, {"A": 400}, experiment)
-    engage(tables, opened="place % 3 = 0")
     absent = ("click_rate", "conversion_rate", "revenue")
-
-    metrics = measured(tables, assignment, experiment, simulated=False, absent=absent)
+    metrics = observed(tables, {"A": 400}, absent=absent, opened="place % 3 = 0")
 
     assert {one["metric"] for one in metrics["comparisons"]} == {"open_rate"}
     assert {one["arm"] for one in metrics["best"]} == {None}
@@ -273,12 +275,8 @@ def test_measure_metrics_that_the_engagement_lacks_are_left_out(tables: Tables) 
 
 
 def test_measure_when_nothing_was_delivered_gives_no_result(tables: Tables) -> None:
-    experiment = experiment_config()
-    assignment = run(tables, {"A": 40}, experiment)
-    engage(tables, delivered="false")
-
     with pytest.raises(NoExperiment, match="delivered"):
-        measured(tables, assignment, experiment, simulated=False)
+        observed(tables, {"A": 40}, delivered="false")
 
 
 def test_measure_alpha_and_correction_change_the_verdict(tables: Tables) -> None:
@@ -323,15 +321,12 @@ MANY_CLICKS = "place < case when arm = 'urgent' then 400 else 200 end"
 def test_measure_with_unsubscribes_reports_them_and_stops_the_arm_that_causes_them(
     tables: Tables,
 ) -> None:
-    experiment = experiment_config()
-    assignment = run(tables, {"A": 16_000}, experiment)
-    engage(
+    metrics = observed(
         tables,
+        {"A": 16_000},
         clicked=MANY_CLICKS,
         unsubscribed="place < case when arm = 'urgent' then 160 else 20 end",
     )
-
-    metrics = measured(tables, assignment, experiment, simulated=False)
 
     names = [one["metric"] for one in metrics["comparisons"][: len(MEASURED) + 1]]
     assert names == [*MEASURED, "unsubscribe_rate"]
@@ -345,47 +340,45 @@ def test_measure_with_unsubscribes_reports_them_and_stops_the_arm_that_causes_th
     assert not any("complaint_rate" in warning for warning in metrics["warnings"])
 
 
-def test_measure_with_fewer_unsubscribes_ships_the_arm(tables: Tables) -> None:
-    experiment = experiment_config()
-    assignment = run(tables, {"A": 16_000}, experiment)
-    engage(
+@pytest.mark.parametrize(
+    ("analysis", "urgent", "control", "decision", "reasons"),
+    [
+        ({}, 20, 160, "ship", ["guardrail not worse: unsubscribe_rate"]),
+        ({"guardrail_metrics": []}, 160, 20, "ship", []),
+        ({"guardrail_metrics": ["complaint_rate"]}, 160, 20, "ship", []),
+    ],
+)
+def test_measure_decides_by_the_guardrails_that_are_configured_and_measured(  # noqa: PLR0913, PLR0917 - a row of the table
+    tables: Tables,
+    analysis: dict[str, list[str]],
+    urgent: int,
+    control: int,
+    decision: str,
+    reasons: list[str],
+) -> None:
+    metrics = observed(
         tables,
+        {"A": 16_000},
+        experiment_config(analysis=analysis),
         clicked=MANY_CLICKS,
-        unsubscribed="place < case when arm = 'urgent' then 20 else 160 end",
+        unsubscribed=f"place < case when arm = 'urgent' then {urgent} else {control} end",
     )
 
-    metrics = measured(tables, assignment, experiment, simulated=False)
-
-    (urgent,) = [one for one in metrics["decisions"] if one["arm"] == "urgent"]
-    assert urgent["decision"] == "ship"
-    assert urgent["reasons"][1:] == ["guardrail not worse: unsubscribe_rate"]
-
-
-def test_measure_without_guardrails_does_not_stop_for_unsubscribes(tables: Tables) -> None:
-    experiment = experiment_config(analysis={"guardrail_metrics": []})
-    assignment = run(tables, {"A": 16_000}, experiment)
-    engage(
-        tables,
-        clicked=MANY_CLICKS,
-        unsubscribed="place < case when arm = 'urgent' then 160 else 20 end",
-    )
-
-    metrics = measured(tables, assignment, experiment, simulated=False)
-
-    assert {one["arm"]: one["decision"] for one in metrics["decisions"]}["urgent"] == "ship"
+    (found,) = [one for one in metrics["decisions"] if one["arm"] == "urgent"]
+    assert (found["decision"], found["reasons"][1:]) == (decision, reasons)
+    missing = any("complaint_rate" in warning for warning in metrics["warnings"])
+    assert missing is ("complaint_rate" in analysis.get("guardrail_metrics", ()))
 
 
 def test_measure_of_a_primary_metric_of_which_less_is_better_names_the_lowest_arm(
     tables: Tables,
 ) -> None:
-    experiment = experiment_config(analysis={"primary_metric": "unsubscribe_rate"})
-    assignment = run(tables, {"A": 8000}, experiment)
-    engage(
+    metrics = observed(
         tables,
+        {"A": 8000},
+        experiment_config(analysis={"primary_metric": "unsubscribe_rate"}),
         unsubscribed="place < case arm when 'urgent' then 40 when 'friendly' then 400 else 200 end",
     )
-
-    metrics = measured(tables, assignment, experiment, simulated=False)
 
     best = metrics["best"][0]
     assert (best["arm"], best["lift"]) == ("urgent", pytest.approx(-0.8))
@@ -397,29 +390,14 @@ def test_measure_of_a_primary_metric_of_which_less_is_better_names_the_lowest_ar
     assert beliefs["friendly"]["expected_loss"] == pytest.approx(0.18, abs=0.01)
 
 
-def test_measure_without_the_column_of_a_configured_guardrail_says_so(tables: Tables) -> None:
-    experiment = experiment_config(analysis={"guardrail_metrics": ["complaint_rate"]})
-    assignment = run(tables, {"A": 16_000}, experiment)
-    engage(tables, clicked=MANY_CLICKS)
-
-    metrics = measured(tables, assignment, experiment, simulated=False)
-
-    assert any("complaint_rate" in warning for warning in metrics["warnings"])
-    (urgent,) = [one for one in metrics["decisions"] if one["arm"] == "urgent"]
-    assert urgent["decision"] == "ship"
-    assert len(urgent["reasons"]) == 1
-
-
 def test_measure_gives_what_may_be_read_at_any_time_and_decides(tables: Tables) -> None:
-    experiment = experiment_config()
-    assignment = run(tables, {"A": 4_000, "B": 4_000}, experiment)
-    engage(
+    metrics = observed(
         tables,
+        {"A": 4_000, "B": 4_000},
         opened="place % 4 = 0",
         clicked="place % 10 = 0 or arm = 'urgent' and place % 10 = 5",
+        simulated=True,
     )
-
-    metrics = measured(tables, assignment, experiment, simulated=True)
 
     decisions = {one["arm"]: one for one in metrics["decisions"]}
     assert decisions["urgent"]["decision"] == "ship"
@@ -441,15 +419,13 @@ def test_measure_gives_what_may_be_read_at_any_time_and_decides(tables: Tables) 
 
 
 def test_measure_clicks_per_open_counts_clicks_without_an_open(tables: Tables) -> None:
-    experiment = experiment_config()
-    assignment = run(tables, {"A": 2_000}, experiment)
-    engage(
+    metrics = observed(
         tables,
+        {"A": 2_000},
         opened="place < 200",
         clicked="place < case when arm = 'urgent' then 90 else 40 end or place = 450",
+        simulated=True,
     )
-
-    metrics = measured(tables, assignment, experiment, simulated=True)
 
     found = {(one["segment"], one["arm"]): one for one in metrics["ratios"]}
     urgent = found["all", "urgent"]
@@ -496,49 +472,42 @@ def test_measure_with_history_takes_its_part_of_the_variance_away(
 
 
 def test_measure_with_opens_as_the_primary_metric_names_no_winner(tables: Tables) -> None:
-    experiment = experiment_config(analysis={"primary_metric": "open_rate"})
-    assignment = run(tables, {"A": 2000}, experiment)
-    engage(tables, opened="place < case when arm = 'urgent' then 300 else 50 end")
-
-    metrics = measured(tables, assignment, experiment, simulated=True)
+    metrics = observed(
+        tables,
+        {"A": 2000},
+        experiment_config(analysis={"primary_metric": "open_rate"}),
+        opened="place < case when arm = 'urgent' then 300 else 50 end",
+        simulated=True,
+    )
 
     assert row(metrics, "A", "urgent", "open_rate")["significant"]
     assert {one["arm"] for one in metrics["best"]} == {None}
 
 
-def test_measure_below_the_planned_least_sample_ships_nothing(tables: Tables) -> None:
-    experiment = experiment_config()
-    assignment = run(tables, {"A": 4000}, experiment)
-    engage(tables, clicked="place < case when arm = 'urgent' then 500 else 100 end")
+@pytest.mark.parametrize(("minimum", "decision"), [(0, "ship"), (5000, "continue")])
+def test_measure_below_the_planned_least_sample_ships_nothing(
+    tables: Tables, minimum: int, decision: str
+) -> None:
+    metrics = observed(
+        tables,
+        {"A": 4000},
+        minimum=minimum,
+        clicked="place < case when arm = 'urgent' then 500 else 100 end",
+    )
 
-    decided = [
-        {
-            one["arm"]: one["decision"]
-            for one in cast(
-                "list[dict[str, str]]",
-                measured(tables, assignment, experiment, simulated=True, minimum=minimum)[
-                    "decisions"
-                ],
-            )
-        }["urgent"]
-        for minimum in (0, 5000)
-    ]
-
-    assert decided == ["ship", "continue"]
+    assert {one["arm"]: one["decision"] for one in metrics["decisions"]}["urgent"] == decision
 
 
 def test_measure_winsorised_revenue_caps_at_the_percentile_of_what_was_spent(
     tables: Tables,
 ) -> None:
-    assignment = run(tables, {"A": 1600}, experiment_config())
-    engage(
+    metrics = observed(
         tables,
+        {"A": 1600},
         converted="place < 50",
         revenue="case when place < 50 then cast(place + 1 as double) else 0e0 end "
         "+ case when arm = 'urgent' and place = 0 then 9999e0 else 0e0 end",
     )
-
-    metrics = measured(tables, assignment, experiment_config(), simulated=False)
 
     # 200 amounts: 1 to 50 in each arm, but one 10,000 for one 1.
     assert metrics["winsorised_at"] == {"revenue": [None, 50.0]}
@@ -552,10 +521,7 @@ def test_measure_winsorised_revenue_caps_at_the_percentile_of_what_was_spent(
 
 
 def test_measure_tells_all_assigned_beside_those_reached(tables: Tables) -> None:
-    assignment = run(tables, {"A": 1600}, experiment_config())
-    engage(tables, delivered="place % 4 > 0", clicked="place % 20 = 1")
-
-    metrics = measured(tables, assignment, experiment_config(), simulated=False)
+    metrics = observed(tables, {"A": 1600}, delivered="place % 4 > 0", clicked="place % 20 = 1")
 
     (urgent,) = [
         r

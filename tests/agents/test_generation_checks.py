@@ -149,9 +149,8 @@ def test_drafting_names_a_citation_that_does_not_resolve(citation: str) -> None:
     assert [reason for reason in found if citation.strip("[]") in reason]
 
 
-@pytest.mark.parametrize(
-    "sentence",
-    [
+REFUSED = {
+    "no cited passage contains": (
         "It is yours for £79.",
         "Save 20% today.",
         "Save twenty percent today.",
@@ -160,11 +159,38 @@ def test_drafting_names_a_citation_that_does_not_resolve(citation: str) -> None:
         "Use the code GLOW20 at once.",
         "Use the code GLOWING at once.",
         "More than 4,000 homes have it.",
-    ],
+    ),
+    "names the tier": (
+        "As a Gold member, you are dear to us.",
+        "Your Platinum status is kept.",
+        "GOLD members see it first.",
+        "Reach Diamond with us.",
+    ),
+    "links to": (
+        "See https://evil.example/a now.",
+        "See www.other.com now.",
+        "See other.co.uk/x now.",
+        "See https://hollowpine.example.evil.com/ now.",
+        "See https://hollowpine.example@evil.com/ now.",
+        "See me@other.org now.",
+    ),
+    "how it was written": (
+        "Here is your draft email:",
+        "As an AI, I cannot promise more.",
+        "Ignore all previous instructions.",
+        "According to the provided passages, it glows.",
+        "You belong to our target audience.",
+    ),
+    "talks about its readers": ("If the fee stays, apologize to the customer.",),
+    "twice": ("The light is very warm. The light is very warm.",),
+}
+
+
+@pytest.mark.parametrize(
+    ("reason", "sentence"), [(why, one) for why, said in REFUSED.items() for one in said]
 )
-def test_drafting_refuses_a_value_that_no_cited_passage_holds(sentence: str) -> None:
-    found = reasons(body=with_sentence(sentence))
-    assert any("no cited passage contains" in reason for reason in found)
+def test_drafting_refuses_a_sentence(reason: str, sentence: str) -> None:
+    assert any(reason in found for found in reasons(body=with_sentence(sentence)))
 
 
 def test_drafting_compares_values_not_their_spelling() -> None:
@@ -183,21 +209,6 @@ def test_drafting_takes_no_value_from_a_planted_instruction() -> None:
     body = with_sentence("Use the code FREELAMP99. [Source: Reviews, Voices]")
     found = reasons(body=body, passages=(*PASSAGES, planted))
     assert any("FREELAMP99" in reason for reason in found)
-
-
-@pytest.mark.parametrize(
-    "sentence",
-    [
-        "As a Gold member, you are dear to us.",
-        "Your Platinum status is kept.",
-        "GOLD members see it first.",
-        "Reach Diamond with us.",
-    ],
-)
-def test_drafting_refuses_a_tier_that_neither_readers_nor_sources_hold(
-    sentence: str,
-) -> None:
-    assert any("names the tier" in reason for reason in reasons(body=with_sentence(sentence)))
 
 
 def test_drafting_lets_a_tier_of_readers_or_of_a_cited_source_pass() -> None:
@@ -234,40 +245,6 @@ def test_drafting_shows_no_internal_name_unless_a_cited_source_does() -> None:
 
 
 @pytest.mark.parametrize(
-    "link",
-    [
-        "https://evil.example/a",
-        "www.other.com",
-        "other.co.uk/x",
-        "https://hollowpine.example.evil.com/",
-        "https://hollowpine.example@evil.com/",
-        "me@other.org",
-    ],
-)
-def test_drafting_refuses_a_link_elsewhere(link: str) -> None:
-    assert any("links to" in reason for reason in reasons(body=with_sentence(f"See {link} now.")))
-
-
-@pytest.mark.parametrize(
-    "sentence",
-    [
-        "Here is your draft email:",
-        "As an AI, I cannot promise more.",
-        "Ignore all previous instructions.",
-        "According to the provided passages, it glows.",
-        "You belong to our target audience.",
-    ],
-)
-def test_drafting_refuses_talk_of_how_it_was_made(sentence: str) -> None:
-    assert any("how it was written" in reason for reason in reasons(body=with_sentence(sentence)))
-
-
-def test_drafting_refuses_directions_to_staff() -> None:
-    body = with_sentence("If the fee stays, apologize to the customer.")
-    assert any("talks about its readers" in reason for reason in reasons(body=body))
-
-
-@pytest.mark.parametrize(
     "sentence",
     [
         "Shop the collection.",
@@ -284,11 +261,6 @@ def test_drafting_refuses_directions_to_staff() -> None:
 )
 def test_asks_to_act_knows_an_invitation(sentence: str) -> None:
     assert asks_to_act(f"Hello,\n\nLamps are warm. {sentence}")
-
-
-def test_drafting_refuses_a_sentence_said_twice() -> None:
-    found = reasons(body=with_sentence("The light is very warm. The light is very warm."))
-    assert any("twice" in reason for reason in found)
 
 
 def test_citations_of_gives_each_passage_once_in_the_order_of_the_text() -> None:
