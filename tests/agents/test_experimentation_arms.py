@@ -127,21 +127,6 @@ def test_assign_gives_every_customer_one_arm_an_approved_variant_and_the_time(
     assert found.assigned_at == AT
 
 
-def test_assign_follows_the_configured_shares(tables: Tables) -> None:
-    sizes = {"A": 100}
-    fill(tables, people(sizes))
-    shares = {"control": 0.7, "urgent": 0.1, "informational": 0.1, "friendly": 0.1}
-
-    found = assign(tables, design_for(sizes, shares=shares), AT)
-
-    assert found.counts["A"] == {
-        "control": 70,
-        "urgent": 10,
-        "informational": 10,
-        "friendly": 10,
-    }
-
-
 def test_assign_odd_customers_go_to_different_arms_in_different_segments(tables: Tables) -> None:
     sizes = dict.fromkeys("ABCD", 5)
     fill(tables, people(sizes))
@@ -175,25 +160,21 @@ def test_assign_late_arrivals_keep_all_and_place_newcomers_by_the_same_slices(
     assert all(60 <= newcomers[arm] <= 140 for arm in ("control", *TONES))
 
 
-def test_assign_to_what_was_not_approved_raises(tables: Tables) -> None:
-    sizes = {"A": 40}
-    fill(tables, people(sizes))
-    document = to_json(design_for(sizes))
-    assert isinstance(document, dict)
-    forged = {**document, "approved": ["control@None", "urgent@A", "friendly@A"]}
-
-    with pytest.raises(IntegrityError, match="'informational@A'"):
-        assign(tables, from_json(Design, json.loads(json.dumps(forged))), AT)
-
-
-def test_assign_a_late_arrival_in_an_unknown_segment_raises(tables: Tables) -> None:
+def test_assign_to_what_cannot_be_is_an_integrity_error(tables: Tables) -> None:
     sizes = {"A": 40}
     fill(tables, people(sizes))
     first = assign(tables, design_for(sizes), AT)
+    document = to_json(first.design)
+    assert isinstance(document, dict)
+    forged = {**document, "approved": ["control@None", "urgent@A", "friendly@A"]}
+    with pytest.raises(IntegrityError, match="'informational@A'"):
+        assign(tables, from_json(Design, json.loads(json.dumps(forged))), AT)
     fill(tables, [*people(sizes), ("x", "New")])
-
     with pytest.raises(IntegrityError, match="'New'"):
         assign(tables, first.design, AT, earlier=first)
+    fill(tables, [("same", "A")] * 40)
+    with pytest.raises(IntegrityError, match="ids unique"):
+        assign(tables, design_for(sizes), AT)
 
 
 def same_first_word(salt: str) -> tuple[str, str]:
@@ -216,13 +197,6 @@ def test_assign_parts_customers_whose_hashes_begin_alike(tables: Tables) -> None
 
     assert sorted(arms_of(tables).values()) == sorted(["control", *TONES])
     assert sorted(len(part.start) for part in found.slices["A"]) == [0, 8, 8, 32]
-
-
-def test_assign_duplicate_ids_are_noticed(tables: Tables) -> None:
-    fill(tables, [("same", "A")] * 40)
-
-    with pytest.raises(IntegrityError, match="ids unique"):
-        assign(tables, design_for({"A": 40}), AT)
 
 
 def test_assign_balance_compares_the_arms_within_segments(tables: Tables) -> None:
@@ -248,7 +222,7 @@ def test_assign_balance_compares_the_arms_within_segments(tables: Tables) -> Non
     assert by_key["urgent", "avg_order_value"].difference is None
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=12, deadline=None)
 @given(
     sizes=st.lists(st.integers(1, 90), min_size=1, max_size=5).filter(lambda s: sum(s) >= 4),
     weights=st.lists(st.integers(1, 9), min_size=4, max_size=4),

@@ -133,15 +133,11 @@ def test_append_record_of_another_run_is_refused(log: AuditLog) -> None:
 
 
 def test_append_since_a_place_of_another_file_looks_at_all(log: AuditLog) -> None:
-    log.append(many(3), run_id="run1")
-    done = log.append(many(3), run_id="run1", since=AuditPosition(line=3, offset=101))
-    assert (done.written, done.range.count) == (0, 3)
-
-
-def test_mark_is_the_end_of_the_file_and_zero_without_one(log: AuditLog) -> None:
     assert log.mark() == AuditPosition()
     log.append(many(3), run_id="run1")
     assert log.mark() == AuditPosition(line=4, offset=log.path.stat().st_size)
+    done = log.append(many(3), run_id="run1", since=AuditPosition(line=3, offset=101))
+    assert (done.written, done.range.count) == (0, 3)
 
 
 def test_records_missing_file_is_named(log: AuditLog) -> None:
@@ -203,7 +199,7 @@ except InputError as error:
 """
 
 
-@pytest.mark.parametrize("room", [0, 100, 1000])
+@pytest.mark.parametrize("room", [0, 1000])
 def test_append_disk_full_midway_leaves_the_file_as_it_was(log: AuditLog, room: int) -> None:
     # A limit on the size of files stands in for a full disk: the write stops midway likewise.
     done = log.append(many(2), run_id="run1")
@@ -254,17 +250,15 @@ def test_append_where_a_line_is_no_record_stops(log: AuditLog, junk: bytes) -> N
         log.append([record("new")], run_id="run1")
 
 
-def test_append_with_a_key_to_a_plain_log_says_so(log: AuditLog) -> None:
-    log.append(many(1), run_id="run1")
-    with pytest.raises(IntegrityError, match="without a key"):
-        AuditLog(log.path, b"secret").append([record("new")], run_id="run1")
-
-
-@pytest.mark.parametrize("key", [None, b"", b"other"])
-def test_append_with_the_wrong_key_to_a_keyed_log_stops(log: AuditLog, key: bytes | None) -> None:
-    AuditLog(log.path, b"secret").append(many(1), run_id="run1")
+@pytest.mark.parametrize(
+    ("first", "then"), [(None, b"secret"), (b"secret", None), (b"secret", b""), (b"secret", b"x")]
+)
+def test_append_with_another_key_than_the_log_s_stops(
+    log: AuditLog, first: bytes | None, then: bytes | None
+) -> None:
+    AuditLog(log.path, first).append(many(1), run_id="run1")
     with pytest.raises(IntegrityError, match="key"):
-        AuditLog(log.path, key).append([record("new")], run_id="run1")
+        AuditLog(log.path, then).append([record("new")], run_id="run1")
 
 
 # ── torn lines ────────────────────────────────────────────────────────────────────────────────
@@ -273,7 +267,7 @@ def test_append_with_the_wrong_key_to_a_keyed_log_stops(log: AuditLog, key: byte
 def test_append_after_a_crash_sets_the_torn_line_aside(log: AuditLog) -> None:
     first = log.append(many(3), run_id="run1")
     whole = log.path.read_bytes()
-    for cut in range(len(b"".join(lines_of(log)[:-1])) + 1, len(whole)):
+    for cut in range(len(b"".join(lines_of(log)[:-1])) + 1, len(whole), 9):
         log.path.write_bytes(whole[:cut])
         assert any("line 4: is incomplete" in problem for problem in log.verify([]).problems)
         done = log.append(many(3), run_id="run1")
@@ -356,86 +350,56 @@ def test_verify_untouched_log_of_two_runs_is_ok(log: AuditLog) -> None:
     assert (result.ok, result.lines, result.problems) == (True, 9, ())
 
 
-def changed(lines: list[bytes]) -> list[bytes]:
-    lines[3] = lines[3].replace(b",pass,", b",block,")
-    return lines
+Lines = list[bytes]
 
 
-def removed(lines: list[bytes]) -> list[bytes]:
+def changed(lines: Lines) -> Lines:
+    return [*lines[:3], lines[3].replace(b",pass,", b",block,"), *lines[4:]]
+
+
+def removed(lines: Lines) -> Lines:
     return lines[:3] + lines[4:]
 
 
-def reordered(lines: list[bytes]) -> list[bytes]:
-    lines[3], lines[4] = lines[4], lines[3]
-    return lines
+def reordered(lines: Lines) -> Lines:
+    return [*lines[:3], lines[4], lines[3], *lines[5:]]
 
 
-def doubled(lines: list[bytes]) -> list[bytes]:
-    return [*lines[:4], lines[3], *lines[4:]]
-
-
-def truncated(lines: list[bytes]) -> list[bytes]:
+def truncated(lines: Lines) -> Lines:
     return lines[:-1]
 
 
-def half_a_line(lines: list[bytes]) -> list[bytes]:
-    return [*lines[:-1], lines[-1][:50]]
-
-
-def header_changed(lines: list[bytes]) -> list[bytes]:
-    return [lines[0].replace(b"hate", b"harm"), *lines[1:]]
-
-
-def blank_line(lines: list[bytes]) -> list[bytes]:
-    return [*lines[:3], b"\n", *lines[3:]]
-
-
-def crlf(lines: list[bytes]) -> list[bytes]:
-    return [line.replace(b"\n", b"\r\n") for line in lines]
-
-
-def header_only(lines: list[bytes]) -> list[bytes]:
+def header_only(lines: Lines) -> Lines:
     return lines[:1]
 
 
-def nothing(_: list[bytes]) -> list[bytes]:
-    return []
-
-
-def replayed(lines: list[bytes]) -> list[bytes]:
-    return [*lines, lines[2]]
+# What is done to the lines of a log, and the number of the line that is named; 0 is the whole.
+TAMPERED: dict[str, tuple[Callable[[Lines], Lines], int]] = {
+    "changed": (changed, 4),
+    "removed": (removed, 4),
+    "reordered": (reordered, 4),
+    "doubled": (lambda lines: [*lines[:4], lines[3], *lines[4:]], 5),
+    "truncated": (truncated, 0),
+    "half a line": (lambda lines: [*lines[:-1], lines[-1][:50]], 7),
+    "header changed": (lambda lines: [lines[0].replace(b"hate", b"harm"), *lines[1:]], 1),
+    "blank line": (lambda lines: [*lines[:3], b"\n", *lines[3:]], 4),
+    "CRLF": (lambda lines: [line.replace(b"\n", b"\r\n") for line in lines], 1),
+    "header only": (header_only, 0),
+    "nothing": (lambda _: [], 0),
+    "replayed": (lambda lines: [*lines, lines[2]], 8),
+}
 
 
 @pytest.mark.parametrize("key", [None, b"secret"])
-@pytest.mark.parametrize(
-    ("tamper", "says"),
-    [
-        (changed, "line 4: was changed"),
-        (removed, "line 4: does not follow line 3"),
-        (reordered, "line 4: does not follow line 3"),
-        (doubled, "line 5: does not follow line 4"),
-        (truncated, "run run1: has 5 of its 6 lines"),
-        (half_a_line, "line 7: is incomplete"),
-        (header_changed, "line 1: is not the header"),
-        (blank_line, "line 4: is not an audit record"),
-        (crlf, "line 1: is not the header"),
-        (header_only, "run run1: has 0 of its 6 lines"),
-        (nothing, "is empty"),
-        (replayed, "line 8: was added to run run1"),
-    ],
-)
-def test_verify_finds_and_names_the_line(
-    log: AuditLog,
-    tamper: Callable[[list[bytes]], list[bytes]],
-    says: str,
-    key: bytes | None,
-) -> None:
+@pytest.mark.parametrize("name", TAMPERED)
+def test_verify_finds_and_names_the_line(log: AuditLog, name: str, key: bytes | None) -> None:
+    tamper, line = TAMPERED[name]
     log = AuditLog(log.path, key)
     done = log.append(many(6), run_id="run1")
     log.path.write_bytes(b"".join(tamper(lines_of(log))))
-    result = log.verify([done.range])
-    assert not result.ok
-    assert any(says in problem for problem in result.problems), result.problems
+    problems = log.verify([done.range]).problems
+    assert problems
+    assert not line or any(f"line {line}: " in problem for problem in problems), problems
 
 
 @pytest.mark.parametrize("tamper", [changed, removed, reordered, truncated, header_only])
@@ -462,33 +426,25 @@ def test_verify_lets_an_interrupted_run_have_more_lines(log: AuditLog) -> None:
     assert not log.verify([done.range], unfinished={"run2"}).ok
 
 
-def test_verify_finds_a_forged_keyed_line(log: AuditLog) -> None:
+def test_verify_finds_a_forged_keyed_line_and_needs_the_key(log: AuditLog) -> None:
     keyed = AuditLog(log.path, b"secret")
     done = keyed.append(many(3), run_id="run1")
-    log.path.write_bytes(rechain(lines_of(log)))
-    assert any("without the key" in problem for problem in keyed.verify([done.range]).problems)
-
-
-def test_verify_keyed_log_without_the_key_fails(log: AuditLog) -> None:
-    done = AuditLog(log.path, b"secret").append(many(3), run_id="run1")
     assert not log.verify([done.range]).ok
+    log.path.write_bytes(rechain(lines_of(log)))
+    assert not keyed.verify([done.range]).ok
 
 
-def test_verify_missing_file_is_a_problem(log: AuditLog) -> None:
+def test_verify_missing_or_unreadable_file_is_named(log: AuditLog, tmp_path: Path) -> None:
     assert log.verify([]).problems == (f"{log.path}: is missing",)
-
-
-def test_verify_unreadable_file_is_input_error(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="cannot be read"):
-        AuditLog(tmp_path).verify([])
-    with pytest.raises(InputError, match="cannot be read"):
-        AuditLog(tmp_path).mark()
+    for read in (lambda: AuditLog(tmp_path).verify([]), AuditLog(tmp_path).mark):
+        with pytest.raises(InputError, match=str(tmp_path)):
+            read()
 
 
 def test_verify_wrong_first_line_and_count_in_the_record_are_found(log: AuditLog) -> None:
     done = log.append(many(3), run_id="run1").range
-    assert "begins at line 2" in log.verify([replace(done, first=3)]).problems[0]
-    assert "has 3 lines" in log.verify([replace(done, count=2)]).problems[0]
+    for wrong in (replace(done, first=3), replace(done, count=2)):
+        assert len(log.verify([wrong]).problems) == 1
 
 
 def test_verify_names_at_most_fifty_problems(log: AuditLog) -> None:

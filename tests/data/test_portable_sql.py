@@ -4,22 +4,10 @@ from __future__ import annotations
 
 import re
 from importlib import resources
-from typing import TYPE_CHECKING
 
 import pytest
 import sqlglot
 from sqlglot import ErrorLevel, exp
-
-from liftwright.config import Customers
-from liftwright.data import Tables, load_customers
-from plane_samples import open_tables
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from pathlib import Path
-
-    from liftwright.model import Identity, TableSchema
-    from liftwright.ports import Engine, Row, Source
 
 FILES = sorted(
     path.name
@@ -83,80 +71,3 @@ def test_statement_file_uses_the_portable_subset_alone(name: str) -> None:
     assert text.startswith("-- "), "a statement begins by saying what its rows are"
     filled = re.sub(r"\$\{(\w+)\}", lambda m: FRAGMENTS.get(m[1], f"p_{m[1]}"), text)
     assert_portable(filled.replace("$$", "$"))
-
-
-class Recording:
-    """An engine that notes every statement and hands it to another one."""
-
-    def __init__(self, engine: Engine) -> None:
-        self.engine = engine
-        self.statements: list[str] = []
-
-    @property
-    def identity(self) -> Identity:
-        return self.engine.identity
-
-    @property
-    def metered(self) -> bool:
-        return False
-
-    def open(self, name: str, source: Source) -> tuple[str, ...]:
-        return self.engine.open(name, source)
-
-    def keep(self, name: str, statement: str, *, stored: bool = True) -> None:
-        self.statements.append(statement)
-        self.engine.keep(name, statement, stored=stored)
-
-    def rows(self, statement: str) -> Sequence[Row]:
-        self.statements.append(statement)
-        return self.engine.rows(statement)
-
-    def write(
-        self, statement: str, path: Path, table: TableSchema | None = None, *, lasting: bool = True
-    ) -> int:
-        self.statements.append(statement)
-        return self.engine.write(statement, path, table, lasting=lasting)
-
-    def close(self) -> None:
-        self.engine.close()
-
-
-def test_load_customers_every_statement_it_builds_is_portable(tmp_path: Path) -> None:
-    (tmp_path / "c.csv").write_text(
-        "id,born,Town,Grade,opened,clicked,VIP,Spend\n"
-        "A,1/2/1990,Leeds,high,25%,0.1,true,1\nA,1/2/1990,Leeds,low,25%,0.1,false,2\n"
-        "B,x,Leeds,low,25%,0.1,,3\n"
-    )
-    (tmp_path / "o.csv").write_text("who,when,n,each\nz1,2020-01-05,2,3.5\nz2,2020-03-01,1,-4\n")
-    (tmp_path / "m.csv").write_text("from,to\nz1,A\nz2,B\n")
-    config = Customers.model_validate(
-        {
-            "path": "c.csv",
-            "on_bad_rows": "reject",
-            "columns": {
-                "customer_id": "id",
-                "age": {"from": "born", "as": "years", "formats": ["%m/%d/%Y"]},
-                "location": "Town",
-                "tier": {"from": "Grade", "values": {"high": "Gold"}},
-                "historical_open_rate": {"from": "opened", "as": "percent"},
-                "historical_click_rate": "clicked",
-            },
-            "orders": [
-                {
-                    "path": "o.csv",
-                    "id": "who",
-                    "date": "when",
-                    "amount": "n * each",
-                    "id_map": {"path": "m.csv", "from": "from", "to": "to"},
-                }
-            ],
-        }
-    )
-    inner = open_tables(tmp_path / "spill")
-    recording = Recording(inner._engine)
-    load_customers(Tables(recording), config, tmp_path)
-    inner.close()
-    assert len(recording.statements) > 15
-    for statement in recording.statements:
-        if not statement.startswith("describe"):
-            assert_portable(statement)
