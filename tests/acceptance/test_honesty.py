@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 import metered_writer
-import partial_screen
+import stand_in
 from acceptance_samples import (
     CONTENT,
     TONES,
@@ -144,7 +144,7 @@ def test_run_blocked_control_message_is_no_experiment(root: Path) -> None:
     assert_no_experiment(root, "none", answer.out)
 
 
-@pytest.mark.usefixtures("_partial_screeners")
+@pytest.mark.usefixtures("_installed")
 def test_run_every_message_above_the_threshold_is_no_experiment(root: Path) -> None:
     configure(root, "azure_config.adapters.screen", "medium")
     configure(root, "safety_thresholds.threshold", 3)
@@ -156,14 +156,7 @@ def test_run_every_message_above_the_threshold_is_no_experiment(root: Path) -> N
     assert liftwright(root, "verify").status == 0
 
 
-@pytest.fixture
-def _partial_screeners(
-    tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.syspath_prepend(partial_screen.register(tmp_path_factory.mktemp("packages")))
-
-
-@pytest.mark.usefixtures("_partial_screeners")
+@pytest.mark.usefixtures("_installed")
 @pytest.mark.parametrize("name", ["empty", "partial"])
 def test_run_screener_that_replies_too_little_blocks_all(root: Path, name: str) -> None:
     configure(root, "azure_config.adapters.screen", name)
@@ -176,13 +169,13 @@ def test_run_screener_that_replies_too_little_blocks_all(root: Path, name: str) 
     assert all("unavailable" in one["reasons"][0] for one in decisions)
 
 
-@pytest.mark.usefixtures("_partial_screeners")
+@pytest.mark.usefixtures("_installed")
 def test_run_message_screened_in_part_is_blocked_alone_and_its_share_goes_to_control(
     complete: Path, root: Path
 ) -> None:
     victim = read_json(complete / "data/runs/first/variants.json")["variants"][0]
     configure(root, "azure_config.adapters.screen", "sometimes")
-    (root / partial_screen.WORD_FILE).write_text(victim["subject"], encoding="utf-8")
+    (root / stand_in.WORD_FILE).write_text(victim["subject"], encoding="utf-8")
     folder = run_until(root, "assign")
     blocked = {
         one["variant_id"]
