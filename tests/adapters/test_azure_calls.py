@@ -47,7 +47,7 @@ def test_recording_tells_route_hash_size_and_status_and_no_text(tmp_path: Path) 
 def test_recording_of_an_error_tells_its_type_alone(tmp_path: Path) -> None:
     body = "client_secret=CANARY"
     contexts = logging_to(Log(tmp_path)), pytest.raises(ValueError, match="CANARY")
-    with contexts[0], contexts[1], recording(IDENTITY, "POST", URL, body):
+    with contexts[0], contexts[1], log_request(IDENTITY, "POST", URL, body):
         raise ValueError("CANARY")
     record = logged(tmp_path)
     assert record["level"] == "warning"

@@ -514,17 +514,9 @@ def test_index_on_a_passing_fault_in_any_request_is_completed(  # noqa: PLR0913,
     skipped: int,
 ) -> None:
     patient, waits = calls()
-    indexing = indexer(config, embed)
-    # Requests to a new index: alias, count, its making, the upload, the count, the alias' move.
-    script: dict[str, tuple[str, Sequence[Fault | None]]] = {
-        "alias": ("/aliases", [fault]),
-        "count": ("/indexes", [fault]),
-        "index": ("/indexes", [None, fault]),
-        "upload": ("/indexes", [None, None, fault]),
-        "switch": ("/aliases", [None, fault]),
-    }
-    server.script(*script[route])
-    report = patient.make("index", lambda: put(indexing, BOOTS, TENT))
+    indexing = indexer(config, embed, attempt=lambda ask: patient.make("index", ask))
+    server.script(route, [*[None] * skipped, Fault(kind="cut")])
+    report = put(indexing, BOOTS, TENT)
     assert len(waits) == 1
     assert service.aliases == {"approved-content": report.name}
     assert len(service.indexes[report.name].documents) == report.paragraphs == 4

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from liftwright.adapters.embedded import embed, models
-from liftwright.adapters.embedded.embed import MAX_CACHED_CHARACTERS, MiniLmEmbed, cut_batches
+from liftwright.adapters.embedded.embed import MiniLmEmbed, cut_batches
 from liftwright.errors import ModelBroken
 
 if TYPE_CHECKING:
@@ -55,21 +55,6 @@ def test_embed_reply_changed_by_its_caller_leaves_the_memory_as_it_was() -> None
         reply = embed(TEXTS)
         np.testing.assert_array_equal(reply, expected)
         reply[:] = 0.0
-
-
-def test_embed_full_memory_forgets_what_was_asked_for_longest_ago() -> None:
-    embed = MiniLmEmbed(cache_size=2)
-    embed(("one", "two"))
-    embed(("one",))
-    embed(("three",))
-    assert set(embed._cache.lookup(("one", "two", "three"))) == {"one", "three"}
-
-
-def test_embed_very_long_text_is_not_remembered() -> None:
-    embed = MiniLmEmbed()
-    longest = "a" * MAX_CACHED_CHARACTERS
-    embed((longest, longest + "a"))
-    assert set(embed._cache.lookup((longest, longest + "a"))) == {longest}
 
 
 @given(st.lists(st.integers(2, 256), max_size=80))
