@@ -259,14 +259,9 @@ def test_metrics_json_is_the_object_of_analyze_and_more(done: Path) -> None:
 @pytest.mark.parametrize(
     ("file", "old", "new"),
     [
-        ("decisions.json", '"status": "pass"', '"status": "block"', "not in the audit log"),
-        (
-            "variants.json",
-            '"subject": "',
-            '"subject": "Changed: ',
-            "differs from the screened text",
-        ),
-        ("variants.json", "[", "{", "is not what was written"),
+        ("decisions.json", '"status": "pass"', '"status": "block"'),
+        ("variants.json", '"subject": "', '"subject": "Changed: '),
+        ("variants.json", "[", "{"),
     ],
 )
 def test_verify_finds_what_a_run_says_otherwise_than_the_audit_log(

@@ -24,7 +24,7 @@ from liftwright.agents.safety import screen_text, screener_check
 from liftwright.config import Authentication, Safety
 from liftwright.errors import ProviderError, ProviderRefused, ProviderUnavailable
 from liftwright.log import Log, logging_to
-from liftwright.model import CATEGORIES, Finding, Opinion, Sourced, Usage
+from liftwright.model import CATEGORIES, Finding, JudgeRequest, Judgment, Usage
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -302,8 +302,8 @@ def groundedness(server: AzureServer) -> AzureGroundedness:
     return AzureGroundedness(ContentSafetyService(config(server), KEY, None, 60))
 
 
-def sourced(text: str, sources: list[str]) -> Sourced:
-    return Sourced(text=text, sources=tuple(sources))
+def sourced(text: str, sources: list[str]) -> JudgeRequest:
+    return JudgeRequest(text=text, sources=tuple(sources))
 
 
 def test_shield_tells_an_attack_from_a_document(azure_server: AzureServer) -> None:
@@ -337,10 +337,10 @@ def test_shield_on_an_answer_that_does_not_say_is_refused(
 def test_groundedness_gives_a_second_opinion(azure_server: AzureServer) -> None:
     ask = groundedness(azure_server)
     sources = ["Boots keep feet dry.", " ", "Returns take 30 days."]
-    assert ask(sourced("Boots keep feet dry.", sources)) == Opinion(
+    assert ask(sourced("Boots keep feet dry.", sources)) == Judgment(
         grounded=True, ungrounded_share=0.0
     )
-    assert ask(sourced("Boots keep feet warm.", sources)) == Opinion(
+    assert ask(sourced("Boots keep feet warm.", sources)) == Judgment(
         grounded=False, ungrounded_share=0.25
     )
     assert azure_server.requests[0].path == GROUND
@@ -349,8 +349,8 @@ def test_groundedness_gives_a_second_opinion(azure_server: AzureServer) -> None:
 
 def test_groundedness_without_sources_or_text_asks_nobody(azure_server: AzureServer) -> None:
     ask = groundedness(azure_server)
-    assert ask(sourced("Boots.", [])) == Opinion(grounded=False, ungrounded_share=1.0)
-    assert ask(sourced(" ", ["Boots."])) == Opinion(grounded=True, ungrounded_share=0.0)
+    assert ask(sourced("Boots.", [])) == Judgment(grounded=False, ungrounded_share=1.0)
+    assert ask(sourced(" ", ["Boots."])) == Judgment(grounded=True, ungrounded_share=0.0)
     with pytest.raises(ProviderRefused, match="55000"):
         ask(sourced("Boots.", ["x" * 55_001]))
     assert azure_server.requests == []

@@ -25,7 +25,7 @@ from liftwright.model import (
     Completion,
     Finding,
     Identity,
-    Opinion,
+    Judgment,
     Passage,
     Prompt,
     Query,
@@ -166,7 +166,7 @@ def test_complete_policy_reserves_the_longest_reply_and_two_bytes_a_token() -> N
         (screen_policy(Services(), Screener()), (FINDING, FINDING)),
         (search_policy(Services(), Finder()), (PASSAGE,)),
         (shield_policy(Services(), Finder()), True),
-        (judge_policy(Services(), Finder()), Opinion(grounded=False, ungrounded_share=0.5)),
+        (judge_policy(Services(), Finder()), Judgment(grounded=False, ungrounded_share=0.5)),
     ],
     ids=lambda value: value.port if isinstance(value, CachePolicy) else "",
 )

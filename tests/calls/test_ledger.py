@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from liftwright.calls.context import CallContext
 
 import memory_store
 from fake_clock import FakeClock
 from liftwright.calls.cache_policy import CachePolicy, embed_policy, screen_policy
+from liftwright.calls.client import CallContext
 from liftwright.calls.ledger import Ledger
 from liftwright.config import Services
 from liftwright.errors import (
