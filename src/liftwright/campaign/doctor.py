@@ -54,7 +54,7 @@ def run_doctor(root: Path, *, live: bool) -> tuple[HealthCheck, ...]:
     """
     checks = [
         _check("python", _python),
-        _check("workspace folder is writable", lambda: _writable(root)),
+        _check("workspace folder can be written", lambda: _writable(root)),
         _check("audit log", lambda: _audit(root)),
         _check("ledger", lambda: _ledger(root)),
     ]

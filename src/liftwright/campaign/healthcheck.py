@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
+from liftwright.agents.safety import screener_name
 from liftwright.config import environment
 from liftwright.errors import LiftwrightError, ProviderUnavailable
 from liftwright.model import JudgeRequest, Limits, Prompt, Query, Segment
@@ -156,7 +157,7 @@ def check_screener(port: Screen, settings: Settings) -> str:
     ]
     if above:
         raise LiftwrightError(f"a harmless test sentence was blocked: {', '.join(above)}")
-    return f"{CONNECTED}: {port.identity.provider}/{port.identity.model}"
+    return f"{CONNECTED}: {screener_name(port.identity)}"
 
 
 def _check_shield(ports: AdapterFactory) -> str:
