@@ -31,6 +31,7 @@ from liftwright.adapters.telemetry.exporters import azure_monitor_telemetry, otl
 from liftwright.adapters.telemetry.opentelemetry import Exporters, OpenTelemetry
 from liftwright.errors import ConfigurationError, ProviderRefused, ProviderUnavailable
 from liftwright.log import Log, logging_to
+from liftwright.ports import Span
 from liftwright.tracing import span, tracing
 from waiting import wait_until
 
@@ -94,11 +95,10 @@ def opened(exporter: str, url: str, *, flush_seconds: float = 60) -> OpenTelemet
     )
 
 
-def send(telemetry: OpenTelemetry, calls: int = 1) -> None:
-    with tracing(telemetry), span("run", run_id="r-1"), span("stage", stage="generate"):
-        for _ in range(calls):
-            with span("call", **CALL) as one:
-                one.add_event("attempt_failed", attempt=1, error="ProviderUnavailable")
+def send(telemetry: OpenTelemetry) -> None:
+    run, stage = span("run", run_id="r-1"), span("stage", stage="generate")
+    with tracing(telemetry), run, stage, span("call", **CALL) as one:
+        one.add_event("attempt_failed", attempt=1, error="ProviderUnavailable")
 
 
 def warnings_of(folder: Path) -> list[dict[str, object]]:
@@ -258,11 +258,17 @@ def test_receiver_that_hangs_loses_what_is_too_much_and_never_blocks(tmp_path: P
     def hang() -> Exporters:
         return Hanging(), ConsoleMetricExporter(io.StringIO())
 
+    telemetry = OpenTelemetry("somewhere", hang, flush_seconds=0.1)
     with logging_to(Log(tmp_path)):
-        send(OpenTelemetry("somewhere", hang, flush_seconds=0.1), calls=20_600)
+        for _ in range(20_600):
+            one = Span(name="call")
+            telemetry.start(one)
+            one.end()
+            telemetry.end(one)
+        telemetry.close()
     released.set()
     (warning,) = warnings_of(tmp_path)
-    assert warning["spans"] == 20_602
+    assert warning["spans"] == 20_600
     # Dropped spans are not sent again, and the thread ends.
     wait_until(lambda: "telemetry" not in {one.name for one in threading.enumerate()})
     assert len(exported) == 1

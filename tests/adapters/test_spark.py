@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from py4j.protocol import Py4JJavaError
 
 from liftwright.adapters.duckdb.engine import DuckDBEngine
 from liftwright.adapters.embedded.simulator import EmbeddedSimulator
@@ -228,6 +229,12 @@ def test_engine_at_another_master_in_one_process_is_refused(spark: SparkEngine) 
     assert spark.identity.provider == "spark"
     with pytest.raises(ConfigurationError, match=r"spark\.master"):
         SparkEngine(Spark(master="local[3]"))
+
+
+def test_reason_of_what_java_raises_is_its_message_without_a_stack(spark: SparkEngine) -> None:
+    with pytest.raises(Py4JJavaError) as raised:
+        spark._session._jvm.java.util.Optional.empty().get()
+    assert session._reason(raised.value, "") == "No value present"
 
 
 def test_engine_that_java_refuses_to_start_says_why_in_one_line() -> None:
