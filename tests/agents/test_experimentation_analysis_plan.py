@@ -80,28 +80,27 @@ def test_lay_down_plan_read_back_from_json_is_the_same_and_checks(assignment: As
 
 
 @pytest.mark.parametrize(
-    ("changed", "name"),
+    ("key", "planned", "now"),
     [
-        ({"alpha": 0.1}, "alpha was planned as 0.05 and is 0.1"),
-        ({"primary_metric": "open_rate"}, "primary metric was planned as 'click_rate'"),
-        ({"correction": "none"}, "correction was planned as 'holm' and is 'none'"),
-        (
-            {"guardrail_metrics": ["open_rate"]},
-            "guardrail metrics was planned as unsubscribe_rate, complaint_rate and is open_rate",
-        ),
-        ({"stopping": "anytime"}, "stopping was planned as 'fixed'"),
-        ({"minimum_lift": 0.2}, "minimum lift was planned as 0.1 and is 0.2"),
+        ("alpha", 0.05, 0.1),
+        ("primary_metric", "click_rate", "open_rate"),
+        ("correction", "holm", "none"),
+        ("guardrail_metrics", ["unsubscribe_rate", "complaint_rate"], ["open_rate"]),
+        ("stopping", "fixed", "anytime"),
+        ("minimum_lift", 0.1, 0.2),
     ],
 )
 def test_check_plan_names_what_was_decided_otherwise(
-    assignment: Assignment, changed: dict[str, object], name: str
+    assignment: Assignment, key: str, planned: object, now: object
 ) -> None:
-    plan = laid_down(assignment, experiment_config())
+    plan = laid_down(assignment, experiment_config(analysis={key: planned}))
 
-    deviations = check_plan(plan, assignment, experiment_config(analysis=changed))
+    deviations = check_plan(plan, assignment, experiment_config(analysis={key: now}))
 
-    assert any(name in deviation for deviation in deviations)
-    assert all(deviation.startswith("deviates from plan: ") for deviation in deviations)
+    deviation = next(one for one in deviations if f"{key.replace('_', ' ')} " in one)
+    for value in (planned, now):
+        for one in value if isinstance(value, list) else [value]:
+            assert str(one) in deviation
 
 
 def test_check_plan_made_before_a_metric_existed_deviates_only_where_the_metric_was_measured(
@@ -117,7 +116,7 @@ def test_check_plan_made_before_a_metric_existed_deviates_only_where_the_metric_
     measured = check_plan(older, assignment, config, absent=("complaint_rate",))
 
     assert without == ()
-    assert any("planned as none and is unsubscribe_rate" in one for one in measured)
+    assert any("unsubscribe_rate" in one for one in measured)
 
 
 def unhashed(plan: AnalysisPlan) -> dict[str, object]:

@@ -9,7 +9,6 @@ import pytest
 
 from liftwright.agents.retrieval import CachedRetriever, build_query, retrieve
 from liftwright.config import Retrieval
-from liftwright.content.documents import read_documents
 from liftwright.log import Log, logging_to
 from liftwright.model import DefiningFeature, Document, Identity, Passage, Query, Section, Segment
 
@@ -199,24 +198,6 @@ def test_retrieve_passage_with_instructions_is_kept_from_the_writer(
     assert event["context"] == {"document_id": "d0", "paragraph_index": 0}
 
 
-def test_retrieve_planted_sample_document_gives_no_passage_with_the_instruction(
-    sample_workspace_root: Path,
-) -> None:
-    folder = sample_workspace_root / "data" / "content" / "approved_content"
-    documents = read_documents(folder).documents
-    everything = Found(
-        *(
-            replace(passage(one.document_id, 0.9, paragraph.text), paragraph_index=paragraph.index)
-            for one in documents
-            for paragraph in one.paragraphs()
-            if "previous instructions" in paragraph.text
-        )
-    )
-    assert everything.passages
-    chosen = retrieve(SEGMENT, everything, documents=documents, config=Retrieval())
-    assert not any("previous instructions" in one.text for one in chosen)
-
-
 def test_retrieve_every_search_is_logged_with_results(tmp_path: Path) -> None:
     found = Found(*(passage(f"d{n}", 0.9) for n in range(4)))
     with logging_to(Log(tmp_path)):
@@ -245,27 +226,22 @@ def test_cached_retriever_same_query_is_asked_once() -> None:
 STAFF = "Ask the customer for their order number. Then click [Offer Refund]."
 
 
-def test_retrieve_leaves_out_a_document_that_speaks_to_staff_and_says_so(tmp_path: Path) -> None:
-    manual = document(
-        "manual",
-        sections=(Section(title="Refunds", paragraphs=(STAFF, "Fill out the survey afterwards.")),),
+def test_retrieve_leaves_out_what_speaks_to_staff_and_says_so(tmp_path: Path) -> None:
+    afterwards = "Fill out the survey afterwards."
+    manual = document("manual", sections=(Section(title="R", paragraphs=(STAFF, afterwards)),))
+    mixed = document(
+        "mixed", sections=(Section(title="R", paragraphs=("Refunds take a week.", STAFF, "So.")),)
     )
-    found = Found(passage("manual", 0.9, "Fill out the survey afterwards."))
+    others = tuple(passage(f"d{n}", 0.7) for n in range(3))
+
+    def chosen(*passages: Passage) -> list[str]:
+        found, corpus = Found(*passages, *others), (manual, mixed, *DOCUMENTS)
+        return ids(retrieve(SEGMENT, found, documents=corpus, config=CONFIG))
+
     with logging_to(Log(tmp_path)):
-        chosen = retrieve(SEGMENT, found, documents=(manual, *DOCUMENTS), config=CONFIG)
-    assert "manual" not in ids(chosen)
+        assert "manual" not in chosen(passage("manual", 0.9, afterwards))
     (event,) = [e for e in events(tmp_path) if e["action"] == "documents_for_staff_left_out"]
     assert event["context"] == {"documents": ["manual"]}
-
-
-def test_retrieve_keeps_a_document_with_one_paragraph_for_staff_but_not_that_paragraph() -> None:
-    mixed = document(
-        "mixed",
-        sections=(Section(title="Refunds", paragraphs=("Refunds take a week.", STAFF, "So.")),),
-    )
-    others = (passage("d0", 0.7), passage("d1", 0.7), passage("d2", 0.7))
-    corpus = (mixed, *DOCUMENTS)
-    plain = Found(passage("mixed", 0.9, "Refunds take a week."), *others)
-    assert "mixed" in ids(retrieve(SEGMENT, plain, documents=corpus, config=CONFIG))
-    barred = Found(passage("mixed", 0.9, STAFF), *others)
-    assert "mixed" not in ids(retrieve(SEGMENT, barred, documents=corpus, config=CONFIG))
+    # Of a document with one such paragraph only that paragraph is kept back.
+    assert "mixed" in chosen(passage("mixed", 0.9, "Refunds take a week."))
+    assert "mixed" not in chosen(passage("mixed", 0.9, STAFF))

@@ -67,16 +67,12 @@ def test_load_customers_plain_file_keeps_values_and_order(tables: Tables, tmp_pa
         ('" \t ",30,Leeds,Gold,2,50,10,0.2,0.1', "customer_id is missing"),
         ("A1,30,Leeds,Gold,2,50,10,0.2,0.1", "customer_id repeats"),
         ("A2,500,Leeds,Gold,2,50,10,0.2,0.1", "age is out of range (0 to 120 is allowed)"),
-        ("A2,-1,Leeds,Gold,2,50,10,0.2,0.1", "age is out of range"),
         ("A2,old,Leeds,Gold,2,50,10,0.2,0.1", "age is not a number"),
         ("A2,30,Leeds,Gold,,50,10,0.2,0.1", "purchase_frequency is missing"),
         ("A2,30,Leeds,Gold,nan,50,10,0.2,0.1", "purchase_frequency is not finite"),
         ("A2,30,Leeds,Gold,2,inf,10,0.2,0.1", "avg_order_value is not finite"),
-        ("A2,30,Leeds,Gold,2,1e999,10,0.2,0.1", "avg_order_value is not finite"),
         ('A2,30,Leeds,Gold,2,"1,000",10,0.2,0.1', "avg_order_value is not a number"),
-        ("A2,30,Leeds,Gold,2,1_000,10,0.2,0.1", "avg_order_value is not a number"),
         ("A2,30,Leeds,Gold,2,-5,10,0.2,0.1", "avg_order_value is out of range (at least 0"),
-        ("A2,30,Leeds,Gold,2,50,-1,0.2,0.1", "last_engagement_days is out of range"),
         ("A2,30,Leeds,Gold,2,50,10,1.2,0.1", "historical_open_rate is out of range (0 to 1"),
         ("A2,30,Leeds,Gold,2,50,10,0.2,10%", "historical_click_rate is not a number"),
     ],
@@ -406,14 +402,6 @@ def test_load_customers_float_ids_as_integer_are_digits_or_bad_rows(
         "customer_id is missing": 2,
         "customer_id is not a whole number": 2,
     }
-
-
-def test_load_customers_twice_gives_the_second_file(tables: Tables, tmp_path: Path) -> None:
-    load(tables, tmp_path, "customer_id", "1", "1", columns=REST, on_bad_rows="reject")
-    report = load(tables, tmp_path, "customer_id", "2", columns=REST)
-    assert tables.rows("select customer_id from customers") == [("2",)]
-    assert report.rejected == {}
-    assert tables.count("rejected") == 0
 
 
 cell = st.one_of(st.sampled_from(["", "0.5", "2", "x", "nan", "-1", " "]))
