@@ -1,10 +1,11 @@
-"""A whole run on Azure's adapters: what the logs tell of it, and what nobody may ever read."""
+"""A whole run on Azure's adapters over TLS: its files, its logs, and no secret in any of them."""
 
 from __future__ import annotations
 
 import hashlib
 import json
 from collections import Counter
+from contextlib import closing
 from typing import TYPE_CHECKING
 
 import pytest
@@ -25,6 +26,7 @@ from azure_server.identity import SECRET as IDENTITY_HEADER
 from azure_server.openai import OpenAIService
 from azure_server.safety import SafetyService
 from azure_server.search import SearchService
+from liftwright.adapters.embedded.sqlite import SqliteStore
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -81,6 +83,10 @@ def write_as_the_composer(site: Path, openai: OpenAIService) -> None:
     openai.write = write
 
 
+def files_in(folder: Path) -> set[str]:
+    return {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
+
+
 def said_by(root: Path) -> str:
     """All that the workspace's files hold, the ledger and the reports among them."""
     return "".join(
@@ -93,7 +99,7 @@ def said_by(root: Path) -> str:
 
 @pytest.mark.parametrize("method", ["api_key", "managed_identity"])
 def test_run_tells_of_each_request_that_was_received_and_shows_no_secret(
-    site: Path, azure_server: AzureServer, openai: OpenAIService, method: str
+    site: Path, complete: Path, azure_server: AzureServer, openai: OpenAIService, method: str
 ) -> None:
     configure(site, "azure_config.authentication.method", method)
     write_as_the_composer(site, openai)
@@ -105,6 +111,18 @@ def test_run_tells_of_each_request_that_was_received_and_shows_no_secret(
         answer = liftwright(site, "run", "--run-id", "azure")
         assert answer.status == 0, answer.err
         shown = answer.out + answer.err
+        folder = site / "data/runs/azure"
+        written, embedded = files_in(folder), files_in(complete / "data/runs/first")
+        assert written == {*embedded, "opinions.json"}
+        # Each reply that was paid for is remembered, so that a second run asks for nothing.
+        with closing(SqliteStore(site / "data/ledger.sqlite")) as store:
+            rows = [row for row in store.rows() if row.get("run_id") == "azure"]
+        done = [row for row in rows if row["status"] == "done"]
+        assert len(done) == read_json(folder / "run.json")["metered_calls"] > 0
+        asked = len(azure_server.requests)
+        assert liftwright(site, "run", "--run-id", "azure").status == 0
+        assert len(azure_server.requests) == asked
+        assert liftwright(site, "verify", "azure").status == 0
     else:
         run_until(site, "screen", run_id="azure")
 

@@ -9,6 +9,7 @@ import pytest
 
 import liftwright
 from acceptance_samples import configure
+from azure_campaign import ADAPTERS, point
 from azure_server.faults import Fault
 from azure_server.identity import COGNITIVE, IdentityService, environment, token_for
 from azure_server.openai import OpenAIService
@@ -44,25 +45,12 @@ def azure_handlers(search: SearchService) -> list[Handler]:
 
 
 @pytest.fixture
-def on_azure(
-    root: Path,
-    azure_server: AzureServer,
-    monkeypatch: pytest.MonkeyPatch,
-) -> Path:
+def on_azure(root: Path, azure_server: AzureServer, monkeypatch: pytest.MonkeyPatch) -> Path:
     for name, value in environment(azure_server.url).items():
         monkeypatch.setenv(name, value)
+    point(root, azure_server, *ADAPTERS)
     configure(root, "azure_config.authentication", {"method": "managed_identity"})
-    block = {"endpoint": azure_server.url, "deployment": "thinker", "model": "gpt-5-mini"}
-    configure(root, "azure_config.azure_openai", block)
     configure(root, "azure_config.azure_search", {"endpoint": azure_server.url})
-    configure(root, "azure_config.azure_content_safety", {"endpoint": azure_server.url})
-    adapters = {
-        "complete": "azure_openai",
-        "search": "azure_search",
-        "screen": "azure_content_safety",
-    }
-    for port, adapter in adapters.items():
-        configure(root, f"azure_config.adapters.{port}", adapter)
     monkeypatch.chdir(root)
     return root
 
