@@ -251,18 +251,19 @@ def read_rows(file: Path) -> list[dict[str, Any]]:
 def outcome(file: Path) -> Any:
     """What a file says, without the times at which it was said."""
     if file.suffix == ".parquet":
-        return _timeless(read_rows(file))
-    return _timeless(read_json(file))
+        return timeless(read_rows(file))
+    return timeless(read_json(file))
 
 
-def _timeless(value: Any) -> Any:
+def timeless(value: Any) -> Any:
+    """The value without keys that end in `_at` or begin with `latency_`."""
     if isinstance(value, dict):
         return {
-            name: _timeless(item)
+            name: timeless(item)
             for name, item in value.items()
             if not name.endswith("_at") and not name.startswith("latency_")
         }
-    return [_timeless(item) for item in value] if isinstance(value, list) else value
+    return [timeless(item) for item in value] if isinstance(value, list) else value
 
 
 def files_of(root: Path) -> dict[str, bytes]:

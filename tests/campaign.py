@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import duckdb
 
 import stand_in
+from acceptance_samples import timeless
 from liftwright.campaign import RunRequest, Workspace, init_workspace
 from liftwright.model.run_files import RunFolder, all_runs
 
@@ -151,17 +152,6 @@ def _record(run: dict[str, object]) -> dict[str, object]:
     assert isinstance(audit, dict)
     ended = {stage["name"]: (stage["status"], sorted(stage["outputs"])) for stage in stages}
     return {**{key: run[key] for key in _RECORD}, "stages": ended, "decided": audit["count"]}
-
-
-def timeless(value: object) -> object:
-    """The value without keys that end in `_at` or begin with `latency_`."""
-    if isinstance(value, dict):
-        return {
-            key: timeless(item)
-            for key, item in value.items()
-            if not key.endswith("_at") and not key.startswith("latency_")
-        }
-    return [timeless(item) for item in value] if isinstance(value, list) else value
 
 
 def _undated(metrics: object) -> dict[str, object]:

@@ -14,6 +14,7 @@ from typer.testing import CliRunner
 
 import campaign
 import stand_in
+from acceptance_samples import timeless
 from liftwright.analysis import ExperimentResult
 from liftwright.campaign import Workspace
 from liftwright.cli import app
@@ -53,7 +54,7 @@ def document(root: Path | None, *arguments: str, status: int = 0) -> Any:
     first, second = (
         json.loads(ask(root, *arguments, "--json", status=status).stdout) for _ in range(2)
     )
-    assert campaign.timeless(first) == campaign.timeless(second)
+    assert timeless(first) == timeless(second)
     return first
 
 

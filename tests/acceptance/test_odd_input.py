@@ -189,7 +189,7 @@ def test_run_long_document_is_indexed_and_used_like_any_other(tmp_path: Path) ->
             file.unlink()
     sentence = "Boots that are waxed in autumn keep the water out on wet paths all winter. "
     paragraph = sentence * 500
-    text = "\n\n".join(f"## Part {n}\n{paragraph}" for n in range(250_000 // len(paragraph) + 1))
+    text = "\n\n".join(f"## Part {n}\n{paragraph}" for n in range(1_000_000 // len(paragraph) + 1))
     document = {
         "document_id": "long",
         "title": "Boots in Winter",
@@ -197,7 +197,7 @@ def test_run_long_document_is_indexed_and_used_like_any_other(tmp_path: Path) ->
         "approval_date": "2026-01-05",
         "content": text,
     }
-    assert len(text) > 250_000
+    assert len(text) > 1_000_000
     (root / CONTENT / "long.json").write_text(json.dumps(document), encoding="utf-8")
     folder = run_until(root, "retrieve")
     assert read_json(folder / "index.json")["documents"] == 3

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 import pytest
 import yaml
 
+from liftwright.content.documents import read_documents
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -36,3 +38,13 @@ def test_control_message_makes_no_claim(sample_workspace_root: Path) -> None:
     file = sample_workspace_root / "config/prompts/control_message.txt"
     text = file.read_text(encoding="utf-8")
     assert not re.search(rf"\b({'|'.join(COMMERCE)})s?\b|[\d£$€%\[]", text, re.IGNORECASE)
+
+
+def test_approved_content_is_twenty_to_fifty_documents_with_all_metadata(
+    sample_workspace_root: Path,
+) -> None:
+    documents = read_documents(sample_workspace_root / "data/content/approved_content").documents
+    assert 20 <= len(documents) <= 50
+    assert not [one for one in documents if not (one.sections and one.keywords and one.source_url)]
+    planted = [one for one in documents if "ignore previous instructions" in str(one).casefold()]
+    assert len(planted) == 1
