@@ -514,9 +514,9 @@ def test_index_on_a_passing_fault_in_any_request_is_completed(  # noqa: PLR0913,
     skipped: int,
 ) -> None:
     patient, waits = calls()
-    indexing = indexer(config, embed, attempt=lambda ask: patient.make("index", ask))
+    indexing = indexer(config, embed)
     server.script(route, [*[None] * skipped, Fault(kind="cut")])
-    report = put(indexing, BOOTS, TENT)
+    report = patient.make("index", lambda: put(indexing, BOOTS, TENT))
     assert len(waits) == 1
     assert service.aliases == {"approved-content": report.name}
     assert len(service.indexes[report.name].documents) == report.paragraphs == 4
