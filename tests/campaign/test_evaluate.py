@@ -231,7 +231,7 @@ BAD_LINES = {
         "field name: found 'Self-Harm', allowed: 'self_harm'",
     ),
     "no text": ({"hate": 1}, "text: found nothing, allowed: text"),
-    "blank": ({"text": " \n"}, "text: found nothing but blanks, allowed: text that is not"),
+    "blank": ({"text": " \n"}, "text: found blank text, allowed: text that is not"),
     "half": ({"text": "a\ud83d"}, "found a lone surrogate"),
 }
 
@@ -247,7 +247,7 @@ def test_read_safety_cases_bad_line_is_named(data: Path, line: dict[str, Any], t
 BAD_TABLES = {
     "no text": (b"id,hate\n1,0\n", "cases.csv:1: text: found 0 columns of this name"),
     "empty": (b"", "cases.csv:1: text: found 0 columns"),
-    "short row": (b"text,hate\na,1\nb\n", "cases.csv:3: the row: found 1 fields, allowed: 2"),
+    "short row": (b"text,hate\na,1\nb\n", "cases.csv:3: row: found 1 fields, allowed: 2"),
     "open quote": (b'text,hate\na,1\n"b,0\n', "cases.csv:3: not CSV"),
     "latin": (b"text,hate\nsch\xf6n,0\n", "cases.csv: not UTF-8"),
 }
@@ -327,8 +327,8 @@ BAD_JUDGEMENTS = {
     "twice": ("q1\ttea\t1\nq1\ttea\t1\n", "corpus-id: found 'tea' twice, allowed: one score"),
     "no number": ("q1\ttea\thigh\n", "score: found 'high', allowed: a number, 0 or more"),
     "not a number": ("q1\ttea\tnan\n", "score: found 'nan', allowed: a number, 0 or more"),
-    "spaces": ("q1 tea 1\n", "the row: found 1 fields, allowed: 3 fields"),
-    "only zeros": ("q1\ttea\t0\n", "test.tsv: found nothing, allowed: a score above 0 at least"),
+    "spaces": ("q1 tea 1\n", "row: found 1 fields, allowed: 3 fields"),
+    "only zeros": ("q1\ttea\t0\n", "test.tsv: found nothing, allowed: at least a score above 0"),
 }
 
 

@@ -96,4 +96,4 @@ def test_retrieval_quality_at_least_four_in_five_passages_are_relevant(executed:
         for cell in notebook.cells
         for output in cell.get("outputs", ())
     )
-    assert "the aim of 80% is met" in text
+    assert "the target of 80% is met" in text
