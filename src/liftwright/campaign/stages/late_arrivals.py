@@ -111,11 +111,11 @@ def assign_late_arrivals(context: RunContext) -> str:
     tables.read("known_unassigned", extended.file("unassigned.parquet"), UNASSIGNED)
     everyone = tables.count("segmented")
     # Eligibility is decided once, even if rules or lists have changed.
-    tables.keep("newcomers", tables.sql("newcomers"))
+    tables.keep("new_customers", tables.sql("new_customers"))
     eligible = choose_eligible(
         tables,
         context.settings.experiment,
-        among="newcomers",
+        among="new_customers",
         suppressed=context.suppressed,
         only=tuple(earlier.design.cells),
     )
