@@ -16,13 +16,13 @@ import math
 import sys
 import time
 from collections import Counter
+from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from scipy.stats import binom, kstest
 
-from liftwright.agents.experimentation.results_columns import MetricColumns
-from liftwright.agents.experimentation.results_file import Sums, adjust
+from liftwright.agents.experimentation.cuped import CovariateSums, adjust
 from liftwright.analysis import (
     Counts,
     Estimate,
@@ -31,8 +31,7 @@ from liftwright.analysis import (
     RatioMoments,
     check_srm,
     compare,
-    compare_means,
-    compare_ratios,
+    estimate_means,
     estimate_proportions,
     smallest_detectable_effect,
 )
@@ -45,6 +44,7 @@ if TYPE_CHECKING:
 UNITS = (25, 100, 500, 2_000, 10_000)
 RATES = (0.005, 0.02, 0.05, 0.1, 0.2, 0.4)
 LIFTS = (0.0, 0.2, 0.5)
+SHARES = (0.02, 0.05, 0.1, 0.2, 0.35, 0.5)
 ALPHA = 0.05
 ENOUGH = 10
 # Coverage is not reported for fewer intervals.
@@ -92,6 +92,7 @@ def main() -> None:
         "binary": binary,
         "strata": strata,
         "mean": mean,
+        "rare": rare_buyers,
         "ratio": ratio,
         "cuped": cuped,
         "winsorised": winsorised,
@@ -294,9 +295,57 @@ def mean(rng: np.random.Generator, draws: int) -> None:
                 pairs = zip(
                     spent(rng, n, rate * (1 + lift), size), spent(rng, n, rate, size), strict=True
                 )
-                found = [(1, compare_means(one, zero, alpha=ALPHA)) for one, zero in pairs]
+                found = [(1, contrast(one, zero)) for one, zero in pairs]
                 cells.append(cell(n, rate, lift, found, (amount * rate * lift, lift)))
     show("mean of revenue, rate of buyers: Welch, Fieller", cells)
+
+
+def contrast(one: Moments | RatioMoments, zero: Moments | RatioMoments) -> Estimate:
+    """The estimate of one plain contrast."""
+    return estimate_means([[(one, zero)]], alpha=ALPHA, stratified=False)[0]
+
+
+def rare_buyers(rng: np.random.Generator, draws: int) -> None:
+    """Revenue of two arms of unequal size without an effect; buyers are few."""
+    runs = max(draws // 10, 1)
+    bound = ALPHA + 2 * math.sqrt(ALPHA * (1 - ALPHA) / runs)
+    print_line(
+        f"\n== revenue with rare buyers and unequal shares: rejected of {runs:,} without an effect"
+    )
+    print_line(f"at most alpha + 2 standard errors is {bound:.4f}; in brackets: Welch's test alone")
+    print_line(f"{'amounts':>12}{'units':>8}{'buyers':>8}" + "".join(f"{s:>17.0%}" for s in SHARES))
+    amounts = {
+        "equal": np.ones,
+        "lognormal": lambda k: np.exp(rng.standard_normal(k)),
+    }
+    for name, draw in amounts.items():
+        for units, rate in ((500, 0.02), (2_000, 0.01), (2_000, 0.05)):
+            cells = []
+            for share in SHARES:
+                sizes = (round(units * share), units - round(units * share))
+                pairs = [
+                    tuple(bought(n, draw(rng.binomial(n, rate))) for n in sizes)
+                    for _ in range(runs)
+                ]
+                bare = [tuple(replace(arm, values=()) for arm in pair) for pair in pairs]
+                both = [
+                    sum((contrast(*pair).p_value or 1) < ALPHA for pair in found) / runs
+                    for found in (pairs, bare)
+                ]
+                cells.append(f"{both[0]:>9.4f} ({both[1]:.3f})")
+            print_line(
+                f"{name:>12}{units:>8,}{rate:>8.0%}" + "".join(f"{one:>17}" for one in cells)
+            )
+
+
+def bought(n: int, amounts: np.ndarray) -> Moments:
+    """The moments of units of whom some bought."""
+    return Moments(
+        n=n,
+        total=float(amounts.sum()),
+        total_sq=float((amounts**2).sum()),
+        values=((0.0, n - len(amounts)), *((float(one), 1) for one in amounts)),
+    )
 
 
 def ratio(rng: np.random.Generator, draws: int) -> None:
@@ -320,7 +369,7 @@ def ratio(rng: np.random.Generator, draws: int) -> None:
                 pairs = zip(
                     arm(n, rate, 0.3 * (1 + lift), size), arm(n, rate, 0.3, size), strict=True
                 )
-                found = [(1, compare_ratios(one, zero, alpha=ALPHA)) for one, zero in pairs]
+                found = [(1, contrast(one, zero)) for one, zero in pairs]
                 one = cell(n, rate, lift, found, (0.3 * lift, lift))
                 # The ratio depends on the clicks: ten of them need 33 openers.
                 cells.append(one._replace(events=0.3))
@@ -328,11 +377,10 @@ def ratio(rng: np.random.Generator, draws: int) -> None:
 
 
 def cuped(rng: np.random.Generator, draws: int) -> None:
-    """A mean with covariates of different correlation, including none."""
-    metric = MetricColumns(name="y", column="y", kind="mean", covariate="x")
+    """A mean with a covariate that explains a quarter of its variance, and one that is noise."""
     print_line("\n== CUPED without an effect: a covariate with correlation rho to the mean")
     print_line(
-        f"{'rho':>10}{'n/arm':>10}{'rejected':>10}{'coverage':>10}{'variance reduction':>22}"
+        f"{'rho':>10}{'n/arm':>10}{'rejected':>10}{'coverage':>10}{'variance taken away':>22}"
     )
     for rho in (0.0, 0.5, 0.9):
         for n in (25, 100, 1_000):
@@ -340,14 +388,17 @@ def cuped(rng: np.random.Generator, draws: int) -> None:
             reduced = 0.0
             for _ in range(draws // 2):
                 arms = [normal_sums(rng, arm, n, rho) for arm in ("a", "b")]
-                cells, reduction = adjust(arms, [metric])
+                adjusted = adjust("y", arms)
                 row = compare(
-                    cells, [MetricSpec(name="y", kind="mean")], "a", units={"a": n, "b": n}
+                    adjusted.totals,
+                    [MetricSpec(name="y", kind="mean")],
+                    "a",
+                    units={"a": n, "b": n},
                 ).comparisons[0]
                 ends = row.difference_ci
                 rejected += (row.p_value or 1) < ALPHA
                 hit += ends is not None and holds(ends, 0.0)
-                reduced += reduction["y"]
+                reduced += adjusted.reduction
             total = draws // 2
             print_line(
                 f"{rho:>10.1f}{n:>10,}{rejected / total:>10.4f}{hit / total:>10.4f}"
@@ -355,8 +406,8 @@ def cuped(rng: np.random.Generator, draws: int) -> None:
             )
 
 
-def normal_sums(rng: np.random.Generator, arm: str, n: int, rho: float) -> Sums:
-    """Sums of n units whose x and y are normal with correlation rho, drawn directly."""
+def normal_sums(rng: np.random.Generator, arm: str, n: int, rho: float) -> CovariateSums:
+    """Sums of n units whose x and y are normal with correlation rho, drawn by their laws."""
     mean_x, mean_y = rng.standard_normal(2) / math.sqrt(n)
     mean_y = rho * mean_x + math.sqrt(1 - rho**2) * mean_y
     # Bartlett decomposition of the Wishart distribution of the sums of products.
@@ -368,20 +419,18 @@ def normal_sums(rng: np.random.Generator, arm: str, n: int, rho: float) -> Sums:
     low, side = rho, math.sqrt(1 - rho**2)
     xx, xy = a * a, a * (low * a + side * b)
     yy = (low * a + side * b) ** 2 + (side * c) ** 2
-    sums = {
-        "n": float(n),
-        "x": n * mean_x,
-        "y": n * mean_y,
-        "xx": xx + n * mean_x**2,
-        "yy": yy + n * mean_y**2,
-        "xy": xy + n * mean_x * mean_y,
-    }
-    return Sums(
+    y = float(n * mean_y)
+    return CovariateSums(
         segment=None,
         arm=arm,
-        units=n,
-        sums={("y", name): value for name, value in sums.items()},
-        origins={"y": 0.0},
+        n=n,
+        y=y,
+        yy=float(yy + n * mean_y**2),
+        known=n,
+        x=float(n * mean_x),
+        xx=float(xx + n * mean_x**2),
+        xy=float(xy + n * mean_x * mean_y),
+        y_known=y,
     )
 
 
@@ -401,7 +450,7 @@ def winsorised(rng: np.random.Generator, draws: int) -> None:
                     arms.append(
                         Moments(n=n, total=float(kept.sum()), total_sq=float((kept**2).sum()))
                     )
-                low = (compare_means(arms[0], arms[1], alpha=ALPHA).p_value or 1) < ALPHA
+                low = (contrast(arms[0], arms[1]).p_value or 1) < ALPHA
                 rejected += low and capped
                 before += low and not capped
         total = draws // 2
@@ -480,7 +529,7 @@ def once(one: Counts | Moments, zero: Counts | Moments) -> float:
         spread = math.sqrt(rate * (1 - rate) * (1 / one.n + 1 / zero.n))
         return math.erfc(abs(one.mean - zero.mean) / spread / math.sqrt(2)) if spread else 1.0
     if isinstance(one, Moments) and isinstance(zero, Moments):
-        return compare_means(one, zero, alpha=ALPHA).p_value or 1.0
+        return contrast(one, zero).p_value or 1.0
     return 1.0
 
 
@@ -579,7 +628,7 @@ def uniform(rng: np.random.Generator, draws: int) -> None:
     fit = kstest([e.p_value for e in found], "uniform")
     print_line(f"{'Cochran-Mantel-Haenszel':>28}{fit.pvalue:>8.3f}")
     pairs = zip(spent(rng, 2_000, 0.2, draws), spent(rng, 2_000, 0.2, draws), strict=True)
-    means = [compare_means(one, zero, alpha=ALPHA).p_value for one, zero in pairs]
+    means = [contrast(one, zero).p_value for one, zero in pairs]
     print_line(f"{'Welch':>28}{kstest(means, 'uniform').pvalue:>8.3f}")
 
 

@@ -6,7 +6,7 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from liftwright.analysis import Cell, MetricSpec, compare
+from liftwright.analysis import ArmTotals, MetricSpec, compare
 from liftwright.model import (
     CONTROL,
     Citation,
@@ -138,10 +138,10 @@ def metrics(sample: Sample, cells: dict[str, dict[str, str]]) -> dict[str, objec
             events = sample.control_events if arm == CONTROL else sample.treatment_events
             units[arm] += n
             sums += [
-                Cell(segment=segment, arm=arm, metric="open_rate", n=n, events=3 * events),
-                Cell(segment=segment, arm=arm, metric="click_rate", n=n, events=events),
-                Cell(segment=segment, arm=arm, metric="conversion_rate", n=n, events=0),
-                Cell(
+                ArmTotals(segment=segment, arm=arm, metric="open_rate", n=n, events=3 * events),
+                ArmTotals(segment=segment, arm=arm, metric="click_rate", n=n, events=events),
+                ArmTotals(segment=segment, arm=arm, metric="conversion_rate", n=n, events=0),
+                ArmTotals(
                     segment=segment,
                     arm=arm,
                     metric="revenue",

@@ -9,7 +9,7 @@ import importlib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from liftwright.analysis import ExperimentResult, ManyExperimentsResult
+    from liftwright.analysis import ExperimentResult, ManyExperimentsResult, PowerPlan
     from liftwright.api import (
         AzureOpenAIClient,
         Rows,
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
         generate_variant,
         index_exists,
         load_customer_data,
+        power,
         retrieve_content,
         segment_customers,
         simulate_engagement,
@@ -60,6 +61,7 @@ __all__ = [
     "LiftwrightError",
     "ManyExperimentsResult",
     "NoExperiment",
+    "PowerPlan",
     "ProviderError",
     "Rows",
     "RunOutcome",
@@ -82,6 +84,7 @@ __all__ = [
     "index_exists",
     "init_workspace",
     "load_customer_data",
+    "power",
     "retrieve_content",
     "segment_customers",
     "simulate_engagement",
@@ -93,7 +96,7 @@ _HOMES = {
         name for name in __all__ if name[0].islower() or name in {"AzureOpenAIClient", "Rows"}
     )
     - {"analyze_file", "init_workspace"},
-    "liftwright.analysis": frozenset({"ExperimentResult", "ManyExperimentsResult"}),
+    "liftwright.analysis": frozenset({"ExperimentResult", "ManyExperimentsResult", "PowerPlan"}),
     "liftwright.errors": frozenset(name for name in __all__ if name.endswith(("Error", "ment"))),
     "liftwright.campaign": frozenset(
         {

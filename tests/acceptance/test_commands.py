@@ -248,6 +248,33 @@ def test_analyze_prints_the_comparison_without_a_workspace(tmp_path: Path) -> No
     assert bought["lift"] == pytest.approx(bought["treatment"] / bought["control"] - 1)
 
 
+def test_analyze_decides_by_the_rule_that_its_options_set(tmp_path: Path) -> None:
+    arguments = [*results(tmp_path / "r.csv"), "--metric", "spent:mean"]
+    arguments += ["--guardrail", "spent:5%", "--stopping", "fixed", "--planned", "900"]
+    found = document(None, "analyze", *arguments)
+    assert list(found["verdict"]) == ["governs", "winner", "state", "reasons"]
+    assert (found["verdict"]["governs"], found["verdict"]["state"]) == ("fixed", "too_early")
+    assert [list(one) for one in found["guardrails"]] == [
+        ["arm", "metric", "margin", "lift", "lift_ci", "state"]
+    ]
+    assert found["guardrails"][0]["margin"] == pytest.approx(0.05)
+    assert found["multiple_exposure"] == {"units": 0, "share": 0.0, "ok": True}
+    shown = ask(None, "analyze", *arguments).stdout
+    assert "Too early" in shown
+
+
+def test_power_plans_without_a_workspace() -> None:
+    found = document(None, "power", "--baseline", ".05", "--lift", ".1", "--arms", "4")
+    assert found == {
+        "n_per_arm": 41_640,
+        "lift": 0.1,
+        "baseline": 0.05,
+        "alpha_per_test": pytest.approx(0.05 / 3),
+    }
+    assert "41,640 units per arm" in ask(None, "power", "--baseline", ".05", "--arms", "4").stdout
+    assert "allowed" in ask(None, "power", "--baseline", "5", status=2).stderr
+
+
 def test_metrics_json_is_the_object_of_analyze_and_more(done: Path) -> None:
     found = json.loads((done / "data/runs/campaign/metrics.json").read_text())
     assert set(found) >= ANALYSIS | {"simulated", "balance", "power", "daily"}

@@ -104,7 +104,11 @@ def test_outcomes_with_unsubscribes_are_measured_and_stop_the_arm_that_causes_th
     assert plan["guardrail_metrics"] == ["unsubscribe_rate", "complaint_rate"]
     assert plan["direction"]["unsubscribe_rate"] == "lower is better"
     assert metrics["plan"]["deviations"] == []
-    assert metrics["best"][0]["arm"] == "urgent"
+    assert metrics["best"][0]["arm"] is None
+    assert metrics["verdict"]["state"] == "too_early"
+    states = {(one["arm"], one["metric"]): one["state"] for one in metrics["guardrails"]}
+    assert states["urgent", "unsubscribe_rate"] == "harmed"
+    assert states["urgent", "complaint_rate"] == "no_harm_shown"
     decisions = {one["arm"]: one for one in metrics["decisions"]}
     assert decisions["urgent"]["decision"] == "stop"
     assert "unsubscribe_rate" in decisions["urgent"]["reasons"][0]

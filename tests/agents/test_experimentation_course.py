@@ -3,7 +3,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from liftwright.agents.experimentation import interim_looks
-from liftwright.analysis import Cell, ExperimentResult, MetricSpec, compare
+from liftwright.analysis import ArmTotals, ExperimentResult, MetricSpec, compare
 
 CLICKED, OPENED = (MetricSpec(name=name, kind="binary") for name in ("click_rate", "open_rate"))
 
@@ -17,7 +17,7 @@ def look(clicks: int, *, simulated: bool = False, primary: str = "click_rate") -
         ("urgent", "open_rate"): 20,
     }
     cells = [
-        Cell(segment="A", arm=arm, metric=metric, n=100, events=count)
+        ArmTotals(segment="A", arm=arm, metric=metric, n=100, events=count)
         for (arm, metric), count in events.items()
     ]
     found = compare(cells, [OPENED, CLICKED], "control", units={"control": 100, "urgent": 100})

@@ -10,8 +10,7 @@ import pytest
 import statsmodels.api as sm
 
 import liftwright
-from liftwright.analysis.heterogeneity import moderate, standardised
-from liftwright.analysis.uplift_forest import grow_uplift_forest
+from liftwright.analysis.effect_modifiers import grow_uplift_forest, moderate, standardised
 from liftwright.errors import InputError
 
 

@@ -334,7 +334,10 @@ def test_measure_with_unsubscribes_reports_them_and_stops_the_arm_that_causes_th
     assert (found["treatment"], found["control"]) == (0.04, 0.005)
     assert found["lift"] == pytest.approx(7.0)
     decisions = {one["arm"]: one for one in metrics["decisions"]}
-    assert metrics["best"][0]["arm"] == "urgent"
+    assert metrics["best"][0]["arm"] is None
+    assert metrics["verdict"]["state"] == "guardrail_not_met"
+    states = {(one["arm"], one["metric"]): one["state"] for one in metrics["guardrails"]}
+    assert states["urgent", "unsubscribe_rate"] == "harmed"
     assert decisions["urgent"]["decision"] == "stop"
     assert "unsubscribe_rate" in decisions["urgent"]["reasons"][0]
     assert not any("complaint_rate" in warning for warning in metrics["warnings"])
@@ -343,7 +346,7 @@ def test_measure_with_unsubscribes_reports_them_and_stops_the_arm_that_causes_th
 @pytest.mark.parametrize(
     ("analysis", "urgent", "control", "decision", "reasons"),
     [
-        ({}, 20, 160, "ship", ["guardrail not worse: unsubscribe_rate"]),
+        ({}, 20, 160, "ship", ["guardrail unsubscribe_rate: no harm shown"]),
         ({"guardrail_metrics": []}, 160, 20, "ship", []),
         ({"guardrail_metrics": ["complaint_rate"]}, 160, 20, "ship", []),
     ],
@@ -401,8 +404,8 @@ def test_measure_gives_what_may_be_read_at_any_time_and_decides(tables: Tables) 
 
     decisions = {one["arm"]: one for one in metrics["decisions"]}
     assert decisions["urgent"]["decision"] == "ship"
-    assert decisions["friendly"]["decision"] == "stop", "all that was planned is seen"
-    assert "no effect found" in decisions["friendly"]["reasons"][0]
+    assert decisions["friendly"]["decision"] == "stop"
+    assert "no difference shown" in decisions["friendly"]["reasons"][0]
     anytime = next(
         one
         for one in metrics["sequential"]

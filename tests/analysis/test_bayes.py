@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from liftwright.analysis import Counts, Moments, RatioMoments
-from liftwright.analysis.bayes import Posterior, believe, posterior_of, thompson_shares
+from liftwright.analysis.bayes import Posterior, posterior_of, summarise_posteriors, thompson_shares
 from liftwright.errors import InputError
 
 if TYPE_CHECKING:
@@ -27,7 +27,9 @@ def law(n: int, events: int) -> Posterior:
 
 @pytest.mark.parametrize("direction", ["higher", "lower"])
 def test_believe_rates_agrees_with_draws_from_the_posteriors(direction: Direction) -> None:
-    found = believe({arm: law(*counts) for arm, counts in ARMS.items()}, "c", direction=direction)
+    found = summarise_posteriors(
+        {arm: law(*counts) for arm, counts in ARMS.items()}, "c", direction=direction
+    )
     rng = np.random.default_rng(1)
     draws = {arm: rng.beta(x + 0.5, n - x + 0.5, 400_000) for arm, (n, x) in ARMS.items()}
     sign = 1 if direction == "higher" else -1
@@ -61,7 +63,7 @@ def test_believe_two_means_is_the_normal_law_of_their_difference(
 ) -> None:
     one = Posterior(means[0], sds[0], rate=False)
     zero = Posterior(means[1], sds[1], rate=False)
-    found = believe({"a": zero, "b": one}, "a")["b"]
+    found = summarise_posteriors({"a": zero, "b": one}, "a")["b"]
     spread = math.hypot(*sds)
     score = (means[0] - means[1]) / spread
     assert found.probability_best == pytest.approx(stats.norm.cdf(score), abs=1e-4)

@@ -10,9 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from statsmodels.stats.multitest import multipletests
 
+from analysis_samples import compare_proportions, compare_stratified_proportions
 from liftwright.analysis import (
     ArmComparison,
-    Cell,
+    ArmTotals,
     Correction,
     Counts,
     Estimate,
@@ -20,8 +21,6 @@ from liftwright.analysis import (
     MetricSpec,
     adjust_p_values,
     compare,
-    compare_proportions,
-    compare_stratified_proportions,
 )
 from liftwright.errors import InputError
 
@@ -30,11 +29,11 @@ REVENUE = MetricSpec(name="revenue", kind="mean")
 PER_OPEN = MetricSpec(name="clicks_per_open", kind="ratio")
 
 
-def opened(segment: str | None, arm: str, n: int, events: int) -> Cell:
-    return Cell(segment=segment, arm=arm, metric="opened", n=n, events=events)
+def opened(segment: str | None, arm: str, n: int, events: int) -> ArmTotals:
+    return ArmTotals(segment=segment, arm=arm, metric="opened", n=n, events=events)
 
 
-def two_segments() -> list[Cell]:
+def two_segments() -> list[ArmTotals]:
     return [
         opened("gold", "control", 200, 40),
         opened("gold", "urgent", 210, 63),
@@ -92,9 +91,9 @@ def test_compare_corrects_overall_and_segment_rows_as_two_families() -> None:
 def test_compare_of_each_kind_of_metric_gives_its_value_and_spread() -> None:
     cells = [
         *two_segments(),
-        Cell(segment="gold", arm="control", metric="revenue", n=3, total=6.0, total_sq=14.0),
-        Cell(segment="gold", arm="urgent", metric="revenue", n=3, total=9.0, total_sq=29.0),
-        Cell(
+        ArmTotals(segment="gold", arm="control", metric="revenue", n=3, total=6.0, total_sq=14.0),
+        ArmTotals(segment="gold", arm="urgent", metric="revenue", n=3, total=9.0, total_sq=29.0),
+        ArmTotals(
             segment="gold",
             arm="control",
             metric="clicks_per_open",
@@ -141,13 +140,13 @@ def test_compare_with_an_arm_without_units_warns_and_fails_the_srm_check() -> No
         ([opened(None, "urgnt", 1, 0)], {}, "arm: found 'urgnt'.*'urgent'"),
         ([opened("a", "urgent", 1, 0), opened(None, "control", 1, 0)], {}, "segment"),
         ([opened("all", "urgent", 1, 0)], {}, "all"),
-        ([Cell(segment=None, arm="urgent", metric="opend", n=1)], {}, "'opened'"),
+        ([ArmTotals(segment=None, arm="urgent", metric="opend", n=1)], {}, "'opened'"),
         ([], {"control": "contorl"}, r"'contorl'.*'control'"),
         ([], {"alpha": 1.5}, r"alpha: found 1\.5"),
     ],
 )
 def test_compare_refuses_what_does_not_fit(
-    cells: list[Cell], options: dict[str, Any], reason: str
+    cells: list[ArmTotals], options: dict[str, Any], reason: str
 ) -> None:
     values = {"control": "control", "units": {"control": 1, "urgent": 1}, **options}
     with pytest.raises(InputError, match=reason):
@@ -155,7 +154,7 @@ def test_compare_refuses_what_does_not_fit(
 
 
 @st.composite
-def any_cells(draw: st.DrawFn) -> list[Cell]:
+def any_cells(draw: st.DrawFn) -> list[ArmTotals]:
     cells = []
     small = st.integers(0, 6)
     for segment in draw(st.sampled_from([[None], ["x"], ["x", "y", "z"]])):
@@ -164,17 +163,19 @@ def any_cells(draw: st.DrawFn) -> list[Cell]:
             cells.append(opened(segment, arm, n, draw(st.integers(0, n))))
             values = draw(st.lists(st.floats(-50, 50), min_size=n, max_size=n))
             sums = {"total": sum(values), "total_sq": sum(v * v for v in values)}
-            cells.append(Cell(segment=segment, arm=arm, metric="revenue", n=n, **sums))
+            cells.append(ArmTotals(segment=segment, arm=arm, metric="revenue", n=n, **sums))
             per_open = dict.fromkeys(("total", "total_sq", "product"), float(n >= 3))
             per_open |= dict.fromkeys(("denominator", "denominator_sq"), float(n // 2))
-            cells.append(Cell(segment=segment, arm=arm, metric="clicks_per_open", n=n, **per_open))
+            cells.append(
+                ArmTotals(segment=segment, arm=arm, metric="clicks_per_open", n=n, **per_open)
+            )
     return cells
 
 
 @settings(deadline=None, max_examples=40)
 @given(any_cells(), st.sampled_from(["auto", "chi_square", "fisher", "welch"]))
 def test_compare_of_any_small_cells_gives_numbers_or_reasons(
-    cells: list[Cell], test_type: str
+    cells: list[ArmTotals], test_type: str
 ) -> None:
     found = compare(
         cells,

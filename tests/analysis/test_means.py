@@ -8,12 +8,11 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from scipy import stats as scipy_stats
 
+from analysis_samples import compare_means, compare_stratified_means
+from analysis_samples import moments_of as with_values
 from liftwright.analysis import (
     Moments,
     RatioMoments,
-    compare_means,
-    compare_ratios,
-    compare_stratified_means,
 )
 
 samples = st.lists(st.floats(0, 100), min_size=2, max_size=50)
@@ -73,7 +72,7 @@ def test_lift_interval_near_zero_control_is_refused_with_a_reason() -> None:
 def test_lift_over_a_control_that_is_not_positive_is_refused(
     control: list[float], reason: str
 ) -> None:
-    found = compare_means(moments_of([1.0, 2.0, 4.0]), moments_of(control))
+    found = compare_means(with_values([1.0, 2.0, 4.0]), with_values(control))
     assert (found.lift, found.lift_ci) == (None, None)
     assert reason in found.warnings[0]
     assert found.p_value is not None
@@ -86,12 +85,56 @@ def test_a_constant_metric_has_no_p_value_and_says_so() -> None:
     assert found.warnings == ("p-value not estimable: the metric is constant",)
 
 
-def test_one_arm_without_spread_borrows_the_others() -> None:
-    one, zero = [0.0] * 20 + [5.0, 7.0, 6.0], [0.0] * 15
-    found = compare_means(moments_of(one), moments_of(zero))
-    oracle = scipy_stats.ttest_ind(one, zero, equal_var=True)
-    assert found.test == "Student t"
-    assert found.p_value == pytest.approx(oracle.pvalue, rel=1e-9)
+@pytest.mark.parametrize(
+    ("one", "zero"),
+    [
+        ([0.0] * 49 + [80.0], [0.0] * 1_000),
+        ([0.0] * 300 + [5.0, 9.0, 7.0, 2.0] * 5, [0.0] * 40),
+        ([0.0] * 30, [0.0] * 200 + [12.0, 40.0, 3.0] * 6),
+    ],
+    ids=["one-buyer", "no-buyer-in-control", "no-buyer-in-treatment"],
+)
+def test_one_arm_without_spread_takes_the_larger_of_welch_and_permutation(
+    one: list[float], zero: list[float]
+) -> None:
+    found = compare_means(with_values(one), with_values(zero))
+    welch = scipy_stats.ttest_ind(one, zero, equal_var=False).pvalue
+    permuted = scipy_stats.permutation_test(
+        (one, zero),
+        lambda a, b: abs(np.mean(a) - np.mean(b)),
+        n_resamples=9_999,
+        alternative="greater",
+        rng=1,
+    ).pvalue
+    assert found.test == "Welch t and permutation"
+    assert found.p_value == pytest.approx(max(welch, permuted), rel=0.15)
+    assert found.difference_ci is not None
+    assert (found.difference_ci[0] < 0 < found.difference_ci[1]) is (found.p_value > 0.05)
+    bare = compare_means(moments_of(one), moments_of(zero))
+    assert (bare.p_value, bare.difference_ci) == (None, None)
+
+
+def test_skewed_arms_of_unequal_size_get_the_interval_that_agrees_with_the_permutation() -> None:
+    # One small order in the small arm: Welch's test takes its mean for well known.
+    one, zero = [0.0] * 99 + [1.0], [0.0] * 1_900 + [20.0, 35.0, 90.0, 12.0] * 25
+    found = compare_means(with_values(one), with_values(zero))
+    assert scipy_stats.ttest_ind(one, zero, equal_var=False).pvalue < 0.001
+    assert found.p_value is not None
+    assert found.p_value > 0.05
+    assert found.difference_ci is not None
+    assert found.difference_ci[1] > 0
+    equal = compare_means(with_values(one * 20), with_values(zero))
+    assert equal.test == "Welch t"
+
+
+def test_permutation_over_strata_agrees_with_one_stratum() -> None:
+    pair = (with_values([0.0] * 49 + [80.0]), with_values([0.0] * 1_000))
+    plain, stratified = compare_means(*pair), compare_stratified_means([pair])
+    assert stratified.p_value == plain.p_value
+    twice = compare_stratified_means([pair, pair])
+    assert twice.p_value is not None
+    # Both buyers in the small arms: 0.048 squared, and Welch's t is the square root of 2.
+    assert twice.p_value == pytest.approx(2 * scipy_stats.t.sf(math.sqrt(2), 98), rel=0.02)
 
 
 def test_an_arm_without_units_gives_nothing_but_a_warning() -> None:
@@ -100,11 +143,11 @@ def test_an_arm_without_units_gives_nothing_but_a_warning() -> None:
     assert found.warnings == ("not estimable: no units in one of the arms",)
 
 
-def test_compare_ratios_agrees_with_the_linearised_values() -> None:
+def test_compare_means_agrees_with_the_linearised_values() -> None:
     rng = np.random.default_rng(9)
     d1, d0 = rng.integers(1, 9, 300).astype(float), rng.integers(1, 9, 400).astype(float)
     n1, n0 = rng.binomial(d1.astype(int), 0.3) * 1.0, rng.binomial(d0.astype(int), 0.2) * 1.0
-    found = compare_ratios(ratio_of(n1, d1), ratio_of(n0, d0))
+    found = compare_means(ratio_of(n1, d1), ratio_of(n0, d0))
     r1, r0 = n1.sum() / d1.sum(), n0.sum() / d0.sum()
     oracle = scipy_stats.ttest_ind(
         r1 + (n1 - r1 * d1) / d1.mean(), r0 + (n0 - r0 * d0) / d0.mean(), equal_var=False
@@ -181,7 +224,7 @@ def test_sparse_ratios_are_refused_rather_than_rejected_too_often(
             product=clicks,
         )
 
-    found = [compare_ratios(draw(), draw()) for _ in range(3000)]
+    found = [compare_means(draw(), draw()) for _ in range(3000)]
     assert np.mean([e.p_value is not None and e.p_value < 0.05 for e in found]) <= 0.06
     refused = [e for e in found if e.p_value is None]
     assert refused

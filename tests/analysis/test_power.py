@@ -1,14 +1,16 @@
 from __future__ import annotations
 
+import math
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from statsmodels.stats.power import NormalIndPower
 from statsmodels.stats.proportion import proportion_effectsize
 
+import liftwright as lw
 from liftwright.analysis import (
-    Cell,
+    ArmTotals,
     MetricSpec,
     compare,
     detectable_effects,
@@ -69,11 +71,44 @@ def test_power_refuses_arguments_outside_their_range() -> None:
 
 def overall(kind: MetricKind, control: dict[str, float], n: int = 10) -> ExperimentResult:
     cells = [
-        Cell(segment=None, arm="control", metric="y", n=n, **control),  # type: ignore[arg-type] # by name
-        Cell(segment=None, arm="urgent", metric="y", n=n, **control),  # type: ignore[arg-type] # by name
+        ArmTotals(segment=None, arm="control", metric="y", n=n, **control),  # type: ignore[arg-type] # by name
+        ArmTotals(segment=None, arm="urgent", metric="y", n=n, **control),  # type: ignore[arg-type] # by name
     ]
     units = dict.fromkeys(("control", "urgent"), n)
     return compare(cells, [MetricSpec(name="y", kind=kind)], "control", units=units)
+
+
+@pytest.mark.parametrize(
+    ("arms", "correction", "alpha"),
+    [(2, "holm", 0.05), (4, "holm", 0.05 / 3), (4, "bh", 0.05 / 3), (4, "none", 0.05)],
+)
+def test_plan_rates_gives_the_sample_size_of_statsmodels(
+    arms: int, correction: str, alpha: float
+) -> None:
+    found = lw.power(0.05, lift=0.1, arms=arms, correction=correction)
+    effect = proportion_effectsize(0.055, 0.05)
+    oracle = NormalIndPower().solve_power(effect, alpha=alpha, power=0.8)
+    assert found.n_per_arm == math.ceil(oracle)
+    assert found.alpha_per_test == pytest.approx(alpha)
+    back = lw.power(0.05, n=found.n_per_arm, arms=arms, correction=correction)
+    assert back.lift == pytest.approx(0.1, rel=1e-4)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"baseline": 1.2},
+        {"baseline": 0.5, "lift": 1.5},
+        {"baseline": 0.1, "lift": 0.1, "n": 9},
+        {"baseline": 0.1, "arms": 1},
+        {"baseline": 0.1, "n": 0},
+        {"baseline": 0.1, "correction": "hulm"},
+    ],
+)
+def test_plan_rates_refuses_impossible_plans(options: dict[str, Any]) -> None:
+    with pytest.raises(InputError, match="allowed"):
+        lw.power(**options)
+    assert lw.power(0.9, n=10).lift is None
 
 
 def test_detectable_effects_of_a_mean_are_its_power_formula() -> None:

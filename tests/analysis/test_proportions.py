@@ -11,10 +11,9 @@ from scipy import stats as scipy_stats
 from statsmodels.stats.contingency_tables import StratifiedTable
 from statsmodels.stats.proportion import confint_proportions_2indep, proportions_ztest
 
+from analysis_samples import compare_proportions, compare_stratified_proportions
 from liftwright.analysis import (
     Counts,
-    compare_proportions,
-    compare_stratified_proportions,
     estimate_proportions,
 )
 

@@ -33,12 +33,13 @@ PUBLISHED = Path(__file__).parents[2] / "docs" / "schemas"
 OF_EVERY_FILE = {
     *("n", "control", "alpha", "correction", "srm", "arms", "comparisons"),
     *("srm_failed", "best", "decisions", "sequential", "winsorised", "winsorised_at", "excluded"),
+    *("verdict", "guardrails", "multiple_exposure"),
 }
 OF_EVERY_RUN = {
     *("n", "control", "alpha", "correction", "srm", "arms", "comparisons", "simulated"),
     *("primary_metric", "srm_by_segment", "srm_over_time", "srm_failed", "best", "ratios"),
     *("assigned", "omnibus", "sequential", "interactions", "bayes", "decisions", "balance"),
-    *("power", "daily", "warnings", "measured_at", "course", "plan"),
+    *("power", "daily", "warnings", "measured_at", "course", "plan", "verdict", "guardrails"),
 }
 
 

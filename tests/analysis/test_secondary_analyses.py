@@ -6,7 +6,7 @@ import pytest
 
 from liftwright.analysis import (
     ArmComparison,
-    Cell,
+    ArmTotals,
     Contrasts,
     Counts,
     Estimate,
@@ -25,8 +25,8 @@ def estimate_of(row: ArmComparison) -> Estimate:
     return Estimate(**{one.name: getattr(row, one.name) for one in fields(Estimate)})
 
 
-def opened(segment: str | None, arm: str, n: int, events: int) -> Cell:
-    return Cell(segment=segment, arm=arm, metric="opened", n=n, events=events)
+def opened(segment: str | None, arm: str, n: int, events: int) -> ArmTotals:
+    return ArmTotals(segment=segment, arm=arm, metric="opened", n=n, events=events)
 
 
 SEGMENTS = [

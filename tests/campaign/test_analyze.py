@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import random
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pytest
 from scipy import stats
 
@@ -14,7 +16,6 @@ from liftwright.errors import DataError, InputError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
-    from pathlib import Path
 
 
 def write(path: Path, header: str, rows: Iterable[object]) -> Path:
@@ -139,9 +140,120 @@ def test_analyze_an_arm_without_units_is_null_with_a_warning(tmp_path: Path) -> 
     assert named["srm_failed"] == ["overall"]
 
 
+def test_analyze_a_covariate_with_gaps_leaves_the_other_rows_as_they_are(tmp_path: Path) -> None:
+    draw = random.Random(4)  # noqa: S311 - not for secrets
+    rows = []
+    for n in range(400):
+        x = draw.gauss(20, 5)
+        # Who lacks the covariate gains more: leaving them out would change the answer.
+        lacks = n % 4 == 0
+        y = 2 * x + draw.gauss(0, 3) + (n % 2) * (9 if lacks else 3)
+        rows.append(f"{'AB'[n % 2]},{y:.3f},{'NA' if lacks else f'{x:.3f}'}")
+    rows = [row.replace("A,", "B,", 1) if n % 8 == 4 else row for n, row in enumerate(rows)]
+    file = write(tmp_path / "gaps.csv", "arm,y,x", rows)
+    plain = analyze(file)
+    found = analyze(file, covariates=("y=x",))
+    for part in ("n", "arms", "comparisons", "sequential", "winsorised", "verdict"):
+        assert found[part] == plain[part]
+    (row,) = found["cuped"]
+    assert (row["n_treatment"], row["n_control"]) == (250, 150)
+    assert found["covariate_missing"] == {"y": 100}
+    assert row["warnings"][0].startswith("100 units lack the covariate")
+    # A regression on arm, imputed covariate and indicator, with the same coefficients in both arms.
+    y, x, lacks, treated = (
+        [float(value) for value in column]
+        for column in zip(
+            *(
+                (r.split(",")[1], 0 if "NA" in r else r.split(",")[2], "NA" in r, r[0] == "B")
+                for r in rows
+            ),
+            strict=True,
+        )
+    )
+    design = np.column_stack([np.ones(400), treated, x, lacks])
+    beta = np.linalg.lstsq(design, np.array(y), rcond=None)[0]
+    assert row["difference"] == pytest.approx(beta[1], rel=1e-9)
+
+
+def test_analyze_shares_by_segment_are_checked_segment_by_segment(tmp_path: Path) -> None:
+    rows = ["1,A,5000,250", "1,B,5000,300", "2,A,3000,150", "2,B,7000,420"]
+    file = write(tmp_path / "waves.csv", "wave,arm,n,x", rows)
+    shares = write(
+        tmp_path / "shares.csv", "segment,arm,share", ["1,A,50%", "1,B,.5", "2,A,0.3", "2, b ,0.7"]
+    )
+    options: dict[str, Any] = {"metrics": ("r=x/n:binary",), "segment": "wave"}
+    found = analyze(file, **options, share_by=shares)
+    assert found["srm"]["p_value"] == pytest.approx(1.0)
+    assert {name: one["p_value"] for name, one in found["srm_by_segment"].items()} == {
+        "1": pytest.approx(1.0),
+        "2": pytest.approx(1.0),
+    }
+    assert found["verdict"]["winner"] == "B"
+    assert found["comparisons"][0]["p_value"] == pytest.approx(0.00316, rel=1e-2)
+    without = analyze(file, **options)
+    assert without["verdict"]["state"] == "do_not_trust"
+    assert "--share-by" in without["srm"]["explanation"]
+    for text, message in (
+        ("segment,arm\n1,A", r"no column 'share'"),
+        ("segment,arm,share\n1,A,0.5\n1,B,0.5", r"no shares for segment '2'"),
+        ("segment,arm,share\n1,A,0.5\n1,B,0.4", r"segment '1': found a sum of 0.9"),
+        ("segment,arm,share\n1,A,x", r"row 1: found share 'x'"),
+    ):
+        shares.write_text(text)
+        with pytest.raises(InputError, match=message):
+            analyze(file, **options, share_by=shares)
+
+
+@pytest.mark.parametrize("spelling", [("a", "B "), (" A", "b"), ("A", "B")])
+def test_analyze_reads_yes_no_na_and_spellings_of_arms(
+    tmp_path: Path, spelling: tuple[str, str]
+) -> None:
+    rows = [f"{'AB'[n % 2]},{n % 5 == 0},{n % 7}" for n in range(100)]
+    words = [
+        f"{(*'AB', *spelling)[n % 4]},{'Yes' if n % 5 == 0 else 'no'},{n % 7}" for n in range(100)
+    ]
+    gaps = ["NA,Yes,3", ",No,3", "A,N/A,NaN", "B,,null"]
+    options: dict[str, Any] = {"metrics": ("y", "v")}
+    expected = analyze(write(tmp_path / "e.csv", "arm,y,v", [*rows, "A,,", "B,,"]), **options)
+    found = analyze(write(tmp_path / "w.csv", "arm,y,v", [*words, *gaps]), **options)
+    warnings = found.pop("warnings", [])
+    assert bool(warnings) is (spelling != ("A", "B"))
+    assert found.pop("excluded") == {"rows_without_arm_unit_or_segment": 2}
+    expected.pop("excluded")
+    assert found == expected
+
+
+def test_analyze_units_in_two_arms_gate_the_winner(tmp_path: Path) -> None:
+    rows = [f"u{n},{'AB'[n % 2]},{int(n % 20 < (4 if n % 2 else 2))}" for n in range(4_000)]
+    seen_twice = [f"u{2 * n},B,1" for n in range(100)]
+    file = write(tmp_path / "twice.csv", "unit,arm,y", [*rows, *seen_twice])
+    found = analyze(file, unit="unit")
+    exposure = found["multiple_exposure"]
+    assert (exposure["units"], exposure["share"]) == (100, pytest.approx(0.025))
+    assert found["verdict"]["state"] == "do_not_trust"
+    # All of them bought: that alone is enough.
+    assert not analyze(file, unit="unit", multiple_exposure=0.05)["multiple_exposure"]["ok"]
+    few = write(tmp_path / "few.csv", "unit,arm,y", [*rows, *seen_twice[:15]])
+    assert analyze(few, unit="unit")["verdict"]["winner"] == "B"
+
+
 @pytest.mark.parametrize(
     ("changes", "error", "message"),
     [
+        ({"stopping": "never"}, InputError, r"--stopping: found 'never', allowed: fixed, anytime"),
+        ({"share_by": Path("x.csv")}, InputError, r"--share-by: needs --segment"),
+        (
+            {"share_by": Path("gone.csv"), "segment": "met"},
+            InputError,
+            r"--share-by gone.csv: cannot be read",
+        ),
+        (
+            {"share_by": Path("x.csv"), "segment": "met", "shares": ("A=1",)},
+            InputError,
+            r"--share-by: cannot be combined with --share",
+        ),
+        ({"multiple_exposure": 2.0}, InputError, r"--multiple-exposure: found 2"),
+        ({"metrics": ("y", "met"), "guardrails": ("met:2",)}, InputError, r"margin 2, allowed"),
         ({"exposed": "mett"}, InputError, r"--exposed 'mett'.*met"),
         ({"exposed": "at"}, DataError, r"row 1: at: found '2026"),
         ({"time": "ta"}, InputError, r"--time 'ta'"),

@@ -111,7 +111,7 @@ def test_print_measured(screen: str, tmp_path: Path, snapshot: SnapshotAssertion
     assert max(map(len, out.splitlines())) <= WIDTH
     assert "…" not in out
     assert ("SIMULATED" in out) is (screen != "real engagement")
-    assert ("winner urgent" in out) is (screen == "winner")
+    assert ("best arm urgent" in out) is (screen == "winner")
     assert out == snapshot
 
 

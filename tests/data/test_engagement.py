@@ -11,7 +11,7 @@ from liftwright.model import ENGAGEMENT
 from plane_samples import keep_rows, open_tables
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
     from liftwright.data import Tables
@@ -22,19 +22,23 @@ IDS = ("007", "a", "b", "c", "d")
 @pytest.fixture
 def tables(tmp_path: Path) -> Iterator[Tables]:
     opened = open_tables(tmp_path / "engine")
+    keep_assignments(opened, IDS)
+    yield opened
+    opened.close()
+
+
+def keep_assignments(tables: Tables, ids: Sequence[str]) -> None:
     keep_rows(
-        opened,
+        tables,
         "plain",
         ["customer_id", "segment", "arm", "variant_id"],
-        [(i, "S", "urgent" if i in "ab" else "control", f"v-{i}") for i in IDS],
+        [(i, "S", "urgent" if i in "ab" else "control", f"v-{i}") for i in ids],
     )
-    opened.keep(
+    tables.keep(
         "assignments",
         "select *, cast('2026-01-02T00:00:00Z' as timestamp with time zone) as assigned_at "
         "from plain",
     )
-    yield opened
-    opened.close()
 
 
 def read(tables: Tables, folder: Path, text: str) -> tuple[EngagementReport, dict[str, tuple]]:
@@ -334,6 +338,68 @@ def test_engagement_file_clicks_on_all_links_in_one_moment_are_a_scanner_s(
 
     assert [rows[name][1] for name in "abcd"] == [False, True, True, True]
     assert report.bot_clicks == 7
+
+
+def clicks(name: str, count: int, *, step: float, start: str = "2026-01-03T15:00") -> str:
+    """Rows of so many clicks of one recipient, `step` seconds apart."""
+    return "".join(f"{name},,0,,1,{start}:{2 + n * step:06.3f}Z,0\n" for n in range(count))
+
+
+def test_engagement_file_a_burst_is_clicks_of_one_recipient_within_two_seconds(
+    tables: Tables, tmp_path: Path
+) -> None:
+    report, rows = observed(
+        tables,
+        tmp_path,
+        HEAD
+        + clicks("a", 10, step=0.08)
+        # Every three of them within two seconds, the first and the last more than two apart.
+        + clicks("b", 5, step=0.9)
+        + clicks("c", 5, step=1.1)
+        + clicks("d", 2, step=0.1)
+        + clicks("a", 1, step=1, start="2026-01-03T18:30"),
+    )
+    assert report.bot_clicks == 15
+    assert [rows[name][1] for name in "abcd"] == [True, False, True, True]
+    assert report.click_rate_before == 1.0
+    assert any("15 clicks" in warning for warning in report.warnings)
+
+
+@pytest.mark.parametrize(
+    ("domain", "clicked"),
+    [("acme.example", 0), ("gmail.com", 20), ("yahoo.co.uk", 20), ("web.de", 20)],
+)
+def test_engagement_file_a_burst_of_a_domain_needs_addresses_of_one_company(
+    tables: Tables, tmp_path: Path, domain: str, clicked: int
+) -> None:
+    ids = [f"p{n}@{domain}" for n in range(20)]
+    keep_assignments(tables, ids)
+    burst = "".join(clicks(name, 1, step=1, start="2026-01-03T15:00") for name in ids)
+    report, rows = observed(tables, tmp_path, HEAD + burst)
+    assert sum(bool(row[1]) for row in rows.values()) == clicked
+    assert report.bot_clicks == 20 - clicked
+    report, _ = observed(tables, tmp_path, HEAD + burst, domain_burst_clicks=21)
+    assert report.bot_clicks == 0
+
+
+def test_engagement_file_events_before_their_delivery_are_counted_and_refused_above_one_percent(
+    tables: Tables, tmp_path: Path
+) -> None:
+    ids = [f"p{n}" for n in range(200)]
+    keep_assignments(tables, ids)
+
+    def file(early: int) -> str:
+        return HEAD + "".join(
+            f"{name},2026-01-03T10:00:00Z,1,2026-01-03T{9 if n < early else 11:02d}:00:00Z,0,,0\n"
+            for n, name in enumerate(ids)
+        )
+
+    report, rows = observed(tables, tmp_path, file(2))
+    assert report.premature == 2
+    assert rows["p0"][0] is True
+    assert any("2 opens and clicks are before" in warning for warning in report.warnings)
+    with pytest.raises(DataError, match=r"3 of 200 opens and clicks \(1.5%\).*row 1"):
+        observed(tables, tmp_path, file(3))
 
 
 def test_engagement_file_events_before_the_assignment_are_counted_and_said(

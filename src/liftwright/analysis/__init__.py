@@ -1,12 +1,12 @@
 """The statistics of an experiment, on counts and moments: estimators, tests and the result.
 
-Rows of customers never come here. Aggregates (segment x arm x metric) become estimates, and those
-become an `ExperimentResult`: for `analyze` and for a run's `metrics.json`.
+Totals (segment x arm x metric) become estimates, and those become an `ExperimentResult`, for
+`analyze` and for a run's `metrics.json`. No module here sees rows of customers.
 """
 
 from __future__ import annotations
 
-from liftwright.analysis.aggregates import Cell
+from liftwright.analysis.aggregates import ArmTotals
 from liftwright.analysis.comparison import (
     Contrasts,
     adjust_p_values,
@@ -25,88 +25,78 @@ from liftwright.analysis.experiment import (
     analyze_experiment,
     analyze_experiments,
 )
-from liftwright.analysis.means import (
-    compare_means,
-    compare_ratios,
-    compare_stratified_means,
-    estimate_means,
-)
+from liftwright.analysis.means import estimate_means
 from liftwright.analysis.moments import Counts, Moments, RatioMoments, calculate_lift
 from liftwright.analysis.power import (
+    PowerPlan,
+    alpha_per_test,
     detectable_effects,
+    plan_rates,
     sample_size,
     sample_size_of_means,
     smallest_detectable_difference,
     smallest_detectable_effect,
 )
-from liftwright.analysis.proportions import (
-    TestType,
-    compare_proportions,
-    compare_stratified_proportions,
-    estimate_proportions,
-)
+from liftwright.analysis.proportions import TestType, estimate_proportions
 from liftwright.analysis.result import (
     OVERALL,
     ArmComparison,
     Correction,
     ExperimentResult,
     ManyExperimentsResult,
+    MultipleExposure,
 )
-from liftwright.analysis.srm import SRM_ALPHA, check_srm
-from liftwright.analysis.verdicts import (
-    StoppingRule,
-    compare_runner_up,
-    decide_arms,
-    failed_checks,
-    few,
-    name_winners,
+from liftwright.analysis.srm import (
+    MULTIPLE_EXPOSURE_SHARE,
+    SRM_ALPHA,
+    check_multiple_exposure,
+    check_srm,
 )
+from liftwright.analysis.verdict import DecisionRule, Guardrail, few
 from liftwright.model import Direction, MetricKind, MetricSpec
 
 __all__ = [
+    "MULTIPLE_EXPOSURE_SHARE",
     "OVERALL",
     "SRM_ALPHA",
     "Aggregates",
     "AnalysisOptions",
     "ArmComparison",
     "ArmSizes",
-    "Cell",
+    "ArmTotals",
     "Contrasts",
     "Correction",
     "Counts",
+    "DecisionRule",
     "Direction",
     "Estimate",
     "ExperimentData",
     "ExperimentResult",
+    "Guardrail",
     "ManyExperimentsResult",
     "MetricKind",
     "MetricSpec",
     "Moments",
+    "MultipleExposure",
+    "PowerPlan",
     "RatioMoments",
-    "StoppingRule",
     "TestType",
     "adjust_p_values",
+    "alpha_per_test",
     "analyze_experiment",
     "analyze_experiments",
     "bayes_rows",
     "calculate_lift",
+    "check_multiple_exposure",
     "check_srm",
     "compare",
-    "compare_means",
-    "compare_proportions",
-    "compare_ratios",
-    "compare_runner_up",
-    "compare_stratified_means",
-    "compare_stratified_proportions",
-    "decide_arms",
     "detectable_effects",
     "estimate_means",
     "estimate_proportions",
-    "failed_checks",
     "few",
     "interaction_rows",
-    "name_winners",
     "omnibus_tests",
+    "plan_rates",
     "sample_size",
     "sample_size_of_means",
     "sequential_rows",

@@ -1,4 +1,4 @@
-"""The aggregated cells of an experiment: segment x arm x metric."""
+"""The aggregated totals of an experiment: segment x arm x metric."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Cell:
+class ArmTotals:
     """The sums of one metric over the units of one arm in one segment.
 
     Attributes:
-        segment: None throughout where there are no segments.
+        segment: None for all totals if there are no segments.
         arm: Name of the arm.
         metric: Name of the metric.
         n: Units.
@@ -33,6 +33,7 @@ class Cell:
         denominator_sq: Ratio: sum of its squares.
         product: Ratio: sum of numerator times denominator.
         origin: Mean: what the values are counted from, see `Moments`.
+        values: Mean: how many units have each value, where known.
     """
 
     segment: str | None
@@ -46,36 +47,37 @@ class Cell:
     denominator_sq: float = 0.0
     product: float = 0.0
     origin: float = 0.0
+    values: tuple[tuple[float, int], ...] = ()
 
 
 class AggregateTable:
-    """The cells by key, checked; `segments` is empty where there are none."""
+    """The totals by key, checked; `segments` is empty where there are none."""
 
     def __init__(
-        self, cells: Iterable[Cell], metrics: Sequence[MetricSpec], arms: Sequence[str]
+        self, totals: Iterable[ArmTotals], metrics: Sequence[MetricSpec], arms: Sequence[str]
     ) -> None:
-        """Collect the cells.
+        """Collect the totals.
 
         Raises:
-            InputError: A cell names an unknown arm or metric, only some cells have a segment, or a
+            InputError: The totals name an unknown arm or metric, only some have a segment, or a
                 segment has the name of the overall rows.
         """
         self._kinds: dict[str, MetricKind] = {metric.name: metric.kind for metric in metrics}
         self._summaries: dict[tuple[str | None, str, str], SufficientStatistics] = {}
         known = set(arms)
         segments: dict[str | None, None] = {}
-        for cell in cells:
-            if cell.arm not in known:
-                check_known("arm", cell.arm, arms)
-            if cell.metric not in self._kinds:
-                check_known("metric", cell.metric, list(self._kinds))
-            segments[cell.segment] = None
-            key = (cell.segment, cell.arm, cell.metric)
-            summary = _summary(cell, self._kinds[cell.metric])
+        for one in totals:
+            if one.arm not in known:
+                check_known("arm", one.arm, arms)
+            if one.metric not in self._kinds:
+                check_known("metric", one.metric, list(self._kinds))
+            segments[one.segment] = None
+            key = (one.segment, one.arm, one.metric)
+            summary = _summary(one, self._kinds[one.metric])
             before = self._summaries.get(key)
             self._summaries[key] = summary if before is None else _add(before, summary)
         if None in segments and len(segments) > 1:
-            message = "segment: found in some cells only, allowed: in all cells or in none"
+            message = "segment: found in some totals only, allowed: in all totals or in none"
             raise InputError(message)
         if OVERALL in segments:
             message = f"segment: found {OVERALL!r}, reserved for the overall rows; rename it"
@@ -85,7 +87,7 @@ class AggregateTable:
     def pairs(
         self, arm: str, control: str, metric: str, segments: Sequence[str | None]
     ) -> list[tuple[SufficientStatistics, SufficientStatistics]]:
-        """Treatment and control in each segment; an empty one where there is no cell."""
+        """Treatment and control in each segment, empty where an arm has no units."""
         return [
             (self._get(segment, arm, metric), self._get(segment, control, metric))
             for segment in segments
@@ -111,18 +113,24 @@ _EMPTY: Mapping[MetricKind, SufficientStatistics] = {
 }
 
 
-def _summary(cell: Cell, kind: MetricKind) -> SufficientStatistics:
+def _summary(one: ArmTotals, kind: MetricKind) -> SufficientStatistics:
     if kind == "binary":
-        return Counts(n=cell.n, events=cell.events)
+        return Counts(n=one.n, events=one.events)
     if kind == "mean":
-        return Moments(n=cell.n, total=cell.total, total_sq=cell.total_sq, origin=cell.origin)
+        return Moments(
+            n=one.n,
+            total=one.total,
+            total_sq=one.total_sq,
+            origin=one.origin,
+            values=one.values,
+        )
     return RatioMoments(
-        n=cell.n,
-        numerator=cell.total,
-        denominator=cell.denominator,
-        numerator_sq=cell.total_sq,
-        denominator_sq=cell.denominator_sq,
-        product=cell.product,
+        n=one.n,
+        numerator=one.total,
+        denominator=one.denominator,
+        numerator_sq=one.total_sq,
+        denominator_sq=one.denominator_sq,
+        product=one.product,
     )
 
 

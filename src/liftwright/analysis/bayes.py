@@ -1,7 +1,7 @@
-"""How probable it is that an arm is best, what choosing it may cost, and whom to send it to next.
+"""Posteriors: the probability that an arm is best, its expected loss, and shares of a next wave.
 
-Rates have Jeffreys' beta prior, means and ratios a flat one on the normal scale; all is computed by
-numerical integration, nothing is drawn.
+Rates have Jeffreys' beta prior, means and ratios a flat normal one. Everything is computed by
+numerical integration, without sampling.
 """
 
 from __future__ import annotations
@@ -32,18 +32,18 @@ _PRIOR = 0.5
 # Points per arm of the grid, and how many standard deviations it reaches on either side.
 _POINTS = 1_201
 _REACH = 9.0
-# How near a credible limit is found: this share of the width that it is looked for in.
+# Tolerance of a credible limit, as a share of the width of the search interval.
 _NEAR = 1e-15
-_LEAST = 1e-16  # the smallest distance of a probability from 0 and 1 that is told from none
+_LEAST = 1e-16  # the smallest distance of a probability from 0 and 1
 
 
 class Posterior(NamedTuple):
-    """What is believed of one arm's value.
+    """The posterior distribution of one arm's value.
 
     Attributes:
         mean: Its expectation.
         sd: Its standard deviation.
-        rate: Whether it lies within 0 and 1 (a beta law) or not (a normal one).
+        rate: Whether it is a beta distribution, within 0 and 1, or a normal one.
     """
 
     mean: float
@@ -63,13 +63,13 @@ class Posterior(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Belief:
-    """One arm after the data.
+class PosteriorSummary:
+    """The posterior of one arm, in comparison with the others.
 
     Attributes:
         mean: Expected rate, mean or ratio.
         probability_best: Probability that no other arm is better.
-        expected_loss: How much is lost on average if this arm is chosen and another is better.
+        expected_loss: Mean loss from choosing this arm if another one is better.
         probability_better: Probability to be better than the control; None of the control.
         difference: Expected difference to the control; None of the control.
         difference_ci: Central credible interval of the difference.
@@ -86,39 +86,39 @@ class Belief:
 
 
 def posterior_of(
-    cells: Sequence[SufficientStatistics], shares: Sequence[float]
+    strata: Sequence[SufficientStatistics], shares: Sequence[float]
 ) -> Posterior | None:
     """The posterior of an arm's value over strata of the given shares.
 
-    With one stratum the law of a rate is exact; with several it is the beta law of the weighted
-    sum's mean and variance.
+    With one stratum the distribution of a rate is exact; with several it is the beta distribution
+    with the mean and variance of the weighted sum.
 
     Args:
-        cells: Counts or moments of one arm, per stratum.
+        strata: Counts or moments of one arm, per stratum.
         shares: Share of each stratum, of sum 1.
 
     Returns:
         None where the arm has too few units, or a metric without spread.
     """
-    if all(isinstance(cell, Counts) for cell in cells):
-        laws = [_beta(cell) for cell in cells if isinstance(cell, Counts)]
+    if all(isinstance(stratum, Counts) for stratum in strata):
+        parts = [_beta(stratum) for stratum in strata if isinstance(stratum, Counts)]
     else:
-        laws = [_normal(cell) for cell in cells if not isinstance(cell, Counts)]
-    mean = math.fsum(share * mean for share, (mean, _) in zip(shares, laws, strict=True))
-    variance = math.fsum(share**2 * v for share, (_, v) in zip(shares, laws, strict=True))
+        parts = [_normal(stratum) for stratum in strata if not isinstance(stratum, Counts)]
+    mean = math.fsum(share * mean for share, (mean, _) in zip(shares, parts, strict=True))
+    variance = math.fsum(share**2 * v for share, (_, v) in zip(shares, parts, strict=True))
     if not (math.isfinite(mean) and math.isfinite(variance) and variance > 0):
         return None
-    return Posterior(mean, math.sqrt(variance), isinstance(cells[0], Counts))
+    return Posterior(mean, math.sqrt(variance), isinstance(strata[0], Counts))
 
 
-def believe(
+def summarise_posteriors(
     posteriors: Mapping[str, Posterior],
     control: str,
     *,
     alpha: float = 0.05,
     direction: Direction = "higher",
-) -> dict[str, Belief]:
-    """What the posteriors say of every arm.
+) -> dict[str, PosteriorSummary]:
+    """Summarise the posterior of every arm.
 
     Args:
         posteriors: By arm, the control among them.
@@ -147,13 +147,13 @@ def believe(
         own, other = posteriors[arm], posteriors[control]
         loss = max(0.0, best_value - own.mean if higher else own.mean - best_value)
         if arm == control:
-            found[arm] = Belief(
+            found[arm] = PosteriorSummary(
                 mean=own.mean, probability_best=best[arm] / scale, expected_loss=loss
             )
             continue
         contrast = _Contrast(own, other)
         lower = contrast.below_difference(0.0)
-        found[arm] = Belief(
+        found[arm] = PosteriorSummary(
             mean=own.mean,
             probability_best=best[arm] / scale,
             expected_loss=loss,
@@ -187,31 +187,34 @@ def thompson_shares(probabilities: Mapping[str, float], *, least: float = 0.05) 
     return {arm: floor + free * p / total for arm, p in probabilities.items()}
 
 
-def _beta(cell: Counts) -> tuple[float, float]:
-    size = cell.n + 2.0 * _PRIOR
-    mean = (cell.events + _PRIOR) / size
+def _beta(stratum: Counts) -> tuple[float, float]:
+    size = stratum.n + 2.0 * _PRIOR
+    mean = (stratum.events + _PRIOR) / size
     return mean, mean * (1.0 - mean) / (size + 1.0)
 
 
-def _normal(cell: Moments | RatioMoments) -> tuple[float, float]:
-    return cell.mean, cell.sd**2 / cell.n if cell.n else math.nan
+def _normal(stratum: Moments | RatioMoments) -> tuple[float, float]:
+    return stratum.mean, stratum.sd**2 / stratum.n if stratum.n else math.nan
 
 
-def _grid(laws: Sequence[Posterior]) -> Array:
+def _grid(posteriors: Sequence[Posterior]) -> Array:
     import numpy as np
 
     parts = [
-        np.linspace(law.mean - _REACH * law.sd, law.mean + _REACH * law.sd, _POINTS) for law in laws
+        np.linspace(
+            posterior.mean - _REACH * posterior.sd, posterior.mean + _REACH * posterior.sd, _POINTS
+        )
+        for posterior in posteriors
     ]
-    if all(law.rate for law in laws):
-        # Near 0 and 1 a beta law is steep: there the grid is fine by itself.
+    if all(posterior.rate for posterior in posteriors):
+        # Near 0 and 1 a beta distribution is steep and needs a finer grid.
         ends = np.concatenate(([0.0], np.geomspace(1e-12, 0.5, 200)))
         parts = [*(part.clip(0.0, 1.0) for part in parts), ends, 1.0 - ends]
     return np.unique(np.concatenate(parts))
 
 
 def _mass(worse: Array, place: int) -> float:
-    """The integral over this arm's law of the probability that all other arms are worse."""
+    """The integral over this arm's posterior of the probability that all other arms are worse."""
     import numpy as np
 
     others = np.delete(worse, place, axis=0).prod(axis=0)
@@ -219,7 +222,7 @@ def _mass(worse: Array, place: int) -> float:
 
 
 class _Contrast:
-    """Two posteriors, and how their difference and ratio are distributed."""
+    """Two posteriors, and the distribution of their difference and ratio."""
 
     def __init__(self, one: Posterior, zero: Posterior) -> None:
         import numpy as np
@@ -266,7 +269,7 @@ def _solve(below: Callable[[float], float], level: float, low: float, high: floa
     from scipy.special import ndtri
 
     def above(value: float) -> float:
-        # As normal deviates, a law's probabilities lie close to a straight line: few steps do.
+        # Normal deviates of the probabilities are nearly linear, so that few steps suffice.
         return float(ndtri(min(max(below(value), _LEAST), 1.0 - _LEAST))) - wanted
 
     wanted = float(ndtri(level))

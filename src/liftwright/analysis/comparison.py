@@ -1,7 +1,7 @@
-"""Every arm against the control: the primary comparison, and what stands next to it.
+"""Every arm against the control: the primary comparison and the other estimators.
 
-Next to the primary comparison stand confidence sequences, tests of interaction, omnibus tests and
-posteriors. All read the same aggregates and give rows of the same shape.
+The others are confidence sequences, tests of interaction, omnibus tests and posteriors. All use the
+same totals and give rows of the same shape.
 """
 
 from __future__ import annotations
@@ -9,11 +9,10 @@ from __future__ import annotations
 import math
 from collections import defaultdict
 from dataclasses import dataclass, fields, replace
-from itertools import accumulate
 from typing import TYPE_CHECKING, Any, cast
 
-from liftwright.analysis.aggregates import AggregateTable, Cell, check_known
-from liftwright.analysis.bayes import BETA, NORMAL, Posterior, believe, posterior_of
+from liftwright.analysis.aggregates import AggregateTable, ArmTotals, check_known
+from liftwright.analysis.bayes import BETA, NORMAL, Posterior, posterior_of, summarise_posteriors
 from liftwright.analysis.estimates import Estimate
 from liftwright.analysis.interactions import check_interaction
 from liftwright.analysis.means import estimate_means
@@ -44,11 +43,12 @@ if TYPE_CHECKING:
     Key = tuple[str, str, MetricSpec]
 
 _PAIR = 2
+_METHODS = {"holm": "holm", "bh": "fdr_bh"}
 _NO_POSTERIOR = "not estimable: an arm has too few units, or the metric does not vary"
 
 
 def compare(  # noqa: PLR0913 - the analysis plan has this many parts
-    cells: Iterable[Cell],
+    totals: Iterable[ArmTotals],
     metrics: Sequence[MetricSpec],
     control: str,
     *,
@@ -61,7 +61,7 @@ def compare(  # noqa: PLR0913 - the analysis plan has this many parts
     """Compare every arm with the control on every metric.
 
     Args:
-        cells: One per (segment, arm, metric) with units; several of one key are added up.
+        totals: One per segment, arm and metric with units; several of one key are added up.
         metrics: The metrics, in the order of the rows.
         control: Name of the control arm.
         units: Units of each arm, in the order of the rows; the sample-ratio check is on these.
@@ -71,19 +71,19 @@ def compare(  # noqa: PLR0913 - the analysis plan has this many parts
         test_type: Test of the binary metrics.
 
     Returns:
-        The arms and their comparisons. The overall rows are stratified by segment where the cells
+        The arms and their comparisons. The overall rows are stratified by segment where the totals
         have segments: an arm then counts in the segments where both it and the control have units.
 
     Raises:
-        InputError: The control is not an arm; a cell names an unknown arm or metric; only some
-            cells have a segment; a segment is called "all"; alpha is not between 0 and 1.
+        InputError: The control is not an arm; totals name an unknown arm or metric; only some
+            totals have a segment; a segment is called "all"; alpha is not between 0 and 1.
     """
     if not 0.0 < alpha < 1.0:
         message = f"alpha: found {alpha}, allowed: above 0 and below 1"
         raise InputError(message)
     arms = [*units, *(arm for arm in expected or () if arm not in units)]
     check_known("control", control, arms)
-    table = AggregateTable(cells, metrics, arms)
+    table = AggregateTable(totals, metrics, arms)
     treatments = [arm for arm in arms if arm != control]
     overall = [(OVERALL, arm, metric) for arm in treatments for metric in metrics]
     by_segment = [
@@ -140,24 +140,13 @@ def adjust_p_values(
         Journal of the Royal Statistical Society B 57.
     """
     known = [p for p in p_values if p is not None and not math.isnan(p)]
-    adjusted = iter(_adjust(known, correction))
+    adjusted = iter(known)
+    if known and correction != "none":
+        # Imported here, as it takes half a second.
+        from statsmodels.stats.multitest import multipletests
+
+        adjusted = iter(multipletests(known, method=_METHODS[correction])[1].tolist())
     return [None if p is None or math.isnan(p) else next(adjusted) for p in p_values]
-
-
-def _adjust(p_values: list[float], correction: Correction) -> list[float]:
-    if correction == "none" or not p_values:
-        return p_values
-    # statsmodels has both formulas, but importing it takes half a second of every run.
-    count = len(p_values)
-    order = sorted(range(count), key=p_values.__getitem__)
-    if correction == "holm":
-        steps = [p_values[place] * (count - rank) for rank, place in enumerate(order)]
-        bounds = list(accumulate(steps, max))
-    else:
-        steps = [p_values[place] / (rank / count) for rank, place in enumerate(order, start=1)]
-        bounds = list(accumulate(reversed(steps), min))[::-1]
-    adjusted = dict(zip(order, bounds, strict=True))
-    return [min(adjusted[place], 1.0) for place in range(count)]
 
 
 def _family(
@@ -246,7 +235,7 @@ class Contrasts:
     """The arms of an experiment against its control, overall.
 
     Attributes:
-        cells: One per (segment, arm, metric) with units.
+        totals: One per segment, arm and metric with units.
         metrics: The metrics, in the order of the rows.
         control: Name of the control.
         arms: All arms, the control among them, in the order of the rows.
@@ -254,7 +243,7 @@ class Contrasts:
         correction: Of each estimator's rows as one family.
     """
 
-    cells: Sequence[Cell]
+    totals: Sequence[ArmTotals]
     metrics: Sequence[MetricSpec]
     control: str
     arms: Sequence[str]
@@ -262,13 +251,13 @@ class Contrasts:
     correction: Correction = "holm"
 
     def table(self) -> AggregateTable:
-        """The cells by key.
+        """The totals by key.
 
         Raises:
-            InputError: The control is not an arm, or the cells do not fit.
+            InputError: The control is not an arm, or the totals do not fit.
         """
         check_known("control", self.control, self.arms)
-        return AggregateTable(self.cells, self.metrics, self.arms)
+        return AggregateTable(self.totals, self.metrics, self.arms)
 
     def keys(self) -> list[Key]:
         """Segment, arm and metric of each row."""
@@ -299,7 +288,7 @@ def sequential_rows(
 
 
 def interaction_rows(contrasts: Contrasts) -> list[InteractionTest]:
-    """Whether each arm's effect differs between segments; no rows without segments."""
+    """Whether each arm's effect differs between segments; empty without segments."""
     table = contrasts.table()
     if not table.segments:
         return []
@@ -352,71 +341,73 @@ def bayes_rows(contrasts: Contrasts) -> list[ArmPosterior]:
     table = contrasts.table()
     rows: list[ArmPosterior] = []
     for metric in contrasts.metrics:
-        arms = _shared_cells(table, contrasts, metric)
-        laws = _posteriors(arms)
-        known = contrasts.control in laws
-        beliefs = (
-            believe(laws, contrasts.control, alpha=contrasts.alpha, direction=metric.direction)
+        arms = _shared_strata(table, contrasts, metric)
+        posteriors = _posteriors(arms)
+        known = contrasts.control in posteriors
+        summaries = (
+            summarise_posteriors(
+                posteriors, contrasts.control, alpha=contrasts.alpha, direction=metric.direction
+            )
             if known
             else {}
         )
-        control = sum(cell.n for cell in arms.get(contrasts.control, ()))
+        control = sum(one.n for one in arms.get(contrasts.control, ()))
         for arm in contrasts.arms:
-            belief = beliefs.get(arm)
+            summary = summaries.get(arm)
             estimate = Estimate(
-                n_treatment=sum(cell.n for cell in arms.get(arm, ())), n_control=control
+                n_treatment=sum(one.n for one in arms.get(arm, ())), n_control=control
             )
-            if belief is None:
+            if summary is None:
                 estimate = replace(estimate, warnings=(_NO_POSTERIOR,))
             else:
-                base = beliefs[contrasts.control].mean
+                base = summaries[contrasts.control].mean
                 estimate = replace(
                     estimate,
-                    treatment=belief.mean,
+                    treatment=summary.mean,
                     control=base,
-                    difference=belief.difference,
-                    difference_ci=belief.difference_ci,
-                    lift=belief.mean / base - 1.0 if belief.difference_ci and base > 0 else None,
-                    lift_ci=belief.lift_ci,
+                    difference=summary.difference,
+                    difference_ci=summary.difference_ci,
+                    lift=summary.mean / base - 1.0 if summary.difference_ci and base > 0 else None,
+                    lift_ci=summary.lift_ci,
                     test=BETA if metric.kind == "binary" else NORMAL,
                 )
             (row,) = _family([(OVERALL, arm, metric)], [estimate], contrasts.alpha, "none")
             rows.append(
                 ArmPosterior(
                     **_common(row),
-                    probability_best=belief.probability_best if belief else None,
-                    probability_better=belief.probability_better if belief else None,
-                    expected_loss=belief.expected_loss if belief else None,
+                    probability_best=summary.probability_best if summary else None,
+                    probability_better=summary.probability_better if summary else None,
+                    expected_loss=summary.expected_loss if summary else None,
                 )
             )
     return rows
 
 
-def _shared_cells(
+def _shared_strata(
     table: AggregateTable, contrasts: Contrasts, metric: MetricSpec
 ) -> dict[str, tuple[SufficientStatistics, ...]]:
-    """By arm, its cells in the segments where every arm with units has some."""
+    """By arm, its totals in the segments where every arm with units has some."""
     segments = table.segments or (None,)
     pairs = {
         arm: table.pairs(arm, contrasts.control, metric.name, segments) for arm in contrasts.arms
     }
     there = {arm: [one for one, _ in found] for arm, found in pairs.items()}
-    there = {arm: cells for arm, cells in there.items() if any(cell.n for cell in cells)}
+    there = {arm: totals for arm, totals in there.items() if any(one.n for one in totals)}
     shared = [
-        place for place in range(len(segments)) if all(cells[place].n for cells in there.values())
+        place for place in range(len(segments)) if all(totals[place].n for totals in there.values())
     ]
-    return {arm: tuple(cells[place] for place in shared) for arm, cells in there.items()}
+    return {arm: tuple(totals[place] for place in shared) for arm, totals in there.items()}
 
 
 def _posteriors(arms: Mapping[str, tuple[SufficientStatistics, ...]]) -> dict[str, Posterior]:
     """By arm, weighted by the segments' shares of all units; empty if one cannot be had."""
     sizes = [
-        sum(cells) for cells in zip(*([c.n for c in arm] for arm in arms.values()), strict=True)
+        sum(totals) for totals in zip(*([c.n for c in arm] for arm in arms.values()), strict=True)
     ]
     total = math.fsum(sizes)
     if not total:
         return {}
     shares = [size / total for size in sizes]
-    found = {arm: posterior_of(cells, shares) for arm, cells in arms.items()}
-    known = {arm: law for arm, law in found.items() if law is not None}
+    found = {arm: posterior_of(totals, shares) for arm, totals in arms.items()}
+    known = {arm: one for arm, one in found.items() if one is not None}
     return known if len(known) == len(found) else {}

@@ -1,4 +1,4 @@
-"""What estimators work with: a contrast's estimate, and one arm's mean or ratio over its strata."""
+"""The estimate of a contrast, and the weighted mean or ratio of one arm over strata."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ if TYPE_CHECKING:
 NO_CONTROL_EVENT = "lift not estimable: control has no event"
 CONSTANT = "p-value not estimable: the metric is constant"
 
-# A ratio counts by the units that carry it (Kish's effective number, the square of the sum over the
-# sum of squares), not by all units: under ten of them the delta method rejects far too often, and
-# up to fifty their number gives the degrees of freedom. Found by simulation.
-_FEWEST_CARRIERS = 10.0
-_FEW_CARRIERS = 50.0
+# What counts for a ratio is the effective number of units (Kish: the square of the sum over the sum
+# of squares), not the number of all units. Under ten, the delta method rejects far too often; up to
+# fifty, the effective number gives the degrees of freedom. Found by simulation.
+_FEWEST_EFFECTIVE = 10.0
+_FEW_EFFECTIVE = 50.0
 
 # Fieller's g = (t * standard error / control)^2: from here on the interval has no upper end.
 _LARGEST_G = 1.0
@@ -45,7 +45,7 @@ class Estimate:
         lift_ci: Its two-sided interval at 1 - alpha.
         p_value: Two-sided p-value, not corrected for multiplicity.
         test: Name of the test behind the p-value, None where there is none.
-        warnings: Reasons for what is missing, in words.
+        warnings: Why something is missing.
     """
 
     n_treatment: int
@@ -91,33 +91,37 @@ def weigh(row: Sequence[tuple[AnyMoments, AnyMoments]]) -> tuple[ArmEstimate, Ar
     treatment = _arm_estimate([one for one, _ in row], shares)
     control = _arm_estimate([zero for _, zero in row], shares)
     ratios = [(a, b) for a, b in row if isinstance(a, RatioMoments) and isinstance(b, RatioMoments)]
-    return _carried(ratios, treatment, control) if ratios else (treatment, control)
+    return _by_effective_units(ratios, treatment, control) if ratios else (treatment, control)
 
 
-def _arm_estimate(cells: Sequence[AnyMoments], shares: Sequence[float]) -> ArmEstimate:
+def _arm_estimate(strata: Sequence[AnyMoments], shares: Sequence[float]) -> ArmEstimate:
     top = math.fsum(
-        share * _numerator(cell) / cell.n for share, cell in zip(shares, cells, strict=True)
+        share * _numerator(stratum) / stratum.n
+        for share, stratum in zip(shares, strata, strict=True)
     )
     bottom = math.fsum(
-        share * _denominator(cell) / cell.n for share, cell in zip(shares, cells, strict=True)
+        share * _denominator(stratum) / stratum.n
+        for share, stratum in zip(shares, strata, strict=True)
     )
     if not bottom:
         return ArmEstimate(math.nan, math.nan, math.nan)
     value = top / bottom
-    spreads = [_spread(cell, value) / bottom**2 for cell in cells]
+    spreads = [_spread(stratum, value) / bottom**2 for stratum in strata]
     parts = [
-        (share**2 * spread / cell.n, cell.n - 1)
-        for share, cell, spread in zip(shares, cells, spreads, strict=True)
-        if cell.n > 1
+        (share**2 * spread / stratum.n, stratum.n - 1)
+        for share, stratum, spread in zip(shares, strata, spreads, strict=True)
+        if stratum.n > 1
     ]
-    # A stratum of one unit has no spread of its own: it takes that of the arm's other strata.
-    alone = math.fsum(share**2 for share, cell in zip(shares, cells, strict=True) if cell.n == 1)
+    # A stratum of one unit takes the spread of the arm's other strata.
+    alone = math.fsum(
+        share**2 for share, stratum in zip(shares, strata, strict=True) if stratum.n == 1
+    )
     if alone:
-        df = sum(cell.n - 1 for cell in cells)
+        df = sum(stratum.n - 1 for stratum in strata)
         if not df:
             return ArmEstimate(value, math.nan, math.nan)
         within = (
-            math.fsum((c.n - 1) * s for c, s in zip(cells, spreads, strict=True) if c.n > 1) / df
+            math.fsum((c.n - 1) * s for c, s in zip(strata, spreads, strict=True) if c.n > 1) / df
         )
         parts.append((alone * within, df))
     return ArmEstimate(
@@ -127,37 +131,41 @@ def _arm_estimate(cells: Sequence[AnyMoments], shares: Sequence[float]) -> ArmEs
     )
 
 
-def _carried(
+def _by_effective_units(
     strata: Sequence[tuple[RatioMoments, RatioMoments]],
     treatment: ArmEstimate,
     control: ArmEstimate,
 ) -> tuple[ArmEstimate, ArmEstimate]:
-    """The estimates of a ratio, with variance and degrees of freedom by the units that carry it."""
+    """The estimates of a ratio, with variance and degrees of freedom by effective units."""
     estimates = (treatment, control)
     arms = [[pair[place] for pair in strata] for place in (0, 1)]
-    carriers = [
-        effective_number((cell.denominator for cell in arm), (cell.denominator_sq for cell in arm))
+    effective = [
+        effective_number(
+            (stratum.denominator for stratum in arm), (stratum.denominator_sq for stratum in arm)
+        )
         for arm in arms
     ]
     numerators = sum(
-        effective_number((cell.numerator for cell in arm), (cell.numerator_sq for cell in arm))
+        effective_number(
+            (stratum.numerator for stratum in arm), (stratum.numerator_sq for stratum in arm)
+        )
         for arm in arms
     )
     if treatment.variance == control.variance == 0 or math.isnan(
         sum(one.variance for one in estimates)
     ):
         return treatment, control
-    few = min(*carriers, numerators) < _FEWEST_CARRIERS
+    few = min(*effective, numerators) < _FEWEST_EFFECTIVE
     if few or not (treatment.variance and control.variance):
         return treatment._replace(variance=math.inf), control
     one, zero = (
         found
-        if count >= _FEW_CARRIERS
+        if count >= _FEW_EFFECTIVE
         else found._replace(
             variance=found.variance * count / (count - 1.0),
             per_df=(found.variance * count / (count - 1.0)) ** 2 / (count - 1.0),
         )
-        for found, count in zip(estimates, carriers, strict=True)
+        for found, count in zip(estimates, effective, strict=True)
     )
     return one, zero
 
@@ -171,37 +179,18 @@ def effective_number(values: Iterable[float], squares: Iterable[float]) -> float
     return math.fsum(values) ** 2 / total_sq if total_sq else 0.0
 
 
-def _numerator(cell: AnyMoments) -> float:
-    if isinstance(cell, Moments):
-        return cell.total + cell.origin * cell.n
-    return cell.numerator
+def _numerator(stratum: AnyMoments) -> float:
+    if isinstance(stratum, Moments):
+        return stratum.total + stratum.origin * stratum.n
+    return stratum.numerator
 
 
-def _denominator(cell: AnyMoments) -> float:
-    return float(cell.n) if isinstance(cell, Moments) else cell.denominator
+def _denominator(stratum: AnyMoments) -> float:
+    return float(stratum.n) if isinstance(stratum, Moments) else stratum.denominator
 
 
-def _spread(cell: AnyMoments, value: float) -> float:
-    return cell.variance if isinstance(cell, Moments) else cell.residual_variance(value)
-
-
-def pooled(
-    treatment: ArmEstimate, control: ArmEstimate, units: tuple[int, int]
-) -> tuple[ArmEstimate, ArmEstimate]:
-    """Both arms with one common spread.
-
-    An arm in which nothing varied, such as revenue of a few units that bought nothing, would
-    otherwise count as known without error.
-    """
-    df = sum(units) - 2
-    squares = treatment.variance * units[0] * (units[0] - 1)
-    squares += control.variance * units[1] * (units[1] - 1)
-    variances = [squares / df / n for n in units]
-    per_df = sum(variances) ** 2 / df / 2.0
-    return (
-        treatment._replace(variance=variances[0], per_df=per_df),
-        control._replace(variance=variances[1], per_df=per_df),
-    )
+def _spread(stratum: AnyMoments, value: float) -> float:
+    return stratum.variance if isinstance(stratum, Moments) else stratum.residual_variance(value)
 
 
 def fieller_interval(

@@ -24,19 +24,25 @@ from liftwright.analysis.result import (
     ManyExperimentsResult,
     SmallExperiment,
 )
-from liftwright.analysis.srm import SRM_ALPHA, check_srm
-from liftwright.analysis.verdicts import (
-    compare_runner_up,
-    decide_arms,
+from liftwright.analysis.srm import (
+    SRM_ALPHA,
+    check_srm,
+    check_srm_over_segments,
+    explain_mismatch,
+)
+from liftwright.analysis.verdict import (
+    conclude,
     failed_checks,
+    governing_rows,
     name_winners,
+    why_not_trusted,
     winner_of,
 )
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
 
-    from liftwright.analysis.aggregates import Cell
+    from liftwright.analysis.aggregates import ArmTotals
     from liftwright.analysis.proportions import TestType
     from liftwright.analysis.result import (
         ArmComparison,
@@ -45,11 +51,12 @@ if TYPE_CHECKING:
         ExperimentResult,
         InteractionTest,
         Interval,
+        MultipleExposure,
+        SampleRatioCheck,
     )
-    from liftwright.analysis.verdicts import StoppingRule
+    from liftwright.analysis.verdict import Conclusion, DecisionRule
     from liftwright.model import MetricSpec
 
-_NOT_MEASURED = "the primary metric was not measured"
 _ALLOCATION_CAVEATS = (
     "use these shares for the next wave only: changing them within a wave biases the lift",
     "compare arms within each wave, then combine the waves as segments",
@@ -63,10 +70,10 @@ _EXPOSED_CAVEAT = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Aggregates:
-    """The sums of some metrics, one cell per segment, arm and metric with units."""
+    """The totals of some metrics, one per segment, arm and metric with units."""
 
     metrics: Sequence[MetricSpec]
-    cells: Sequence[Cell]
+    totals: Sequence[ArmTotals]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,19 +86,23 @@ class ArmSizes:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExperimentData:
-    """What is known of an experiment's outcomes, in sums.
+    """The outcomes of an experiment, in sums.
 
     Attributes:
         main: The metrics that are compared.
         sizes: Of all units, the arms in the order of the result.
         by_segment, by_period: The same in each segment and period.
         arms_by_segment: The arms that each segment has; None if every segment has all.
-        cuped: Metrics adjusted by what was known before; `variance_reduction` is by metric.
+        shares_by_segment: Whether the intended shares differ by segment by design.
+        multiple_exposure: The check of units seen in two arms.
+        cuped: Metrics adjusted by what was known before; `variance_reduction` is by metric, as is
+            `covariate_missing`, the number of units without the covariate.
         winsorised: Metrics whose values are capped at `winsorised_at`.
         assigned: The metrics over all assigned units.
         ratios: Ratios of two outcomes.
-        exposed: The metrics of the units that met the treatment, of `exposed_units` per arm.
+        exposed: The metrics of exposed units; `exposed_units` is their number per arm.
         excluded: Rows and units that were left out, by reason.
+        warnings: What a reader must know of the whole.
     """
 
     main: Aggregates
@@ -99,8 +110,11 @@ class ExperimentData:
     by_segment: Mapping[str, ArmSizes] = field(default_factory=dict)
     by_period: Mapping[str, ArmSizes] = field(default_factory=dict)
     arms_by_segment: Mapping[str, Collection[str]] | None = None
+    shares_by_segment: bool = False
+    multiple_exposure: MultipleExposure | None = None
     cuped: Aggregates | None = None
     variance_reduction: Mapping[str, float] = field(default_factory=dict)
+    covariate_missing: Mapping[str, int] = field(default_factory=dict)
     winsorised: Aggregates | None = None
     winsorised_at: Mapping[str, Interval] = field(default_factory=dict)
     assigned: Aggregates | None = None
@@ -108,6 +122,7 @@ class ExperimentData:
     exposed: Aggregates | None = None
     exposed_units: Mapping[str, int] = field(default_factory=dict)
     excluded: Mapping[str, int] = field(default_factory=dict)
+    warnings: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -119,7 +134,7 @@ class AnalysisOptions:
         alpha: Level of the tests, and 1 - level of the intervals.
         correction: Correction for multiplicity.
         test_type: Test of the binary metrics in the main comparison.
-        stopping: The primary metric, and when to ship or to stop an arm.
+        rule: The primary metric, and how the verdict is reached.
         winners_of_all: Whether a winner is named on every metric, or on the primary one alone.
         posteriors: Whether to compute the posteriors.
         allocation: Whether to compute the shares of a next wave; needs the posteriors.
@@ -128,7 +143,7 @@ class AnalysisOptions:
     control: str
     alpha: float
     correction: Correction
-    stopping: StoppingRule
+    rule: DecisionRule
     test_type: TestType = "auto"
     winners_of_all: bool = False
     posteriors: bool = True
@@ -136,7 +151,7 @@ class AnalysisOptions:
 
 
 def analyze_experiment(data: ExperimentData, options: AnalysisOptions) -> ExperimentResult:
-    """Analyse an experiment; what only a run knows is left for the caller to add.
+    """Analyse an experiment; the caller adds what only a run knows.
 
     Args:
         data: Its outcomes.
@@ -147,7 +162,7 @@ def analyze_experiment(data: ExperimentData, options: AnalysisOptions) -> Experi
     """
     result = _compare(data.main, data, options, test_type=options.test_type)
     contrasts = Contrasts(
-        data.main.cells,
+        data.main.totals,
         data.main.metrics,
         options.control,
         [arm.arm for arm in result.arms],
@@ -155,37 +170,52 @@ def analyze_experiment(data: ExperimentData, options: AnalysisOptions) -> Experi
         options.correction,
     )
     interactions = interaction_rows(contrasts)
-    sequential = sequential_rows(contrasts, options.stopping.planned)
     posteriors = bayes_rows(contrasts) if options.posteriors else []
+    present = _arms(data)
     by_segment, by_period = (
         {name: check_srm(sizes.observed, sizes.expected) for name, sizes in parts.items()}
         for parts in (data.by_segment, data.by_period)
     )
-    failed = failed_checks(result.srm, {"segment": by_segment, "period": by_period})
-    present = _arms(data)
-    return replace(
+    srm = _overall_srm(result.srm, data)
+    failed = failed_checks(srm, {"segment": by_segment, "period": by_period})
+    if not srm.ok:
+        srm = replace(srm, explanation=explain_mismatch(srm, by_segment))
+    result = replace(
         result,
         comparisons=tuple(row for row in result.comparisons if _exists(row, data)),
+        sequential=tuple(
+            row for row in sequential_rows(contrasts, options.rule.planned) if row.arm in present
+        ),
+    )
+    distrust = why_not_trusted(failed, srm.explanation, data.multiple_exposure)
+    conclusion = conclude(result, options.rule, contrasts, distrust=distrust)
+    return replace(
+        result,
+        srm=srm,
         srm_by_segment=by_segment,
         srm_over_time=by_period,
         srm_failed=failed,
-        best=_winners(result, interactions, contrasts, data, options, failed),
-        decisions=tuple(decide_arms(sequential, options.stopping, failed=failed)),
-        sequential=tuple(row for row in sequential if row.arm in present),
+        verdict=conclusion.verdict,
+        guardrails=conclusion.guardrails,
+        multiple_exposure=data.multiple_exposure,
+        best=_winners(result, interactions, data, options, conclusion),
+        decisions=conclusion.decisions,
         omnibus=tuple(omnibus_tests(contrasts)),
         interactions=tuple(row for row in interactions if row.arm in present),
         bayes=tuple(row for row in posteriors if row.arm in present),
-        cuped=_rows(data.cuped, data, options),
+        cuped=_cuped(data, options),
         variance_reduction=data.variance_reduction,
+        covariate_missing=data.covariate_missing,
         winsorised=_rows(data.winsorised, data, options),
         winsorised_at=data.winsorised_at,
         assigned=_rows(data.assigned, data, options),
         ratios=_rows(data.ratios, data, options),
         exposed=_exposed(data, options),
-        allocation=_allocation(posteriors, options.stopping.metric, failed)
+        allocation=_allocation(posteriors, options.rule.metric, trusted=not distrust)
         if options.allocation
         else None,
         excluded=data.excluded,
+        warnings=data.warnings,
     )
 
 
@@ -215,8 +245,8 @@ def analyze_experiments(
             failed.append(name)
         own = rows[name] if control in sizes.observed else []
         best = winner_of(
-            [row for row in own if row.metric == options.stopping.metric],
-            options.stopping.direction,
+            [row for row in own if row.metric == options.rule.metric],
+            options.rule.direction,
         )
         experiments.append(
             SmallExperiment(
@@ -256,7 +286,7 @@ def _compare(
     test_type: TestType = "auto",
 ) -> ExperimentResult:
     return compare(
-        part.cells,
+        part.totals,
         part.metrics,
         options.control,
         units=data.sizes.observed if units is None else units,
@@ -270,7 +300,7 @@ def _compare(
 def _rows(
     part: Aggregates | None, data: ExperimentData, options: AnalysisOptions
 ) -> tuple[ArmComparison, ...]:
-    """Another estimator of the same arms, as a family of its own."""
+    """Another estimator of the same arms, as a separate family of tests."""
     if part is None:
         return ()
     present = _arms(data)
@@ -290,44 +320,69 @@ def _exists(row: ArmComparison, data: ExperimentData) -> bool:
     return row.arm in data.arms_by_segment.get(row.segment, ())
 
 
-def _winners(  # noqa: PLR0913, PLR0917 - the rows, tests of them, and how to judge
+def _overall_srm(srm: SampleRatioCheck, data: ExperimentData) -> SampleRatioCheck:
+    if not data.shares_by_segment:
+        return srm
+    return check_srm_over_segments(
+        [(sizes.observed, sizes.expected) for sizes in data.by_segment.values()]
+    )
+
+
+def _cuped(data: ExperimentData, options: AnalysisOptions) -> tuple[ArmComparison, ...]:
+    """The adjusted rows; a warning says how many units lack the covariate."""
+    return tuple(
+        replace(
+            row,
+            warnings=(
+                *row.warnings,
+                f"{missing:,} units lack the covariate; they are adjusted by an indicator of it",
+            ),
+        )
+        if (missing := data.covariate_missing.get(row.metric))
+        else row
+        for row in _rows(data.cuped, data, options)
+    )
+
+
+def _winners(
     result: ExperimentResult,
     interactions: Sequence[InteractionTest],
-    contrasts: Contrasts,
     data: ExperimentData,
     options: AnalysisOptions,
-    failed: Sequence[str],
+    conclusion: Conclusion,
 ) -> tuple[BestArm, ...]:
-    """Who won on each metric overall, and on the primary metric in each segment."""
-    primary = options.stopping.metric
+    """The best arm on each metric overall, and on the primary metric in each segment.
+
+    On the primary metric the overall one is the verdict's winner.
+    """
+    rule, verdict = options.rule, conclusion.verdict
+    blocked = {check.arm for check in conclusion.guardrails if check.forbids}
+    rows = governing_rows(result, rule)
+    reason = "; ".join(verdict.reasons)
+    undecided = reason if verdict.state in {"do_not_trust", "too_early"} else None
     found: list[BestArm] = []
     directions = {metric.name: metric.direction for metric in data.main.metrics}
-    for metric in directions if options.winners_of_all else (primary,):
-        direction = directions.get(metric, "higher")
+    for metric in directions if options.winners_of_all else (rule.metric,):
+        primary, direction = metric == rule.metric, directions.get(metric, "higher")
+        candidates = [row for row in rows if not (primary and row.arm in blocked)]
         named = {
-            best.segment: compare_runner_up(
-                best, result.comparisons, contrasts, direction=direction
-            )
+            best.segment: best
             for best in name_winners(
-                result.comparisons,
+                candidates,
                 interactions,
                 metric,
                 alpha=options.alpha,
-                failed=failed,
                 direction=direction,
+                nobody=undecided,
             )
         }
-        if options.stopping.undecided:
-            named = {}
-        for segment in (OVERALL, *(data.by_segment if metric == primary else ())):
-            nobody = BestArm(
-                segment=segment,
-                metric=metric,
-                arm=None,
-                lift=None,
-                reason=options.stopping.undecided or _NOT_MEASURED,
-            )
-            found.append(named.get(segment, nobody))
+        for segment in (OVERALL, *(data.by_segment if primary else ())):
+            best = BestArm(segment=segment, metric=metric, arm=None, lift=None, reason=reason)
+            if segment != OVERALL or not primary:
+                best = named.get(segment, best)
+            elif verdict.winner is not None:
+                best = replace(named[OVERALL], reason=reason)
+            found.append(best)
     return tuple(found)
 
 
@@ -344,9 +399,7 @@ def _exposed(data: ExperimentData, options: AnalysisOptions) -> ExposedResult | 
     )
 
 
-def _allocation(
-    posteriors: Iterable[ArmPosterior], metric: str, failed: Sequence[str]
-) -> Allocation:
+def _allocation(posteriors: Iterable[ArmPosterior], metric: str, *, trusted: bool) -> Allocation:
     """Shares of a next wave by Thompson sampling; none where the arms cannot be trusted."""
     best = {
         row.arm: row.probability_best
@@ -355,6 +408,6 @@ def _allocation(
     }
     return Allocation(
         metric=metric,
-        shares=thompson_shares(best) if best and not failed else None,
+        shares=thompson_shares(best) if best and trusted else None,
         caveats=_ALLOCATION_CAVEATS,
     )

@@ -1,4 +1,4 @@
-"""Does the effect of an arm differ between segments? Asked before any segment is said to differ."""
+"""Tests of interaction: does the effect of an arm differ between segments?"""
 
 from __future__ import annotations
 

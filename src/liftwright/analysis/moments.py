@@ -8,7 +8,7 @@ from typing import TypeAlias
 
 from liftwright.errors import InputError
 
-# Sums of squares carry rounding noise; a spread below this share of the mean square is none.
+# Sums of squares have rounding errors; a spread below this share of the mean square is taken as 0.
 _ROUNDING = 1e-12
 
 
@@ -52,14 +52,16 @@ class Moments:
         n: Units.
         total: Sum of the metric over the units, each less `origin`.
         total_sq: Sum of their squares.
-        origin: A number near the values, where they lie far from 0 and close together; their
-            squares would otherwise drown their spread.
+        origin: A number near the values. Values far from 0 and close together are counted from it,
+            or rounding errors of their squares would exceed their spread.
+        values: How many units have each value, as (value, units), where the values are known.
     """
 
     n: int
     total: float
     total_sq: float
     origin: float = 0.0
+    values: tuple[tuple[float, int], ...] = ()
 
     def __post_init__(self) -> None:
         """Refuse sums that no data can have.
@@ -88,12 +90,15 @@ class Moments:
         """The moments of both groups together, about the first one's origin that has units."""
         if not self.n:
             return other
-        shift = other.origin - self.origin if other.n else 0.0
+        if not other.n:
+            return self
+        shift = other.origin - self.origin
         return Moments(
             n=self.n + other.n,
             total=self.total + other.total + shift * other.n,
             total_sq=self.total_sq + other.total_sq + shift * (2 * other.total + shift * other.n),
             origin=self.origin,
+            values=self.values + other.values if self.values and other.values else (),
         )
 
 

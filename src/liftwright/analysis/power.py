@@ -8,10 +8,11 @@ Source: Cohen (1988), Statistical Power Analysis, chapters 2 and 6.
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from statistics import NormalDist
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, get_args
 
-from liftwright.analysis.result import ArmMean, DetectableEffect
+from liftwright.analysis.result import ArmMean, Correction, DetectableEffect
 from liftwright.errors import InputError
 
 if TYPE_CHECKING:
@@ -19,6 +20,75 @@ if TYPE_CHECKING:
 
 # Campaigns aim for a lift of 10 %; an experiment that cannot detect it is underpowered.
 NOTABLE_LIFT = 0.10
+_FEWEST_ARMS = 2
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PowerPlan:
+    """The sample size of an experiment on a rate, as `liftwright power --json` prints it.
+
+    Attributes:
+        n_per_arm: Units of each arm, the control included.
+        lift: Relative lift that is detected; None if even a rate of 1 could not be.
+        baseline: Rate of the control.
+        alpha_per_test: Significance level of one comparison with the control, after correction.
+    """
+
+    n_per_arm: int
+    lift: float | None
+    baseline: float
+    alpha_per_test: float
+
+
+def plan_rates(  # noqa: PLR0913 - one parameter per option
+    baseline: float,
+    *,
+    lift: float | None = None,
+    n: int | None = None,
+    arms: int = 2,
+    power: float = 0.8,
+    alpha: float = 0.05,
+    correction: str = "holm",
+) -> PowerPlan:
+    """Plan an experiment with equal arms: the units for a lift, or the smallest lift for `n` units.
+
+    Args:
+        baseline: Rate of the control, above 0 and below 1.
+        lift: Relative lift to detect, 0.1 is +10 %. Without it and `n`, 0.1.
+        n: Units per arm; gives the smallest detectable lift.
+        arms: Number of arms, the control included.
+        power: Probability of detecting the lift.
+        alpha: Two-sided significance level of all comparisons together.
+        correction: holm, bh or none. The first step of Holm's and of Benjamini and Hochberg's
+            procedure is at alpha over the number of comparisons.
+
+    Raises:
+        InputError: An argument outside its range, or both `lift` and `n`.
+    """
+    if lift is not None and n is not None:
+        raise InputError("power: found both a lift and units per arm, allowed: one of them")
+    if arms < _FEWEST_ARMS:
+        raise InputError(f"power: arms: found {arms}, allowed: 2 or more, the control included")
+    if correction not in get_args(Correction):
+        allowed = ", ".join(get_args(Correction))
+        raise InputError(f"power: correction: found {correction!r}, allowed: {allowed}")
+    per_test = alpha_per_test(alpha, arms - 1, correction)
+    if n is not None:
+        found = smallest_detectable_effect(baseline, n, n, alpha=per_test, power=power)
+        return PowerPlan(
+            n_per_arm=n,
+            lift=None if found is None else found / baseline,
+            baseline=baseline,
+            alpha_per_test=per_test,
+        )
+    lift = NOTABLE_LIFT if lift is None else lift
+    units, _ = sample_size(baseline, baseline * lift, alpha=per_test, power=power)
+    return PowerPlan(n_per_arm=units, lift=lift, baseline=baseline, alpha_per_test=per_test)
+
+
+def alpha_per_test(alpha: float, tests: int, correction: str) -> float:
+    """The level that a correction leaves to the first of so many tests."""
+    return alpha if correction == "none" else alpha / max(tests, 1)
 
 
 def smallest_detectable_effect(
@@ -132,9 +202,8 @@ def detectable_effects(result: ExperimentResult, *, power: float) -> tuple[Detec
         power: Probability of detecting the effect.
     """
     overall = result.rows()
-    # Holm's first step is at alpha over the number of tests: what is found must pass that.
     tests = sum(row.p_value is not None for row in overall)
-    alpha = result.alpha / max(tests, 1) if result.correction == "holm" else result.alpha
+    alpha = alpha_per_test(result.alpha, tests, result.correction)
     values = next((arm.metrics for arm in result.arms if arm.arm == result.control), {})
     spreads = {name: one.sd for name, one in values.items() if isinstance(one, ArmMean)}
     return tuple(

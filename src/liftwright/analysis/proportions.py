@@ -32,50 +32,6 @@ _FEW = 5.0
 _TIE = 1.0 + 1e-7
 
 
-def compare_proportions(
-    treatment: Counts, control: Counts, *, alpha: float = 0.05, test_type: TestType = "auto"
-) -> Estimate:
-    """Compare two rates.
-
-    Args:
-        treatment: Counts of the treatment.
-        control: Counts of the control.
-        alpha: 1 - level of the intervals.
-        test_type: "auto" is the pooled z test, "chi_square" its square with the same p-value, both
-            give way to Fisher's exact test where an expected cell is under 5; "fisher" always;
-            "welch" is Welch's t test on the values 0 and 1.
-
-    Returns:
-        Newcombe's hybrid score interval of the difference, the score interval of the lift.
-
-    Source: Newcombe (1998), Statistics in Medicine 17, method 10; Koopman (1984), Biometrics 40.
-    """
-    rows = [[(treatment, control)]]
-    return estimate_proportions(rows, alpha=alpha, test_type=test_type, stratified=False)[0]
-
-
-def compare_stratified_proportions(
-    strata: Strata, *, alpha: float = 0.05, test_type: TestType = "auto"
-) -> Estimate:
-    """Compare two rates over strata with Mantel-Haenszel weights.
-
-    Args:
-        strata: Counts of treatment and control per stratum; one without units in both arms is
-            left out.
-        alpha: 1 - level of the intervals.
-        test_type: "auto" and "chi_square" are the Cochran-Mantel-Haenszel test without continuity
-            correction, or the exact conditional test where the expected counts are few
-            (Mantel-Fleiss); "fisher" is always the exact one, "welch" the stratified Welch test.
-
-    Returns:
-        Weighted rates, their difference and lift, with stratified score intervals.
-
-    Source: Mantel, Haenszel (1959); Miettinen, Nurminen (1985), Statistics in Medicine 4; Mantel,
-        Fleiss (1980), American Journal of Epidemiology 112.
-    """
-    return estimate_proportions([strata], alpha=alpha, test_type=test_type, stratified=True)[0]
-
-
 def estimate_proportions(
     rows: Sequence[Strata], *, alpha: float, test_type: TestType = "auto", stratified: bool
 ) -> list[Estimate]:
@@ -84,11 +40,20 @@ def estimate_proportions(
     Args:
         rows: The strata of each contrast: pairs of treatment and control counts.
         alpha: 1 - level of the intervals.
-        test_type: As for `compare_proportions` and `compare_stratified_proportions`.
+        test_type: "auto" is the pooled z test, over strata Cochran, Mantel and Haenszel's without
+            continuity correction; "chi_square" the same under its other name. Both give way to
+            the exact test where expected counts are few. "fisher" is always the exact test,
+            "welch" Welch's t test on the values 0 and 1.
         stratified: False takes the plain estimators, of one stratum each.
 
     Returns:
-        One estimate per row, in order; without a stratum that holds both arms all values are None.
+        One estimate per row, in order: Newcombe's interval of the difference (stratified score
+        intervals over strata) and the score interval of the lift. Without a stratum that has both
+        arms, all values are None.
+
+    Source: Newcombe (1998), Statistics in Medicine 17, method 10; Koopman (1984), Biometrics 40;
+        Mantel, Haenszel (1959); Miettinen, Nurminen (1985), Statistics in Medicine 4; Mantel,
+        Fleiss (1980), American Journal of Epidemiology 112.
     """
     kept = [[pair for pair in row if pair[0].n and pair[1].n] for row in rows]
     full = [row for row in kept if row]
@@ -193,7 +158,7 @@ def _lift_intervals(
 def _room(tables: ContingencyTables) -> Array:
     """How far the treatment's expected events are from what the margins allow at most and least.
 
-    With one stratum that is the smallest expected cell; 0 means that nothing is left to chance.
+    With one stratum that is the smallest expected cell; 0 means that only one table is possible.
 
     Source: Mantel, Fleiss (1980), American Journal of Epidemiology 112.
     """
@@ -255,7 +220,12 @@ def _welch_tests(rows: list[list[tuple[Counts, Counts]]], *, stratified: bool) -
 
 
 def _moments_of(counts: Counts) -> Moments:
-    return Moments(n=counts.n, total=counts.events, total_sq=counts.events)
+    return Moments(
+        n=counts.n,
+        total=counts.events,
+        total_sq=counts.events,
+        values=((0.0, counts.n - counts.events), (1.0, counts.events)),
+    )
 
 
 def exact_p_value(strata: Sequence[tuple[Counts, Counts]]) -> float:
@@ -271,17 +241,22 @@ def exact_p_value(strata: Sequence[tuple[Counts, Counts]]) -> float:
     """
     import numpy as np
 
-    law: Array = np.ones(1)
+    distribution: Array = np.ones(1)
     position = 0
     for treatment, control in strata:
         low, probabilities = _hypergeometric(treatment, control)
-        law = np.convolve(law, probabilities)
+        distribution = np.convolve(distribution, probabilities)
         position += treatment.events - low
-    return float(min(1.0, law[law <= law[position] * _TIE].sum() / law.sum()))
+    return float(
+        min(
+            1.0,
+            distribution[distribution <= distribution[position] * _TIE].sum() / distribution.sum(),
+        )
+    )
 
 
 def _hypergeometric(treatment: Counts, control: Counts) -> tuple[int, Array]:
-    """Least possible number of treatment events, and the law of that number from there on."""
+    """Least possible number of treatment events, and the probabilities from there on."""
     import numpy as np
 
     events = treatment.events + control.events

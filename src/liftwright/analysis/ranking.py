@@ -33,7 +33,7 @@ def auroc(scores: Sequence[float], positive: Sequence[bool]) -> float:
     if not positives or not negatives:
         return math.nan
     misses = totals - hits
-    # Scores fall along the arrays: what a tie has above it does not outrank what is in it.
+    # Scores fall along the arrays; cases of a tie do not outrank each other.
     below = negatives - misses.cumsum() + misses / 2
     return float((hits * below).sum()) / (positives * negatives)
 
@@ -58,7 +58,7 @@ def average_precision(scores: Sequence[float], positive: Sequence[bool]) -> floa
 
 
 def ndcg_at(k: int, found: Sequence[str], gains: Mapping[str, float]) -> float:
-    """Normalised discounted cumulative gain of the first `k` of what was found.
+    """Normalised discounted cumulative gain of the first `k` results.
 
     The gain of a document is its graded score, 0 where it was not judged; the gain at rank r,
     from 1, is divided by log2(r + 1), and the sum by that of the best order possible.

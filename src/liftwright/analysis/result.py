@@ -21,6 +21,11 @@ if TYPE_CHECKING:
 
 Correction = Literal["holm", "bh", "none"]
 Action = Literal["ship", "stop", "continue"]
+Stopping = Literal["fixed", "anytime"]
+VerdictState = Literal[
+    "winner", "no_difference_shown", "too_early", "worse", "guardrail_not_met", "do_not_trust"
+]
+GuardrailState = Literal["met", "no_harm_shown", "not_met", "harmed"]
 # Both ends of an interval; one that is infinite is None.
 Interval: TypeAlias = tuple[float | None, float | None]
 
@@ -30,19 +35,22 @@ OVERALL = "all"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SampleRatioCheck:
-    """The sample-ratio mismatch (SRM) check: do the arms have the sizes that were intended?
+    """The sample-ratio mismatch (SRM) check: do the arms have their planned sizes?
 
     Attributes:
         p_value: Of the k-way chi-square test; None without units.
         ok: p_value >= 0.01; False without units.
         observed: Units of each arm.
-        expected: Units that each arm was meant to have, of the same sum.
+        expected: Planned units of each arm, of the same sum.
+        explanation: A simple reason for a failed check, such as shares given wrongly; None if none
+            was found.
     """
 
     p_value: float | None
     ok: bool
     observed: Mapping[str, int]
     expected: Mapping[str, float]
+    explanation: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -188,8 +196,85 @@ class ArmDecision:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Verdict:
+    """The one answer of the experiment, on its primary metric.
+
+    Attributes:
+        governs: "fixed": the tests of `comparisons`, read once, at the planned sample;
+            "anytime": those of `sequential`, valid at every look.
+        winner: The arm that is best; None unless the state is "winner".
+        state: "winner": an arm is better than the control and no guardrail forbids it.
+            "no_difference_shown": no arm differs from the control. "too_early": the planned
+            sample is not reached. "worse": an arm is worse than the control, and none is better.
+            "guardrail_not_met": an arm is better, but a guardrail is harmed or its margin is not
+            met. "do_not_trust": the data cannot decide (sample-ratio mismatch, units in two arms,
+            opens as the primary metric).
+        reasons: Why, in sentences.
+    """
+
+    governs: Stopping
+    winner: str | None
+    state: VerdictState
+    reasons: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GuardrailCheck:
+    """Whether one arm keeps one guardrail; tested at alpha, not corrected for multiplicity.
+
+    Attributes:
+        margin: How much worse the metric may be, relative to the control; None without a margin.
+        lift: Relative difference to the control, with its interval.
+        state: With a margin: "met" if the interval excludes a larger loss; else "harmed" if the
+            metric is significantly worse, or "not_met". Without: "harmed" or "no_harm_shown".
+    """
+
+    arm: str
+    metric: str
+    margin: float | None
+    lift: float | None
+    lift_ci: Interval | None
+    state: GuardrailState
+
+    @property
+    def forbids(self) -> bool:
+        """Whether the arm may not win."""
+        return self.state in {"not_met", "harmed"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MultipleExposure:
+    """Units seen in more than one arm; they are left out of the comparison.
+
+    Attributes:
+        units: How many they are; `share` is their share of all units.
+        ok: The share is within its limit, and their outcomes do not differ from the others'.
+        p_value: Of Fisher's exact test of their outcomes on the primary metric against the other
+            units'; None for fewer than 20 units.
+    """
+
+    units: int
+    share: float
+    ok: bool
+    p_value: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BotClicks:
+    """Clicks of bots, which are not counted.
+
+    Attributes:
+        events: Clicks that were removed.
+        rate_before: Click rate of all delivered messages before the removal.
+    """
+
+    events: int
+    rate_before: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ExposedResult:
-    """The comparison of the units that met the treatment, and why to read it with care."""
+    """The comparison of exposed units, and why to read it with care."""
 
     n: int
     srm: SampleRatioCheck
@@ -384,7 +469,7 @@ class PlanCompliance:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExperimentResult:
-    """Everything that is known of an experiment's outcome, of a file or of a run.
+    """The complete result of an experiment, of a file or of a run.
 
     A part that was not asked for, or that the data cannot give, is empty or None.
 
@@ -398,17 +483,22 @@ class ExperimentResult:
         comparisons: The overall rows by arm and metric, then those of each segment.
         srm_by_segment, srm_over_time: Further sample-ratio checks, by segment and by period.
         srm_failed: The sample-ratio checks that failed; while there is one, no winner is named.
+        verdict: The answer on the primary metric; the headline.
+        guardrails: Whether each arm keeps each guardrail.
+        multiple_exposure: Units seen in more than one arm.
+        bots: Clicks of bots that were removed from a run's outcomes.
         best: Who won, by metric and segment.
         decisions: What to do with each arm now.
         sequential: Overall rows that hold at every look.
         omnibus: All arms at once, by metric.
         interactions: Whether each arm's effect differs between segments.
         bayes: Posteriors of all arms.
-        cuped: Rows adjusted by what was known before; `variance_reduction` is by metric.
+        cuped: Rows adjusted by what was known before; `variance_reduction` is by metric, as is
+            `covariate_missing`, the number of units without a covariate.
         winsorised: Rows with extreme values capped at `winsorised_at`, by metric.
         assigned: Rows over all assigned units (intention to treat).
         ratios: Rows of ratios of two outcomes.
-        exposed: The units that met the treatment.
+        exposed: The comparison of exposed units.
         allocation: Shares of a next wave.
         explain: Features that go with a larger effect.
         excluded: Rows and units that were left out, by reason.
@@ -433,6 +523,10 @@ class ExperimentResult:
     srm_by_segment: Mapping[str, SampleRatioCheck] = field(default_factory=dict)
     srm_over_time: Mapping[str, SampleRatioCheck] = field(default_factory=dict)
     srm_failed: tuple[str, ...] = ()
+    verdict: Verdict | None = None
+    guardrails: tuple[GuardrailCheck, ...] = ()
+    multiple_exposure: MultipleExposure | None = None
+    bots: BotClicks | None = None
     best: tuple[BestArm, ...] = ()
     decisions: tuple[ArmDecision, ...] = ()
     sequential: tuple[ArmComparison, ...] = ()
@@ -441,6 +535,7 @@ class ExperimentResult:
     bayes: tuple[ArmPosterior, ...] = ()
     cuped: tuple[ArmComparison, ...] = ()
     variance_reduction: Mapping[str, float] = field(default_factory=dict)
+    covariate_missing: Mapping[str, int] = field(default_factory=dict)
     winsorised: tuple[ArmComparison, ...] = ()
     winsorised_at: Mapping[str, Interval] = field(default_factory=dict)
     assigned: tuple[ArmComparison, ...] = ()
@@ -482,8 +577,9 @@ class ExperimentResult:
 
     @property
     def trusted(self) -> bool:
-        """Whether every sample-ratio check passed: overall, in the segments and over time."""
-        return self.srm.ok and not self.srm_failed
+        """Whether every sample-ratio check passed, and units in two arms do not disturb it."""
+        exposure = self.multiple_exposure
+        return self.srm.ok and not self.srm_failed and (exposure is None or exposure.ok)
 
     @property
     def deviations(self) -> tuple[str, ...]:
@@ -531,9 +627,9 @@ class ExperimentResult:
         return from_json(cls, value, ignore_unknown=True)
 
 
-_WRITTEN_THOUGH_EMPTY = frozenset(("arms", "comparisons", "srm_failed"))
+_WRITTEN_THOUGH_EMPTY = frozenset(("arms", "comparisons", "srm_failed", "guardrails"))
 _OMITTED_IF_EMPTY = frozenset(
-    ("cuped", "variance_reduction", "winsorised", "winsorised_at", "excluded")
+    ("cuped", "variance_reduction", "covariate_missing", "winsorised", "winsorised_at", "excluded")
 )
 
 
@@ -608,7 +704,7 @@ def json_schema(kind: type) -> dict[str, Json]:
         """A field's title would only repeat its name."""
 
         def field_title_should_be_set(self, schema: object) -> bool:
-            """No field has a title of its own: its key says the same."""
+            """A title would only repeat the key."""
             del schema
             return False
 

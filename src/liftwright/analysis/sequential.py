@@ -37,8 +37,8 @@ if TYPE_CHECKING:
 PLANNED_UNITS = 10_000
 TEST = "asymptotic confidence sequence"
 
-# The sequence begins when each arm has so many units that carry its value: before, the normal law
-# is not near. Found by simulation.
+# The sequence begins when each arm has this effective number of units; before, the normal
+# approximation is poor. Found by simulation.
 _FEWEST = 20.0
 _ONE_SIDE_RARE = (
     "interval not estimable: an arm has fewer than 20 units with the event, or without it"
@@ -114,7 +114,7 @@ def estimate_sequence(
     if not math.isfinite(difference):
         return Estimate(n_treatment=units[0], n_control=units[1], warnings=(_TOO_EARLY,))
     lift = treatment.value / control.value - 1.0 if control.value > 0 else None
-    known = min(_carriers([pair[side] for pair in there]) for side in (0, 1)) >= _FEWEST
+    known = min(_effective_units([pair[side] for pair in there]) for side in (0, 1)) >= _FEWEST
     interval = lift_interval = p_value = None
     warnings: list[str] = []
     if known and math.isfinite(variance) and treatment.variance and control.variance:
@@ -155,9 +155,9 @@ def _pooled_score(
 ) -> float | None:
     """The difference of two rates in its standard errors if there were no effect.
 
-    An arm without events has no spread of its own, however many units it has. Without an effect
+    An arm without events has no spread, however many units it has. Without an effect
     both arms have the rate of the two together: where that lets each arm expect enough events, the
-    p-value holds by the same law, though no interval can be given.
+    p-value is valid, though no interval can be given.
 
     Returns:
         None of other metrics, or where an arm expects too few.
@@ -182,15 +182,15 @@ def _moments(summary: Counts | AnyMoments) -> AnyMoments:
     return summary
 
 
-def _carriers(cells: Sequence[Counts | AnyMoments]) -> float:
-    """How many units carry the value: the rarer of event and none, buyers, denominators."""
-    ratios = [cell for cell in cells if isinstance(cell, RatioMoments)]
+def _effective_units(strata: Sequence[Counts | AnyMoments]) -> float:
+    """The effective number of units: the rarer of event and no event, buyers, or denominators."""
+    ratios = [stratum for stratum in strata if isinstance(stratum, RatioMoments)]
     if ratios:
         return effective_number((c.denominator for c in ratios), (c.denominator_sq for c in ratios))
-    counts = [cell for cell in cells if isinstance(cell, Counts)]
+    counts = [stratum for stratum in strata if isinstance(stratum, Counts)]
     if counts:
-        events = sum(cell.events for cell in counts)
-        return min(events, sum(cell.n for cell in counts) - events)
-    moments = [cell for cell in cells if isinstance(cell, Moments)]
-    # About the origin, which is the least value: those at it carry nothing.
+        events = sum(stratum.events for stratum in counts)
+        return min(events, sum(stratum.n for stratum in counts) - events)
+    moments = [stratum for stratum in strata if isinstance(stratum, Moments)]
+    # Counted from the origin, the least value: units at it do not count.
     return effective_number((c.total for c in moments), (c.total_sq for c in moments))

@@ -1,15 +1,19 @@
-"""Sample-ratio mismatch: do the arms have the sizes that they were meant to have?"""
+"""Whether a comparison can be trusted: sample-ratio mismatch, and units seen in two arms."""
 
 from __future__ import annotations
 
 import math
+from shlex import quote
 from typing import TYPE_CHECKING
 
-from liftwright.analysis.result import SampleRatioCheck
+from liftwright.analysis.proportions import exact_p_value
+from liftwright.analysis.result import MultipleExposure, SampleRatioCheck
 from liftwright.errors import InputError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from liftwright.analysis.moments import Counts
 
 # A mismatch is called at 1 %: the check runs before every result, and its alarm stops the reading.
 SRM_ALPHA = 0.01
@@ -17,16 +21,21 @@ SRM_ALPHA = 0.01
 _FEW = 5.0
 _DRAWS = 9_999
 _MOST_ARMS_DRAWN = 100
+# Shares that people plan are multiples of one of these fractions.
+_SIMPLE_FRACTIONS = (2, 3, 4, 5, 6, 8, 10, 20)
+_FEWEST_TESTED = 20
+_EXPOSURE_ALPHA = 0.01
+MULTIPLE_EXPOSURE_SHARE = 0.01
 
 
 def check_srm(observed: Mapping[str, int], expected: Mapping[str, float]) -> SampleRatioCheck:
-    """Test the sizes of the arms against what was meant.
+    """Test the sizes of the arms against their planned shares.
 
     Args:
         observed: Units of each arm; an arm that is missing has none.
         expected: Shares, weights or expected counts of each arm, of any sum: they are scaled to
             the observed total. For a stratified design give the sums of the strata's expected
-            counts. An arm that is missing was meant to have no unit.
+            counts. An arm that is missing has a share of 0.
 
     Returns:
         The chi-square test with k - 1 degrees of freedom; where an expected count is under 5, its
@@ -49,36 +58,152 @@ def check_srm(observed: Mapping[str, int], expected: Mapping[str, float]) -> Sam
         message = "srm: found no arm with a share above 0, allowed: at least one"
         raise InputError(message)
     scale = sum(counts) / math.fsum(weights)
-    meant = [weight * scale for weight in weights]
-    p_value = _p_value(counts, meant) if sum(counts) else None
+    planned = [weight * scale for weight in weights]
+    return _check(arms, counts, planned, _p_value([(counts, planned)]))
+
+
+def check_srm_over_segments(
+    segments: Sequence[tuple[Mapping[str, int], Mapping[str, float]]],
+) -> SampleRatioCheck:
+    """Test the sizes of the arms in all segments together, where shares differ by segment.
+
+    Args:
+        segments: Units of each arm, and its share, in each segment.
+
+    Returns:
+        The sum of the segments' chi-square statistics, with the sum of their degrees of freedom.
+        `observed` and `expected` are sums over the segments.
+    """
+    checks = [check_srm(observed, expected) for observed, expected in segments]
+    arms = list(dict.fromkeys(arm for check in checks for arm in check.observed))
+    p_value = _p_value(
+        [(list(check.observed.values()), list(check.expected.values())) for check in checks]
+    )
+    counts = [sum(check.observed.get(arm, 0) for check in checks) for arm in arms]
+    planned = [math.fsum(check.expected.get(arm, 0.0) for check in checks) for arm in arms]
+    return _check(arms, counts, planned, p_value)
+
+
+def _check(
+    arms: Sequence[str], observed: Sequence[int], expected: Sequence[float], p_value: float | None
+) -> SampleRatioCheck:
     return SampleRatioCheck(
         p_value=p_value,
         ok=p_value is not None and p_value >= SRM_ALPHA,
-        observed=dict(zip(arms, counts, strict=True)),
-        expected=dict(zip(arms, meant, strict=True)),
+        observed=dict(zip(arms, observed, strict=True)),
+        expected=dict(zip(arms, expected, strict=True)),
     )
 
 
-def _p_value(observed: Sequence[int], expected: Sequence[float]) -> float:
+def explain_mismatch(
+    overall: SampleRatioCheck, segments: Mapping[str, SampleRatioCheck]
+) -> str | None:
+    """A simple explanation of a failed check: other shares than those that were given.
+
+    Args:
+        overall: The failed check.
+        segments: The checks by segment, if there are any.
+
+    Returns:
+        A question that names the shares which the sizes agree with; None if no simple ones do.
+    """
+    simple = _simple_shares(overall.observed)
+    if simple is not None and all(
+        check_srm(check.observed, simple).ok for check in segments.values()
+    ):
+        return f"did you mean {_percents(simple)}? ({_as_options(simple)})"
+    by_segment = {name: _simple_shares(check.observed) for name, check in segments.items()}
+    known = {name: shares for name, shares in by_segment.items() if shares is not None}
+    if known and len(known) == len(by_segment):
+        shown = "; ".join(f"{name}: {_percents(shares)}" for name, shares in known.items())
+        return f"do the shares differ by segment? ({shown}; give them with --share-by FILE)"
+    return None
+
+
+def _simple_shares(observed: Mapping[str, int]) -> dict[str, float] | None:
+    """The simplest shares that the sizes agree with."""
+    total = sum(observed.values())
+    for parts in _SIMPLE_FRACTIONS:
+        counts = {arm: round(units / total * parts) for arm, units in observed.items()}
+        if sum(counts.values()) == parts and all(counts.values()):
+            shares = {arm: count / parts for arm, count in counts.items()}
+            if check_srm(observed, shares).ok:
+                return shares
+    return None
+
+
+def _percents(shares: Mapping[str, float]) -> str:
+    return "/".join(f"{100.0 * share:.3g}" for share in shares.values())
+
+
+def _as_options(shares: Mapping[str, float]) -> str:
+    if len(set(shares.values())) == 1:
+        return "equal shares are the default"
+    return " ".join(f"--share {quote(f'{arm}={share:.10g}')}" for arm, share in shares.items())
+
+
+def check_multiple_exposure(
+    exposed: Counts, others: Counts, *, units: int, total: int, most: float
+) -> MultipleExposure:
+    """Judge the units that were seen in two or more arms.
+
+    Args:
+        exposed: Their outcomes on the primary metric, where known.
+        others: The outcomes of the units seen in one arm.
+        units: How many were seen in two or more arms.
+        total: How many units there are in all.
+        most: The largest share of them that is tolerated.
+
+    Returns:
+        Not ok above that share, or if Fisher's exact test of at least 20 of them gives p < 0.01.
+    """
+    p_value = None
+    if exposed.n >= _FEWEST_TESTED and others.n:
+        p_value = exact_p_value([(exposed, others)])
+    share = units / total if total else 0.0
+    return MultipleExposure(
+        units=units,
+        share=share,
+        ok=share <= most and (p_value is None or p_value >= _EXPOSURE_ALPHA),
+        p_value=p_value,
+    )
+
+
+def _p_value(tables: Sequence[tuple[Sequence[int], Sequence[float]]]) -> float | None:
+    """Of the sum of the chi-square statistics of tables of observed and expected counts."""
     from scipy.special import chdtrc
 
-    if any(count and not meant for count, meant in zip(observed, expected, strict=True)):
+    tables = [(observed, planned) for observed, planned in tables if sum(observed)]
+    if not tables:
+        return None
+    pairs = [pair for table in tables for pair in zip(*table, strict=True)]
+    if any(count and not planned for count, planned in pairs):
         return 0.0
-    pairs = [(o, e) for o, e in zip(observed, expected, strict=True) if e]
-    if len(pairs) == 1:
+    known = [(count, planned) for count, planned in pairs if planned]
+    df = len(known) - len(tables)
+    if not df:
         return 1.0
-    statistic = math.fsum((o - e) ** 2 / e for o, e in pairs)
-    if len(pairs) <= _MOST_ARMS_DRAWN and min(e for _, e in pairs) < _FEW:
-        return _drawn_p_value(statistic, sum(observed), [e for _, e in pairs])
-    return float(chdtrc(len(pairs) - 1, statistic))
+    statistic = math.fsum((o - e) ** 2 / e for o, e in known)
+    if len(known) <= _MOST_ARMS_DRAWN and min(e for _, e in known) < _FEW:
+        return _drawn_p_value(statistic, list(_totals(tables)))
+    return float(chdtrc(df, statistic))
 
 
-def _drawn_p_value(statistic: float, total: int, expected: Sequence[float]) -> float:
+def _totals(
+    tables: Sequence[tuple[Sequence[int], Sequence[float]]],
+) -> Iterator[tuple[int, list[float]]]:
+    for observed, expected in tables:
+        yield sum(observed), [planned for planned in expected if planned]
+
+
+def _drawn_p_value(statistic: float, tables: Sequence[tuple[int, list[float]]]) -> float:
     import numpy as np
 
-    meant = np.asarray(expected)
-    draws = np.random.default_rng(0).multinomial(total, meant / meant.sum(), size=_DRAWS)
-    drawn = ((draws - meant) ** 2 / meant).sum(axis=1)
+    generator, drawn = np.random.default_rng(0), np.zeros(_DRAWS)
+    for total, expected in tables:
+        planned = np.asarray(expected)
+        draws = generator.multinomial(total, planned / planned.sum(), size=_DRAWS)
+        drawn += ((draws - planned) ** 2 / planned).sum(axis=1)
     # Equal tables must tie in spite of rounding.
     extreme = int((drawn >= statistic * (1.0 - 1e-9) - 1e-12).sum())
     return (extreme + 1) / (_DRAWS + 1)

@@ -9,7 +9,7 @@ bundled sample.
 from __future__ import annotations
 
 from liftwright.analysis import calculate_lift
-from liftwright.api.analysis import analyze
+from liftwright.api.analysis import analyze, power
 from liftwright.api.experiment import (
     assign_customers_to_arms,
     calculate_metrics,
@@ -56,6 +56,7 @@ __all__ = [
     "generate_variant",
     "index_exists",
     "load_customer_data",
+    "power",
     "retrieve_content",
     "segment_customers",
     "simulate_engagement",

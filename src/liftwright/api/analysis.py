@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from liftwright.analysis import MULTIPLE_EXPOSURE_SHARE, PowerPlan, plan_rates
 from liftwright.api.rows import write_csv
 from liftwright.campaign.analyze import AnalyzeRequest, analyze_file
 from liftwright.errors import InputError
@@ -34,8 +35,11 @@ def analyze(  # noqa: PLR0913 - one parameter per option of the command
     correction: str = "holm",
     guardrails: Sequence[str] = (),
     lower: Sequence[str] = (),
+    share_by: str | Path | None = None,
+    stopping: str = "fixed",
     planned: int | None = None,
     minimum: int = 0,
+    multiple_exposure: float = MULTIPLE_EXPOSURE_SHARE,
     bayes: bool = False,
     explain: Sequence[str] = (),
     forest: bool = False,
@@ -44,38 +48,43 @@ def analyze(  # noqa: PLR0913 - one parameter per option of the command
     """Compare every arm of an experiment with its control.
 
     Args:
-        table: a pandas or Polars DataFrame, a PyArrow table, a sequence of dicts, or the path or
+        table: A pandas or Polars DataFrame, a PyArrow table, a sequence of dicts, or the path or
             URL of a CSV or Parquet file; one row per unit, unless `unit` or `count` is given.
-        arm: the column with the arm.
-        control: the name of the control arm.
-        metrics: `NAME`, `NAME:binary`, `NAME:mean` or `NAME=A/B:ratio`; for aggregated rows,
-            `NAME=EVENTS/UNITS:binary`, or `NAME=MEAN,SD:mean` with `count`. The first is primary.
-        unit: the column with the unit, if a unit has several rows.
-        segment: the column with the segment.
-        count: the column with the number of units per row.
-        covariates: by metric, the column with a pre-experiment covariate.
-        covariate_time: the column with the time when the covariates were measured.
-        time: the column with the time when the unit was assigned.
-        exposed: the column that says whether the unit was exposed to the treatment.
-        shares: the planned share of each arm; None for equal shares.
-        alpha: the significance level.
+        arm: Column of the arms.
+        control: Name of the control arm.
+        metrics: `NAME`, `NAME:binary`, `NAME:mean` or `NAME=A/B:ratio`; for rows that summarise
+            many units, `NAME=EVENTS/UNITS:binary`, or `NAME=MEAN,SD:mean` with `count`. The first
+            is the primary metric.
+        unit: Column of the units, if a unit has several rows.
+        segment: Column of the segments.
+        count: Column with the number of units that a row stands for.
+        covariates: By metric, a column that was known before the experiment.
+        covariate_time: Column with the time at which the covariates were measured.
+        time: Column with the time at which the unit was assigned.
+        exposed: Column that says whether the unit met the treatment.
+        shares: Planned share of each arm; None is equal shares.
+        alpha: Significance level.
         correction: holm, bh or none.
-        guardrails: metrics that no arm may harm.
-        lower: metrics for which lower is better.
-        planned: the total number of units planned before the first look.
-        minimum: the number of units that an arm needs before it can be shipped or stopped.
-        bayes: whether to add posteriors and the shares of the next wave.
-        explain: columns to test as predictors of a larger effect on the first metric.
-        forest: whether to fit an exploratory uplift forest, too; needs the extra `explain`.
-        by: a column whose values are separate experiments, such as thousands of small ones.
+        guardrails: `METRIC` or `METRIC:MARGIN` each: metrics that no arm may harm.
+        lower: Metrics for which lower is better.
+        share_by: CSV file with the columns segment, arm and share, if the planned shares differ by
+            segment; needs `segment`.
+        stopping: fixed, to decide at the planned sample, or anytime, to decide at any look.
+        planned: Planned units over all arms.
+        minimum: Planned units of each arm.
+        multiple_exposure: The largest share of units seen in two arms with which a winner is named.
+        bayes: Whether to add posteriors and the shares of a next wave.
+        explain: Columns to test as effect modifiers on the first metric.
+        forest: Whether to add an exploratory uplift forest of them; needs the extra `explain`.
+        by: Column whose values are separate experiments, such as thousands of small ones.
 
     Returns:
-        The result, with `comparisons`, `best`, `decisions` and more as fields, and `to_json()` for
-        the document that `liftwright analyze --json` prints. With `by`, the result of many
+        The result: `verdict`, `comparisons`, `decisions` and the others as fields, and `to_json()`
+        for the object that `liftwright analyze --json` prints. With `by`, the result of many
         experiments.
 
     Raises:
-        InputError: an option or the table is wrong; names what is allowed.
+        InputError: An option or the table is wrong; the message names what is allowed.
     """
     with tempfile.TemporaryDirectory(prefix="liftwright-") as folder:
         return analyze_file(
@@ -96,6 +105,9 @@ def analyze(  # noqa: PLR0913 - one parameter per option of the command
                 correction=correction,
                 guardrails=tuple(guardrails),
                 lower=tuple(lower),
+                share_by=None if share_by is None else Path(share_by),
+                stopping=stopping,
+                multiple_exposure=multiple_exposure,
                 planned=planned,
                 minimum=minimum,
                 bayes=bayes,
@@ -106,11 +118,40 @@ def analyze(  # noqa: PLR0913 - one parameter per option of the command
         )
 
 
+def power(  # noqa: PLR0913 - one parameter per option of the command
+    baseline: float,
+    *,
+    lift: float | None = None,
+    n: int | None = None,
+    arms: int = 2,
+    power: float = 0.8,
+    alpha: float = 0.05,
+    correction: str = "holm",
+) -> PowerPlan:
+    """The units per arm that a lift needs, or the smallest lift that `n` units per arm detect.
+
+    Args:
+        baseline: Rate of the control, above 0 and below 1.
+        lift: Relative lift to detect, 0.1 is +10 %. Without it and `n`, 0.1.
+        n: Units per arm.
+        arms: Number of arms, the control included.
+        power: Probability of detecting the lift.
+        alpha: Two-sided significance level of all comparisons with the control together.
+        correction: holm, bh or none.
+
+    Raises:
+        InputError: An argument is outside its range.
+    """
+    return plan_rates(
+        baseline, lift=lift, n=n, arms=arms, power=power, alpha=alpha, correction=correction
+    )
+
+
 def _as_file(table: object, file: Path) -> Path | str:
-    """The table as a file; a path or URL is returned unchanged."""
+    """The table written to a file; a path or URL as it is."""
     if isinstance(table, str | Path):
         return table
-    # Duck typing, because none of the three libraries is required.
+    # By their methods, so that none of the three libraries must be installed.
     frame: Any = table.collect() if hasattr(table, "collect") else table
     if hasattr(frame, "to_csv"):
         frame.to_csv(file, index=False)

@@ -41,6 +41,10 @@ Customers = Annotated[
 Content = Annotated[
     Path | None, typer.Option("--content", help="Folder or file of approved content.")
 ]
+Alpha = Annotated[float, typer.Option(metavar="A", help="Significance level.")]
+Correction = Annotated[
+    str, typer.Option(metavar="holm|bh|none", help="Multiple-testing correction.")
+]
 HERE = Path()
 P = ParamSpec("P")
 
@@ -349,25 +353,43 @@ def analyze(  # noqa: PLR0913 - one parameter per option
     share: Annotated[
         list[str] | None, typer.Option(metavar="ARM=S", help="Planned share of an arm. Repeatable.")
     ] = None,
-    alpha: Annotated[float, typer.Option(metavar="A", help="Significance level.")] = 0.05,
-    correction: Annotated[
-        str, typer.Option(metavar="holm|bh|none", help="Multiple-testing correction.")
-    ] = "holm",
+    share_by: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="CSV of segment, arm, share: planned shares that differ by segment.",
+        ),
+    ] = None,
+    alpha: Alpha = 0.05,
+    correction: Correction = "holm",
     guardrail: Annotated[
         list[str] | None,
-        typer.Option(metavar="METRIC", help="Metric that must not get worse. Repeatable."),
+        typer.Option(
+            metavar="METRIC[:MARGIN]",
+            help="Metric that must not get worse, or by less than the margin. Repeatable.",
+        ),
     ] = None,
     lower: Annotated[
         list[str] | None,
         typer.Option(metavar="METRIC", help="Metric for which lower is better. Repeatable."),
     ] = None,
+    stopping: Annotated[
+        str,
+        typer.Option(metavar="fixed|anytime", help="Decide at the planned sample, or at any look."),
+    ] = "fixed",
     planned: Annotated[
-        int | None, typer.Option(metavar="N", help="Planned number of units (interim analysis).")
+        int | None, typer.Option(metavar="N", help="Planned number of units over all arms.")
     ] = None,
     minimum: Annotated[
         int,
-        typer.Option(metavar="N", help="Units per arm before an arm can be shipped."),
+        typer.Option(metavar="N", help="Planned number of units per arm."),
     ] = 0,
+    multiple_exposure: Annotated[
+        float,
+        typer.Option(
+            metavar="SHARE", help="Largest share of units seen in two arms for naming a winner."
+        ),
+    ] = 0.01,
     bayes: Annotated[
         bool, typer.Option("--bayes", help="Add Bayesian results and shares for the next wave.")
     ] = False,
@@ -405,14 +427,52 @@ def analyze(  # noqa: PLR0913 - one parameter per option
         covariate_time=covariate_time,
         guardrails=tuple(guardrail or ()),
         lower=tuple(lower or ()),
+        share_by=share_by,
+        stopping=stopping,
         planned=planned,
         minimum=minimum,
+        multiple_exposure=multiple_exposure,
         bayes=bayes,
         explain=tuple(explain or ()),
         forest=forest,
         by=by,
     )
     show_analysis(analyze_file(request), json=json, lower=request.lower)
+
+
+@app.command()
+@with_exit_status
+def power(  # noqa: PLR0913 - one parameter per option
+    *,
+    baseline: Annotated[
+        float, typer.Option(metavar="R", help="Rate of the control, such as 0.05.")
+    ],
+    lift: Annotated[
+        float | None, typer.Option(metavar="L", help="Relative lift to detect, such as 0.1.")
+    ] = None,
+    n: Annotated[int | None, typer.Option("--n", metavar="N", help="Units per arm.")] = None,
+    arms: Annotated[int, typer.Option(metavar="K", help="Arms, with the control.")] = 2,
+    probability: Annotated[
+        float, typer.Option("--power", metavar="P", help="Probability of detecting the lift.")
+    ] = 0.8,
+    alpha: Alpha = 0.05,
+    correction: Correction = "holm",
+    json: AsJson = False,
+) -> None:
+    """Compute the units per arm for a lift, or the smallest detectable lift for --n units."""
+    from liftwright.analysis import plan_rates
+    from liftwright.cli.terminal import show_power
+
+    plan = plan_rates(
+        baseline,
+        lift=lift,
+        n=n,
+        arms=arms,
+        power=probability,
+        alpha=alpha,
+        correction=correction,
+    )
+    show_power(plan, json=json)
 
 
 @app.command("eval")

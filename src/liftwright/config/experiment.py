@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping  # noqa: TC003 - pydantic reads the annotations at run time
 from typing import TYPE_CHECKING, Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from liftwright.config.models import ConfigModel, Name, NotNegative, Share, Slug
 from liftwright.model import METRICS
+from liftwright.model.metrics import BY_NAME, parse_guardrail
 
 
 class Brand(ConfigModel):
@@ -78,6 +79,7 @@ class Engagement(ConfigModel):
     path: str | None = None
     machine_seconds: Annotated[int, Field(ge=0, le=3600)] = 10
     burst_clicks: Annotated[int, Field(ge=2, le=1000)] = 3
+    domain_burst_clicks: Annotated[int, Field(ge=2, le=100_000)] = 20
 
 
 class Uplift(ConfigModel):
@@ -102,6 +104,16 @@ if TYPE_CHECKING:
     MetricName = str
 else:
     MetricName = Literal[*(metric.name for metric in METRICS)]
+
+
+def _check_guardrail(text: str) -> str:
+    name, _ = parse_guardrail(text)
+    if name not in BY_NAME:
+        raise ValueError(f"must be NAME or NAME:MARGIN with NAME one of {', '.join(BY_NAME)}")
+    return text
+
+
+GuardrailText = Annotated[str, AfterValidator(_check_guardrail)]
 (_PRIMARY,) = (metric.name for metric in METRICS if metric.role == "primary")
 
 
@@ -113,24 +125,24 @@ class Analysis(ConfigModel):
     correction: Literal["holm", "bh", "none"] = "holm"
     test_type: Literal["auto", "chi_square", "z_test", "fisher_exact", "t_test"] = "auto"
     primary_metric: MetricName = _PRIMARY
-    guardrail_metrics: tuple[MetricName, ...] | None = None
+    guardrail_metrics: tuple[GuardrailText, ...] | None = None
     minimum_lift: Annotated[float, Field(gt=0, le=10)] = 0.1
     stopping: Literal["fixed", "anytime"] = "fixed"
 
     @property
-    def guardrails(self) -> tuple[str, ...]:
-        """The configured guardrail metrics, or else all metrics with that role."""
+    def guardrails(self) -> Mapping[str, float | None]:
+        """The margin of each metric that no arm may harm: those configured, or the default ones."""
         if self.guardrail_metrics is not None:
-            return self.guardrail_metrics
-        return tuple(
-            metric.name
+            return dict(parse_guardrail(text) for text in self.guardrail_metrics)
+        return {
+            metric.name: None
             for metric in METRICS
             if metric.role == "guardrail" and metric.name != self.primary_metric
-        )
+        }
 
     @model_validator(mode="after")
     def _guardrails_are_others(self) -> Analysis:
-        if self.primary_metric in (self.guardrail_metrics or ()):
+        if self.primary_metric in self.guardrails:
             raise ValueError(
                 f"guardrail_metrics must not name the primary metric {self.primary_metric!r}"
             )

@@ -6,9 +6,9 @@ or yes/no in any case, or a count: 1 or more is true.
 
 A row without a delivery status counts as delivered, unless it bounced.
 
-Bot opens and bot clicks do not count: those within seconds of the delivery, and one customer's
-clicks on several links at the same moment (mail scanners and image proxies do both). An image
-proxy that opens later looks like a person, so no decision rests on opens alone.
+Opens and clicks of bots do not count: those within seconds of the delivery, and bursts of clicks
+within two seconds, of one recipient or of the recipients of one company's domain (mail scanners and
+image proxies do both). A proxy that opens later looks like a person, so opens alone decide nothing.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, cast
 
 from liftwright import log
 from liftwright.config import Engagement
+from liftwright.data.mailbox_providers import BRANDS, DOMAINS
 from liftwright.data.sql_fragments import identifier, literal
 from liftwright.errors import DataError
 from liftwright.model import ENGAGEMENT, METRICS, Column, ColumnKind, Identity, fingerprint
@@ -42,6 +43,8 @@ _FALSE = ("false", "f", "no", "n", "0", "0.0")
 _LARGEST_AMOUNT = 1e9
 _LARGEST_COUNT = 1e15
 _DIGEST = 16
+# More opens and clicks before their delivery mean that the times are wrong.
+_MOST_PREMATURE = 0.01
 _AGENT = "experimentation"
 
 
@@ -51,15 +54,17 @@ class EngagementReport:
 
     Attributes:
         rows: rows of the file.
-        rows_used: rows that count; the others are in `set_aside`, by reason.
-        customers_missing: assigned customers without a used row; they count as not delivered.
-        combined: rows beyond a customer's first; flags combine by any, revenue by sum, times by
-            the earliest.
-        absent: metrics without a column in the file, apart from those of optional columns.
-        names_message: whether the file says which arm or variant was sent. If not, the lift holds
-            only if the messages were sent as assigned.
-        bot_opens, bot_clicks: rows whose open or click came from a bot and does not count.
-        early: rows with an event before the assignment; they count.
+        rows_used: those that count; the others are in `set_aside`, by reason.
+        customers_missing: assigned customers without such a row; they count as not delivered.
+        combined: rows beyond the first of a customer: flags by any, revenue by sum, times by first.
+        absent: metrics that the file says nothing about, but for those of optional columns.
+        names_message: whether the file says which arm or variant was sent. Where it does not, the
+            lift holds only if the messages were sent as assigned.
+        bot_opens, bot_clicks: rows whose open or click a bot made; not counted as one.
+        click_rate_before: click rate of all delivered messages with the clicks of bots; None
+            without clicks in the file.
+        premature: opens and clicks from before the delivery of their message; they count.
+        early: rows with an event from before the assignment; they count.
     """
 
     rows: int
@@ -71,6 +76,8 @@ class EngagementReport:
     names_message: bool
     bot_opens: int = 0
     bot_clicks: int = 0
+    click_rate_before: float | None = None
+    premature: int = 0
     early: int = 0
     warnings: tuple[str, ...] = field(default=())
 
@@ -135,7 +142,9 @@ class EngagementFile:
                 "engagement_bots",
                 # 0 turns the check off: no open is within -1 seconds of the delivery.
                 seconds=str(self._config.machine_seconds or -1),
-                burst=str(self._config.burst_clicks),
+                burst_before=str(self._config.burst_clicks - 1),
+                domain_before=str(self._config.domain_burst_clicks - 1),
+                domain=_DOMAIN,
             ),
         )
         report = self._judge(columns, request)
@@ -162,6 +171,7 @@ class EngagementFile:
             absent=report.absent,
             machine_opens=report.bot_opens,
             machine_clicks=report.bot_clicks,
+            premature=report.premature,
             early=report.early,
         )
         return "engagement"
@@ -234,13 +244,9 @@ class EngagementFile:
                 f"{self._path}: none of {total} rows is valid and belongs to an assigned customer"
                 + (f": {reasons}" if reasons else "")
             )
-        (counts,) = self._tables.rows(
-            "select sum(case when bot_open then 1 else 0 end), "
-            "sum(case when bot_click then 1 else 0 end), "
-            "sum(case when early then 1 else 0 end) from engagement_bots"
-        )
-        opens, clicks, early = (int(str(count)) for count in counts)
-        event_warnings = _event_warnings(opens, clicks, early, self._config)
+        events = self._events()
+        self._check_times(events)
+        odd = _oddities(events, self._config)
         return EngagementReport(
             rows=total,
             rows_used=used,
@@ -253,11 +259,82 @@ class EngagementFile:
                 if name in ENGAGEMENT.names and name not in columns
             ),
             names_message="arm" in columns or "variant_id" in columns,
+            bot_opens=events.bot_opens,
+            bot_clicks=events.bot_clicks,
+            click_rate_before=self._click_rate() if "clicked" in columns else None,
+            premature=events.premature,
+            early=events.early,
+            warnings=(*_warnings(set_aside, first, used - customers, columns), *odd),
+        )
+
+    def _events(self) -> _Events:
+        sums = ", ".join(f"coalesce(sum(case when {c} then 1 else 0 end), 0)" for c in _COUNTED)
+        (counts,) = self._tables.rows(f"select {sums} from engagement_bots")  # noqa: S608 - ours
+        opens, clicks, early, early_opens, early_clicks, timed_opens, timed_clicks = (
+            int(str(count)) for count in counts
+        )
+        return _Events(
             bot_opens=opens,
             bot_clicks=clicks,
             early=early,
-            warnings=(*_warnings(set_aside, first, used - customers, columns), *event_warnings),
+            premature=early_opens + early_clicks,
+            timed=timed_opens + timed_clicks,
         )
+
+    def _check_times(self, events: _Events) -> None:
+        """Refuse a file in which too many opens and clicks are before their delivery.
+
+        Raises:
+            DataError: More than 1 % are.
+        """
+        if events.premature <= _MOST_PREMATURE * events.timed:
+            return
+        ((row,),) = self._tables.rows(
+            "select min(_row) from engagement_bots where premature_open or premature_click"
+        )
+        raise DataError(
+            f"{self._path}: {events.premature:,} of {events.timed:,} opens and clicks "
+            f"({events.premature / events.timed:.1%}) are before the delivery of their message "
+            f"(first in row {row}), allowed: at most {_MOST_PREMATURE:.0%}; are all times in one "
+            "time zone, and of this campaign?"
+        )
+
+    def _click_rate(self) -> float | None:
+        """The click rate of all delivered messages, with the clicks of bots."""
+        ((messages, clicked),) = self._tables.rows(
+            "select count(*), sum(clicked) from (select customer_id, "
+            "max(case when coalesce(delivered, not bounced, true) then 1 else 0 end) as delivered, "
+            "max(case when clicked then 1 else 0 end) as clicked from engagement_bots "
+            "group by customer_id) as customers where delivered = 1"
+        )
+        return int(str(clicked)) / int(str(messages)) if messages else None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Events:
+    """Opens and clicks by kind; `timed` are those with a time and a time of delivery."""
+
+    bot_opens: int
+    bot_clicks: int
+    early: int
+    premature: int
+    timed: int
+
+
+_COUNTED = (
+    *("bot_open", "bot_click", "early", "premature_open", "premature_click"),
+    "opened and opened_at is not null and first_delivered_at is not null",
+    "clicked and clicked_at is not null and first_delivered_at is not null",
+)
+_ADDRESS = "customer_id like '%_@_%' and customer_id not like '%@%@%'"
+_AFTER_AT = "lower(trim(substring(customer_id, strpos(customer_id, '@') + 1)))"
+_COUNTRY = "(com|net|org|[a-z][a-z]|com?[.][a-z][a-z])"
+# SQL: the domain of an id that is an address; null of other ids and at public mailbox providers.
+_DOMAIN = (
+    f"case when {_ADDRESS} and {_AFTER_AT} not in ({', '.join(map(literal, DOMAINS))}) "
+    f"and not regexp_matches({_AFTER_AT}, '^({'|'.join(BRANDS)})[.]{_COUNTRY}$') "
+    f"then {_AFTER_AT} end"
+)
 
 
 def _value(column: Column) -> str:
@@ -298,20 +375,26 @@ def _or_none(column: Column) -> str:
     return f"coalesce(c.{column.name}, {'false' if column.kind is ColumnKind.FLAG else '0e0'})"
 
 
-def _event_warnings(opens: int, clicks: int, early: int, config: Engagement) -> tuple[str, ...]:
-    """Warnings about bot events, and about events before the assignment."""
+def _oddities(events: _Events, config: Engagement) -> tuple[str, ...]:
+    """Warnings about bots, and about events before the assignment or the delivery."""
     within = f"within {config.machine_seconds} seconds of the delivery"
-    warnings = []
-    if opens:
-        warnings.append(f"{opens} opens {within} are treated as bot opens and not counted")
-    if clicks:
-        warnings.append(
-            f"{clicks} clicks {within}, or {config.burst_clicks} or more at once, are treated "
-            "as bot clicks and not counted"
+    found = []
+    if events.bot_opens:
+        found.append(f"{events.bot_opens} opens {within} are treated as bot opens and not counted")
+    if events.bot_clicks:
+        found.append(
+            f"{events.bot_clicks} clicks {within}, or {config.burst_clicks} or more of one "
+            f"recipient ({config.domain_burst_clicks} of one company's domain) within two seconds, "
+            "are treated as bot clicks and not counted"
         )
-    if early:
-        warnings.append(f"{early} rows have events before the assignment; they are counted")
-    return tuple(warnings)
+    if events.premature:
+        found.append(
+            f"{events.premature} opens and clicks are before the delivery of their message; "
+            "they are counted"
+        )
+    if events.early:
+        found.append(f"{events.early} rows have events before the assignment; they are counted")
+    return tuple(found)
 
 
 def _warnings(

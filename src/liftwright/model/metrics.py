@@ -1,8 +1,8 @@
 """The metrics of a campaign, each declared once.
 
-Everything else is derived from `METRICS`: the sums that the engine computes, the metrics that the
-configuration may name, guardrails, directions, planning, CUPED, and the names in reports.
-docs/data-science.md explains how to add one.
+Everything else is derived from `METRICS`: the columns of the engagement table, the sums that the
+engine computes, the metrics that the configuration may name, guardrails, directions, planning,
+CUPED, and the names in reports. docs/data-science.md explains how to add one.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ class SimulationSpec:
     """How the simulator draws a metric; planning assumes the same for the control.
 
     Attributes:
-        rate: Key of `simulation` in experiment_config.yaml. Without `after`, the rate of customers
-            without a history (the others use the metric's `covariate`); with it, the rate among
-            customers with that event. None: all of them.
-        after: Name of the metric whose event precedes this one.
-        amount: For a mean, the column of the customers' table with an event's mean amount.
+        rate: Key of `simulation` in experiment_config.yaml: with `after`, the rate among customers
+            with the earlier event, and None is all of them; without it, the rate of customers
+            without a history (others have the metric's `covariate`).
+        after: Name of the metric whose event comes first.
+        amount: Of a mean, the column of the customers' table with the mean amount of an event.
     """
 
     rate: str | None = None
@@ -34,23 +34,23 @@ class SimulationSpec:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MetricSpec:
-    """A metric: its column, kind, direction and role.
+    """A metric: what is measured, from which column, and which direction is better.
 
     `analyze` uses only the name, kind and direction.
 
     Attributes:
-        name: As in metrics.json and in the configuration.
+        name: Name in metrics.json and in the configuration.
         kind: "binary" (the rate of an event among units), "mean" (of a number per unit) or "ratio"
-            (a sum over units divided by another; here of two events).
-        direction: Whether a higher or a lower value is better.
-        label: Its name in reports.
-        unit: The unit of its value.
-        column: Column of the engagement table; the numerator of a ratio. The metric is left out
-            if the outcomes lack the column.
-        denominator: The denominator column of a ratio.
-        role: The default role; the configuration may set another.
-        covariate: Column of the customers' table with the pre-experiment value, for CUPED; None
-            if there is none.
+            (of two sums over units; here of two events).
+        direction: Whether higher or lower values are better.
+        label: Name in a report.
+        unit: Unit of its value.
+        column: Column of the engagement table; of a ratio, the numerator. Outcomes without the
+            column leave the metric out.
+        denominator: Of a ratio, the column of the denominator.
+        role: Role in an experiment unless the configuration gives it another.
+        covariate: Column of the customers' table with its value before the messages, for CUPED;
+            None if there is none.
         simulated: How it is simulated; None if it is not.
     """
 
@@ -137,12 +137,36 @@ RATIOS = (
         denominator="opened",
     ),
 )
-"""Ratios of two metrics' columns, in `ratios` of metrics.json."""
+"""Ratios of two metrics' columns, reported in `ratios` of metrics.json."""
 
 BY_NAME = {metric.name: metric for metric in METRICS}
 
 
 def direction_of(name: str) -> Direction:
-    """The better direction of a metric; `higher` for a name that is not in `METRICS`."""
+    """The better direction of a metric; higher if it is not one of `METRICS`."""
     metric = BY_NAME.get(name)
     return "higher" if metric is None else metric.direction
+
+
+def parse_guardrail(text: str) -> tuple[str, float | None]:
+    """The metric and the margin of `NAME` or `NAME:MARGIN`; no margin is None.
+
+    Args:
+        text: MARGIN is the relative loss that is tolerated, a fraction such as 0.02, or "2%".
+
+    Raises:
+        ValueError: The margin is not within 0 and 1.
+    """
+    name, colon, tail = text.rpartition(":")
+    scale = 0.01 if tail.endswith("%") else 1.0
+    try:
+        margin = float(tail.removesuffix("%")) * scale
+    except ValueError:
+        margin = None
+    if not colon or margin is None:
+        return text, None
+    if not 0.0 <= margin <= 1.0:
+        raise ValueError(
+            f"found the margin {tail}, allowed: 0 to 1, as a fraction (0.02 is a loss of 2 %)"
+        )
+    return name, margin

@@ -210,8 +210,10 @@ class EngagementRecord:
         names_message: whether the file says what was sent. If not, the lift holds only if the
             messages were sent as assigned.
         set_aside: rows that do not count, by reason.
-        machine_opens, machine_clicks: bot opens and bot clicks; they do not count.
-        early: rows with an event before the assignment.
+        machine_opens, machine_clicks: opens and clicks of bots, not counted as such.
+        click_rate_before: the click rate with the clicks of bots; None where it is not known.
+        premature: opens and clicks from before the delivery of their message.
+        early: rows with an event from before the assignment.
     """
 
     source: str
@@ -224,5 +226,7 @@ class EngagementRecord:
     set_aside: Mapping[str, int] = field(default_factory=dict)
     machine_opens: int = 0
     machine_clicks: int = 0
+    click_rate_before: float | None = None
+    premature: int = 0
     early: int = 0
     warnings: tuple[str, ...] = ()

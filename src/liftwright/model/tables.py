@@ -6,8 +6,12 @@ from dataclasses import dataclass, replace
 from enum import Enum
 from typing import TYPE_CHECKING
 
+from liftwright.model.metrics import METRICS
+
 if TYPE_CHECKING:
     from collections.abc import Container
+
+    from liftwright.model.metrics import MetricSpec
 
 
 class ColumnKind(Enum):
@@ -60,6 +64,11 @@ def _column(
 ) -> Column:
     low = 0.0 if kind in (ColumnKind.NUMBER, ColumnKind.INTEGER) else None
     return Column(name=name, kind=kind, nullable=nullable, low=low, high=high)
+
+
+def _outcome(metric: MetricSpec) -> Column:
+    kind = ColumnKind.FLAG if metric.kind == "binary" else ColumnKind.NUMBER
+    return _column(metric.column, kind)
 
 
 CUSTOMERS = TableSchema(
@@ -122,10 +131,7 @@ ENGAGEMENT = TableSchema(
         _column("arm", ColumnKind.TEXT),
         _column("variant_id", ColumnKind.TEXT),
         _column("delivered", ColumnKind.FLAG),
-        _column("opened", ColumnKind.FLAG),
-        _column("clicked", ColumnKind.FLAG),
-        _column("converted", ColumnKind.FLAG),
-        _column("revenue", ColumnKind.NUMBER),
+        *(_outcome(metric) for metric in METRICS if metric.simulated),
         _column("source", ColumnKind.TEXT),
         _column("delivered_at", ColumnKind.TIME, nullable=True),
         _column("opened_at", ColumnKind.TIME, nullable=True),
@@ -133,12 +139,12 @@ ENGAGEMENT = TableSchema(
         _column("converted_at", ColumnKind.TIME, nullable=True),
     ),
     optional=(
-        _column("unsubscribed", ColumnKind.FLAG),
-        _column("complained", ColumnKind.FLAG),
+        *(_outcome(metric) for metric in METRICS if not metric.simulated),
         _column("bounced", ColumnKind.FLAG),
     ),
 )
 """One row per assigned customer; `source` is `historical` (real) or `simulated`.
 
-Without a delivery, every outcome is false or 0. `bounced`: no message reached the customer.
+Its outcomes are the columns of `METRICS`; those of metrics that are not simulated are optional.
+Without a delivery every outcome is false or 0. `bounced`: the message came back and none arrived.
 """

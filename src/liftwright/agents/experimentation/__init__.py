@@ -1,4 +1,4 @@
-"""The experimentation agent: who is sent what, and what came of it."""
+"""The experimentation agent: design and assignment, and the analysis of the outcomes."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from liftwright.agents.experimentation.analysis_plan import (
 )
 from liftwright.agents.experimentation.arms import (
     Assignment,
-    Slice,
+    HashRange,
     assign,
     exact_counts,
 )
@@ -23,23 +23,23 @@ from liftwright.agents.experimentation.baselines import (
     segment_sentence,
     sentences,
 )
-from liftwright.agents.experimentation.counts import CellCounts, count_engagement
+from liftwright.agents.experimentation.counts import ArmOutcomes, count_engagement
+from liftwright.agents.experimentation.cuped import HISTORY, keep_history
 from liftwright.agents.experimentation.design import Design, design_experiment
 from liftwright.agents.experimentation.eligibility import Eligible, choose_eligible
-from liftwright.agents.experimentation.history import HISTORY, keep_history
 from liftwright.agents.experimentation.measure import interim_looks, measure
 
 __all__ = [
     "HISTORY",
     "OVERALL",
     "AnalysisPlan",
+    "ArmOutcomes",
     "Assignment",
-    "CellCounts",
     "Design",
     "Eligible",
     "Expected",
+    "HashRange",
     "PlannedPower",
-    "Slice",
     "assign",
     "check_plan",
     "choose_eligible",

@@ -1,4 +1,4 @@
-"""The analysis plan: what will be tested and how, laid down and hashed before any engagement."""
+"""The analysis plan: what will be tested and how, fixed and hashed before any engagement."""
 
 from __future__ import annotations
 
@@ -6,9 +6,10 @@ from collections.abc import Mapping  # noqa: TC003 - read at run time when plan.
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from liftwright.agents.experimentation.arms import Slice  # noqa: TC001 - the same
+from liftwright.agents.experimentation.arms import HashRange  # noqa: TC001 - the same
 from liftwright.errors import IntegrityError
 from liftwright.model import CONTROL, METRICS, Arm, fingerprint, to_json
+from liftwright.model.metrics import parse_guardrail
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -25,18 +26,19 @@ _STOPPING = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AnalysisPlan:
-    """plan.json: what was decided before anything was known.
+    """plan.json: what was decided before any outcome was known.
 
     Attributes:
-        hypotheses: in words, one for each treatment.
-        direction: of each metric: which way is good. Tests are two-sided all the same.
-        alpha, power, correction, test_type: as configured.
-        minimum_lift: the least relative lift of interest.
-        minimum_sample: messages that must arrive in an arm to find it; None where unknown.
-        stopping: fixed | anytime; `stopping_rule` says it in words.
-        salt, slices: what gives each customer the arm; the slices are cut points of hashes in hex.
-        shares, sizes: per segment.
-        sha256: of all the others but `planned_at`.
+        hypotheses: In words, one per treatment.
+        guardrail_metrics: NAME, or NAME:MARGIN with the tolerated relative loss.
+        direction: Which direction of each metric is good. All tests are two-sided.
+        alpha, power, correction, test_type: As configured.
+        minimum_lift: The smallest relative lift of interest.
+        minimum_sample: Messages that must arrive in each arm to detect it; None if unknown.
+        stopping: fixed | anytime; `stopping_rule` explains it.
+        salt, slices: They determine each customer's arm; slices are cut points of hashes in hex.
+        shares, sizes: Per segment.
+        sha256: Of all fields but `planned_at`.
     """
 
     experiment: str
@@ -57,7 +59,7 @@ class AnalysisPlan:
     sizes: Mapping[str, int]
     shares: Mapping[str, Mapping[str, float]]
     salt: str
-    slices: Mapping[str, tuple[Slice, ...]]
+    slices: Mapping[str, tuple[HashRange, ...]]
     left_out: Mapping[str, int]
     planned_at: str
     sha256: str = ""
@@ -68,7 +70,6 @@ def write_analysis_plan(
 ) -> AnalysisPlan:
     """The plan of an experiment whose customers have their arms, hashed."""
     analysis, design = experiment.analysis, assignment.design
-    guardrails = analysis.guardrails
     plan = AnalysisPlan(
         experiment=experiment.name,
         hypotheses=tuple(
@@ -80,9 +81,12 @@ def write_analysis_plan(
         secondary_metrics=tuple(
             metric.name
             for metric in METRICS
-            if metric.name not in (analysis.primary_metric, *guardrails)
+            if metric.name not in (analysis.primary_metric, *analysis.guardrails)
         ),
-        guardrail_metrics=guardrails,
+        guardrail_metrics=tuple(
+            name if margin is None else f"{name}:{margin:g}"
+            for name, margin in analysis.guardrails.items()
+        ),
         direction={metric.name: f"{metric.direction} is better" for metric in METRICS},
         alpha=analysis.alpha,
         power=analysis.power,
@@ -111,22 +115,22 @@ def check_plan(
     extended: bool = False,
     absent: Collection[str] = (),
 ) -> tuple[str, ...]:
-    """How the analysis deviates from what was planned, a sentence each; empty where it does not.
+    """The deviations of the analysis from its plan, a sentence each.
 
     Args:
-        plan: as it was laid down.
-        assignment: of the experiment.
-        experiment: how it would be analysed now.
-        extended: whether customers came later, who make segments larger than was planned.
-        absent: metrics whose column the outcomes lack: what was planned for them does not matter.
+        plan: The plan as it was written.
+        assignment: The experiment's assignment.
+        experiment: How it would be analysed now.
+        extended: Whether customers were added later, which makes segments larger than planned.
+        absent: Metrics whose column the outcomes lack; their part of the plan does not matter.
 
     Raises:
-        IntegrityError: the plan is not the one that was laid down.
+        IntegrityError: The plan was changed after it was written.
     """
     if plan.sha256 != _hash(plan):
         raise IntegrityError(
-            "plan.json: is not what was laid down before the outcomes (its hash differs); "
-            "restore it: a plan cannot be changed afterwards"
+            "plan.json: was changed after it was written (its hash differs); restore it: a plan "
+            "cannot be changed afterwards"
         )
     now = write_analysis_plan(
         assignment,
@@ -147,7 +151,9 @@ def _without(plan: AnalysisPlan, metrics: Collection[str]) -> AnalysisPlan:
     return replace(
         plan,
         secondary_metrics=tuple(m for m in plan.secondary_metrics if m not in metrics),
-        guardrail_metrics=tuple(m for m in plan.guardrail_metrics if m not in metrics),
+        guardrail_metrics=tuple(
+            text for text in plan.guardrail_metrics if parse_guardrail(text)[0] not in metrics
+        ),
         direction={m: way for m, way in plan.direction.items() if m not in metrics},
     )
 
@@ -164,7 +170,7 @@ def _hash(plan: AnalysisPlan) -> str:
 
 
 def _short(value: object) -> str:
-    """A plain value as it is; what is long, by its digest."""
+    """A short value as it is, a long one by its digest."""
     if isinstance(value, str | int | float | None):
         return repr(value)
     if isinstance(value, list) and all(isinstance(item, str) for item in value):

@@ -1,9 +1,9 @@
-"""Each customer's arm, as a pure function of segment and id.
+"""Each customer's arm, as a pure function of segment and id, and whether the arms are alike.
 
-Customers are ordered by md5(salt || customer_id). In each segment every arm takes one slice of that
-order, as long as its exact share. A histogram of the hashes' first digits shows in which cells the
-slices end; only the hashes in those cells are read and sorted. What remains is a cut point per
-slice: it assigns on any engine, and places those who come later.
+Customers are ordered by md5(salt || customer_id). In each segment every arm takes one range of that
+order, as long as its exact share. A histogram of the hashes' first digits shows in which bins the
+ranges end; only the hashes in those bins are read and sorted. The result is a cut point per range,
+which assigns customers on any engine, and late arrivals too.
 """
 
 from __future__ import annotations
@@ -16,29 +16,34 @@ from fractions import Fraction
 from typing import TYPE_CHECKING, cast
 
 from liftwright import log
-from liftwright.agents.experimentation.balance import FeatureMoments, compare_arms, feature_sums
 from liftwright.agents.experimentation.design import AGENT, Design
-from liftwright.analysis.result import FeatureBalance  # noqa: TC001 - the same
+from liftwright.analysis import Moments
+from liftwright.analysis.result import FeatureBalance
 from liftwright.data import identifier, literal, text_at
 from liftwright.errors import IntegrityError
-from liftwright.model import FEATURES
+from liftwright.model import CONTROL, FEATURES
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from liftwright.data import Tables
 
-# A cell is a part of the hash's first word, of so many hex digits.
+# Bins are prefixes of the hash's first word of this many hex digits.
 _WORD_DIGITS = 8
 # Shares are decimal fractions of a file; this brings 0.1 back from its binary neighbour.
 _FINEST_SHARE = 10**9
+# Within this many standard deviations two groups are taken to be alike.
+_NOTABLE = 0.1
+# In standard errors: of twenty comparisons, chance exceeds it once in twenty experiments.
+_SELDOM = 3.0
+_DECIMALS = 6
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Slice:
-    """An arm's part of a segment's hashes: from `start` in hex up to the next slice's start.
+class HashRange:
+    """An arm's range of a segment's hashes: from `start` in hex up to the next range's start.
 
-    A start is as long as it takes to part the slices: a hash's first 8 digits nearly always.
+    A start has as many digits as separating the ranges takes, nearly always 8.
     """
 
     arm: str
@@ -47,18 +52,18 @@ class Slice:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Assignment:
-    """What was assigned, and all that is needed to place a customer who comes later.
+    """The assignment, with all that is needed to assign late arrivals.
 
     Attributes:
-        slices: per segment, the arms in the order of their hashes; the first starts at "".
-        counts: customers per segment and arm.
-        balance: how alike the arms' customers are.
-        assigned_at: when, ISO-8601 in UTC.
-        left_out: customers without an arm, by reason.
+        slices: Per segment, the arms in the order of their hash ranges; the first starts at "".
+        counts: Customers per segment and arm.
+        balance: How alike the arms' customers are.
+        assigned_at: ISO-8601 time in UTC.
+        left_out: Customers without an arm, by reason.
     """
 
     design: Design
-    slices: Mapping[str, tuple[Slice, ...]]
+    slices: Mapping[str, tuple[HashRange, ...]]
     counts: Mapping[str, Mapping[str, int]]
     balance: tuple[FeatureBalance, ...]
     assigned_at: str
@@ -74,9 +79,9 @@ def assign(  # noqa: PLR0913 - all but three are for late arrivals
     earlier: Assignment | None = None,
     known: str | None = None,
 ) -> Assignment:
-    """Make the table `assignments`: every customer of `among` one arm and one variant.
+    """Create the table `assignments`, with one arm and one variant for each customer of `among`.
 
-    It is computed at each use; write it and read the file to have it once.
+    It is computed at each use; write it to a file to compute it once.
 
     Args:
         tables: holds `among` and `customers`.
@@ -84,18 +89,18 @@ def assign(  # noqa: PLR0913 - all but three are for late arrivals
         assigned_at: the time to record, ISO-8601 in UTC.
         among: a table with one row per customer: `customer_id`, `segment`; features in it are
             carried along.
-        earlier: where given, its slices hold: late arrivals are placed as if they had been there.
-        known: a table of assignments that stand before those of `among`.
+        earlier: An earlier assignment, whose ranges late arrivals are placed by.
+        known: A table of assignments that precede those of `among`.
 
     Raises:
-        IntegrityError: a customer would be sent what is not approved, or has no arm.
+        IntegrityError: A customer would get an unapproved variant, or has no arm.
     """
     carried = _carried(tables, among)
     _hash(tables, design, among, carried)
-    slices = earlier.slices if earlier else _slice_segments(tables, design)
+    slices = earlier.slices if earlier else _divide_segments(tables, design)
     statement = tables.sql(
         "assign",
-        **_places(slices, design),
+        **_assigned_by(slices, design),
         assigned_at=literal(assigned_at),
         carried=carried,
     )
@@ -136,14 +141,17 @@ def exact_counts(size: int, shares: Mapping[str, float]) -> dict[str, int]:
 
 
 def _rotated(design: Design, segment: str) -> dict[str, float]:
-    """The segment's arms and shares; the first differs, so that no arm gets each odd customer."""
+    """The segment's arms and shares, starting with another arm in each segment.
+
+    Otherwise one arm would get the odd customer of every segment.
+    """
     arms = list(design.shares[segment].items())
     start = sorted(design.shares).index(segment) % len(arms)
     return dict(arms[start:] + arms[:start])
 
 
 def _hash(tables: Tables, design: Design, among: str, carried: str) -> None:
-    """Make `hashed`: everyone's hash, once, in a file beside; a hash takes as long as much else."""
+    """Create the table `hashed`, computed once, as hashing takes long."""
     segments = sorted(design.sizes)
     cases = " ".join(f"when {literal(segment)} then {n}" for n, segment in enumerate(segments, 1))
     tables.materialize(
@@ -180,14 +188,14 @@ def _refuse_strangers(tables: Tables, among: str, segments: Sequence[str]) -> No
         )
 
 
-def _slice_segments(tables: Tables, design: Design) -> dict[str, tuple[Slice, ...]]:
-    width = _cell_digits(design)
-    cells: dict[str, list[tuple[str, int]]] = defaultdict(list)
-    for segment, cell, customers in tables.rows(
+def _divide_segments(tables: Tables, design: Design) -> dict[str, tuple[HashRange, ...]]:
+    width = _bin_digits(design)
+    bins: dict[str, list[tuple[str, int]]] = defaultdict(list)
+    for segment, prefix, customers in tables.rows(
         tables.sql("hash_bucket_counts", step=_step(width))
     ):
-        cells[str(segment)].append((f"{cell:0{width}x}", cast("int", customers)))
-    sizes = {segment: sum(customers for _, customers in found) for segment, found in cells.items()}
+        bins[str(segment)].append((f"{prefix:0{width}x}", cast("int", customers)))
+    sizes = {segment: sum(customers for _, customers in found) for segment, found in bins.items()}
     if sizes != {segment: size for segment, size in design.sizes.items() if size}:
         raise IntegrityError(f"assign: segments hold {sizes}, designed for {dict(design.sizes)}")
     ends = {
@@ -196,27 +204,27 @@ def _slice_segments(tables: Tables, design: Design) -> dict[str, tuple[Slice, ..
     }
     places = {
         segment: _locate(sorted(found), [end for _, end in ends[segment]])
-        for segment, found in cells.items()
+        for segment, found in bins.items()
     }
     wanted = sorted({cell for found in places.values() for cell, _ in found if cell})
     hashes = _hashes_in(tables, design.salt, width, wanted)
     return {
         segment: tuple(
-            Slice(arm=arm, start=_start(hashes, segment, place))
+            HashRange(arm=arm, start=_start(hashes, segment, place))
             for (arm, _), place in zip(ends[segment], places[segment], strict=True)
         )
         for segment in sorted(ends)
     }
 
 
-def _cell_digits(design: Design) -> int:
-    """So many digits that cells and hashes in one cell are both about the square root of all."""
+def _bin_digits(design: Design) -> int:
+    """Digits that make the bins, and the hashes in one bin, about the square root of all."""
     work = sum(design.sizes.values()) * len(design.arms)
     return min(max(round(math.log(work, 16) / 2), 1), _WORD_DIGITS)
 
 
 def _step(width: int) -> str:
-    """How many first words a cell of so many digits holds."""
+    """How many first words a bin of so many digits has."""
     return str(16 ** (_WORD_DIGITS - width))
 
 
@@ -229,19 +237,18 @@ def _ends(counts: Mapping[str, int]) -> list[tuple[str, int]]:
     return ends
 
 
-def _locate(cells: Sequence[tuple[str, int]], ranks: Sequence[int]) -> list[tuple[str, int]]:
-    """For each rank the cell that holds it, and its rank within; ("", 0) for the first of all.
+def _locate(bins: Sequence[tuple[str, int]], ranks: Sequence[int]) -> list[tuple[str, int]]:
+    """For each rank its bin, and the rank within the bin; ("", 0) for the first rank.
 
-    A rank past the end (the last arms got nobody) is given by the last cell and a rank past its
-    end.
+    A rank past the end (the last arms got nobody) is in the last bin, past its end.
     """
     places = []
     index, before = 0, 0
     for rank in ranks:
-        while index < len(cells) - 1 and before + cells[index][1] <= rank:
-            before += cells[index][1]
+        while index < len(bins) - 1 and before + bins[index][1] <= rank:
+            before += bins[index][1]
             index += 1
-        places.append((cells[index][0], rank - before) if rank else ("", 0))
+        places.append((bins[index][0], rank - before) if rank else ("", 0))
     return places
 
 
@@ -279,8 +286,8 @@ def _start(
     return word if rank == 0 or found[rank - 1] < word else found[rank]
 
 
-def _places(slices: Mapping[str, Sequence[Slice]], design: Design) -> dict[str, str]:
-    """SQL of the slice that a customer falls into, and of that slice's arm and variant."""
+def _assigned_by(slices: Mapping[str, Sequence[HashRange]], design: Design) -> dict[str, str]:
+    """SQL of a customer's range, and of the range's arm and variant."""
     found: list[tuple[str, str]] = []
     branches = []
     for segment, parts in slices.items():
@@ -321,7 +328,7 @@ def _count(tables: Tables, design: Design) -> tuple[dict[str, dict[str, int]], F
     """Customers per segment and arm, and the moments of their features, in one pass.
 
     Raises:
-        IntegrityError: customers are assigned to what is not approved.
+        IntegrityError: Customers are assigned to an unapproved variant.
     """
     assigned, alias = tables.with_features("assignments")
     statement = tables.sql(
@@ -358,3 +365,78 @@ def _check_counts(design: Design, counts: Mapping[str, Mapping[str, int]]) -> No
 
 def _total(counts: Mapping[str, int]) -> int:
     return sum(counts.values())
+
+
+class FeatureMoments:
+    """Count, sum and sum of squares of each feature, per segment and arm."""
+
+    def __init__(self) -> None:
+        self._found: dict[str, dict[tuple[str, str], Moments]] = {f: {} for f in FEATURES}
+
+    def add(self, segment: str, arm: str, sums: Sequence[object]) -> None:
+        """Add the sums of `feature_sums` for one segment and arm."""
+        for index, feature in enumerate(FEATURES):
+            count, total, square = sums[3 * index : 3 * index + 3]
+            if count:
+                self._found[feature][segment, arm] = Moments(
+                    n=cast("int", count),
+                    total=cast("float", total),
+                    total_sq=cast("float", square),
+                )
+
+    def of(self, feature: str) -> Mapping[tuple[str, str], Moments]:
+        """A feature's moments by segment and arm, if any customer has it."""
+        return self._found[feature]
+
+
+def feature_sums(tables: Tables, alias: str) -> str:
+    """SQL of the sums for `FeatureMoments.add`, about the middle of each feature's range.
+
+    Args:
+        tables: holds `customers`.
+        alias: Table alias of the features in the statement.
+    """
+    names = [identifier(feature) for feature in FEATURES]
+    middles = ", ".join(f"(min({name}) + max({name})) / 2e0" for name in names)
+    ((*found,),) = tables.rows(f"select {middles} from customers")  # noqa: S608 - built
+    sums = []
+    for name, middle in zip(names, found, strict=True):
+        value = f"({alias}.{name} - {literal(float(cast('float', middle or 0.0)))})"
+        sums.append(f"count({alias}.{name}), sum({value}), sum({value} * {value})")
+    return ", ".join(sums)
+
+
+def compare_arms(moments: FeatureMoments, arms: tuple[str, ...]) -> tuple[FeatureBalance, ...]:
+    """Compare each treatment with the control in every feature.
+
+    Args:
+        moments: of all segments and arms.
+        arms: the treatments.
+
+    Source: Austin (2009), Balance diagnostics for comparing baseline covariates.
+    """
+    return tuple(
+        _compare(moments.of(feature), arm, feature) for arm in arms for feature in FEATURES
+    )
+
+
+def _compare(moments: Mapping[tuple[str, str], Moments], arm: str, feature: str) -> FeatureBalance:
+    """Differences within segments, weighted by their information, over the spread within arms."""
+    by_segment: dict[str, dict[str, Moments]] = defaultdict(dict)
+    for (segment, name), found in moments.items():
+        by_segment[segment][name] = found
+    pairs = [(s[arm], s[CONTROL]) for s in by_segment.values() if arm in s and CONTROL in s]
+    weights = [t.n * c.n / (t.n + c.n) for t, c in pairs]
+    spreads = [(m.n, m.variance) for pair in pairs for m in pair if m.n > 1]
+    freedom = sum(n - 1 for n, _ in spreads)
+    variance = sum((n - 1) * v for n, v in spreads) / freedom if freedom else 0.0
+    if not variance:
+        return FeatureBalance(arm=arm, feature=feature, difference=None, limit=None)
+    total = sum(weights)
+    difference = sum(w * (t.mean - c.mean) for w, (t, c) in zip(weights, pairs, strict=True))
+    return FeatureBalance(
+        arm=arm,
+        feature=feature,
+        difference=round(difference / total / math.sqrt(variance), _DECIMALS),
+        limit=round(max(_NOTABLE, _SELDOM / math.sqrt(total)), _DECIMALS),
+    )

@@ -1,4 +1,4 @@
-"""What to expect before anything is sent: base rates from history, and what could be shown."""
+"""Planning: expected outcomes of the control from history, and detectable lifts."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
 
 from liftwright.analysis import (
+    alpha_per_test,
     sample_size,
     sample_size_of_means,
     smallest_detectable_difference,
@@ -35,7 +36,7 @@ _SQUARE_OF_FACTORS = (13.0 / 12.0) ** 3
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Expected:
-    """What the control should come to in one segment, or over all of them.
+    """The expected outcome of the control in one segment, or over all of them.
 
     Attributes:
         base: the rate, or the mean revenue per customer.
@@ -52,7 +53,7 @@ class Expected:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlannedPower:
-    """What one metric could show in one segment, or over all of them.
+    """The detectable lift of one metric in one segment, or over all of them.
 
     Attributes:
         base_rate: what the control is expected to come to, from the customers' history: a rate,
@@ -78,12 +79,12 @@ class PlannedPower:
 def expected_outcomes(
     tables: Tables, experiment: Experiment, *, among: str = "segmented"
 ) -> tuple[Expected, ...]:
-    """What history lets expect of the control, over all and per segment, by simulated metric.
+    """The outcomes that history predicts for the control, overall and per segment.
 
     Args:
         tables: hold `among` and `customers`.
-        experiment: its simulation says what stands for a customer without a history, how many
-            clicks end in an order, and how far orders vary around a customer's average.
+        experiment: Its simulation has the rates of customers without a history, the share of
+            clicks that end in an order, and the spread of orders.
         among: a table with one row per customer: `customer_id`, `segment`.
     """
     simulation = experiment.simulation
@@ -146,7 +147,7 @@ def _expected(segment: str, values: tuple[float, ...]) -> Iterator[Expected]:
 
 
 def plan_power(expected: tuple[Expected, ...], experiment: Experiment) -> tuple[PlannedPower, ...]:
-    """What each metric could show, at the level that the correction leaves to one test.
+    """The detectable lift of each metric, at the level that the correction leaves to one test.
 
     The rows over all are one family of tests, those of the segments a second, as in `analyze`;
     the first step of Holm's procedure is at alpha over their number.
@@ -188,7 +189,7 @@ def _planned(row: Expected, experiment: Experiment, *, tests: int) -> PlannedPow
         base_rate=round(row.base, 6),
         per_arm=per_arm,
         control=control,
-        alpha=_alpha(analysis, tests),
+        alpha=alpha_per_test(analysis.alpha, tests, analysis.correction),
         smallest_lift=None if lift is None else round(lift, 6),
         customers_needed=needed,
     )
@@ -197,7 +198,7 @@ def _planned(row: Expected, experiment: Experiment, *, tests: int) -> PlannedPow
 def _smallest_lift(
     row: Expected, analysis: Analysis, per_arm: int, control: int, tests: int
 ) -> float | None:
-    alpha = _alpha(analysis, tests)
+    alpha = alpha_per_test(analysis.alpha, tests, analysis.correction)
     if row.sd is None:
         if not 0 < row.base < 1:
             return None
@@ -205,7 +206,7 @@ def _smallest_lift(
             row.base, per_arm, control, alpha=alpha, power=analysis.power
         )
         return None if effect is None else effect / row.base
-    # Of a single customer an arm has no spread to be told from chance.
+    # An arm of a single customer has no spread.
     if not row.sd or not row.base or min(per_arm, control) < _LEAST_OF_MEANS:
         return None
     difference = smallest_detectable_difference(
@@ -220,7 +221,7 @@ def _needed(
     """Units of the smallest treatment that find the `minimum_lift`."""
     difference = row.base * analysis.minimum_lift
     levels = {
-        "alpha": _alpha(analysis, tests),
+        "alpha": alpha_per_test(analysis.alpha, tests, analysis.correction),
         "power": analysis.power,
         "treatment_per_control": treatment_per_control,
     }
@@ -233,12 +234,8 @@ def _needed(
         return None
 
 
-def _alpha(analysis: Analysis, tests: int) -> float:
-    return analysis.alpha if analysis.correction == "none" else analysis.alpha / max(tests, 1)
-
-
 def sentences(planned: Mapping[str, PlannedPower], customers: int, analysis: Analysis) -> list[str]:
-    """Whether the campaign can answer its question, a sentence a metric, the primary one first.
+    """Whether the campaign has enough customers, a sentence per metric, the primary one first.
 
     Args:
         planned: the rows over all, by metric.

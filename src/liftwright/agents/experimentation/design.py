@@ -22,15 +22,15 @@ AGENT = "experimentation"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Design:
-    """Who may be sent what: fixed before anyone is assigned.
+    """Which variants may be sent to whom, fixed before anyone is assigned.
 
     Attributes:
         salt: what the assignment's hash begins with, the experiment's name.
         arms: control first, then the treatments, with the shares that were configured.
         sizes: customers per segment.
-        cells: per segment, each arm that exists there and its variant; every one is approved.
-        shares: per segment, each arm's share; that of a missing arm is with control.
-        approved: all that screening passed; `cells` may name nothing else.
+        cells: Per segment, its arms and their variants, all approved.
+        shares: Per segment, each arm's share; the control has those of missing arms.
+        approved: All approved variants; `cells` names no others.
     """
 
     salt: str
@@ -52,7 +52,7 @@ def design_experiment(
     experiment: Experiment,
     sizes: Mapping[str, int],
 ) -> Design:
-    """Lay down which arm gets which approved variant in which segment, and its share there.
+    """Decide which arm gets which approved variant in which segment, and its share there.
 
     Args:
         variants: the control and the variants of all segments, blocked ones among them.

@@ -1,7 +1,7 @@
-"""Who takes part: the holdout and the exclusions, before anyone is given an arm.
+"""Who takes part: the holdout and the exclusions, applied before the assignment.
 
-The holdout is drawn from all customers by a salt of its own, which campaigns share: who is in it
-is the same whatever is sent. Exclusions are the campaign's own. Whoever is left out is written to
+The holdout is drawn from all customers with a separate salt that campaigns share, so it is always
+the same people. Exclusions apply to one campaign. Customers who are left out are written to
 `unassigned.parquet` with the reason.
 """
 

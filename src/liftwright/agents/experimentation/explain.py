@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, cast
 
-from liftwright.analysis.heterogeneity import moderate, standardised
-from liftwright.analysis.uplift_forest import grow_uplift_forest
+from liftwright.agents.experimentation.results_columns import BINARY_WORDS, MISSING
+from liftwright.analysis.effect_modifiers import grow_uplift_forest, moderate, standardised
 from liftwright.data import identifier
 from liftwright.errors import InputError
 
@@ -49,7 +49,7 @@ def explain(  # noqa: PLR0913 - where, what, by what, and how
     import numpy as np
 
     rows = tables.rows(
-        f"select arm, y, {', '.join(f'f{i}' for i in range(len(columns)))} from explained "  # noqa: S608 - names of our own
+        f"select arm, y, {', '.join(f'f{i}' for i in range(len(columns)))} from explained "  # noqa: S608 - our own names
         f"where y is not null order by md5(cast(place as varchar)) limit {MOST_SAMPLED}"
     )
     arms = [str(row[0]) for row in rows]
@@ -72,15 +72,17 @@ def explain(  # noqa: PLR0913 - where, what, by what, and how
     return replace(found, forest=forests)
 
 
-def keep_explained(
-    tables: Tables, table: str, arm: str, value: str, columns: Sequence[str]
-) -> None:
-    """Create the table `explained` from a file's rows; `value` is the metric's SQL expression."""
+def keep_explained(tables: Tables, table: str, value: str, columns: Sequence[str]) -> None:
+    """Create the table `explained` from a file's rows; `value` is the metric's SQL expression.
+
+    The units' arms are those of the table `events`, whose units are the rows.
+    """
     texts = "".join(f", {identifier(column)} as f{i}" for i, column in enumerate(columns))
     tables.keep(
         "explained",
-        f"select _row as place, {identifier(arm)} as arm, {value} as y{texts} "  # noqa: S608 - quoted
-        f"from {identifier(table)} where {identifier(arm)} is not null and {identifier(arm)} <> ''",
+        f"select _row as place, arm_of_unit as arm, {value} as y{texts} "  # noqa: S608 - quoted
+        f"from {identifier(table)} inner join (select unit, arm as arm_of_unit from events) as e "
+        "on e.unit = cast(_row as varchar)",
         stored=False,
     )
 
@@ -89,13 +91,14 @@ def _as_numbers(column: str, texts: Sequence[object]) -> dict[str, Array]:
     """A numeric feature, or one 0/1 feature per value except the most frequent."""
     import numpy as np
 
-    told = [None if text is None or not str(text).strip() else str(text).strip() for text in texts]
-    known = [text for text in told if text is not None]
+    stripped = [str(text or "").strip() for text in texts]
+    found = [None if text.lower() in MISSING else text for text in stripped]
+    known = [text for text in found if text is not None]
     numbers = [_number(text) for text in known]
     if all(number is not None for number in numbers):
         values = iter(numbers)
         return {
-            column: np.array([np.nan if text is None else next(values) for text in told], float)
+            column: np.array([np.nan if text is None else next(values) for text in found], float)
         }
     levels = sorted(set(known), key=lambda level: (-known.count(level), level))
     if len(levels) > _MOST_LEVELS:
@@ -105,16 +108,14 @@ def _as_numbers(column: str, texts: Sequence[object]) -> dict[str, Array]:
         )
     return {
         f"{column} = {level}": np.array(
-            [np.nan if text is None else float(text == level) for text in told]
+            [np.nan if text is None else float(text == level) for text in found]
         )
         for level in levels[1:]
     }
 
 
 def _number(text: str) -> float | None:
-    words = {"true": 1.0, "false": 0.0}
     try:
-        value = words.get(text.lower())
-        return float(text) if value is None else value
+        return BINARY_WORDS[text.lower()] if text.lower() in BINARY_WORDS else float(text)
     except ValueError:
         return None

@@ -1,4 +1,4 @@
-"""From a run's engagement to its result: one pass of counts, then statistics on them alone."""
+"""The result of a run: counts of its engagement in one pass, then statistics on the counts."""
 
 from __future__ import annotations
 
@@ -9,25 +9,25 @@ from typing import TYPE_CHECKING
 
 from liftwright import log
 from liftwright.agents.experimentation.counts import (
-    CellCounts,
-    cells_of_counts,
-    count_engagement,
-)
-from liftwright.agents.experimentation.design import AGENT
-from liftwright.agents.experimentation.history import HISTORY, adjust_by_history
-from liftwright.agents.experimentation.over_time import (
+    ArmOutcomes,
     count_days,
+    count_engagement,
     daily_counts,
     sizes_of,
     sizes_over_time,
+    totals_of,
+    with_value_counts,
 )
+from liftwright.agents.experimentation.cuped import HISTORY, adjust_by_history
+from liftwright.agents.experimentation.design import AGENT
 from liftwright.analysis import (
     Aggregates,
     AnalysisOptions,
     ArmSizes,
+    DecisionRule,
     ExperimentData,
+    Guardrail,
     MetricSpec,
-    StoppingRule,
     TestType,
     analyze_experiment,
     detectable_effects,
@@ -36,13 +36,14 @@ from liftwright.analysis.result import Balance, InterimLook
 from liftwright.data import identifier, literal
 from liftwright.errors import NoExperiment
 from liftwright.model import CONTROL, METRICS, RATIOS, direction_of
+from liftwright.model.metrics import parse_guardrail
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Sequence
 
     from liftwright.agents.experimentation.arms import Assignment
     from liftwright.agents.experimentation.design import Design
-    from liftwright.analysis import Cell, ExperimentResult
+    from liftwright.analysis import ArmTotals, ExperimentResult
     from liftwright.analysis.result import DetectableEffect, Interval
     from liftwright.config import Analysis, Experiment
     from liftwright.data import Tables
@@ -58,7 +59,7 @@ _TESTS: dict[str, TestType] = {
 _OPENS_ALONE = "opens cannot decide on their own, as bots open mail; look at clicks or conversions"
 
 
-def measure(  # noqa: PLR0913 - where, what was meant, how to judge, and two facts of the data
+def measure(  # noqa: PLR0913 - the data, the design, and how to analyse
     tables: Tables,
     assignment: Assignment,
     experiment: Experiment,
@@ -68,34 +69,41 @@ def measure(  # noqa: PLR0913 - where, what was meant, how to judge, and two fac
     absent: Collection[str] = (),
     minimum: int = 0,
 ) -> ExperimentResult:
-    """The result of a run, but for what only the run knows: when it was measured, looks and plan.
+    """The result of a run; the caller adds when it was measured, the looks and the plan.
 
     Args:
         tables: holds the engagement.
-        assignment: the design and the counts that were meant, the content of arms.json.
+        assignment: The content of arms.json.
         experiment: how to test, and the primary metric.
         simulated: whether the engagement was simulated.
         engagement: the name of its table.
-        absent: metrics that the engagement says nothing about; they are left out, as are those
-            whose column it does not have.
-        minimum: messages that must arrive in an arm before anything but harm is decided.
+        absent: Metrics that the engagement does not have; they are left out.
+        minimum: Messages that must arrive in each arm before the result is read.
 
     Raises:
         NoExperiment: nothing was delivered.
     """
     counts = count_engagement(tables, engagement)
-    if not any(cell.delivered for cell in counts):
+    if not any(one.delivered for one in counts):
         raise NoExperiment("no result: none of the experiment's messages was delivered")
     design, analysis = assignment.design, experiment.analysis
     metrics = [m for m in METRICS if m.name not in absent and counts[0].has(m)]
-    wanted = {analysis.primary_metric, *(analysis.guardrail_metrics or ())}
+    configured = [parse_guardrail(text)[0] for text in analysis.guardrail_metrics or ()]
+    wanted = {analysis.primary_metric, *configured}
     missing = {*absent, *(wanted - {metric.name for metric in metrics})}
     columns = {metric.column for metric in metrics}
     ratios = [ratio for ratio in RATIOS if {ratio.column, ratio.denominator} <= columns]
     days = count_days(tables, engagement)
     delivered = {(one.segment, one.arm): one.delivered for one in counts}
     data = ExperimentData(
-        main=Aggregates(metrics=metrics, cells=cells_of_counts(counts, metrics)),
+        main=Aggregates(
+            metrics=metrics,
+            totals=with_value_counts(
+                tables,
+                totals_of(counts, metrics),
+                {m.name: _values_of(m, engagement) for m in metrics if m.kind == "mean"},
+            ),
+        ),
         sizes=sizes_of(delivered, design),
         by_segment={
             segment: ArmSizes(
@@ -106,10 +114,8 @@ def measure(  # noqa: PLR0913 - where, what was meant, how to judge, and two fac
         },
         by_period=sizes_over_time(days, design),
         arms_by_segment=design.cells,
-        assigned=Aggregates(metrics=metrics, cells=_assigned_cells(counts, metrics)),
-        ratios=Aggregates(metrics=ratios, cells=cells_of_counts(counts, ratios))
-        if ratios
-        else None,
+        assigned=Aggregates(metrics=metrics, totals=_assigned_totals(counts, metrics)),
+        ratios=Aggregates(metrics=ratios, totals=totals_of(counts, ratios)) if ratios else None,
     )
     data = _with_history(data, tables, engagement, metrics)
     data = _with_capped_means(data, tables, engagement, counts)
@@ -174,61 +180,88 @@ def _options(
         alpha=analysis.alpha,
         correction=analysis.correction,
         test_type=_TESTS[analysis.test_type],
-        stopping=StoppingRule(
+        rule=DecisionRule(
             metric=analysis.primary_metric,
             direction=direction_of(analysis.primary_metric),
-            guardrails={m.name: m.direction for m in metrics if m.name in analysis.guardrails},
-            minimum=minimum,
+            guardrails={
+                m.name: Guardrail(direction=m.direction, margin=analysis.guardrails[m.name])
+                for m in metrics
+                if m.name in analysis.guardrails
+            },
+            stopping=analysis.stopping,
+            minimum=minimum if analysis.stopping == "fixed" else 0,
             planned={arm: customers + planned[CONTROL] for arm, customers in planned.items()},
             undecided=_OPENS_ALONE if analysis.primary_metric == "open_rate" else None,
         ),
     )
 
 
+def _values_of(metric: MetricSpec, engagement: str) -> str:
+    """SQL: how many delivered messages have each value of a mean."""
+    value = f"cast({metric.column} as decimal(18, 4))"
+    return (
+        f"select segment, arm, {value} as v, count(*) as units from {identifier(engagement)} "  # noqa: S608 - quoted
+        f"where delivered group by segment, arm, {value}"
+    )
+
+
 def _with_history(
     data: ExperimentData, tables: Tables, engagement: str, metrics: Sequence[MetricSpec]
 ) -> ExperimentData:
-    """The data with adjusted metrics (CUPED), where the run has kept what was known before."""
+    """The data with adjusted metrics (CUPED), if the run has kept the customers' history."""
     if not tables.has(HISTORY.name):
         return data
-    cells, reduction = adjust_by_history(tables, engagement, metrics)
-    means = [MetricSpec(name=name, kind="mean") for name in reduction]
-    return replace(data, cuped=Aggregates(metrics=means, cells=cells), variance_reduction=reduction)
+    adjusted = adjust_by_history(tables, engagement, metrics)
+    if not adjusted:
+        return data
+    return replace(
+        data,
+        cuped=Aggregates(
+            metrics=[MetricSpec(name=name, kind="mean") for name in adjusted],
+            totals=[total for one in adjusted.values() for total in one.totals],
+        ),
+        variance_reduction={name: one.reduction for name, one in adjusted.items()},
+        covariate_missing={name: one.missing for name, one in adjusted.items() if one.missing},
+    )
 
 
 def _with_capped_means(
-    data: ExperimentData, tables: Tables, engagement: str, counts: Sequence[CellCounts]
+    data: ExperimentData, tables: Tables, engagement: str, counts: Sequence[ArmOutcomes]
 ) -> ExperimentData:
-    """The data with the means without their extremes, where there is any amount."""
+    """The data with winsorised means, if there is any amount."""
     capped: list[MetricSpec] = []
-    cells: list[Cell] = []
+    totals: list[ArmTotals] = []
     caps: dict[str, Interval] = {}
     for metric in data.main.metrics:
         found = (
-            _winsorised_cells(tables, engagement, counts, metric) if metric.kind == "mean" else None
+            _winsorised_totals(tables, engagement, counts, metric)
+            if metric.kind == "mean"
+            else None
         )
         if found is not None:
             capped.append(metric)
-            cells += found[0]
+            totals += found[0]
             caps[metric.name] = (None, found[1])
     if not caps:
         return data
-    return replace(data, winsorised=Aggregates(metrics=capped, cells=cells), winsorised_at=caps)
+    return replace(data, winsorised=Aggregates(metrics=capped, totals=totals), winsorised_at=caps)
 
 
-def _assigned_cells(counts: Sequence[CellCounts], metrics: Sequence[MetricSpec]) -> list[Cell]:
-    """The cells of all assigned customers; without a delivery there is no outcome.
+def _assigned_totals(
+    counts: Sequence[ArmOutcomes], metrics: Sequence[MetricSpec]
+) -> list[ArmTotals]:
+    """The totals of all assigned customers; without a delivery there is no outcome.
 
-    Delivery happens after the assignment; over all who were assigned the arms are alike whatever
-    became of the messages (intention to treat).
+    Delivery happens after the assignment; over all assigned customers the arms are comparable
+    whatever happened to the messages (intention to treat).
     """
-    return cells_of_counts([replace(one, delivered=one.assigned) for one in counts], metrics)
+    return totals_of([replace(one, delivered=one.assigned) for one in counts], metrics)
 
 
-def _winsorised_cells(
-    tables: Tables, engagement: str, counts: Sequence[CellCounts], metric: MetricSpec
-) -> tuple[list[Cell], float] | None:
-    """The cells of a mean with each customer's amount capped, and the cap.
+def _winsorised_totals(
+    tables: Tables, engagement: str, counts: Sequence[ArmOutcomes], metric: MetricSpec
+) -> tuple[list[ArmTotals], float] | None:
+    """The totals of a mean with each customer's amount capped, and the cap.
 
     The cap is the 99th percentile of the amounts above 0, over all arms together; None where
     there is no amount above 0.
@@ -255,10 +288,10 @@ def _winsorised_cells(
                 products={**one.products, (column, column): float(str(square))},
             )
         )
-    return cells_of_counts(capped, [metric]), cap
+    return totals_of(capped, [metric]), cap
 
 
-def _balance(assignment: Assignment, counts: Iterable[CellCounts]) -> Balance:
+def _balance(assignment: Assignment, counts: Iterable[ArmOutcomes]) -> Balance:
     delivered: dict[str, dict[str, int]] = defaultdict(dict)
     for count in counts:
         delivered[count.segment][count.arm] = count.delivered
@@ -301,7 +334,7 @@ def _warnings(
 
 
 def _weakest(power: Iterable[DetectableEffect]) -> list[str]:
-    """Per metric the warning of the arm that could show least."""
+    """Per metric, the warning of the arm with the largest detectable lift."""
     found: dict[str, tuple[float, str]] = {}
     for one in power:
         lift = math.inf if one.detectable_lift is None else one.detectable_lift

@@ -1,13 +1,12 @@
-"""Which columns of a results file say what, from the options, and whether they hold it."""
+"""The columns of a results file: what the options say of them, and whether the values fit."""
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, get_args
 
 from liftwright.analysis import MetricKind
-from liftwright.data import did_you_mean, identifier
+from liftwright.data import did_you_mean, identifier, literal
 from liftwright.errors import DataError, InputError
 
 if TYPE_CHECKING:
@@ -31,20 +30,29 @@ _CALLED: dict[MetricKind, str] = {
     "mean": "mean with its standard deviation",
     "ratio": "ratio",
 }
-_SHARES_SUM = 1e-6
 _NUMBER = "a number such as 1234.5, without currency signs or thousands separators"
+_BINARY = "0, 1, true, false, yes or no"
+BINARY_WORDS = {
+    **dict.fromkeys(("true", "yes", "t", "y"), 1.0),
+    **dict.fromkeys(("false", "no", "f", "n"), 0.0),
+}
+# What pandas, R and Excel write for a missing value, in lower case.
+MISSING = ("", "na", "n/a", "#n/a", "<na>", "nan", "null", "none", ".")
+# In a column of names, "none" may well be a name.
+_MISSING_NAMES = ("", "na", "n/a", "#n/a", "<na>", "nan", "null")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MetricColumns:
-    """A metric as it was asked for; `kind` None lets the values decide.
+    """A metric as given on the command line.
 
     Attributes:
-        column: what is measured; of a ratio, the numerator; of a summary, the events or the mean.
-        denominator: the column below the line, of a ratio; of a summary of events, the units.
-        spread: the column of standard deviations, of a summary of means.
-        covariate: a column known before the experiment, for CUPED.
-        direction: whether more of it is better, or less.
+        column: The measured column; of a ratio the numerator, of a summary the events or the mean.
+        kind: None if the values decide.
+        denominator: Of a ratio the denominator, of a summary of events the units.
+        spread: Of a summary of means, the column of standard deviations.
+        covariate: A column known before the experiment, for CUPED.
+        direction: Whether higher or lower values are better.
     """
 
     name: str
@@ -57,19 +65,19 @@ class MetricColumns:
 
     @property
     def summed_up(self) -> bool:
-        """Whether a row tells of many units by their events, or by their mean and spread."""
+        """Whether a row summarises many units, by their events or by their mean and spread."""
         return self.spread is not None or (self.kind == "binary" and self.denominator is not None)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Columns:
-    """Which columns of the file say what; None where the file has none.
+    """The role of each column of the file; None if the file has no such column.
 
     Attributes:
-        exposed: whether the unit met the treatment, such as a delivered message.
-        time: when the unit was assigned.
-        covariate_time: when its covariates were measured.
-        within: whether the segments are experiments of their own: a unit may be in several.
+        exposed: Whether the unit met the treatment, such as a delivered message.
+        time: When the unit was assigned.
+        covariate_time: When its covariates were measured.
+        within: Whether each segment is a separate experiment, so that a unit may be in several.
     """
 
     arm: str
@@ -83,12 +91,12 @@ class Columns:
 
 
 def parse_metric(text: str) -> MetricColumns:
-    """A metric from its text, one of `METRIC_FORMS`.
+    """Parse a metric, which has one of `METRIC_FORMS`.
 
-    The name is cut at its last colon only where a kind follows.
+    The name ends at its last colon only if a kind follows.
 
     Raises:
-        InputError: where the text has none of the forms.
+        InputError: The text has none of the forms.
     """
     name, kind = text, None
     head, colon, tail = text.rpartition(":")
@@ -113,32 +121,11 @@ def parse_metric(text: str) -> MetricColumns:
     return MetricColumns(name=label, column=first, kind=kind, denominator=second)
 
 
-def parse_shares(texts: Sequence[str]) -> dict[str, float] | None:
-    """The intended shares from `ARM=S` each; None where none is given.
-
-    Raises:
-        InputError: where one is no number above 0, or they do not sum to 1.
-    """
-    shares: dict[str, float] = {}
-    for text in texts:
-        arm, equals, value = text.rpartition("=")
-        try:
-            share = float(value)
-        except ValueError:
-            share = math.nan
-        if not equals or not arm or not share > 0:
-            raise InputError(f"--share {text!r}: allowed: ARM=S with S above 0, such as B=0.5")
-        shares[arm] = share
-    if shares and abs(sum(shares.values()) - 1) > _SHARES_SUM:
-        raise InputError(f"--share: found a sum of {sum(shares.values()):g}, allowed: 1")
-    return shares or None
-
-
 def check_columns(names: Sequence[str], columns: Columns, metrics: Sequence[MetricColumns]) -> None:
-    """See that every column is there, and no metric is named twice.
+    """Check that the file has every column, and that no metric is named twice.
 
     Raises:
-        InputError: naming the option, with the nearest column.
+        InputError: With the option and the nearest column.
     """
     wanted = [
         ("--arm", columns.arm),
@@ -164,14 +151,35 @@ def check_columns(names: Sequence[str], columns: Columns, metrics: Sequence[Metr
 
 
 def number_in(column: str) -> str:
-    """A text column as a number: true and false are 1 and 0, what is no number is null."""
+    """SQL: a text column as a number; yes and true are 1, no and false 0, anything else null."""
     text = f"lower(trim({identifier(column)}))"
-    return f"case {text} when 'true' then 1e0 when 'false' then 0e0 else number_of({text}) end"
+    words = " ".join(
+        f"when {literal(word)} then {literal(value)}" for word, value in BINARY_WORDS.items()
+    )
+    return (
+        f"case when {missing(column)} then null else case {text} {words} "
+        f"else number_of({text}) end end"
+    )
 
 
 def missing(column: str) -> str:
-    """SQL: whether a text column says nothing."""
+    """SQL: whether a text column has no value: blank, NA, NaN or null."""
+    return _is_one_of(column, MISSING)
+
+
+def unnamed(column: str) -> str:
+    """SQL: whether a column of names has none; "none" is a name, as an arm may be called so."""
+    return _is_one_of(column, _MISSING_NAMES)
+
+
+def blank(column: str) -> str:
+    """SQL: whether a column of ids or segments is blank."""
     return f"({identifier(column)} is null or trim({identifier(column)}) = '')"
+
+
+def _is_one_of(column: str, words: Sequence[str]) -> str:
+    name = identifier(column)
+    return f"({name} is null or lower(trim({name})) in ({', '.join(map(literal, words))}))"
 
 
 def check_values(
@@ -181,11 +189,11 @@ def check_values(
     metrics: Sequence[MetricColumns],
     kinds: Mapping[str, MetricKind],
 ) -> None:
-    """See that the values are of their metrics' kinds, counts are counts, and times are times.
+    """Check that values fit their metrics' kinds, counts are counts, and times are times.
 
     Raises:
-        DataError: naming column and row.
-        InputError: a covariate was measured after the assignment.
+        DataError: With column and row.
+        InputError: A covariate was measured after the assignment.
     """
     for metric in metrics:
         for column in filter(None, (metric.column, metric.denominator, metric.covariate)):
@@ -208,7 +216,7 @@ def check_values(
 
 
 def kind_of(tables: Tables, table: str, metric: MetricColumns) -> MetricKind:
-    """The kind of a metric by its values: binary where all are 0 or 1, true or false."""
+    """The kind of a metric by its values: binary if all are 0 or 1, true or false, yes or no."""
     number = number_in(metric.column)
     ((others,),) = tables.rows(
         f"select count(*) from {identifier(table)} "  # noqa: S608 - quoted identifiers
@@ -221,7 +229,7 @@ def _check_column(tables: Tables, table: str, column: str, *, binary: bool) -> N
     number = number_in(column)
     allowed = f"{number} in (0e0, 1e0)" if binary else f"abs({number}) < 1e300"
     wrong = f"not {missing(column)} and not coalesce({allowed}, false)"
-    _refuse(tables, table, column, wrong, "0, 1, true or false" if binary else _NUMBER)
+    _refuse(tables, table, column, wrong, _BINARY if binary else _NUMBER)
 
 
 def _check_counts(tables: Tables, table: str, column: str) -> None:
@@ -231,7 +239,7 @@ def _check_counts(tables: Tables, table: str, column: str) -> None:
 
 
 def _check_summary(tables: Tables, table: str, metric: MetricColumns) -> None:
-    """Events are not more than their units, and no spread is negative."""
+    """Check that events do not exceed their units, and that no spread is negative."""
     if metric.spread is not None:
         spread = number_in(metric.spread)
         wrong = f"not {missing(metric.spread)} and not coalesce({spread} >= 0e0, false)"
@@ -242,7 +250,7 @@ def _check_summary(tables: Tables, table: str, metric: MetricColumns) -> None:
 
 
 def time_in(column: str) -> str:
-    """SQL: a text column as a time; what is none is null."""
+    """SQL: a text column as a time; null if it is none."""
     return f"time_of({identifier(column)})"
 
 
@@ -263,7 +271,7 @@ def _refuse(tables: Tables, table: str, column: str, wrong: str, allowed: str) -
 
 
 def _check_before(tables: Tables, table: str, covariate: str, assigned: str) -> None:
-    """What the treatment may have changed adjusts the effect away."""
+    """A covariate that the treatment changed would adjust the effect away."""
     late = tables.rows(
         f"select _row, {identifier(covariate)}, {identifier(assigned)} "  # noqa: S608 - the same
         f"from {identifier(table)} where {time_in(covariate)} > {time_in(assigned)} "
@@ -283,10 +291,10 @@ def check_rows(
     metrics: Sequence[MetricColumns],
     kinds: Mapping[str, MetricKind],
 ) -> None:
-    """See that no total in one row an arm is taken for a metric that does not vary.
+    """Refuse totals, one row per arm, that would look like a metric that does not vary.
 
     Raises:
-        InputError: saying how such a row is meant.
+        InputError: With the option for such rows.
     """
     odd = [
         metric

@@ -64,11 +64,10 @@ def decisions(run: RunFiles) -> Markdown:
     if not decided:
         return Markdown("There are no decisions.")
     rows = [(row.arm, row.decision, label_metrics("; ".join(row.reasons))) for row in decided]
+    fixed = run.result.verdict is not None and run.result.verdict.governs == "fixed"
+    rule = "at the planned sample" if fixed else "by tests that are valid at every look"
     return paragraphs(
-        escape(
-            f"Based on the {metric_label(decided[0].metric)}, with intervals that are valid "
-            "however often the results are checked:"
-        ),
+        escape(f"On the {metric_label(decided[0].metric)}, {rule}:"),
         table(("Arm", "Decision", "Reason"), rows),
     )
 

@@ -109,8 +109,13 @@ def engagement(run: RunFiles) -> Markdown:
         for reason, rows in outcomes.set_aside.items()
         if not any(reason in warning for warning in outcomes.warnings)
     }
+    removed = []
+    if outcomes.click_rate_before is not None and outcomes.machine_clicks:
+        clicks = plural(outcomes.machine_clicks, "bot click")
+        removed = [f"{clicks} removed; click rate before: {outcomes.click_rate_before:.2%}"]
     notes = [
         *outcomes.warnings,
+        *removed,
         *(f"{plural(rows, 'row')}: {reason}" for reason, rows in excluded.items()),
     ]
     return paragraphs(

@@ -101,11 +101,27 @@ def _deviation(result: ExperimentResult) -> str | None:
     return callout(f"**{escape(f'The analysis {deviations}.')}**")
 
 
+_UNDECIDED = {
+    "too_early": "It is too early to decide",
+    "guardrail_not_met": "No winner is named, as a guardrail is not met",
+    "do_not_trust": "No winner is named, as the result cannot be trusted",
+}
+
+
+_ADVICE = {
+    "too_early": "Do not act on this result; measure again when the planned sample is reached.",
+    "guardrail_not_met": "Keep the control message until the guardrail is met.",
+}
+
+
 def verdict(run: RunFiles) -> str:
     """The conclusion in one sentence."""
     result = run.result
     metric = metric_label(result.deciding_metric)
     rows = result.rows(metric=result.deciding_metric)
+    decided = result.verdict
+    if decided is not None and decided.state in _UNDECIDED and not result.srm_failed:
+        return f"{_UNDECIDED[decided.state]}: {label_metrics('; '.join(decided.reasons))}."
     if not result.trusted:
         where = join_list(result.srm_failed) or "overall"
         return (
@@ -137,6 +153,8 @@ def advice(run: RunFiles) -> str:
     """The recommendation."""
     result = run.result
     best = result.winner()
+    if result.verdict is not None and result.verdict.state in _ADVICE:
+        return _ADVICE[result.verdict.state]
     if not result.trusted:
         return (
             "Find out why messages are missing or duplicated (delivery, logging, joins), fix it, "
@@ -159,12 +177,12 @@ def advice(run: RunFiles) -> str:
             f"Send '{best.arm}' to everyone in the segments where it was approved, and keep a "
             "small control group to keep measuring the effect."
         )
-    if _underpowered(result):
-        return (
-            "Repeat with more customers (see the section on sample size), or with a more frequent "
-            "outcome as the metric. Do not read the order of the arms as a ranking."
-        )
-    return "Keep the control message, and test messages that differ more from it."
+    return (
+        "Repeat with more customers (see the section on sample size), or with a more frequent "
+        "outcome as the metric. Do not read the order of the arms as a ranking."
+        if _underpowered(result)
+        else "Keep the control message, and test messages that differ more from it."
+    )
 
 
 def criteria(run: RunFiles) -> Markdown:

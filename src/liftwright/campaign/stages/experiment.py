@@ -24,7 +24,7 @@ from liftwright.agents.experimentation import (
 )
 from liftwright.agents.segmentation import segment_customers
 from liftwright.analysis import ExperimentResult
-from liftwright.analysis.result import PlanCompliance
+from liftwright.analysis.result import BotClicks, PlanCompliance
 from liftwright.campaign.run_summary import costs_of
 from liftwright.data import REJECTED
 from liftwright.errors import AwaitingApproval
@@ -167,6 +167,8 @@ def _observed(observer: object) -> EngagementRecord:
         set_aside=report.set_aside,
         machine_opens=report.bot_opens,
         machine_clicks=report.bot_clicks,
+        click_rate_before=report.click_rate_before,
+        premature=report.premature,
         early=report.early,
         warnings=report.warnings,
     )
@@ -188,12 +190,13 @@ def measure_lift(context: RunContext) -> str:
         extended=context.run.extends is not None,
         absent=[metric.name for metric in METRICS if metric.column not in columns],
     )
+    outcomes = context.folder.read("engagement.json", EngagementRecord)
     result = measure(
         context.tables,
         assignment,
         experiment,
         simulated=context.run.simulated,
-        absent=context.folder.read("engagement.json", EngagementRecord).absent,
+        absent=outcomes.absent,
         minimum=plan.minimum_sample or 0,
     )
     observed = next((stage for stage in context.run.stages if stage.name == "observe"), None)
@@ -202,6 +205,7 @@ def measure_lift(context: RunContext) -> str:
         # The time of the look; measuring the same outcomes again is not another look.
         measured_at=observed.finished_at if observed else utc_now(),
         plan=PlanCompliance(sha256=plan.sha256, deviations=deviations),
+        bots=BotClicks(events=outcomes.machine_clicks, rate_before=outcomes.click_rate_before),
         warnings=(*deviations, *result.warnings),
     )
     result = replace(result, course=interim_looks([*_earlier_looks(context), result]))

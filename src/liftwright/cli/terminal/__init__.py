@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from liftwright.cli.terminal.analysis import show_analysis
+from liftwright.cli.terminal.analysis import show_analysis, show_power
 from liftwright.cli.terminal.answers import (
     show_approval,
     show_checks,
@@ -35,6 +35,7 @@ __all__ = [
     "show_init",
     "show_passages",
     "show_plan",
+    "show_power",
     "show_run",
     "show_runs",
     "show_screened",

@@ -11,22 +11,23 @@ from liftwright.analysis import OVERALL, ManyExperimentsResult, few
 from liftwright.cli.terminal import numbers
 from liftwright.cli.terminal.experiment import (
     plain_table,
-    print_decisions,
     print_excluded,
     print_ratio,
     print_row_warnings,
     print_rows,
     print_tests,
+    print_verdict,
     print_winners,
 )
 from liftwright.cli.terminal.output import console, print_json
+from liftwright.model import to_json
 
 if TYPE_CHECKING:
     from collections.abc import Container, Sequence
 
     from rich.console import Console
 
-    from liftwright.analysis import ArmComparison, ExperimentResult
+    from liftwright.analysis import ArmComparison, ExperimentResult, PowerPlan
 
 # Longer tables are left to --json.
 _MAX_ROWS = 60
@@ -64,6 +65,18 @@ def show_analysis(
     _print_verdicts(out, result)
     print_row_warnings(out, result.comparisons)
     print_excluded(out, result.excluded)
+
+
+def show_power(plan: PowerPlan, *, json: bool) -> None:
+    """Print the result of `power`."""
+    if json:
+        print_json(to_json(plan))
+        return
+    lift = "no lift" if plan.lift is None else f"a lift of {numbers.percent(plan.lift)}"
+    console().print(
+        f"{plan.n_per_arm:,} units per arm detect {lift} over a baseline of {plan.baseline:.4g}\n"
+        f"Each comparison is at a significance level of {plan.alpha_per_test:.4g}."
+    )
 
 
 def _print_many(out: Console, result: ManyExperimentsResult) -> None:
@@ -264,7 +277,7 @@ def _print_verdicts(out: Console, result: ExperimentResult) -> None:
                 + f"{test.statistic:,.6g}, p = {numbers.p_value(test.p_value)}"
             )
     print_winners(out, result)
-    print_decisions(out, result)
+    print_verdict(out, result)
 
 
 def _share(value: float | None) -> str:

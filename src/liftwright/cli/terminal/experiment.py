@@ -17,11 +17,33 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from liftwright.analysis import ArmComparison, ExperimentResult
-    from liftwright.analysis.result import Action
+    from liftwright.analysis.result import Action, Verdict
 
-_COLOURS = {"ship": "green", "stop": "red", "continue": "yellow"}
+_HEADLINES = {
+    "winner": "Winner: {arm}",
+    "no_difference_shown": "No difference shown",
+    "too_early": "Too early to decide",
+    "worse": "Worse than control",
+    "guardrail_not_met": "No winner, guardrail not met",
+    "do_not_trust": "Do not trust this result",
+}
+_COLOURS = {
+    "winner": "green",
+    "no_difference_shown": "yellow",
+    "too_early": "yellow",
+    "worse": "red",
+    "guardrail_not_met": "red",
+    "do_not_trust": "red",
+}
+_GUARDRAILS = {
+    "met": "within the margin",
+    "no_harm_shown": "no harm shown",
+    "not_met": "not met: a loss beyond the margin cannot be excluded",
+    "harmed": "harmed",
+}
 _ADVICE = {"ship": "Ship", "stop": "Stop", "continue": "Keep running"}
 _MAX_NAMED = 3
+_MAX_SEGMENTS = 12
 # In a narrow terminal, numbers are truncated before names.
 _MIN_NAME_WIDTH = 10
 
@@ -111,29 +133,60 @@ def print_ratio(out: Console, result: ExperimentResult) -> None:
     if result.srm_failed:
         out.print(
             f"[bold red]SAMPLE-RATIO MISMATCH[/]: {escape(few(result.srm_failed))} "
-            f"(all units: p = {p}). Do not trust the lift; no winner is named."
+            f"(all units: p = {p}). Do not trust the lift."
         )
     else:
         out.print(f"sample ratio as planned (p = {p})")
+    by_segment = result.srm_by_segment
+    if by_segment and len(by_segment) <= _MAX_SEGMENTS:
+        shown = ", ".join(f"{name} {numbers.p_value(o.p_value)}" for name, o in by_segment.items())
+        out.print(escape(f"sample ratio by segment, p: {shown}"))
 
 
 def print_winners(out: Console, result: ExperimentResult) -> None:
-    """Print the winners, overall and by segment."""
-    if result.srm_failed:
+    """Print the best arms of secondary metrics and of segments; the verdict has the primary one."""
+    if not result.trusted:
         return
     for best in result.best:
-        if best.segment != OVERALL and best.arm is None:
+        headline = result.verdict is not None and (best.segment, best.metric) == (
+            OVERALL,
+            result.deciding_metric,
+        )
+        if headline or (best.segment != OVERALL and best.arm is None):
             continue
         where = "" if best.segment == OVERALL else f" in {best.segment}"
-        verdict = f"winner {best.arm}" if best.arm else "no winner"
-        out.print(escape(f"{best.metric}{where}: {verdict} ({best.reason})"))
+        named = f"best arm {best.arm}" if best.arm else "no best arm"
+        out.print(escape(f"{best.metric}{where}: {named} ({best.reason})"))
 
 
-def print_decisions(out: Console, result: ExperimentResult) -> None:
-    """Print what to do with each arm; arms with the same decision and reason share a line."""
-    arms_by_decision: dict[tuple[Action, str], list[str]] = {}
-    for row in result.decisions:
-        arms_by_decision.setdefault((row.decision, "; ".join(row.reasons)), []).append(row.arm)
-    for (action, reasons), arms in arms_by_decision.items():
-        colour = _COLOURS[action]
-        out.print(f"[{colour}]{_ADVICE[action]}[/] {escape(', '.join(arms))}: {escape(reasons)}")
+def print_verdict(out: Console, result: ExperimentResult) -> None:
+    """Print the verdict with its reasons, the guardrails, and what to do with each arm."""
+    reasons = "; ".join(result.verdict.reasons) if result.verdict else ""
+    if result.verdict is not None:
+        _print_headline(out, result, result.verdict, reasons)
+    grouped: dict[tuple[Action, str], list[str]] = {}
+    for one in result.decisions:
+        grouped.setdefault((one.decision, "; ".join(one.reasons)), []).append(one.arm)
+    for (choice, why), arms in grouped.items():
+        shown = "" if why == reasons else f": {why}"
+        out.print(escape(f"  {_ADVICE[choice]} {', '.join(arms)}{shown}"))
+
+
+def _print_headline(out: Console, result: ExperimentResult, verdict: Verdict, reasons: str) -> None:
+    exposure = result.multiple_exposure
+    if exposure is not None and exposure.units:
+        out.print(f"units seen in two or more arms: {exposure.units:,} ({exposure.share:.2%})")
+    for check in result.guardrails:
+        margin = "" if check.margin is None else f", margin {check.margin:.3g}"
+        out.print(
+            escape(
+                f"guardrail {check.metric}{margin}, {check.arm}: {_GUARDRAILS[check.state]} "
+                f"({numbers.percent(check.lift)}, {numbers.interval(check.lift_ci)})"
+            )
+        )
+    rule = "at the planned sample" if verdict.governs == "fixed" else "valid at any look"
+    headline = _HEADLINES[verdict.state].format(arm=escape(verdict.winner or ""))
+    out.print(
+        f"[bold {_COLOURS[verdict.state]}]{headline}[/] on {escape(result.deciding_metric)} "
+        f"[dim]({rule})[/]: {escape(reasons)}"
+    )

@@ -8,11 +8,11 @@ from rich.markup import escape
 
 from liftwright.analysis import ExperimentResult
 from liftwright.cli.terminal.experiment import (
-    print_decisions,
     print_ratio,
     print_row_warnings,
     print_rows,
     print_tests,
+    print_verdict,
     print_winners,
 )
 from liftwright.cli.terminal.numbers import count_noun, interval, p_value, percent
@@ -45,7 +45,7 @@ def print_measured(out: Console, folder: RunFolder) -> None:
     )
     print_ratio(out, result)
     print_winners(out, result)
-    print_decisions(out, result)
+    print_verdict(out, result)
     _print_looks(out, result)
     for line in (*_customers(folder, result), *_counted(folder), *_plan(result)):
         out.print(escape(line))
@@ -95,10 +95,12 @@ def _counted(folder: RunFolder) -> Iterator[str]:
     record = _object(folder, "engagement.json")
     if record["source"] == "simulated":
         return
+    before = record.get("click_rate_before")
     yield (
         f"engagement: {count_noun(record['rows'], 'row')}, {record['rows_used']:,} used; bot "
         f"activity not counted: {count_noun(record['machine_opens'], 'open')}, "
         f"{count_noun(record['machine_clicks'], 'click')}"
+        + ("" if before is None else f" (click rate before: {before:.2%})")
     )
     if record["customers_missing"]:
         yield f"assigned customers missing from the file: {record['customers_missing']:,}"
