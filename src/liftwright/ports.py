@@ -234,16 +234,30 @@ class Judge(Port, Protocol):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class CsvFormat:
+    """A CSV file in UTF-8, quoted by RFC 4180, whose first line is the header.
+
+    Attributes:
+        columns: the names of its columns; they replace those of the header.
+    """
+
+    columns: tuple[str, ...]
+    delimiter: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Source:
     """A data file for an engine to read.
 
     Attributes:
         path: CSV, Parquet, or a folder of Parquet files; local or in an object store.
         text: whether to read every column as text, byte for byte.
+        csv: the format of a CSV file; None detects it.
     """
 
     path: File
     text: bool = True
+    csv: CsvFormat | None = None
 
 
 class Engine(Port, Protocol):

@@ -128,8 +128,12 @@ WRONG: dict[str, tuple[Prepare, tuple[str, ...], tuple[str, ...]]] = {
         ("customers.csv", "line 3", "3 fields", "9"),
         (),
     ),
-    "UTF-16": (customers(f"{NAMES}\n{GOOD}\n".encode("utf-16")), ("UTF-16", "UTF-8"), ()),
-    "spreadsheet": (customers(b"PK\x03\x04" + b"\x00\x01" * 200), ("CSV", "Parquet"), ()),
+    "another encoding": (
+        customers(f"{NAMES}\n{GOOD}\n\x81\n".encode("latin-1")),
+        ("encoding", "UTF-8"),
+        (),
+    ),
+    "spreadsheet": (customers(b"PK\x03\x04" + b"\x00\x01" * 200), (CUSTOMERS, "damaged"), ()),
     "missing column": (
         value("avg_order_value", None),
         (CUSTOMERS, "'avg_order_value'", "columns.avg_order_value", "null"),

@@ -96,11 +96,11 @@ def test_run_formulas_in_labels_are_escaped_in_the_audit_log(root: Path) -> None
 @pytest.mark.parametrize(
     ("form", "warning"),
     [
-        ({"encoding": "latin-1"}, "Latin-1"),
+        ({"encoding": "latin-1"}, "Windows-1252"),
         ({"delimiter": ";"}, ""),
         ({"delimiter": "\t"}, ""),
     ],
-    ids=["Latin-1", "semicolons", "tabs"],
+    ids=["Windows-1252", "semicolons", "tabs"],
 )
 def test_run_file_in_another_form_is_read_the_same(
     root: Path, form: dict[str, str], warning: str

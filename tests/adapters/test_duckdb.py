@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from liftwright.adapters.duckdb.engine import DuckDBEngine
+from liftwright.data import FileResolver, Tables
 from liftwright.errors import DataError, InputError
 from liftwright.model import SEGMENTED
 from liftwright.ports import Source
@@ -36,8 +37,12 @@ def written(folder: Path, content: bytes, name: str = "rows.csv") -> Path:
 
 
 def read(engine: Engine, path: Path) -> list[Row]:
-    engine.open("opened", Source(path=path))
-    return list(engine.rows("select * from opened"))
+    files = FileResolver(data=path.parent)
+    try:
+        Tables(engine, files=files).open("opened", path)
+        return list(engine.rows("select * from opened"))
+    finally:
+        files.close()
 
 
 @pytest.mark.parametrize(
@@ -59,6 +64,7 @@ def read(engine: Engine, path: Path) -> list[Row]:
         (HEADER + b"#1,,3\n", [(1, "#1", None, "3")]),
         (HEADER + b"1,2,\n3,4,\n", [(1, "1", "2", None), (2, "3", "4", None)]),
         (b"a\n1\n2\n", [(1, "1"), (2, "2")]),
+        (b"\n" + HEADER + b"1,2,3\n", [(1, "1", "2", "3")]),
     ],
 )
 def test_open_well_formed_csv_gives_text_in_its_exact_bytes(
@@ -73,9 +79,7 @@ def test_open_well_formed_csv_gives_text_in_its_exact_bytes(
         (b"", "empty"),
         (HEADER, "no rows"),
         (HEADER + b"\n\n", "no rows"),
-        (b"\n" + HEADER + b"1,2,3\n", "line 1 is blank"),
         (b"a,,c\n1,2,3\n", "column 2 has no name"),
-        (b"a,b,A\n1,2,3\n", "two columns are named 'a' and 'A'"),
         (b"a,_row,c\n1,2,3\n", "reserved"),
         (HEADER + b"1,2,3\n4,5\n6,7,8\n", "line 3: found 2 fields"),
         (HEADER + b"1,2,3\n4,5,6,7\n", "line 3: found 4 fields"),
@@ -86,10 +90,8 @@ def test_open_well_formed_csv_gives_text_in_its_exact_bytes(
         (HEADER + b'1,"2"x,3\n4,5,6\n', "a quote"),
         (b"a,b,c\r\n1,2,3\n4,5,6\r\n", "line ends"),
         (HEADER + b"1,2\x00,3\n", "NUL byte at byte 10"),
-        ("a,b\n1,2\n".encode("utf-16"), "UTF-16"),
-        ("a,b\n1,2\n".encode("utf-16-le"), "NUL"),
-        (b"\x1f\x8b\x08rest", "compressed"),
-        (b"PK\x03\x04rest", "compressed"),
+        (b"\x1f\x8b\x08rest", "damaged"),
+        (b"PK\x03\x04rest", "damaged"),
         (HEADER + b'1,"' + b"x" * 3_000_000 + b'",3\n', "line 2"),
     ],
 )

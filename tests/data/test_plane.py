@@ -29,7 +29,7 @@ def test_open_csv_is_text_with_row_numbers_and_warnings(tables: Tables, tmp_path
     assert tables.open("rows", path) == ("id", "name")
     assert tables.rows("select * from rows") == [(1, "007", "José")]
     assert tables.warnings[before:] == (
-        "rows.csv: not valid UTF-8; read as Latin-1",
+        "rows.csv: not valid UTF-8; read as Windows-1252 (if letters look wrong, set encoding)",
         "rows.csv: fields are separated by semicolons",
     )
 

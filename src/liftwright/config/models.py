@@ -6,11 +6,12 @@ explain each key; the models have the types, ranges and defaults. Unknown keys a
 
 from __future__ import annotations
 
+import codecs
 from collections.abc import Mapping  # noqa: TC003 - pydantic reads the annotations at run time
 from datetime import date  # noqa: TC003 - the same
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 Share = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[float, Field(gt=0)]
@@ -20,10 +21,44 @@ Name = Annotated[str, Field(min_length=1)]
 Slug = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,39}$")]
 
 
+def _known_encoding(name: str) -> str:
+    """The name in Python's spelling; raises if Python does not know it as an encoding of text."""
+    try:
+        found = codecs.lookup(name)
+    except LookupError:
+        found = None
+    # Python also calls rot13 and base64 codecs.
+    if found is None or not getattr(found, "_is_text_encoding", True):
+        raise ValueError("not an encoding; allowed: such as cp1252, mac_roman, shift_jis or utf-16")
+    return found.name
+
+
 class ConfigModel(BaseModel):
     """A frozen mapping that refuses unknown keys."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class FileOptions(ConfigModel):
+    """How a table file is written, as far as the file itself does not show it; null detects it."""
+
+    encoding: Annotated[str, AfterValidator(_known_encoding)] | None = None
+    delimiter: Annotated[str, Field(pattern=r"^[^\w\"\r\n]$")] | None = None
+    decimal: Literal[".", ","] = "."
+    thousands: Literal[".", ",", "'", " "] | None = None
+    skip_rows: Annotated[int, Field(ge=0)] | None = None
+    sheet: Name | None = None
+
+    @property
+    def file_options(self) -> FileOptions:
+        """These options alone, without the keys of a subclass; hashable."""
+        return FileOptions(**{name: getattr(self, name) for name in FileOptions.model_fields})
+
+    @model_validator(mode="after")
+    def _has_two_separators(self) -> Self:
+        if self.thousands == self.decimal:
+            raise ValueError(f"decimal and thousands are both {self.decimal!r}; they must differ")
+        return self
 
 
 class Conversion(ConfigModel):
@@ -38,7 +73,7 @@ class Conversion(ConfigModel):
     values: Mapping[str, str] | None = None
 
 
-class IdMap(ConfigModel):
+class IdMap(FileOptions):
     """A file that maps the orders' ids to customer ids."""
 
     path: Name
@@ -46,7 +81,7 @@ class IdMap(ConfigModel):
     to: Name | Conversion
 
 
-class Orders(ConfigModel):
+class Orders(FileOptions):
     """A file of orders or order lines."""
 
     path: Name
@@ -72,7 +107,7 @@ class CustomerColumns(ConfigModel):
     historical_click_rate: Name | Conversion | None = "historical_click_rate"
 
 
-class Customers(ConfigModel):
+class Customers(FileOptions):
     """customers.yaml."""
 
     path: str | None = "data/raw/customers.csv"

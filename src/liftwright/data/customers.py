@@ -139,7 +139,7 @@ def _load_of_file(
     wanted: Collection[str] | None,
 ) -> _Loaded:
     path, as_of = str(config.path), features.as_of if features else config.as_of
-    source = open_source(tables, _FILE, root, path)
+    source = open_source(tables, _FILE, root, path, config)
     mapped = _mapped(config, ordered=features is not None)
     source.refuse_missing(
         {f"columns.{name}": as_conversion(m, "text").from_ for name, m in mapped.items()}

@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from liftwright.config import Conversion
+from liftwright.config import Conversion, FileOptions
 from liftwright.data import file_format
 from liftwright.data.rules import did_you_mean
 from liftwright.data.sql_fragments import identifier, literal
@@ -33,6 +33,7 @@ class SourceTable:
         types: the engine's name of each column's type.
         kinds: each column's kind; columns of unsupported types are left out.
         parsed: whether each read parses text, so that the result is worth storing.
+        options: how numbers are written.
     """
 
     table: str
@@ -40,6 +41,7 @@ class SourceTable:
     types: Mapping[str, str]
     kinds: Mapping[str, ColumnKind]
     parsed: bool = True
+    options: FileOptions = file_format.AUTOMATIC
 
     def refuse_missing(self, names: Mapping[str, str]) -> None:
         """Raise if the file lacks a column; `names` maps configuration keys to column names."""
@@ -73,18 +75,27 @@ class Field:
     quotable: str | None = None
 
 
-def open_source(tables: Tables, table: str, root: Path, path: str) -> SourceTable:
+def open_source(
+    tables: Tables, table: str, root: Path, path: str, options: FileOptions | None = None
+) -> SourceTable:
     """Open the file `path` of the workspace `root` as `table`.
 
     Raises:
         DataError: the file is missing or cannot be read without guessing.
     """
     file = tables.find(root, path)
-    tables.open(table, file, text=False)
+    tables.open(table, file, text=False, options=options)
     types = {name: kind for name, kind in tables.types(table).items() if name != "_row"}
     kinds = {name: kind for name, kind in tables.columns(table).items() if name != "_row"}
     parsed = not file_format.parquet_files(file)
-    return SourceTable(table=table, label=path, types=types, kinds=kinds, parsed=parsed)
+    return SourceTable(
+        table=table,
+        label=path,
+        types=types,
+        kinds=kinds,
+        parsed=parsed,
+        options=options or file_format.AUTOMATIC,
+    )
 
 
 def as_conversion(mapped: str | Conversion, default: str) -> Conversion:

@@ -1,8 +1,9 @@
-"""Detects a data file's format, encoding and columns from its bytes, before an engine reads it.
+"""Detects how a table file is written: encoding, delimiter, header, and what surrounds the rows.
 
-The whole file is scanned once, in chunks, for anything that an engine would misread silently (NUL
-bytes, another encoding, a stray delimiter); rows do not become Python values. The result is cached
-until the file changes, and shared by the engines and the data plane.
+A CSV file is scanned once, in chunks, for anything that an engine would misread silently (NUL
+bytes, another encoding, a stray delimiter); rows do not become Python values. A file that no engine
+reads as it is (another encoding, a spreadsheet, title rows) is read from a copy; see
+`file_copies.py`. The result is cached until the file changes.
 """
 
 from __future__ import annotations
@@ -13,44 +14,78 @@ import csv
 import functools
 import io
 import itertools
+import re
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from liftwright.config import FileOptions
+from liftwright.data.file_contents import Contents, contents_of
+from liftwright.data.table_layout import FOOTER_ROWS, TableLayout, find_table, is_footer
 from liftwright.errors import DataError
+from liftwright.ports import CsvFormat
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from liftwright.model.remote_files import File
 
 DELIMITERS = (",", ";", "\t", "|")
-UNNAMED = "column 1"
-"""The name given to a first column that has none."""
+AUTOMATIC = FileOptions()
+"""Everything is detected."""
 
+UTF8 = "utf-8"
 _CHUNK_BYTES = 4 << 20
 _HEAD_BYTES = 256 << 10
+_TAIL_BYTES = 16 << 10
 _SNIFFED_RECORDS = 50
 _BOM = b"\xef\xbb\xbf"
 _PARQUET = b"PAR1"
 _NAMES = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "pipes"}
-_COMPRESSED = {b"\x1f\x8b": "gzip", b"PK\x03\x04": "zip or a spreadsheet", b"BZh": "bzip2"}
-_UTF16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+_MARKS = {codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16"}
+_SPELLED = {UTF8: "UTF-8", "utf-16": "UTF-16", "utf-16-le": "UTF-16", "utf-16-be": "UTF-16"}
+_SPELLED |= {"cp1252": "Windows-1252", "mac-roman": "Mac Roman", "cp932": "Shift-JIS"}
+# Two codecs of Python that lack characters which the files called so contain.
+_WIDER = {"shift_jis": "cp932", "gb2312": "gb18030"}
+_WINDOWS = "cp1252"
+_MEND = "set encoding in customers.yaml to the file's, such as mac_roman, shift_jis or cp1250"
+# The share of NUL bytes at even or odd positions that shows UTF-16.
+_NULS_ON_ONE_SIDE = 0.95
+_NUL_SHARE = 0.1
+_FEWEST_NULS = 4
+_SUSPICIOUS_SHARE = 0.2
+# Apostrophes, hyphens, dashes, a middle dot, a soft hyphen and a no-break space.
+_INSIDE_WORDS = "\u2019\u2018\u00b4`\u00b7\u2013\u2014-\xad\xa0"
+_SEPARATOR_LINE = re.compile(r'"?sep=(.)"?[ \t]*\r?\n', re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class CsvFormat:
-    """The dialect of a CSV file.
+class FileFormat:
+    """How a table file is written.
 
     Attributes:
-        columns: the names in the header line.
-        encoding: `utf-8` or `latin-1`.
+        contents: the table's text or cells.
+        encoding: the codec of the text; None for a spreadsheet.
+        csv: the format as an engine reads it: of the file, or of its copy.
+        delimiter: the delimiter in the file; None for a spreadsheet.
+        skipped: rows before the header.
+        kept: the positions of the columns that are read.
+        width: the number of fields in every row of the file.
+        backslashes: whether a backslash, not a second quote, escapes a quote.
+        direct: whether engines read the file as it is.
         warnings: assumptions that a person should know about.
     """
 
-    columns: tuple[str, ...]
-    delimiter: str
-    encoding: str
+    contents: Contents
+    encoding: str | None
+    csv: CsvFormat
+    delimiter: str | None
+    skipped: int
+    kept: tuple[int, ...]
+    width: int
+    backslashes: bool
+    direct: bool
     warnings: tuple[str, ...] = ()
 
 
@@ -91,15 +126,30 @@ def _first_bytes(path: File) -> bytes:
 
 
 def csv_format(path: File) -> CsvFormat:
-    """The dialect of the CSV file `path`.
+    """The format of a CSV file that an engine reads as it is.
 
     Raises:
-        DataError: the file is not a single text table, or is ambiguous.
+        DataError: the file is not a single text table, is ambiguous, or needs a copy.
     """
-    return _csv_format(path, _version(path))
+    found = file_format(path)
+    if not found.direct:
+        raise DataError(
+            f"{path}: not a CSV file in UTF-8 with the header in its first line; open it with "
+            "liftwright.data.Tables"
+        )
+    return found.csv
 
 
-def _version(path: File) -> tuple[object, ...]:
+def file_format(path: File, options: FileOptions = AUTOMATIC) -> FileFormat:
+    """How the table file `path`, which is not Parquet, is written.
+
+    Raises:
+        DataError: the file is not a single table, is ambiguous, or contradicts the options.
+    """
+    return _file_format(path, file_version(path), options)
+
+
+def file_version(path: File) -> tuple[object, ...]:
     """A key that changes whenever the file does."""
     if not isinstance(path, Path):
         return path.mark
@@ -108,69 +158,206 @@ def _version(path: File) -> tuple[object, ...]:
 
 
 @functools.lru_cache(maxsize=32)
-def _csv_format(path: File, _version: tuple[object, ...]) -> CsvFormat:
-    with path.open("rb") as file:
+def _file_format(path: File, _version: tuple[object, ...], options: FileOptions) -> FileFormat:
+    contents = contents_of(path, options.sheet)
+    if contents.sheet is not None:
+        return _sheet_format(contents, options)
+    with contents.open() as file:
         head = file.read(_HEAD_BYTES)
-    _refuse_other_formats(path, head)
-    encoding = _encoding(path)
-    body = head.removeprefix(_BOM)
-    text = body.decode(encoding, errors="ignore")
-    delimiter = _delimiter(text)
-    columns = _header(path, text, delimiter)
-    dialect = CsvFormat(
-        columns=columns,
-        delimiter=delimiter,
-        encoding=encoding,
-        warnings=_warnings(path, encoding, delimiter, columns),
+    text_scan = _scan(contents, options, head)
+    encoding = text_scan.encoding
+    text = codecs.getincrementaldecoder(encoding)("ignore").decode(head.removeprefix(_BOM))
+    separator = _SEPARATOR_LINE.match(text) if options.skip_rows is None else None
+    given = options.delimiter or (separator[1] if separator else None)
+    allowed = DELIMITERS if given is None else (given,)
+    is_even, delimiter = _delimiter(text, allowed, backslashes=False)
+    escaped = False
+    if text_scan.backslashes and not is_even:
+        escaped, other = _delimiter(text, allowed, backslashes=True)
+        delimiter = other if escaped else delimiter
+    records = _records(text, delimiter, backslashes=escaped)
+    found = find_table(contents.label, records, options.skip_rows, 1 if separator else 0)
+    is_utf8 = encoding == UTF8
+    backslashes = text_scan.backslashes and _escapes_with_backslashes(
+        contents, encoding, delimiter, found
     )
-    if _has_stray_delimiter(path, dialect):
+    direct = (
+        contents.packing is None
+        and is_utf8
+        and not backslashes
+        and not found.skipped
+        and len(found.kept) == found.width
+        and not _has_footer(contents, delimiter, found.width)
+    )
+    csv_form = CsvFormat(columns=found.columns, delimiter=delimiter if direct else ",")
+    if direct and _has_stray_delimiter(path, csv_form):
         raise DataError(
-            _misshapen(path, dialect) or f"{path}: a row has more fields than the header"
+            _misshapen(path, csv_form) or f"{path}: a row has more fields than the header"
         )
-    return dialect
+    return FileFormat(
+        contents=contents,
+        encoding=encoding,
+        csv=csv_form,
+        delimiter=delimiter,
+        skipped=found.skipped,
+        kept=found.kept,
+        width=found.width,
+        backslashes=backslashes,
+        direct=direct,
+        warnings=_labelled(
+            contents,
+            *found.notes,
+            *_notes(encoding, delimiter, options),
+            *(["a backslash escapes quotes"] if backslashes else []),
+        ),
+    )
 
 
-def _refuse_other_formats(path: File, head: bytes) -> None:
-    if head.startswith(_UTF16):
-        raise DataError(f"{path}: the file is UTF-16; save it as UTF-8")
-    for magic, name in _COMPRESSED.items():
-        if head.startswith(magic):
-            raise DataError(f"{path}: the file is compressed ({name}), allowed: CSV or Parquet")
+def _sheet_format(contents: Contents, options: FileOptions) -> FileFormat:
+    records = list(itertools.islice(contents.cells(), _SNIFFED_RECORDS))
+    found = find_table(contents.label, records, options.skip_rows, 0)
+    return FileFormat(
+        contents=contents,
+        encoding=None,
+        csv=CsvFormat(columns=found.columns, delimiter=","),
+        delimiter=None,
+        skipped=found.skipped,
+        kept=found.kept,
+        width=found.width,
+        backslashes=False,
+        direct=False,
+        warnings=_labelled(contents, f"the sheet {contents.sheet!r} is read", *found.notes),
+    )
 
 
-def _encoding(path: File) -> str:
-    decoder = codecs.getincrementaldecoder("utf-8")()
-    utf8, pending, before = True, False, 0
-    for chunk in _chunks(path):
-        if (at := chunk.find(b"\0")) >= 0:
-            raise DataError(
-                f"{path}: a NUL byte at byte {before + at + 1}; "
-                "UTF-8 text is expected (is the file UTF-16 or binary?)"
-            )
+def _labelled(contents: Contents, *notes: str) -> tuple[str, ...]:
+    name = contents.label.rpartition("/")[2]
+    return tuple(f"{name}: {note}" for note in notes)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Scan:
+    """What the whole text shows: its encoding, and whether a backslash may be an escape."""
+
+    encoding: str
+    backslashes: bool
+
+
+def _scan(contents: Contents, options: FileOptions, head: bytes) -> _Scan:
+    chosen = options.encoding
+    if chosen is not None:
+        chosen = _WIDER.get(chosen, chosen)
+    marked = next((name for mark, name in _MARKS.items() if head.startswith(mark)), None)
+    guessed = marked or _utf16_without_mark(head)
+    if chosen is None and guessed:
+        return _Scan(encoding=guessed, backslashes=True)
+    is_utf8, is_ascii, nul, backslashes = _read_bytes(contents)
+    if chosen not in (None, UTF8, "utf-8-sig", "ascii"):
+        _refuse_another_encoding(contents, chosen or "", is_utf8=is_utf8, is_ascii=is_ascii)
+        return _Scan(encoding=chosen or "", backslashes=True)
+    if nul:
+        raise DataError(
+            f"{contents.label}: a NUL byte at byte {nul}; text is expected (is the file binary?)"
+        )
+    if is_utf8:
+        return _Scan(encoding=UTF8, backslashes=backslashes)
+    if chosen is not None:
+        raise DataError(f"{contents.label}: encoding: found {chosen}, but the file is not UTF-8")
+    _check_windows_1252(contents)
+    return _Scan(encoding=_WINDOWS, backslashes=backslashes)
+
+
+def _utf16_without_mark(head: bytes) -> str | None:
+    even, odd = head[::2].count(0), head[1::2].count(0)
+    nuls = even + odd
+    is_rare = nuls < max(_FEWEST_NULS, _NUL_SHARE * len(head))
+    if is_rare or max(even, odd) < _NULS_ON_ONE_SIDE * nuls:
+        return None
+    return "utf-16-le" if odd > even else "utf-16-be"
+
+
+def _read_bytes(contents: Contents) -> tuple[bool, bool, int, bool]:
+    """Whether the bytes are UTF-8, and ASCII; the first NUL byte (0: none); escapes, maybe."""
+    decoder = codecs.getincrementaldecoder(UTF8)()
+    is_utf8, is_ascii, pending, before, nul, backslashes = True, True, False, 0, 0, False
+    last = b""
+    for chunk in _chunks(contents):
+        if not nul and (at := chunk.find(b"\0")) >= 0:
+            nul = before + at + 1
         before += len(chunk)
-        if utf8 and (pending or not chunk.isascii()):
+        if not backslashes and b"\\" in chunk:
+            joined = last + chunk
+            backslashes = any(b"\\" + sign in joined for sign in (b'"', b",", b";", b"\t", b"|"))
+        last = chunk[-1:]
+        if is_utf8 and (pending or not chunk.isascii()):
+            is_ascii = False
             try:
                 decoder.decode(chunk)
                 pending = bool(decoder.getstate()[0])
             except UnicodeDecodeError:
-                utf8 = False
-    return "utf-8" if utf8 and not pending else "latin-1"
+                is_utf8 = False
+    return is_utf8 and not pending, is_ascii, nul, backslashes
 
 
-def _chunks(path: File) -> Iterator[bytes]:
-    with path.open("rb") as file:
+def _refuse_another_encoding(
+    contents: Contents, chosen: str, *, is_utf8: bool, is_ascii: bool
+) -> None:
+    """Refuse an encoding if the bytes show that the file has another."""
+    try:
+        reads_ascii = b"a,b".decode(chosen) == "a,b"
+    except UnicodeDecodeError:
+        reads_ascii = False
+    if is_utf8 and not (is_ascii and reads_ascii):
+        raise DataError(
+            f"{contents.label}: encoding: found {chosen}, but the file is UTF-8; leave encoding out"
+        )
+
+
+def _check_windows_1252(contents: Contents) -> None:
+    """Refuse text whose bytes beyond ASCII make no sense as Windows-1252."""
+    seen = odd = 0
+    for chunk in _chunks(contents):
+        try:
+            text = chunk.decode(_WINDOWS)
+        except UnicodeDecodeError:
+            raise DataError(
+                f"{contents.label}: the text is neither UTF-8 nor Windows-1252; {_MEND}"
+            ) from None
+        for match in re.finditer(r"(.?)([^\x00-\x7f])(?=(.?))", text, re.DOTALL):
+            seen += 1
+            odd += _is_odd(*match.groups())
+    if odd > _SUSPICIOUS_SHARE * seen:
+        raise DataError(
+            f"{contents.label}: the text is not UTF-8, and read as Windows-1252 it makes no sense; "
+            f"{_MEND}"
+        )
+
+
+def _is_odd(before: str, character: str, after: str) -> bool:
+    """Whether a character is at a place where no word of a European language has it."""
+    if character.isalpha():
+        return character.isupper() and before.isalpha() and after.islower()
+    return before.isalpha() and after.isalpha() and character not in _INSIDE_WORDS
+
+
+def _chunks(contents: Contents) -> Iterator[bytes]:
+    with contents.open() as file:
         while chunk := file.read(_CHUNK_BYTES):
             yield chunk
 
 
-def _records(text: str, delimiter: str) -> list[list[str]]:
-    with _wide_fields():
-        reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
+def _records(text: str, delimiter: str, *, backslashes: bool) -> list[list[str]]:
+    with wide_fields():
+        reader = csv.reader(
+            io.StringIO(text, newline=""),
+            delimiter=delimiter,
+            escapechar="\\" if backslashes else None,
+        )
         return list(itertools.islice(reader, _SNIFFED_RECORDS))
 
 
 @contextlib.contextmanager
-def _wide_fields() -> Iterator[None]:
+def wide_fields() -> Iterator[None]:
     """Raises the csv module's limit of 128 KB per field within the block."""
     limit = csv.field_size_limit(_CHUNK_BYTES)
     try:
@@ -179,51 +366,113 @@ def _wide_fields() -> Iterator[None]:
         csv.field_size_limit(limit)
 
 
-def _delimiter(text: str) -> str:
-    """The delimiter that splits the first records most evenly, into the most fields."""
+def _delimiter(text: str, allowed: Sequence[str], *, backslashes: bool) -> tuple[bool, str]:
+    """The delimiter that splits the first records most evenly, into the most fields.
+
+    Returns:
+        Whether it gives all records the same width, and the delimiter.
+    """
 
     def rank(delimiter: str) -> tuple[bool, int]:
-        # The last record may be cut off.
-        records = [r for r in _records(text, delimiter) if r]
+        # The last record may be cut off, the first may be titles, the last may be a footer.
+        records = [r for r in _records(text, delimiter, backslashes=backslashes) if r]
         whole = records[:-1] if len(records) > 2 else records  # noqa: PLR2004 - header, one row
-        width = len(records[0]) if records else 0
-        return width > 1 and all(len(r) == width for r in whole), width
+        widths = [len(record) for record in whole]
+        if not widths:
+            return False, 0
+        usual = max(Counter(widths).items(), key=lambda item: (item[1], item[0]))[0]
+        inner = list(itertools.dropwhile(lambda width: width != usual, widths))
+        while inner and inner[-1] == 1:
+            inner.pop()
+        return usual > 1 and all(width == usual for width in inner), usual
 
-    return max(DELIMITERS, key=rank)
-
-
-def _header(path: File, text: str, delimiter: str) -> tuple[str, ...]:
-    records = _records(text, delimiter)
-    if not records or not any(name.strip() for name in records[0]):
-        raise DataError(f"{path}: line 1 is blank, allowed: the column names")
-    # pandas writes a table's index as a first column without a name.
-    first, *others = records[0]
-    names = [first if first.strip() else UNNAMED, *others]
-    for position, name in enumerate(names, 1):
-        if not name.strip():
-            raise DataError(f"{path}: line 1: column {position} has no name")
-        if name.lower() == "_row":
-            raise DataError(f"{path}: line 1: the name {name!r} is reserved; rename the column")
-    seen: dict[str, str] = {}
-    for name in names:
-        if name.casefold() in seen:
-            first = seen[name.casefold()]
-            raise DataError(f"{path}: line 1: two columns are named {first!r} and {name!r}")
-        seen[name.casefold()] = name
-    if not any(records[1:]):
-        raise DataError(f"{path}: found a header line but no rows, allowed: at least one row")
-    return tuple(names)
+    best = max(allowed, key=rank)
+    return rank(best)[0], best
 
 
-def _warnings(path: File, encoding: str, delimiter: str, columns: Sequence[str]) -> tuple[str, ...]:
-    warnings = []
-    if columns[0] == UNNAMED:
-        warnings.append(f"{path.name}: the first column has no name; it is read as {UNNAMED!r}")
-    if encoding != "utf-8":
-        warnings.append(f"{path.name}: not valid UTF-8; read as Latin-1")
-    if delimiter != ",":
-        warnings.append(f"{path.name}: fields are separated by {_NAMES[delimiter]}")
-    return tuple(warnings)
+def _notes(encoding: str, delimiter: str, options: FileOptions) -> list[str]:
+    """What was assumed about the encoding and the delimiter."""
+    notes = []
+    if options.encoding is None and encoding == _WINDOWS:
+        notes.append("not valid UTF-8; read as Windows-1252 (if letters look wrong, set encoding)")
+    elif options.encoding is None and encoding != UTF8:
+        notes.append(f"read as {spelled(encoding)}")
+    if options.delimiter is None and delimiter != ",":
+        notes.append(f"fields are separated by {_NAMES.get(delimiter, repr(delimiter))}")
+    return notes
+
+
+def spelled(encoding: str) -> str:
+    """The name of an encoding for people."""
+    return _SPELLED.get(encoding, encoding)
+
+
+def _has_footer(contents: Contents, delimiter: str, width: int) -> bool:
+    """Whether the last line of text in UTF-8 is blank between its delimiters, or a footer."""
+    with contents.open() as file:
+        file.seek(0, io.SEEK_END)
+        file.seek(max(0, file.tell() - _TAIL_BYTES))
+        lines = re.split(r"[\r\n]+", file.read().decode(UTF8, "ignore").rstrip("\r\n"))
+    if len(lines) < 2 or lines[-1].count('"') % 2:  # noqa: PLR2004 - header, one row
+        return False
+    (record,) = csv.reader([lines[-1]], delimiter=delimiter)
+    if not any(cell.strip() for cell in record):
+        return width > 1 and len(record) == width
+    return is_footer(record, width, after_blank=False)
+
+
+def _escapes_with_backslashes(
+    contents: Contents, encoding: str, delimiter: str, found: TableLayout
+) -> bool:
+    """Whether the rows have the header's width if backslashes are escapes, and only then."""
+
+    def is_even(*, backslashes: bool) -> bool:
+        records = text_records(contents, encoding, delimiter, backslashes=backslashes)
+        try:
+            rows = itertools.islice(records, found.skipped, None)
+            bad = [1 for _, row in rows if row and len(row) != found.width]
+        except DataError:
+            return False
+        return len(bad) <= FOOTER_ROWS if backslashes else not bad
+
+    return not is_even(backslashes=False) and is_even(backslashes=True)
+
+
+def text_records(
+    contents: Contents, encoding: str, delimiter: str, *, backslashes: bool
+) -> Iterator[tuple[int, list[str]]]:
+    """The records of a text, blank lines included, each with the number of its last line.
+
+    Raises:
+        DataError: bytes are not of the encoding, or quotes are misplaced.
+    """
+    line = 0
+    with wide_fields(), contents.open() as file:
+        codec = "utf-8-sig" if encoding == UTF8 else encoding
+        text = io.TextIOWrapper(file, encoding=codec, newline="")
+        escape = "\\" if backslashes else None
+        lines = _without_nulls(text, delimiter) if backslashes else iter(text)
+        reader = csv.reader(lines, delimiter=delimiter, escapechar=escape, strict=True)
+        try:
+            for record in reader:
+                line = reader.line_num
+                yield line, record
+        except csv.Error:
+            raise DataError(
+                f'{contents.label}: line {reader.line_num}: a quote (") that is not closed, or '
+                "text after a closing quote"
+            ) from None
+        except UnicodeError:
+            raise DataError(
+                f"{contents.label}: the text after line {line} is not {spelled(encoding)}; {_MEND}"
+            ) from None
+
+
+def _without_nulls(lines: Iterable[str], delimiter: str) -> Iterator[str]:
+    """The lines of a dump with an empty field for a null, which it writes as backslash N."""
+    mark = re.escape(delimiter)
+    null = re.compile(rf"(^|(?<={mark}))\\N(?={mark}|\r|\n|$)")
+    return (null.sub("", line) for line in lines)
 
 
 def _has_stray_delimiter(path: File, dialect: CsvFormat) -> bool:
@@ -231,7 +480,7 @@ def _has_stray_delimiter(path: File, dialect: CsvFormat) -> bool:
     mark = dialect.delimiter.encode()
     quotes = marks = lines = 0
     ends_in_mark, last = False, b""
-    for chunk in _chunks(path):
+    for chunk in _path_chunks(path):
         joined = last[-1:] + chunk
         if mark + b"\n" in joined or mark + b"\r" in joined:
             ends_in_mark = True
@@ -258,7 +507,7 @@ def _misshapen(path: File, dialect: CsvFormat) -> str | None:
 def misshapen_record(path: File, dialect: CsvFormat) -> tuple[int, int] | None:
     """The last line of the first record that is not as wide as the header, and its width."""
     width = len(dialect.columns)
-    with _wide_fields(), _as_text(path, dialect) as file:
+    with wide_fields(), _as_text(path) as file:
         reader = csv.reader(file, delimiter=dialect.delimiter)
         # A field over the limit ends the search; the engine then reports its own error.
         with contextlib.suppress(csv.Error):
@@ -276,14 +525,14 @@ def refuse_misquoted(path: File, dialect: CsvFormat) -> None:
     Raises:
         DataError: naming the line.
     """
-    _refuse_misquoted(path, dialect, _version(path))
+    _refuse_misquoted(path, dialect, file_version(path))
 
 
 @functools.lru_cache(maxsize=32)
 def _refuse_misquoted(path: File, dialect: CsvFormat, _version: tuple[object, ...]) -> None:
     quotes = pairs = feeds = returns = 0
     last = b""
-    for chunk in _chunks(path):
+    for chunk in _path_chunks(path):
         quotes += chunk.count(b'"')
         pairs += (last + chunk).count(b"\r\n")
         feeds += chunk.count(b"\n")
@@ -296,7 +545,7 @@ def _refuse_misquoted(path: File, dialect: CsvFormat, _version: tuple[object, ..
 
 
 def _refuse_bad_quotes(path: File, dialect: CsvFormat) -> None:
-    with _wide_fields(), _as_text(path, dialect) as file:
+    with wide_fields(), _as_text(path) as file:
         reader = csv.reader(file, delimiter=dialect.delimiter, strict=True)
         try:
             for _ in reader:
@@ -335,9 +584,11 @@ def refuse_mixed(schemas: Sequence[tuple[File, Mapping[str, str]]]) -> None:
             )
 
 
-def _as_text(path: File, dialect: CsvFormat) -> io.TextIOWrapper:
-    return io.TextIOWrapper(path.open("rb"), encoding=_codec(dialect), newline="")
+def _path_chunks(path: File) -> Iterator[bytes]:
+    with path.open("rb") as file:
+        while chunk := file.read(_CHUNK_BYTES):
+            yield chunk
 
 
-def _codec(dialect: CsvFormat) -> str:
-    return "utf-8-sig" if dialect.encoding == "utf-8" else dialect.encoding
+def _as_text(path: File) -> io.TextIOWrapper:
+    return io.TextIOWrapper(path.open("rb"), encoding="utf-8-sig", newline="")

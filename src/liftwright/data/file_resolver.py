@@ -8,6 +8,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from liftwright.data.file_copies import write_copy
+from liftwright.data.file_format import file_format, file_version
 from liftwright.data.scratch import scratch_folder
 from liftwright.errors import DataError
 from liftwright.model import is_url, parse_url
@@ -15,8 +17,9 @@ from liftwright.model import is_url, parse_url
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from liftwright.config import FileOptions
     from liftwright.model.remote_files import File, RemoteFile
-    from liftwright.ports import Objects
+    from liftwright.ports import CsvFormat, Objects
 
 
 class FileResolver:
@@ -36,6 +39,7 @@ class FileResolver:
         self._objects: Objects | None = None
         self._found: dict[str, RemoteFile] = {}
         self._folder: Path | None = None
+        self._copies: dict[tuple[object, ...], tuple[Path, tuple[str, ...]]] = {}
 
     def find(self, root: Path, place: str | Path) -> File:
         """The file at a path relative to `root`, or at a URL.
@@ -65,10 +69,27 @@ class FileResolver:
             self._objects = self._open()
         return self._objects
 
+    def readable(self, path: File, options: FileOptions) -> tuple[File, CsvFormat, tuple[str, ...]]:
+        """A CSV file that engines read: `path` itself, or a copy; its format, and warnings.
+
+        Raises:
+            DataError: the file is not a single table, is ambiguous, or contradicts the options.
+        """
+        form = file_format(path, options)
+        if form.direct:
+            return path, form.csv, form.warnings
+        key = (path, file_version(path), options)
+        if key not in self._copies:
+            copy = self._scratch() / f"{len(self._copies)}.csv"
+            self._copies[key] = (copy, write_copy(form, copy))
+        copy, left_out = self._copies[key]
+        return copy, form.csv, (*form.warnings, *left_out)
+
     def close(self) -> None:
         """Remove the copies."""
         if self._folder is not None:
             shutil.rmtree(self._folder, ignore_errors=True)
+            self._folder = None
 
     def _scratch(self) -> Path:
         if self._folder is None:

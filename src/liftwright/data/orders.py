@@ -166,7 +166,7 @@ def report_orders(tables: Tables, features: OrderFeatures, customers: str | None
 
 def _check_orders(tables: Tables, orders: Orders, number: int, root: Path) -> CheckedRows:
     key = f"customers.yaml: orders[{number}]"
-    source = open_source(tables, f"_orders_{number}_file", root, orders.path)
+    source = open_source(tables, f"_orders_{number}_file", root, orders.path, orders)
     conversion = as_conversion(orders.id, "text")
     names = {f"{key}.id": conversion.from_, f"{key}.date": orders.date}
     if orders.order_id is not None:
@@ -224,7 +224,7 @@ def _amount_field(source: SourceTable, orders: Orders, key: str) -> Field:
 
 def _check_map(tables: Tables, id_map: IdMap, number: int, root: Path) -> CheckedRows:
     key = f"customers.yaml: orders[{number}].id_map"
-    source = open_source(tables, f"_map_{number}_file", root, id_map.path)
+    source = open_source(tables, f"_map_{number}_file", root, id_map.path, id_map)
     from_id, to_id = as_conversion(id_map.from_, "text"), as_conversion(id_map.to, "text")
     source.refuse_missing({f"{key}.from": from_id.from_, f"{key}.to": to_id.from_})
     fields = [

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
+    from liftwright.config import FileOptions
     from liftwright.model import TableSchema
     from liftwright.model.remote_files import File
     from liftwright.ports import Engine, Row
@@ -94,7 +95,9 @@ class Tables:
         """
         return self._files.find(root, location)
 
-    def open(self, name: str, path: File, *, text: bool = True) -> tuple[str, ...]:
+    def open(
+        self, name: str, path: File, *, text: bool = True, options: FileOptions | None = None
+    ) -> tuple[str, ...]:
         """Make a file readable as table `name`, and return the names of the file's columns.
 
         The table begins with `_row` (1 is the first row of data). CSV columns are always text.
@@ -102,9 +105,12 @@ class Tables:
         Raises:
             DataError: the file is missing or cannot be read without guessing.
         """
+        form = None
         if not file_format.parquet_files(path):
-            self._warnings.extend(file_format.csv_format(path).warnings)
-        return self._engine.open(name, Source(path=path, text=text))
+            read = options.file_options if options else file_format.AUTOMATIC
+            path, form, warnings = self._files.readable(path, read)
+            self._warnings.extend(warnings)
+        return self._engine.open(name, Source(path=path, text=text, csv=form))
 
     def sql(self, name: str, **parts: str) -> str:
         """The statement in `sql/<name>.sql`, with each `${part}` replaced by a piece of SQL.
@@ -197,8 +203,9 @@ class Tables:
         return f"{rows} left join customers as c on a.customer_id = c.customer_id", "c"
 
     def close(self) -> None:
-        """Release the engine's memory and files."""
+        """Release the engine's memory and files, and remove the copies of files."""
         self._engine.close()
+        self._files.close()
         if self._scratch is not None:
             shutil.rmtree(self._scratch, ignore_errors=True)
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from liftwright.adapters.duckdb.filesystem import RemoteFileSystem
     from liftwright.model import TableSchema
     from liftwright.model.remote_files import File
-    from liftwright.ports import Row, Source
+    from liftwright.ports import CsvFormat, Row, Source
 
 # `digest` is an integer with its bytes reversed, so that `u32` needs no conversion through hex.
 # Times are computed from numbers, because looking up time zones is slow. Without the guards DuckDB
@@ -104,7 +104,7 @@ class DuckDBEngine:
         """
         self._folder = str(scratch_folder(temporary))
         self._kinds: dict[str, str] = {}
-        self._forms: dict[str, tuple[File, file_format.CsvFormat]] = {}
+        self._forms: dict[str, tuple[File, CsvFormat]] = {}
         self._filesystem: RemoteFileSystem | None = None
         self._parquet: dict[str, tuple[str, ...]] = {}
         config: dict[str, str | bool | int | float | list[str]] = {
@@ -150,7 +150,7 @@ class DuckDBEngine:
             self._parquet[name] = tuple(map(str, parquet))
             row = self._row_number(source.path, parquet)
         else:
-            form = file_format.csv_format(source.path)
+            form = source.csv or file_format.csv_format(source.path)
             here = source.path if isinstance(source.path, Path) else source.path.local
             reader = _csv_reader(here, form)
             self._forms[str(here)] = (source.path, form)
@@ -333,12 +333,12 @@ def _parquet_reader(paths: Sequence[File]) -> str:
     return f"read_parquet([{names}], hive_partitioning = false)"
 
 
-def _csv_reader(path: Path, form: file_format.CsvFormat) -> str:
+def _csv_reader(path: Path, form: CsvFormat) -> str:
     columns = ", ".join(f"{_text(name)}: 'VARCHAR'" for name in form.columns)
     return (
         f"read_csv({_text(_escaped(path))}, columns = {{{columns}}}, header = true, "
         f"delim = {_text(form.delimiter)}, quote = '\"', escape = '\"', nullstr = '', "
-        f"encoding = '{form.encoding}', compression = 'none', auto_detect = false, "
+        f"encoding = 'utf-8', compression = 'none', auto_detect = false, "
         "strict_mode = true, null_padding = false, hive_partitioning = false)"
     )
 

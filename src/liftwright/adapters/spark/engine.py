@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from liftwright.adapters.spark import Spark
     from liftwright.model import TableSchema
     from liftwright.model.remote_files import File
-    from liftwright.ports import Row, Source
+    from liftwright.ports import CsvFormat, Row, Source
 
 
 class SparkEngine:
@@ -53,7 +53,7 @@ class SparkEngine:
             InputError: pyspark or Java is missing, or Spark does not start.
         """
         self._session = new_session(options, memory, threads)
-        self._forms: dict[str, tuple[File, file_format.CsvFormat]] = {}
+        self._forms: dict[str, tuple[File, CsvFormat]] = {}
         self._kept: dict[str, DataFrame] = {}
         self._opened: list[str] = []
         for function in dialect.FUNCTIONS:
@@ -82,7 +82,7 @@ class SparkEngine:
             if parquet:
                 frame = self._parquet(label, parquet, text=source.text)
             else:
-                frame = self._csv(source.path)
+                frame = self._csv(source)
         frame.createOrReplaceTempView(name)
         return tuple(column for column in frame.columns if column != "_row")
 
@@ -173,18 +173,17 @@ class SparkEngine:
         ]
         return frame.selectExpr(f"{row} as _row", *columns)
 
-    def _csv(self, path: File) -> DataFrame:
+    def _csv(self, source: Source) -> DataFrame:
         """A frame of text columns; one task reads it, because a field may span lines."""
         from pyspark.sql.types import StringType, StructField, StructType
 
-        form = file_format.csv_format(path)
+        path, form = source.path, source.csv or file_format.csv_format(source.path)
         file_format.refuse_misquoted(path, form)
         self._forms[str(path)] = (path, form)
         schema = StructType([StructField(name, StringType()) for name in form.columns])
-        encoding = "UTF-8" if form.encoding == "utf-8" else "ISO-8859-1"
         frame = (
             self._session.read.schema(schema)
-            .options(**CSV_OPTIONS, sep=form.delimiter, encoding=encoding)
+            .options(**CSV_OPTIONS, sep=form.delimiter, encoding="UTF-8")
             .csv(reading_url(path))
         )
         names = [_backticked(name) for name in form.columns]
