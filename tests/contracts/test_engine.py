@@ -14,7 +14,8 @@ from contracts.promises import Rig as PortRig
 from contracts.promises import check_port
 from liftwright.adapters.duckdb.engine import DuckDBEngine
 from liftwright.adapters.spark.engine import SparkEngine
-from liftwright.data import literal
+from liftwright.config import FileOptions
+from liftwright.data import conversions, literal
 from liftwright.errors import DataError, InputError
 from liftwright.model import Column, ColumnKind, TableSchema
 from liftwright.ports import Source
@@ -241,3 +242,83 @@ def test_two_engines_do_not_see_each_others_tables(rig: EngineRig) -> None:
     finally:
         one.close()
         two.close()
+
+
+COMMA, DOTTED = FileOptions(decimal=","), FileOptions(decimal=",", thousands=".")
+POINT, GROUPED = FileOptions(), FileOptions(thousands=",")
+NUMBERS: list[tuple[FileOptions, str, float | None]] = [
+    (POINT, "12.5", 12.5),
+    (POINT, " -3 ", -3.0),
+    (POINT, "$1,299.00", 1299.0),
+    (POINT, "1,299,000", 1299000.0),
+    (POINT, "1,299", None),
+    (POINT, "1.299,00", None),
+    (POINT, "0,23", None),
+    (POINT, "EUR 12.50", 12.5),
+    (POINT, "12.50\u00a0€", 12.5),
+    (POINT, "-£5", -5.0),
+    (POINT, "£ \u22125.5", -5.5),
+    (POINT, "1\u202f299.5", 1299.5),
+    (POINT, "1'299.50", 1299.5),
+    (POINT, "1_000", None),
+    (POINT, "12 34", None),
+    (POINT, "1.2.3", None),
+    (POINT, "abc", None),
+    (GROUPED, "1,299", 1299.0),
+    (GROUPED, "12,99", None),
+    (COMMA, "0,23", 0.23),
+    (COMMA, "1.299,00", 1299.0),
+    (COMMA, "1.299.000", 1299000.0),
+    (COMMA, "1.299", None),
+    (COMMA, "1 299,50 kr", 1299.5),
+    (COMMA, "1299", 1299.0),
+    (COMMA, "1,5E+3", 1500.0),
+    (COMMA, "12.5", None),
+    (DOTTED, "1.299", 1299.0),
+    (DOTTED, "12.5", None),
+    (DOTTED, "1.299,5 zł", 1299.5),
+]
+DATES: list[tuple[str, tuple[str, ...], str | None]] = [
+    ("2026-03-01", (), "2026-03-01"),
+    ("11/20/2025 9:05:00 PM", ("%m/%d/%Y %I:%M:%S %p",), "2025-11-20"),
+    ("1/2/2025 12:00:00 AM", ("%m/%d/%Y %I:%M:%S %p",), "2025-01-02"),
+    ("45982", ("excel_serial",), "2025-11-21"),
+    ("45000.5", ("excel_serial",), "2023-03-15"),
+    ("1", ("excel_serial",), "1900-01-01"),
+    ("61", ("excel_serial",), "1900-03-01"),
+    ("0", ("excel_serial",), None),
+    ("1700000000", ("epoch_seconds",), "2023-11-14"),
+    ("-1", ("epoch_seconds",), "1969-12-31"),
+    ("1700000000999", ("epoch_milliseconds",), "2023-11-14"),
+    ("1e300", ("epoch_seconds", "epoch_milliseconds", "excel_serial"), None),
+    ("3. März 2025", ("%d. %B %Y",), "2025-03-03"),
+    ("12 févr. 2024", ("%d %b %Y",), "2024-02-12"),
+    ("12 Févr. 2024", ("%d %b. %Y",), "2024-02-12"),
+    ("5 de enero de 2024", ("%d de %B de %Y",), "2024-01-05"),
+    ("martedì 7 gennaio 2025", ("martedì %d %B %Y",), "2025-01-07"),
+    ("31-okt-2025", ("%d-%b-%Y",), "2025-10-31"),
+    ("1 Sept 2025", ("%d %b %Y",), "2025-09-01"),
+    ("1 grudnia 2025", ("%d %B %Y",), "2025-12-01"),
+    ("1 marchons 2025", ("%d %B %Y",), None),
+    ("2025-11-20", ("%d.%m.%Y", "%Y-%m-%d"), "2025-11-20"),
+    ("Never", ("%d %b %Y", "excel_serial"), None),
+]
+
+
+def test_conversions_read_numbers_as_people_write_them(engine: Engine) -> None:
+    expressions = [conversions.number(literal(text), options) for options, text, _ in NUMBERS]
+    (found,) = engine.rows(f"select {', '.join(expressions)}")
+    assert [(n[1], value) for n, value in zip(NUMBERS, found, strict=True)] == [
+        (text, value) for _, text, value in NUMBERS
+    ]
+
+
+def test_conversions_read_dates_as_people_write_them(engine: Engine) -> None:
+    expressions = [
+        f"cast({conversions.date(literal(text), formats, POINT)} as varchar)"
+        for text, formats, _ in DATES
+    ]
+    (found,) = engine.rows(f"select {', '.join(expressions)}")
+    assert [(d[0], value) for d, value in zip(DATES, found, strict=True)] == [
+        (text, value) for text, _, value in DATES
+    ]

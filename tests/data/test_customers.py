@@ -74,7 +74,7 @@ def test_load_customers_plain_file_keeps_values_and_order(tables: Tables, tmp_pa
         ('A2,30,Leeds,Gold,2,"1,000",10,0.2,0.1', "avg_order_value is not a number"),
         ("A2,30,Leeds,Gold,2,-5,10,0.2,0.1", "avg_order_value is out of range (at least 0"),
         ("A2,30,Leeds,Gold,2,50,10,1.2,0.1", "historical_open_rate is out of range (0 to 1"),
-        ("A2,30,Leeds,Gold,2,50,10,0.2,10%", "historical_click_rate is not a number"),
+        ("A2,30,Leeds,Gold,2,50,10,0.2,1%0%", "historical_click_rate is not a number"),
     ],
 )
 def test_load_customers_bad_row_is_refused_or_set_aside(
@@ -204,7 +204,7 @@ def test_load_customers_age_conversions_give_known_values(
         ("age", {"as": "years", "formats": ["%m/%d/%Y"]}, "13/13/1990", "age is not a date"),
         ("age", {"as": "integer"}, "41.5", "age is not a whole number"),
         ("last_engagement_days", {"as": "days_since"}, "2026-03-02", "is out of range"),
-        ("last_engagement_days", {"as": "days_since"}, "", "is missing"),
+        ("purchase_frequency", {"as": "number"}, "", "is missing"),
         ("historical_open_rate", {"as": "percent"}, "101%", "is out of range"),
         ("historical_open_rate", {"as": "percent"}, "5%5", "is not a number"),
     ],
@@ -416,10 +416,11 @@ def test_load_customers_any_rows_are_kept_or_rejected_and_none_is_lost(
 ) -> None:
     lines = [f'"{i}","{a}","{b}"' for i, a, b in rows]
     columns = {**REST, "age": "a", "historical_open_rate": "b"}
-    valid: dict[str, tuple[float | None, float]] = {}
+    valid: dict[str, tuple[float | None, float | None]] = {}
     for i, a, b in rows:
-        if i != " " and a.strip() in ("", "0.5", "2") and b == "0.5":
-            valid.setdefault(i, (float(a) if a.strip() else None, 0.5))
+        if i != " " and a.strip() in ("", "0.5", "2") and b.strip() in ("", "0.5"):
+            known = (float(a) if a.strip() else None, float(b) if b.strip() else None)
+            valid.setdefault(i, known)
     if not valid:
         with pytest.raises(DataError, match="no valid rows"):
             load(tables, tmp_path, "customer_id,a,b", *lines, columns=columns, on_bad_rows="reject")

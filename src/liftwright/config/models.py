@@ -7,11 +7,14 @@ explain each key; the models have the types, ranges and defaults. Unknown keys a
 from __future__ import annotations
 
 import codecs
+import math
 from collections.abc import Mapping  # noqa: TC003 - pydantic reads the annotations at run time
 from datetime import date  # noqa: TC003 - the same
 from typing import Annotated, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
+
+from liftwright.model import CUSTOMERS, ColumnKind
 
 Share = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[float, Field(gt=0)]
@@ -66,11 +69,24 @@ class Conversion(ConfigModel):
 
     from_: Annotated[str, Field(alias="from", min_length=1)]
     as_: Annotated[
-        Literal["text", "number", "integer", "years", "days_since", "percent"],
+        Literal["text", "number", "integer", "years", "days_since", "percent", "per_year"],
         Field(alias="as"),
     ] = "text"
     formats: tuple[str, ...] = ()
     values: Mapping[str, str] | None = None
+    divide_by: Name | None = None
+    since: Name | None = None
+
+    @property
+    def sources(self) -> tuple[str, ...]:
+        """The file's columns that are read."""
+        return tuple(name for name in (self.from_, self.divide_by, self.since) if name is not None)
+
+    @model_validator(mode="after")
+    def _counts_from_a_date(self) -> Self:
+        if (self.as_ == "per_year") != (self.since is not None):
+            raise ValueError("as: per_year and since need each other")
+        return self
 
 
 class IdMap(FileOptions):
@@ -112,6 +128,7 @@ class Customers(FileOptions):
 
     path: str | None = "data/raw/customers.csv"
     columns: CustomerColumns = CustomerColumns()
+    missing: Mapping[str, str | float | None] = {}
     on_bad_rows: Literal["refuse", "reject"] = "refuse"
     orders: tuple[Orders, ...] = ()
     as_of: date | None = None
@@ -123,6 +140,26 @@ class Customers(FileOptions):
         for orders in self.orders:
             paths += [orders.path, *([orders.id_map.path] if orders.id_map else [])]
         return tuple(paths)
+
+    @field_validator("missing")
+    @classmethod
+    def _are_defaults(
+        cls, missing: Mapping[str, str | float | None]
+    ) -> Mapping[str, str | float | None]:
+        columns = {column.name: column for column in CUSTOMERS.columns[1:]}
+        for name, value in missing.items():
+            if name not in columns:
+                raise ValueError(f"found {name!r}, allowed: {', '.join(columns)}")
+            column = columns[name]
+            is_text = column.kind is ColumnKind.TEXT
+            if value is None or (is_text and isinstance(value, str)):
+                continue
+            if is_text or isinstance(value, str):
+                expected = "a text" if is_text else "a number"
+                raise ValueError(f"{name}: found {value!r}, allowed: {expected}")
+            if not (column.low or 0.0) <= value <= (column.high or math.inf):
+                raise ValueError(f"{name}: found {value!r}, outside of the column's range")
+        return missing
 
     @model_validator(mode="after")
     def _has_a_source(self) -> Customers:

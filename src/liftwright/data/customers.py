@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from liftwright.data.conversions import plain_number
 from liftwright.data.fields import as_conversion, column_field, id_field, open_source
 from liftwright.data.orders import FEATURES, TOTALS, OrdersReport, read_orders, report_orders
 from liftwright.data.row_checks import (
@@ -142,9 +143,13 @@ def _load_of_file(
     source = open_source(tables, _FILE, root, path, config)
     mapped = _mapped(config, ordered=features is not None)
     source.refuse_missing(
-        {f"columns.{name}": as_conversion(m, "text").from_ for name, m in mapped.items()}
+        {
+            f"columns.{name}" + (f" ({column})" if position else ""): column
+            for name, m in mapped.items()
+            for position, column in enumerate(as_conversion(m, "text").sources)
+        }
     )
-    fields = _fields(source, mapped, as_of)
+    fields = _fields(source, mapped, as_of, config.missing)
     extra, warnings = _extra(tables, source, mapped, wanted)
     checked = check_rows(tables, _CHECKED, source, fields, unique="customer_id", extra=extra)
     if config.on_bad_rows == "refuse":
@@ -170,13 +175,16 @@ def _mapped(config: Customers, *, ordered: bool) -> dict[str, str | Conversion]:
 
 
 def _fields(
-    source: SourceTable, mapped: Mapping[str, str | Conversion], as_of: date | None
+    source: SourceTable,
+    mapped: Mapping[str, str | Conversion],
+    as_of: date | None,
+    missing: Mapping[str, str | float | None],
 ) -> list[Field]:
     columns = {column.name: column for column in CUSTOMERS.columns}
     return [
         id_field(source, name, conversion, "customers.yaml: columns.customer_id")
         if name == "customer_id"
-        else column_field(source, columns[name], conversion, as_of=as_of)
+        else column_field(source, columns[name], conversion, as_of=as_of, default=missing.get(name))
         for name, conversion in mapped.items()
     ]
 
@@ -205,7 +213,7 @@ def _extra(
             names.append(name)
     texts = [name for name in names if source.kinds[name] is ColumnKind.TEXT]
     inferred = _infer_kinds(tables, source, texts)
-    sql = {name: _extra_sql(name, source.kinds[name], inferred.get(name)) for name in names}
+    sql = {name: _extra_sql(source, name, inferred.get(name)) for name in names}
     return sql, warnings
 
 
@@ -218,7 +226,7 @@ def _infer_kinds(tables: Tables, source: SourceTable, names: list[str]) -> dict[
         at = identifier(name)
         filled = f"{at} is not null and trim({at}) <> ''"
         counts.append(f"count(*) filter (where {filled})")
-        counts.append(f"count(*) filter (where {_finite(f'number_of({at})')})")
+        counts.append(f"count(*) filter (where {_finite(plain_number(at, source.options))})")
         counts.append(f"count(*) filter (where lower(trim({at})) in ('true', 'false'))")
     (counted,) = tables.rows(f"select {', '.join(counts)} from {identifier(source.table)}")  # noqa: S608 - quoted
     kinds = {}
@@ -233,12 +241,12 @@ def _infer_kinds(tables: Tables, source: SourceTable, names: list[str]) -> dict[
     return kinds
 
 
-def _extra_sql(name: str, stored: ColumnKind, inferred: ColumnKind | None) -> str:
-    at = identifier(name)
+def _extra_sql(source: SourceTable, name: str, inferred: ColumnKind | None) -> str:
+    at, stored = identifier(name), source.kinds[name]
     if inferred is ColumnKind.FLAG:
         return f"case when trim({at}) <> '' then lower(trim({at})) = 'true' end"
     if inferred is ColumnKind.NUMBER or stored in (ColumnKind.NUMBER, ColumnKind.INTEGER):
-        number = f"number_of({at})" if inferred else f"cast({at} as double)"
+        number = plain_number(at, source.options) if inferred else f"cast({at} as double)"
         return f"case when {_finite(number)} then {number} end"
     return f"cast({at} as varchar)" if stored is ColumnKind.TIME else at
 

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from liftwright.config import Conversion, FileOptions
-from liftwright.data import file_format
+from liftwright.data import conversions, file_format
 from liftwright.data.rules import did_you_mean
 from liftwright.data.sql_fragments import identifier, literal
 from liftwright.errors import ConfigurationError, DataError
@@ -20,7 +19,15 @@ if TYPE_CHECKING:
 
     from liftwright.data.tables import Tables
 
-_DIRECTIVES = frozenset("YymdHMSIpfbBaAj%")
+_MISSING = "is missing (missing sets a default)"
+_NOT_ISO = "is not a date such as 2026-03-01 (set formats, such as %d.%m.%Y or %m/%d/%Y)"
+# How the dates that are numbers look, from 1955 on.
+_NUMBERED = {
+    "excel_serial": "^[2-6][0-9]{4}([.,][0-9]+)?$",
+    "epoch_seconds": "^[0-9]{9,10}$",
+    "epoch_milliseconds": "^[0-9]{12,13}$",
+}
+_YEAR_DAYS = "365.25e0"
 _LARGEST_DOUBLE = "1.7976931348623157e308"
 _EXACT_INTEGER = "9007199254740992e0"
 
@@ -66,6 +73,7 @@ class Field:
         blank: SQL that is true where the file has no value.
         faults: pairs of a condition, on the columns `name` and `blank_flag(name)`, and a reason.
         quotable: the file's column whose text a message may quote; None if it may be personal.
+        text: SQL of the file's text, which the faults know as `text_flag(name)`; None if none does.
     """
 
     name: str
@@ -73,6 +81,7 @@ class Field:
     blank: str
     faults: tuple[tuple[str, str], ...]
     quotable: str | None = None
+    text: str | None = None
 
 
 def open_source(
@@ -114,6 +123,7 @@ def id_field(source: SourceTable, name: str, mapped: str | Conversion, key: str)
     """
     conversion = as_conversion(mapped, "text")
     column, kind = identifier(conversion.from_), source.kinds.get(conversion.from_)
+    shortened = _shortened(name) if kind is ColumnKind.TEXT else ()
     if conversion.as_ == "integer":
         number = _number(source, conversion)
         whole = f"{number} = floor({number}) and abs({number}) < {_EXACT_INTEGER}"
@@ -124,7 +134,8 @@ def id_field(source: SourceTable, name: str, mapped: str | Conversion, key: str)
             name=name,
             value=f"case when {whole} then cast(cast({number} as bigint) as varchar) end",
             blank=blank,
-            faults=(missing(name), unread(name, "is not a whole number")),
+            faults=(missing(name), *shortened, unread(name, "is not a whole number")),
+            text=f"cast({column} as varchar)",
         )
     if conversion.as_ != "text":
         raise ConfigurationError(
@@ -140,18 +151,54 @@ def id_field(source: SourceTable, name: str, mapped: str | Conversion, key: str)
         name=name,
         value=_text(source, conversion),
         blank=_is_blank_id(column) if kind is ColumnKind.TEXT else f"({column} is null)",
-        faults=(missing(name), *no_nul(name)),
+        faults=(missing(name), *shortened, *no_nul(name)),
+        text=f"cast({column} as varchar)",
     )
 
 
+def _shortened(name: str) -> tuple[tuple[str, str], ...]:
+    """The fault of an id whose digits a spreadsheet has dropped."""
+    text = text_flag(name)
+    found = f"regexp_matches({text}, {literal(conversions.SCIENTIFIC)})"
+    reason = "is in scientific notation: Excel has dropped digits; export the ids again, as text"
+    # Nearly all ids skip the slow pattern.
+    return ((f"(strpos({text}, '+') > 0 and {found})", reason),)
+
+
 def column_field(
-    source: SourceTable, column: Column, mapped: str | Conversion, *, as_of: date | None
+    source: SourceTable,
+    column: Column,
+    mapped: str | Conversion,
+    *,
+    as_of: date | None,
+    default: str | float | None = None,
 ) -> Field:
     """A column of `CUSTOMERS` other than the id.
+
+    Args:
+        source: the file.
+        column: our column.
+        mapped: how it is read.
+        as_of: the day to which dates count.
+        default: the value of rows in which the file has none.
 
     Raises:
         ConfigurationError: the conversion does not give the column's type, or needs `as_of`.
     """
+    field = _column_field(source, column, mapped, as_of)
+    if default is None:
+        return field
+    value = literal(default if isinstance(default, str) else float(default))
+    return replace(
+        field,
+        value=f"case when {field.blank} then {value} else {field.value} end",
+        faults=tuple(fault for fault in field.faults if fault[0] != blank_flag(column.name)),
+    )
+
+
+def _column_field(
+    source: SourceTable, column: Column, mapped: str | Conversion, as_of: date | None
+) -> Field:
     key = f"customers.yaml: columns.{column.name}"
     conversion = as_conversion(mapped, "text" if column.kind is ColumnKind.TEXT else "number")
     if column.kind is ColumnKind.TEXT:
@@ -170,54 +217,112 @@ def column_field(
         raise ConfigurationError(f"{key}: as: text cannot be used for a number")
     if conversion.as_ in ("years", "days_since"):
         return _elapsed_field(source, column, conversion, key, as_of)
-    return _number_field(source, column, conversion)
+    return _number_field(source, column, conversion, key, as_of)
 
 
 def _optional(field: Field) -> Field:
-    return Field(name=field.name, value=field.value, blank=field.blank, faults=field.faults[1:])
+    return replace(field, faults=field.faults[1:])
 
 
-def _number_field(source: SourceTable, column: Column, conversion: Conversion) -> Field:
-    value = _number(source, conversion)
-    faults = [] if column.nullable else [missing(column.name)]
+def _number_field(
+    source: SourceTable, column: Column, conversion: Conversion, key: str, as_of: date | None
+) -> Field:
+    is_share, value = column.high == 1, _number(source, conversion)
+    if is_share and source.kinds.get(conversion.from_) is ColumnKind.TEXT:
+        percent = conversion.as_ == "percent"
+        value = conversions.share(_text(source, conversion), source.options, percent=percent)
+    elif conversion.as_ == "percent":
+        value = f"({value} / 100e0)"
+    blank = _is_blank(source, conversion)
+    if conversion.divide_by is not None:
+        divisor = number_of(source, conversion.divide_by)
+        value = f"case when {divisor} = 0 then 0e0 else {value} / nullif({divisor}, 0e0) end"
+        blank = f"({blank} or {is_blank(source, conversion.divide_by)})"
+    if conversion.as_ == "per_year":
+        since = str(conversion.since)
+        days = _days_until(as_of, day_of(source, since, conversion.formats, key), key, "per_year")
+        value = f"({value} * {_YEAR_DAYS} / greatest({days}, {_YEAR_DAYS}))"
+        blank = f"({blank} or {is_blank(source, since)})"
+    faults = [] if column.nullable else [(blank_flag(column.name), _MISSING)]
+    faults.extend(_unclear_numbers(source, column.name))
     faults.append(unread(column.name, "is not a number"))
     faults.append(not_finite(column.name))
     if conversion.as_ == "integer":
         at = identifier(column.name)
         faults.append((f"{at} <> floor({at})", "is not a whole number"))
-    faults.extend(_out_of_range(column))
+    faults.extend(_out_of_range(column, percent=is_share and conversion.as_ != "percent"))
     return Field(
         name=column.name,
-        value=f"({value} / 100e0)" if conversion.as_ == "percent" else value,
-        blank=_is_blank(source, conversion),
+        value=value,
+        blank=blank,
         faults=tuple(faults),
         quotable=conversion.from_,
+        text=f"cast({identifier(conversion.from_)} as varchar)",
     )
+
+
+def _unclear_numbers(source: SourceTable, name: str) -> list[tuple[str, str]]:
+    """The faults of numbers that other separators would make readable, and the key to set."""
+    ours = source.options.decimal
+    other = "," if ours == "." else "."
+    word = "comma" if other == "," else "point"
+    unread_text = f"{identifier(name)} is null and not {blank_flag(name)} and regexp_matches"
+    faults = []
+    if source.options.thousands is None:
+        unclear = conversions.unclear_number(ours)
+        reason = (
+            f"is not a number for certain: its {word} may separate thousands "
+            f'(set thousands: "{other}") or decimals (set decimal: "{other}")'
+        )
+        faults.append((f"({unread_text}({text_flag(name)}, {literal(unclear)}))", reason))
+    pattern = conversions.number_pattern(other, None)
+    reason = f'is not a number: it has a decimal {word} (set decimal: "{other}")'
+    return [*faults, (f"({unread_text}({text_flag(name)}, {literal(pattern)}))", reason)]
+
+
+def _days_until(as_of: date | None, day: str, key: str, conversion: str) -> str:
+    if as_of is None:
+        raise ConfigurationError(
+            f"{key}: as: {conversion} needs a date to count to; "
+            "without orders, set as_of in customers.yaml, or --as-of YYYY-MM-DD"
+        )
+    today = f"cast({literal(as_of.isoformat())} as date)"
+    return f"cast(date_diff('day', {day}, {today}) as double)"
 
 
 def _elapsed_field(
     source: SourceTable, column: Column, conversion: Conversion, key: str, as_of: date | None
 ) -> Field:
-    if as_of is None:
-        raise ConfigurationError(
-            f"{key}: as: {conversion.as_} needs a date to count to; "
-            "without orders, set as_of in customers.yaml, or --as-of YYYY-MM-DD"
-        )
-    day = day_of(source, conversion.from_, conversion.formats, key)
-    today = f"cast({literal(as_of.isoformat())} as date)"
-    if conversion.as_ == "days_since":
-        value = f"cast(date_diff('day', {day}, {today}) as double)"
-    else:
+    day = _day(source, conversion, key)
+    value = _days_until(as_of, day, key, conversion.as_)
+    if conversion.as_ == "years" and as_of is not None:
         born = f"year({day}) * 10000 + month({day}) * 100 + day({day})"
         now = as_of.year * 10000 + as_of.month * 100 + as_of.day
         value = f"cast(floor(({now} - ({born})) / 10000e0) as double)"
-    faults = [] if column.nullable else [missing(column.name)]
+    faults = [] if column.nullable else [(blank_flag(column.name), _MISSING)]
     return Field(
         name=column.name,
         value=value,
         blank=_is_blank(source, conversion),
-        faults=(*faults, unread(column.name, "is not a date"), *_out_of_range(column)),
+        faults=(*faults, *unread_date(column.name, conversion.formats), *_out_of_range(column)),
+        text=f"cast({identifier(conversion.from_)} as varchar)",
     )
+
+
+def unread_date(name: str, formats: Sequence[str]) -> tuple[tuple[str, str], ...]:
+    """The faults of a date that cannot be parsed, with the format to set; need `Field.text`."""
+    unread_text = f"{identifier(name)} is null and not {blank_flag(name)} and regexp_matches"
+    numbered = [
+        (
+            f"({unread_text}({text_flag(name)}, '{pattern}'))",
+            f"is not a date: set formats to {kind}",
+        )
+        for kind, pattern in _NUMBERED.items()
+        if kind not in formats
+    ]
+    listed = ", ".join(formats)
+    reason = f"is not a date in any of the formats ({listed})" if formats else _NOT_ISO
+    return (*numbered, unread(name, reason))
 
 
 def day_of(source: SourceTable, column: str, formats: Sequence[str], key: str) -> str:
@@ -227,25 +332,24 @@ def day_of(source: SourceTable, column: str, formats: Sequence[str], key: str) -
         ConfigurationError: a format is not valid.
         DataError: the column contains neither text nor times.
     """
-    kind, quoted = source.kinds.get(column), identifier(column)
-    if kind is ColumnKind.TIME:
-        return f"cast({quoted} as date)"
-    if kind is ColumnKind.INTEGER and formats:
-        quoted = f"cast({quoted} as varchar)"
-    elif kind is not ColumnKind.TEXT:
+    mapped = {"from": column, "as": "days_since", "formats": tuple(formats)}
+    return _day(source, Conversion.model_validate(mapped), key)
+
+
+def _day(source: SourceTable, conversion: Conversion, key: str) -> str:
+    column, formats = conversion.from_, conversion.formats
+    kind = source.kinds.get(column)
+    conversions.check_formats(formats, key)
+    if kind is ColumnKind.TIME and not conversion.values:
+        return f"cast({identifier(column)} as date)"
+    allowed = [ColumnKind.TEXT, ColumnKind.TIME]
+    allowed += [ColumnKind.INTEGER, ColumnKind.NUMBER] if formats else []
+    if kind not in allowed:
         raise DataError(
             f"{source.label}: column {column!r} holds {source.types[column]}; "
             f"a date, or a date as text, is expected ({key})"
         )
-    for pattern in formats:
-        used = re.findall(r"%-?(.)?", pattern)
-        if not used or set(used) - _DIRECTIVES or not {"Y", "y"} & set(used):
-            raise ConfigurationError(
-                f"{key}: {pattern!r} is not a date format; "
-                "allowed: a format such as %m/%d/%Y or %Y-%m-%d %H:%M"
-            )
-    times = [f"time_as({quoted}, {literal(f)})" for f in formats] or [f"time_of({quoted})"]
-    return f"cast(coalesce({', '.join([*times, 'null'])}) as date)"
+    return conversions.date(_text(source, conversion), formats, source.options)
 
 
 def number_of(source: SourceTable, column: str) -> str:
@@ -267,10 +371,7 @@ def _number(source: SourceTable, conversion: Conversion) -> str:
             f"{source.label}: column {conversion.from_!r} holds "
             f"{source.types[conversion.from_]}; numbers are expected"
         )
-    text = _text(source, conversion)
-    if conversion.as_ == "percent":
-        text = rf"regexp_replace({text}, '\s*%\s*$', '')"
-    return f"number_of({text})"
+    return conversions.number(_text(source, conversion), source.options)
 
 
 def _text(source: SourceTable, conversion: Conversion) -> str:
@@ -313,11 +414,12 @@ def not_finite(name: str) -> tuple[str, str]:
     return (f"abs({identifier(name)}) > {_LARGEST_DOUBLE}", "is not finite")
 
 
-def _out_of_range(column: Column) -> tuple[tuple[str, str], ...]:
+def _out_of_range(column: Column, *, percent: bool = False) -> tuple[tuple[str, str], ...]:
     at, low, high = identifier(column.name), column.low, column.high
     if low is not None and high is not None:
         condition = f"not ({at} between {literal(low)} and {literal(high)})"
-        return ((condition, f"is out of range ({low:g} to {high:g} is allowed)"),)
+        mend = "; for 25 as 25 %, as: percent" if percent else ""
+        return ((condition, f"is out of range ({low:g} to {high:g} is allowed{mend})"),)
     if low is not None:
         return ((f"{at} < {literal(low)}", f"is out of range (at least {low:g} is allowed)"),)
     return ()
@@ -331,3 +433,8 @@ def no_nul(name: str) -> tuple[tuple[str, str], ...]:
 def blank_flag(name: str) -> str:
     """The column that holds `Field.blank` while the faults are evaluated."""
     return identifier(f"_blank_{name}")
+
+
+def text_flag(name: str) -> str:
+    """The column that holds `Field.text` while the faults are evaluated."""
+    return identifier(f"_text_{name}")

@@ -18,6 +18,7 @@ from liftwright.data.fields import (
     number_of,
     open_source,
     unread,
+    unread_date,
 )
 from liftwright.data.row_checks import CheckedRows, check_rows, refuse_bad_rows
 from liftwright.data.rules import compile_amount
@@ -191,7 +192,8 @@ def _day_field(source: SourceTable, orders: Orders, key: str) -> Field:
         name="date",
         value=day_of(source, orders.date, orders.formats, f"{key}.date"),
         blank=is_blank(source, orders.date),
-        faults=(missing("date"), unread("date", "is not a date")),
+        faults=(missing("date"), *unread_date("date", orders.formats)),
+        text=f"cast({identifier(orders.date)} as varchar)",
     )
 
 

@@ -9,7 +9,7 @@ import re
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from liftwright.data.fields import blank_flag
+from liftwright.data.fields import blank_flag, text_flag
 from liftwright.data.sql_fragments import identifier, literal
 from liftwright.errors import DataError
 from liftwright.model import Column, ColumnKind, TableSchema
@@ -128,6 +128,8 @@ def _values(fields: Sequence[Field], extra: Mapping[str, str]) -> Iterable[str]:
     for field in fields:
         yield f"{field.value} as {identifier(field.name)}"
         yield f"{field.blank} as {blank_flag(field.name)}"
+        if field.text is not None:
+            yield f"{field.text} as {text_flag(field.name)}"
     for name, sql in extra.items():
         yield f"{sql} as {identifier(name)}"
 

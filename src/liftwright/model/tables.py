@@ -80,9 +80,9 @@ CUSTOMERS = TableSchema(
         _column("tier", ColumnKind.TEXT, nullable=True),
         _column("purchase_frequency", ColumnKind.NUMBER),
         _column("avg_order_value", ColumnKind.NUMBER),
-        _column("last_engagement_days", ColumnKind.NUMBER),
-        _column("historical_open_rate", ColumnKind.NUMBER, high=1.0),
-        _column("historical_click_rate", ColumnKind.NUMBER, high=1.0),
+        _column("last_engagement_days", ColumnKind.NUMBER, nullable=True),
+        _column("historical_open_rate", ColumnKind.NUMBER, nullable=True, high=1.0),
+        _column("historical_click_rate", ColumnKind.NUMBER, nullable=True, high=1.0),
     ),
 )
 """One row per customer; frequency in orders per year, money in the brand's currency."""
