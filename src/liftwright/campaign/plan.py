@@ -40,6 +40,7 @@ class Plan:
             sentence on the power of each segment.
         left_out: customers who would get no message, by reason; without those whom an earlier run
             assigned, which only the run itself excludes.
+        set_aside: rows of the customer file that would be set aside, by reason.
     """
 
     customers: int
@@ -55,6 +56,7 @@ class Plan:
     detectable: tuple[PlannedPower, ...]
     answers: tuple[str, ...]
     left_out: Mapping[str, int]
+    set_aside: Mapping[str, int]
     warnings: tuple[str, ...] = ()
 
     def to_json(self) -> Json:
@@ -99,5 +101,6 @@ def plan_campaign(root: Path, request: RunRequest) -> Plan:
         detectable=detectable,
         answers=(*answers, *([by_segment] if by_segment else [])),
         left_out=eligible.left_out,
+        set_aside=report.rejected,
         warnings=(*report.warnings, *segmentation.warnings, *unpriced(calls)),
     )

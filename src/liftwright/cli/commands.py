@@ -475,6 +475,31 @@ def power(  # noqa: PLR0913 - one parameter per option
     show_power(plan, json=json)
 
 
+@app.command("import")
+@with_exit_status
+def import_file(  # noqa: PLR0913 - one parameter per option
+    file: Annotated[str, typer.Argument(metavar="FILE|URL")],
+    *,
+    write: Annotated[
+        bool, typer.Option("--write", help="Replace config/customers.yaml with the proposal.")
+    ] = False,
+    encoding: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Encoding (default: detected).")
+    ] = None,
+    sheet: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Sheet of a spreadsheet with several.")
+    ] = None,
+    workspace: Folder = HERE,
+    json: AsJson = False,
+) -> None:
+    """Look at a customer export and propose the customers.yaml that reads it."""
+    from liftwright.campaign.import_customers import file_options, import_customers
+    from liftwright.cli.terminal import show_import
+
+    options = file_options(encoding, sheet)
+    show_import(import_customers(workspace, file, options, write=write), json=json)
+
+
 @app.command("eval")
 @with_exit_status
 def evaluate(

@@ -16,8 +16,12 @@ if TYPE_CHECKING:
 
     from liftwright.config import FileOptions
 
-NUMBERED_DATES = ("excel_serial", "epoch_seconds", "epoch_milliseconds")
-"""The formats of dates that are numbers."""
+NUMBERED_DATES = {
+    "excel_serial": "^[2-6][0-9]{4}([.,][0-9]+)?$",
+    "epoch_seconds": "^[0-9]{9,10}$",
+    "epoch_milliseconds": "^[0-9]{12,13}$",
+}
+"""The formats of dates that are numbers, and the pattern of those of our time."""
 
 SCIENTIFIC = r"^[0-9]([.,][0-9]+)?[eE][+][0-9]+$"
 """An id that Excel has turned into a number."""

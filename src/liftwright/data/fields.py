@@ -21,12 +21,6 @@ if TYPE_CHECKING:
 
 _MISSING = "is missing (missing sets a default)"
 _NOT_ISO = "is not a date such as 2026-03-01 (set formats, such as %d.%m.%Y or %m/%d/%Y)"
-# How the dates that are numbers look, from 1955 on.
-_NUMBERED = {
-    "excel_serial": "^[2-6][0-9]{4}([.,][0-9]+)?$",
-    "epoch_seconds": "^[0-9]{9,10}$",
-    "epoch_milliseconds": "^[0-9]{12,13}$",
-}
 _YEAR_DAYS = "365.25e0"
 _LARGEST_DOUBLE = "1.7976931348623157e308"
 _EXACT_INTEGER = "9007199254740992e0"
@@ -236,8 +230,12 @@ def _number_field(
     blank = _is_blank(source, conversion)
     if conversion.divide_by is not None:
         divisor = number_of(source, conversion.divide_by)
-        value = f"case when {divisor} = 0 then 0e0 else {value} / nullif({divisor}, 0e0) end"
+        # Without orders, an average is 0; without deliveries, a rate is unknown.
+        none = "cast(null as double)" if column.nullable else "0e0"
+        value = f"case when {divisor} = 0 then {none} else {value} / nullif({divisor}, 0e0) end"
         blank = f"({blank} or {is_blank(source, conversion.divide_by)})"
+        if column.nullable:
+            blank = f"({blank} or coalesce({divisor}, 1e0) = 0)"
     if conversion.as_ == "per_year":
         since = str(conversion.since)
         days = _days_until(as_of, day_of(source, since, conversion.formats, key), key, "per_year")
@@ -317,7 +315,7 @@ def unread_date(name: str, formats: Sequence[str]) -> tuple[tuple[str, str], ...
             f"({unread_text}({text_flag(name)}, '{pattern}'))",
             f"is not a date: set formats to {kind}",
         )
-        for kind, pattern in _NUMBERED.items()
+        for kind, pattern in conversions.NUMBERED_DATES.items()
         if kind not in formats
     ]
     listed = ", ".join(formats)

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from liftwright.campaign import HealthCheck, Plan
     from liftwright.campaign.cost_estimate import PlannedCalls
     from liftwright.campaign.evaluate import Evaluation
+    from liftwright.campaign.import_customers import CustomersImport
     from liftwright.campaign.queries import GroundedText, ScreenedText
     from liftwright.model import Json, Passage, SafetyDecision
     from liftwright.ports import IndexReport
@@ -78,6 +79,8 @@ def show_plan(plan: Plan, *, json: bool) -> None:
         "alpha: per test, after the correction; customers needed: in all arms together, to detect "
         f"{plan.minimum_lift:+.0%}[/]\n"
     )
+    for reason, rows in plan.set_aside.items():
+        out.print(f"set aside: {rows:,} {escape(reason)}")
     for reason, customers in plan.left_out.items():
         out.print(f"excluded: {customers:,} {escape(reason)}")
     for sentence in plan.answers:
@@ -86,6 +89,31 @@ def show_plan(plan: Plan, *, json: bool) -> None:
         out.print(f"[yellow]![/] {escape(warning)}")
     budget = "" if plan.budget_usd is None else f"; budget {plan.budget_usd:.2f} USD"
     out.print(f"cost: {plan.expected_usd:.4f} USD expected, {plan.at_most_usd:.4f} at most{budget}")
+
+
+def show_import(found: CustomersImport, *, json: bool) -> None:
+    """Print how a file of customers would be read, and what would be kept and set aside."""
+    if json:
+        print_json(found.to_json())
+        return
+    out = console()
+    table = plain_table("Columns")
+    for name in ("their column", "our column", "conversion", "example"):
+        table.add_column(name, overflow="fold")
+    for column in found.columns:
+        cells = (column.theirs, column.ours, column.conversion, column.example)
+        table.add_row(*(escape(cell or "–") for cell in cells))
+    out.print(table)
+    out.print(escape(found.customers_yaml))
+    for warning in found.warnings:
+        out.print(f"[yellow]![/] {escape(warning)}")
+    out.print(f"{found.kept:,} of {found.rows:,} rows would be kept")
+    for rejected in found.rejected:
+        out.print(f"set aside: {rejected.rows:,} {escape(rejected.reason)}")
+    if found.written is None:
+        out.print("Nothing was written; --write replaces config/customers.yaml")
+    else:
+        out.print(f"Written: {escape(found.written)}. Next: liftwright plan")
 
 
 def _priced(call: PlannedCalls) -> tuple[str, str, str, str]:
