@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 import tempfile
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
 _TABLE = "imported"
 # Columns are recognised by this many rows; all rows are checked afterwards.
 _SAMPLE_ROWS = 5_000
+_SHAPED_ROWS = 500
 _MOSTLY = 0.8
 # A separator of thousands that cannot be a decimal one.
 _GROUPED = {",": "[,][0-9]{3}.*[.][0-9]|[,][0-9]{3},", ".": "[.][0-9]{3}.*,[0-9]|[.][0-9]{3}[.]"}
@@ -219,7 +221,6 @@ class _Profile:
     Attributes:
         numbers, comma_numbers: values that are numbers with a decimal point, or a comma.
         grouped, comma_grouped: those of them that show the separator of thousands.
-        highest: the largest number; None without numbers.
     """
 
     filled: int
@@ -231,7 +232,6 @@ class _Profile:
     comma_numbers: int
     grouped: int
     comma_grouped: int
-    highest: float | None
     example: str | None
 
 
@@ -331,16 +331,15 @@ class _Proposal:
         filled = f"{text} is not null and trim({text}) <> ''"
         parts = [f"count(*) filter (where {filled} and {test})" for test in counts.values()]
         statement = (
-            f"select {', '.join(parts)}, count(distinct {text}), max({point}), "  # noqa: S608 - quoted
+            f"select {', '.join(parts)}, count(distinct {text}), "  # noqa: S608 - quoted
             f"min(case when {filled} then {text} end) "
             f"from {_TABLE} where _row <= {_SAMPLE_ROWS}"
         )
-        ((*found, distinct, highest, example),) = self.tables.rows(statement)
+        ((*found, distinct, example),) = self.tables.rows(statement)
         numbers = dict(zip(counts, (int(str(n)) for n in found), strict=True))
         return _Profile(
             **numbers,
             distinct=int(str(distinct)),
-            highest=cast("float | None", highest),
             example=None if example is None else str(example),
         )
 
@@ -370,11 +369,13 @@ class _Proposal:
         return [n for n in columns_called(meaning, self._names) if n not in used]
 
     def _is_number(self, name: str) -> bool:
-        profile = self._profiles[name]
-        read = profile.comma_numbers if self.options.decimal == "," else profile.numbers
         if self.source.kinds[name] in (ColumnKind.NUMBER, ColumnKind.INTEGER):
             return True
-        return profile.filled > 0 and read + profile.percents >= _MOSTLY * profile.filled
+        value = conversions.share(self._text(name), self.options, percent=True)
+        ((read,),) = self.tables.rows(
+            f"select count({value}) from {_TABLE} where _row <= {_SAMPLE_ROWS}"  # noqa: S608 - quoted
+        )
+        return int(str(read)) > 0 and int(str(read)) >= _MOSTLY * self._profiles[name].filled
 
     def _map_id(self) -> None:
         """The first column of ids or addresses that names every row once."""
@@ -486,9 +487,10 @@ class _Proposal:
             return {}, f"cast({identifier(name)} as date)"
         if not profile.filled:
             return None, ""
-        candidates: list[tuple[str, ...]] = [()]
-        candidates += [(f"{day}{time}",) for day in _DAY_FORMATS for time in _TIME_FORMATS]
-        candidates += [(kind,) for kind in conversions.NUMBERED_DATES]
+        shapes = self._shapes(text)
+        written = [f"{day}{time}" for day in _DAY_FORMATS for time in _TIME_FORMATS]
+        likely = [pattern for pattern in written if _shape(_sample(pattern)) in shapes]
+        candidates = [(), *((pattern,) for pattern in (*likely, *conversions.NUMBERED_DATES))]
         days = [conversions.date(text, formats, self.options) for formats in candidates]
         patterns = [conversions.NUMBERED_DATES.get("".join(formats)) for formats in candidates]
         within = [
@@ -505,6 +507,11 @@ class _Proposal:
         if best < _MOSTLY * profile.filled:
             return self._with_words(name, candidates, read)
         return self._chosen(name, candidates, read, best)
+
+    def _shapes(self, text: str) -> set[str]:
+        """The shapes of the first different values."""
+        statement = f"select distinct {text} from {_TABLE} where _row <= {_SHAPED_ROWS}"  # noqa: S608 - quoted
+        return {_shape(str(value)) for (value,) in self.tables.rows(statement)}
 
     def _chosen(
         self, name: str, candidates: Sequence[tuple[str, ...]], read: Sequence[int], best: int
@@ -543,6 +550,16 @@ def _order(pattern: str) -> str:
     """Whether a format has the day or the month first; empty if the month is a name."""
     first = [letter for letter in pattern.split(" ", maxsplit=1)[0] if letter in "dm"]
     return first[0] if len(first) > 1 else ""
+
+
+def _shape(text: str) -> str:
+    """A text with d for digits and a for letters, so that dates of one format look alike."""
+    return re.sub(r"[^\W\d_]+[.]?", "a", re.sub("[0-9]+", "1", text.strip())).replace("1", "d")
+
+
+def _sample(pattern: str) -> str:
+    """A text in a date format."""
+    return re.sub("%[bBaAp]", "x", re.sub("(%[YymdHIMSjf])+", "1", pattern))
 
 
 def _column_of(mapped: object) -> str:

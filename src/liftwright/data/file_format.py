@@ -373,18 +373,19 @@ def _delimiter(text: str, allowed: Sequence[str], *, backslashes: bool) -> tuple
         Whether it gives all records the same width, and the delimiter.
     """
 
-    def rank(delimiter: str) -> tuple[bool, int]:
+    def rank(delimiter: str) -> tuple[bool, int, int]:
         # The last record may be cut off, the first may be titles, the last may be a footer.
         records = [r for r in _records(text, delimiter, backslashes=backslashes) if r]
         whole = records[:-1] if len(records) > 2 else records  # noqa: PLR2004 - header, one row
         widths = [len(record) for record in whole]
         if not widths:
-            return False, 0
+            return False, 0, 0
         usual = max(Counter(widths).items(), key=lambda item: (item[1], item[0]))[0]
         inner = list(itertools.dropwhile(lambda width: width != usual, widths))
         while inner and inner[-1] == 1:
             inner.pop()
-        return usual > 1 and all(width == usual for width in inner), usual
+        is_even = usual > 1 and all(width == usual for width in inner)
+        return is_even and 2 * len(inner) >= len(widths), usual, len(inner)
 
     best = max(allowed, key=rank)
     return rank(best)[0], best
