@@ -70,8 +70,8 @@ EXPORTS: dict[str, tuple[str, str, dict[str, object]]] = {
     ),
     "hubspot": (
         (
-            "Record ID,First Name,Last Name,Email,City,Lifecycle Stage,Last Activity Date,"
-            "Create Date,Marketing emails delivered,Marketing emails opened,Marketing emails clicked"
+            "Record ID,First Name,Last Name,Email,City,Lifecycle,Last Activity Date,Create Date,"
+            "Marketing emails delivered,Marketing emails opened,Marketing emails clicked"
         ),
         "51{n}0,A,B,c{n}@example.com,Paris,Customer,2025-09-{d} 09:15,2022-02-02 10:00,9,{n},0",
         {
