@@ -15,7 +15,7 @@ from contracts.promises import check_port
 from liftwright.adapters.duckdb.engine import DuckDBEngine
 from liftwright.adapters.spark.engine import SparkEngine
 from liftwright.config import FileOptions
-from liftwright.data import conversions, literal
+from liftwright.data import FileResolver, Tables, conversions, literal
 from liftwright.errors import DataError, InputError
 from liftwright.model import Column, ColumnKind, TableSchema
 from liftwright.ports import Source
@@ -242,6 +242,19 @@ def test_two_engines_do_not_see_each_others_tables(rig: EngineRig) -> None:
     finally:
         one.close()
         two.close()
+
+
+def test_open_copy_of_another_encoding_gives_the_same_rows(engine: Engine, rig: EngineRig) -> None:
+    file = rig.folder / "report.csv"
+    text = 'Report;;\nid;text;n\n007;"Zoë; ""Z""\r\nsecond line";\n 8 ;;2\n;;\nTotal: 2;;\n'
+    file.write_bytes(text.encode("cp1252"))
+    files = FileResolver(data=rig.folder)
+    assert Tables(engine, files=files).open("t", file) == ("id", "text", "n")
+    assert [tuple(row) for row in engine.rows("select * from t order by _row")] == [
+        (1, "007", 'Zoë; "Z"\r\nsecond line', None),
+        (2, " 8 ", None, "2"),
+    ]
+    files.close()
 
 
 COMMA, DOTTED = FileOptions(decimal=","), FileOptions(decimal=",", thousands=".")

@@ -11,7 +11,7 @@ from liftwright.data.table_layout import FOOTER_ROWS, is_footer
 from liftwright.errors import DataError, InputError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
 
@@ -31,16 +31,25 @@ def write_copy(form: FileFormat, path: Path) -> tuple[str, ...]:
     rows = 0
     try:
         with path.open("w", encoding="utf-8", newline="") as file:
-            # Quotes around \r and \n depend on the line end.
-            writer = csv.writer(file, lineterminator="\r\n")
-            writer.writerow(form.csv.columns)
+            writer = csv.writer(file, lineterminator="\n")
+
+            def write(record: Sequence[str]) -> None:
+                # The csv module quotes \r only if line ends have it, and Spark changes line ends in
+                # fields to those between rows.
+                if "\r" in "".join(record):
+                    file.write(",".join(map(_quoted, record)) + "\n")
+                else:
+                    writer.writerow(record)
+
+            write(form.csv.columns)
             for numbered in _rows(form):
                 if len(held) == FOOTER_ROWS:
-                    writer.writerow(_cells(form, *held.popleft()))
+                    write(_cells(form, *held.popleft()))
                     rows += 1
                 held.append(numbered)
             left_out = _drop_footer(held, form.width)
-            writer.writerows(_cells(form, *numbered) for numbered in held)
+            for numbered in held:
+                write(_cells(form, *numbered))
             rows += len(held)
     except OSError as error:
         raise InputError(f"{path.parent}: cannot be written: {error.strerror}") from None
@@ -50,6 +59,10 @@ def write_copy(form: FileFormat, path: Path) -> tuple[str, ...]:
         return ()
     last = "1 row is" if left_out == 1 else f"{left_out} rows are"
     return (f"{name}: the last {last} a footer and left out",)
+
+
+def _quoted(cell: str) -> str:
+    return '"' + cell.replace('"', '""') + '"' if set(cell) & set('",\r\n') else cell
 
 
 def _cells(form: FileFormat, line: int, record: list[str]) -> list[str]:
