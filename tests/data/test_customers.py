@@ -329,6 +329,15 @@ def test_load_customers_message_names_the_key_that_mends_it(  # noqa: PLR0913, P
     assert words in str(raised.value)
 
 
+def test_load_customers_unknown_rates_are_counted(tables: Tables, tmp_path: Path) -> None:
+    columns = {**REST, "historical_open_rate": "x", "age": "y"}
+    report = load(
+        tables, tmp_path, "customer_id;x;y", "1;;", "2;0,5;", columns=columns, decimal=","
+    )
+    assert [w for w in report.warnings if "1 rows have no historical_open_rate" in w]
+    assert not [w for w in report.warnings if "no age" in w]
+
+
 @pytest.mark.parametrize("mapped", ["customer_id", {"from": "customer_id", "as": "integer"}])
 def test_load_customers_ids_that_excel_has_shortened_are_bad_rows(
     tables: Tables, tmp_path: Path, mapped: object

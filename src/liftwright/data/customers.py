@@ -20,7 +20,7 @@ from liftwright.errors import DataError
 from liftwright.model import CUSTOMERS, ColumnKind
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
+    from collections.abc import Collection, Mapping, Sequence
     from datetime import date
     from pathlib import Path
 
@@ -30,6 +30,11 @@ if TYPE_CHECKING:
     from liftwright.data.tables import Tables
     from liftwright.model import Column
 
+_BEHAVIOUR = frozenset(
+    column.name
+    for column in CUSTOMERS.columns
+    if column.kind is ColumnKind.NUMBER and column.nullable and column.name != "age"
+)
 _FILE, _CHECKED = "_customers_file", "_customers_checked"
 
 
@@ -160,8 +165,22 @@ def _load_of_file(
         checked=(checked,),
         absent=tuple(n for n in CUSTOMERS.names if n not in mapped and n not in ordered),
         extra=tuple(extra),
-        warnings=(*warnings, *_odd_ids(checked)),
+        warnings=(*warnings, *_odd_ids(checked), *_unknown(tables, source, fields)),
     )
+
+
+def _unknown(tables: Tables, source: SourceTable, fields: Sequence[Field]) -> list[str]:
+    """Warnings about the customers whose rates or last engagement are blank."""
+    names = [field.name for field in fields if field.name in _BEHAVIOUR]
+    if not names:
+        return []
+    counts = ", ".join(f"count(*) - count({identifier(name)})" for name in names)
+    (found,) = tables.rows(f"select {counts} from customers")  # noqa: S608 - quoted
+    return [
+        f"{source.label}: {count} rows have no {name}; it is unknown there (missing sets a default)"
+        for name, count in zip(names, found, strict=True)
+        if count
+    ]
 
 
 def _mapped(config: Customers, *, ordered: bool) -> dict[str, str | Conversion]:

@@ -20,7 +20,10 @@ if TYPE_CHECKING:
     from liftwright.data.tables import Tables
 
 _MISSING = "is missing (missing sets a default)"
-_NOT_ISO = "is not a date such as 2026-03-01 (set formats, such as %d.%m.%Y or %m/%d/%Y)"
+_NOT_ISO = (
+    "is not a date such as 2026-03-01 (set formats, such as %d.%m.%Y or %m/%d/%Y, "
+    "or values for words)"
+)
 _YEAR_DAYS = "365.25e0"
 _LARGEST_DOUBLE = "1.7976931348623157e308"
 _EXACT_INTEGER = "9007199254740992e0"
