@@ -122,6 +122,7 @@ def opened(
         (PLAIN.encode("utf-16"), {}, "read as UTF-16"),
         (PLAIN.encode("utf-16-le"), {}, "read as UTF-16"),
         (PLAIN.encode("utf-16-be"), {}, "read as UTF-16"),
+        ((PLAIN + "Total: 2\n").encode("utf-16"), {}, "the last 1 row is a footer"),
         (PLAIN.encode("cp1252"), {}, "Windows-1252"),
         (PLAIN.encode("mac_roman"), {"encoding": "mac_roman"}, ""),
         (PLAIN.encode("utf-8-sig"), {"encoding": "utf-8"}, ""),
@@ -141,6 +142,7 @@ def opened(
         (PLAIN.encode() + b"Total,,3\n", {}, "the last 1 row is a footer"),
         (PLAIN.encode() + b",,\nSumme,,3\nEnd of report,,\n", {}, "the last 2 rows are a footer"),
         (PLAIN.replace("\n", ",,\n").encode(), {}, "2 columns have neither a name nor values"),
+        (PLAIN.replace("n\n", "n,,\n", 1).encode(), {}, "2 columns have neither a name nor values"),
         (PLAIN.replace("Zoë", '"Zoë"').replace("\n", "\r").encode(), {}, ""),
     ],
 )
@@ -151,6 +153,7 @@ def test_open_file_as_people_have_them_gives_its_rows(
     assert (names, rows) == (("id", "name", "n"), ROWS)
     assert said in warnings
     assert bool(said) or not warnings
+    assert "backslash" not in warnings
 
 
 def test_open_shift_jis_by_its_key_gives_japanese(tables: Tables, tmp_path: Path) -> None:

@@ -68,6 +68,9 @@ def _quoted(cell: str) -> str:
 def _cells(form: FileFormat, line: int, record: list[str]) -> list[str]:
     """The cells of the columns that are kept; refuses a row of another shape."""
     label = form.contents.label
+    if len(record) < form.width and max(form.kept) < len(record):
+        # Only columns without a name are missing.
+        record = [*record, *[""] * (form.width - len(record))]
     if len(record) != form.width:
         raise DataError(
             f"{label}: line {line}: found {len(record)} fields, but the header has {form.width}"

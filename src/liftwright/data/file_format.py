@@ -14,6 +14,7 @@ import csv
 import functools
 import io
 import itertools
+import math
 import re
 from collections import Counter
 from dataclasses import dataclass
@@ -22,7 +23,7 @@ from typing import TYPE_CHECKING
 
 from liftwright.config import FileOptions
 from liftwright.data.file_contents import Contents, contents_of
-from liftwright.data.table_layout import FOOTER_ROWS, TableLayout, find_table, is_footer
+from liftwright.data.table_layout import TableLayout, find_table, is_footer
 from liftwright.errors import DataError
 from liftwright.ports import CsvFormat
 
@@ -425,18 +426,18 @@ def _has_footer(contents: Contents, delimiter: str, width: int) -> bool:
 def _escapes_with_backslashes(
     contents: Contents, encoding: str, delimiter: str, found: TableLayout
 ) -> bool:
-    """Whether the rows have the header's width if backslashes are escapes, and only then."""
+    """Whether more rows have the header's width if backslashes are escapes."""
 
-    def is_even(*, backslashes: bool) -> bool:
+    def bad_rows(*, backslashes: bool) -> float:
         records = text_records(contents, encoding, delimiter, backslashes=backslashes)
         try:
             rows = itertools.islice(records, found.skipped, None)
-            bad = [1 for _, row in rows if row and len(row) != found.width]
+            return sum(1 for _, row in rows if row and len(row) != found.width)
         except DataError:
-            return False
-        return len(bad) <= FOOTER_ROWS if backslashes else not bad
+            return math.inf
 
-    return not is_even(backslashes=False) and is_even(backslashes=True)
+    standard = bad_rows(backslashes=False)
+    return standard > 0 and bad_rows(backslashes=True) < standard
 
 
 def text_records(
