@@ -296,7 +296,7 @@ def analyze(results: Path, **changes: Any) -> dict[str, Any]:
         ({"correction": "bonferroni"}, r"--correction: found 'bonferroni'.*holm"),
         ({"shares": ("A=0.5",)}, r"--share: .*(sum of 0\.5|'B')"),
         ({"shares": ("A=0.5", "C=0.5")}, r"--share 'C': no such arm.*B"),
-        ({"shares": ("A=half", "B=0.5")}, r"--share 'A=half': allowed: ARM=S"),
+        ({"shares": ("A=half", "B=0.5")}, r"--share 'A=half': found share 'half'"),
         ({"covariates": ("bought",)}, r"--covariate 'bought': allowed: METRIC=COL"),
         ({"covariates": ("spent=before",)}, r"--covariate 'spent=before': no such metric"),
         (
