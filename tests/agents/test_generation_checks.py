@@ -288,6 +288,8 @@ def test_citations_of_gives_each_passage_once_in_the_order_of_the_text() -> None
         'Here you are: {"subject": "S", "body": "B\\nC", "notes": 1} Enjoy.',
         '{"subject": "S", "body": "B\nC"}',
         '{broken {"subject": "S", "body": "B\\nC"}',
+        '{"subject": "S", "body": "B\\nC",\n}',
+        '{"subject": "x", "body": "a,}"} or {"message": {"subject": "S", "body": "B\\nC"}} {}',
     ],
 )
 def test_read_reply_finds_the_object(text: str) -> None:

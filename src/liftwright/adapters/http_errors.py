@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import ssl
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING
@@ -18,17 +19,24 @@ SLUG = re.compile(r"[A-Za-z0-9_.-]{1,60}")
 _RETRIED = frozenset({408, 409, 425, 429})
 _SERVER_ERROR, _TOO_MANY_REQUESTS = 500, 429
 _PERMANENT_CODES = frozenset({"insufficient_quota", "billing_hard_limit_reached"})
-# No key, no role, no such address, a retired version.
-_AFFECT_ALL_REQUESTS = frozenset({401, 403, 404, 410})
+# No key, no credit, no role, no such address, no way through the proxy, a retired version.
+_AFFECT_ALL_REQUESTS = frozenset({401, 402, 403, 404, 407, 410})
+_HINTS = {
+    402: "the account is out of credit or quota: check its billing",
+    407: "the proxy asks for a user and a password: put them into HTTPS_PROXY",
+    429: "the quota is used up: check the account's plan and billing",
+}
+_PROXY_REFUSED = re.compile(r"\b407\b")
 _UNITS = (("retry-after-ms", 1000.0), ("x-ms-retry-after-ms", 1000.0), ("retry-after", 1.0))
 
 
-def status_error(
+def status_error(  # noqa: PLR0913 - what a response says, each part by name
     service: str,
     status: int,
     headers: Mapping[str, str],
     *,
     code: object = None,
+    parameter: object = None,
     hints: Mapping[int, str] | None = None,
 ) -> ProviderRefused | ProviderUnavailable:
     """The error for a response that is not a success, without the service's own message.
@@ -38,21 +46,58 @@ def status_error(
         status: of the response.
         headers: of the response, with case-insensitive names.
         code: the service's code of the error; repeated if it is a single word.
+        parameter: the request's parameter that the service names; likewise.
         hints: what a person can do about a permanent error, by status.
     """
-    named = f" ({code})" if isinstance(code, str) and SLUG.fullmatch(code) else ""
-    message = f"{service} answered {status}{named}"
+    words = {"": code, "parameter ": parameter}
+    named = ", ".join(
+        f"{kind}{word}"
+        for kind, word in words.items()
+        if isinstance(word, str) and SLUG.fullmatch(word)
+    )
+    message = f"{service} answered {status}" + (f" ({named})" if named else "")
     if (status in _RETRIED or status >= _SERVER_ERROR) and code not in _PERMANENT_CODES:
         return ProviderUnavailable(
             message,
             retry_after_seconds=retry_after(headers),
             throttled=status == _TOO_MANY_REQUESTS,
         )
-    hint = (hints or {}).get(status)
+    hint = {**_HINTS, **(hints or {})}.get(status)
     return ProviderRefused(
         f"{message}: {hint}" if hint else message,
         affects_all_requests=status in _AFFECT_ALL_REQUESTS,
     )
+
+
+def connection_error(service: str, error: BaseException) -> ProviderRefused | ProviderUnavailable:
+    """The error for a connection that could not be opened, without the vendor's own message.
+
+    Args:
+        service: its name in the message.
+        error: the vendor's error, whose causes say why.
+    """
+    causes: list[BaseException] = []
+    cause: BaseException | None = error
+    while cause is not None and cause not in causes:
+        causes.append(cause)
+        # urllib3 has the cause of its last attempt in `reason`, requests has urllib3's in `args`.
+        inner = [getattr(cause, "reason", None), *cause.args]
+        cause = (
+            cause.__cause__
+            or cause.__context__
+            or next((one for one in inner if isinstance(one, BaseException)), None)
+        )
+    if any(isinstance(cause, ssl.SSLCertVerificationError) for cause in causes):
+        return ProviderRefused(
+            f"{service}: the certificate is not trusted: if your network inspects TLS, name the "
+            "file of its root certificate in REQUESTS_CA_BUNDLE and SSL_CERT_FILE",
+            affects_all_requests=True,
+        )
+    if any(_PROXY_REFUSED.search(str(cause)) for cause in causes):
+        return ProviderRefused(
+            f"{service}: the proxy answered 407: {_HINTS[407]}", affects_all_requests=True
+        )
+    return ProviderUnavailable(f"{service} cannot be reached")
 
 
 def retry_after(headers: Mapping[str, str]) -> float | None:

@@ -29,6 +29,7 @@ class AzureOpenAI(Options):
     model: Name
     api_version: Annotated[str, Field(pattern=r"^\d{4}-\d{2}-\d{2}(-preview)?$")] | None = None
     reasoning: bool = True
+    reasoning_effort: Literal["none", "minimal", "low", "medium", "high", "xhigh"] | None = None
     temperature: Annotated[float, Field(ge=0, le=2)] | None = None
     max_output_tokens: Annotated[int, Field(ge=16)] = 2000
     embedding_deployment: str | None = None
@@ -37,9 +38,11 @@ class AzureOpenAI(Options):
     api_key_secret: Name = "AZURE_OPENAI_API_KEY"  # noqa: S105 - a name
 
     @model_validator(mode="after")
-    def _reasoning_takes_no_temperature(self) -> AzureOpenAI:
+    def _reasoning_models_differ(self) -> AzureOpenAI:
         if self.reasoning and self.temperature is not None:
             raise ValueError("temperature must be null if reasoning is true")
+        if not self.reasoning and self.reasoning_effort is not None:
+            raise ValueError("reasoning_effort must be null if reasoning is false")
         return self
 
 

@@ -14,11 +14,11 @@ from liftwright.adapters.azure.openai_client import SERVICE, hints_by_status, ho
 from liftwright.adapters.embedded.vector_cache import VectorCache
 from liftwright.adapters.openai.wire import (
     MESSAGE_SCHEMA,
+    RequestOptions,
     complete,
     is_filter,
     no_account,
     post,
-    response_error,
     tokens_of,
     valid_utf8,
 )
@@ -95,6 +95,15 @@ class AzureOpenAIComplete:
         self._timeout_seconds = timeout_seconds
         self._client = open_client(config, api_key, token_provider, timeout_seconds)
         self._hints = hints_by_status(config, "deployment", config.deployment)
+        effort = config.reasoning_effort
+        self._options = RequestOptions(
+            _PROVIDER,
+            {
+                "text": {"format": _SCHEMA},
+                **({} if config.temperature is None else {"temperature": config.temperature}),
+                **({} if effort is None else {"reasoning": {"effort": effort}}),
+            },
+        )
         self.identity = Identity(
             provider=_PROVIDER,
             model=config.model,
@@ -106,6 +115,7 @@ class AzureOpenAIComplete:
                 config.reasoning,
                 config.temperature,
                 config.max_output_tokens,
+                *(() if effort is None else (effort,)),
             )[:12],
         )
 
@@ -117,14 +127,14 @@ class AzureOpenAIComplete:
             ProviderRefused: on credentials, a bad request, a filter, a refusal or a cut-off text.
         """
         return complete(
-            lambda: self._post(request.text),
+            lambda: self._options.send(lambda options: self._post(request.text, options)),
             self._text_of,
             identity=self.identity,
             token_keys=("input_tokens", "output_tokens"),
             price=self._price,
         )
 
-    def _post(self, text: str) -> Response:
+    def _post(self, text: str, options: Mapping[str, object]) -> Response:
         return post(
             SERVICE,
             self._timeout_seconds,
@@ -133,17 +143,11 @@ class AzureOpenAIComplete:
                 input=valid_utf8(text),
                 max_output_tokens=self._config.max_output_tokens,
                 store=False,
-                extra_body=self._options(),
+                extra_body=options,
                 extra_headers=no_account(),
             ),
-            lambda error: response_error(SERVICE, error, self._hints),
+            self._hints,
         )
-
-    def _options(self) -> dict[str, object]:
-        options: dict[str, object] = {"text": {"format": _SCHEMA}}
-        if self._config.temperature is not None and not self._config.reasoning:
-            options["temperature"] = self._config.temperature
-        return options
 
     def _text_of(self, reply: Response) -> str:
         status = reply.get("status")
@@ -158,10 +162,7 @@ class AzureOpenAIComplete:
         if any(part.get("type") == "refusal" for part in parts):
             raise ProviderRefused(f"{SERVICE} declined to write the text")
         texts = [part.get("text") for part in parts if part.get("type") == "output_text"]
-        text = "".join(text for text in texts if isinstance(text, str))
-        if not text.strip():
-            raise ProviderUnavailable(f"{SERVICE}'s reply contains no text")
-        return text
+        return "".join(text for text in texts if isinstance(text, str))
 
     def _incomplete(self, reply: Response) -> ProviderError:
         details = reply.get("incomplete_details")
@@ -262,7 +263,7 @@ class AzureOpenAIEmbed:
                 extra_body=options,
                 extra_headers=no_account(),
             ),
-            lambda error: response_error(SERVICE, error, self._hints),
+            self._hints,
         )
         tokens = tokens_of(reply, "prompt_tokens", "total_tokens", identity=self.identity)
         if tokens is not None:

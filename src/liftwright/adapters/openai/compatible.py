@@ -1,27 +1,31 @@
 """A language model on an OpenAI-compatible server, such as Ollama or vLLM (port Complete).
 
 It uses `/chat/completions`, which all such servers support. Requests contain a JSON schema for the
-reply; after a server has refused one, further requests have none.
+reply; a server or model that refuses the schema, the temperature or the name of the limit gets
+requests without it.
 """
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
+from liftwright.adapters.http_errors import SLUG, status_error
 from liftwright.adapters.openai.wire import (
     MESSAGE_SCHEMA,
-    code_of,
+    RequestOptions,
     complete,
-    is_filter,
     no_account,
     post,
-    response_error,
+    text_of_parts,
     valid_utf8,
 )
-from liftwright.errors import ConfigurationError, ProviderRefused, ProviderUnavailable
-from liftwright.log import event
+from liftwright.errors import (
+    ConfigurationError,
+    ProviderError,
+    ProviderRefused,
+    ProviderUnavailable,
+)
 from liftwright.model import Identity, fingerprint
 
 if TYPE_CHECKING:
@@ -36,9 +40,7 @@ if TYPE_CHECKING:
 _PROVIDER = "openai_compatible"
 _SERVICE = "the language model"
 _CODE_VERSION = "2"
-_NO_SCHEMA = frozenset({400, 415, 422, 501})
-# If the model's template opens the thinking block, the reply starts inside it.
-_THOUGHTS = re.compile(r"\A(?:\s*<think>)?.*?</think>\s*", re.DOTALL)
+_FIRST_ERROR, _LAST_ERROR = 400, 599
 _LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 
 _SCHEMA: Mapping[str, object] = {
@@ -74,7 +76,17 @@ class CompatibleWriter:
         self.max_output_tokens = config.max_output_tokens
         self._timeout_seconds = timeout_seconds
         self._client = _open_client(config.base_url, api_key, timeout_seconds)
-        self._structured = config.structured_output
+        self._options = RequestOptions(
+            _PROVIDER,
+            {
+                "max_tokens": config.max_output_tokens,
+                **({} if config.temperature is None else {"temperature": config.temperature}),
+                **({"response_format": _SCHEMA} if config.structured_output else {}),
+            },
+            # The newer name in the wire format, which some models require.
+            renamed={"max_tokens": "max_completion_tokens"},
+            guess="response_format",
+        )
         self.identity = Identity(
             provider=_PROVIDER,
             model=config.model,
@@ -95,43 +107,14 @@ class CompatibleWriter:
             ProviderRefused: credentials, bad request, filter, refusal or truncated text.
         """
         return complete(
-            lambda: self._reply(request.text),
+            lambda: self._options.send(lambda options: self._post(request.text, options)),
             lambda reply: _message_of(reply, self._config.max_output_tokens),
             identity=self.identity,
             token_keys=("prompt_tokens", "completion_tokens"),
             price=self._price,
         )
 
-    def _reply(self, text: str) -> Mapping[str, object]:
-        if not self._structured:
-            return self._post(text, structured=False)
-        try:
-            return self._post(text, structured=True)
-        except _SchemaRefused as refusal:
-            try:
-                reply = self._post(text, structured=False)
-            except ProviderRefused:
-                # The request itself is wrong, not the schema: keep sending one.
-                raise refusal.cause from None
-            self._structured = False
-            event(
-                "schema_not_supported", agent=_PROVIDER, level="warning", model=self.identity.model
-            )
-            return reply
-
-    def _post(self, text: str, *, structured: bool) -> Mapping[str, object]:
-        options: dict[str, object] = {"max_tokens": self._config.max_output_tokens}
-        if self._config.temperature is not None:
-            options["temperature"] = self._config.temperature
-        if structured:
-            options["response_format"] = _SCHEMA
-
-        def error_of(error: openai.APIStatusError) -> Exception:
-            translated = response_error(_SERVICE, error)
-            if structured and error.status_code in _NO_SCHEMA and not is_filter(code_of(error)):
-                return _SchemaRefused(translated)
-            return translated
-
+    def _post(self, text: str, options: Mapping[str, object]) -> Mapping[str, object]:
         return post(
             _SERVICE,
             self._timeout_seconds,
@@ -141,16 +124,7 @@ class CompatibleWriter:
                 extra_body=options,
                 extra_headers=no_account(),
             ),
-            error_of,
         )
-
-
-class _SchemaRefused(Exception):  # noqa: N818 - reads as the state it reports
-    """The server refused a request with a schema; `cause` is the translated error."""
-
-    def __init__(self, cause: ProviderRefused | ProviderUnavailable) -> None:
-        super().__init__(str(cause))
-        self.cause = cause
 
 
 def _open_client(base_url: str, api_key: str | None, timeout_seconds: float) -> openai.OpenAI:
@@ -183,7 +157,7 @@ def _message_of(reply: Mapping[str, object], max_output_tokens: int) -> str:
     choice = choices[0] if isinstance(choices, list) and choices else None
     message = choice.get("message") if isinstance(choice, dict) else None
     if not isinstance(choice, dict) or not isinstance(message, dict):
-        raise ProviderUnavailable("the language model's reply contains no message")
+        raise _failed(reply)
     finish = choice.get("finish_reason")
     if finish == "content_filter":
         raise ProviderRefused("the language model's content filter stopped the text")
@@ -194,8 +168,15 @@ def _message_of(reply: Mapping[str, object], max_output_tokens: int) -> str:
             f"the text was cut off at {max_output_tokens} tokens; "
             "raise openai_compatible.max_output_tokens"
         )
-    content = message.get("content")
-    text = _THOUGHTS.sub("", content) if isinstance(content, str) else ""
-    if not text.strip():
-        raise ProviderUnavailable("the language model's message is empty")
-    return text
+    return text_of_parts(message.get("content"))
+
+
+def _failed(reply: Mapping[str, object]) -> ProviderError:
+    """The error for a reply without a message, some of which report one with status 200."""
+    error = reply.get("error")
+    code = error.get("code") if isinstance(error, dict) else None
+    status = int(str(code)) if str(code).isdecimal() else 0
+    if _FIRST_ERROR <= status <= _LAST_ERROR:
+        return status_error(_SERVICE, status, {})
+    named = f" ({code})" if isinstance(code, str) and SLUG.fullmatch(code) else ""
+    return ProviderUnavailable(f"the language model's reply contains no message{named}")

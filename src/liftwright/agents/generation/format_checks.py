@@ -13,7 +13,9 @@ if TYPE_CHECKING:
 
     from liftwright.model import Limits
 
-_FENCE = re.compile(r"^```[a-zA-Z]*\s*\n(.*?)\n?```\s*$", re.DOTALL)
+_OBJECT = re.compile(r'\{\s*["}]')
+# A string is matched first, so that a comma within one is kept.
+_TRAILING_COMMA = re.compile(r'("(?:[^"\\]|\\.)*")|,(?=\s*[}\]])', re.DOTALL)
 
 _SUBJECT_PATTERNS = (
     (re.compile(r"[*_`~]{2}|[*`]|^\s*#|\]\(|<[a-zA-Z/!][^>]*>"), "The subject contains markup."),
@@ -85,16 +87,18 @@ _MAX_QUOTED = 40
 def read_reply(reply: str) -> tuple[str, str] | str:
     """The subject and body of a writer's reply, or the reason why they are missing.
 
-    A reply is a JSON object with the texts `subject` and `body`. A code fence or other text around
-    the object is accepted.
+    A reply is a JSON object with the texts `subject` and `body`. Trailing commas, a code fence and
+    other text around the object are accepted; of several such objects the last one counts, as
+    models sketch before they answer.
     """
-    parsed = _parse_object(reply)
-    if parsed is None:
+    objects = list(_objects(reply))
+    if not objects:
         return "The reply is not a JSON object."
-    subject, body = parsed.get("subject"), parsed.get("body")
-    if not isinstance(subject, str) or not isinstance(body, str):
-        return 'The reply has no text in "subject" or "body".'
-    return subject.strip(), body.replace("\r\n", "\n").strip()
+    for found in reversed(objects):
+        subject, body = found.get("subject"), found.get("body")
+        if isinstance(subject, str) and isinstance(body, str):
+            return subject.strip(), body.replace("\r\n", "\n").strip()
+    return 'The reply has no text in "subject" or "body".'
 
 
 def check_form(subject: str, body: str, limits: Limits) -> Iterator[str]:
@@ -130,19 +134,24 @@ def check_subject(subject: str, limits: Limits) -> Iterator[str]:
     yield from _placeholders("subject", subject)
 
 
-def _parse_object(reply: str) -> dict[str, object] | None:
-    fenced = _FENCE.match(reply.strip())
-    text = fenced[1] if fenced else reply
+def _objects(text: str) -> Iterator[dict[str, object]]:
+    """The JSON objects in a text, in order; nested ones follow those that contain them."""
     decoder = json.JSONDecoder(strict=False)
-    start = text.find("{")
-    while start >= 0:
-        try:
-            parsed, _ = decoder.raw_decode(text, start)
-        except (ValueError, RecursionError):
-            start = text.find("{", start + 1)
-            continue
-        return parsed if isinstance(parsed, dict) else None
-    return None
+    while start := _OBJECT.search(text):
+        text = text[start.start() :]
+        parsed, end = None, 1
+        for candidate in (text, _TRAILING_COMMA.sub(r"\1", text)):
+            try:
+                parsed, end = decoder.raw_decode(candidate)
+            except (ValueError, RecursionError):
+                continue
+            text = candidate
+            break
+        if isinstance(parsed, dict):
+            yield parsed
+            if not {"subject", "body"} <= parsed.keys():
+                end = 1
+        text = text[end:]
 
 
 def _is_all_caps(subject: str) -> bool:
