@@ -62,10 +62,12 @@ class ProviderError(LiftwrightError):
     Attributes:
         retry_after_seconds: the wait that the service asked for; None if it gave none.
         usage: the billed usage of the failed attempt; None if it was not billed.
+        attempts: the requests that were made for the call; 0 if none, or if nobody counted.
     """
 
     exit_status = 3
     usage: Usage | None = None
+    attempts: int = 0
 
     def __init__(self, message: str, *, retry_after_seconds: float | None = None) -> None:
         super().__init__(message)

@@ -1,7 +1,8 @@
-"""Azure's services one at a time: paid embeddings, and a missing key or configuration block."""
+"""Azure's services one at a time: paid embeddings, lasting faults, a missing key or block."""
 
 from __future__ import annotations
 
+import itertools
 import json
 import shutil
 from collections import Counter
@@ -10,8 +11,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from acceptance_samples import configure, liftwright, read_json, run_until
+from acceptance_samples import configure, liftwright, log_lines, read_json, run_until
 from azure_campaign import ADAPTERS, KEYS, point
+from azure_server.faults import Fault
 from azure_server.openai import OpenAIService
 from azure_server.safety import SafetyService
 from azure_server.search import SearchService
@@ -43,7 +45,7 @@ def on_azure(root: Path, azure_server: AzureServer, monkeypatch: pytest.MonkeyPa
 
 
 def test_run_with_paid_embeddings_pays_for_no_text_twice(
-    on_azure: Path, openai: OpenAIService
+    on_azure: Path, azure_server: AzureServer, openai: OpenAIService
 ) -> None:
     configure(on_azure, "azure_config.azure_openai.embedding_deployment", "vectors")
     configure(on_azure, "azure_config.azure_openai.embedding_model", "text-embedding-3-small")
@@ -56,6 +58,9 @@ def test_run_with_paid_embeddings_pays_for_no_text_twice(
     shutil.rmtree(on_azure / "data/index")
     again = run_until(on_azure, "ground", run_id="second")
 
+    calls = [one["context"] for one in log_lines(on_azure) if one["action"] == "azure_call"]
+    told = sum("embeddings" in str(call["route"]) for call in calls)
+    assert told == len(azure_server.under("/openai/v1/embeddings")) > 0
     texts = Counter(openai.served)
     assert texts
     assert set(texts.values()) == {1}
@@ -82,3 +87,33 @@ def test_run_without_the_key_or_the_block_of_a_service_names_it(
     configure(on_azure, f"azure_config.{adapter}", None)
     answer = liftwright(on_azure, "run")
     assert (answer.status, f"{adapter}: found null" in answer.err) == (2, True)
+
+
+@pytest.mark.parametrize(
+    ("port", "route", "status", "named"),
+    [
+        ("complete", "/openai/", 401, "Azure OpenAI answered 401: AZURE_OPENAI_API_KEY"),
+        ("complete", "/openai/", 404, "Azure OpenAI answered 404: azure_openai.deployment"),
+        ("screen", "/contentsafety/", 403, "Content Safety answered 403: Cognitive Services User"),
+        ("screen", "/contentsafety/", 503, "Content Safety answered 503"),
+        ("complete", "/openai/", 503, "Azure OpenAI answered 503"),
+    ],
+)
+def test_run_on_a_service_that_fails_for_ever_says_why_and_asks_four_times_at_most(  # noqa: PLR0913, PLR0917 - the case's parts
+    on_azure: Path, azure_server: AzureServer, port: str, route: str, status: int, named: str
+) -> None:
+    configure(on_azure, f"azure_config.adapters.{port}", ADAPTERS[port])
+    configure(on_azure, "azure_config.calls.backoff_seconds", 0.001)
+    configure(on_azure, "azure_config.calls.breaker.failures", 100)
+    azure_server.script(route, itertools.repeat(Fault(kind="status", status=status)))
+    answer = liftwright(on_azure, "run", "--run-id", "r")
+    assert answer.status == 3
+    for one in (answer, liftwright(on_azure, "status", "r")):
+        words = " ".join((one.out + one.err).replace("│", " ").split())
+        assert [part for part in named.split(": ") if part not in words] == []
+    most = 4 if status == 503 else 1
+    asked = Counter(request.body for request in azure_server.under(route))
+    assert set(asked.values()) == {most}
+    failures = read_json(on_azure / "data/runs/r/failures.json")
+    assert {one["attempts"] for one in failures} <= {most}
+    assert bool(failures) == (port == "complete")

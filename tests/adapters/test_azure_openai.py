@@ -288,7 +288,7 @@ def test_call_to_a_service_that_cannot_prove_itself_sends_nothing(
     server: AzureServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("SSL_CERT_FILE")
-    with pytest.raises(ProviderRefused, match="certificate .* SSL_CERT_FILE"):
+    with pytest.raises(ProviderRefused, match=r"certificate .* SSL_CERT_FILE"):
         writer(server)(PROMPT)
     assert server.requests == []
 

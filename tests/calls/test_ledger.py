@@ -241,7 +241,7 @@ def test_call_like_requests_in_flight_become_one() -> None:
     assert book.spent_usd == pytest.approx(0.04)
 
 
-def test_call_whoever_waits_for_a_failing_call_gets_its_error_and_later_ones_ask() -> None:
+def test_call_whoever_waits_for_a_failing_call_gets_its_error_as_do_later_ones() -> None:
     store, service = Memory(), Service()
     book = ledger(store)
     entered, release = threading.Event(), threading.Event()
@@ -265,7 +265,10 @@ def test_call_whoever_waits_for_a_failing_call_gets_its_error_and_later_ones_ask
                 one.result(timeout=PATIENCE_SECONDS)
     assert service.asked == 0
     assert book.spent_usd == 0.0
-    assert call(book, service) == "reply 1"
+    with pytest.raises(ProviderUnavailable, match="503"):
+        call(book, service)
+    # Another process asks again.
+    assert call(ledger(store), service) == "reply 1"
 
 
 @pytest.mark.parametrize(("budget", "reserve"), [(0.0, 0.1), (0.0999, 0.1), (1.0, float("nan"))])

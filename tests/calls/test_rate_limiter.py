@@ -138,11 +138,10 @@ def test_make_interrupted_probe_lets_the_next_call_be_the_probe() -> None:
     assert calls.make("complete", Service()) == "reply"
 
 
-@pytest.mark.parametrize(("asked", "waited"), [(7.0, 7.0), (3600.0, 60.0)])
-def test_make_retry_after_holds_the_whole_service_back(asked: float, waited: float) -> None:
+def test_make_retry_after_holds_the_whole_service_back() -> None:
     clock = FakeClock()
     calls, other = calls_on(clock), Service().at(clock)
-    replies = iter([slow_down(asked)])
+    replies = iter([slow_down(7.0)])
 
     def service() -> str:
         for error in replies:
@@ -156,8 +155,26 @@ def test_make_retry_after_holds_the_whole_service_back(asked: float, waited: flo
 
     clock.during_sleep = ask_others
     assert calls.make("complete", service) == "reply"
-    assert other.asked_at == [waited]
-    assert clock.slept == [waited, waited]
+    assert other.asked_at == [7.0]
+    assert clock.slept == [7.0, 7.0]
+
+
+def test_make_after_a_retry_after_that_is_too_long_sends_nothing_until_then() -> None:
+    clock, service = FakeClock(), Service()
+    calls = calls_on(clock)
+
+    def slow() -> str:
+        raise slow_down(3600.0)
+
+    with pytest.raises(ProviderUnavailable, match="3600 s"):
+        calls.make("complete", slow)
+    for _ in range(5):
+        with pytest.raises(ProviderUnavailable, match=r"max_wait_seconds \(60\)"):
+            calls.make("complete", service.at(clock))
+    assert (service.asked_at, clock.slept) == ([], [])
+    clock.sleep(3550.0)
+    assert calls.make("complete", service.at(clock)) == "reply"
+    assert service.asked_at == [3600.0]
 
 
 def test_make_after_a_429_half_as_many_are_under_way() -> None:

@@ -83,6 +83,10 @@ class AdaptiveLimit:
         """Send nothing before a time, as the service has asked."""
         self._paused_until = max(self._paused_until, until)
 
+    def paused(self, now: float) -> float:
+        """Seconds for which the service has asked to be left alone; 0 if it has not."""
+        return max(0.0, self._paused_until - now)
+
     def _requests_free(self) -> float:
         """When the window has room for another request."""
         if self._requests is None:

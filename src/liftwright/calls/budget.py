@@ -32,7 +32,7 @@ class Budget:
 
     def __init__(self, limit_usd: float | None) -> None:
         self._limit_usd = limit_usd
-        self._spent_usd = 0.0
+        self._spent_usd = self._reserved_usd = 0.0
         self._refused: BudgetSpent | None = None
         self._lock = threading.Lock()
 
@@ -40,7 +40,7 @@ class Budget:
     def spent_usd(self) -> float:
         """The amount spent, including reservations."""
         with self._lock:
-            return self._spent_usd
+            return usd(self._spent_usd + self._reserved_usd)
 
     def reserve(self, amount_usd: float) -> None:
         """Reserve an amount before it is spent.
@@ -51,20 +51,22 @@ class Budget:
         with self._lock:
             # The condition is negated so that NaN is refused.
             if self._limit_usd is not None and not (
-                self._spent_usd + amount_usd <= self._limit_usd + _ROUNDING_USD
+                self._spent_usd + self._reserved_usd + amount_usd <= self._limit_usd + _ROUNDING_USD
             ):
                 self._refused = BudgetSpent(
                     f"budget: the next call may cost {amount_usd:.4f} USD; "
-                    f"{self._spent_usd:.4f} of {self._limit_usd:.4f} USD are spent. "
+                    f"{self._spent_usd:.4f} of {self._limit_usd:.4f} USD are spent and "
+                    f"{self._reserved_usd:.4f} reserved for calls in flight. "
                     "Raise --budget and run again to resume"
                 )
                 raise self._refused
-            self._spent_usd = usd(self._spent_usd + amount_usd)
+            self._reserved_usd = usd(self._reserved_usd + amount_usd)
 
-    def settle(self, difference_usd: float) -> None:
-        """Replace a reservation by the actual cost, given the difference (usually negative)."""
+    def settle(self, cost_usd: float, *, reserved_usd: float = 0.0) -> None:
+        """Add a cost, and release what was reserved for it."""
         with self._lock:
-            self._spent_usd = usd(self._spent_usd + difference_usd)
+            self._spent_usd = usd(self._spent_usd + cost_usd)
+            self._reserved_usd = usd(self._reserved_usd - reserved_usd)
 
     def check(self) -> None:
         """Raise the last refusal again.

@@ -20,7 +20,7 @@ from operator import add
 from typing import TYPE_CHECKING, Any
 
 from liftwright.calls.budget import Budget, usd
-from liftwright.errors import IntegrityError
+from liftwright.errors import IntegrityError, ProviderError
 from liftwright.log import event
 from liftwright.model import Usage, fingerprint, from_json, to_json, utc_now
 
@@ -81,6 +81,7 @@ class Ledger:
         self._budget = Budget(budget_usd)
         self._lock = threading.Lock()
         self._in_flight: dict[str, Future[object]] = {}
+        self._failed: dict[str, ProviderError] = {}
         self._replayed = 0
         begun = store.get(_EPOCH) or {}
         self._epoch = _number(begun.get("epoch"))
@@ -145,12 +146,15 @@ class Ledger:
         their replies. After the block, the replies include those of other threads.
 
         A thread that waits for another thread's call gets its reply or, after all its retries, its
-        error.
+        error. So does a later call in this process: whoever asks, a request gets the configured
+        number of attempts.
         """
         replies: dict[str, object] = {}
         mine: dict[str, Future[object]] = {}
         others: dict[str, Future[object]] = {}
         with self._lock:
+            if failed := next(filter(None, map(self._failed.get, keys)), None):
+                raise failed
             for key in keys:
                 row = self._store.get(key)
                 if row is not None and row["status"] in _REPLAYED:
@@ -165,8 +169,11 @@ class Ledger:
             for key, future in mine.items():
                 future.set_result(replies[key])
         except BaseException as error:
-            for future in mine.values():
+            for key, future in mine.items():
                 future.set_exception(error)
+                # A call that was not made, such as one beyond the budget, has not failed.
+                if isinstance(error, ProviderError) and error.attempts:
+                    self._failed[key] = error
             raise
         finally:
             with self._lock:
@@ -219,7 +226,7 @@ class Ledger:
         cost = usd(context.cost_usd)
         done = {"status": "done", "cost_usd": cost, "usage": to_json(context.usage or Usage())}
         self._store.put(payment.key, {**payment.row, **done, "reply": reply, "ended_at": utc_now()})
-        self._budget.settle(cost - payment.reserved_usd)
+        self._budget.settle(cost, reserved_usd=payment.reserved_usd)
         self._count()
 
     def fail(self, payment: Payment, context: CallContext) -> None:
@@ -231,7 +238,7 @@ class Ledger:
             self._store.put(_aside(payment.key, payment.row), charged)
             self._count()
         self._store.put(payment.key, {**failed, "cost_usd": 0.0})
-        self._budget.settle(cost - payment.reserved_usd)
+        self._budget.settle(cost, reserved_usd=payment.reserved_usd)
 
     def _count(self) -> None:
         with self._lock:

@@ -3,7 +3,8 @@
 An attempt acquires a slot. It waits until its service's circuit breaker and limits admit another
 request and one of the slots shared by all services is free. A call of low priority also waits while
 any other call waits for a slot. All waits are bounded: by `max_wait_seconds` after a fault, by a
-minute for a rate limit, and by the breaker's probes for a service that is down.
+minute for a rate limit, and by the breaker's probes for a service that is down. A service that asks
+for a longer wait gets no requests in that time: the calls fail.
 """
 
 from __future__ import annotations
@@ -68,6 +69,7 @@ class RateLimiter:
 
         Raises:
             ServiceDown: the service was given up; the block does not run.
+            ProviderUnavailable: it asked for a longer wait than `max_wait_seconds`; likewise.
         """
         service, began, is_probe = self._acquire(context)
         error: BaseException | None = None
@@ -129,6 +131,11 @@ class RateLimiter:
     def _seconds_to_wait(self, context: CallContext, service: _Service, now: float) -> float:
         """Seconds until the caller may try again; infinite if another attempt must end first."""
         self._refuse_given_up(service)
+        paused = service.limit.paused(now)
+        if paused > self._settings.max_wait_seconds:
+            raise ProviderUnavailable(
+                f"{service.name}: no request was sent", retry_after_seconds=paused
+            )
         is_full = self._in_flight >= self._settings.concurrency
         if not context.nested and (is_full or (context.low_priority and self._waiting)):
             return math.inf
@@ -154,7 +161,7 @@ class RateLimiter:
                 )
             retry_after = error.retry_after_seconds
             if retry_after is not None and retry_after > 0:
-                service.limit.pause(now + min(retry_after, self._settings.max_wait_seconds))
+                service.limit.pause(now + retry_after)
             if is_probe:
                 service.breaker.probe_failed(now, str(error))
                 if service.breaker.is_open:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
-from liftwright.errors import ProviderUnavailable
+from liftwright.errors import ProviderError, ProviderUnavailable
 from liftwright.log import event
 
 if TYPE_CHECKING:
@@ -25,7 +25,8 @@ def retried(
 ) -> Ask:
     """Call `ask` until it replies, at most 1 + `retries` times.
 
-    The call holds no slot between attempts.
+    The call holds no slot between attempts. It fails at once if the service asks for a longer wait
+    than `max_wait_seconds`, as it would refuse an earlier attempt.
 
     Args:
         ask: makes one attempt; raises `ProviderUnavailable` if another one may help.
@@ -38,9 +39,18 @@ def retried(
         while True:
             try:
                 return ask(request, context)
-            except ProviderUnavailable as error:
-                if context.attempts > settings.retries:
-                    limiter.call_failed(context, error)
+            except ProviderError as error:
+                error.attempts = context.attempts
+                if not isinstance(error, ProviderUnavailable):
+                    raise
+                asked = error.retry_after_seconds
+                asks_too_long = asked is not None and asked > settings.max_wait_seconds
+                if asks_too_long or context.attempts > settings.retries:
+                    if context.attempts:
+                        limiter.call_failed(context, error)
+                    if asks_too_long:
+                        longest = f"calls.max_wait_seconds ({settings.max_wait_seconds:g})"
+                        error.args = (f"{error}; it asks to wait {asked:.0f} s, above {longest}",)
                     raise
                 wait = backoff(context.attempts, error.retry_after_seconds, settings, jitter)
                 failed = {"attempt": context.attempts, "wait_seconds": round(wait, 3)}
@@ -67,10 +77,10 @@ def backoff(
 ) -> float:
     """Seconds to wait after a failed attempt; attempts count from 1.
 
-    The wait that the service asked for, or else 2, 4, 8 …, shortened at random by up to a quarter,
-    so that callers do not retry all at once.
+    The wait that the service asked for, or else 2, 4, 8 … up to `max_wait_seconds`, shortened at
+    random by up to a quarter, so that callers do not retry all at once.
     """
     if retry_after_seconds is not None and not math.isnan(retry_after_seconds):
-        return min(max(retry_after_seconds, 0.0), settings.max_wait_seconds)
+        return max(retry_after_seconds, 0.0)
     longest: float = settings.backoff_seconds * 2.0 ** (attempt - 1)
     return min(longest * (1 - 0.25 * jitter()), settings.max_wait_seconds)

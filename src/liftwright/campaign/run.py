@@ -64,6 +64,7 @@ from liftwright.model import (
     fingerprint,
     utc_now,
 )
+from liftwright.model.messages import UNAVAILABLE
 from liftwright.model.run_files import RunFolder, all_runs
 from liftwright.tracing import span, tracing
 from liftwright.wiring import read_settings
@@ -334,7 +335,8 @@ def _run_to_end(context: RunContext, stages: tuple[Stage, ...]) -> RunOutcome:
             failed = _stages_failed_by_provider(context)
             if failed:
                 mark_unfinished(context, failed)
-                reason = f"{error}; caused in part by a provider: run again to resume"
+                causes = "; ".join(_provider_messages(context))
+                reason = f"{error}; {causes}; run again to resume"
                 return _end(context, UNFINISHED, started, ProviderError.exit_status, reason)
             return _end(context, NO_EXPERIMENT, started, error.exit_status, str(error))
         except AwaitingApproval as error:
@@ -356,6 +358,23 @@ def _run_to_end(context: RunContext, stages: tuple[Stage, ...]) -> RunOutcome:
             reason = f"{error}; the run is complete; run again to retry the export"
             return _end(context, UNFINISHED, started, error.exit_status, reason)
         return _end(context, COMPLETE, started, 0)
+
+
+def _provider_messages(context: RunContext) -> tuple[str, ...]:
+    """The different errors of providers that failed or blocked a variant, the first two."""
+    messages = []
+    if context.folder.file("failures.json").is_file():
+        failures = context.folder.read_list("failures.json", Failure)
+        messages += [one.reasons[0] for one in failures if one.cause == "provider"]
+    if context.folder.file("decisions.json").is_file():
+        for decision in context.folder.read_list("decisions.json", SafetyDecision):
+            # `unavailable: ProviderRefused: ` precedes the message.
+            messages += [
+                reason.split(": ", 2)[-1]
+                for reason in decision.reasons
+                if reason.startswith(UNAVAILABLE)
+            ]
+    return tuple(dict.fromkeys(messages))[:2]
 
 
 def _stages_failed_by_provider(context: RunContext) -> tuple[str, ...]:

@@ -162,6 +162,7 @@ class Failure:
 
     Attributes:
         cause: `checks` (every draft was refused) or `provider` (no usable reply).
+        attempts: the drafts requested, counting each request for the one that got no reply.
     """
 
     segment: str

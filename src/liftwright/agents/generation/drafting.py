@@ -159,6 +159,7 @@ class _Drafting:
                 reasons = result
                 self._reject(reasons)
         except ProviderError as error:
+            self._drafts += max(0, error.attempts - 1)
             self.outcome = self._failure("provider", (str(error),))
             return
         self.outcome = self._failure("checks", reasons)

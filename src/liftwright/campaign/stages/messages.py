@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
 from dataclasses import asdict, fields
 from functools import partial
 from typing import TYPE_CHECKING
@@ -115,7 +116,7 @@ def generate(context: RunContext) -> str:
     failures: list[Failure] = []
     with ThreadPoolExecutor(max_workers=1) as pool:
         # Embed the sources, which drafts are checked against, while the writer is busy.
-        pool.submit(grounding.prepare, sources, context.ports.embed)
+        pool.submit(copy_context().run, grounding.prepare, sources, context.ports.embed)
         outcomes = generation.generate_variants(
             segments,
             passages,
