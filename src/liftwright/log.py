@@ -11,6 +11,7 @@ import contextvars
 import hashlib
 import hmac
 import json
+import logging
 import os
 import threading
 import traceback
@@ -102,6 +103,18 @@ def log_context(**context: object) -> Iterator[None]:
         yield
     finally:
         _context.reset(token)
+
+
+def silence(*names: str) -> None:
+    """Keep vendors' loggers off the terminal and out of other logs; our own log reports failures.
+
+    Their messages may repeat a service's words, and so a key or a text.
+    """
+    for name in names:
+        logger = logging.getLogger(name)
+        logger.propagate = False
+        if not logger.handlers:
+            logger.addHandler(logging.NullHandler())
 
 
 def event(action: str, *, agent: str, level: str = "info", **fields: object) -> None:

@@ -15,13 +15,23 @@ from acceptance_samples import (
     configure,
     draft_for,
     liftwright,
+    liftwright_process,
     log_lines,
     read_json,
     run_until,
 )
 from azure_campaign import KEYS, point_all
 from azure_server.faults import Fault
-from azure_server.identity import COGNITIVE, PATH, SEARCH, IdentityService, environment, token_for
+from azure_server.identity import (
+    COGNITIVE,
+    PATH,
+    SEARCH,
+    EntraService,
+    IdentityService,
+    environment,
+    principal,
+    token_for,
+)
 from azure_server.identity import SECRET as IDENTITY_HEADER
 from azure_server.openai import OpenAIService
 from azure_server.safety import SafetyService
@@ -52,7 +62,7 @@ def safety() -> SafetyService:
 
 @pytest.fixture
 def azure_handlers(openai: OpenAIService, safety: SafetyService) -> list[Handler]:
-    return [openai, SearchService(), safety, IdentityService()]
+    return [openai, SearchService(), safety, IdentityService(), EntraService()]
 
 
 @pytest.fixture
@@ -185,3 +195,26 @@ def test_run_refused_by_a_service_that_repeats_the_key_shows_it_nowhere(
     faults = [e for e in log_lines(site) if e["context"].get("stack")]
     assert faults, "the traceback was told, without the secret"
     assert read_json(site / "data/runs/azure/run.json")["status"] == "unfinished"
+
+
+@pytest.mark.parametrize("method", ["api_key", "default"])
+def test_doctor_on_services_that_repeat_what_they_are_sent_shows_it_in_no_stream(
+    site: Path, azure_server: AzureServer, method: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    configure(site, "azure_config.authentication.method", method)
+    canaries = (*CANARIES, "CANARY-wrong", "SERVER WORDS")
+    for name, value in principal(azure_server.url, "CANARY-wrong").items():
+        monkeypatch.setenv(name, value)
+    error = {"error": {"code": "401", "message": f"denied: {' '.join(canaries)}"}}
+    for route in ("/openai/", "/indexes", "/contentsafety/"):
+        azure_server.script(route, [Fault(kind="status", status=401, body=error)] * 20)
+
+    # In a process of its own, where no test's handler takes the vendors' log records.
+    answer = liftwright_process(site, "doctor", "--live")
+
+    assert answer.status == 1
+    assert answer.err == ""
+    said = said_by(site) + answer.out
+    assert [secret for secret in canaries if secret in said] == []
+    told = "AADSTS7000215" if method == "default" else "answered 401"
+    assert told in " ".join(answer.out.replace("│", " ").split())

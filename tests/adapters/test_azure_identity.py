@@ -13,8 +13,10 @@ from azure_server.identity import (
     COGNITIVE,
     PATH,
     SECRET,
+    EntraService,
     IdentityService,
     environment,
+    principal,
     token_for,
 )
 from fake_clock import FakeClock
@@ -31,7 +33,7 @@ if TYPE_CHECKING:
 
     from azure.core.credentials import TokenCredential
 
-    from azure_server.server import AzureServer
+    from azure_server.server import AzureServer, Handler
 
 CANARY = "CANARY"
 MANAGED = Authentication(method="managed_identity")
@@ -45,8 +47,13 @@ def identity() -> IdentityService:
 
 
 @pytest.fixture
-def azure_handlers(identity: IdentityService) -> list[IdentityService]:
-    return [identity]
+def entra() -> EntraService:
+    return EntraService()
+
+
+@pytest.fixture
+def azure_handlers(identity: IdentityService, entra: EntraService) -> list[Handler]:
+    return [identity, entra]
 
 
 @pytest.fixture(autouse=True)
@@ -55,6 +62,7 @@ def _no_identity_of_this_machine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path
         "AZURE_CLIENT_ID",
         "AZURE_TENANT_ID",
         "AZURE_CLIENT_SECRET",
+        "AZURE_AUTHORITY_HOST",
         "AZURE_TOKEN_CREDENTIALS",
         "AZURE_FEDERATED_TOKEN_FILE",
         "IDENTITY_ENDPOINT",
@@ -138,6 +146,53 @@ def test_get_token_on_a_passing_status_is_asked_again_and_no_more(
     assert token.token == token_for(COGNITIVE)
     assert len(managed.requests) == 3
     assert clock.slept == [3.0, 3.0]
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        Fault(kind="status", status=429),
+        Fault(kind="status", status=503, headers={"Retry-After": "3"}),
+        Fault(kind="html"),
+        Fault(kind="html", status=403),
+        Fault(kind="reset"),
+        Fault(kind="cut"),
+    ],
+)
+@pytest.mark.parametrize("route", ["/adfs/token", "/adfs/.well-known"])
+def test_get_token_of_a_service_principal_is_asked_again_after_a_passing_fault(
+    azure_server: AzureServer, entra: EntraService, fault: Fault, route: str
+) -> None:
+    # The variables are those of .env: they are not in the environment.
+    credential = credential_for(DEFAULT, principal(azure_server.url))
+    entra.lifetime_seconds = 1
+    azure_server.script(route, [fault])
+    for _ in range(2):  # the second time, the first token has expired
+        token = (
+            FakeClock().calls().make("identity", lambda: credential.get_token(COGNITIVE_SERVICES))
+        )
+        assert token.token == token_for(COGNITIVE)
+        azure_server.script("/adfs/token", [fault])
+    assert len(azure_server.under("/adfs/token")) >= 3
+
+
+def test_get_token_of_a_service_principal_with_a_wrong_secret_is_refused(
+    azure_server: AzureServer,
+) -> None:
+    error = fails(credential_for(DEFAULT, principal(azure_server.url, "CANARY-wrong")))
+    assert isinstance(error, ProviderRefused)
+    assert "(AADSTS7000215)" in str(error)
+    assert CANARY not in str(error)
+    assert len(azure_server.under("/adfs/token")) == 1
+
+
+def test_get_token_from_an_endpoint_that_is_not_trusted_names_the_certificate(
+    azure_server: AzureServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("REQUESTS_CA_BUNDLE")
+    error = fails(credential_for(DEFAULT, principal(azure_server.url)))
+    assert isinstance(error, ProviderRefused)
+    assert "REQUESTS_CA_BUNDLE" in str(error)
 
 
 def test_credential_for_azure_cli_gives_its_token(tmp_path: Path) -> None:

@@ -80,8 +80,9 @@ def connection_error(service: str, error: BaseException) -> ProviderRefused | Pr
     cause: BaseException | None = error
     while cause is not None and cause not in causes:
         causes.append(cause)
-        # urllib3 has the cause of its last attempt in `reason`, requests has urllib3's in `args`.
-        inner = [getattr(cause, "reason", None), *cause.args]
+        # azure-core, urllib3 and requests keep the cause in these attributes.
+        inner = [getattr(cause, name, None) for name in ("inner_exception", "reason")]
+        inner += cause.args
         cause = (
             cause.__cause__
             or cause.__context__

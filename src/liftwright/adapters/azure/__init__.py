@@ -160,7 +160,9 @@ def _key_vault(context: AdapterContext[KeyVault]) -> Secrets:
     if authentication.method == "api_key":
         # The vault that holds the services' keys accepts only an identity.
         authentication = authentication.model_copy(update={"method": "default"})
-    return KeyVaultSecrets(context.options, credential_for(authentication), context.variables)
+    return KeyVaultSecrets(
+        context.options, credential_for(authentication, context.variables), context.variables
+    )
 
 
 def _safety_service(context: AdapterContext[AzureContentSafety]) -> ContentSafetyService:
@@ -186,7 +188,7 @@ def _access(context: Context, secret: str, block: str) -> tuple[str | None, Toke
 
     authentication = context.settings.services.authentication
     if authentication.method != "api_key":
-        return None, credential_for(authentication)
+        return None, credential_for(authentication, context.variables)
     key = context.secrets(secret)
     if key is None:
         raise ConfigurationError(
@@ -212,7 +214,8 @@ def _token_check(service: str) -> Callable[[Context], Mapping[str, Callable[[], 
                 "Search": identity.SEARCH,
                 "Key Vault": identity.KEY_VAULT,
             }
-            identity.credential_for(authentication).get_token(scopes[service])
+            credential = identity.credential_for(authentication, context.variables)
+            credential.get_token(scopes[service])
             return f"Connection successful: {authentication.method} gave a token"
 
         return {f"identity for {service}": check}

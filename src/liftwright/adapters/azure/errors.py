@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+from liftwright.adapters.http_errors import connection_error
 from liftwright.errors import ConfigurationError, ProviderRefused, ProviderUnavailable
 
 if TYPE_CHECKING:
@@ -20,23 +21,24 @@ def transport_error(
     from azure.core.exceptions import (
         ClientAuthenticationError,
         ServiceRequestError,
-        ServiceRequestTimeoutError,
         ServiceResponseTimeoutError,
     )
 
     if isinstance(error, ClientAuthenticationError):
         message = f"{service}: no token was issued; see `authentication`"
         return ProviderRefused(message, affects_all_requests=True)
-    if isinstance(error, ServiceRequestTimeoutError | ServiceResponseTimeoutError):
+    if isinstance(error, ServiceResponseTimeoutError):
         return timeout_error(service, timeout_seconds)
     if isinstance(error, ServiceRequestError):
-        return ProviderUnavailable(f"{service} cannot be reached")
+        return connection_error(service, error)
     return ProviderUnavailable(f"{service}'s response was cut off")
 
 
 def timeout_error(service: str, timeout_seconds: float) -> ProviderUnavailable:
-    """The error for a response that takes too long."""
-    return ProviderUnavailable(f"{service} gave no complete response within {timeout_seconds:g} s")
+    """The error for a response that takes too long; the service may have done the work."""
+    return ProviderUnavailable(
+        f"{service} gave no complete response within {timeout_seconds:g} s; it may bill the attempt"
+    )
 
 
 def https_address(key: str, address: str) -> str:

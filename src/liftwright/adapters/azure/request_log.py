@@ -14,7 +14,7 @@ import time
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, urlsplit
 
-from liftwright.log import event
+from liftwright.log import event, silence
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -88,6 +88,7 @@ def logging_transport(service: str, **options: float) -> RequestsTransport:
         service: the service's name in the log.
         **options: options of the transport, such as `connection_timeout`.
     """
+    silence("azure", "msal", "urllib3")
     transport = _transport_class()(**options)
     transport.service = service
     return transport
@@ -95,6 +96,7 @@ def logging_transport(service: str, **options: float) -> RequestsTransport:
 
 def openai_http_client() -> openai.DefaultHttpxClient:
     """The openai package's default HTTP client, which also logs requests; without redirects."""
+    silence("openai", "httpx", "httpx2")
     # A redirect could send the key or the prompt to another host, and would not be logged.
     client: openai.DefaultHttpxClient = _client_class()(follow_redirects=False)
     return client

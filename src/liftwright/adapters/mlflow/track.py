@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import logging
 import os
 import time
 import warnings
@@ -13,7 +12,7 @@ from typing import TYPE_CHECKING
 from liftwright.adapters.azure.errors import not_installed
 from liftwright.adapters.mlflow.values import TAG, metrics_of, parameters_of, tags_of
 from liftwright.errors import ProviderUnavailable
-from liftwright.log import event
+from liftwright.log import event, silence
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -123,7 +122,7 @@ class MLflowTrack:
         try:
             with _environment(self._variables), warnings.catch_warnings():
                 warnings.simplefilter("ignore")
-                _quieten()
+                silence("mlflow", "alembic", "sqlalchemy", "azureml", "azure")
                 yield
         except Exception as error:  # noqa: BLE001 - whatever MLflow, its stores and plugins raise
             code = getattr(error, "error_code", None)
@@ -206,11 +205,3 @@ def _environment(variables: Mapping[str, str]) -> Iterator[None]:
                 os.environ.pop(name, None)
             else:
                 os.environ[name] = value
-
-
-def _quieten() -> None:
-    """Keep the packages' messages off the terminal; our own report failures."""
-    for name in ("mlflow", "alembic", "sqlalchemy", "azureml", "azure"):
-        logger = logging.getLogger(name)
-        if not logger.handlers:
-            logger.addHandler(logging.NullHandler())

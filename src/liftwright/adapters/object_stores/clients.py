@@ -162,16 +162,18 @@ def _azure(
         sas = _first(variables, "AZURE_STORAGE_SAS_TOKEN", "AZURE_STORAGE_SAS_KEY")
         if sas is not None:
             return config, lambda: {"sas_token": sas.removeprefix("?"), "expires_at": None}
-    return config, _entra_credentials(url, authentication)
+    return config, _entra_credentials(url, authentication, variables)
 
 
-def _entra_credentials(url: ObjectUrl, authentication: Authentication) -> CredentialProvider:
+def _entra_credentials(
+    url: ObjectUrl, authentication: Authentication, variables: Mapping[str, str]
+) -> CredentialProvider:
     from liftwright.adapters.azure.identity import credential_for
 
     if authentication.method == "api_key":
         # That method is for the AI services; a store without a key needs an identity.
         authentication = authentication.model_copy(update={"method": "default"})
-    credential = credential_for(authentication)
+    credential = credential_for(authentication, variables)
 
     from obstore.auth.azure import AzureCredentialProvider
 

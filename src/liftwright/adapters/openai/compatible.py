@@ -26,6 +26,7 @@ from liftwright.errors import (
     ProviderRefused,
     ProviderUnavailable,
 )
+from liftwright.log import silence
 from liftwright.model import Identity, fingerprint
 
 if TYPE_CHECKING:
@@ -141,6 +142,7 @@ def _open_client(base_url: str, api_key: str | None, timeout_seconds: float) -> 
             "adapters.complete is openai_compatible, which needs the package openai: "
             'pip install "liftwright[openai]"'
         ) from error
+    silence("openai", "httpx", "httpx2")
     # A server on this machine is never behind a proxy, even if the environment configures one.
     transport = openai.DefaultHttpxClient(trust_env=host not in _LOOPBACK, timeout=timeout_seconds)
     return openai.OpenAI(

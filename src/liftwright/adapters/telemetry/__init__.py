@@ -38,7 +38,11 @@ def _azure_monitor(context: AdapterContext[AzureMonitor]) -> Telemetry:
     connection = context.need_secret(
         options.connection_string_secret, "azure_monitor.connection_string_secret"
     )
-    credential = None if authentication.method == "api_key" else credential_for(authentication)
+    credential = (
+        None
+        if authentication.method == "api_key"
+        else credential_for(authentication, context.variables)
+    )
     return azure_monitor_telemetry(options, connection, credential)
 
 

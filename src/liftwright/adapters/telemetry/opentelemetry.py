@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import itertools
-import logging
 import secrets
 import threading
 from importlib.metadata import version
@@ -33,7 +32,7 @@ from liftwright.adapters.telemetry.span_names import (
     own_names,
 )
 from liftwright.errors import ProviderUnavailable
-from liftwright.log import event
+from liftwright.log import event, silence
 from liftwright.ports import Span
 
 if TYPE_CHECKING:
@@ -125,7 +124,7 @@ class _Pipeline:
     """The tracer and instruments of one run, each with its exporter."""
 
     def __init__(self, spans: SpanExporter, metrics: MetricExporter) -> None:
-        _quieten()
+        silence("opentelemetry", "azure")
         self._spans, self._metrics = _Counting(spans), _Counting(metrics)
         # Not by `Resource.create`, which runs any detectors that the environment names.
         resource = Resource({"service.name": _SCOPE, "service.version": version(_SCOPE)})
@@ -274,11 +273,3 @@ class _Instruments:
             tokens = fields.get(f"tokens_{kind}")
             if isinstance(tokens, int):
                 self._tokens.record(tokens, {**model, "gen_ai.token.type": kind})
-
-
-def _quieten() -> None:
-    """Keep the packages' messages off the terminal; failures are in our log."""
-    for name in ("opentelemetry", "azure"):
-        logger = logging.getLogger(name)
-        if not logger.handlers:
-            logger.addHandler(logging.NullHandler())
