@@ -16,7 +16,7 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Generic, Protocol, TypeVar, runtime_checkable
 
-from liftwright.errors import ProviderError
+from liftwright.errors import ProviderError, ProviderRefused
 from liftwright.model import Usage
 
 if TYPE_CHECKING:
@@ -127,6 +127,26 @@ class Meter:
         if isinstance(error, ProviderError):
             # Replaced, not added: the usage of a nested call belongs to that call.
             error.usage = self._usage
+
+
+def check_length(found: int, expected: int, identity: Identity) -> None:
+    """Check that vectors fit those of the index or of earlier calls.
+
+    Args:
+        found: the length of new vectors.
+        expected: the length of the others.
+        identity: the embedder's.
+
+    Raises:
+        ProviderRefused: the lengths differ, so the embedder's model was replaced.
+    """
+    if found != expected:
+        raise ProviderRefused(
+            f"the embedder {identity.provider}/{identity.model} gave vectors of {found} numbers "
+            f"instead of {expected}: another model answers under its name. Restore the model, or "
+            "change azure_openai.embedding_model to the new one's name, and run again",
+            affects_all_requests=True,
+        )
 
 
 class Complete(Port, Protocol):

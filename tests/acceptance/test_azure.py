@@ -7,6 +7,7 @@ import json
 import shutil
 from collections import Counter
 from contextlib import closing
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -73,6 +74,24 @@ def test_run_with_paid_embeddings_pays_for_no_text_twice(
     assert planned["input_tokens"] / 3 < tokens < 3 * planned["input_tokens"]
     assert read_json(again / "run.json")["metered_calls"] == 0
     assert read_json(folder / "run.json")["metered_calls"] == len(paid)
+
+
+def test_run_on_a_repointed_embedding_deployment_keeps_no_vector_until_its_model_is_named(
+    on_azure: Path, openai: OpenAIService
+) -> None:
+    configure(on_azure, "azure_config.azure_openai.embedding_deployment", "vectors")
+    configure(on_azure, "azure_config.adapters.embed", "azure_openai")
+    run_until(on_azure, "index", run_id="first")
+    openai.deployments["vectors"] = replace(openai.deployments["vectors"], dimensions=64)
+    document = next((on_azure / "data/content/approved_content").iterdir())
+    content = json.loads(document.read_text())
+    content["title"] += " today"
+    document.write_text(json.dumps(content))
+    for _ in range(2):
+        answer = liftwright(on_azure, "run", "--run-id", "second")
+        assert (answer.status, "embedding_model" in answer.out) == (3, True)
+    configure(on_azure, "azure_config.azure_openai.embedding_model", "text-embedding-3-large")
+    run_until(on_azure, "retrieve", run_id="third")
 
 
 @pytest.mark.parametrize(("port", "secret"), [*zip(ADAPTERS, KEYS, strict=True)])

@@ -50,16 +50,17 @@ class WordEmbed:
 
     metered = False
 
-    def __init__(self, version: str = "1") -> None:
+    def __init__(self, version: str = "1", length: int = DIMENSIONS) -> None:
         self.identity = Identity(provider="test", model="words", version=version)
+        self.length = length
         self.texts: list[str] = []
 
     def __call__(self, request: tuple[str, ...], /) -> Any:
         self.texts += request
-        rows = np.full((len(request), DIMENSIONS), 1e-3, dtype=np.float32)
+        rows = np.full((len(request), self.length), 1e-3, dtype=np.float32)
         for row, text in zip(rows, request, strict=True):
             for word in words(text):
-                row[hashlib.sha256(word.encode()).digest()[0] % DIMENSIONS] += 1
+                row[hashlib.sha256(word.encode()).digest()[0] % self.length] += 1
         return rows / np.linalg.norm(rows, axis=1, keepdims=True)
 
 
@@ -610,3 +611,18 @@ def test_search_tells_of_each_query_that_is_ranked_semantically(
     bare = config.model_copy(update={"semantic_configuration": None})
     free = searcher(bare, embed, name).call_with_usage(Query(text="boots", top_k=3)).usage
     assert free == Usage()
+
+
+def test_index_and_search_with_vectors_of_another_length_are_refused_and_change_nothing(
+    config: AzureSearch, embed: WordEmbed, server: AzureServer, service: SearchService
+) -> None:
+    report = put(indexer(config, embed), BOOTS)
+    embed.length = DIMENSIONS // 2
+    with pytest.raises(ProviderRefused, match="embedding_model"):
+        put(indexer(config, embed), BOOTS, TENT)
+    assert service.aliases == {"approved-content": report.name}
+    assert list(service.indexes) == [report.name]
+    with pytest.raises(ProviderRefused, match="embedding_model"):
+        searcher(config, embed, report.name)(Query(text="leather boots", top_k=3))
+    assert len(server.invalid) == 1
+    server.invalid.clear()

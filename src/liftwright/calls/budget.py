@@ -8,7 +8,7 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING, Any
 
-from liftwright.errors import BudgetSpent
+from liftwright.errors import BudgetSpent, ProviderError
 
 if TYPE_CHECKING:
     from liftwright.calls.cache_policy import CachePolicy
@@ -96,7 +96,13 @@ def budgeted(ask: Ask, policy: CachePolicy[Any]) -> Ask:
         except Exception:
             ledger.fail(payment, context)
             raise
-        encoded = context.encode(reply)
+        try:
+            encoded = context.encode(reply)
+        except ProviderError as error:
+            # A reply that cannot be used, such as vectors of another length.
+            ledger.fail(payment, context)
+            error.attempts = context.attempts
+            raise
         ledger.settle(payment, context, encoded)
         return encoded
 

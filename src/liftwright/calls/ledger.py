@@ -23,9 +23,10 @@ from liftwright.calls.budget import Budget, usd
 from liftwright.errors import IntegrityError, ProviderError
 from liftwright.log import event
 from liftwright.model import Usage, fingerprint, from_json, to_json, utc_now
+from liftwright.ports import check_length
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from liftwright.calls.cache_policy import CachePolicy
     from liftwright.calls.client import Ask, CallContext
@@ -185,6 +186,19 @@ class Ledger:
         """Store one of several replies to a call; the call's own row has the cost."""
         self._store.put(key, {"status": "part", "port": port, "reply": reply})
 
+    def check_length(self, port: str, identity: Identity, length: int) -> None:
+        """Check the length of an embedder's vectors against the first ones, and keep it.
+
+        Raises:
+            ProviderRefused: it differs.
+        """
+        key = self.key(port, identity, "length")
+        known = self._store.get(key)
+        if known is None:
+            self.store_part(key, port, length)
+        else:
+            check_length(length, int(_number(known["reply"])), identity)
+
     def reserve(self, key: str, port: str, attempt_usd: float) -> Payment:
         """Reserve the maximum cost of an attempt, and write the call's row.
 
@@ -283,7 +297,8 @@ def cached_texts(ask: Ask, policy: CachePolicy[Any], port: Port) -> Ask:
         keys = {ledger.key(policy.port, port.identity, text): text for text in texts or ("",)}
         with ledger.claim(tuple(keys)) as (missing, replies):
 
-            def store(vectors: Iterable[Any]) -> int:
+            def store(vectors: Sequence[Any]) -> int:
+                ledger.check_length(policy.port, port.identity, len(vectors[0]))
                 for key, vector in zip(missing, vectors, strict=True):
                     replies[key] = policy.encode(vector)
                     ledger.store_part(key, policy.port, replies[key])

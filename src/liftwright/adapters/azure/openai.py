@@ -30,7 +30,7 @@ from liftwright.errors import (
 )
 from liftwright.log import event
 from liftwright.model import Identity, Tokens, Usage, fingerprint
-from liftwright.ports import Meter
+from liftwright.ports import Meter, check_length
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -213,6 +213,7 @@ class AzureOpenAIEmbed:
         # A deployment can have any name; prices are looked up by the model's.
         self.price_name = config.embedding_model
         self._dimensions = config.embedding_dimensions
+        self._length: int | None = None
         self._timeout_seconds = timeout_seconds
         self._client = open_client(config, api_key, token_provider, timeout_seconds)
         self._hints = hints_by_status(config, "embedding_deployment", self._deployment)
@@ -221,7 +222,11 @@ class AzureOpenAIEmbed:
             provider=_PROVIDER,
             model=self._deployment,
             version=fingerprint(
-                _EMBED_VERSION, config.api_version, host_of(config), self._dimensions
+                _EMBED_VERSION,
+                config.api_version,
+                host_of(config),
+                self._dimensions,
+                *([config.embedding_model] if config.embedding_model else []),
             )[:12],
         )
 
@@ -268,7 +273,10 @@ class AzureOpenAIEmbed:
         tokens = tokens_of(reply, "prompt_tokens", "total_tokens", identity=self.identity)
         if tokens is not None:
             meter.add(Usage(tokens=Tokens(input=tokens.input)))
-        vectors = _vectors_of(reply, len(batch), self._dimensions)
+        vectors = _vectors_of(reply, len(batch))
+        # A deployment can be pointed to another model at any time.
+        self._length = self._dimensions or self._length or vectors.shape[1]
+        check_length(vectors.shape[1], self._length, self.identity)
         event(
             "texts_embedded",
             agent=_PROVIDER,
@@ -300,7 +308,7 @@ def _parts(reply: Response) -> Iterator[Mapping[str, object]]:
             yield from (part for part in content if isinstance(part, dict))
 
 
-def _vectors_of(reply: Response, texts: int, dimensions: int | None) -> Vectors:
+def _vectors_of(reply: Response, texts: int) -> Vectors:
     """The vectors of a reply in the order of the texts, each scaled to length 1."""
     import numpy as np
 
@@ -313,8 +321,7 @@ def _vectors_of(reply: Response, texts: int, dimensions: int | None) -> Vectors:
         vectors = np.stack([_vector(rows[index]) for index in range(texts)])
     except (KeyError, TypeError, ValueError) as error:
         raise broken from error
-    fits = vectors.ndim == _MATRIX and vectors.shape[1] == (dimensions or vectors.shape[1])
-    if not fits or len(data) != texts:
+    if vectors.ndim != _MATRIX or len(data) != texts:
         raise broken
     lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
     if not np.isfinite(lengths).all() or not lengths.all():

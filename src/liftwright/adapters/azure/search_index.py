@@ -31,7 +31,7 @@ from liftwright.adapters.azure.search_fields import (
 from liftwright.errors import InputError, ProviderRefused, ProviderUnavailable
 from liftwright.log import event
 from liftwright.model import fingerprint
-from liftwright.ports import IndexNames, IndexReport
+from liftwright.ports import IndexNames, IndexReport, check_length
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence
@@ -80,6 +80,7 @@ class _Build:
     passages: Sequence[IndexedPassage]
     prints: Mapping[str, str]
     vectors: dict[str, Vector] = field(default_factory=dict)
+    dimensions: int | None = None
     embedded: int = 0
     errors: list[str] = field(default_factory=list)
 
@@ -254,7 +255,10 @@ class AzureSearchIndex:
         return page
 
     def _fill(self, build: _Build, progress: Callable[[int, int], None], *, is_new: bool) -> None:
-        dimensions = self._dimensions()
+        dimensions = build.dimensions = self._dimensions()
+        for vector in build.vectors.values():
+            # Those of the index before, which are copied.
+            self._check_length(vector, build)
         definition = index_definition(
             build.name,
             semantic_configuration=self._config.semantic_configuration,
@@ -316,7 +320,12 @@ class AzureSearchIndex:
             return
         for digest, vector in zip(texts, embed(tuple(texts.values())), strict=True):
             build.vectors[digest] = vector.tolist()
+            self._check_length(build.vectors[digest], build)
         build.embedded += len(texts)
+
+    def _check_length(self, vector: Vector, build: _Build) -> None:
+        if self._embed is not None and build.dimensions is not None:
+            check_length(build.dimensions, len(vector), self._embed.identity)
 
     def _wait_for_count(self, build: _Build) -> None:
         """Wait until the service counts all passages, as it indexes after accepting them."""

@@ -29,7 +29,7 @@ from liftwright.adapters.embedded.index_files import (
 )
 from liftwright.errors import ProviderRefused
 from liftwright.model import Document, Identity, Passage, Query, fingerprint
-from liftwright.ports import IndexNames, IndexReport
+from liftwright.ports import IndexNames, IndexReport, check_length
 from liftwright.text import words
 
 if TYPE_CHECKING:
@@ -150,6 +150,8 @@ class EmbeddedIndex:
             progress(done + first, total)
             batch = missing[first : first + EMBEDDED_AT_ONCE]
             new = self._embed(tuple(_embedded_text(entry) for entry in batch))
+            if vectors:
+                check_length(new.shape[1], len(next(iter(vectors.values()))), self._embed.identity)
             for entry, vector in zip(batch, new, strict=True):
                 vectors[entry.digest] = vector
 
@@ -185,7 +187,9 @@ class EmbeddedSearch:
             return ()
         lexical, most = index.lexical.scores(words(request.text))
         # Row by row: a matrix product could give equal passages different last digits.
-        products = np.einsum("ij,j->i", index.vectors, self._embed((request.text,))[0])
+        vector = self._embed((request.text,))[0]
+        check_length(len(vector), index.vectors.shape[1], self._embed.identity)
+        products = np.einsum("ij,j->i", index.vectors, vector)
         cosine = products.astype(np.float64)
         match = lexical.astype(np.float64) / most if most else np.zeros(len(cosine))
         shares = filters.audience_shares(request)
