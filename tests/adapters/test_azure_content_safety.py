@@ -262,10 +262,10 @@ def test_call_on_a_lasting_status_names_what_to_change_and_follows_no_redirect(
 
 
 def test_call_whose_time_is_up_before_the_last_byte_is_unavailable(
-    azure_server: AzureServer, safety: SafetyService
+    azure_server: AzureServer,
 ) -> None:
     # No pause between bytes is long, so that the limits of the connection never trip.
-    safety.spoil = lambda answer: {**answer, "more": "x" * 3_000_000}
+    azure_server.script("/contentsafety/", [Fault(kind="drip", seconds=0.05)])
     ask = screener(azure_server, timeout_seconds=0.5)
     with pytest.raises(ProviderUnavailable, match="no complete response"):
         ask(TEXT)

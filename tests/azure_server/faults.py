@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Literal
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
-FaultKind = Literal["status", "slow", "reset", "cut", "malformed", "html", "wrong_schema", "empty"]
+FaultKind = Literal[
+    "status", "slow", "drip", "reset", "cut", "malformed", "html", "wrong_schema", "empty"
+]
 
 # A service's own error message, which must never reach our messages or logs.
 SERVER_WORDS = "SERVER WORDS"
@@ -20,9 +22,10 @@ class Fault:
     """What happens to one request instead of the usual answer.
 
     Attributes:
-        kind: `status` answers with an error; `slow` answers as usual after `seconds`; `reset` ends
-            the connection; `cut` ends it half-way through the usual answer; `malformed` is broken
-            JSON, `html` a page, `wrong_schema` JSON of another shape, `empty` no body at all.
+        kind: `status` answers with an error; `slow` answers as usual after `seconds`, `drip` with a
+            pause of `seconds` before each byte; `reset` ends the connection; `cut` ends it
+            half-way through the usual answer; `malformed` is broken JSON, `html` a page,
+            `wrong_schema` JSON of another shape, `empty` no body at all.
         status: of the answer; 0 is 200, and 500 for `status`.
         body: of `status`, in place of the usual error.
     """
@@ -36,7 +39,7 @@ class Fault:
     @property
     def keeps_the_answer(self) -> bool:
         """Whether the request is processed and only the response fails."""
-        return self.kind in {"slow", "cut"}
+        return self.kind in {"slow", "drip", "cut"}
 
     def answer(self) -> tuple[int, str, object]:
         """Status, content type and body (bytes or JSON) of a fault that has its own answer.

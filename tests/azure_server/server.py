@@ -202,20 +202,22 @@ class _Exchange(BaseHTTPRequestHandler):
         return b"".join(pieces)
 
     def _fail(self, fault: Fault, reply: Reply) -> None:
-        self.server.azure.wait(fault.seconds)
+        if fault.kind != "drip":
+            self.server.azure.wait(fault.seconds)
         if fault.kind == "reset":
             self._reset()
             return
         if fault.keeps_the_answer:
             headers = {**reply.headers, **fault.headers}
             raw, cut = _raw(reply), fault.kind == "cut"
-            self._send(reply.status, "application/json", raw, headers, cut=cut)
+            pause = fault.seconds if fault.kind == "drip" else 0.0
+            self._send(reply.status, "application/json", raw, headers, cut=cut, pause=pause)
             return
         status, content_type, body = fault.answer()
         raw = body if isinstance(body, bytes) else json.dumps(body).encode()
         self._send(status, content_type, raw, fault.headers)
 
-    def _send(
+    def _send(  # noqa: PLR0913 - what is sent, and how
         self,
         status: int,
         content_type: str,
@@ -223,6 +225,7 @@ class _Exchange(BaseHTTPRequestHandler):
         headers: Mapping[str, str],
         *,
         cut: bool = False,
+        pause: float = 0.0,
     ) -> None:
         self.send_response(status)
         given = {"content-type": content_type, **{k.lower(): v for k, v in headers.items()}}
@@ -230,7 +233,11 @@ class _Exchange(BaseHTTPRequestHandler):
             self.send_header(name, value)
         self.send_header("content-length", str(len(raw)))
         self.end_headers()
-        if self.command != "HEAD":
+        if pause:
+            for byte in raw:
+                self.server.azure.wait(pause)
+                self.wfile.write(bytes([byte]))
+        elif self.command != "HEAD":
             self.wfile.write(raw[: len(raw) // 2] if cut else raw)
         if cut:
             self.close_connection = True

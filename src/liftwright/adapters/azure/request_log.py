@@ -28,6 +28,7 @@ IDENTITY = "identity"
 
 _AGENT = "azure"
 _FIRST_ERROR = 400
+_CONNECTIONS = 64  # the most that `calls.concurrency` allows
 
 
 class PendingRequest:
@@ -108,6 +109,14 @@ def _transport_class() -> Any:  # noqa: ANN401 - a class of a package that is im
 
     class LoggingTransport(RequestsTransport):  # type: ignore[misc] # the package loads it lazily
         service = ""
+
+        def open(self) -> None:
+            is_new = self.session is None
+            super().open()
+            if is_new:
+                # The vendor keeps ten connections; every further call would open its own.
+                for adapter in self.session.adapters.values():
+                    adapter.init_poolmanager(_CONNECTIONS, _CONNECTIONS)
 
         def send(self, request: Any, **kwargs: Any) -> Any:  # noqa: ANN401 - two forms of request
             with log_request(self.service, request.method, request.url, request.data) as sent:

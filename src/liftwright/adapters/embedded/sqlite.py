@@ -7,13 +7,16 @@ import hashlib
 import json
 import sqlite3
 import threading
-from typing import TYPE_CHECKING
+from concurrent.futures import Future
+from typing import TYPE_CHECKING, TypeAlias
 
 from liftwright.errors import InputError, IntegrityError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
+
+_Row: TypeAlias = tuple[str, object, object, str, str]
 
 _SCHEMA = """
 create table if not exists records (
@@ -49,7 +52,8 @@ class SqliteStore:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._lock = threading.Lock()
+        self._lock, self._queue_lock = threading.Lock(), threading.Lock()
+        self._queue: list[tuple[_Row, Future[None]]] = []
         with self._translated():
             path.parent.mkdir(parents=True, exist_ok=True)
             self._connection = sqlite3.connect(path, check_same_thread=False, isolation_level=None)
@@ -70,10 +74,16 @@ class SqliteStore:
         # ASCII, as a reply may contain a lone surrogate, which SQLite refuses in text.
         text = json.dumps({name: item for name, item in row.items() if name != "key"})
         values = (key, row.get("status"), row.get("run_id"), text, _digest(key, text))
-        with self._translated(), self._lock:
-            self._connection.execute(
-                "insert or replace into records values (?, ?, ?, ?, ?)", values
-            )
+        written: Future[None] = Future()
+        with self._queue_lock:
+            self._queue.append((values, written))
+        # Whoever is first writes for all who wait meanwhile: a commit takes milliseconds.
+        with self._lock:
+            with self._queue_lock:
+                batch, self._queue = self._queue, []
+            self._write(batch)
+        with self._translated():
+            written.result()
 
     def rows(self, **equals: object) -> Iterable[Mapping[str, object]]:
         """The rows with this `status` or `run_id`."""
@@ -87,6 +97,25 @@ class SqliteStore:
         """Close the file."""
         with self._lock:
             self._connection.close()
+
+    def _write(self, batch: Sequence[tuple[_Row, Future[None]]]) -> None:
+        """Write rows in one transaction, and tell each writer how it ended."""
+        if not batch:
+            return
+        try:
+            self._connection.execute("begin immediate")
+            self._connection.executemany(
+                "insert or replace into records values (?, ?, ?, ?, ?)", [row for row, _ in batch]
+            )
+            self._connection.execute("commit")
+        except BaseException as error:  # noqa: BLE001 - each writer raises it
+            if self._connection.in_transaction:
+                self._connection.execute("rollback")
+            for _, written in batch:
+                written.set_exception(error)
+        else:
+            for _, written in batch:
+                written.set_result(None)
 
     def _prepare(self) -> None:
         self._connection.execute("pragma journal_mode=wal")
