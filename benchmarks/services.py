@@ -7,7 +7,7 @@ Content Safety after `--service`. Measured is the whole run up to its report, wi
 
 The ideal is a lower bound: either all calls packed without gaps on the workers (sum of latencies /
 workers), or a search, a draft and then, in rounds of as many as there are workers, the parts of all
-drafts, whichever is longer. It includes no other work: no segmentation, no grounding, no experiment.
+drafts, whichever is longer. It includes no other work, such as grounding and the experiment.
 `remote` is the duration of the stages that call services, without the others.
 """
 

@@ -141,6 +141,7 @@ def test_complete_in_every_form_sends_what_the_service_admits(
         deployment=name,
         reasoning=reasoning,
         temperature=temperature,
+        reasoning_effort="low" if reasoning else None,
         max_output_tokens=321,
     )
     assert json.loads(write(PROMPT).text) == {"subject": "Hello", "body": "Visit us."}
@@ -150,8 +151,20 @@ def test_complete_in_every_form_sends_what_the_service_admits(
     body = request.json
     assert body.pop("text")["format"]["schema"]["required"] == ["subject", "body"]
     assert body.pop("temperature", None) == temperature
+    assert body.pop("reasoning", None) == ({"effort": "low"} if reasoning else None)
     assert body == {"model": name, "input": WORDS, "max_output_tokens": 321, "store": False}
     assert service.served == [WORDS]
+
+
+def test_complete_leaves_out_the_reasoning_effort_that_the_model_does_not_know(
+    server: AzureServer,
+) -> None:
+    error = {"message": "SERVER WORDS", "code": "unsupported_value", "param": "reasoning.effort"}
+    server.script("/openai/", [Fault(kind="status", status=400, body={"error": error})])
+    write = writer(server, reasoning_effort="xhigh")
+    for _ in range(2):
+        assert json.loads(write(PROMPT).text) == {"subject": "Hello", "body": "Visit us."}
+    assert ["reasoning" in request.json for request in server.requests] == [True, False, False]
 
 
 @pytest.mark.parametrize("way", WAYS.values(), ids=WAYS)

@@ -27,7 +27,9 @@ TOKEN = "token-canary-90ab"  # noqa: S105 - no secret: it is to be looked for
 _ROUTE = re.compile(
     r"/openai/(?P<v1>v1/)?(?:deployments/(?P<inside>[^/]+)/)?(?P<kind>responses|embeddings)"
 )
-_RESPONSE_KEYS = {"model", "input", "text", "max_output_tokens", "temperature", "top_p", "store"}
+_RESPONSE_KEYS = {
+    *("model", "input", "text", "max_output_tokens", "temperature", "top_p", "store", "reasoning"),
+}
 _EMBEDDING_KEYS = {"model", "input", "dimensions", "encoding_format"}
 _DATED = re.compile(r"\d{4}-\d{2}-\d{2}(-preview)?")
 _SCHEMA_NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
@@ -243,6 +245,7 @@ def _check_response(body: dict[str, Any], deployment: Deployment) -> None:
     _demand(body.get("max_output_tokens", 0) >= _LEAST_OUTPUT_TOKENS, "max_output_tokens")
     samples = {"temperature", "top_p"} & set(body)
     _demand(not (deployment.reasoning and samples), "temperature of a reasoning model")
+    _demand(deployment.reasoning or "reasoning" not in body, "reasoning of another model")
     form = body.get("text", {}).get("format", {})
     named = form.get("type") == "json_schema" and _SCHEMA_NAME.fullmatch(form.get("name", ""))
     _demand(named, "text.format: a named JSON schema expected")

@@ -46,9 +46,9 @@ class Authentication(ConfigModel):
 
 
 class Timeouts(ConfigModel):
-    """The time-out of one attempt in seconds, per port."""
+    """The time-out of one attempt in seconds, per port; null is for the provider to choose."""
 
-    complete: Positive = 10.0
+    complete: Positive | None = None
     embed: Positive = 10.0
     index: Positive = 30.0
     search: Positive = 1.0

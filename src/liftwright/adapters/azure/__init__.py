@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     Context = AdapterContext[Any]
 
 
+_TIMEOUT_SECONDS, _REASONING_TIMEOUT_SECONDS = 10.0, 120.0
+
+
 class AzureOpenAI(Options):
     """Azure OpenAI: the v1 endpoint, or a dated api-version of the older form."""
 
@@ -80,12 +83,13 @@ def _openai(context: AdapterContext[AzureOpenAI]) -> Complete:
 
     options, services = context.options, context.settings.services
     key, token = _openai_access(context)
+    usual = _REASONING_TIMEOUT_SECONDS if options.reasoning else _TIMEOUT_SECONDS
     return AzureOpenAIComplete(
         options,
         api_key=key,
         token_provider=token,
         price=services.prices.get(options.model),
-        timeout_seconds=services.calls.timeout_seconds.complete,
+        timeout_seconds=services.calls.timeout_seconds.complete or usual,
     )
 
 

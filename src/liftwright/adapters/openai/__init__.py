@@ -13,6 +13,9 @@ if TYPE_CHECKING:
     from liftwright.ports import Complete
 
 
+_TIMEOUT_SECONDS = 10.0
+
+
 class OpenAICompatible(Options):
     """A server that speaks the OpenAI wire format: Ollama, vLLM, llama.cpp, LM Studio."""
 
@@ -32,7 +35,7 @@ def _complete(context: AdapterContext[OpenAICompatible]) -> Complete:
         options,
         api_key=context.secret(options.api_key_secret, "openai_compatible.api_key_secret"),
         price=services.prices.get(options.model),
-        timeout_seconds=services.calls.timeout_seconds.complete,
+        timeout_seconds=services.calls.timeout_seconds.complete or _TIMEOUT_SECONDS,
     )
 
 
