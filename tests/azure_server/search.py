@@ -113,9 +113,6 @@ class SearchService:
             if name in self.aliases.values():
                 raise InvalidRequest(f"{name} has an alias")
             return Reply(status=204 if self.indexes.pop(name, None) else 404)
-        if request.method == "GET":
-            known = self.indexes.get(name)
-            return Reply(json=known.definition) if known else _error(404, "IndexNotFound")
         if request.method != "PUT":
             raise InvalidRequest(f"{request.method} of an index is not expected")
         definition = _body(request, name)

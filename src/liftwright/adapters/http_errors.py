@@ -26,7 +26,7 @@ _HINTS = {
     407: "the proxy asks for a user and a password: put them into HTTPS_PROXY",
     429: "the quota is used up: check the account's plan and billing",
 }
-_PROXY_REFUSED = re.compile(r"\b407\b")
+_PROXY_REFUSED = re.compile(r"(?:^|failed: )407\b")
 _UNITS = (("retry-after-ms", 1000.0), ("x-ms-retry-after-ms", 1000.0), ("retry-after", 1.0))
 
 

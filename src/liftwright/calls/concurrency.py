@@ -37,8 +37,8 @@ def run_concurrently(jobs: Iterable[Callable[[], R]], workers: int) -> list[R]:
 class Prefetch(Generic[Q, R]):
     """Makes calls in the background that will certainly be needed later; thread-safe.
 
-    The first failed call stops the prefetching. Its error is dropped: the later call is made again
-    and raises its own.
+    The first failed call stops the prefetching. The later call raises its error: the ledger makes
+    no further attempts.
 
     Args:
         call: the later call; a `PortClient` of low priority, so that it delays no other call.
@@ -72,7 +72,7 @@ class Prefetch(Generic[Q, R]):
             return None
         try:
             return future.result()
-        except Exception:  # noqa: BLE001 - the later call is made again and raises its own
+        except Exception:  # noqa: BLE001 - the later call raises it
             return None
 
     def stop(self) -> None:

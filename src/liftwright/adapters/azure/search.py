@@ -20,7 +20,6 @@ out for other segments, and passages for the query's audience rank higher.
 
 from __future__ import annotations
 
-import contextlib
 import math
 import re
 from dataclasses import dataclass, replace
@@ -31,14 +30,12 @@ from liftwright.adapters.azure.search_client import (
     SearchService,
     embedder_for,
     search_identity,
-    status_of,
 )
 from liftwright.adapters.azure.search_fields import VECTOR, folded_audience, folded_category
 from liftwright.adapters.azure.search_index import AzureSearchIndex, DocumentsRefused
-from liftwright.errors import ProviderRefused, ProviderUnavailable
 from liftwright.log import event
 from liftwright.model import Passage, Usage
-from liftwright.ports import Meter, check_length
+from liftwright.ports import Meter
 from liftwright.text import words
 
 if TYPE_CHECKING:
@@ -59,7 +56,7 @@ DEPTH = 50
 ROUNDS = 4
 RERANKER, FUSED, BM25 = "reranker", "reciprocal_rank", "bm25"
 RERANKER_MOST = 4.0
-PARTIAL, BAD_REQUEST = 206, 400
+PARTIAL = 206
 # The ranker's share of the time-out; the rest is for the search before it.
 RANKER_SHARE = 0.8
 RANKER_LEAST_MS = 700
@@ -157,13 +154,7 @@ class AzurePassageSearch:
         best: dict[str, _Hit] = {}
         lowest = 1.0
         for _ in range(ROUNDS):
-            try:
-                hits = self._query(request, text, vector, meter, excluded=best)
-            except ProviderRefused as error:
-                if self._embed and vector and status_of(error) == BAD_REQUEST:
-                    length = self._index_length()
-                    check_length(len(vector), length or len(vector), self._embed.identity)
-                raise
+            hits = self._query(request, text, vector, meter, excluded=best)
             for hit in hits:
                 # Ranks restart in each round, but no later result is better than an earlier one.
                 _keep_better(best, hit if hit.scale == RERANKER else _at_most(hit, lowest))
@@ -232,17 +223,6 @@ class AzurePassageSearch:
             ],
         )
         return hits
-
-    def _index_length(self) -> int | None:
-        """The length of the index's vectors; None if its definition cannot be read."""
-        with (
-            contextlib.suppress(ProviderUnavailable, ProviderRefused),
-            self._service.translated_errors("definition"),
-        ):
-            fields = self._service.indexes.get_index(self._name).fields
-            (length,) = (one.vector_search_dimensions for one in fields if one.name == VECTOR)
-            return length
-        return None
 
     def _options(self, vector: list[float] | None) -> dict[str, Any]:
         from azure.search.documents.models import VectorizedQuery

@@ -191,7 +191,8 @@ def _hints_by_status(config: AzureSearch) -> Mapping[int, str]:
     """What a person can do, by the status of the response."""
     return {
         400: "its tier may have no semantic ranker (set azure_search.semantic_configuration to "
-        "null) or no room for another index (liftwright index --remove-old)",
+        "null) or no room for another index (liftwright index --remove-old), or the embedding "
+        "deployment has another model than the index (change azure_openai.embedding_model)",
         401: "the key or token is not this service's: see authentication.method and the secret "
         f"{config.api_key_secret}",
         403: "give the identity the roles Search Service Contributor and Search Index Data "

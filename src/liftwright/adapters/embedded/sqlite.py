@@ -111,8 +111,12 @@ class SqliteStore:
         except BaseException as error:  # noqa: BLE001 - each writer raises it
             if self._connection.in_transaction:
                 self._connection.execute("rollback")
-            for _, written in batch:
-                written.set_exception(error)
+            if len(batch) > 1:
+                # One row must not fail the others.
+                for one in batch:
+                    self._write([one])
+                return
+            batch[0][1].set_exception(error)
         else:
             for _, written in batch:
                 written.set_result(None)
