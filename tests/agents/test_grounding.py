@@ -155,7 +155,7 @@ def test_ground_text_value_that_no_source_holds_is_unsupported_and_named(
     claim = only(text)
     assert claim.verdict == "unsupported"
     assert claim.score < CONFIG.weak_score
-    assert repr(value) in claim.reason
+    assert value in claim.reason
 
 
 @pytest.mark.parametrize(
@@ -219,6 +219,9 @@ def test_ground_text_instruction_in_a_source_has_no_effect() -> None:
         "Visit the Tarnwick website to see what is there today.",
         "Please browse our jackets.",
         "We hope there's something in it for you.",
+        "Thank you for giving this your attention right away.",
+        "We will keep it quick, so that you can go from reading to doing in one go.",
+        "We appreciate your time.",
         "Here is something you may find useful.",
         "Worth knowing:",
         "---",

@@ -1,7 +1,8 @@
 """Approved content: reads and validates the documents of a folder or file.
 
 A corpus is a folder of JSON and Markdown files, including its subfolders, or a single file, such as
-a JSONL file. Markup inside a text, such as HTML, is kept as approved.
+a JSONL file. Markup inside a text, such as HTML, is kept as approved, except for comments. A
+sentence that orders a writer or a model to say something is left out and logged.
 """
 
 from __future__ import annotations
@@ -16,7 +17,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal, NoReturn
 
 from liftwright.errors import DataError
+from liftwright.log import event
 from liftwright.model import Document, Section, fingerprint
+from liftwright.text import sentences
+from liftwright.text.orders import without_comments, without_orders
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -36,6 +40,7 @@ _SHOWN_CHARACTERS = 60
 _HEADING = re.compile(r"##[ \t]+(?P<title>\S.*?)(?:[ \t]+#+)?[ \t]*$")
 _TITLE = re.compile(r"#[ \t]+(\S.*?)[ \t]*$")
 _FENCE = re.compile(r"---[ \t]*$", re.MULTILINE)
+_GAP = re.compile(r"[ \t]{2,}")
 _BLANK_LINES = re.compile(r"\n[ \t]*(?:\n[ \t]*)+")
 _HALF_CHARACTER = re.compile("[\ud800-\udfff]")
 
@@ -265,12 +270,41 @@ def _sections(where: str, record: Mapping[str, object]) -> tuple[Section, ...]:
     if content is None:
         parsed = _listed_sections(where, listed)
     else:
-        parsed = _sections_of(_required_text(where, record, "content"))
-    sections = tuple(section for section in parsed if section.paragraphs)
+        parsed = _sections_of(_shown_text(_required_text(where, record, "content")))
+    stated = [_stated(where, section) for section in parsed]
+    sections = tuple(section for section in stated if section.paragraphs)
     if not sections:
         field = "content" if listed is None else "sections"
         _fail(f"{where}: {field}: found no paragraphs; allowed: at least one")
     return sections
+
+
+def _shown_text(text: str) -> str:
+    """The text without comments in mark-up, which no reader sees."""
+    shown = without_comments(text)
+    return text if shown == text else _GAP.sub(" ", shown)
+
+
+def _stated(where: str, section: Section) -> Section:
+    """A section without sentences that order a writer or a model to do or say something."""
+    kept = []
+    for paragraph in section.paragraphs:
+        spans = sentences(paragraph)
+        stated = without_orders(spans)
+        if len(stated) == len(spans):
+            kept.append(paragraph)
+            continue
+        event(
+            "instruction_in_content_found",
+            agent="retrieval",
+            level="warning",
+            document=where,
+            section=section.title,
+            sentences=len(spans) - len(stated),
+        )
+        if stated:
+            kept.append(" ".join(span.text for span in stated))
+    return Section(title=section.title, paragraphs=tuple(kept))
 
 
 def _sections_of(content: str) -> list[Section]:
@@ -301,7 +335,7 @@ def _listed_sections(where: str, listed: object) -> list[Section]:
         if not isinstance(item, Mapping) or set(item) - {"title", "text"}:
             _fail(f"{location}: found {_shown(item)}; allowed: an object with title and text")
         title = " ".join(_required_text(location, item, "title").split())
-        text = _required_text(location, item, "text").replace("\r\n", "\n")
+        text = _shown_text(_required_text(location, item, "text")).replace("\r\n", "\n")
         sections.append(Section(title=title, paragraphs=_split(text.split("\n"))))
     return sections
 

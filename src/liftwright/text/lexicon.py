@@ -25,25 +25,6 @@ _ORDINARY = frozenset(
 )
 _HOLDERS = r"(?:tiers?|members?|membership|status)"
 
-# Where an order begins; "we do not disclose" and "a site that answers with" are no orders.
-_ORDER = r"(?:^|[.!?:;\n\"\u201c(]\s*|\b(?:please|must|should|then|to|instead|just|and) )"
-_INSTRUCTIONS = re.compile(
-    r"\b(?:ignore|disregard|forget|override|bypass)\b[^.!?]{0,40}"
-    r"\b(?:instructions?|prompts?|rules|directions|guidelines|constraints)\b"
-    r"|\b(?:system|developer) (?:prompt|message|mode)\b"
-    r"|\byou are (?:now )?(?:an? |the )?(?:ai|assistant|language model|chat ?bot|bot)\b"
-    r"|\bas an? (?:ai|assistant|language model)\b"
-    r"|\b(?:large )?language model\b|\bjailbreak\b|\bprompt injection\b|\bnew instructions\b"
-    rf"|{_ORDER}(?:tell|inform|promise|assure) (?:every|the|all|each|any)(?: of the)? "
-    r"(?:readers?|customers?|recipients?|users?|shoppers?)\b"
-    r"|\b(?:respond|reply|answer) only with\b|\b(?:output|print) (?:the following|only)\b"
-    rf"|{_ORDER}(?:respond|reply|answer) with (?:the (?:following|words?|text|phrase|sentence)"
-    r"|(?:only|nothing|exactly|json)\b)"
-    r"|(?:^|[.!?:;\n]\s*|\b(?:please|you must|you should) )"
-    r"do not (?:mention|reveal|disclose|cite)\b"
-    r"|<\||\[/?inst\]|###\s*(?:system|instruction)",
-    re.IGNORECASE,
-)
 # A text for customers says "you"; only who is told how to treat them reads of "the customer" who
 # wants something, or is to press [A Button].
 _CUSTOMER = r"(?:the|this) (?:customer|caller|client|shopper)s?"
@@ -59,11 +40,6 @@ _TO_STAFF = re.compile(
     r" \[(?-i:[A-Z])[^\]\n]{1,40}\](?![(\[:])",
     re.IGNORECASE,
 )
-
-
-def gives_instructions(text: str) -> bool:
-    """Whether a text speaks to the writer of the message (an order, a planted instruction)."""
-    return _INSTRUCTIONS.search(text) is not None
 
 
 def speaks_to_staff(text: str) -> bool:

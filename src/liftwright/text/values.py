@@ -1,4 +1,4 @@
-"""Values in a text: numbers, percentages, money, dates, times, durations and codes.
+"""Values in a text: numbers, percentages, money, dates, times, durations, measures and codes.
 
 A value has a canonical form, so that `20%`, `20 percent` and `twenty percent` are one value, as
 are `$1,299.00` and `1299 dollars`, or `March 3, 2026` and `2026-03-03`.
@@ -37,6 +37,27 @@ _PERIODS = {
     "month": ("months", 1), "quarter": ("months", 3), "year": ("months", 12), "yr": ("months", 12),
     "decade": ("months", 120),
 }  # fmt: skip
+_MEASURES = {
+    "mm": ("mm", 1), "millimetre": ("mm", 1), "millimeter": ("mm", 1), "cm": ("mm", 10),
+    "centimetre": ("mm", 10), "centimeter": ("mm", 10), "m": ("mm", 1000), "metre": ("mm", 1000),
+    "meter": ("mm", 1000), "km": ("mm", 1_000_000), "kilometre": ("mm", 1_000_000),
+    "kilometer": ("mm", 1_000_000), "inch": ("inch", 1), "inches": ("inch", 1), "ft": ("inch", 12),
+    "foot": ("inch", 12), "feet": ("inch", 12), "yd": ("inch", 36), "yard": ("inch", 36),
+    "mile": ("mile", 1), "mi": ("mile", 1),
+    "mg": ("mg", 1), "g": ("mg", 1000), "gram": ("mg", 1000), "gramme": ("mg", 1000),
+    "kg": ("mg", 1_000_000), "kilo": ("mg", 1_000_000), "kilogram": ("mg", 1_000_000),
+    "tonne": ("mg", 1_000_000_000), "oz": ("oz", 1), "ounce": ("oz", 1), "lb": ("oz", 16),
+    "lbs": ("oz", 16), "ml": ("ml", 1), "millilitre": ("ml", 1), "milliliter": ("ml", 1),
+    "cl": ("ml", 10), "dl": ("ml", 100), "l": ("ml", 1000), "litre": ("ml", 1000),
+    "liter": ("ml", 1000), "pint": ("pint", 1), "gallon": ("pint", 8),
+    "kb": ("kb", 1), "mb": ("kb", 1000), "gb": ("kb", 1_000_000), "tb": ("kb", 1_000_000_000),
+    "w": ("w", 1), "watt": ("w", 1), "kw": ("w", 1000), "wh": ("wh", 1), "kwh": ("wh", 1000),
+    "mah": ("mah", 1), "v": ("v", 1), "volt": ("v", 1), "hz": ("hz", 1), "mph": ("mph", 1),
+    "\u00b0c": ("celsius", 1), "\u00b0f": ("fahrenheit", 1), "\u00b0": ("degrees", 1),
+    "degree": ("degrees", 1), "denier": ("denier", 1), "micron": ("micron", 1),
+    "\u03bcm": ("micron", 1), "\u00b5m": ("micron", 1),
+}  # fmt: skip
+"""How a measure counts in the unit that its dimension is compared in."""
 _HOURS_A_DAY = 24
 _NOON = 12
 
@@ -52,6 +73,7 @@ _MONTH = (
 )
 _DAY = r"\d{1,2}(?:st|nd|rd|th)?"
 _PERIOD = "|".join(sorted(_PERIODS, key=len, reverse=True))
+_MEASURE = "|".join(sorted(map(re.escape, _MEASURES), key=len, reverse=True))
 _VALUE = re.compile(
     rf"""
     (?P<link>https?://\S{{1,2000}}|\bwww\.\S{{1,2000}}
@@ -63,7 +85,8 @@ _VALUE = re.compile(
     |(?P<my>\b{_MONTH},?\s{{1,3}}\d{{4}}\b)
     |(?P<numeric>\b\d{{1,2}}/\d{{1,2}}/(?:\d{{4}}|\d{{2}})\b|\b\d{{1,2}}\.\d{{1,2}}\.\d{{4}}\b)
     |(?P<month>(?i:\b(?:in|by|until|till|since|during|from|to|before|after|through|of|every|each|
-        late|early|mid|and|next|this|last))[ -](?P<month_name>{_MONTH})(?!\ \w{{1,20}}\ \d))
+        late|early|mid|and|next|this|last))[ -](?P<month_name>{_MONTH})
+        (?!\ \w{{1,20}}\ \d)(?!,?\ (?:the\ )?\d))
     |(?P<time>\b\d{{1,2}}(?:[:.]\d{{2}})?\s?(?i:[ap]\.m\.|[ap]m\b)|\b\d{{1,2}}:\d{{2}}\b(?!:)
         |(?i:\bnoon\b|\bmidday\b|\bmidnight\b))
     |(?P<money>(?:\b(?:US|CA|AU|NZ))?[$\u00a3\u20ac\u00a5\u20b9]\s?{AMOUNT}
@@ -73,6 +96,8 @@ _VALUE = re.compile(
         |(?i:\bhalf[ -](?:price|off)\b))
     |(?P<duration>{NUMBER}(?:[\s-]|\ (?:full|whole|calendar)\ )?
         (?P<working>(?i:working|business)[\s-])?(?i:{_PERIOD})(?i:s?)\b)
+    |(?P<measure>(?:(?<!\w)[-\u2212](?=\d{{1,4}}(?:[.,]\d{{1,3}})?\s?\u00b0))?{NUMBER}[\s-]?
+        (?i:{_MEASURE})(?:s\b|\b|(?<=\u00b0)))
     |(?P<code>(?<![\w-])(?=[A-Z0-9-]{{0,30}}\d)(?=[A-Z0-9-]{{0,30}}[A-Z])[A-Z0-9]
         (?:[A-Z0-9]|-(?=[A-Z0-9])){{3,30}}(?![\w-])
         |(?i:\bcode:?)\s{{1,3}}["'\u2018\u201c]?(?P<named>[A-Z][A-Z0-9-]{{2,30}})\b)
@@ -88,7 +113,8 @@ _ONE_BEFORE = re.compile(
     r"only|for|only|by)[ -]$"
 )
 _ONE_AFTER = re.compile(
-    r"(?i)(?:-|\s(?:of|another|that|who|by|thing|day|more|place|step|to|is|for|and|will|has)\b|"
+    r"(?i)(?:-|\s(?:of|another|that|who|by|thing|day|more|place|step|to|is|for|and|will|has|go|glance|"
+    r"look|sitting|note|line|moment)\b|"
     r"\s?[.,;:!?)]|\s?$)"
 )
 _RANGE = re.compile(r"\s?(?:-|\u2013|\u2014|\bto\b)\s?|-?\sto\s")
@@ -99,12 +125,13 @@ class Value:
     """One value and where it stands.
 
     Attributes:
-        kind: number, percent, money, date, time, duration or code.
+        kind: number, percent, money, date, time, duration, measure or code.
         text: as it is written.
         canonical: equal for equal values of a kind. Numbers are plain decimals; money has the
             currency first (`USD 1299`); dates are ISO with `-` for what is not said (`--03-03`
             no year, `2026-03` no day, `--03` a month alone), `2026-03/04` where day and month
-            cannot be told apart; durations have a unit (`days 14`); codes are upper case.
+            cannot be told apart; durations have a unit
+            (`days 14`), as have measures (`mm 45`, `mg 2400000`); codes are upper case.
     """
 
     kind: str
@@ -304,6 +331,28 @@ def _period(count: Decimal, unit: tuple[str, int], *, working: bool) -> str:
     return f"{'working ' if working else ''}{name} {plain(total)}"
 
 
+def _read_measure(match: re.Match[str]) -> Value | None:
+    text = match[0].lower()
+    bare = text.lstrip("-\u2212")
+    number = _NUMBER_PARTS.match(bare)
+    if number is None or _is_idle_one(match, number[0]):
+        return None
+    # "5G" is no weight, and "8 L" a size.
+    if (match[0][-1] in "GMvw" and match[0][-2:-1].isdigit()) or match[0].endswith(
+        (" L", " M", " G")
+    ):
+        return replace(_number_in(match, number[0]), canonical=plain(read_number(number[0])))
+    name = bare[number.end() :].lstrip(" -")
+    unit, factor = _MEASURES[name] if name in _MEASURES else _MEASURES[name.removesuffix("s")]
+    amount = read_number(number[0]) * factor * (1 if bare == text else -1)
+    return _value("measure", match, f"{unit} {plain(amount)}")
+
+
+def _number_in(match: re.Match[str], digits: str) -> Value:
+    start = match.start() + match[0].index(digits)
+    return Value(kind="number", text=digits, start=start, end=start + len(digits), canonical="")
+
+
 def _read_code(match: re.Match[str]) -> Value:
     group = "named" if match["named"] else 0
     return _value("code", match, match[group].upper(), group)
@@ -349,6 +398,7 @@ _READERS: dict[str, Callable[[re.Match[str]], Value | None]] = {
     "money": _read_money,
     "percent": _read_percent,
     "duration": _read_duration,
+    "measure": _read_measure,
     "code": _read_code,
     "number": _read_number,
 }

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from liftwright import text as texts
-from liftwright.text.lexicon import COMMON_TIERS, gives_instructions, speaks_to_staff, tiers_named
+from liftwright.text.lexicon import COMMON_TIERS, speaks_to_staff, tiers_named
+from liftwright.text.orders import gives_orders
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -212,7 +213,7 @@ def _is_barred(passage: Passage, segment: Segment) -> bool:
     # If one sentence is an injected instruction, the others are not trusted either.
     known, shares = _tiers(segment)
     named = tiers_named(f"{passage.title}. {passage.section}.", known)
-    suspicious = gives_instructions(passage.text) or speaks_to_staff(passage.text)
+    suspicious = gives_orders(passage.text) or speaks_to_staff(passage.text)
     return suspicious or not named <= set(shares)
 
 

@@ -16,7 +16,8 @@ from liftwright.agents.generation.format_checks import check_form
 from liftwright.agents.generation.prompts import BASE_TEMPLATE, CONTROL_TEMPLATE
 from liftwright.model import Citation
 from liftwright.model.checks import DRAFTING, Check, CheckResult
-from liftwright.text.lexicon import COMMON_TIERS, gives_instructions, speaks_to_staff, tiers_named
+from liftwright.text.lexicon import COMMON_TIERS, speaks_to_staff, tiers_named
+from liftwright.text.orders import gives_orders, without_orders
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
@@ -133,7 +134,7 @@ def _cited_text(message: Message) -> str:
 
 def _source_text(passage: Passage) -> str:
     # A prompt injection is not evidence for anything.
-    usable = [s.text for s in texts.sentences(passage.text) if not gives_instructions(s.text)]
+    usable = [span.text for span in without_orders(texts.sentences(passage.text))]
     return " ".join((f"{passage.title}.", f"{passage.section}.", *usable))
 
 
@@ -226,7 +227,7 @@ def _host(link: str) -> str:
 
 def _leakage(message: Message, templates: Mapping[str, str]) -> Iterator[str]:
     text = _visible_text(message)
-    if gives_instructions(text) or _PROMPT_WORDS.search(text):
+    if gives_orders(text) or _PROMPT_WORDS.search(text):
         yield "The message mentions how it was written, or contains instructions to a writer."
     if speaks_to_staff(text):
         yield "The message talks about its readers; it must address them."

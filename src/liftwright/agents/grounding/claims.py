@@ -170,6 +170,7 @@ class MessageGrounder:
         return Check(
             name="grounding",
             stage=DRAFTING,
+            version="2",
             settings=(self._config.model_dump(mode="json"), self._frames),
             find=find,
             skips_refused=True,
@@ -256,7 +257,7 @@ def _claim(  # noqa: PLR0913, PLR0917 - all of one task
 
 
 def _verdict(support: Support, config: Grounding) -> str:
-    if support.missing is not None or support.score < config.weak_score:
+    if support.refuted or support.missing is not None or support.score < config.weak_score:
         return UNSUPPORTED
     return SUPPORTED if support.score >= config.supported_score else WEAK
 

@@ -17,12 +17,17 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from liftwright.text import KnownValues, Span, normalise, sentences, values, words
+from liftwright.agents.grounding.entailment import Comparison, compare
+from liftwright.agents.grounding.premises import read_premises
+from liftwright.agents.grounding.statements import read_statements
+from liftwright.text import KnownValues, Span, normalise, values, words
 from liftwright.text.lexicon import COMMON_TIERS, tiers_named
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterator, Sequence
+    from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 
+    from liftwright.agents.grounding.entailment import Premise
+    from liftwright.agents.grounding.statements import Statement
     from liftwright.text import Value
 
 MEASURES = ("contained", "run", "pairs", "similar", "near", "names", "length")
@@ -37,6 +42,12 @@ WEIGHTS = (1.241, 0.399, 1.424, 0.969, 0.946, -0.778, 0.102)
 _WINDOW = 3
 _BEST_WINDOWS = 6
 _VERBATIM = 0.999
+_REFUTED, _MOST_REFUTED, _DOUBTED, _PROVEN = 0.65, 0.49, 0.65, 0.95
+# A paraphrase differs in words, subject and detail and may be true; what is nearly a quotation, or
+# short, and differs in these says something else.
+_LOOSE = frozenset({"word", "subject", "limit"})
+_SHORT, _QUOTED, _PAIRED = 6, 0.65, 0.85
+_NEAREST = 12
 _UNKNOWN_VALUE, _OTHER_VALUE, _OPPOSED = 0.4, 0.75, 0.5
 _OPPOSITE = "the source says it with an opposite or a negation"
 _CLEARLY_ALIKE = 0.4
@@ -115,6 +126,11 @@ class Piece:
         return KnownValues(self.values)
 
     @cached_property
+    def statements(self) -> tuple[Statement, ...]:
+        """What it says, clause by clause."""
+        return read_statements(self.text)
+
+    @cached_property
     def tiers(self) -> frozenset[str]:
         """The tiers of membership that it names."""
         return tiers_named(self.text, COMMON_TIERS)
@@ -149,6 +165,7 @@ class Support:
         score: in [0, 1]; rises with each measure of likeness.
         missing: the first value of the claim that no source holds; None where there is none.
         opposed: whether a source says the opposite.
+        refuted: whether the closest statement of the sources says something else.
         reason: what lowers the score, in words.
     """
 
@@ -157,6 +174,7 @@ class Support:
     missing: Value | None = None
     reason: str = ""
     opposed: bool = False
+    refuted: bool = False
     measures: tuple[float, ...] = ()
 
 
@@ -170,12 +188,15 @@ class Evidence:
     def __init__(self, sources: Sequence[tuple[str, str]]) -> None:
         self.sentences: list[str] = []
         self.windows: list[Window] = []
+        self._premises: list[tuple[int, int, Premise]] = []
         self._titles = [frozenset(words(title)) for title, _ in sources]
-        for index, (_, text) in enumerate(sources):
-            spans = sentences(text)
+        for index, (title, text) in enumerate(sources):
+            read = read_premises(title, text)
+            spans = read.spans
             first = len(self.sentences)
             self.sentences += [span.text for span in spans]
-            self.windows += _windows(text, spans, index, first)
+            self._premises += [(index, first + p.sentence, p) for p in read.premises]
+            self.windows += _windows(read.text, spans, index, first)
         self._pieces = [w.piece for w in self.windows if w.size == 1]
         self._title_tiers = [tiers_named(title, COMMON_TIERS) for title, _ in sources]
         self._title_values = [value for title, _ in sources for value in values(title)]
@@ -203,6 +224,105 @@ class Evidence:
             likeness: cosines of the claim and a window: of its best sentence, and of the whole.
             within: only these sources; None is all.
         """
+        support = self._likeness(claim, likeness, within)
+        if support.window is None:
+            return support
+        return self._judged(claim, support, within)
+
+    @cached_property
+    def _known_keys(self) -> frozenset[str]:
+        return frozenset(key for _, _, p in self._premises for key in p.statement.keys | p.title)
+
+    @cached_property
+    def _subjects(self) -> frozenset[str]:
+        return frozenset(key for _, _, p in self._premises for key in p.statement.subject)
+
+    @cached_property
+    def _key_weights(self) -> Mapping[str, float]:
+        seen = Counter(key for _, _, p in self._premises for key in p.statement.keys)
+        count = len(self._premises)
+        return {key: math.log1p((count + 1) / (n + 0.5)) for key, n in seen.items()}
+
+    def _judged(self, claim: Piece, support: Support, within: Collection[int] | None) -> Support:
+        """The support as the statements of the sources allow it."""
+        found = [self._closest(statement, within) for statement in claim.statements]
+        faults = [(place, fault) for place, comparison in found for fault in comparison.faults]
+        near = len(claim.content) <= _SHORT or (
+            support.measures[1] >= _QUOTED or support.measures[2] >= _PAIRED
+        )
+        certain = next(
+            ((p, f) for p, f in faults if f.certain and (near or f.kind not in _LOOSE)), None
+        )
+        if certain is not None:
+            place, fault = certain
+            window = next(
+                (w for w in self.windows if w.size == 1 and w.first == place), support.window
+            )
+            return dataclasses.replace(
+                support,
+                score=min(support.score * _REFUTED, _MOST_REFUTED),
+                window=window,
+                refuted=True,
+                reason=fault.reason,
+            )
+        if support.missing is not None:
+            return support
+        if faults:
+            return dataclasses.replace(
+                support,
+                score=min(support.score, _DOUBTED),
+                reason=support.reason or faults[0][1].reason,
+            )
+        coverage = min((comparison.coverage for _, comparison in found), default=0.0)
+        if coverage >= _VERBATIM:
+            window = next(
+                (w for w in self.windows if w.size == 1 and w.first == found[0][0]), support.window
+            )
+            return dataclasses.replace(
+                support, score=max(support.score, _PROVEN), window=window, reason="", opposed=False
+            )
+        return support
+
+    def _closest(
+        self, statement: Statement, within: Collection[int] | None
+    ) -> tuple[int, Comparison]:
+        """The statement of the sources that decides on one of the claim, and its sentence."""
+        weights = self._key_weights
+        ranked = sorted(
+            (
+                (
+                    -sum(
+                        weights.get(key, 1.0)
+                        for key in statement.keys & (p.statement.keys | p.carried)
+                    ),
+                    i,
+                )
+                for i, (source, _, p) in enumerate(self._premises)
+                if within is None or source in within
+            )
+        )[:_NEAREST]
+        found = [
+            (
+                self._premises[i][1],
+                compare(statement, self._premises[i][2], self._known_keys, self._subjects, weights),
+            )
+            for _, i in ranked
+        ]
+        best = max(
+            found, key=lambda item: item[1].rank, default=(0, Comparison(coverage=0.0, faults=()))
+        )
+        if any(fault.kind == "subject" for fault in best[1].faults):
+            # What the source says of the same subject explains more than who else it is true of.
+            said = (item for item in found if any(f.kind == "value" for f in item[1].faults))
+            return next(said, best)
+        return best
+
+    def _likeness(
+        self,
+        claim: Piece,
+        likeness: Callable[[Window], tuple[float, float]],
+        within: Collection[int] | None,
+    ) -> Support:
         windows = [w for w in self.windows if within is None or w.source in within]
         if not windows or not claim.tokens:
             return Support(score=0.0, window=None, reason="there is no source")
@@ -299,6 +419,10 @@ def _windows(text: str, spans: Sequence[Span], source: int, first: int) -> Itera
     for begin in range(len(spans)):
         for size in range(1, min(_WINDOW, len(spans) - begin) + 1):
             start, end = spans[begin].start, spans[begin + size - 1].end
+            if size > 1 and any(
+                map(str.isalpha, text[spans[begin + size - 2].end : spans[begin + size - 1].start])
+            ):
+                break
             yield Window(
                 piece=Piece(text[start:end]),
                 source=source,

@@ -18,8 +18,9 @@ if TYPE_CHECKING:
 
 # Words of courtesy and of talk about the message itself. None of them names a product, a
 # condition, a price or a benefit, so a sentence of these alone cannot be wrong about one.
-_EMPTY_WORDS = """act acted acting addition ahead another answer anything applies apply arrange ask
-    attention away back begin being below bit brief briefly bring brings browse care
+_EMPTY_WORDS = """act acted acting addition ahead always another answer anything applies apply
+    appreciate appreciated appreciation arrange ask attention
+    away back begin being below bit brief briefly bring brings browse care
     carefully chance check choice chosen clear clearly close come comfortable common compare
     comparison completes concern concerned condition conditions consider consult count day
     dear decide decision deserve detail details detour detours discover do doing done drop e
@@ -34,7 +35,8 @@ _EMPTY_WORDS = """act acted acting addition ahead another answer anything applie
     notes nothing now oh once one overlook overview page pages part pass pause people
     perhaps pick picture place plain please pleased pleasure point pop practical preamble
     present press pressing purpose put putting question questions quick quiet quote quoted
-    rather read reader reading reason reference regard regards related relevant remain reply
+    quickly rather read reader reading reason reference regard regards related relevant remain reply
+    right
     rest review said say section see seen set settle share shared short shortly show side
     sign simple simply since sit smile something soon sooner sort source sources spare start
     state stated statement step stop story straight straightaway subject such suit sum

@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING
 from liftwright.log import event
 from liftwright.model import Passage, Query, fingerprint
 from liftwright.text import normalise, phrase, sentences, snippet
-from liftwright.text.lexicon import gives_instructions, speaks_to_staff
+from liftwright.text.lexicon import speaks_to_staff
+from liftwright.text.orders import gives_orders
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Sequence
@@ -215,7 +216,7 @@ def _filter_passages(passages: Iterable[Passage], excluded_ids: Collection[str])
         if passage.document_id in excluded_ids or passage.document_id in kept:
             continue
         text = normalise(passage.text)
-        if gives_instructions(text) or speaks_to_staff(text):
+        if gives_orders(text) or speaks_to_staff(text):
             event(
                 "instruction_in_content_found",
                 agent=AGENT,
