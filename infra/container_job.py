@@ -9,8 +9,9 @@ at most that interval, and the next run asks those anew.
 Two jobs at once would overwrite each other's ledger. A lock on the share, renewed at each copy,
 keeps the second one out; a lock that nobody has renewed for long is one of a dead container.
 
-Needs only the standard library. Exit status: that of `liftwright run`; 2 where the share holds no
-workspace, or another job is at it.
+Needs only the standard library. Exit status: that of `liftwright run`, except that a run that waits
+for approval (5) ends the job with 0, because the platform reports every other status as a failure;
+2 if the share holds no workspace, or another job is using it.
 """
 
 from __future__ import annotations
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from types import FrameType
 
 WRONG_INPUT = 2
+WAITING_FOR_APPROVAL = 5
 GRACE_SECONDS = 20
 """How long the run may take to end when the platform asks for it; it grants 30 by default."""
 TIME_OF_A_SHARE_SECONDS = 1e-3
@@ -254,6 +256,9 @@ def main() -> int:
         sys.stderr.write(f"{error}\n")
         return WRONG_INPUT
     sys.stderr.write(f"The run ended with {status} after {time.monotonic() - started:.0f} s.\n")
+    if status == WAITING_FOR_APPROVAL:
+        sys.stderr.write("The run waits for approval; approve its messages, then run it again.\n")
+        return 0
     # A run that a signal ended has a negative status, which no shell knows.
     return status if status >= 0 else 128 - status
 

@@ -33,6 +33,9 @@ param image string
 @description('When the job runs, in UTC.')
 param schedule string
 
+@description('The id of each run; {date} is the day. Empty: an id from the inputs, so that equal inputs make no new run.')
+param runId string
+
 @description('How many seconds a run may take.')
 param timeoutSeconds int
 
@@ -215,6 +218,7 @@ resource job 'Microsoft.App/jobs@2025-07-01' = if (!empty(image)) {
           name: 'liftwright'
           image: image
           command: ['python', '/opt/liftwright/container_job.py']
+          args: empty(runId) ? [] : ['--run-id', runId]
           env: concat(
             [
               // Who the container is to the services: this identity, and no other way is tried.

@@ -85,6 +85,9 @@ param jobImage string = ''
 @description('When the job runs, in UTC: minute, hour, day of the month, month, day of the week.')
 param jobSchedule string = '0 5 * * 1'
 
+@description('The id of each run; {date} is the day. Empty: an id from the inputs, so that equal inputs make no new run.')
+param jobRunId string = 'scheduled-{date}'
+
 @description('How many seconds a run may take. Keep it below the time between two runs.')
 @minValue(300)
 @maxValue(86400)
@@ -330,6 +333,7 @@ module job 'job.bicep' = if (deployJobHost) {
     userPrincipalType: userPrincipalType
     image: jobImage
     schedule: jobSchedule
+    runId: jobRunId
     timeoutSeconds: jobTimeoutSeconds
     auditKey: auditKey
   }

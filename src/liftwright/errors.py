@@ -6,7 +6,7 @@ LiftwrightError                 1
 │   ├── DataError                  customers, orders, content, engagement (file, row, found)
 │   └── WorkspaceBusy              another run has locked the workspace
 ├── NoExperiment                1  finished, and the answer is no
-├── AwaitingApproval            1  stopped until a person approves the variants
+├── AwaitingApproval            5  stopped until a person approves the variants
 ├── ProviderError               3  a service or a model gave no usable reply
 │   ├── ProviderUnavailable        a temporary fault: retried
 │   ├── ProviderRefused            a permanent fault: not retried
@@ -54,6 +54,8 @@ class NoExperiment(LiftwrightError):  # noqa: N818 - an answer, not a fault
 
 class AwaitingApproval(LiftwrightError):  # noqa: N818 - a state, not a fault
     """The run waits for a person to approve its variants; running it again resumes it."""
+
+    exit_status = 5
 
 
 class ProviderError(LiftwrightError):

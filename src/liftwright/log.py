@@ -13,6 +13,7 @@ import hmac
 import json
 import logging
 import os
+import sys
 import threading
 import traceback
 from typing import TYPE_CHECKING
@@ -21,7 +22,7 @@ from liftwright.errors import InputError, LiftwrightError
 from liftwright.model import to_json, utc_now
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
 
     from liftwright.model import Json
@@ -36,6 +37,8 @@ _context: contextvars.ContextVar[dict[str, object]] = contextvars.ContextVar("co
 class Log:
     """The two log files of a workspace; safe for threads, appended line by line.
 
+    With `LIFTWRIGHT_LOG=json`, each record of system.log is also written to stderr.
+
     Raises:
         InputError: the folder or a file cannot be written, or the disk is full.
     """
@@ -44,6 +47,7 @@ class Log:
         self._folder = folder
         self._lock = threading.Lock()
         self._least = _LEVELS.index(level)
+        self._to_stderr = logs_to_stderr()
         try:
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
@@ -53,13 +57,13 @@ class Log:
         """Append a record to system.log and, if `experiment`, to experiment.log."""
         if _LEVELS.index(str(record["level"])) < self._least:
             return
-        text = json.dumps(_plain(record), ensure_ascii=False) + "\n"
-        # A lone surrogate (a broken emoji, an odd file name) is written as a JSON escape.
-        line = text.encode("utf-8", "backslashreplace")
+        line = _line(record)
         names = ("system.log", "experiment.log") if experiment else ("system.log",)
         with self._lock:
             for name in names:
                 self._append(self._folder / name, line)
+            if self._to_stderr:
+                _write_to_stderr(line)
 
     def _append(self, path: Path, line: bytes) -> None:
         try:
@@ -68,6 +72,54 @@ class Log:
                 file.write(line)
         except OSError as error:
             raise InputError(f"{path}: cannot be written ({error.strerror})") from None
+
+
+def logs_to_stderr() -> bool:
+    """Whether the variable LIFTWRIGHT_LOG asks for JSON lines on stderr, instead of tables.
+
+    Raises:
+        InputError: it has another value than json or text.
+    """
+    form = os.environ.get("LIFTWRIGHT_LOG", "") or "text"
+    if form not in ("json", "text"):
+        raise InputError(f"LIFTWRIGHT_LOG: found {form!r}, allowed: json or text")
+    return form == "json"
+
+
+def log_error(error: LiftwrightError) -> None:
+    """Write the error that ends a command to stderr, as a JSON line."""
+    context = {
+        "error": type(error).__name__,
+        "message": str(error),
+        "exit_status": error.exit_status,
+    }
+    record = _record("command_failed", "command", "error", context)
+    _write_to_stderr(_line(record))
+
+
+def _write_to_stderr(line: bytes) -> None:
+    """Write a whole line; a closed stderr must not stop a run."""
+    with contextlib.suppress(OSError, ValueError):
+        sys.stderr.write(line.decode("utf-8"))
+        sys.stderr.flush()
+
+
+def _record(
+    action: str, agent: str, level: str, context: Mapping[str, object]
+) -> dict[str, object]:
+    return {
+        "timestamp": utc_now(),
+        "level": level,
+        "agent": agent,
+        "action": action,
+        "context": context,
+    }
+
+
+def _line(record: Mapping[str, object]) -> bytes:
+    text = json.dumps(_plain(record), ensure_ascii=False) + "\n"
+    # A lone surrogate (a broken emoji, an odd file name) is written as a JSON escape.
+    return text.encode("utf-8", "backslashreplace")
 
 
 def _plain(value: object) -> Json:
@@ -129,13 +181,7 @@ def event(action: str, *, agent: str, level: str = "info", **fields: object) -> 
     log = _log.get()
     if log is None:
         return
-    record: dict[str, object] = {
-        "timestamp": utc_now(),
-        "level": level,
-        "agent": agent,
-        "action": action,
-        "context": {**_context.get(), **fields},
-    }
+    record = _record(action, agent, level, {**_context.get(), **fields})
     log.write(record, experiment=agent in EXPERIMENT_AGENTS)
 
 

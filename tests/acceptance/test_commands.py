@@ -76,7 +76,7 @@ def test_run_json_says_what_run_json_says(done: Path) -> None:
     answer = document(done, "run", "--run-id", "campaign")
     assert list(answer) == [
         *("run_id", "status", "exit_status", "reason"),
-        *("simulated", "folder", "summary", "totals"),
+        *("repeated", "simulated", "folder", "summary", "totals"),
     ]
     assert (answer["run_id"], answer["status"], answer["simulated"]) == (
         "campaign",

@@ -304,7 +304,7 @@ def test_run_that_needs_approval_waits_for_each_message(workspace: Path) -> None
     # The second override changes the policy that the audit names: approving must use the same.
     needed = ("approval.required=true", "safety_thresholds.threshold=2")
     outcome = campaign.run(workspace, *needed)
-    assert (outcome.exit_status, outcome.run.status) == (1, "waiting")
+    assert (outcome.exit_status, outcome.run.status) == (5, "waiting")
     assert not (outcome.folder / "assignments.parquet").exists()
     place, run_id = Workspace(workspace), outcome.run.run_id
     waiting = [
@@ -318,7 +318,7 @@ def test_run_that_needs_approval_waits_for_each_message(workspace: Path) -> None
     with pytest.raises(InputError):
         place.approve(run_id, "0" * 12, "Ines")
     still = campaign.run(workspace, *needed)
-    assert (still.exit_status, still.run.run_id) == (1, run_id)
+    assert (still.exit_status, still.run.run_id) == (5, run_id)
     assert waiting[0] in str(still.reason)
     assert waiting[1] not in str(still.reason)
     place.approve(run_id, waiting[0], "Ines")

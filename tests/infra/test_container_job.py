@@ -41,7 +41,7 @@ if "wait" in what:
 run = root / "data/runs/one"
 run.mkdir(parents=True, exist_ok=True)
 (run / "run.json").write_text("{}")
-sys.exit(3 if "fail" in what else 0)
+sys.exit(3 if "fail" in what else 5 if "approval" in what else 0)
 """
 
 
@@ -106,8 +106,8 @@ def place(tmp_path: Path) -> Iterator[Place]:
         process.communicate(timeout=PATIENCE_SECONDS)
 
 
-@pytest.mark.parametrize(("arguments", "expected"), [((), 0), (("fail",), 3)])
-def test_job_brings_the_workspace_back_and_ends_with_the_status_of_the_run(
+@pytest.mark.parametrize(("arguments", "expected"), [((), 0), (("fail",), 3), (("approval",), 0)])
+def test_job_copies_the_workspace_back_and_ends_with_the_status_of_the_run(
     place: Place, arguments: tuple[str, ...], expected: int
 ) -> None:
     status, said = place.run(*arguments)

@@ -2,8 +2,8 @@
 
 Customers are passed and returned as rows; arms are named `control`, `treatment_1`, `treatment_2` …
 in the order of the configured tones. No function writes a run, an audit record or a ledger entry;
-`Workspace.run` does. The configuration is that of `workspace`, else of the current folder, else the
-bundled sample.
+`Workspace.run` does. The configuration is that of `workspace`, else of the folder that the variable
+LIFTWRIGHT_WORKSPACE names, else of the current folder, else the bundled sample.
 """
 
 from __future__ import annotations

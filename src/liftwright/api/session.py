@@ -5,6 +5,7 @@ from __future__ import annotations
 import atexit
 import contextlib
 import functools
+import os
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -42,8 +43,15 @@ def open_session(workspace: str | Path | None) -> RunContext:
 
 
 def workspace_root(workspace: str | Path | None) -> Path:
-    """The given workspace, else the current folder, else a temporary sample workspace."""
-    return Path(workspace) if workspace is not None else _default_workspace(Path.cwd())
+    """The workspace of an API call.
+
+    The given one, else that of the variable LIFTWRIGHT_WORKSPACE, else the current folder, else a
+    temporary sample workspace.
+    """
+    if workspace is not None:
+        return Path(workspace)
+    named = os.environ.get("LIFTWRIGHT_WORKSPACE")
+    return Path(named) if named else _default_workspace(Path.cwd())
 
 
 @functools.cache

@@ -113,6 +113,19 @@ def check_ledger(root: Path) -> None:
             )
 
 
+def check_is_workspace(root: Path) -> None:
+    """Check that a folder holds a workspace: its configuration, or at least runs.
+
+    Raises:
+        InputError: it holds neither.
+    """
+    if not (root / "config").is_dir() and not runs_folder(root).is_dir():
+        raise InputError(
+            f"{root.absolute()}: no workspace here; create one with `liftwright init DIR`, or "
+            "choose one with `--workspace DIR` or the variable LIFTWRIGHT_WORKSPACE"
+        )
+
+
 def runs_folder(root: Path) -> Path:
     """The folder of a workspace's runs."""
     return root / "data" / "runs"

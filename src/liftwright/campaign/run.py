@@ -36,6 +36,7 @@ from liftwright.campaign.run_resolver import (
     RUNNING,
     WAITING,
     choose_folder,
+    dated,
     digest_of,
     engagement_file,
     input_digests,
@@ -88,14 +89,16 @@ class RunOutcome:
     """The outcome of a run, and its folder.
 
     Attributes:
-        exit_status: 0 complete · 1 no experiment, or waiting for approval · 3 provider or budget.
+        exit_status: 0 complete · 1 no experiment · 3 provider or budget · 5 waiting for approval.
         reason: why the run is not complete; None if it is.
+        repeated: whether the run had already finished, and no stage ran again.
     """
 
     run: Run
     folder: Path
     exit_status: int
     reason: str | None = None
+    repeated: bool = False
 
 
 def run_campaign(
@@ -107,11 +110,13 @@ def run_campaign(
         InputError: input, configuration or request is wrong; no partial files remain.
         IntegrityError: the ledger or the audit log is missing or was altered.
     """
-    if request.run_id is not None and not _RUN_ID.fullmatch(request.run_id):
-        raise InputError(
-            f"--run-id: found {request.run_id!r}, allowed: letters, digits, '.', '_' and '-', "
-            "at most 80, starting with a letter or digit"
-        )
+    if request.run_id is not None:
+        request = replace(request, run_id=dated(request.run_id))
+        if not _RUN_ID.fullmatch(str(request.run_id)):
+            raise InputError(
+                f"--run-id: found {request.run_id!r}, allowed: letters, digits, '.', '_', '-' and "
+                "{date}, at most 80 characters, starting with a letter or digit"
+            )
     settings = read_settings(root, overrides_of(request))
     with workspace_lock(root), logging_to(Log(root / "logs")):
         check_ledger(root)
@@ -134,6 +139,9 @@ def run_campaign(
                     else:
                         stages = _begin(context, folder, record, extends=request.extend)
                     outcome = _run_to_end(context, stages)
+                    if record is not None and record.status in (COMPLETE, NO_EXPERIMENT):
+                        repeated = record.stages == outcome.run.stages
+                        outcome = replace(outcome, repeated=repeated)
                 recorded.set(
                     run_id=outcome.run.run_id,
                     outcome=outcome.run.status,
@@ -267,7 +275,7 @@ def _keep(context: RunContext, folder: RunFolder, record: Run) -> RunOutcome:
                 context.report_stage(stage.name, "kept")
             run_stages(export_stages(context), context)
         track_run(context)
-    return RunOutcome(run=context.run, folder=folder.path, exit_status=0)
+    return RunOutcome(run=context.run, folder=folder.path, exit_status=0, repeated=True)
 
 
 # ── Measure again ─────────────────────────────────────────────────────────────────────────────

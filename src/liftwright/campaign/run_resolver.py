@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -48,6 +49,11 @@ class RunRequest:
     refresh: bool = False
     extend: str | None = None
     overrides: tuple[str, ...] = ()
+
+
+def dated(run_id: str) -> str:
+    """A run id with `{date}` replaced by today's date in UTC, YYYY-MM-DD."""
+    return run_id.replace("{date}", datetime.now(UTC).date().isoformat())
 
 
 def absolute_location(location: Path | str) -> str:

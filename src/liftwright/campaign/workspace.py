@@ -8,19 +8,19 @@ from typing import TYPE_CHECKING
 
 from liftwright.campaign import queries
 from liftwright.campaign.approve import approve_variant
-from liftwright.campaign.bootstrap import open_context, workspace_lock
+from liftwright.campaign.bootstrap import check_is_workspace, open_context, workspace_lock
 from liftwright.campaign.doctor import HealthCheck, run_doctor
 from liftwright.campaign.plan import Plan, plan_campaign
 from liftwright.campaign.queries import read_queries, search_texts
 from liftwright.campaign.run import RunOutcome, run_campaign
-from liftwright.campaign.run_resolver import RunRequest
+from liftwright.campaign.run_resolver import RunRequest, dated
 from liftwright.campaign.verify import verify_workspace
 from liftwright.errors import InputError
 from liftwright.model.run_files import RunFolder, all_runs
 from liftwright.wiring import read_settings
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
     from liftwright.audit import Verification
     from liftwright.campaign.context import RunContext, StageProgress
@@ -62,20 +62,28 @@ class Workspace:
         return self._record(self.folder(run_id))
 
     def runs(self) -> tuple[Run, ...]:
-        """The records of all runs, by start."""
-        return tuple(self._record(folder) for folder in all_runs(self.root))
+        """The records of all runs, by start.
+
+        Raises:
+            InputError: the folder holds no workspace.
+        """
+        return tuple(self._record(folder) for folder in self._run_folders())
 
     def folder(self, run_id: str | None = None) -> RunFolder:
         """The folder of a run; by default of the latest one.
 
+        Args:
+            run_id: `{date}` in it stands for today's date in UTC.
+
         Raises:
-            InputError: there is no such run.
+            InputError: there is no such run, or the folder holds no workspace.
         """
-        known = all_runs(self.root)
+        known = self._run_folders()
         if run_id is None:
             if not known:
                 raise InputError(f"{self.root}: no runs yet; start one with `liftwright run`")
             return known[-1]
+        run_id = dated(run_id)
         for folder in known:
             if folder.path.name == run_id:
                 return folder
@@ -98,6 +106,7 @@ class Workspace:
         """Verify the audit log and the runs' files against it."""
         if run_id is not None:
             self.folder(run_id)
+        self._run_folders()
         return verify_workspace(self.root)
 
     def approve(self, run_id: str, variant_id: str, who: str) -> SafetyDecision:
@@ -151,6 +160,10 @@ class Workspace:
 
     def _context(self, notify: Callable[[StageProgress], None] = _quietly) -> RunContext:
         return open_context(self.root, read_settings(self.root), notify=notify)
+
+    def _run_folders(self) -> Sequence[RunFolder]:
+        check_is_workspace(self.root)
+        return all_runs(self.root)
 
     @staticmethod
     def _record(folder: RunFolder) -> Run:

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from liftwright.campaign import Workspace
+    from liftwright.errors import LiftwrightError
 
 app = typer.Typer(
     name="liftwright",
@@ -25,7 +26,12 @@ app = typer.Typer(
 )
 
 Folder = Annotated[
-    Path, typer.Option("--workspace", help="Workspace folder (default: the current folder).")
+    Path,
+    typer.Option(
+        "--workspace",
+        envvar="LIFTWRIGHT_WORKSPACE",
+        help="Workspace folder (default: the current folder).",
+    ),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
 RunId = Annotated[
@@ -59,7 +65,7 @@ def with_exit_status(command: Callable[P, int | None]) -> Callable[P, NoReturn]:
         try:
             status = command(*args, **kwargs) or 0
         except LiftwrightError as error:
-            typer.echo(f"liftwright: {error}", err=True)
+            _show_error(error)
             status = error.exit_status
         except BrokenPipeError:
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -70,6 +76,20 @@ def with_exit_status(command: Callable[P, int | None]) -> Callable[P, NoReturn]:
         raise typer.Exit(status)
 
     return wrapped
+
+
+def _show_error(error: LiftwrightError) -> None:
+    from liftwright.errors import InputError
+    from liftwright.log import log_error, logs_to_stderr
+
+    try:
+        as_json = logs_to_stderr()
+    except InputError:
+        as_json = False
+    if as_json:
+        log_error(error)
+    else:
+        typer.echo(f"liftwright: {error}", err=True)
 
 
 @app.callback(invoke_without_command=True)
@@ -87,7 +107,11 @@ def root(
 
 @app.command()
 @with_exit_status
-def init(folder: Annotated[Path, typer.Argument(metavar="DIR")], *, json: AsJson = False) -> None:
+def init(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", envvar="LIFTWRIGHT_WORKSPACE")],
+    *,
+    json: AsJson = False,
+) -> None:
     """Create a workspace with configuration, prompts and sample data."""
     from liftwright.campaign import init_workspace
     from liftwright.cli.terminal import show_init
@@ -105,7 +129,10 @@ def run(  # noqa: PLR0913 - one parameter per option
         str | None, typer.Option(metavar="PATH|URL", help="Real outcomes, CSV or Parquet.")
     ] = None,
     run_id: Annotated[
-        str | None, typer.Option("--run-id", help="Run id (default: derived from the inputs).")
+        str | None,
+        typer.Option(
+            "--run-id", help="Run id, {date} is today's (default: derived from the inputs)."
+        ),
     ] = None,
     as_of: Annotated[
         str | None,

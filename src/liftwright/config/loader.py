@@ -108,7 +108,7 @@ def load_settings(
     if not folder.is_dir():
         raise ConfigurationError(
             f"{folder}: no such folder; create a workspace with `liftwright init DIR`, "
-            "or choose one with `--workspace DIR`"
+            "or choose one with `--workspace DIR` or the variable LIFTWRIGHT_WORKSPACE"
         )
     trees = {name: load(read_text(folder / name), folder / name) for name in FILES}
     words = _provider_words(trees["azure_config.yaml"], overrides)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from rich.console import Console
 
+from liftwright.log import logs_to_stderr
 from liftwright.model import to_json
 
 if TYPE_CHECKING:
@@ -17,9 +18,10 @@ _PIPE_WIDTH = 120
 
 
 def console() -> Console:
-    """The console for stdout."""
+    """The console for stdout; silent if JSON lines are logged to stderr instead."""
     # A pipe has no width; rich's default of 80 columns would truncate the tables.
-    return Console(width=None if sys.stdout.isatty() else _PIPE_WIDTH, highlight=False)
+    width = None if sys.stdout.isatty() else _PIPE_WIDTH
+    return Console(width=width, highlight=False, quiet=logs_to_stderr())
 
 
 def print_json(value: object) -> None:

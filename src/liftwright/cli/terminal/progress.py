@@ -8,6 +8,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from liftwright.campaign.pipeline import STAGES
+from liftwright.log import logs_to_stderr
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -28,7 +29,7 @@ class Progress:
 
     def __init__(self, *, quiet: bool = False) -> None:
         self._console = Console(stderr=True, highlight=False)
-        self._shown = self._console.is_terminal and not quiet
+        self._shown = self._console.is_terminal and not (quiet or logs_to_stderr())
         self._bar: RichProgress | None = None
         self._task: TaskID | None = None
 

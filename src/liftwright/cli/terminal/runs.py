@@ -34,6 +34,7 @@ def show_run(outcome: RunOutcome, *, json: bool) -> None:
                 "status": outcome.run.status,
                 "exit_status": outcome.exit_status,
                 "reason": outcome.reason,
+                "repeated": outcome.repeated,
                 "simulated": outcome.run.simulated,
                 "folder": str(outcome.folder),
                 "summary": _summary(folder),
@@ -42,6 +43,12 @@ def show_run(outcome: RunOutcome, *, json: bool) -> None:
         )
         return
     out = console()
+    if outcome.repeated:
+        out.print(
+            f"run {outcome.run.run_id} had already finished with the same inputs; "
+            "no stage ran again",
+            soft_wrap=True,
+        )
     if outcome.exit_status != 0:
         status = outcome.run.status.replace("_", " ")
         reason = str(outcome.reason).removeprefix(f"{status}: ")

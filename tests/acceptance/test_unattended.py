@@ -1,0 +1,93 @@
+"""Runs without a person at the terminal: schedules, containers, variables, JSON logs."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from typer.testing import CliRunner
+
+from liftwright.api.session import workspace_root
+from liftwright.cli import app
+
+if TYPE_CHECKING:
+    from click.testing import Result
+
+
+@pytest.fixture
+def done(finished: Path, tmp_path: Path, _installed: None) -> Path:
+    """A copy of the finished workspace, with its run."""
+    return Path(shutil.copytree(finished, tmp_path / "done"))
+
+
+def liftwright(*arguments: str, **variables: str) -> Result:
+    return CliRunner().invoke(app, list(arguments), env=variables)
+
+
+def test_workspace_variable_chooses_the_workspace_of_every_command(
+    done: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    monkeypatch.setenv("LIFTWRIGHT_WORKSPACE", str(done))
+    assert json.loads(liftwright("status", "--json").stdout)["run_id"] == "campaign"
+    assert workspace_root(None) == done
+    assert workspace_root(tmp_path) == tmp_path
+    assert liftwright("runs", "--workspace", str(tmp_path)).exit_code == 2
+    assert liftwright("init", LIFTWRIGHT_WORKSPACE=str(tmp_path / "new")).exit_code == 0
+    assert (tmp_path / "new/config/customers.yaml").is_file()
+
+
+@pytest.mark.parametrize(
+    "command", [["runs"], ["status"], ["verify"], ["report"], ["approve", "RUN", "VARIANT"]]
+)
+def test_folder_without_a_workspace_is_refused(tmp_path: Path, command: list[str]) -> None:
+    answer = liftwright(*command, "--workspace", str(tmp_path))
+    assert (answer.exit_code, answer.stdout) == (2, "")
+    assert str(tmp_path) in answer.stderr
+    assert "liftwright init" in answer.stderr
+
+
+def test_json_log_goes_to_stderr_and_replaces_tables(done: Path) -> None:
+    place = ("--workspace", str(done))
+    answer = liftwright("run", *place, "--run-id", "campaign", LIFTWRIGHT_LOG="json")
+    assert (answer.exit_code, answer.stdout) == (0, "")
+    lines = [json.loads(line) for line in answer.stderr.splitlines()]
+    assert lines == [json.loads(line) for line in log_lines(done)[-len(lines) :]]
+    assert lines[-1]["action"] == "run_kept"
+    answer = liftwright("run", *place, "--run-id", "campaign", "--json", LIFTWRIGHT_LOG="json")
+    assert json.loads(answer.stdout)["repeated"] is True
+    assert liftwright("status", *place, LIFTWRIGHT_LOG="json").stdout == ""
+    answer = liftwright("status", "nothing", *place, LIFTWRIGHT_LOG="json")
+    (line,) = (json.loads(text) for text in answer.stderr.splitlines())
+    assert (answer.exit_code, line["action"]) == (2, "command_failed")
+    assert line["context"]["exit_status"] == 2
+    answer = liftwright("runs", *place, LIFTWRIGHT_LOG="xml")
+    assert (answer.exit_code, answer.stdout) == (2, "")
+    assert "'xml'" in answer.stderr
+
+
+def log_lines(root: Path) -> list[str]:
+    return (root / "logs/system.log").read_text(encoding="utf-8").splitlines()
+
+
+def test_repeated_run_says_so_in_its_first_line(done: Path) -> None:
+    answer = liftwright("run", "--workspace", str(done), "--run-id", "campaign")
+    first = answer.stdout.splitlines()[0]
+    assert "campaign" in first
+    assert "already finished" in first
+
+
+def test_run_id_with_a_date_is_a_new_run_each_day(workspace: Path) -> None:
+    before = datetime.now(UTC).date()
+    answer = liftwright("run", "--workspace", str(workspace), "--run-id", "a-{date}", "--json")
+    found = json.loads(answer.stdout)
+    assert found["run_id"] in {f"a-{day}" for day in (before, datetime.now(UTC).date())}
+    assert (found["exit_status"], found["repeated"]) == (0, False)
+    assert "{date}" in liftwright("run", "--run-id", "a-{day}").stderr
+    status = liftwright("status", "a-{date}", "--workspace", str(workspace), "--json")
+    assert json.loads(status.stdout)["run_id"] == found["run_id"]
