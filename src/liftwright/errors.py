@@ -24,10 +24,31 @@ if TYPE_CHECKING:
     from liftwright.model import Usage
 
 
+_secrets: dict[str, str] = {}
+_SHORTEST_SECRET = 4
+
+
+def hide_secret(value: str, shown: str) -> None:
+    """Show `shown` in place of `value` in every later error message and log line."""
+    if len(value) >= _SHORTEST_SECRET:
+        _secrets[value] = shown
+
+
+def hide_secrets(text: str) -> str:
+    """A text with the values of known secrets replaced."""
+    for value, shown in tuple(_secrets.items()):
+        text = text.replace(value, shown)
+    return text
+
+
 class LiftwrightError(Exception):
     """The base class of every exception that Liftwright raises on purpose."""
 
     exit_status: int = 1
+
+    def __str__(self) -> str:
+        """The message, without the values of secrets."""
+        return hide_secrets(super().__str__())
 
 
 class InputError(LiftwrightError):

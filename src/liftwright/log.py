@@ -18,7 +18,7 @@ import threading
 import traceback
 from typing import TYPE_CHECKING
 
-from liftwright.errors import InputError, LiftwrightError
+from liftwright.errors import InputError, LiftwrightError, hide_secrets
 from liftwright.model import to_json, utc_now
 
 if TYPE_CHECKING:
@@ -117,7 +117,7 @@ def _record(
 
 
 def _line(record: Mapping[str, object]) -> bytes:
-    text = json.dumps(_plain(record), ensure_ascii=False) + "\n"
+    text = hide_secrets(json.dumps(_plain(record), ensure_ascii=False)) + "\n"
     # A lone surrogate (a broken emoji, an odd file name) is written as a JSON escape.
     return text.encode("utf-8", "backslashreplace")
 

@@ -7,7 +7,8 @@ import pytest
 from configuration import lay_down
 from liftwright.config import environment
 from liftwright.config.loader import FILES
-from liftwright.errors import ConfigurationError
+from liftwright.errors import ConfigurationError, InputError
+from liftwright.log import Log, event, logging_to
 from liftwright.wiring import read_settings
 
 if TYPE_CHECKING:
@@ -216,11 +217,83 @@ def test_read_settings_with_a_wrong_override_says_what_is_allowed(
     assert expected in refused(root, override)
 
 
-def test_read_settings_takes_variables_from_env_file(root: Path) -> None:
-    change(root, "azure_config.yaml", "complete: embedded", "complete: ${LIFTWRIGHT_TEST_WRITER}")
-    (root / ".env").write_text("LIFTWRIGHT_TEST_WRITER=openai_compatible\n")
+VARIABLES = """
+TEST_API=openai_compatible
+TEST_SEED=11
+TEST_NUMBER=2026
+TEST_EMPTY=
+TEST_TEXT=a {brand} day
+API_TOKEN=CANARY-1
+"""
 
-    assert read_settings(root).services.adapters.complete == "openai_compatible"
+
+@pytest.mark.parametrize(
+    ("name", "old", "new", "expected"),
+    [
+        ("azure_config.yaml", "complete: embedded", "complete: ${TEST_API}", "openai_compatible"),
+        ("experiment_config.yaml", "seed: 7", "seed: ${TEST_SEED}", 11),
+        ("experiment_config.yaml", "seed: 7", "seed: ${TEST_NONE:-12}", 12),
+        ("experiment_config.yaml", "seed: 7", 'seed: "${TEST_EMPTY:-13}"', 13),
+        ("experiment_config.yaml", "test-campaign", "${TEST_NUMBER}", "2026"),
+        ("customers.yaml", "path: data/", "as_of: ${TEST_EMPTY}\npath: data/", None),
+        ("customers.yaml", "data/customers.csv", "${TEST_SEED}/${A:-b}.csv", "11/b.csv"),
+        ("safety_thresholds.yaml", "threshold: 4", "threshold: ${TEST_NONE:-2}", 2),
+        ("segments.yaml", "label: Gone quiet", "label: ${TEST_API}", "openai_compatible"),
+        ("channels.yaml", 'footer: "{brand}"', 'footer: "$${{x}} ${TEST_SEED}"', "${{x}} 11"),
+        ("frames/urgent.yaml", "[Hello,]", '["${TEST_TEXT}"]', "a {brand} day"),
+        ("prompts/tone_urgent.txt", "Be urgent.", "Be ${TEST_TEXT}", "Be a {brand} day"),
+    ],
+)
+def test_read_settings_replaces_variables_in_every_file(
+    root: Path, name: str, old: str, new: str, expected: object
+) -> None:
+    change(root, name, old, new)
+    (root / ".env").write_text(VARIABLES)
+    found = read_settings(root)
+    assert expected in {
+        "azure_config.yaml": [found.services.adapters.complete],
+        "experiment_config.yaml": [found.experiment.seed, found.experiment.name],
+        "customers.yaml": [found.customers.path, found.customers.as_of],
+        "safety_thresholds.yaml": [found.safety.threshold_of("hate")],
+        "segments.yaml": [rule.label for rule in found.segments.rules],
+        "channels.yaml": [found.channel.footer],
+        "frames/urgent.yaml": [line for one in found.frames.values() for line in one.greetings],
+        "prompts/tone_urgent.txt": [found.prompts["tone_urgent"]],
+    }[name]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("name", "old", "new", "expected"),
+    [
+        ("experiment_config.yaml", "seed: 7", "seed: ${TEST_NONE}", ":2: seed: found ${TEST_NONE}"),
+        ("experiment_config.yaml", "seed: 7", "seed: ${API_TOKEN}", "seed: found '${API_TOKEN}'"),
+        ("experiment_config.yaml", "seed: 7", "seed: 7\nchannel: ${API_TOKEN}", "'${API_TOKEN}'"),
+        ("experiment_config.yaml", "seed: 7", "seed: ${TEST_SEED", "found '${TEST_SEED'"),
+        ("experiment_config.yaml", "seed: 7", "seed: ${TEST_SEED:?no}", "'${TEST_SEED:?no}'"),
+        ("customers.yaml", "data/customers.csv", "a.csv\nas_of: ${API_TOKEN}", "'${API_TOKEN}'"),
+        ("prompts/tone_urgent.txt", "Be", "Be ${TEST_NONE}", ":1: found ${TEST_NONE}"),
+        ("frames/urgent.yaml", "[Hello,]", '["${TEST_NONE}"]', "greetings.0: found ${TEST_NONE}"),
+    ],
+)
+def test_read_settings_with_a_wrong_variable_names_it_and_shows_no_value(
+    root: Path, name: str, old: str, new: str, expected: str
+) -> None:
+    file = change(root, name, old, new)
+    (root / ".env").write_text(VARIABLES)
+    message = refused(root)
+    assert message.startswith(str(file))
+    assert expected in message
+    assert "CANARY" not in message
+
+
+def test_secret_in_a_variable_is_hidden_from_errors_and_logs(root: Path) -> None:
+    change(root, "experiment_config.yaml", "test-campaign", "x-${API_TOKEN}")
+    (root / ".env").write_text(VARIABLES)
+    assert read_settings(root).experiment.name == "x-CANARY-1"
+    assert str(InputError("https://host/CANARY-1: refused")) == "https://host/${API_TOKEN}: refused"
+    with logging_to(Log(root / "logs")):
+        event("service_called", agent="pipeline", address="https://host/CANARY-1")
+    assert "CANARY" not in (root / "logs/system.log").read_text()
 
 
 def test_environment_prefers_the_process_over_the_file(

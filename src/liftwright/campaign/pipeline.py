@@ -38,7 +38,7 @@ from liftwright.campaign.stages.messages import (
     retrieve,
     screen,
 )
-from liftwright.errors import InputError
+from liftwright.errors import InputError, hide_secrets
 from liftwright.log import event, log_context
 from liftwright.model import StageRun, fingerprint, to_json, utc_now
 from liftwright.model.checks import DRAFTING, SAFETY, in_stage
@@ -269,7 +269,18 @@ def fingerprint_parts(stages: Sequence[Stage], context: RunContext) -> dict[str,
         parts |= {f"{port} adapter": to_json(context.identity(port)) for port in stage.ports}
         checks = in_stage(context.checks, stage.checks)
         parts |= {f"check {check.name}": check.digest for check in checks}
-    return parts
+    # run.json records them.
+    return {name: _without_secrets(value) for name, value in parts.items()}
+
+
+def _without_secrets(value: Json) -> Json:
+    """A value with each text that contains a secret replaced by its digest."""
+    if isinstance(value, dict):
+        return {key: _without_secrets(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_without_secrets(item) for item in value]
+    is_secret = isinstance(value, str) and hide_secrets(value) != value
+    return fingerprint(value) if is_secret else value
 
 
 def stage_key(stage: Stage, context: RunContext) -> str:

@@ -17,7 +17,7 @@ from liftwright.config.experiment import (
     Simulation,
     Uplift,
 )
-from liftwright.config.loader import Settings, environment, load_settings
+from liftwright.config.loader import Settings, load_settings
 from liftwright.config.models import (
     Channel,
     Condition,
@@ -49,6 +49,7 @@ from liftwright.config.services import (
     Services,
     Timeouts,
 )
+from liftwright.config.variables import environment
 
 __all__ = [
     "Adapters",

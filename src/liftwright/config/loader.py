@@ -7,7 +7,6 @@ line (`--set`) are validated like those of the files.
 from __future__ import annotations
 
 import json
-import os
 import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
@@ -19,8 +18,8 @@ from liftwright.config.models import Channel, Customers, Frames, Safety, Segment
 from liftwright.config.overrides import apply_overrides, parse_overrides
 from liftwright.config.prompt_templates import check_placeholders, read_templates
 from liftwright.config.services import Services
-from liftwright.config.validation_errors import describe
-from liftwright.config.yaml import Path as KeyPath
+from liftwright.config.validation_errors import describe, key_in_file
+from liftwright.config.variables import Variables, environment
 from liftwright.config.yaml import Tree, load, read_text
 from liftwright.errors import ConfigurationError
 
@@ -38,7 +37,6 @@ _LINE = frozenset({"brand"})
 _SUBJECT = frozenset({"brand", "topic"})
 _COMMENT = re.compile(r"(?:^|(?<=\s))#.*")
 _CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
-_VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
 _WORD = re.compile(r"[\w-]+")
 
 
@@ -79,15 +77,6 @@ class Settings:
     overrides: Mapping[str, object]
 
 
-def environment(root: Path) -> dict[str, str]:
-    """The variables of the workspace's `.env` file; the environment's take precedence."""
-    from dotenv import dotenv_values
-
-    file = root / ".env"
-    stored = dotenv_values(file, interpolate=False) if file.is_file() else {}
-    return {**{key: value for key, value in stored.items() if value is not None}, **os.environ}
-
-
 def load_settings(
     root: Path,
     services_model: Callable[[Collection[str]], type[Services]],
@@ -111,11 +100,12 @@ def load_settings(
             "or choose one with `--workspace DIR` or the variable LIFTWRIGHT_WORKSPACE"
         )
     trees = {name: load(read_text(folder / name), folder / name) for name in FILES}
-    words = _provider_words(trees["azure_config.yaml"], overrides)
+    variables = Variables(environment(root))
+    words = _provider_words(trees["azure_config.yaml"], overrides, variables)
     models = {**FILES, "azure_config.yaml": services_model(words)}
     changes = parse_overrides(overrides, models)
     values = {
-        name: _validated(trees[name], model, [c for c in changes if c.file == name], root)
+        name: _validated(trees[name], model, [c for c in changes if c.file == name], variables)
         for name, model in models.items()
     }
     experiment, channels = values["experiment_config.yaml"], values["channels.yaml"]
@@ -132,7 +122,7 @@ def load_settings(
         where = f"{folder / 'channels.yaml'}: {name}.footer"
         check_placeholders(where, channel.footer, _FOOTER)
     embedded = services.adapters.complete == "embedded"
-    frames = {tone: _read_frames(folder, tone, root) for tone in experiment.tones if embedded}
+    frames = {tone: _read_frames(folder, tone, variables) for tone in experiment.tones if embedded}
     return Settings(
         services=services,
         experiment=experiment,
@@ -140,21 +130,21 @@ def load_settings(
         safety=_of(values, "safety_thresholds.yaml", Safety),
         segments=_of(values, "segments.yaml", Segments),
         channel=channels.root[experiment.channel],
-        prompts=read_templates(folder / "prompts", experiment.tones),
+        prompts=read_templates(folder / "prompts", experiment.tones, variables),
         frames=frames,
-        prohibited_phrases=_read_phrases(folder / "prohibited_phrases.txt"),
+        prohibited_phrases=_read_phrases(folder / "prohibited_phrases.txt", variables),
         overrides={change.key: change.value for change in changes},
     )
 
 
-def _read_frames(folder: Path, tone: str, root: Path) -> Frames:
+def _read_frames(folder: Path, tone: str, variables: Variables) -> Frames:
     file = folder / "frames" / f"{tone}.yaml"
     if not file.is_file():
         raise ConfigurationError(
             f"{file}: no such file; the composer needs one for each tone. Write one like the "
             "others there, or remove the tone from experiment_config.yaml"
         )
-    frames = _validated(load(read_text(file), file), Frames, [], root)
+    frames = _validated(load(read_text(file), file), Frames, [], variables)
     for key, lines in frames:
         allowed = _SUBJECT if key == "subjects" else _LINE
         for index, line in enumerate(lines):
@@ -162,7 +152,7 @@ def _read_frames(folder: Path, tone: str, root: Path) -> Frames:
     return frames
 
 
-def _read_phrases(file: Path) -> dict[str, str]:
+def _read_phrases(file: Path, variables: Variables) -> dict[str, str]:
     """The prohibited phrases and reasons; empty if the file is missing or has none."""
     try:
         content = file.read_bytes()
@@ -177,7 +167,7 @@ def _read_phrases(file: Path) -> dict[str, str]:
         raise ConfigurationError(f"{file}:{number}: not UTF-8") from None
     known: dict[str, tuple[str, str]] = {}
     for number, line in enumerate(lines, start=1):
-        text = _COMMENT.sub("", line)
+        text = variables.expand(_COMMENT.sub("", line), f"{file}:{number}")
         if not text.strip():
             continue
         phrase, *reasons = (part.strip() for part in text.split("\t"))
@@ -203,44 +193,28 @@ def _of(values: Mapping[str, BaseModel], name: str, kind: type[M]) -> M:
     return value
 
 
-def _provider_words(tree: Tree, overrides: Sequence[str]) -> frozenset[str]:
+def _provider_words(tree: Tree, overrides: Sequence[str], variables: Variables) -> frozenset[str]:
     """Words that may name a provider: keys and adapters of the file, and words of overrides."""
     data = tree.data if isinstance(tree.data, dict) else {}
     adapters = data.get("adapters")
-    chosen = adapters.values() if isinstance(adapters, dict) else ()
+    chosen = [
+        variables.expand(name, tree.at(("adapters", port)))
+        for port, name in (adapters.items() if isinstance(adapters, dict) else ())
+        if isinstance(name, str)
+    ]
     changed = (word for text in overrides for word in _WORD.findall(text))
-    return frozenset([*data, *(name for name in chosen if isinstance(name, str)), *changed])
+    return frozenset([*data, *chosen, *changed])
 
 
-def _validated(tree: Tree, shape: type[M], changes: Sequence[Override], root: Path) -> M:
-    data = apply_overrides(tree.data, changes, tree.file)
-    if issubclass(shape, Services):
-        data = _with_variables(data, tree, root)
+def _validated(tree: Tree, shape: type[M], changes: Sequence[Override], variables: Variables) -> M:
+    written = apply_overrides(tree.data, changes, tree.file)
+    data = variables.expand_tree(written, shape, lambda path: key_in_file(path, tree, changes))
     try:
         return shape.model_validate_json(json.dumps(data), strict=True)
     except ValidationError as error:
-        raise ConfigurationError(describe(error, shape, data, tree, changes)) from None
+        # The message shows what the file says, not the values of variables.
+        message = describe(error, shape, written, tree, changes)
+        raise ConfigurationError(variables.without_values(message)) from None
 
 
-def _with_variables(data: object, tree: Tree, root: Path) -> object:
-    known = environment(root)
-
-    def replace(value: object, path: KeyPath) -> object:
-        if isinstance(value, dict):
-            return {key: replace(item, (*path, key)) for key, item in value.items()}
-        if isinstance(value, list):
-            return [replace(item, (*path, index)) for index, item in enumerate(value)]
-        if not isinstance(value, str):
-            return value
-        for name in _VARIABLE.findall(value):
-            if name not in known:
-                raise ConfigurationError(
-                    f"{tree.at(path)}: found ${{{name}}}, which is set neither in the "
-                    "environment nor in .env; set the variable or write the value"
-                )
-        return _VARIABLE.sub(lambda match: known[match.group(1)], value)
-
-    return replace(data, ())
-
-
-__all__ = ["FILES", "Channels", "Settings", "environment", "load_settings"]
+__all__ = ["FILES", "Channels", "Settings", "load_settings"]

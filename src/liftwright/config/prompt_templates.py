@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
+    from liftwright.config.variables import Variables
+
 BASE = "base_template"
 CONTROL_MESSAGE = "control_message"
 
@@ -34,14 +36,15 @@ def tone_template(tone: str) -> str:
     return f"tone_{tone}"
 
 
-def read_templates(folder: Path, tones: Sequence[str]) -> dict[str, str]:
+def read_templates(folder: Path, tones: Sequence[str], variables: Variables) -> dict[str, str]:
     """Read the base template, one file per tone, and the control message.
 
     Raises:
         ConfigurationError: a file is missing or empty, or a placeholder is unknown or missing.
     """
     names = [BASE, *(tone_template(tone) for tone in tones), CONTROL_MESSAGE]
-    templates = {name: read_text(folder / f"{name}.txt") for name in names}
+    files = {name: folder / f"{name}.txt" for name in names}
+    templates = {n: variables.expand_lines(read_text(file), file) for n, file in files.items()}
     for name, text in templates.items():
         _check(folder / f"{name}.txt", text, name)
     return templates

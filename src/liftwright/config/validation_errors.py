@@ -55,22 +55,23 @@ def describe(
     for outer in [p for p in faults if any(q[: len(p)] == p and q != p for q in faults)]:
         del faults[outer]
     path = min(faults, key=lambda p: (tree.lines.get(p, 0), p == (), str(p)))
-    head = _head(path, tree, changes)
+    head = key_in_file(path, tree, changes)
     more = f" (and {len(faults) - 1} more)" if len(faults) > 1 else ""
     return f"{head}: {_sentence(faults[path], path, shape, data)}{more}"
+
+
+def key_in_file(path: Path, tree: Tree, changes: Sequence[Override]) -> str:
+    """File, line and key of a path, or the `--set` that gave its value."""
+    for change in changes:
+        if path[: len(change.path)] == change.path:
+            return f"--set {change.key}: {dotted(path)}"
+    return tree.at(path)
 
 
 def suggestion(word: str, known: Sequence[str]) -> str:
     """`did you mean` the closest known word, or `allowed:` with all of them if none is close."""
     close = difflib.get_close_matches(word, known, n=1, cutoff=0.5)
     return f"did you mean {close[0]!r}?" if close else f"allowed: {', '.join(sorted(known))}"
-
-
-def _head(path: Path, tree: Tree, changes: Sequence[Override]) -> str:
-    for change in changes:
-        if path[: len(change.path)] == change.path:
-            return f"--set {change.key}: {dotted(path)}"
-    return tree.at(path)
 
 
 def _sentence(

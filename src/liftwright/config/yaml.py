@@ -142,6 +142,11 @@ def _scalar(node: yaml.Node) -> object:
     plain = isinstance(node, yaml.ScalarNode) and node.style is None
     if not plain or (node.tag == f"{_TAG}str" and not _FLOAT.match(text)):
         return text
+    return resolve_scalar(text)
+
+
+def resolve_scalar(text: str) -> object:
+    """The value of an unquoted scalar: null, a boolean, a number, or the text."""
     if text in {"", "~", "null", "Null", "NULL"}:
         return None
     if text.lower() in {"true", "false"}:
