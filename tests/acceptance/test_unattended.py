@@ -15,6 +15,8 @@ from liftwright.api.session import workspace_root
 from liftwright.cli import app
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from click.testing import Result
 
 
@@ -91,3 +93,58 @@ def test_run_id_with_a_date_is_a_new_run_each_day(workspace: Path) -> None:
     assert "{date}" in liftwright("run", "--run-id", "a-{day}").stderr
     status = liftwright("status", "a-{date}", "--workspace", str(workspace), "--json")
     assert json.loads(status.stdout)["run_id"] == found["run_id"]
+
+
+def test_health_of_a_sound_workspace_names_its_last_good_run(done: Path) -> None:
+    (finished,) = json.loads(liftwright("runs", "--workspace", str(done), "--json").stdout)
+    before = set(done.rglob("*"))
+    answer = liftwright("health", "--workspace", str(done), "--max-age-hours", "1", "--json")
+    assert json.loads(answer.stdout) == {
+        **dict.fromkeys(("ok", "configuration", "store", "audit"), True),
+        "last_good_run_at": finished["finished_at"],
+        "problems": [],
+    }
+    assert answer.exit_code == 0
+    assert set(done.rglob("*")) == before
+
+
+def _break_configuration(root: Path) -> None:
+    (root / "config/segments.yaml").write_text("method: [")
+
+
+def _break_store(root: Path) -> None:
+    (root / "data/ledger.sqlite").write_text("no database at all" * 100)
+
+
+def _break_audit(root: Path) -> None:
+    log = root / "logs/safety_audit.log"
+    log.write_text("".join(log.read_text().splitlines(keepends=True)[:-1]))
+
+
+def _age_run(root: Path) -> None:
+    record = root / "data/runs/campaign/run.json"
+    run = json.loads(record.read_text())
+    record.write_text(json.dumps(run | {"finished_at": "2026-01-02T03:04:05Z"}))
+
+
+@pytest.mark.parametrize(
+    ("change", "broken"),
+    [
+        (_break_configuration, "configuration"),
+        (_break_store, "store"),
+        (_break_audit, "audit"),
+        (_age_run, "last"),
+    ],
+)
+def test_health_names_what_is_wrong_and_exits_with_1(
+    done: Path, change: Callable[[Path], None], broken: str
+) -> None:
+    change(done)
+    place = ("--workspace", str(done), "--json")
+    answer = liftwright("health", *place, LIFTWRIGHT_HEALTH_MAX_AGE_HOURS="24")
+    found = json.loads(answer.stdout)
+    assert (answer.exit_code, found["ok"]) == (1, False)
+    assert [name for name in ("configuration", "store", "audit") if not found[name]] == [
+        name for name in (broken,) if name != "last"
+    ]
+    assert [problem.split()[0].rstrip(":") for problem in found["problems"]] == [broken]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from liftwright.campaign.analyze import AnalyzeRequest, analyze_file
 from liftwright.campaign.context import StageProgress
-from liftwright.campaign.doctor import HealthCheck
+from liftwright.campaign.doctor import Health, HealthCheck
 from liftwright.campaign.plan import Plan
 from liftwright.campaign.run import RunOutcome
 from liftwright.campaign.run_resolver import RunRequest
@@ -12,6 +12,7 @@ from liftwright.campaign.workspace import Workspace, init_workspace
 
 __all__ = [
     "AnalyzeRequest",
+    "Health",
     "HealthCheck",
     "Plan",
     "RunOutcome",

@@ -1,4 +1,4 @@
-"""Checks an installation and a workspace for `liftwright doctor`."""
+"""Checks an installation and a workspace for `liftwright doctor` and `liftwright health`."""
 
 from __future__ import annotations
 
@@ -11,20 +11,22 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING
 
-from liftwright.campaign.bootstrap import check_ledger, open_context
+from liftwright.campaign.bootstrap import check_is_workspace, check_ledger, open_context
 from liftwright.campaign.healthcheck import (
     check_embedder,
     check_screener,
     check_writer,
     service_checks,
 )
+from liftwright.campaign.run_resolver import COMPLETE
 from liftwright.campaign.stages.export import check_export
 from liftwright.campaign.verify import verify_workspace
+from liftwright.config import environment
 from liftwright.content.documents import invalid_on
 from liftwright.errors import LiftwrightError
 from liftwright.model import is_url
 from liftwright.model.run_files import all_runs
-from liftwright.wiring import read_settings
+from liftwright.wiring import AdapterFactory, read_settings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -32,6 +34,8 @@ if TYPE_CHECKING:
 
     from liftwright.campaign.context import RunContext
     from liftwright.config import Settings
+    from liftwright.model import Run
+    from liftwright.model.run_files import RunFolder
 
 _OLDEST_PYTHON = (3, 11)
 
@@ -66,6 +70,91 @@ def run_doctor(root: Path, *, live: bool) -> tuple[HealthCheck, ...]:
     if live:
         checks += check_services(root, settings)
     return tuple(checks)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Health:
+    """Whether a workspace can do its next scheduled run.
+
+    Attributes:
+        configuration: whether all files of config/ are valid.
+        store: whether the workspace's folders can be written and the ledger's store opens.
+        audit: whether the audit log's chain is intact, and is the one that the runs recorded.
+        last_good_run_at: when the last complete run finished; None if there is none.
+        problems: what is wrong; empty if `ok`.
+    """
+
+    ok: bool
+    configuration: bool
+    store: bool
+    audit: bool
+    last_good_run_at: str | None
+    problems: tuple[str, ...]
+
+
+def check_health(root: Path, *, max_age_hours: float | None = None) -> Health:
+    """Check a workspace without calling a service; changes nothing.
+
+    Args:
+        root: the workspace.
+        max_age_hours: the maximum age of the last complete run; None for any age, or none at all.
+
+    Raises:
+        InputError: the folder holds no workspace.
+    """
+    check_is_workspace(root)
+    configuration = _check("configuration", lambda: _configuration(root))
+    store = _check("store", lambda: _store(root, configured=configuration.ok))
+    audit = _check("audit log", lambda: _audit(root))
+    finished = [run.finished_at for f in all_runs(root) if (run := _complete(f)) is not None]
+    last = max(filter(None, finished), default=None)
+    age = _check("last good run", lambda: _age(last, max_age_hours))
+    checks = (configuration, store, audit, age)
+    return Health(
+        ok=all(check.ok for check in checks),
+        configuration=configuration.ok,
+        store=store.ok,
+        audit=audit.ok,
+        last_good_run_at=last,
+        problems=tuple(f"{check.name}: {check.detail}" for check in checks if not check.ok),
+    )
+
+
+def _configuration(root: Path) -> str:
+    open_context(root, read_settings(root), offline=True).close()
+    return "all files are valid"
+
+
+def _store(root: Path, *, configured: bool) -> str:
+    for folder in (root, root / "data", root / "data" / "runs", root / "logs"):
+        if folder.is_dir():
+            _writable(folder)
+    check_ledger(root)
+    # Opening the default store would create its file.
+    if configured and (
+        (root / "data" / "ledger.sqlite").is_file()
+        or read_settings(root).services.adapters.store != "sqlite"
+    ):
+        AdapterFactory(root, read_settings(root), environment(root)).make("store").close()
+    return "can be written"
+
+
+def _complete(folder: RunFolder) -> Run | None:
+    run = folder.record()
+    return run if run is not None and run.status == COMPLETE else None
+
+
+def _age(last: str | None, max_age_hours: float | None) -> str:
+    if max_age_hours is None:
+        return "any age"
+    if last is None:
+        raise LiftwrightError(f"none yet, allowed: one in the last {max_age_hours:g} hours")
+    hours = (datetime.now(UTC) - datetime.fromisoformat(last)).total_seconds() / 3600
+    if hours > max_age_hours:
+        raise LiftwrightError(
+            f"{hours:,.1f} hours ago ({last}), allowed: at most {max_age_hours:g}"
+        )
+    return f"{hours:,.1f} hours ago"
 
 
 def check_services(root: Path, settings: Settings) -> tuple[HealthCheck, ...]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from liftwright.campaign import queries
 from liftwright.campaign.approve import approve_variant
 from liftwright.campaign.bootstrap import check_is_workspace, open_context, workspace_lock
-from liftwright.campaign.doctor import HealthCheck, run_doctor
+from liftwright.campaign.doctor import Health, HealthCheck, check_health, run_doctor
 from liftwright.campaign.plan import Plan, plan_campaign
 from liftwright.campaign.queries import read_queries, search_texts
 from liftwright.campaign.run import RunOutcome, run_campaign
@@ -118,6 +118,10 @@ class Workspace:
     def doctor(self, *, live: bool = False) -> tuple[HealthCheck, ...]:
         """Check the installation, the configuration and the adapters."""
         return run_doctor(self.root, live=live)
+
+    def health(self, *, max_age_hours: float | None = None) -> Health:
+        """Whether the workspace can do its next scheduled run; calls no service."""
+        return check_health(self.root, max_age_hours=max_age_hours)
 
     def index(
         self,

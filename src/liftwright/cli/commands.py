@@ -267,6 +267,31 @@ def doctor(
 
 @app.command()
 @with_exit_status
+def health(
+    *,
+    max_age_hours: Annotated[
+        float | None,
+        typer.Option(
+            "--max-age-hours",
+            envvar="LIFTWRIGHT_HEALTH_MAX_AGE_HOURS",
+            metavar="HOURS",
+            min=0,
+            help="Maximum age of the last good run (default: any, or none).",
+        ),
+    ] = None,
+    workspace: Folder = HERE,
+    json: AsJson = False,
+) -> int:
+    """Check configuration, store, audit log and the last good run. Exit 1 if one fails."""
+    from liftwright.cli.terminal import show_health
+
+    found = _open(workspace).health(max_age_hours=max_age_hours)
+    show_health(found, json=json)
+    return 0 if found.ok else 1
+
+
+@app.command()
+@with_exit_status
 def index(
     *,
     content: Content = None,

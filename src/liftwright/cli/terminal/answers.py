@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from liftwright.audit import Verification
-    from liftwright.campaign import HealthCheck, Plan
+    from liftwright.campaign import Health, HealthCheck, Plan
     from liftwright.campaign.cost_estimate import PlannedCalls
     from liftwright.campaign.evaluate import Evaluation
     from liftwright.campaign.import_customers import CustomersImport
@@ -167,6 +167,18 @@ def show_checks(checks: Sequence[HealthCheck], *, json: bool) -> None:
         sign = "[green]ok[/]" if check.ok else "[bold red]failed[/]"
         table.add_row(sign, check.name, escape(check.detail))
     console().print(table)
+
+
+def show_health(health: Health, *, json: bool) -> None:
+    """Print whether a workspace is healthy, and what is wrong."""
+    if json:
+        print_json(health)
+        return
+    out = console()
+    out.print("[green]healthy[/]" if health.ok else "[bold red]unhealthy[/]")
+    for problem in health.problems:
+        out.print(escape(problem), soft_wrap=True)
+    out.print(f"last good run: {health.last_good_run_at or 'none'}")
 
 
 def show_index(report: IndexReport, *, json: bool) -> None:
