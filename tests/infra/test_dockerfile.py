@@ -88,15 +88,30 @@ def test_dockerfile_runs_as_an_account_without_rights() -> None:
     assert names.index("USER") < names.index("ENTRYPOINT")
     assert dict(last)["ENTRYPOINT"] == '["liftwright"]'
     assert "pip" not in dict(last)["ENV"].lower()
-    assert not re.search(r"\bpip install|apt-get", "FROM " + stages[-1])
+    assert not re.search(r"\bpip install", "FROM " + stages[-1])
+    assert re.findall(r"apt-get install(?: --\S+)* (\S+)", stages[-1]) == [
+        "openjdk-17-jre-headless"
+    ]
+    assert "liftwright health" in dict(last)["HEALTHCHECK"]
 
 
 def test_dockerfile_pins_what_it_installs() -> None:
     bases = {words.split()[0] for name, words in instructions(TEXT) if name == "FROM"}
     assert len(bases) == 1, "what is built on one base need not run on another"
-    assert re.fullmatch(r"python:3\.1[1-3]-slim-bookworm", bases.pop())
+    assert re.fullmatch(r"python:3\.1[1-3]-slim-bookworm@sha256:[0-9a-f]{64}", bases.pop())
     makefile = (ROOT / "Makefile").read_text("utf-8")
     (version,) = re.findall(r"^UV_VERSION := (\S+)$", makefile, re.MULTILINE)
-    assert f"uv=={version}" in TEXT
+    lock = (ROOT / "requirements-installer.lock").read_text("utf-8")
+    assert f"\nuv=={version} \\\n    --hash=sha256:" in lock
+    for text in (TEXT, makefile):
+        installs = re.findall(r"-m pip install.*", text)
+        assert installs
+        assert all("--require-hashes" in line and "installer.lock" in line for line in installs)
     installs = re.findall(r"uv pip install[^&]*", re.sub(r"\\\n\s*", " ", TEXT))
     assert all("--constraint requirements" in line or "--no-deps" in line for line in installs)
+
+
+def test_dockerfile_installs_every_extra_of_a_user() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
+    extras = set(project["project"]["optional-dependencies"]) - {"build", "dev", "test"}
+    assert set(re.findall(r"--extra (\S+)", TEXT)) == extras
