@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
+import subprocess
+import sys
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,6 +21,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from click.testing import Result
+
+
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture
@@ -148,3 +154,41 @@ def test_health_names_what_is_wrong_and_exits_with_1(
         name for name in (broken,) if name != "last"
     ]
     assert [problem.split()[0].rstrip(":") for problem in found["problems"]] == [broken]
+
+
+def commands_of(page: str) -> str:
+    """The shell commands of a documentation page."""
+    text = (ROOT / "docs" / page).read_text(encoding="utf-8")
+    return "".join(re.findall(r"^```sh\n(.*?)^```$", text, re.MULTILINE | re.DOTALL))
+
+
+@pytest.mark.usefixtures("_installed")
+def test_backup_as_documented_is_restored_into_an_empty_folder_and_verified(
+    finished: Path, tmp_path: Path, packages: Path
+) -> None:
+    source = Path(shutil.copytree(finished, tmp_path / "my-campaign"))
+    original = {path.relative_to(source): path.read_bytes() for path in files(source)}
+    (source / ".env").write_text("A_KEY=secret\n")
+    script = "".join(["set -e\n", *map(commands_of, ("backup.md", "restore.md"))])
+    done = subprocess.run(
+        ["bash", "-c", script],  # noqa: S607 - bash is bash
+        cwd=tmp_path,
+        env={
+            "PATH": f"{Path(sys.executable).parent}:/usr/bin:/bin",
+            "PYTHONPATH": ":".join(map(str, (packages, ROOT / "src", ROOT / "tests"))),
+        },
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    restored = tmp_path / "restored"
+    found = {path.relative_to(restored): path.read_bytes() for path in files(restored)}
+    assert found == original
+    answer = liftwright("run", "--workspace", str(restored), "--run-id", "campaign", "--json")
+    assert (answer.exit_code, json.loads(answer.stdout)["repeated"]) == (0, True)
+
+
+def files(root: Path) -> list[Path]:
+    return [path for path in root.rglob("*") if path.is_file() and path.name != ".lock"]
