@@ -89,9 +89,9 @@ def test_plan_power_uses_the_level_that_the_correction_leaves_to_one_test() -> N
 
     (planned,) = plan_power(rows, config)
 
-    assert planned.alpha == pytest.approx(0.05 / 12)
+    assert planned.alpha == pytest.approx(0.05 / 18)
     assert (planned.per_arm, planned.control) == (10_000, 10_000)
-    effect = smallest_detectable_effect(0.05, 10_000, 10_000, alpha=0.05 / 12, power=0.8)
+    effect = smallest_detectable_effect(0.05, 10_000, 10_000, alpha=0.05 / 18, power=0.8)
     assert effect is not None
     assert planned.smallest_lift == pytest.approx(effect / 0.05, rel=1e-4)
 
@@ -105,8 +105,8 @@ def test_plan_power_of_segments_is_a_family_of_its_own() -> None:
 
     planned = {row.segment: row.alpha for row in plan_power(rows, config)}
 
-    assert planned[OVERALL] == pytest.approx(0.05 / 12)
-    assert planned["A"] == pytest.approx(0.05 / 24)
+    assert planned[OVERALL] == pytest.approx(0.05 / 18)
+    assert planned["A"] == pytest.approx(0.05 / 36)
 
 
 @pytest.mark.parametrize(
@@ -145,7 +145,7 @@ def test_least_per_arm_gives_the_primary_metric_its_power() -> None:
     assert least is not None
 
     distance = proportion_effectsize(0.088, 0.08)
-    power = NormalIndPower().power(distance, least, 0.05 / 12)
+    power = NormalIndPower().power(distance, least, 0.05 / 18)
 
     assert power == pytest.approx(0.8, abs=1e-3)
     assert least_per_arm((expected("open_rate", 0.08, None),), config) is None

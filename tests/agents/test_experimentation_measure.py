@@ -12,8 +12,10 @@ from liftwright.agents.experimentation import (
     assign,
     count_engagement,
     design_experiment,
+    expected_outcomes,
     keep_history,
     measure,
+    plan_power,
 )
 from liftwright.errors import NoExperiment
 from plane_samples import (
@@ -316,6 +318,27 @@ def test_measure_of_simulated_engagement_counts_days_and_agrees_with_the_table(
 
 
 MANY_CLICKS = "place < case when arm = 'urgent' then 400 else 200 end"
+
+
+def test_measure_with_every_column_tests_the_family_that_planning_corrected_for(
+    tables: Tables,
+) -> None:
+    flags = ("opened", "clicked", "converted", "unsubscribed", "complained")
+    events = dict.fromkeys(flags, "place % 2 = 0")
+    experiment = experiment_config()
+
+    rows = observed(
+        tables, {"A": 200, "B": 200}, revenue="place % 3 + 1e0", experiment=experiment, **events
+    )["comparisons"]
+
+    family = [one for one in rows if one["segment"] == "all"]
+    planned = {
+        one.segment: one.alpha
+        for one in plan_power(expected_outcomes(tables, experiment), experiment)
+    }
+    assert all(one["p_value"] is not None for one in rows)
+    assert planned["all"] == pytest.approx(0.05 / len(family))
+    assert planned["A"] == pytest.approx(0.05 / (len(rows) - len(family)))
 
 
 def test_measure_with_unsubscribes_reports_them_and_stops_the_arm_that_causes_them(

@@ -1,4 +1,4 @@
-"""Planning: expected outcomes of the control from history, and detectable lifts."""
+"""Planning: the control's expected outcomes from history, and the detectable lifts."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ if TYPE_CHECKING:
     from liftwright.model.metrics import SimulationSpec
 
 OVERALL = "all"
-_LEAST_OF_MEANS = 2
-# Of the others nothing can be expected before there are outcomes.
+_MIN_UNITS_FOR_MEANS = 2
+# The other metrics have no history to predict them from.
 _EXPECTED = {metric: metric.simulated for metric in METRICS if metric.simulated is not None}
 # An amount is a customer's average times three factors of mean 1, each uniform on ½ to 1½.
 _SQUARE_OF_FACTORS = (13.0 / 12.0) ** 3
@@ -39,9 +39,9 @@ class Expected:
     """The expected outcome of the control in one segment, or over all of them.
 
     Attributes:
-        base: the rate, or the mean revenue per customer.
-        sd: the standard deviation over customers; None of a rate.
-        customers: who may be sent something.
+        base: The rate, or the mean revenue per customer.
+        sd: The standard deviation over customers; None for a rate.
+        customers: Number of eligible customers.
     """
 
     segment: str
@@ -56,14 +56,15 @@ class PlannedPower:
     """The detectable lift of one metric in one segment, or over all of them.
 
     Attributes:
-        base_rate: what the control is expected to come to, from the customers' history: a rate,
-            or the mean revenue per customer.
-        per_arm: messages expected to arrive in the smallest treatment arm; `control` those of
-            the control.
-        alpha: of the one test, after the correction for the whole family of tests.
-        smallest_lift: relative, detected with the configured power; None where none is.
-        customers_needed: in all arms together, to detect the configured `minimum_lift`; None
-            where unknown.
+        base_rate: Expected value of the control, from the customers' history: a rate, or the mean
+            revenue per customer.
+        per_arm: Messages expected to arrive in the smallest treatment arm.
+        control: Messages expected to arrive in the control.
+        alpha: Significance level of one test after correction for its family (`plan_power`).
+        smallest_lift: Smallest relative lift detected with the configured power; None if no lift
+            can be detected.
+        customers_needed: Customers in all arms together to detect the configured `minimum_lift`;
+            None if unknown.
     """
 
     segment: str
@@ -82,10 +83,10 @@ def expected_outcomes(
     """The outcomes that history predicts for the control, overall and per segment.
 
     Args:
-        tables: hold `among` and `customers`.
+        tables: Hold `among` and `customers`.
         experiment: Its simulation has the rates of customers without a history, the share of
             clicks that end in an order, and the spread of orders.
-        among: a table with one row per customer: `customer_id`, `segment`.
+        among: A table with one row per customer: `customer_id`, `segment`.
     """
     simulation = experiment.simulation
     assigned, customer = tables.with_features(among)
@@ -114,7 +115,7 @@ def expected_outcomes(
 def _sums(
     metric: MetricSpec, simulated: SimulationSpec, simulation: Simulation, customer: str
 ) -> tuple[str, ...]:
-    """SQL: over customers, the expected outcome, and of an amount its square."""
+    """SQL: the sum of the expected outcome over customers; for an amount, also of its square."""
     chance = _chance(metric, simulated, simulation, customer)
     if simulated.amount is None:
         return (f"sum({chance})",)
@@ -147,29 +148,34 @@ def _expected(segment: str, values: tuple[float, ...]) -> Iterator[Expected]:
 
 
 def plan_power(expected: tuple[Expected, ...], experiment: Experiment) -> tuple[PlannedPower, ...]:
-    """The detectable lift of each metric, at the level that the correction leaves to one test.
+    """The detectable lift of each metric at the corrected significance level of one test.
 
-    The rows over all are one family of tests, those of the segments a second, as in `analyze`;
-    the first step of Holm's procedure is at alpha over their number.
+    As in `measure`, the overall rows are one family of tests and the segment rows a second one.
+    A family has every metric of the analysis plan, because the outcomes may have every column;
+    fewer measured metrics raise the power. The first step of Holm's procedure tests at alpha
+    divided by the number of tests.
     """
-    treatments = len(experiment.tones)
     segments = len({row.segment for row in expected} - {OVERALL})
     return tuple(
         _planned(
             row,
             experiment,
-            tests=treatments * len(_EXPECTED) * (1 if row.segment == OVERALL else segments),
+            tests=_tests(experiment) * (1 if row.segment == OVERALL else segments),
         )
         for row in expected
     )
 
 
 def least_per_arm(expected: tuple[Expected, ...], experiment: Experiment) -> int | None:
-    """Messages that must arrive in an arm to find the `minimum_lift` of the primary metric."""
+    """Messages that must arrive in an arm to detect the `minimum_lift` of the primary metric."""
     primary = experiment.analysis.primary_metric
     row = next((e for e in expected if e.segment == OVERALL and e.metric == primary), None)
-    tests = len(experiment.tones) * len(_EXPECTED)
-    return None if row is None else _needed(row, experiment.analysis, 1.0, tests)
+    return None if row is None else _needed(row, experiment.analysis, 1.0, _tests(experiment))
+
+
+def _tests(experiment: Experiment) -> int:
+    """The number of tests in the overall family."""
+    return len(experiment.tones) * len(METRICS)
 
 
 def _planned(row: Expected, experiment: Experiment, *, tests: int) -> PlannedPower:
@@ -206,8 +212,8 @@ def _smallest_lift(
             row.base, per_arm, control, alpha=alpha, power=analysis.power
         )
         return None if effect is None else effect / row.base
-    # An arm of a single customer has no spread.
-    if not row.sd or not row.base or min(per_arm, control) < _LEAST_OF_MEANS:
+    # The variance of an arm needs two units.
+    if not row.sd or not row.base or min(per_arm, control) < _MIN_UNITS_FOR_MEANS:
         return None
     difference = smallest_detectable_difference(
         row.sd, per_arm, control, alpha=alpha, power=analysis.power
@@ -218,7 +224,7 @@ def _smallest_lift(
 def _needed(
     row: Expected, analysis: Analysis, treatment_per_control: float, tests: int
 ) -> int | None:
-    """Units of the smallest treatment that find the `minimum_lift`."""
+    """Units in the smallest treatment arm to detect the `minimum_lift`; None if impossible."""
     difference = row.base * analysis.minimum_lift
     levels = {
         "alpha": alpha_per_test(analysis.alpha, tests, analysis.correction),
@@ -230,17 +236,17 @@ def _needed(
             return sample_size(row.base, difference, **levels)[0]
         return sample_size_of_means(row.sd, difference, **levels)[0]
     except InputError:
-        # No event to expect, or a rate that cannot rise so far.
+        # No event is expected, or the rate cannot rise so far.
         return None
 
 
 def sentences(planned: Mapping[str, PlannedPower], customers: int, analysis: Analysis) -> list[str]:
-    """Whether the campaign has enough customers, a sentence per metric, the primary one first.
+    """Whether the campaign has enough customers: a sentence per metric, the primary one first.
 
     Args:
-        planned: the rows over all, by metric.
-        customers: who may be sent something.
-        analysis: names the primary metric, the power and the least lift of interest.
+        planned: The overall rows by metric.
+        customers: Number of eligible customers.
+        analysis: Primary metric, power and smallest lift of interest.
     """
     primary = analysis.primary_metric
     order = sorted(planned, key=lambda metric: metric != primary)
