@@ -34,7 +34,7 @@ _POINTS = 1_201
 _REACH = 9.0
 # Tolerance of a credible limit, as a share of the width of the search interval.
 _NEAR = 1e-15
-_LEAST = 1e-16  # the smallest distance of a probability from 0 and 1
+_MIN_PROBABILITY = 1e-16  # the smallest distance of a probability from 0 and 1
 
 
 class Posterior(NamedTuple):
@@ -270,7 +270,9 @@ def _solve(below: Callable[[float], float], level: float, low: float, high: floa
 
     def above(value: float) -> float:
         # Normal deviates of the probabilities are nearly linear, so that few steps suffice.
-        return float(ndtri(min(max(below(value), _LEAST), 1.0 - _LEAST))) - wanted
+        return (
+            float(ndtri(min(max(below(value), _MIN_PROBABILITY), 1.0 - _MIN_PROBABILITY))) - wanted
+        )
 
     wanted = float(ndtri(level))
     if above(low) >= 0.0:

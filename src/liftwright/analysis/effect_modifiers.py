@@ -34,11 +34,11 @@ if TYPE_CHECKING:
 # Fewer units for each coefficient than this, and robust errors are too small.
 _UNITS_PER_TERM = 20
 # What a laptop fits in seconds; beyond it more units change little.
-MOST_UNITS = 10_000
-_MOST_EXPLAINED = 400
+MAX_UNITS = 10_000
+_MAX_EXPLAINED_UNITS = 400
 _TREES = 80
-_LEAST_LEAF = 50
-_FEWEST = 400
+_MIN_LEAF_UNITS = 50
+_MIN_ARM_UNITS = 400
 
 
 def moderate(  # noqa: PLR0913 - what is explained, by what, and how to judge
@@ -221,16 +221,16 @@ def grow_uplift_forest(  # noqa: PLR0913 - three arrays, their names, and how to
 
     _check_packages()
     rng = np.random.default_rng(seed)
-    order = rng.permutation(len(outcome))[:MOST_UNITS]
+    order = rng.permutation(len(outcome))[:MAX_UNITS]
     outcome, treated, design = outcome[order], treated[order], design[order]
-    if min(treated.sum(), (~treated).sum()) < _FEWEST:
-        return _no_forest(len(outcome), f"not grown: an arm has fewer than {_FEWEST} units")
+    if min(treated.sum(), (~treated).sum()) < _MIN_ARM_UNITS:
+        return _no_forest(len(outcome), f"not grown: an arm has fewer than {_MIN_ARM_UNITS} units")
     half = np.arange(len(outcome)) % 2 == 0
     predicted, importance, explained = np.zeros(len(outcome)), np.zeros(design.shape[1]), 0
     for fit, unseen in ((half, ~half), (~half, half)):
         forest = _x_learner(outcome[fit], treated[fit], design[fit], seed)
         predicted[unseen] = forest.predict(design[unseen])
-        some = design[unseen][:_MOST_EXPLAINED]
+        some = design[unseen][:_MAX_EXPLAINED_UNITS]
         importance += np.abs(_shap_values(forest, some)).mean(axis=0) / 2.0
         explained += len(some)
     slope, p_value = _sorting(outcome, treated, predicted, half)
@@ -278,7 +278,7 @@ def _grown(design: Array, outcome: Array, seed: int) -> _Forest:
 
     forest: _Forest = RandomForestRegressor(
         n_estimators=_TREES,
-        min_samples_leaf=_LEAST_LEAF,
+        min_samples_leaf=_MIN_LEAF_UNITS,
         max_features=0.7,
         random_state=seed,
         n_jobs=1,

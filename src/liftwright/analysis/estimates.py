@@ -17,14 +17,14 @@ CONSTANT = "p-value not estimable: the metric is constant"
 # What counts for a ratio is the effective number of units (Kish: the square of the sum over the sum
 # of squares), not the number of all units. Under ten, the delta method rejects far too often; up to
 # fifty, the effective number gives the degrees of freedom. Found by simulation.
-_FEWEST_EFFECTIVE = 10.0
+_MIN_EFFECTIVE_UNITS = 10.0
 _FEW_EFFECTIVE = 50.0
 
 # Fieller's g = (t * standard error / control)^2: from here on the interval has no upper end.
-_LARGEST_G = 1.0
+_MAX_G = 1.0
 # The least sum over both arms of (value / standard error)^2. Under it an interval exists only where
 # chance made the control large, and then falls short of its level; found by simulation.
-_LEAST_PRECISION = 8.0
+_MIN_PRECISION = 8.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -155,7 +155,7 @@ def _by_effective_units(
         sum(one.variance for one in estimates)
     ):
         return treatment, control
-    few = min(*effective, numerators) < _FEWEST_EFFECTIVE
+    few = min(*effective, numerators) < _MIN_EFFECTIVE_UNITS
     if few or not (treatment.variance and control.variance):
         return treatment._replace(variance=math.inf), control
     one, zero = (
@@ -210,7 +210,7 @@ def fieller_interval(
     """
     g = t * t * control.variance / control.value**2
     precision = treatment.value**2 / treatment.variance + control.value**2 / control.variance
-    if g >= _LARGEST_G or precision < _LEAST_PRECISION:
+    if g >= _MAX_G or precision < _MIN_PRECISION:
         return None
     ratio = treatment.value / control.value
     relative = treatment.variance / control.value**2

@@ -19,9 +19,9 @@ WELCH = "Welch heterogeneity"
 
 _ONE_SEGMENT = "interaction not estimable: fewer than two segments with enough in both arms"
 # Cochran's rule for a chi-square approximation; a segment with a smaller fitted cell is left out.
-_FEWEST_FITTED = 5.0
+_MIN_FITTED = 5.0
 # Variances of fewer units are too loose to weigh segments with.
-_FEWEST_UNITS = 10
+_MIN_UNITS = 10
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,7 +82,7 @@ def _equal_odds(strata: Sequence[tuple[Counts, Counts]]) -> Interaction:
             break
         fitted = [_fitted(one, zero, odds) for one, zero in tables]
         least = [_least_cell(pair, x) for pair, x in zip(tables, fitted, strict=True)]
-        if min(least) < _FEWEST_FITTED:
+        if min(least) < _MIN_FITTED:
             # The smallest first: without it the common odds ratio may fit the others better.
             del tables[least.index(min(least))]
             continue
@@ -138,7 +138,7 @@ def _equal_differences(strata: Sequence[tuple[AnyMoments, AnyMoments]]) -> Inter
 
     parts = []
     for one, zero in strata:
-        if min(one.n, zero.n) < _FEWEST_UNITS:
+        if min(one.n, zero.n) < _MIN_UNITS:
             continue
         treatment, control = weigh([(one, zero)])
         variance = treatment.variance + control.variance

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 _TOO_FEW = "not estimable: an arm has fewer than two units"
 # Below this the square of a variance leaves the floats: nothing measured varies so little.
-_LEAST_VARIANCE = 1e-150
+_MIN_VARIANCE = 1e-150
 _NO_DENOMINATOR = "not estimable: an arm has a denominator of 0"
 _SPARSE = "not estimable: too few units have a numerator or denominator"
 _NO_SPREAD = "not estimable: an arm has no spread, and the single values are not known"
@@ -146,7 +146,7 @@ def _not_testable(treatment: ArmEstimate, control: ArmEstimate) -> str | None:
         return _TOO_FEW
     if math.isinf(variance):
         return _SPARSE
-    return CONSTANT if variance < _LEAST_VARIANCE else None
+    return CONSTANT if variance < _MIN_VARIANCE else None
 
 
 def _welch(t: float, df: float, alpha: float) -> tuple[float, float]:

@@ -16,7 +16,7 @@ CHI_SQUARE = "chi-square"
 ANOVA = "one-way analysis of variance"
 
 # Pairs grow with the square of the arms.
-_MOST_PAIRED = 10
+_MAX_PAIRED_ARMS = 10
 _NOTHING = "not estimable: fewer than two arms with units, or a metric that is constant"
 
 
@@ -46,7 +46,7 @@ def check_any_difference(
         p_value=p_value,
         test=(CHI_SQUARE if counts else ANOVA) if found else None,
         warnings=() if found else (_NOTHING,),
-        pairs=_pairs(moments) if moments and len(moments) <= _MOST_PAIRED else None,
+        pairs=_pairs(moments) if moments and len(moments) <= _MAX_PAIRED_ARMS else None,
     )
 
 

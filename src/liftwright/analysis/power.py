@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 # Campaigns aim for a lift of 10 %; an experiment that cannot detect it is underpowered.
 NOTABLE_LIFT = 0.10
-_FEWEST_ARMS = 2
+_MIN_ARMS = 2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,7 +67,7 @@ def plan_rates(  # noqa: PLR0913 - one parameter per option
     """
     if lift is not None and n is not None:
         raise InputError("power: found both a lift and units per arm, allowed: one of them")
-    if arms < _FEWEST_ARMS:
+    if arms < _MIN_ARMS:
         raise InputError(f"power: arms: found {arms}, allowed: 2 or more, the control included")
     if correction not in get_args(Correction):
         allowed = ", ".join(get_args(Correction))

@@ -27,7 +27,7 @@ TestType = Literal["auto", "chi_square", "fisher", "welch"]
 
 # Below this expected count the normal approximation gives way to the exact test (Cochran 1954;
 # its form for strata is that of Mantel and Fleiss 1980).
-_FEW = 5.0
+_MIN_EXPECTED = 5.0
 # Equal probabilities of two tables differ in their last bits.
 _TIE = 1.0 + 1e-7
 
@@ -92,7 +92,7 @@ def _estimate(
     interval = score_interval_of_difference if stratified else newcombe_interval
     lower, upper = (limit.clip(-1.0, 1.0) for limit in interval(tables, z))
     room = _room(tables)
-    lifts = _lift_intervals(tables, control > 0, room < _FEW, z)
+    lifts = _lift_intervals(tables, control > 0, room < _MIN_EXPECTED, z)
     tests = _tests(rows, tables, room, test_type, stratified=stratified)
     return [
         Estimate(
@@ -197,7 +197,7 @@ def _tests(
     for row, space, score in zip(rows, room, scores, strict=True):
         if space <= 0:
             found.append((None, None))
-        elif test_type == "fisher" or space < _FEW:
+        elif test_type == "fisher" or space < _MIN_EXPECTED:
             found.append((exact_p_value(row), exact))
         else:
             found.append((math.erfc(float(score) / math.sqrt(2.0)), normal))

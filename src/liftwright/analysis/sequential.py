@@ -39,7 +39,7 @@ TEST = "asymptotic confidence sequence"
 
 # The sequence begins when each arm has this effective number of units; before, the normal
 # approximation is poor. Found by simulation.
-_FEWEST = 20.0
+_MIN_EFFECTIVE = 20.0
 _ONE_SIDE_RARE = (
     "interval not estimable: an arm has fewer than 20 units with the event, or without it"
 )
@@ -114,7 +114,9 @@ def estimate_sequence(
     if not math.isfinite(difference):
         return Estimate(n_treatment=units[0], n_control=units[1], warnings=(_TOO_EARLY,))
     lift = treatment.value / control.value - 1.0 if control.value > 0 else None
-    known = min(_effective_units([pair[side] for pair in there]) for side in (0, 1)) >= _FEWEST
+    known = (
+        min(_effective_units([pair[side] for pair in there]) for side in (0, 1)) >= _MIN_EFFECTIVE
+    )
     interval = lift_interval = p_value = None
     warnings: list[str] = []
     if known and math.isfinite(variance) and treatment.variance and control.variance:
@@ -169,7 +171,7 @@ def _pooled_score(
     for side in (0, 1):
         units = [pair[side].n for pair in pairs]
         events = math.fsum(n * rate for n, rate in zip(units, rates, strict=True))
-        if min(events, sum(units) - events) < _FEWEST:
+        if min(events, sum(units) - events) < _MIN_EFFECTIVE:
             return None
     weights = [a.n * b.n / (a.n + b.n) for a, b in pairs]
     spread = math.fsum(w * r * (1.0 - r) for w, r in zip(weights, rates, strict=True))

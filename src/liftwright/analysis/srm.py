@@ -18,12 +18,12 @@ if TYPE_CHECKING:
 # A mismatch is called at 1 %: the check runs before every result, and its alarm stops the reading.
 SRM_ALPHA = 0.01
 
-_FEW = 5.0
+_MIN_EXPECTED = 5.0
 _DRAWS = 9_999
-_MOST_ARMS_DRAWN = 100
+_MAX_ARMS_SIMULATED = 100
 # Shares that people plan are multiples of one of these fractions.
 _SIMPLE_FRACTIONS = (2, 3, 4, 5, 6, 8, 10, 20)
-_FEWEST_TESTED = 20
+_MIN_TESTED_UNITS = 20
 _EXPOSURE_ALPHA = 0.01
 MULTIPLE_EXPOSURE_SHARE = 0.01
 
@@ -158,7 +158,7 @@ def check_multiple_exposure(
         Not ok above that share, or if Fisher's exact test of at least 20 of them gives p < 0.01.
     """
     p_value = None
-    if exposed.n >= _FEWEST_TESTED and others.n:
+    if exposed.n >= _MIN_TESTED_UNITS and others.n:
         p_value = exact_p_value([(exposed, others)])
     share = units / total if total else 0.0
     return MultipleExposure(
@@ -184,7 +184,7 @@ def _p_value(tables: Sequence[tuple[Sequence[int], Sequence[float]]]) -> float |
     if not df:
         return 1.0
     statistic = math.fsum((o - e) ** 2 / e for o, e in known)
-    if len(known) <= _MOST_ARMS_DRAWN and min(e for _, e in known) < _FEW:
+    if len(known) <= _MAX_ARMS_SIMULATED and min(e for _, e in known) < _MIN_EXPECTED:
         return _drawn_p_value(statistic, list(_totals(tables)))
     return float(chdtrc(df, statistic))
 

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from liftwright.model import AuditRange
 
-_MOST_PROBLEMS = 50
+_MAX_PROBLEMS = 50
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,11 +75,9 @@ class _Verifier:
             if line in heads and heads[line].head.encode() != previous:
                 self._found(f"line {line}: is not the last line of run {heads[line].run_id}")
         self._compare(line)
-        ok, rest = not self.problems, len(self.problems) - _MOST_PROBLEMS
+        ok, rest = not self.problems, len(self.problems) - _MAX_PROBLEMS
         more = [f"and {rest} more"] if rest > 0 else []
-        return Verification(
-            ok=ok, lines=line - 1, problems=(*self.problems[:_MOST_PROBLEMS], *more)
-        )
+        return Verification(ok=ok, lines=line - 1, problems=(*self.problems[:_MAX_PROBLEMS], *more))
 
     def _line(self, line: int, text: bytes, previous: bytes, lasts: Mapping[str, int]) -> bytes:
         """Verify one line against the previous one; returns the hash that the next must contain."""

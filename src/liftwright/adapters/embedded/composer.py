@@ -28,8 +28,8 @@ if TYPE_CHECKING:
 
 _MODEL = "grounded-composer"
 _CODE_VERSION = "1"
-_MOST_QUOTES = 8
-_LEAST_QUOTES_A_PASSAGE = 4
+_MAX_QUOTES = 8
+_MIN_QUOTES_PER_PASSAGE = 4
 _FURTHER_PASSAGE = 0.8
 _FURTHER_CITATION = 1.5
 _OTHER_FRAMES = 0.1
@@ -166,7 +166,7 @@ def _choices(
     """The best choice of sentences for each number of words."""
     best: dict[tuple[int, int], _Choice] = {(0, 0): _Choice()}
     # The fewer passages there are, the more sentences each may contribute.
-    most = max(_MOST_QUOTES // max(len(order), 1), _LEAST_QUOTES_A_PASSAGE)
+    most = max(_MAX_QUOTES // max(len(order), 1), _MIN_QUOTES_PER_PASSAGE)
     for passage in order:
         sentences = [quote for quote in available if quote.passage == passage]
         options = list(_blocks(sentences, prompt.passages[passage], most))

@@ -35,7 +35,7 @@ _NEEDED = {
     "sqlite": ("mlflow-skinny", "sqlalchemy", "alembic"),
     "azureml": ("mlflow-skinny", "azureml-mlflow"),
 }
-_MOST_METRICS, _MOST_PARAMETERS = 1000, 100
+_MAX_METRICS, _MAX_PARAMETERS = 1000, 100
 
 
 class MLflowTrack:
@@ -148,7 +148,7 @@ class MLflowTrack:
             for name, value in wanted.items()
             if known.get(name, value) != value
         }
-        fresh = [name for name in wanted if name not in known][:_MOST_PARAMETERS]
+        fresh = [name for name in wanted if name not in known][:_MAX_PARAMETERS]
         client.log_batch(
             tracked_id,
             params=[Param(name, wanted[name]) for name in fresh],  # type: ignore[no-untyped-call] # the package's
@@ -188,8 +188,8 @@ def _log_metrics(
     values = metrics_of(run, folder, before=tracked.data.metrics)
     now, step = time.time_ns() // 1_000_000, int(str(run.get("measurements", 0)))
     metrics = [Metric(name, value, now, step) for name, value in values.items()]
-    for first in range(0, len(metrics), _MOST_METRICS):
-        client.log_batch(tracked.info.run_id, metrics=metrics[first : first + _MOST_METRICS])
+    for first in range(0, len(metrics), _MAX_METRICS):
+        client.log_batch(tracked.info.run_id, metrics=metrics[first : first + _MAX_METRICS])
 
 
 @contextlib.contextmanager

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 TAG = "liftwright."
 SIMULATED = "simulated/"
 _NOT_IN_NAMES = re.compile(r"[^\w .\-/]", re.ASCII)
-_LONGEST_VALUE = 500
+_MAX_VALUE_LENGTH = 500
 _COMPARISON_FIELDS = ("treatment", "control", "difference", "lift", "p_value", "p_adjusted")
 _INTERVALS = ("difference_ci", "lift_ci")
 
@@ -38,7 +38,7 @@ def parameters_of(run: Mapping[str, object], configured: Mapping[str, object]) -
         "overrides": ", ".join(sorted(overrides)) if isinstance(overrides, dict) else None,
     }
     return {
-        _name(name): str(value)[:_LONGEST_VALUE]
+        _name(name): str(value)[:_MAX_VALUE_LENGTH]
         for name, value in _leaves(parameters, ".")
         if value not in (None, "")
     }

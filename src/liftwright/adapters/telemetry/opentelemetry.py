@@ -42,7 +42,7 @@ Exporters = tuple[SpanExporter, MetricExporter]
 
 _SCOPE = "liftwright"
 _BATCH = 512
-_MOST_WAITING = 20_000
+_MAX_WAITING = 20_000
 _SPANS_EVERY_MS, _METRICS_EVERY_MS = 5_000, 60_000
 _NANOSECONDS = 1e9
 # Application Insights lists a run as a request only if its span's kind is SERVER.
@@ -134,7 +134,7 @@ class _Pipeline:
         self._tracers.add_span_processor(
             BatchSpanProcessor(
                 cast("SpanExporter", self._spans),
-                max_queue_size=_MOST_WAITING,
+                max_queue_size=_MAX_WAITING,
                 schedule_delay_millis=_SPANS_EVERY_MS,
                 max_export_batch_size=_BATCH,
             )

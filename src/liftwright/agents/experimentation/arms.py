@@ -1,9 +1,9 @@
-"""Each customer's arm, as a pure function of segment and id, and whether the arms are alike.
+"""Assigns each customer's arm as a pure function of segment and id, and checks the balance.
 
 Customers are ordered by md5(salt || customer_id). In each segment every arm takes one range of that
-order, as long as its exact share. A histogram of the hashes' first digits shows in which bins the
-ranges end; only the hashes in those bins are read and sorted. The result is a cut point per range,
-which assigns customers on any engine, and late arrivals too.
+order, as long as its exact share. Customers are counted by hash bucket, a prefix of the hash. Only
+the hashes in the buckets where a range ends are read and sorted. The result is a cut point per
+range (a slice), which assigns customers on any engine, late arrivals included.
 """
 
 from __future__ import annotations
@@ -28,14 +28,14 @@ if TYPE_CHECKING:
 
     from liftwright.data import Tables
 
-# Bins are prefixes of the hash's first word of this many hex digits.
+# Hex digits of the hash's first word; a bucket is a prefix of it.
 _WORD_DIGITS = 8
-# Shares are decimal fractions of a file; this brings 0.1 back from its binary neighbour.
-_FINEST_SHARE = 10**9
-# Within this many standard deviations two groups are taken to be alike.
-_NOTABLE = 0.1
-# In standard errors: of twenty comparisons, chance exceeds it once in twenty experiments.
-_SELDOM = 3.0
+# Shares are decimal fractions; this restores 0.1 from its nearest binary number.
+_MAX_DENOMINATOR = 10**9
+# A standardised difference above this is commonly called an imbalance.
+_MIN_IMBALANCE = 0.1
+# With twenty comparisons, chance exceeds this in one experiment of twenty.
+_MIN_STANDARD_ERRORS = 3.0
 _DECIMALS = 6
 
 
@@ -43,7 +43,7 @@ _DECIMALS = 6
 class HashRange:
     """An arm's range of a segment's hashes: from `start` in hex up to the next range's start.
 
-    A start has as many digits as separating the ranges takes, nearly always 8.
+    A start has as many digits as it takes to separate the ranges, nearly always 8.
     """
 
     arm: str
@@ -52,12 +52,12 @@ class HashRange:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Assignment:
-    """The assignment, with all that is needed to assign late arrivals.
+    """The assignment, with everything needed to assign late arrivals.
 
     Attributes:
         slices: Per segment, the arms in the order of their hash ranges; the first starts at "".
         counts: Customers per segment and arm.
-        balance: How alike the arms' customers are.
+        balance: Differences in features between each arm and the control.
         assigned_at: ISO-8601 time in UTC.
         left_out: Customers without an arm, by reason.
     """
@@ -79,17 +79,17 @@ def assign(  # noqa: PLR0913 - all but three are for late arrivals
     earlier: Assignment | None = None,
     known: str | None = None,
 ) -> Assignment:
-    """Create the table `assignments`, with one arm and one variant for each customer of `among`.
+    """Create the table `assignments`: one arm and one variant for each customer of `among`.
 
-    It is computed at each use; write it to a file to compute it once.
+    The table is computed at each use; write it to a file to compute it once.
 
     Args:
-        tables: holds `among` and `customers`.
-        design: of this experiment.
-        assigned_at: the time to record, ISO-8601 in UTC.
-        among: a table with one row per customer: `customer_id`, `segment`; features in it are
+        tables: Hold `among` and `customers`.
+        design: The experiment's design.
+        assigned_at: The time to record, ISO-8601 in UTC.
+        among: A table with one row per customer: `customer_id`, `segment`; features in it are
             carried along.
-        earlier: An earlier assignment, whose ranges late arrivals are placed by.
+        earlier: An earlier assignment, whose hash ranges assign late arrivals.
         known: A table of assignments that precede those of `among`.
 
     Raises:
@@ -127,10 +127,12 @@ def exact_counts(size: int, shares: Mapping[str, float]) -> dict[str, int]:
     """Customers per arm: each share rounded down, the rest to the largest remainders.
 
     Args:
-        size: customers to divide.
-        shares: each arm's share, of any positive sum; equal remainders go by this order.
+        size: Number of customers.
+        shares: Each arm's share, with any positive sum; ties of remainders follow this order.
     """
-    exact = {arm: Fraction(share).limit_denominator(_FINEST_SHARE) for arm, share in shares.items()}
+    exact = {
+        arm: Fraction(share).limit_denominator(_MAX_DENOMINATOR) for arm, share in shares.items()
+    }
     whole = sum(exact.values())
     quotas = {arm: size * share / whole for arm, share in exact.items()}
     counts = {arm: math.floor(quota) for arm, quota in quotas.items()}
@@ -164,7 +166,7 @@ def _hash(tables: Tables, design: Design, among: str, carried: str) -> None:
             carried=carried,
         ),
     )
-    _refuse_strangers(tables, among, segments)
+    _check_segments(tables, among, segments)
     words = ", ".join(f"cast(word_{n} as bigint) as word_{n}" for n in range(4))
     tables.keep(
         "hashed",
@@ -174,120 +176,121 @@ def _hash(tables: Tables, design: Design, among: str, carried: str) -> None:
     )
 
 
-def _refuse_strangers(tables: Tables, among: str, segments: Sequence[str]) -> None:
-    nobody = "select count(*) from hashed_numbers where segment_number is null"
-    ((strangers,),) = tables.rows(nobody)
-    if strangers:
+def _check_segments(tables: Tables, among: str, segments: Sequence[str]) -> None:
+    ((unknown,),) = tables.rows("select count(*) from hashed_numbers where segment_number is null")
+    if unknown:
         known = ", ".join(map(literal, segments))
         found = tables.rows(
             f"select distinct segment from {identifier(among)} where segment not in ({known})"  # noqa: S608 - quoted
         )
         names = sorted(str(segment) for (segment,) in found)
         raise IntegrityError(
-            f"assign: {strangers} customers are in segments without a design: {names}"
+            f"assign: {unknown} customers are in segments without a design: {names}"
         )
 
 
 def _divide_segments(tables: Tables, design: Design) -> dict[str, tuple[HashRange, ...]]:
-    width = _bin_digits(design)
-    bins: dict[str, list[tuple[str, int]]] = defaultdict(list)
+    digits = _bucket_digits(design)
+    buckets: dict[str, list[tuple[str, int]]] = defaultdict(list)
     for segment, prefix, customers in tables.rows(
-        tables.sql("hash_bucket_counts", step=_step(width))
+        tables.sql("hash_bucket_counts", step=_step(digits))
     ):
-        bins[str(segment)].append((f"{prefix:0{width}x}", cast("int", customers)))
-    sizes = {segment: sum(customers for _, customers in found) for segment, found in bins.items()}
+        buckets[str(segment)].append((f"{prefix:0{digits}x}", cast("int", customers)))
+    sizes = {segment: sum(n for _, n in found) for segment, found in buckets.items()}
     if sizes != {segment: size for segment, size in design.sizes.items() if size}:
         raise IntegrityError(f"assign: segments hold {sizes}, designed for {dict(design.sizes)}")
-    ends = {
-        segment: _ends(exact_counts(size, _rotated(design, segment)))
+    starts = {
+        segment: _start_ranks(exact_counts(size, _rotated(design, segment)))
         for segment, size in sizes.items()
     }
-    places = {
-        segment: _locate(sorted(found), [end for _, end in ends[segment]])
-        for segment, found in bins.items()
+    positions = {
+        segment: _find_buckets(sorted(found), [rank for _, rank in starts[segment]])
+        for segment, found in buckets.items()
     }
-    wanted = sorted({cell for found in places.values() for cell, _ in found if cell})
-    hashes = _hashes_in(tables, design.salt, width, wanted)
+    wanted = sorted({bucket for found in positions.values() for bucket, _ in found if bucket})
+    hashes = _hashes_in(tables, design.salt, digits, wanted)
     return {
         segment: tuple(
-            HashRange(arm=arm, start=_start(hashes, segment, place))
-            for (arm, _), place in zip(ends[segment], places[segment], strict=True)
+            HashRange(arm=arm, start=_start(hashes, segment, *position))
+            for (arm, _), position in zip(starts[segment], positions[segment], strict=True)
         )
-        for segment in sorted(ends)
+        for segment in sorted(starts)
     }
 
 
-def _bin_digits(design: Design) -> int:
-    """Digits that make the bins, and the hashes in one bin, about the square root of all."""
+def _bucket_digits(design: Design) -> int:
+    """Digits for about as many buckets as hashes in one bucket."""
     work = sum(design.sizes.values()) * len(design.arms)
     return min(max(round(math.log(work, 16) / 2), 1), _WORD_DIGITS)
 
 
-def _step(width: int) -> str:
-    """How many first words a bin of so many digits has."""
-    return str(16 ** (_WORD_DIGITS - width))
+def _step(digits: int) -> str:
+    """How many first words a bucket of so many digits has."""
+    return str(16 ** (_WORD_DIGITS - digits))
 
 
-def _ends(counts: Mapping[str, int]) -> list[tuple[str, int]]:
+def _start_ranks(counts: Mapping[str, int]) -> list[tuple[str, int]]:
     """Each arm and the rank, from 0, of its first customer in the order of the hashes."""
-    ends, rank = [], 0
+    starts, rank = [], 0
     for arm, count in counts.items():
-        ends.append((arm, rank))
+        starts.append((arm, rank))
         rank += count
-    return ends
+    return starts
 
 
-def _locate(bins: Sequence[tuple[str, int]], ranks: Sequence[int]) -> list[tuple[str, int]]:
-    """For each rank its bin, and the rank within the bin; ("", 0) for the first rank.
+def _find_buckets(
+    buckets: Sequence[tuple[str, int]], ranks: Sequence[int]
+) -> list[tuple[str, int]]:
+    """For each rank its bucket, and the rank within the bucket; ("", 0) for the first rank.
 
-    A rank past the end (the last arms got nobody) is in the last bin, past its end.
+    A rank past the end (the last arms have no customers) is in the last bucket, past its end.
     """
-    places = []
+    found = []
     index, before = 0, 0
     for rank in ranks:
-        while index < len(bins) - 1 and before + bins[index][1] <= rank:
-            before += bins[index][1]
+        while index < len(buckets) - 1 and before + buckets[index][1] <= rank:
+            before += buckets[index][1]
             index += 1
-        places.append((bins[index][0], rank - before) if rank else ("", 0))
-    return places
+        found.append((buckets[index][0], rank - before) if rank else ("", 0))
+    return found
 
 
 def _hashes_in(
-    tables: Tables, salt: str, width: int, cells: Sequence[str]
+    tables: Tables, salt: str, digits: int, buckets: Sequence[str]
 ) -> dict[tuple[str, str], list[str]]:
+    """The sorted hashes in each segment and bucket."""
     hashes: dict[tuple[str, str], list[str]] = defaultdict(list)
-    if not cells:
+    if not buckets:
         return hashes
     statement = tables.sql(
         "boundary_hashes",
         salt=literal(salt),
-        step=_step(width),
-        cells=", ".join(str(int(cell, 16)) for cell in cells),
+        step=_step(digits),
+        cells=", ".join(str(int(bucket, 16)) for bucket in buckets),
     )
     for segment, value in tables.rows(statement):
-        hashes[str(segment), str(value)[:width]].append(str(value))
+        hashes[str(segment), str(value)[:digits]].append(str(value))
     for found in hashes.values():
         found.sort()
     return hashes
 
 
 def _start(
-    hashes: Mapping[tuple[str, str], Sequence[str]], segment: str, place: tuple[str, int]
+    hashes: Mapping[tuple[str, str], Sequence[str]], segment: str, bucket: str, rank: int
 ) -> str:
-    cell, rank = place
-    if not cell:
+    if not bucket:
         return ""
-    found = hashes[segment, cell]
+    found = hashes[segment, bucket]
     if rank >= len(found):
-        # An arm without customers after the last hash: it starts just behind it.
+        # An arm without customers at the end starts just after the last hash.
         return found[-1] + "0"
-    # The first word parts it from the hash before, but where both begin alike.
+    # The first word is enough unless the previous hash has the same one.
     word = found[rank][:_WORD_DIGITS]
     return word if rank == 0 or found[rank - 1] < word else found[rank]
 
 
 def _assigned_by(slices: Mapping[str, Sequence[HashRange]], design: Design) -> dict[str, str]:
-    """SQL of a customer's range, and of the range's arm and variant."""
+    """SQL: the number of a customer's slice, and the slice's arm and variant."""
     found: list[tuple[str, str]] = []
     branches = []
     for segment, parts in slices.items():
@@ -301,6 +304,7 @@ def _assigned_by(slices: Mapping[str, Sequence[HashRange]], design: Design) -> d
         inner = f"case {' '.join(cases)} end" if len(cases) > 1 else str(len(found))
         branches.append(f"when segment = {literal(segment)} then {inner}")
     variants = [design.cells.get(segment, {}).get(arm) for segment, arm in found]
+    # `cell` is the slice's number in assign.sql.
     return {
         "cell": f"case {' '.join(branches)} end",
         "arm": text_at([arm for _, arm in found], "cell"),
@@ -309,7 +313,7 @@ def _assigned_by(slices: Mapping[str, Sequence[HashRange]], design: Design) -> d
 
 
 def _before(start: str, salt: str) -> str:
-    """SQL of whether a hash comes before `start`; its first word tells nearly always."""
+    """SQL: whether a hash comes before `start`; the first word nearly always decides."""
     if not start:
         return "false"
     word = int(start[:_WORD_DIGITS], 16)
@@ -390,10 +394,10 @@ class FeatureMoments:
 
 
 def feature_sums(tables: Tables, alias: str) -> str:
-    """SQL of the sums for `FeatureMoments.add`, about the middle of each feature's range.
+    """SQL: the sums for `FeatureMoments.add`, about the middle of each feature's range.
 
     Args:
-        tables: holds `customers`.
+        tables: Hold `customers`.
         alias: Table alias of the features in the statement.
     """
     names = [identifier(feature) for feature in FEATURES]
@@ -410,8 +414,8 @@ def compare_arms(moments: FeatureMoments, arms: tuple[str, ...]) -> tuple[Featur
     """Compare each treatment with the control in every feature.
 
     Args:
-        moments: of all segments and arms.
-        arms: the treatments.
+        moments: The moments in all segments and arms.
+        arms: The treatments.
 
     Source: Austin (2009), Balance diagnostics for comparing baseline covariates.
     """
@@ -438,5 +442,5 @@ def _compare(moments: Mapping[tuple[str, str], Moments], arm: str, feature: str)
         arm=arm,
         feature=feature,
         difference=round(difference / total / math.sqrt(variance), _DECIMALS),
-        limit=round(max(_NOTABLE, _SELDOM / math.sqrt(total)), _DECIMALS),
+        limit=round(max(_MIN_IMBALANCE, _MIN_STANDARD_ERRORS / math.sqrt(total)), _DECIMALS),
     )

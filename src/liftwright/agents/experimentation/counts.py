@@ -19,13 +19,13 @@ if TYPE_CHECKING:
     from liftwright.model import MetricSpec
 
 # A sample-ratio check over time needs few parts, each with many units.
-_MOST_PERIODS = 10
+_MAX_PERIODS = 10
 _Part = TypeVar("_Part", str, tuple[str, str])
 _STEPS = ("delivered", "opened", "clicked", "converted")
 # Between arms of nearly equal size the skewness of the values cancels out.
 _UNEQUAL = 1.25
 # Rows per segment and arm; more distinct values are grouped with their neighbours.
-_MOST_VALUES = 200
+_MAX_VALUES = 200
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -199,7 +199,7 @@ def periods_of(days: Mapping[str, Mapping[_Part, int]]) -> dict[str, dict[_Part,
     before = 0
     for day, parts in days.items():
         here = sum(parts.values())
-        grouped.setdefault(int(_MOST_PERIODS * (before + here / 2) / total), []).append(day)
+        grouped.setdefault(int(_MAX_PERIODS * (before + here / 2) / total), []).append(day)
         before += here
     found: dict[str, dict[_Part, int]] = {}
     for group in grouped.values():
@@ -225,8 +225,8 @@ def with_value_counts(
     for metric, statement in counted.items():
         if not _needed([one for one in totals if one.metric == metric]):
             continue
-        half = str(_MOST_VALUES // 2)
-        sql = tables.sql("outcome_values", counted=statement, most=str(_MOST_VALUES), half=half)
+        half = str(_MAX_VALUES // 2)
+        sql = tables.sql("outcome_values", counted=statement, most=str(_MAX_VALUES), half=half)
         for segment, arm, value, units in tables.rows(sql):
             key = (metric, None if segment is None else str(segment), str(arm))
             found[key].append((float(str(value)), int(str(units))))

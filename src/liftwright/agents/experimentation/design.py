@@ -1,4 +1,4 @@
-"""The design of the experiment: which arm gets what in which segment, before anyone is assigned."""
+"""The design of the experiment: each arm's variant and share in each segment."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ AGENT = "experimentation"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Design:
-    """Which variants may be sent to whom, fixed before anyone is assigned.
+    """Each arm's variant and share in each segment, fixed before customers are assigned.
 
     Attributes:
-        salt: what the assignment's hash begins with, the experiment's name.
-        arms: control first, then the treatments, with the shares that were configured.
-        sizes: customers per segment.
-        cells: Per segment, its arms and their variants, all approved.
-        shares: Per segment, each arm's share; the control has those of missing arms.
-        approved: All approved variants; `cells` names no others.
+        salt: Prefix of the hashed customer ids: the experiment's name.
+        arms: Control first, then the treatments, with their configured shares.
+        sizes: Customers per segment.
+        cells: Per segment, the id of each arm's variant; all are approved.
+        shares: Per segment, each arm's share; the control takes the shares of missing arms.
+        approved: The ids of all approved variants; `cells` has no others.
     """
 
     salt: str
@@ -52,35 +52,31 @@ def design_experiment(
     experiment: Experiment,
     sizes: Mapping[str, int],
 ) -> Design:
-    """Decide which arm gets which approved variant in which segment, and its share there.
+    """Give each arm its approved variant and its share in each segment.
 
     Args:
-        variants: the control and the variants of all segments, blocked ones among them.
-        decisions: what may be sent; a variant without status `pass` is not.
-        experiment: tones, shares and the name.
-        sizes: customers per segment.
+        variants: The control and the variants of all segments, including blocked ones.
+        decisions: The safety decisions; only variants with status `pass` are approved.
+        experiment: Tones, shares and the name.
+        sizes: Customers per segment.
 
     Raises:
-        NoExperiment: the control is not approved, no variant is, or customers are too few.
+        NoExperiment: The control or every variant is not approved, or there are too few customers.
     """
     passed = {decision.variant_id for decision in decisions if decision.status == "pass"}
     approved = [variant for variant in variants if variant.variant_id in passed]
     control = next((variant for variant in approved if variant.arm == CONTROL), None)
     if control is None:
         raise NoExperiment("no experiment: the control message is not approved")
-    messages = {(variant.segment, variant.arm): variant.variant_id for variant in approved}
-    cells = {
+    ids = {(variant.segment, variant.arm): variant.variant_id for variant in approved}
+    variant_ids = {
         segment: {
             CONTROL: control.variant_id,
-            **{
-                tone: messages[segment, tone]
-                for tone in experiment.tones
-                if (segment, tone) in messages
-            },
+            **{tone: ids[segment, tone] for tone in experiment.tones if (segment, tone) in ids},
         }
         for segment in sorted(sizes)
     }
-    if all(len(arms) == 1 for arms in cells.values()):
+    if all(len(arms) == 1 for arms in variant_ids.values()):
         raise NoExperiment("no experiment: no segment has an approved variant")
     customers = sum(sizes.values())
     if customers < len(experiment.arms):
@@ -93,20 +89,20 @@ def design_experiment(
         salt=experiment.name,
         arms=tuple(Arm(name=name, share=share) for name, share in shares.items()),
         sizes=dict(sorted(sizes.items())),
-        cells=cells,
-        shares={segment: _shares_in(arms, shares) for segment, arms in cells.items()},
+        cells=variant_ids,
+        shares={segment: _shares_in(arms, shares) for segment, arms in variant_ids.items()},
         approved=tuple(sorted(variant.variant_id for variant in approved)),
     )
     _log_missing(design)
     return design
 
 
-def _shares_in(cells: Collection[str], shares: Mapping[str, float]) -> dict[str, float]:
-    missing = math.fsum(share for arm, share in shares.items() if arm not in cells)
+def _shares_in(arms: Collection[str], shares: Mapping[str, float]) -> dict[str, float]:
+    missing = math.fsum(share for arm, share in shares.items() if arm not in arms)
     return {
         arm: share + missing if arm == CONTROL else share
         for arm, share in shares.items()
-        if arm in cells
+        if arm in arms
     }
 
 

@@ -22,9 +22,9 @@ if TYPE_CHECKING:
     Array = NDArray[np.float64]
 
 # Enough for a regression to detect notable effects; more units only cost memory.
-MOST_SAMPLED = 50_000
+MAX_SAMPLED_UNITS = 50_000
 # A text column with more values describes single units rather than groups.
-_MOST_LEVELS = 8
+_MAX_LEVELS = 8
 
 
 def explain(  # noqa: PLR0913 - where, what, by what, and how
@@ -50,7 +50,7 @@ def explain(  # noqa: PLR0913 - where, what, by what, and how
 
     rows = tables.rows(
         f"select arm, y, {', '.join(f'f{i}' for i in range(len(columns)))} from explained "  # noqa: S608 - our own names
-        f"where y is not null order by md5(cast(place as varchar)) limit {MOST_SAMPLED}"
+        f"where y is not null order by md5(cast(place as varchar)) limit {MAX_SAMPLED_UNITS}"
     )
     arms = [str(row[0]) for row in rows]
     outcome = np.array([float(cast("float", row[1])) for row in rows])
@@ -101,10 +101,10 @@ def _as_numbers(column: str, texts: Sequence[object]) -> dict[str, Array]:
             column: np.array([np.nan if text is None else next(values) for text in found], float)
         }
     levels = sorted(set(known), key=lambda level: (-known.count(level), level))
-    if len(levels) > _MOST_LEVELS:
+    if len(levels) > _MAX_LEVELS:
         raise InputError(
             f"--explain {column!r}: found {len(levels)} text values, allowed: "
-            f"numbers, or at most {_MOST_LEVELS} values"
+            f"numbers, or at most {_MAX_LEVELS} values"
         )
     return {
         f"{column} = {level}": np.array(

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 _SHARES_SUM = 1e-6
 # More of either are for a program; each arm is compared on each metric in each segment.
-_MOST_ARMS, _MOST_NAMED = 200, 10
+_MAX_ARMS, _MAX_NAMED = 200, 10
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,12 +95,12 @@ def check_arms(
     if control not in units:
         hint = (
             did_you_mean(control, tuple(units))
-            or f"; the arms are: {few(tuple(units), _MOST_NAMED)}"
+            or f"; the arms are: {few(tuple(units), _MAX_NAMED)}"
         )
         raise InputError(f"--control {control!r}: no such arm in the file{hint}")
-    if len(units) > _MOST_ARMS:
+    if len(units) > _MAX_ARMS:
         raise InputError(
-            f"--arm {column!r}: found {len(units):,} arms, allowed: at most {_MOST_ARMS}; is "
+            f"--arm {column!r}: found {len(units):,} arms, allowed: at most {_MAX_ARMS}; is "
             "it the right column?"
         )
     if len({*units, *(shares or ())}) == 1:
@@ -110,9 +110,7 @@ def check_arms(
     missing = [arm for arm in units if shares is not None and arm not in shares]
     for arm in shares or {}:
         if arm not in units and missing:
-            hint = (
-                did_you_mean(arm, missing) or f"; without a share is: {few(missing, _MOST_NAMED)}"
-            )
+            hint = did_you_mean(arm, missing) or f"; without a share is: {few(missing, _MAX_NAMED)}"
             raise InputError(f"--share {arm!r}: no such arm in the file{hint}")
     if missing:
         raise InputError(f"--share: no share for arm {missing[0]!r}")

@@ -45,7 +45,7 @@ if TYPE_CHECKING:
     from liftwright.data import Tables
 
 # With fewer zeros than this, the values of a mean are split at their median.
-_FEWEST_ZEROS = 0.05
+_MIN_ZERO_SHARE = 0.05
 
 
 def read_results(  # noqa: PLR0913, PLR0917 - the file, what its columns are, and the plan
@@ -306,7 +306,7 @@ def _multiple_exposure(tables: Tables, kind: str, most: float) -> MultipleExposu
         ((zeros, middle),) = tables.rows(
             "select avg(case when v0 = 0e0 then 1e0 else 0e0 end), median(v0) from combined"
         )
-        if zeros is not None and float(str(zeros)) < _FEWEST_ZEROS:
+        if zeros is not None and float(str(zeros)) < _MIN_ZERO_SHARE:
             event = f"v0 > {literal(float(str(middle)))}"
     rows = tables.rows(
         f"select arm = other_arm, count(*), count(v0), count(case when {event} then 1 end) "  # noqa: S608 - ours

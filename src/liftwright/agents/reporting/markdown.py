@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 NOT_AVAILABLE = "–"  # noqa: RUF001 - a dash as in printed tables
 _MARKED = re.compile(r"([\\`*_\[\]|~])")
 _LEADING = re.compile(r"^(\d+(?=[.)])|(?=[#+=>-]))")
-_SMALLEST_P = 0.001
+_MIN_SHOWN_P = 0.001
 _STARS = ((0.001, "***"), (0.01, "**"))
 _METRICS = {metric.name: metric.label for metric in METRICS}
 
@@ -116,7 +116,7 @@ def p_value(value: float | None) -> str:
     """A p-value with three digits, or `< 0.001`."""
     if value is None:
         return NOT_AVAILABLE
-    return f"< {_SMALLEST_P}" if value < _SMALLEST_P else f"{value:.3f}"
+    return f"< {_MIN_SHOWN_P}" if value < _MIN_SHOWN_P else f"{value:.3f}"
 
 
 def stars(p_adjusted: float | None, *, significant: bool) -> str:
