@@ -121,7 +121,7 @@ def summarise_posteriors(
     """Summarise the posterior of every arm.
 
     Args:
-        posteriors: By arm, the control among them.
+        posteriors: The posterior of each arm, including the control.
         control: Its name.
         alpha: 1 - level of the credible intervals.
         direction: Whether larger values are better, or smaller ones.

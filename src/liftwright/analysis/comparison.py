@@ -240,7 +240,7 @@ class Contrasts:
         control: Name of the control.
         arms: All arms, the control among them, in the order of the rows.
         alpha: Level of the tests, and 1 - level of the intervals.
-        correction: Of each estimator's rows as one family.
+        correction: Correction for multiplicity; each estimator's rows are one family.
     """
 
     totals: Sequence[ArmTotals]
@@ -271,8 +271,8 @@ def sequential_rows(
     """Every arm against the control, by intervals and p-values that hold at every look.
 
     Args:
-        contrasts: What is compared.
-        planned: By arm, the units of it and the control that were planned before the first look.
+        contrasts: The arms to compare with the control.
+        planned: By arm, the planned units of the arm and the control, fixed before the first look.
     """
     table, keys = contrasts.table(), contrasts.keys()
     strata = table.segments or (None,)

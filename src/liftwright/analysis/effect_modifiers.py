@@ -1,10 +1,10 @@
 """Which features go with a larger effect: a regression with interactions, and an uplift forest.
 
-In the regression, the outcome depends on the arm, the features and their products, so that a
-product's coefficient is how much the effect grows per standard deviation of the feature, the others
-held fixed. Standard errors are robust to unequal variances. The forest is exploratory: an X-learner
-for effects that no line follows, evaluated on units that it has not seen and explained by SHAP.
-Neither ranks features unless a test shows that there is something to rank.
+The regression has the arm, the features and their products as regressors. The coefficient of a
+product is the change of the effect per standard deviation of the feature, with the others held
+fixed. Standard errors are robust to unequal variances. The forest is exploratory: an X-learner for
+nonlinear effects, evaluated on held-out units and explained by SHAP. Neither ranks features unless
+a test shows that effects differ.
 """
 
 from __future__ import annotations
@@ -31,9 +31,9 @@ if TYPE_CHECKING:
 
     Array = NDArray[np.float64]
 
-# Fewer units for each coefficient than this, and robust errors are too small.
+# With fewer units per coefficient, robust standard errors are too small.
 _UNITS_PER_TERM = 20
-# What a laptop fits in seconds; beyond it more units change little.
+# A laptop fits this many in seconds; more units change little.
 MAX_UNITS = 10_000
 _MAX_EXPLAINED_UNITS = 400
 _TREES = 80
@@ -53,7 +53,7 @@ def moderate(  # noqa: PLR0913 - what is explained, by what, and how to judge
     """Regress the outcome on arm, features and their products, arm by arm against the control.
 
     Args:
-        metric: What the outcome is called.
+        metric: Name of the outcome.
         outcome: One number per unit.
         arms: The arm of each unit.
         control: Name of the control.
@@ -200,15 +200,15 @@ def grow_uplift_forest(  # noqa: PLR0913 - three arrays, their names, and how to
     alpha: float = 0.05,
     seed: int = 0,
 ) -> UpliftForest:
-    """Fit the effect of a treatment on one half of the units and judge it on the other, twice.
+    """Fit the effect of a treatment by cross-fitting: each half is predicted from the other.
 
     Args:
         outcome: One number per unit.
-        treated: Whether the unit is in the treatment; the others are in the control.
-        design: The features, of the shape (units, features).
-        names: Their names.
-        alpha: Level of the judgement.
-        seed: Of the halves and the forests.
+        treated: Whether each unit is in the treatment; the others are in the control.
+        design: The features, shape (units, features).
+        names: The features' names.
+        alpha: Significance level of the test that the predictions rank held-out units.
+        seed: Random seed of the halves and the forests.
 
     Raises:
         InputError: The packages of the extra `explain` are not installed.
@@ -259,7 +259,7 @@ def grow_uplift_forest(  # noqa: PLR0913 - three arrays, their names, and how to
 
 
 class _Forest(Protocol):
-    """What is used of scikit-learn's forest."""
+    """The methods of scikit-learn's forest that are used here."""
 
     def fit(self, design: Array, outcome: Array) -> _Forest: ...
 

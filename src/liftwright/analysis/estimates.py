@@ -14,16 +14,16 @@ if TYPE_CHECKING:
 NO_CONTROL_EVENT = "lift not estimable: control has no event"
 CONSTANT = "p-value not estimable: the metric is constant"
 
-# What counts for a ratio is the effective number of units (Kish: the square of the sum over the sum
-# of squares), not the number of all units. Under ten, the delta method rejects far too often; up to
+# A ratio depends on the effective number of units (Kish: the square of the sum over the sum of
+# squares), not on the number of units. Under ten, the delta method rejects far too often; up to
 # fifty, the effective number gives the degrees of freedom. Found by simulation.
 _MIN_EFFECTIVE_UNITS = 10.0
 _FEW_EFFECTIVE = 50.0
 
 # Fieller's g = (t * standard error / control)^2: from here on the interval has no upper end.
 _MAX_G = 1.0
-# The least sum over both arms of (value / standard error)^2. Under it an interval exists only where
-# chance made the control large, and then falls short of its level; found by simulation.
+# The smallest sum over both arms of (value / standard error)^2. Below it, an interval exists only
+# if chance made the control large, and its coverage is then too low; found by simulation.
 _MIN_PRECISION = 8.0
 
 
@@ -196,15 +196,15 @@ def _spread(stratum: AnyMoments, value: float) -> float:
 def fieller_interval(
     treatment: ArmEstimate, control: ArmEstimate, t: float
 ) -> tuple[float, float] | None:
-    """Interval of the lift that holds 0 where that of the difference does.
+    """Fieller's interval of the lift; it contains 0 if the difference's interval does.
 
     Args:
-        treatment: Of the treatment, with a spread.
-        control: Of the control, above 0, with a spread.
+        treatment: Estimate of the treatment; its standard error is above 0.
+        control: Estimate of the control, above 0; its standard error is above 0.
         t: How many standard errors the interval reaches.
 
     Returns:
-        None where the control is not clearly above 0, or both rest on too little.
+        None if the control is not clearly above 0, or if both arms are too imprecise.
 
     Source: Fieller (1954), Journal of the Royal Statistical Society B 16.
     """

@@ -90,7 +90,7 @@ class ExperimentData:
 
     Attributes:
         main: The metrics that are compared.
-        sizes: Of all units, the arms in the order of the result.
+        sizes: The arms' numbers of units, in the order of the result.
         by_segment, by_period: The same in each segment and period.
         arms_by_segment: The arms that each segment has; None if every segment has all.
         shares_by_segment: Whether the intended shares differ by segment by design.
@@ -102,7 +102,7 @@ class ExperimentData:
         ratios: Ratios of two outcomes.
         exposed: The metrics of exposed units; `exposed_units` is their number per arm.
         excluded: Rows and units that were left out, by reason.
-        warnings: What a reader must know of the whole.
+        warnings: Warnings about the whole result.
     """
 
     main: Aggregates
@@ -155,7 +155,7 @@ def analyze_experiment(data: ExperimentData, options: AnalysisOptions) -> Experi
 
     Args:
         data: Its outcomes.
-        options: How it is analysed.
+        options: The options of the analysis.
 
     Raises:
         InputError: The aggregates do not fit the arms, the metrics or each other.
@@ -225,10 +225,10 @@ def analyze_experiments(
     """Analyse many experiments, all their p-values corrected together.
 
     Args:
-        by: What names them.
+        by: The name of the column that identifies them.
         data: The experiments as segments; the intended shares of the arms that an experiment has
             are scaled to 1.
-        options: How they are analysed.
+        options: The options of the analyses.
     """
     control = options.control
     compared = _compare(data.main, data, options)
@@ -373,7 +373,7 @@ def _winners(
                 metric,
                 alpha=options.alpha,
                 direction=direction,
-                nobody=undecided,
+                undecided=undecided,
             )
         }
         for segment in (OVERALL, *(data.by_segment if primary else ())):

@@ -20,7 +20,7 @@ WELCH = "Welch heterogeneity"
 _ONE_SEGMENT = "interaction not estimable: fewer than two segments with enough in both arms"
 # Cochran's rule for a chi-square approximation; a segment with a smaller fitted cell is left out.
 _MIN_FITTED = 5.0
-# Variances of fewer units are too loose to weigh segments with.
+# Variances of fewer units are too imprecise for weighting segments.
 _MIN_UNITS = 10
 
 
@@ -29,12 +29,12 @@ class Interaction:
     """A test that the effect of one arm is the same in all segments.
 
     Attributes:
-        p_value: Of the test; None where fewer than two segments can be compared.
+        p_value: p-value of the test; None if fewer than two segments can be compared.
         statistic: Chi-square of Breslow and Day, or Welch's F.
         df: Degrees of freedom of the statistic, the first of two for F.
         test: Name of the test, None where there is none.
         segments: Segments that were compared.
-        common_odds_ratio: Of a rate, by Mantel and Haenszel over all segments.
+        common_odds_ratio: Mantel-Haenszel odds ratio of a rate over all segments.
         warnings: Why there is no test.
     """
 
@@ -50,7 +50,7 @@ class Interaction:
 def check_interaction(
     strata: Sequence[tuple[SufficientStatistics, SufficientStatistics]],
 ) -> Interaction:
-    """Test that treatment and control differ alike in all strata.
+    """Test whether the treatment effect is the same in all strata.
 
     Binary metrics: equal odds ratios, by Breslow and Day's test with Tarone's correction, over
     strata whose fitted cells are at least 5. Means and ratios: equal differences, by Welch's test

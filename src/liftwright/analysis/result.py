@@ -38,7 +38,7 @@ class SampleRatioCheck:
     """The sample-ratio mismatch (SRM) check: do the arms have their planned sizes?
 
     Attributes:
-        p_value: Of the k-way chi-square test; None without units.
+        p_value: p-value of the k-way chi-square test; None without units.
         ok: p_value >= 0.01; False without units.
         observed: Units of each arm.
         expected: Planned units of each arm, of the same sum.
@@ -123,7 +123,7 @@ class InteractionTest(ArmComparison):
     Attributes:
         statistic: Chi-square of Breslow and Day, or Welch's F, with its `degrees_of_freedom`.
         segments_compared: Segments with enough units in both arms.
-        common_odds_ratio: Of a rate, by Mantel and Haenszel over all segments.
+        common_odds_ratio: Mantel-Haenszel odds ratio of a rate over all segments.
     """
 
     statistic: float | None
@@ -139,7 +139,7 @@ class ArmPosterior(ArmComparison):
     Attributes:
         probability_best: Probability that no other arm is better.
         probability_better: Probability to be better than the control.
-        expected_loss: What choosing this arm costs on average, where another is better.
+        expected_loss: Expected loss of choosing this arm when another one is better.
     """
 
     probability_best: float | None
@@ -162,7 +162,7 @@ class OmnibusTest:
     """Whether any two arms differ on a metric at all, raw and not stratified.
 
     Attributes:
-        pairs: Of a mean, every pair of arms.
+        pairs: Every pair of arms; only for means.
     """
 
     metric: str
@@ -247,10 +247,10 @@ class MultipleExposure:
     """Units seen in more than one arm; they are left out of the comparison.
 
     Attributes:
-        units: How many they are; `share` is their share of all units.
+        units: Number of units seen in several arms; `share` is their share of all units.
         ok: The share is within its limit, and their outcomes do not differ from the others'.
-        p_value: Of Fisher's exact test of their outcomes on the primary metric against the other
-            units'; None for fewer than 20 units.
+        p_value: p-value of Fisher's exact test of their outcomes on the primary metric against the
+            other units'; None for fewer than 20 units.
     """
 
     units: int
@@ -298,7 +298,7 @@ class FeatureEffect:
 
     Attributes:
         change: Change of the effect per standard deviation of the feature.
-        interval: Of the change, simultaneous over all rows.
+        interval: Interval of the change, simultaneous over all rows.
         significant: Whether the pair of arm and feature is in the ranking.
     """
 
@@ -333,7 +333,7 @@ class UpliftForest:
 
     Attributes:
         importances: The largest first; empty where the forest sorts nothing.
-        slope: Of the real on the predicted effect among unseen units; 1 is right, 0 is noise.
+        slope: Slope of the real on the predicted effect in held-out units; 1 is ideal, 0 is noise.
         p_value: One-sided, that the slope is not above 0.
         units: Units that were used, `explained` of them by SHAP.
         reason: Why there are importances, or none.
@@ -354,9 +354,9 @@ class Explanation:
 
     Attributes:
         units: Sampled units.
-        joint_p_adjusted: By arm, of the test that no feature changes its effect.
-        ranking: What is significant, the largest change first.
-        forest: By arm, where it was asked for.
+        joint_p_adjusted: By arm, the p-value of the test that no feature changes its effect.
+        ranking: The significant features, the largest change first.
+        forest: By arm; empty unless requested.
     """
 
     metric: str
@@ -375,7 +375,7 @@ class FeatureBalance:
     Attributes:
         difference: Standardised mean difference, treatment - control, within segments and over
             those where the arm exists; None where the feature does not vary or is missing.
-        limit: How large a difference may be before it is notable: a tenth of a standard deviation,
+        limit: Largest difference that is not notable: a tenth of a standard deviation,
             or in small groups what chance alone seldom gives.
     """
 
@@ -387,7 +387,7 @@ class FeatureBalance:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Balance:
-    """Whether the arms were alike before anything was sent.
+    """The balance of the arms before any message was sent.
 
     Attributes:
         assigned: Customers by segment and arm; `delivered` those whose message arrived.
@@ -404,7 +404,7 @@ class Balance:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DetectableEffect:
-    """What one overall comparison could have shown.
+    """The power of one overall comparison.
 
     Attributes:
         base: The control's rate or mean.
@@ -487,13 +487,13 @@ class ExperimentResult:
         guardrails: Whether each arm keeps each guardrail.
         multiple_exposure: Units seen in more than one arm.
         bots: Clicks of bots that were removed from a run's outcomes.
-        best: Who won, by metric and segment.
-        decisions: What to do with each arm now.
+        best: The winning arm by metric and segment.
+        decisions: The decision on each arm: ship, stop or continue.
         sequential: Overall rows that hold at every look.
         omnibus: All arms at once, by metric.
         interactions: Whether each arm's effect differs between segments.
         bayes: Posteriors of all arms.
-        cuped: Rows adjusted by what was known before; `variance_reduction` is by metric, as is
+        cuped: Rows adjusted for covariates; `variance_reduction` is by metric, as is
             `covariate_missing`, the number of units without a covariate.
         winsorised: Rows with extreme values capped at `winsorised_at`, by metric.
         assigned: Rows over all assigned units (intention to treat).
@@ -502,14 +502,14 @@ class ExperimentResult:
         allocation: Shares of a next wave.
         explain: Features that go with a larger effect.
         excluded: Rows and units that were left out, by reason.
-        simulated: Whether a run's engagement was simulated; None of a file.
-        primary_metric: The metric that decides in a run; of a file the first one does.
-        balance: Whether the arms were alike beforehand.
-        power: What each overall comparison could have shown.
+        simulated: Whether a run's engagement was simulated; None for a file.
+        primary_metric: The deciding metric of a run; for a file, the first metric decides.
+        balance: The balance of the arms before the experiment.
+        power: The smallest lift that each overall comparison can detect.
         daily: Events by day and arm.
-        warnings: What a reader must know of the whole.
-        measured_at: When the outcomes were read.
-        course: Every look, where there were several.
+        warnings: Warnings about the whole result.
+        measured_at: Time at which the outcomes were read.
+        course: The estimates of each interim look; empty if there was only one look.
         plan: Whether the analysis plan was followed.
     """
 

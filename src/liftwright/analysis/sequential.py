@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
     from liftwright.analysis.moments import AnyMoments
 
-# For how many units of both arms the sequence is tightest, where nobody says; any number fixed
+# Default number of units in both arms at which the sequence is tightest. Any number that is fixed
 # before the first look keeps the level.
 PLANNED_UNITS = 10_000
 TEST = "asymptotic confidence sequence"
@@ -66,7 +66,7 @@ def always_valid_p_value(score: float, information: float) -> float:
 
     Args:
         score: Estimate over its standard error.
-        information: As for `confidence_multiplier`.
+        information: The information, as in `confidence_multiplier`.
     """
     more = information + 1.0
     return min(1.0, math.sqrt(more) * math.exp(-(score**2) * information / (2.0 * more)))

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from liftwright.analysis.moments import Counts
 
-# A mismatch is called at 1 %: the check runs before every result, and its alarm stops the reading.
+# The check runs before every result and a failure withholds it, so it is tested at 1 %.
 SRM_ALPHA = 0.01
 
 _MIN_EXPECTED = 5.0
@@ -150,8 +150,8 @@ def check_multiple_exposure(
     Args:
         exposed: Their outcomes on the primary metric, where known.
         others: The outcomes of the units seen in one arm.
-        units: How many were seen in two or more arms.
-        total: How many units there are in all.
+        units: Number of units seen in two or more arms.
+        total: Number of all units.
         most: The largest share of them that is tolerated.
 
     Returns:
@@ -170,7 +170,7 @@ def check_multiple_exposure(
 
 
 def _p_value(tables: Sequence[tuple[Sequence[int], Sequence[float]]]) -> float | None:
-    """Of the sum of the chi-square statistics of tables of observed and expected counts."""
+    """p-value of the sum of the chi-square statistics of observed and expected counts."""
     from scipy.special import chdtrc
 
     tables = [(observed, planned) for observed, planned in tables if sum(observed)]

@@ -60,11 +60,11 @@ class DecisionRule:
     Attributes:
         metric: The primary metric.
         direction: Whether higher or lower values are better.
-        guardrails: By metric.
+        guardrails: The guardrails by metric.
         stopping: Which tests govern: "fixed" or "anytime".
         sample: Planned units of all arms together; None without a plan.
         minimum: Planned units of each arm.
-        planned: By arm, planned units of it and the control together, for which the any-time
+        planned: Planned units of each arm and the control together, for which the any-time
             intervals are tightest.
         undecided: Why the metric cannot decide, for example because it is the open rate; or None.
     """
@@ -344,7 +344,7 @@ def name_winners(  # noqa: PLR0913 - rows, tests of them, and how to judge
     *,
     alpha: float,
     direction: Direction = "higher",
-    nobody: str | None = None,
+    undecided: str | None = None,
 ) -> list[BestArm]:
     """The best arm on a metric, overall and in each segment if the effect differs significantly.
 
@@ -354,7 +354,7 @@ def name_winners(  # noqa: PLR0913 - rows, tests of them, and how to judge
         metric: The metric.
         alpha: The significance level.
         direction: Whether higher or lower values are better.
-        nobody: Why no arm may be named; None if one may.
+        undecided: Why no arm may be named; None if one may.
     """
     on_metric = [row for row in rows if row.metric == metric]
     tests = [row for row in interactions if row.metric == metric]
@@ -362,10 +362,10 @@ def name_winners(  # noqa: PLR0913 - rows, tests of them, and how to judge
     found = []
     for segment in dict.fromkeys(row.segment for row in on_metric):
         here = [row for row in on_metric if row.segment == segment]
-        best, reason = None, nobody
-        if nobody is None and segment != OVERALL and not differs:
-            reason = _alike(tests, alpha)
-        elif nobody is None:
+        best, reason = None, undecided
+        if undecided is None and segment != OVERALL and not differs:
+            reason = _no_difference(tests, alpha)
+        elif undecided is None:
             best = winner_of(here, direction)
             reason = (
                 f"adjusted p {best.p_adjusted:.3g} < {alpha:g}"
@@ -428,13 +428,13 @@ def few(names: Sequence[str], most: int = 3) -> str:
 
     Args:
         names: All of them.
-        most: How many to list.
+        most: The number of names to list.
     """
     more = len(names) - most
     return ", ".join(names[:most]) + (f" and {more:,} more" if more > 0 else "")
 
 
-def _alike(tests: Sequence[ArmComparison], alpha: float) -> str:
+def _no_difference(tests: Sequence[ArmComparison], alpha: float) -> str:
     known = [row.p_adjusted for row in tests if row.p_adjusted is not None]
     if not known:
         return "too few events to test whether the effect differs between segments"

@@ -58,7 +58,7 @@ def analyze(  # noqa: PLR0913 - one parameter per option of the command
         unit: Column of the units, if a unit has several rows.
         segment: Column of the segments.
         count: Column with the number of units that a row stands for.
-        covariates: By metric, a column that was known before the experiment.
+        covariates: By metric, a column from before the experiment.
         covariate_time: Column with the time at which the covariates were measured.
         time: Column with the time at which the unit was assigned.
         exposed: Column that says whether the unit met the treatment.

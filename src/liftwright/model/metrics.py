@@ -20,11 +20,11 @@ class SimulationSpec:
     """How the simulator draws a metric; planning assumes the same for the control.
 
     Attributes:
-        rate: Key of `simulation` in experiment_config.yaml: with `after`, the rate among customers
-            with the earlier event, and None is all of them; without it, the rate of customers
-            without a history (others have the metric's `covariate`).
+        rate: Key of `simulation` in experiment_config.yaml. With `after`, it is the rate among
+            customers with the earlier event (None is all of them); without `after`, the rate of
+            customers without a history (the others have the metric's `covariate`).
         after: Name of the metric whose event comes first.
-        amount: Of a mean, the column of the customers' table with the mean amount of an event.
+        amount: For a mean, the customers' column with the mean amount of an event.
     """
 
     rate: str | None = None
@@ -45,13 +45,13 @@ class MetricSpec:
         direction: Whether higher or lower values are better.
         label: Name in a report.
         unit: Unit of its value.
-        column: Column of the engagement table; of a ratio, the numerator. Outcomes without the
+        column: Column of the engagement table; for a ratio, the numerator. Outcomes without the
             column leave the metric out.
-        denominator: Of a ratio, the column of the denominator.
+        denominator: For a ratio, the column of the denominator.
         role: Role in an experiment unless the configuration gives it another.
         covariate: Column of the customers' table with its value before the messages, for CUPED;
             None if there is none.
-        simulated: How it is simulated; None if it is not.
+        simulated: Simulation of the metric; None if it is not simulated.
     """
 
     name: str

@@ -1,4 +1,4 @@
-"""The analysis plan: what will be tested and how, fixed and hashed before any engagement."""
+"""The analysis plan: the tests, fixed and hashed before any engagement is read."""
 
 from __future__ import annotations
 
@@ -26,19 +26,20 @@ _STOPPING = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AnalysisPlan:
-    """plan.json: what was decided before any outcome was known.
+    """plan.json: the decisions made before any outcome was known.
 
     Attributes:
-        hypotheses: In words, one per treatment.
+        hypotheses: A sentence per treatment.
         guardrail_metrics: NAME, or NAME:MARGIN with the tolerated relative loss.
-        direction: Which direction of each metric is good. All tests are two-sided.
-        alpha, power, correction, test_type: As configured.
+        direction: The better direction of each metric. All tests are two-sided.
+        alpha, power, correction, test_type: Copied from the configuration.
         minimum_lift: The smallest relative lift of interest.
-        minimum_sample: Messages that must arrive in each arm to detect it; None if unknown.
+        minimum_sample: Messages that must arrive in each arm to detect `minimum_lift` on the
+            primary metric, corrected for all metrics of the plan; None if unknown.
         stopping: fixed | anytime; `stopping_rule` explains it.
-        salt, slices: They determine each customer's arm; slices are cut points of hashes in hex.
-        shares, sizes: Per segment.
-        sha256: Of all fields but `planned_at`.
+        salt, slices: Determine each customer's arm; slices are cut points of hashes in hex.
+        shares, sizes: Shares of the arms and number of customers, per segment.
+        sha256: Hash of all fields except `planned_at`.
     """
 
     experiment: str
@@ -120,7 +121,7 @@ def check_plan(
     Args:
         plan: The plan as it was written.
         assignment: The experiment's assignment.
-        experiment: How it would be analysed now.
+        experiment: The current configuration.
         extended: Whether customers were added later, which makes segments larger than planned.
         absent: Metrics whose column the outcomes lack; their part of the plan does not matter.
 

@@ -33,8 +33,8 @@ class ArmOutcomes:
     """The outcomes of one arm in one segment, of delivered messages.
 
     Attributes:
-        totals: By outcome column, how many have the event, or the sum of the amounts.
-        products: By two outcome columns, the sum of their products, as far as metrics need them.
+        totals: By outcome column, the number of events or the sum of the amounts.
+        products: By pair of outcome columns, the sum of their products, if a metric needs it.
     """
 
     segment: str
@@ -217,7 +217,7 @@ def with_value_counts(
 
     Args:
         tables: Hold the units.
-        totals: Of every segment, arm and metric.
+        totals: The totals of every segment, arm and metric.
         counted: By metric, a statement with the rows segment, arm, v, units: how many units have
             each value.
     """

@@ -1,4 +1,4 @@
-"""Variance reduction by what was known before the experiment (CUPED).
+"""Variance reduction by covariates from before the experiment (CUPED).
 
 Units without the covariate stay in: they get its mean, and an indicator of the missing value is a
 second covariate.
@@ -59,7 +59,7 @@ class CovariateSums:
     Attributes:
         n, y, yy: Units with the metric, its sum and its sum of squares.
         known: Units with both; x, xx, xy, y_known: sums over these alone.
-        origin: What `y` is counted from.
+        origin: Value subtracted from `y`.
     """
 
     segment: str | None
@@ -115,7 +115,7 @@ def adjust(metric: str, sums: Sequence[CovariateSums]) -> Adjusted:
 
     Args:
         metric: The metric's name.
-        sums: Of every segment and arm.
+        sums: The sums of every segment and arm.
 
     Returns:
         Totals of y - theta (x - mean of x), with coefficients pooled within segments and arms.
@@ -180,7 +180,7 @@ def keep_history(tables: Tables, file: Path, *, known: Path | None = None) -> No
 
     Args:
         tables: Hold `assignments` and `customers`.
-        file: Where to write.
+        file: The file to write.
         known: The same file of a run that this one extends; its customers keep those rates.
     """
     if known is not None:
@@ -197,7 +197,7 @@ def keep_history(tables: Tables, file: Path, *, known: Path | None = None) -> No
 def adjust_by_history(
     tables: Tables, engagement: str, metrics: Iterable[MetricSpec]
 ) -> dict[str, Adjusted]:
-    """The metrics adjusted by what was known of the customers before the messages.
+    """The metrics adjusted for the customers' history before the messages.
 
     Args:
         tables: Hold the engagement and `history`.

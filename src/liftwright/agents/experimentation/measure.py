@@ -72,16 +72,16 @@ def measure(  # noqa: PLR0913 - the data, the design, and how to analyse
     """The result of a run; the caller adds when it was measured, the looks and the plan.
 
     Args:
-        tables: holds the engagement.
+        tables: Hold the engagement.
         assignment: The content of arms.json.
-        experiment: how to test, and the primary metric.
-        simulated: whether the engagement was simulated.
-        engagement: the name of its table.
+        experiment: The settings of the analysis.
+        simulated: Whether the engagement was simulated.
+        engagement: Name of the engagement table.
         absent: Metrics that the engagement does not have; they are left out.
         minimum: Messages that must arrive in each arm before the result is read.
 
     Raises:
-        NoExperiment: nothing was delivered.
+        NoExperiment: No message was delivered.
     """
     counts = count_engagement(tables, engagement)
     if not any(one.delivered for one in counts):
@@ -140,14 +140,14 @@ def interim_looks(results: Iterable[ExperimentResult]) -> tuple[InterimLook, ...
     """Each look's overall estimates of the primary metric, in the order of the looks.
 
     Args:
-        results: Of each measurement of a run, the earliest first; simulated ones are no looks. The
-            primary metric is that of the last one, so that one thing is followed.
+        results: The results of a run's measurements, the earliest first. Simulated results are not
+            looks. The primary metric of the last result is used for all of them.
 
     Returns:
-        A record per look and treatment; none where there was one look alone.
+        A record per look and treatment; empty if there was only one look.
     """
     real = [result for result in results if result.simulated is False]
-    if len(real) < 2:  # noqa: PLR2004 - one look has no course
+    if len(real) < 2:  # noqa: PLR2004 - one look is no series
         return ()
     metric = real[-1].deciding_metric
     return tuple(

@@ -1,4 +1,4 @@
-"""The columns of a results file: what the options say of them, and whether the values fit."""
+"""The columns of a results file: their roles by the options, and checks of their values."""
 
 from __future__ import annotations
 
@@ -47,10 +47,10 @@ class MetricColumns:
     """A metric as given on the command line.
 
     Attributes:
-        column: The measured column; of a ratio the numerator, of a summary the events or the mean.
+        column: The measured column: the numerator of a ratio, the events or the mean of a summary.
         kind: None if the values decide.
-        denominator: Of a ratio the denominator, of a summary of events the units.
-        spread: Of a summary of means, the column of standard deviations.
+        denominator: The denominator of a ratio, or the units of a summary of events.
+        spread: The standard deviations of a summary of means.
         covariate: A column known before the experiment, for CUPED.
         direction: Whether higher or lower values are better.
     """
@@ -75,8 +75,8 @@ class Columns:
 
     Attributes:
         exposed: Whether the unit met the treatment, such as a delivered message.
-        time: When the unit was assigned.
-        covariate_time: When its covariates were measured.
+        time: Time at which the unit was assigned.
+        covariate_time: Time at which its covariates were measured.
         within: Whether each segment is a separate experiment, so that a unit may be in several.
     """
 
@@ -291,10 +291,10 @@ def check_rows(
     metrics: Sequence[MetricColumns],
     kinds: Mapping[str, MetricKind],
 ) -> None:
-    """Refuse totals, one row per arm, that would look like a metric that does not vary.
+    """Reject one-row-per-arm totals, whose variance is unknown.
 
     Raises:
-        InputError: With the option for such rows.
+        InputError: Each arm has one row; the message names the option for such totals.
     """
     odd = [
         metric

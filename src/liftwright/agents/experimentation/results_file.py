@@ -380,7 +380,7 @@ def _sum_units(
         tables: Hold the units.
         table: One row per unit: segment, arm, weight, and a column `v0`, `v1` … for each input.
         metrics: The metrics to sum up.
-        kinds: By metric.
+        kinds: The kind of each metric.
         read: The metrics whose inputs the columns are, if there are more.
     """
     inputs = _inputs_of(read or metrics)
