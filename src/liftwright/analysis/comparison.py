@@ -322,7 +322,7 @@ def interaction_rows(contrasts: Contrasts) -> list[InteractionTest]:
 
 
 def omnibus_tests(contrasts: Contrasts) -> list[OmnibusTest]:
-    """Per metric, whether any two arms differ at all; of means, also every pair of arms.
+    """Per metric, whether any two arms differ; for means, also every pair of arms.
 
     Raw, not stratified. Two arms need no such test, and a ratio has none.
     """
@@ -337,7 +337,7 @@ def omnibus_tests(contrasts: Contrasts) -> list[OmnibusTest]:
 
 
 def bayes_rows(contrasts: Contrasts) -> list[ArmPosterior]:
-    """Posterior of every arm, the control among them, over the segments that all arms share."""
+    """Posterior of every arm, including the control, over the segments that all arms share."""
     table = contrasts.table()
     rows: list[ArmPosterior] = []
     for metric in contrasts.metrics:

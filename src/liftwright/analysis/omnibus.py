@@ -1,4 +1,4 @@
-"""Do any two arms of an experiment differ at all? And if means do, which pairs?"""
+"""Tests whether any two arms of an experiment differ, and for means which pairs do."""
 
 from __future__ import annotations
 

@@ -134,7 +134,7 @@ class InteractionTest(ArmComparison):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ArmPosterior(ArmComparison):
-    """The posterior of one arm, the control among them; intervals are credible intervals.
+    """The posterior of one arm, including the control; intervals are credible intervals.
 
     Attributes:
         probability_best: Probability that no other arm is better.
@@ -159,7 +159,7 @@ class PairwiseTest:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OmnibusTest:
-    """Whether any two arms differ on a metric at all, raw and not stratified.
+    """Whether any two arms differ on a metric, not stratified.
 
     Attributes:
         pairs: Every pair of arms; only for means.

@@ -16,6 +16,7 @@ from liftwright.agents.retrieval.shield import shielded_text
 from liftwright.agents.safety.message_parts import parts_of
 from liftwright.calls.cache_policy import longest_reply
 from liftwright.calls.pricing import FREE, Pricing, pricing_by_port
+from liftwright.config.prompt_templates import CONTROL_MESSAGE
 from liftwright.model import Tokens, Usage, text_records
 
 if TYPE_CHECKING:
@@ -204,7 +205,7 @@ def _screen(context: RunContext, variants: int) -> _CallEstimate:
     settings, screen = context.settings, context.ports.screen
     limits = generation.message_limits(settings.channel.variant)
     control = generation.control_variant(
-        settings.prompts["control_message"],
+        settings.prompts[CONTROL_MESSAGE],
         brand=settings.experiment.brand,
         limits=generation.message_limits(settings.channel.control),
     )

@@ -207,10 +207,12 @@ STAGES = (
 )
 
 
-MEASURING = tuple(stage for stage in STAGES if stage.name in ("observe", "measure", "report"))
+MEASUREMENT_STAGES = tuple(
+    stage for stage in STAGES if stage.name in ("observe", "measure", "report")
+)
 """The stages that measure a finished run again."""
 
-EXTENDING = (
+LATE_ARRIVAL_STAGES = (
     Stage(
         name="segment",
         run=segment_late_arrivals,
@@ -229,7 +231,7 @@ EXTENDING = (
             *("experiment.holdout", "experiment.exclusions"),
         ),
     ),
-    *MEASURING,
+    *MEASUREMENT_STAGES,
 )
 """The stages of a run of late arrivals, which reuses the messages of the extended run."""
 
@@ -244,7 +246,7 @@ _EXPORT = Stage(
 
 def stages_of(extends: str | None) -> tuple[Stage, ...]:
     """The stages of a run, or of a run that extends another one to late arrivals."""
-    return EXTENDING if extends else STAGES
+    return LATE_ARRIVAL_STAGES if extends else STAGES
 
 
 def export_stages(context: RunContext) -> tuple[Stage, ...]:

@@ -36,9 +36,9 @@ class Plan:
     """The answer of `liftwright plan`.
 
     Attributes:
-        answers: for each metric, a sentence on whether the campaign has enough power, and a
+        answers: For each metric, a sentence on whether the campaign has enough power, and a
             sentence on the power of each segment.
-        left_out: customers who would get no message, by reason; without those whom an earlier run
+        left_out: Customers who would get no message, by reason; without those that an earlier run
             assigned, which only the run itself excludes.
         set_aside: rows of the customer file that would be set aside, by reason.
     """

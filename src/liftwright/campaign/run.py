@@ -18,7 +18,7 @@ from liftwright.campaign.bootstrap import (
 )
 from liftwright.campaign.pipeline import (
     DONE,
-    MEASURING,
+    MEASUREMENT_STAGES,
     UNFINISHED,
     digest_file,
     export_stages,
@@ -286,7 +286,7 @@ def _begin_measuring(context: RunContext, folder: RunFolder, record: Run) -> tup
     context.folder, context.run = folder, record
     check_export(context)
     folder.remove_partial_files()
-    observe = MEASURING[0]
+    observe = MEASUREMENT_STAGES[0]
     # An interrupted measurement is not archived.
     if not _is_half_measured(record) and not is_kept(observe, context, stage_key(observe, context)):
         # An unreadable file is reported before the earlier measurement is moved.
@@ -294,17 +294,17 @@ def _begin_measuring(context: RunContext, folder: RunFolder, record: Run) -> tup
         number = record.measurements + 1
         _archive_measurement(folder.path, folder.path / "measurements" / str(number))
         context.save(measurements=number, simulated=False, stages=_unmeasured(record))
-    return MEASURING
+    return MEASUREMENT_STAGES
 
 
 def _is_half_measured(record: Run) -> bool:
     """Whether a repeated measurement of the run was interrupted."""
     status = {stage.name: stage.status for stage in record.stages}
-    return any(status.get(stage.name) != DONE for stage in MEASURING)
+    return any(status.get(stage.name) != DONE for stage in MEASUREMENT_STAGES)
 
 
 def _unmeasured(record: Run) -> tuple[StageRun, ...]:
-    measuring = [stage.name for stage in MEASURING]
+    measuring = [stage.name for stage in MEASUREMENT_STAGES]
     return tuple(
         replace(stage, status=UNFINISHED) if stage.name in measuring else stage
         for stage in record.stages
@@ -350,7 +350,7 @@ def _run_to_end(context: RunContext, stages: tuple[Stage, ...]) -> RunOutcome:
         except AwaitingApproval as error:
             return _end(context, WAITING, started, error.exit_status, str(error))
         except ProviderError as error:
-            if stages is not MEASURING and context.run.extends is None:
+            if stages is not MEASUREMENT_STAGES and context.run.extends is None:
                 # Failed calls of earlier stages are repeated, too.
                 mark_unfinished(context, _stages_failed_by_provider(context))
             return _end(context, UNFINISHED, started, error.exit_status, str(error))

@@ -9,7 +9,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from liftwright.campaign.bootstrap import runs_folder
-from liftwright.campaign.pipeline import DONE, MEASURING, digest_file, fingerprint_parts, stage_key
+from liftwright.campaign.pipeline import (
+    DONE,
+    MEASUREMENT_STAGES,
+    digest_file,
+    fingerprint_parts,
+    stage_key,
+)
 from liftwright.errors import InputError
 from liftwright.model import fingerprint, is_url
 from liftwright.model.run_files import RunFolder
@@ -158,7 +164,7 @@ def _stages_to_run(context: RunContext, record: Run, stages: Sequence[Stage]) ->
 
 
 def _before_measuring(stages: Sequence[Stage]) -> tuple[Stage, ...]:
-    return tuple(stage for stage in stages if stage not in MEASURING)
+    return tuple(stage for stage in stages if stage not in MEASUREMENT_STAGES)
 
 
 def input_digests(context: RunContext) -> dict[str, str]:

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 from liftwright import text as texts
 from liftwright.agents.generation.call_to_action import asks_to_act
 from liftwright.agents.generation.format_checks import check_form
-from liftwright.agents.generation.prompts import BASE_TEMPLATE, CONTROL_TEMPLATE
+from liftwright.config.prompt_templates import BASE, CONTROL_MESSAGE, tone_template
 from liftwright.model import Citation
 from liftwright.model.checks import DRAFTING, Check, CheckResult
 from liftwright.text.lexicon import COMMON_TIERS, speaks_to_staff, tiers_named
@@ -60,7 +60,7 @@ def drafting_checks(
         templates: the prompt templates by file stem; a draft must not repeat them.
     """
     hosts = {host.lower() for host in (*brand.link_hosts, _host(brand.unsubscribe_url)) if host}
-    prompts = {name: text for name, text in templates.items() if name != CONTROL_TEMPLATE}
+    prompts = {name: text for name, text in templates.items() if name != CONTROL_MESSAGE}
     return (
         _check(
             "form", lambda message: check_form(message.subject or "", message.body, limits), limits
@@ -231,7 +231,7 @@ def _leakage(message: Message, templates: Mapping[str, str]) -> Iterator[str]:
         yield "The message mentions how it was written, or contains instructions to a writer."
     if speaks_to_staff(text):
         yield "The message talks about its readers; it must address them."
-    files = (BASE_TEMPLATE, f"tone_{message.tone}")
+    files = (BASE, tone_template(message.tone or ""))
     words = "\n".join(templates.get(name, "") for name in files).lower().split()
     folded = f" {' '.join(text.lower().split())} "
     runs = (words[start : start + _LEAKED_WORDS] for start in range(len(words) - _LEAKED_WORDS + 1))

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 from liftwright.agents.generation.drafting import text_sha256, variant_id
 from liftwright.agents.generation.format_checks import check_form
-from liftwright.agents.generation.prompts import CONTROL_TEMPLATE, fill
+from liftwright.agents.generation.prompts import fill
+from liftwright.config.prompt_templates import CONTROL_MESSAGE
 from liftwright.errors import ConfigurationError
 from liftwright.model import CONTROL, Tokens, Variant, utc_now
 
@@ -28,7 +29,7 @@ def control_variant(template: str, *, brand: Brand, limits: Limits) -> Variant:
     Raises:
         ConfigurationError: the template has no subject line, or its text exceeds the limits.
     """
-    file = f"{CONTROL_TEMPLATE}.txt"
+    file = f"{CONTROL_MESSAGE}.txt"
     head, _, rest = fill(template.strip().replace("\r\n", "\n"), {"brand": brand.name}).partition(
         "\n"
     )

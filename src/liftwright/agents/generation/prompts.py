@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from liftwright import text as texts
+from liftwright.config.prompt_templates import BASE, tone_template
 from liftwright.model import Limits, Prompt
 
 if TYPE_CHECKING:
@@ -14,9 +15,6 @@ if TYPE_CHECKING:
 
     from liftwright.config import Brand, MessageLimits
     from liftwright.model import FeatureSummary, Passage, Segment
-
-BASE_TEMPLATE = "base_template"
-CONTROL_TEMPLATE = "control_message"
 
 _PLACEHOLDER = re.compile(r"\{\{|\}\}|\{([a-z_]+)\}")
 _PASSAGE_TAG = re.compile(r"<(?=/?\s*passages?\b)", re.IGNORECASE)
@@ -27,10 +25,10 @@ class Writing:
     """The settings for writing, the same for every segment.
 
     Attributes:
-        tones: one variant of each per segment, in this order.
-        templates: the prompt files by their stem: base_template, tone_<tone>, control_message.
-        max_redrafts: how often a rejected draft is rewritten.
-        concurrency: the maximum number of concurrent drafts.
+        tones: The tones; each segment gets one variant per tone, in this order.
+        templates: The prompt templates by file stem (`config.prompt_templates`).
+        max_redrafts: How often a rejected draft is rewritten.
+        concurrency: The maximum number of concurrent drafts.
     """
 
     brand: Brand
@@ -82,8 +80,8 @@ def render_prompt(
         feedback: why earlier drafts were rejected.
     """
     brand, limits = writing.brand.name, writing.limits
-    instructions = fill(writing.templates[f"tone_{tone}"], {"brand": brand}).strip()
-    template = writing.templates[BASE_TEMPLATE]
+    instructions = fill(writing.templates[tone_template(tone)], {"brand": brand}).strip()
+    template = writing.templates[BASE]
     if feedback and "{feedback}" not in template:
         template += "\n\nThe drafts before were refused:\n{feedback}\n"
     text = fill(

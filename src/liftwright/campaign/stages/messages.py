@@ -13,6 +13,7 @@ from liftwright.agents import generation, grounding, retrieval, safety
 from liftwright.agents.segmentation import Segmentation
 from liftwright.calls.concurrency import run_concurrently
 from liftwright.campaign.checks import message_checks
+from liftwright.config.prompt_templates import CONTROL_MESSAGE
 from liftwright.content.documents import invalid_on
 from liftwright.log import event
 from liftwright.model import Failure, Passage, SafetyDecision, to_json, utc_now
@@ -149,7 +150,7 @@ def _control(settings: Settings) -> Variant:
     """The message of the control arm."""
     limits = generation.message_limits(settings.channel.control)
     return generation.control_variant(
-        settings.prompts["control_message"], brand=settings.experiment.brand, limits=limits
+        settings.prompts[CONTROL_MESSAGE], brand=settings.experiment.brand, limits=limits
     )
 
 
