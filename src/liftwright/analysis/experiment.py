@@ -95,7 +95,7 @@ class ExperimentData:
         arms_by_segment: The arms that each segment has; None if every segment has all.
         shares_by_segment: Whether the intended shares differ by segment by design.
         multiple_exposure: The check of units seen in two arms.
-        cuped: Metrics adjusted by what was known before; `variance_reduction` is by metric, as is
+        cuped: Metrics adjusted for covariates; `variance_reduction` is by metric, as is
             `covariate_missing`, the number of units without the covariate.
         winsorised: Metrics whose values are capped at `winsorised_at`.
         assigned: The metrics over all assigned units.

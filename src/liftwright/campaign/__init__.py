@@ -1,8 +1,8 @@
 """Campaigns in a workspace: plan, run, resume, measure, report, verify, search and analyze.
 
-`workspace.py` is the facade. `run.py` starts, resumes and measures runs, and `run_resolver.py` finds
-the run that a request means. `pipeline.py` has the table of stages, `stages/` their functions,
-`context.py` what they share, and `checks.py` the list of checks on messages.
+`workspace.py` is the facade. `run.py` starts, resumes and measures runs, and `run_resolver.py`
+finds the run that a request means. `pipeline.py` has the table of stages, `stages/` has their
+functions, `context.py` what they share, and `checks.py` the list of checks on messages.
 """
 
 from __future__ import annotations
