@@ -77,6 +77,25 @@ def test_sentences_several_are_parted(text: str, expected: list[str]) -> None:
 
 
 @pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        ("Wir liefern z. B. nach Wien.", "Das dauert drei Tage."),
+        ("Das gilt bis zum 31. Dezember 2026.", "Danach kostet es 20 Euro."),
+        ("Im 19. Jahrhundert begann alles.", "Wir sind am 2. Mai da."),
+        ("Sie wiegt ca. 300 g inkl. MwSt. und Versand.", "Es gibt Zelte usw. im Angebot."),
+        ("M. Dupont vient le 5 janv. 2027.", "Comptez p. ex. trois jours."),
+        ("Nos magasins (av. Foch et bd. Voltaire) sont ouverts.", "Venez nous voir."),
+        ("En EE. UU. el Sr. Ruiz y la Dra. Mas ayudan.", "Cuesta aprox. 20 euros."),
+        ("Il sig. Rossi e il dott. Verdi provano le tende.", "Vedi pag. 12."),
+        ("Wij leveren o.a. in Gent en bijv. in Bonn.", "Dhr. Jansen en mevr. De Vries helpen."),
+        ("O Sr. Silva e a Sra. Costa testam as tendas.", "Veja a p\u00e1g. 12 e o art. 4."),
+    ],
+)
+def test_sentences_abbreviations_and_dates_abroad_stay_whole(first: str, second: str) -> None:
+    assert texts(f"{first} {second}") == [first, second]
+
+
+@pytest.mark.parametrize(
     "text",
     [
         "It is dry [Source: St. Ives. Guide, No. 5].",
