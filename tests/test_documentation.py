@@ -17,7 +17,7 @@ from pydantic import BaseModel
 from liftwright.cli import app
 from liftwright.config.experiment import Experiment
 from liftwright.config.loader import Channels
-from liftwright.config.models import Customers, Frames, Safety, Segments
+from liftwright.config.models import ContentFile, Customers, Frames, Safety, Segments
 from liftwright.model import METRICS
 from liftwright.wiring import services_model
 
@@ -36,6 +36,7 @@ SHAPES: dict[str, type[BaseModel]] = {
     "safety_thresholds.yaml": Safety,
     "segments.yaml": Segments,
     "channels.yaml": Channels,
+    "content.yaml": ContentFile,
     **{f"frames/{tone}.yaml": Frames for tone in ("urgent", "informational", "friendly")},
 }
 COMMON_OPTIONS = {"--workspace", "--json", "--help"}

@@ -171,6 +171,7 @@ class IndexReport:
 
     Attributes:
         removed_indexes: names of old indexes that were deleted on request.
+        warnings: what a person should know about the content, such as files that are not read.
     """
 
     name: str
@@ -183,6 +184,7 @@ class IndexReport:
     embedded: int
     errors: tuple[str, ...] = ()
     removed_indexes: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
 
 
 class Index(Port, Protocol):

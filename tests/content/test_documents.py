@@ -82,12 +82,13 @@ def test_read_documents_folder_of_all_forms_is_read_in_order_of_files(tmp_path: 
         b"keywords: [x]\r\n---\r\n\r\n# Returns\r\n\r\nText.\r\n\r\n## How\r\nSo.\r\n",
     )
     write(tmp_path, ".hidden/d.json", "broken")
-    write(tmp_path, "notes.txt", "not a document")
+    write(tmp_path, "notes.csv", "not a document")
     corpus = read_documents(tmp_path)
     assert [one.document_id for one in corpus.documents] == ["a", "b1", "b2", "c"]
     assert corpus.documents[0].title == "Returns"
     assert [one.title for one in corpus.documents[0].sections] == ["Overview", "How"]
     assert corpus.skipped == ()
+    assert [message.split(": found")[0] for message in corpus.unread] == [f"{tmp_path}/notes.csv"]
 
 
 @pytest.mark.parametrize(
@@ -142,8 +143,7 @@ def test_read_documents_bad_field_is_named(
         ("a.json", b'{"a": "\xff"}', "line 1", "not UTF-8"),
         ("a.jsonl", '\n{"a": }', "line 2", "broken JSON"),
         ("a.jsonl", "3", "line 1", "found 3"),
-        ("a.md", "# Title\ntext", "line 1", "no front matter"),
-        ("a.md", "---\ntitle: x\n", "line 1", "no front matter"),
+        ("a.md", "---\ntitle: x\n", "line 1", "no end of the front matter"),
         ("a.md", "---\nx: 1\ny: [\n---\ntext", "line ", "broken YAML"),
         ("a.md", "---\n- x\n---\ntext", "line 1", '["x"]'),
         ("a.md", "---\ncontent: x\n---\ntext", "content", "front matter"),
@@ -185,9 +185,9 @@ def test_read_documents_skip_keeps_the_good_and_tells_the_bad(tmp_path: Path) ->
 def test_read_documents_nothing_left_is_refused(tmp_path: Path) -> None:
     assert "no document" in refusal(tmp_path)
     assert "no such file or folder" in refusal(tmp_path / "absent")
-    assert "found a .txt file" in refusal(write(tmp_path, "a.txt", "x"))
+    assert "found a .csv file" in refusal(write(tmp_path, "a.csv", "x"))
     write(tmp_path, "a.json", "{")
-    with pytest.raises(DataError, match="1 skipped"):
+    with pytest.raises(DataError, match="2 skipped"):
         read_documents(tmp_path, on_bad="skip")
 
 

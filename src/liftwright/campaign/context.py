@@ -148,8 +148,15 @@ class RunContext:
     @cached_property
     def corpus(self) -> Corpus:
         """The approved content, including expired documents."""
-        config = self.settings.experiment.content
-        return contents.read_documents(self.root / config.path, on_bad=config.on_bad_documents)
+        return self.read_content(self.root / self.settings.experiment.content.path)
+
+    def read_content(self, path: Path) -> Corpus:
+        """Read the documents of a folder or file as configured."""
+        return contents.read_documents(
+            path,
+            on_bad=self.settings.experiment.content.on_bad_documents,
+            defaults=self.settings.content_defaults,
+        )
 
     @property
     def suppressed(self) -> File | None:

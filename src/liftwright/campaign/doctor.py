@@ -234,7 +234,8 @@ def _ledger(root: Path) -> str:
 def _content(context: RunContext) -> str:
     documents = context.corpus.documents
     expired = invalid_on(documents, datetime.now(UTC).date())
-    return f"{len(documents)} documents, {len(expired)} not valid today"
+    counts = f"{len(documents)} documents, {len(expired)} not valid today"
+    return "; ".join((counts, *context.corpus.warnings))
 
 
 def _customers(context: RunContext) -> str:

@@ -15,7 +15,7 @@ from liftwright.campaign.bootstrap import workspace_lock
 from liftwright.campaign.checks import message_checks
 from liftwright.campaign.run_resolver import COMPLETE, NO_EXPERIMENT
 from liftwright.campaign.stages.messages import shield_content
-from liftwright.content.documents import invalid_on, read_documents
+from liftwright.content.documents import invalid_on
 from liftwright.errors import DataError, InputError
 from liftwright.log import Log, event, logging_to
 from liftwright.model import CATEGORIES, Query, to_json
@@ -27,7 +27,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from liftwright.campaign.context import RunContext
-    from liftwright.model import Document, Finding, Json, Passage
+    from liftwright.content.documents import Corpus
+    from liftwright.model import Finding, Json, Passage
     from liftwright.model.checks import CheckResult
     from liftwright.ports import IndexReport
 
@@ -106,8 +107,9 @@ def index_content(context: RunContext, content: Path | None, *, remove_old: bool
                 name = context.settings.services.adapters.search
                 raise InputError(f"--remove-old: adapters.search {name!r} keeps no old indexes")
             keeper = context.ports.index
-        documents, _ = shield_content(context, _documents(context, content))
-        report = context.index(documents)
+        corpus = _corpus(context, content)
+        documents, _ = shield_content(context, corpus.documents)
+        report = replace(context.index(documents), warnings=corpus.warnings)
         if keeper is None:
             return report
         keep = {report.name, *_needed_indexes(context.root)}
@@ -135,13 +137,16 @@ def search_texts(
 ) -> Iterator[tuple[Json, tuple[Passage, ...]]]:
     """For each query, its id and the best passage of each document, best first."""
     with logging_to(Log(context.root / "logs")), contextlib.closing(context):
-        documents = _documents(context, content)
+        corpus = _corpus(context, content)
+        for warning in corpus.warnings:
+            event("content_warning", agent="retrieval", level="warning", message=warning)
+        documents = corpus.documents
         if context.ports.shield is not None:
             # Only one process may use the ledger, which caches the results.
             with workspace_lock(context.root):
                 documents, _ = shield_content(context, documents)
-        # Documents that are not valid today are excluded, as in a run.
-        invalid = invalid_on(documents, datetime.now(UTC).date())
+        # As in a run; but a search also finds documents whose approval date is unknown.
+        invalid = invalid_on(documents, datetime.now(UTC).date(), or_undated=False)
         excluded = tuple(document.document_id for document in invalid)
         report = context.index(documents)
         search = context.search(report.name)
@@ -217,11 +222,8 @@ def _object(file: Path, number: int, text: str) -> Mapping[str, Json]:
     return line
 
 
-def _documents(context: RunContext, content: Path | None) -> tuple[Document, ...]:
-    if content is None:
-        return context.corpus.documents
-    on_bad = context.settings.experiment.content.on_bad_documents
-    return read_documents(content, on_bad=on_bad).documents
+def _corpus(context: RunContext, content: Path | None) -> Corpus:
+    return context.corpus if content is None else context.read_content(content)
 
 
 def _texts(source: str) -> Iterator[tuple[Json, str]]:

@@ -21,6 +21,7 @@ from liftwright.config.loader import Settings, load_settings
 from liftwright.config.models import (
     Channel,
     Condition,
+    ContentDefaults,
     Conversion,
     CustomerColumns,
     Customers,
@@ -62,6 +63,7 @@ __all__ = [
     "Channel",
     "Condition",
     "Content",
+    "ContentDefaults",
     "Conversion",
     "CustomerColumns",
     "Customers",

@@ -14,7 +14,15 @@ from typing import TYPE_CHECKING, TypeVar
 from pydantic import RootModel, ValidationError
 
 from liftwright.config.experiment import Experiment
-from liftwright.config.models import Channel, Customers, Frames, Safety, Segments
+from liftwright.config.models import (
+    Channel,
+    ContentDefaults,
+    ContentFile,
+    Customers,
+    Frames,
+    Safety,
+    Segments,
+)
 from liftwright.config.overrides import apply_overrides, parse_overrides
 from liftwright.config.prompt_templates import check_placeholders, read_templates
 from liftwright.config.services import Services
@@ -53,12 +61,16 @@ FILES: dict[str, type[BaseModel]] = {
     "channels.yaml": Channels,
 }
 
+OPTIONAL_FILES: dict[str, type[BaseModel]] = {"content.yaml": ContentFile}
+"""Files that may be missing; then their defaults apply."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
     """All configuration of one run.
 
     Attributes:
+        content_defaults: the fields of documents that state none.
         prompts: the templates by file stem: `base_template`, `tone_<tone>`, `control_message`.
         frames: the composer's frames by tone; empty if another writer is used.
         prohibited_phrases: the prohibited phrases with their reasons, which may be empty.
@@ -71,6 +83,7 @@ class Settings:
     safety: Safety
     segments: Segments
     channel: Channel
+    content_defaults: ContentDefaults
     prompts: Mapping[str, str]
     frames: Mapping[str, Frames]
     prohibited_phrases: Mapping[str, str]
@@ -99,10 +112,15 @@ def load_settings(
             f"{folder}: no such folder; create a workspace with `liftwright init DIR`, "
             "or choose one with `--workspace DIR` or the variable LIFTWRIGHT_WORKSPACE"
         )
-    trees = {name: load(read_text(folder / name), folder / name) for name in FILES}
+    trees = {
+        name: load(read_text(folder / name), folder / name)
+        for name in (*FILES, *(name for name in OPTIONAL_FILES if (folder / name).exists()))
+    }
     variables = Variables(environment(root))
     words = _provider_words(trees["azure_config.yaml"], overrides, variables)
-    models = {**FILES, "azure_config.yaml": services_model(words)}
+    models = {**FILES, **OPTIONAL_FILES, "azure_config.yaml": services_model(words)}
+    for name in OPTIONAL_FILES:
+        trees.setdefault(name, load("{}", folder / name))
     changes = parse_overrides(overrides, models)
     values = {
         name: _validated(trees[name], model, [c for c in changes if c.file == name], variables)
@@ -130,6 +148,7 @@ def load_settings(
         safety=_of(values, "safety_thresholds.yaml", Safety),
         segments=_of(values, "segments.yaml", Segments),
         channel=channels.root[experiment.channel],
+        content_defaults=_of(values, "content.yaml", ContentFile).defaults,
         prompts=read_templates(folder / "prompts", experiment.tones, variables),
         frames=frames,
         prohibited_phrases=_read_phrases(folder / "prohibited_phrases.txt", variables),
@@ -217,4 +236,4 @@ def _validated(tree: Tree, shape: type[M], changes: Sequence[Override], variable
         raise ConfigurationError(variables.without_values(message)) from None
 
 
-__all__ = ["FILES", "Channels", "Settings", "load_settings"]
+__all__ = ["FILES", "OPTIONAL_FILES", "Channels", "Settings", "load_settings"]

@@ -64,6 +64,19 @@ class FileOptions(ConfigModel):
         return self
 
 
+class ContentDefaults(ConfigModel):
+    """The fields of documents that state none; None if they stay unknown."""
+
+    approval_date: date | None = None
+    category: Name | None = None
+
+
+class ContentFile(ConfigModel):
+    """content.yaml."""
+
+    defaults: ContentDefaults = ContentDefaults()
+
+
 class Conversion(ConfigModel):
     """A file's column and its conversion to one of ours."""
 

@@ -1,7 +1,9 @@
 """Approved content: reads and validates the documents of a folder or file.
 
-A corpus is a folder of JSON and Markdown files, including its subfolders, or a single file, such as
-a JSONL file. Markup inside a text, such as HTML, is kept as approved, except for comments. A
+A corpus is a folder, including its subfolders, or a single file, such as a JSONL file. JSON and the
+front matter of Markdown have the fields of a document. The other formats have only text: the title
+is the first heading or the file's name, the id is the path. Without an approval date, such a
+document can be searched, but no run uses it. Of HTML in a text, only what readers see remains. A
 sentence that orders a writer or a model to say something is left out and logged.
 """
 
@@ -10,27 +12,32 @@ from __future__ import annotations
 import json
 import os
 import re
+from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, NoReturn
 
+from liftwright.content.formats import FORMATS, markdown_text, plain_text, read_format
 from liftwright.errors import DataError
 from liftwright.log import event
 from liftwright.model import Document, Section, fingerprint
 from liftwright.text import sentences
-from liftwright.text.orders import without_comments, without_orders
+from liftwright.text.lexicon import merge_tags
+from liftwright.text.orders import without_orders
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
+
+    from liftwright.config import ContentDefaults
 
 __all__ = ["OVERVIEW", "Corpus", "invalid_on", "read_documents"]
 
 OVERVIEW = "Overview"
 """The title of the section before a document's first heading."""
 
-SUFFIXES = (".json", ".jsonl", ".md", ".markdown")
+SUFFIXES = (".json", ".jsonl", ".md", ".markdown", *FORMATS)
 _FIELDS = frozenset(
     """document_id title category approval_date content sections audience audience_only keywords
     expires_on version source_url""".split()  # noqa: SIM905 - read as a text
@@ -52,57 +59,105 @@ class Corpus:
     Attributes:
         documents: in the order of their files; ids are unique.
         skipped: a message for each skipped document; empty unless `on_bad` is `skip`.
+        unread: a message for each file that is not read: another format, damaged, or without text.
+        merge_tags: a message for each document with merge tags; sentences with one are left out.
         fingerprint: changes with any document.
     """
 
     documents: tuple[Document, ...]
     skipped: tuple[str, ...]
     fingerprint: str
+    unread: tuple[str, ...] = ()
+    merge_tags: tuple[str, ...] = ()
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What a person should know about the content, a sentence each."""
+        undated = [repr(d.document_id) for d in self.documents if d.approval_date is None]
+        found = [f"Not read: {message}." for message in self.unread]
+        if undated:
+            found.append(
+                f"No approval date, so a run does not use them: {', '.join(undated)}; "
+                "set defaults.approval_date in config/content.yaml."
+            )
+        return (*found, *self.merge_tags)
 
 
-def read_documents(path: Path, *, on_bad: Literal["refuse", "skip"] = "refuse") -> Corpus:
+def read_documents(
+    path: Path,
+    *,
+    on_bad: Literal["refuse", "skip"] = "refuse",
+    defaults: ContentDefaults | None = None,
+) -> Corpus:
     """Read and check all documents of a folder or file.
 
     Args:
-        path: a folder, or one .json, .jsonl, .md or .markdown file.
+        path: a folder, or one file of a known format.
         on_bad: whether a bad document is an error, or is left out and reported in `skipped`.
+        defaults: the approval date and category of documents that have none.
 
     Raises:
         DataError: a file cannot be read, a document is not valid, an id is not unique, or there is
             no document. The message has file, document, field, what was found and what is allowed.
     """
-    documents: dict[str, Document] = {}
-    locations: dict[str, str] = {}
-    skipped: list[str] = []
-
-    def refuse(error: DataError) -> None:
-        if on_bad == "refuse":
-            raise error
-        skipped.append(str(error))
-
-    for file in _files(path):
-        for where, record in _records(file, refuse):
-            try:
-                document = _document(where, record)
-                if document.document_id in documents:
-                    first = locations[document.document_id]
-                    _fail(f"{where}: document_id: found {document.document_id!r}, which {first} "
-                          "also has; allowed: a unique id")  # fmt: skip
-            except DataError as error:
-                refuse(error)
-                continue
-            documents[document.document_id] = document
-            locations[document.document_id] = where
-    if not documents:
-        left_out = f" ({len(skipped)} skipped; the first: {skipped[0]})" if skipped else ""
-        _fail(f"{path}: found no documents{left_out}; allowed: at least one in {_suffixes()}")
-    valid = tuple(documents.values())
-    return Corpus(documents=valid, skipped=tuple(skipped), fingerprint=fingerprint(valid))
+    reader = _Reader(path, defaults, skip=on_bad == "skip")
+    for file in reader.files():
+        for record in reader.records(file):
+            reader.add(record)
+    if not reader.documents:
+        left_out = [*reader.skipped, *reader.unread]
+        counted = f" ({len(left_out)} skipped; the first: {left_out[0]})" if left_out else ""
+        _fail(f"{path}: found no documents{counted}; allowed: at least one in {_suffixes()}")
+    documents = _with_distinct_titles(tuple(reader.documents.values()))
+    return Corpus(
+        documents=documents,
+        skipped=tuple(reader.skipped),
+        fingerprint=fingerprint(documents),
+        unread=tuple(reader.unread),
+        merge_tags=tuple(reader.merge_tags),
+    )
 
 
-def invalid_on(documents: Sequence[Document], day: date) -> tuple[Document, ...]:
-    """The documents that are expired or not yet approved on `day`."""
-    return tuple(document for document in documents if not document.is_valid(day))
+def _with_distinct_titles(documents: tuple[Document, ...]) -> tuple[Document, ...]:
+    """Documents with the same title get their id after it, so that a citation names one."""
+    counts = Counter(document.title.casefold() for document in documents)
+    return tuple(
+        replace(document, title=f"{document.title} ({document.document_id})")
+        if counts[document.title.casefold()] > 1
+        else document
+        for document in documents
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Record:
+    """The fields of one document as found.
+
+    Attributes:
+        where: the location for messages.
+        other_id: the id if another document has the same; None if the id was written by a person.
+    """
+
+    where: str
+    fields: Mapping[str, object]
+    other_id: str | None = None
+
+
+def invalid_on(
+    documents: Sequence[Document], day: date, *, or_undated: bool = True
+) -> tuple[Document, ...]:
+    """The documents that are expired, or not approved by `day`.
+
+    Args:
+        documents: any documents.
+        day: a UTC date.
+        or_undated: whether documents without an approval date are included.
+    """
+    return tuple(
+        document
+        for document in documents
+        if not document.is_valid(day) and (or_undated or document.approval_date is not None)
+    )
 
 
 def _fail(message: str) -> NoReturn:
@@ -113,49 +168,132 @@ def _suffixes() -> str:
     return ", ".join(SUFFIXES)
 
 
-def _files(path: Path) -> list[Path]:
-    if path.is_file():
-        if path.suffix.lower() not in SUFFIXES:
-            _fail(f"{path}: found a {path.suffix or 'nameless'} file; allowed: {_suffixes()}")
-        return [path]
-    if not path.is_dir():
-        _fail(f"{path}: no such file or folder; allowed: a folder of documents, or one file")
-    files = []
-    for folder, subfolders, names in os.walk(path):
-        subfolders[:] = sorted(name for name in subfolders if not name.startswith("."))
-        files += [
-            Path(folder, name)
-            for name in sorted(names)
-            if Path(name).suffix.lower() in SUFFIXES and not name.startswith(".")
-        ]
-    return files
+class _Reader:
+    """Collects the documents of a folder or file.
 
+    Attributes:
+        documents: the valid documents by id.
+    """
 
-def _records(
-    file: Path, refuse: Callable[[DataError], None]
-) -> Iterator[tuple[str, Mapping[str, object]]]:
-    """The records of one file, each with its location for messages."""
-    try:
-        text = _text(file)
+    def __init__(self, path: Path, defaults: ContentDefaults | None, *, skip: bool) -> None:
+        self._path = path
+        self._skip = skip
+        dated = defaults.approval_date if defaults else None
+        self._defaults = {
+            "approval_date": dated.isoformat() if dated else None,
+            "category": defaults.category if defaults else None,
+        }
+        self._locations: dict[str, str] = {}
+        self.documents: dict[str, Document] = {}
+        self.skipped: list[str] = []
+        self.unread: list[str] = []
+        self.merge_tags: list[str] = []
+
+    def files(self) -> list[Path]:
+        """The files to read, sorted; others are listed in `unread`."""
+        path = self._path
+        if path.is_file():
+            if path.suffix.lower() not in SUFFIXES:
+                _fail(f"{path}: found a {path.suffix or 'nameless'} file; allowed: {_suffixes()}")
+            return [path]
+        if not path.is_dir():
+            _fail(f"{path}: no such file or folder; allowed: a folder of documents, or one file")
+        files = []
+        for folder, subfolders, names in os.walk(path):
+            subfolders[:] = sorted(name for name in subfolders if not name.startswith("."))
+            for name in sorted(names):
+                file = Path(folder, name)
+                # Word marks an open document by a file `~$name.docx`.
+                if name.startswith((".", "~$")):
+                    continue
+                if file.suffix.lower() in SUFFIXES:
+                    files.append(file)
+                else:
+                    kind = file.suffix or "nameless"
+                    self.unread.append(f"{file}: found a {kind} file; allowed: {_suffixes()}")
+        return files
+
+    def records(self, file: Path) -> Iterator[_Record]:
+        """The records of one file."""
         suffix = file.suffix.lower()
-        if suffix == ".json":
-            value = _json(text, str(file))
-            if isinstance(value, list):
-                items = [(f"{file}: document {n}", item) for n, item in enumerate(value, 1)]
+        if suffix in FORMATS:
+            try:
+                title, text = read_format(file)
+            except DataError as error:
+                self.unread.append(str(error))
+                return
+            yield self._unmarked(file, {"title": title, "content": text})
+            return
+        try:
+            text = _text(file)
+            if suffix in (".md", ".markdown"):
+                yield self._unmarked(file, _markdown(text, str(file)))
+                return
+            if suffix == ".jsonl":
+                items = _lines(file, text, self.refuse)
             else:
+                value = _json(text, str(file))
                 items = [(str(file), value)]
-        elif suffix == ".jsonl":
-            items = _lines(file, text, refuse)
-        else:
-            items = [(str(file), _markdown(text, str(file)))]
-    except DataError as error:
-        refuse(error)
-        return
-    for where, item in items:
-        if isinstance(item, Mapping):
-            yield where, item
-        else:
-            refuse(DataError(f"{where}: found {_shown(item)}; allowed: an object with fields"))
+                if isinstance(value, list):
+                    items = [(f"{file}: document {n}", item) for n, item in enumerate(value, 1)]
+        except DataError as error:
+            self.refuse(error)
+            return
+        for where, item in items:
+            if isinstance(item, Mapping):
+                yield _Record(where=where, fields={**item, **self._missing(item)})
+            else:
+                self.refuse(
+                    DataError(f"{where}: found {_shown(item)}; allowed: an object with fields")
+                )
+
+    def add(self, record: _Record) -> None:
+        """Add the document of a record."""
+        where, fields = record.where, record.fields
+        if fields.get("document_id") in self._locations and record.other_id is not None:
+            fields = {**fields, "document_id": record.other_id}
+        try:
+            document = _document(where, fields, needs_date=record.other_id is None)
+            if document.document_id in self.documents:
+                first = self._locations[document.document_id]
+                _fail(f"{where}: document_id: found {document.document_id!r}, which {first} "
+                      "also has; allowed: a unique id")  # fmt: skip
+            document, tags = _without_merge_tags(where, document)
+        except DataError as error:
+            self.refuse(error)
+            return
+        if tags:
+            self.merge_tags.append(
+                f"{where}: found merge tags, whose sentences are left out: {', '.join(tags)}."
+            )
+        self.documents[document.document_id] = document
+        self._locations[document.document_id] = where
+
+    def refuse(self, error: DataError) -> None:
+        """Raise the error of a bad document, or list it in `skipped`."""
+        if not self._skip:
+            raise error
+        self.skipped.append(str(error))
+
+    def _missing(self, fields: Mapping[str, object]) -> dict[str, object]:
+        return {
+            name: value
+            for name, value in self._defaults.items()
+            if fields.get(name) is None and value is not None
+        }
+
+    def _unmarked(self, file: Path, fields: Mapping[str, object]) -> _Record:
+        """A record of a file whose fields may be missing."""
+        path = file.relative_to(self._path if self._path.is_dir() else self._path.parent)
+        name = " ".join(re.split(r"[\s_-]+", file.stem)).strip() or file.stem
+        filled = {
+            "document_id": path.with_suffix("").as_posix(),
+            "title": name[:1].upper() + name[1:],
+            **{key: value for key, value in fields.items() if value is not None},
+        }
+        filled = {**filled, **self._missing(filled)}
+        other_id = path.as_posix() if "document_id" not in fields else None
+        return _Record(where=str(file), fields=filled, other_id=other_id)
 
 
 def _text(file: Path) -> str:
@@ -200,13 +338,16 @@ def _lines(file: Path, text: str, refuse: Callable[[DataError], None]) -> list[t
 
 
 def _markdown(text: str, where: str) -> dict[str, object]:
-    """Front matter between two lines of `---`, then the content."""
+    """The content, and the fields of the optional front matter between two lines of `---`."""
     import yaml
 
     opening = _FENCE.match(text)
-    closing = _FENCE.search(text, opening.end() + 1) if opening else None
-    if opening is None or closing is None:
-        _fail(f"{where}, line 1: found no front matter; allowed: fields between two --- lines")
+    if opening is None:
+        title, body = markdown_text(text)
+        return {"title": title, "content": body}
+    closing = _FENCE.search(text, opening.end() + 1)
+    if closing is None:
+        _fail(f"{where}, line 1: found no end of the front matter; allowed: a second --- line")
     front = text[opening.end() : closing.start()]
     try:
         # Nested aliases can expand to more values than fit into memory.
@@ -222,32 +363,59 @@ def _markdown(text: str, where: str) -> dict[str, object]:
         _fail(f"{where}: found unreadable front matter ({error}); allowed: valid YAML")
     if not isinstance(fields, dict):
         _fail(f"{where}, line 1: found {_shown(fields)} as front matter; allowed: key: value lines")
-    body = text[closing.end() :].strip("\n")
-    title = _TITLE.match(body.split("\n", 1)[0])
-    if title and fields.get("title", title[1]) == title[1]:
-        fields["title"] = title[1]
-        body = body.partition("\n")[2]
     if "content" in fields or "sections" in fields:
         _fail(f"{where}: content: found in the front matter; allowed: in the text below it")
-    return {**{str(key): value for key, value in fields.items()}, "content": body}
+    title, body = markdown_text(text[closing.end() :])
+    if title and " ".join(str(fields.get("title") or title).split()) != title:
+        # The first heading is a section's if the title is another.
+        is_there = re.search(rf"^## {re.escape(title)}$", body, re.MULTILINE)
+        body = body if is_there else f"## {title}\n\n{body}"
+    return {"title": title, **{str(key): value for key, value in fields.items()}, "content": body}
 
 
-def _document(where: str, record: Mapping[str, object]) -> Document:
+def _without_merge_tags(where: str, document: Document) -> tuple[Document, list[str]]:
+    """The document without sentences that hold a merge tag, and the tags."""
+    tags: dict[str, None] = {}
+
+    def usable(paragraph: str) -> str:
+        found = merge_tags(paragraph)
+        if not found:
+            return paragraph
+        tags.update(dict.fromkeys(found))
+        kept = [span.text for span in sentences(paragraph) if not merge_tags(span.text)]
+        return " ".join(kept)
+
+    sections = []
+    for section in document.sections:
+        paragraphs = tuple(filter(None, map(usable, section.paragraphs)))
+        if paragraphs:
+            sections.append(replace(section, paragraphs=paragraphs))
+    if not sections:
+        _fail(f"{where}: found only sentences with merge tags ({', '.join(tags)}); "
+              "allowed: text without them")  # fmt: skip
+    return replace(document, sections=tuple(sections)) if tags else document, list(tags)
+
+
+def _document(where: str, record: Mapping[str, object], *, needs_date: bool) -> Document:
     document_id = _required_text(where, record, "document_id")
     where = f"{where}: document {document_id!r}"
     approval_date = _day(where, record, "approval_date")
-    if approval_date is None:
+    if approval_date is None and needs_date:
         _fail(f"{where}: approval_date: found nothing; allowed: {_DAY}")
     expires_on = _day(where, record, "expires_on")
-    if expires_on and expires_on < approval_date:
+    if expires_on and approval_date and expires_on < approval_date:
         _fail(f"{where}: expires_on: found {expires_on}, before approval_date {approval_date}; "
               "allowed: that day or later")  # fmt: skip
     audience = _texts(where, record, "audience")
     named = tuple(word for word in audience if word.casefold() != "all")
     return Document(
         document_id=document_id,
-        title=" ".join(_required_text(where, record, "title").split()),
-        category=_required_text(where, record, "category"),
+        title=" ".join(plain_text(_required_text(where, record, "title")).split()),
+        category=(
+            _required_text(where, record, "category")
+            if needs_date
+            else _text_or_none(where, record, "category") or ""
+        ),
         sections=_sections(where, record),
         approval_date=approval_date,
         audience=named,
@@ -270,19 +438,13 @@ def _sections(where: str, record: Mapping[str, object]) -> tuple[Section, ...]:
     if content is None:
         parsed = _listed_sections(where, listed)
     else:
-        parsed = _sections_of(_shown_text(_required_text(where, record, "content")))
+        parsed = _sections_of(plain_text(_required_text(where, record, "content")))
     stated = [_stated(where, section) for section in parsed]
     sections = tuple(section for section in stated if section.paragraphs)
     if not sections:
         field = "content" if listed is None else "sections"
         _fail(f"{where}: {field}: found no paragraphs; allowed: at least one")
     return sections
-
-
-def _shown_text(text: str) -> str:
-    """The text without comments in mark-up, which no reader sees."""
-    shown = without_comments(text)
-    return text if shown == text else _GAP.sub(" ", shown)
 
 
 def _stated(where: str, section: Section) -> Section:
@@ -334,8 +496,8 @@ def _listed_sections(where: str, listed: object) -> list[Section]:
         location = f"{where}: sections[{number}]"
         if not isinstance(item, Mapping) or set(item) - {"title", "text"}:
             _fail(f"{location}: found {_shown(item)}; allowed: an object with title and text")
-        title = " ".join(_required_text(location, item, "title").split())
-        text = _shown_text(_required_text(location, item, "text")).replace("\r\n", "\n")
+        title = " ".join(plain_text(_required_text(location, item, "title")).split())
+        text = plain_text(_required_text(location, item, "text")).replace("\r\n", "\n")
         sections.append(Section(title=title, paragraphs=_split(text.split("\n"))))
     return sections
 

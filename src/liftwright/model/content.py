@@ -26,9 +26,10 @@ class Paragraph:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Document:
-    """One approved document, usable from `approval_date` to `expires_on`, both included.
+    """One document, usable from `approval_date` to `expires_on`, both included.
 
     Attributes:
+        approval_date: None if unknown; such a document can be searched, but no run uses it.
         audience: words for the intended readers; empty means everyone.
         audience_only: whether the document is restricted to `audience`.
     """
@@ -37,7 +38,7 @@ class Document:
     title: str
     category: str
     sections: tuple[Section, ...]
-    approval_date: date
+    approval_date: date | None
     audience: tuple[str, ...] = ()
     audience_only: bool = False
     keywords: tuple[str, ...] = ()
@@ -56,7 +57,8 @@ class Document:
 
     def is_valid(self, day: date) -> bool:
         """Whether the document may be used on `day` (a UTC date)."""
-        return self.approval_date <= day and (self.expires_on is None or day <= self.expires_on)
+        approved = self.approval_date is not None and self.approval_date <= day
+        return approved and (self.expires_on is None or day <= self.expires_on)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

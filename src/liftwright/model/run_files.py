@@ -135,6 +135,7 @@ class IndexRecord:
         excluded: documents that are not valid on the run's day.
         skipped: a message for each document that could not be read.
         blocked: documents in which the shield found a prompt injection; not indexed.
+        warnings: what a person should know about the content, such as files that are not read.
     """
 
     name: str
@@ -143,6 +144,7 @@ class IndexRecord:
     excluded: tuple[str, ...]
     skipped: tuple[str, ...] = ()
     blocked: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -23,6 +23,14 @@ _ORDINARY = frozenset(
     regular standard top unknown
     """.split()  # noqa: SIM905 - words read better as a text
 )
+# Merge tags of Mailchimp and Klaviyo, Liquid, Braze and HubSpot, Salesforce and ActiveCampaign,
+# SendGrid, and templates in code.
+_MERGE_TAG = re.compile(
+    r"\*\|[^|\n]{1,60}\|\*|\{\{[^{}\n]{0,200}(?:\$\{[^{}\n]{0,100}\}[^{}\n]{0,200})?\}\}"
+    r"|\{%[^{}\n]{0,200}%\}|\$\{[A-Za-z_][\w.]{0,60}\}|%%=?[A-Za-z_][^%\n]{0,100}=?%%"
+    r"|(?<![\w%])%[A-Z][A-Z0-9_]{2,40}%(?![\w%])|(?<![\w-])-[A-Z][A-Z0-9_]{2,40}-(?![\w-])"
+    r"|<%=?[^<>\n]{1,100}%>|\[\[[A-Za-z_][\w. -]{0,60}\]\]|##[A-Za-z_]\w{1,40}##"
+)
 _HOLDERS = r"(?:tiers?|members?|membership|status)"
 
 # A text for customers says "you"; only who is told how to treat them reads of "the customer" who
@@ -40,6 +48,11 @@ _TO_STAFF = re.compile(
     r" \[(?-i:[A-Z])[^\]\n]{1,40}\](?![(\[:])",
     re.IGNORECASE,
 )
+
+
+def merge_tags(text: str) -> tuple[str, ...]:
+    """The merge tags of e-mail tools in a text, such as `*|FNAME|*` and `{{ first_name }}`."""
+    return tuple(dict.fromkeys(_MERGE_TAG.findall(text)))
 
 
 def speaks_to_staff(text: str) -> bool:

@@ -7,6 +7,7 @@ import re
 from typing import TYPE_CHECKING
 
 from liftwright import text as texts
+from liftwright.text.lexicon import merge_tags
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -161,7 +162,8 @@ def _is_all_caps(subject: str) -> bool:
 
 
 def _placeholders(where: str, text: str) -> Iterator[str]:
-    found = [match[0] for pattern in _PLACEHOLDERS for match in pattern.finditer(text)]
+    found = [*merge_tags(text)]
+    found += [match[0] for pattern in _PLACEHOLDERS for match in pattern.finditer(text)]
     found += [
         match[0]
         for match in _BRACKETS.finditer(text)

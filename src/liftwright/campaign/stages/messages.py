@@ -15,6 +15,7 @@ from liftwright.calls.concurrency import run_concurrently
 from liftwright.campaign.checks import message_checks
 from liftwright.config.prompt_templates import CONTROL_MESSAGE
 from liftwright.content.documents import invalid_on
+from liftwright.errors import DataError
 from liftwright.log import event
 from liftwright.model import Failure, Passage, SafetyDecision, to_json, utc_now
 from liftwright.model.checks import DRAFTING, SAFETY, in_stage, policy_sha256
@@ -33,6 +34,11 @@ def index(context: RunContext) -> str:
     documents, blocked = shield_content(context, context.corpus.documents)
     report = context.index(documents)
     excluded = invalid_on(documents, context.run.valid_on)
+    if len(excluded) == len(documents) and any(d.approval_date is None for d in excluded):
+        raise DataError(
+            f"content: none of the {len(documents)} documents may be used: they have no approval "
+            "date; set defaults.approval_date in config/content.yaml"
+        )
     if excluded:
         ids = [document.document_id for document in excluded]
         event("documents_excluded", agent="retrieval", level="warning", documents=ids)
@@ -45,9 +51,13 @@ def index(context: RunContext) -> str:
             excluded=tuple(document.document_id for document in excluded),
             skipped=context.corpus.skipped,
             blocked=blocked,
+            warnings=context.corpus.warnings,
         ),
     )
-    return f"Indexed {report.documents} documents successfully. {len(report.errors)} errors."
+    for warning in context.corpus.warnings:
+        event("content_warning", agent="retrieval", level="warning", message=warning)
+    summary = f"Indexed {report.documents} documents successfully. {len(report.errors)} errors."
+    return " ".join((summary, *context.corpus.warnings))
 
 
 def index_exists(context: RunContext) -> bool:

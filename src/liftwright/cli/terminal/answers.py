@@ -194,6 +194,8 @@ def show_index(report: IndexReport, *, json: bool) -> None:
     )
     for name in report.removed_indexes:
         out.print(f"removed old index: {escape(name)}")
+    for warning in report.warnings:
+        out.print(f"[yellow]{escape(warning)}[/]")
 
 
 def show_passages(passages: Sequence[Passage], *, json: bool) -> None:
