@@ -106,6 +106,10 @@ def test_drafting_refuses_a_subject(subject: str, word: str) -> None:
         ("Dear <Customer Name>, welcome.", "<Customer Name>"),
         ("Dear %%FIRSTNAME%%, welcome.", "%%FIRSTNAME%%"),
         ("Dear *|FNAME|*, welcome.", "*|FNAME|*"),
+        ("Dear -FNAME-, welcome.", "-FNAME-"),
+        ("Dear {% if n %}you{% endif %}, welcome.", "{% if n %}"),
+        ("Dear {{${first_name} | default: 'you'}}, welcome.", "{{${first_name}"),
+        ("Dear %%=v(@name)=%%, welcome.", "%%=v(@name)=%%"),
         ("Dear ***, welcome.", "***"),
         ("Dear XXXX, welcome.", "XXXX"),
         ("Dear $FIRST_NAME$, welcome.", "$FIRST_NAME$"),
@@ -327,3 +331,13 @@ def test_drafting_keeps_only_bodies_within_the_limits(words: int) -> None:
     )
     found = reasons(body=body, limits=LIMITS)
     assert (found == ()) == (150 <= len(body.split()) <= 200)
+
+
+def test_drafting_lets_brackets_of_a_title_pass() -> None:
+    guide = replace(LAMP, title="Lamps [2025]")
+    found = reasons(
+        subject="The guide: Lamps [2025]",
+        body=BODY.replace(f"[Source: {LAMP.title}", f"[Source: {guide.title}"),
+        passages=(guide, *(one for one in PASSAGES if one != LAMP)),
+    )
+    assert found == ()

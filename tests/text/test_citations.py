@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -18,6 +19,19 @@ def test_references_title_with_comma_prefers_the_longer_title() -> None:
 
 def test_references_brackets_in_title_and_folded_space_resolve() -> None:
     assert resolved("[source:  A [2025]\n Guide,  Start ]") == [("A [2025] Guide", "Start")]
+
+
+@pytest.mark.parametrize(
+    "title",
+    ["Returns [2025], UK; and more", "A [b [c] d] e [f]", "Guide [draft", "Sale; source: us; end"],
+)
+def test_references_title_with_marks_reads_back_among_others(title: str) -> None:
+    known = [(title, "Overview"), ("Boots", "Care"), ("Boots", "Size")]
+    several = f"[Source: Boots, Care; Source: {title}, Overview; Boots, Size]"
+    text = f"x {cite(title, 'Overview')} y {several}"
+    found = [(one.title, one.section) for one in references(text, known)]
+    assert found == [known[0], known[1], known[0], known[2]]
+    assert without_citations(text) == "x y"
 
 
 def test_references_offsets_span_the_bracket() -> None:

@@ -7,15 +7,19 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator, Mapping
 
-# One level of brackets inside is part of a title; the lengths are bounded to stay linear.
+# Two levels of brackets inside are part of a title; the lengths are bounded to stay linear.
+_INNER = r"\[[^\[\]]{0,200}(?:\[[^\[\]]{0,100}\][^\[\]]{0,100}){0,2}\]"
 CITATION = re.compile(
-    r"\[\s{0,4}source\s{0,4}:((?:[^\[\]]{0,400})(?:\[[^\[\]]{0,200}\][^\[\]]{0,200}){0,4})\]",
+    rf"\[\s{{0,4}}source\s{{0,4}}:([^\[\]]{{0,400}}(?:{_INNER}[^\[\]]{{0,200}}){{0,4}}"
+    # A bracket that the title never closes.
+    r"|[^\]\n]{0,400})\]",
     re.IGNORECASE,
 )
 """Matches one citation; group 1 is what stands after the colon."""
 
+_REPEATED = re.compile(r"^\s{0,4}source\s{0,4}:\s{0,4}", re.IGNORECASE)
 _SPACE_BEFORE_STOP = re.compile(r"[ \t]+(?=[.,;:!?])")
 _SPACES = re.compile(r"[ \t]{2,}")
 
@@ -59,9 +63,7 @@ def references(text: str, known: Iterable[tuple[str, str]]) -> tuple[Reference, 
         pairs.setdefault(_fold(f"{title}, {section}"), (title, section))
     found = []
     for match in CITATION.finditer(text):
-        whole = _fold(match[1])
-        parts = [whole] if whole in pairs else [part for part in _parts(whole) if part] or [whole]
-        for part in parts:
+        for part in _citations(_fold(match[1]), pairs):
             source = pairs.get(part)
             found.append(
                 Reference(
@@ -83,10 +85,21 @@ def without_citations(text: str) -> str:
     return "\n".join(_SPACE_BEFORE_STOP.sub("", line).rstrip() for line in bare.split("\n")).strip()
 
 
-def _parts(citations: str) -> list[str]:
-    """The citations that share a bracket; `Source:` may be repeated before each."""
-    parts = (part.strip() for part in citations.split(";"))
-    return [re.sub(r"(?i)^source\s{0,4}:\s{0,4}", "", part) for part in parts]
+def _citations(bracket: str, known: Mapping[str, object]) -> Iterator[str]:
+    """The citations that share a bracket; `Source:` may be repeated before each.
+
+    A title may hold semicolons, so the longest known citation is taken each time.
+    """
+    parts = bracket.split(";")
+    first = 0
+    while first < len(parts):
+        for last in range(len(parts), first, -1):
+            joined = _REPEATED.sub("", ";".join(parts[first:last])).strip()
+            if joined in known or last == first + 1:
+                break
+        if joined or len(parts) == 1:
+            yield joined
+        first = last
 
 
 def _fold(text: str) -> str:

@@ -63,7 +63,14 @@ def drafting_checks(
     prompts = {name: text for name, text in templates.items() if name != CONTROL_MESSAGE}
     return (
         _check(
-            "form", lambda message: check_form(message.subject or "", message.body, limits), limits
+            "form",
+            lambda message: check_form(
+                message.subject or "",
+                message.body,
+                limits,
+                [passage.title for passage in message.passages],
+            ),
+            limits,
         ),
         _check("citations", _citations),
         _check("values", lambda message: _values(message, brand.name), brand.name),

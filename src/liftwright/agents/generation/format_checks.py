@@ -10,7 +10,7 @@ from liftwright import text as texts
 from liftwright.text.lexicon import merge_tags
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from liftwright.model import Limits
 
@@ -102,9 +102,19 @@ def read_reply(reply: str) -> tuple[str, str] | str:
     return 'The reply has no text in "subject" or "body".'
 
 
-def check_form(subject: str, body: str, limits: Limits) -> Iterator[str]:
-    """Reasons to reject the form: emptiness, length, markup, placeholders, repetition."""
-    yield from check_subject(subject, limits)
+def check_form(
+    subject: str, body: str, limits: Limits, titles: Iterable[str] = ()
+) -> Iterator[str]:
+    """Reasons to reject the form: emptiness, length, markup, placeholders, repetition.
+
+    Args:
+        subject: the subject line.
+        body: the body.
+        limits: the limits of the channel.
+        titles: the titles of the passages, whose brackets are no placeholders.
+    """
+    titles = tuple(titles)
+    yield from check_subject(subject, limits, titles)
     if not body:
         yield "The body is empty."
         return
@@ -115,11 +125,11 @@ def check_form(subject: str, body: str, limits: Limits) -> Iterator[str]:
             f"{limits.body_min_words} to {limits.body_max_words} are allowed."
         )
     yield from dict.fromkeys(reason for pattern, reason in _BODY_PATTERNS if pattern.search(body))
-    yield from _placeholders("body", body)
+    yield from _placeholders("body", texts.without_citations(body), titles)
     yield from _repetitions(body)
 
 
-def check_subject(subject: str, limits: Limits) -> Iterator[str]:
+def check_subject(subject: str, limits: Limits, titles: Iterable[str] = ()) -> Iterator[str]:
     """Reasons to reject a subject: emptiness, length, markup, capitals, placeholders."""
     if not subject:
         yield "The subject is empty."
@@ -132,7 +142,7 @@ def check_subject(subject: str, limits: Limits) -> Iterator[str]:
     yield from (reason for pattern, reason in _SUBJECT_PATTERNS if pattern.search(subject))
     if _is_all_caps(subject):
         yield "The subject is all in capitals."
-    yield from _placeholders("subject", subject)
+    yield from _placeholders("subject", subject, titles)
 
 
 def _objects(text: str) -> Iterator[dict[str, object]]:
@@ -161,13 +171,15 @@ def _is_all_caps(subject: str) -> bool:
     return len(capitals) > 1 and len(capitals) * 2 > len(words)
 
 
-def _placeholders(where: str, text: str) -> Iterator[str]:
+def _placeholders(where: str, text: str, titles: Iterable[str]) -> Iterator[str]:
+    for title in sorted(titles, key=len, reverse=True):
+        text = text.replace(title, "")
     found = [*merge_tags(text)]
     found += [match[0] for pattern in _PLACEHOLDERS for match in pattern.finditer(text)]
     found += [
-        match[0]
-        for match in _BRACKETS.finditer(text)
-        if not re.match(r"\[\s*source\s*:", match[0], re.IGNORECASE)
+        bracket
+        for bracket in _BRACKETS.findall(text)
+        if not re.match(r"\[\s*source\s*:", bracket, re.IGNORECASE)
     ]
     for placeholder in dict.fromkeys(found):
         yield f'The {where} contains the placeholder "{placeholder[:_MAX_QUOTED]}".'
