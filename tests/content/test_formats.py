@@ -1,10 +1,12 @@
 from __future__ import annotations
 
 import zipfile
+from datetime import date
 from typing import TYPE_CHECKING
 
 import pytest
 
+from liftwright.config import ContentDefaults
 from liftwright.content.documents import read_documents
 from liftwright.content.formats import markdown_text, plain_text
 from liftwright.errors import DataError
@@ -149,6 +151,47 @@ def test_plain_text_html_leaves_what_readers_see(text: str, plain: str) -> None:
 
 def test_markdown_text_merge_tag_of_stars_stays() -> None:
     assert markdown_text("Hi *|FNAME|*, *hello*.") == (None, "Hi *|FNAME|*, hello.")
+
+
+def test_read_documents_defaults_and_equal_titles(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text("Free delivery from 60 pounds.")
+    for name in ("b", "c"):
+        (tmp_path / f"{name}.md").write_text("# Delivery\n\nIt takes three days.")
+    defaults = ContentDefaults(approval_date=date(2026, 1, 2), category="offer")
+    corpus = read_documents(tmp_path, defaults=defaults)
+    assert [one.title for one in corpus.documents] == ["A", "Delivery (b)", "Delivery (c)"]
+    assert {(one.approval_date, one.category) for one in corpus.documents} == {
+        (date(2026, 1, 2), "offer")
+    }
+    assert corpus.warnings == ()
+
+
+@pytest.mark.parametrize(
+    ("text", "is_refused"),
+    [
+        ("Wir liefern in drei Tagen nach Wien. Ab 60 Euro ist der Versand frei.", True),
+        (
+            "Kup buty dzisiaj i otrzymaj darmow\u0105 dostaw\u0119 na terenie ca\u0142ej Polski.",
+            True,
+        ),
+        (
+            "\u4eca\u65e5\u9774\u3092\u8cb7\u3046\u3068\u9001\u6599\u7121\u6599\u3067\u3059\u3002",
+            True,
+        ),
+        ("Merino base layer, crew neck, navy, sizes S to XL, Fair Wear certified wool.", False),
+        ("Ol\u00e9!", False),
+    ],
+)
+def test_read_documents_english_only_refuses_other_languages(
+    tmp_path: Path, text: str, *, is_refused: bool
+) -> None:
+    (tmp_path / "a.txt").write_text(text)
+    assert len(read_documents(tmp_path).documents) == 1
+    if not is_refused:
+        assert len(read_documents(tmp_path, english_only=True).documents) == 1
+        return
+    with pytest.raises(DataError, match=r"a\.txt: content: .* English"):
+        read_documents(tmp_path, english_only=True)
 
 
 def test_read_documents_merge_tags_are_reported_and_not_used(tmp_path: Path) -> None:

@@ -150,12 +150,20 @@ class RunContext:
         """The approved content, including expired documents."""
         return self.read_content(self.root / self.settings.experiment.content.path)
 
-    def read_content(self, path: Path) -> Corpus:
-        """Read the documents of a folder or file as configured."""
+    def read_content(self, path: Path, *, any_language: bool = False) -> Corpus:
+        """Read the documents of a folder or file as configured.
+
+        Args:
+            path: a folder or file.
+            any_language: whether documents may be in a language that the adapters do not judge.
+        """
+        used = (self.ports.complete, self.ports.embed, self.ports.screen)
+        english_only = any(port.identity.provider == "embedded" for port in used)
         return contents.read_documents(
             path,
             on_bad=self.settings.experiment.content.on_bad_documents,
             defaults=self.settings.content_defaults,
+            english_only=english_only and not any_language,
         )
 
     @property

@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from liftwright.campaign.context import RunContext
-    from liftwright.content.documents import Corpus
     from liftwright.model import Finding, Json, Passage
     from liftwright.model.checks import CheckResult
     from liftwright.ports import IndexReport
@@ -107,7 +106,7 @@ def index_content(context: RunContext, content: Path | None, *, remove_old: bool
                 name = context.settings.services.adapters.search
                 raise InputError(f"--remove-old: adapters.search {name!r} keeps no old indexes")
             keeper = context.ports.index
-        corpus = _corpus(context, content)
+        corpus = context.corpus if content is None else context.read_content(content)
         documents, _ = shield_content(context, corpus.documents)
         report = replace(context.index(documents), warnings=corpus.warnings)
         if keeper is None:
@@ -137,7 +136,9 @@ def search_texts(
 ) -> Iterator[tuple[Json, tuple[Passage, ...]]]:
     """For each query, its id and the best passage of each document, best first."""
     with logging_to(Log(context.root / "logs")), contextlib.closing(context):
-        corpus = _corpus(context, content)
+        configured = context.root / context.settings.experiment.content.path
+        # A search writes and judges nothing.
+        corpus = context.read_content(content or configured, any_language=True)
         for warning in corpus.warnings:
             event("content_warning", agent="retrieval", level="warning", message=warning)
         documents = corpus.documents
@@ -220,10 +221,6 @@ def _object(file: Path, number: int, text: str) -> Mapping[str, Json]:
     if not isinstance(line, dict):
         raise DataError(f"{file}:{number}: found {_kind(line)}, allowed: an object")
     return line
-
-
-def _corpus(context: RunContext, content: Path | None) -> Corpus:
-    return context.corpus if content is None else context.read_content(content)
 
 
 def _texts(source: str) -> Iterator[tuple[Json, str]]:

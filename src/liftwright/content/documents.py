@@ -23,7 +23,8 @@ from liftwright.content.formats import FORMATS, markdown_text, plain_text, read_
 from liftwright.errors import DataError
 from liftwright.log import event
 from liftwright.model import Document, Section, fingerprint
-from liftwright.text import sentences
+from liftwright.text import STOPWORDS, language_of, sentences, words
+from liftwright.text.language import is_english
 from liftwright.text.lexicon import merge_tags
 from liftwright.text.orders import without_orders
 
@@ -49,6 +50,11 @@ _TITLE = re.compile(r"#[ \t]+(\S.*?)[ \t]*$")
 _FENCE = re.compile(r"---[ \t]*$", re.MULTILINE)
 _GAP = re.compile(r"[ \t]{2,}")
 _BLANK_LINES = re.compile(r"\n[ \t]*(?:\n[ \t]*)+")
+# How much of a document tells its language, and how many words it takes at least.
+_READ_CHARACTERS = 4000
+_FEWEST_WORDS = 8
+_ENGLISH_SHARE = 0.15
+_END_OF_LATIN = "\u0250"
 _HALF_CHARACTER = re.compile("[\ud800-\udfff]")
 
 
@@ -88,6 +94,7 @@ def read_documents(
     *,
     on_bad: Literal["refuse", "skip"] = "refuse",
     defaults: ContentDefaults | None = None,
+    english_only: bool = False,
 ) -> Corpus:
     """Read and check all documents of a folder or file.
 
@@ -95,12 +102,13 @@ def read_documents(
         path: a folder, or one file of a known format.
         on_bad: whether a bad document is an error, or is left out and reported in `skipped`.
         defaults: the approval date and category of documents that have none.
+        english_only: whether a document in another language is a bad document.
 
     Raises:
         DataError: a file cannot be read, a document is not valid, an id is not unique, or there is
             no document. The message has file, document, field, what was found and what is allowed.
     """
-    reader = _Reader(path, defaults, skip=on_bad == "skip")
+    reader = _Reader(path, defaults, skip=on_bad == "skip", english_only=english_only)
     for file in reader.files():
         for record in reader.records(file):
             reader.add(record)
@@ -175,9 +183,12 @@ class _Reader:
         documents: the valid documents by id.
     """
 
-    def __init__(self, path: Path, defaults: ContentDefaults | None, *, skip: bool) -> None:
+    def __init__(
+        self, path: Path, defaults: ContentDefaults | None, *, skip: bool, english_only: bool
+    ) -> None:
         self._path = path
         self._skip = skip
+        self._english_only = english_only
         dated = defaults.approval_date if defaults else None
         self._defaults = {
             "approval_date": dated.isoformat() if dated else None,
@@ -258,6 +269,8 @@ class _Reader:
                 first = self._locations[document.document_id]
                 _fail(f"{where}: document_id: found {document.document_id!r}, which {first} "
                       "also has; allowed: a unique id")  # fmt: skip
+            if self._english_only:
+                _check_english(where, document)
             document, tags = _without_merge_tags(where, document)
         except DataError as error:
             self.refuse(error)
@@ -371,6 +384,23 @@ def _markdown(text: str, where: str) -> dict[str, object]:
         is_there = re.search(rf"^## {re.escape(title)}$", body, re.MULTILINE)
         body = body if is_there else f"## {title}\n\n{body}"
     return {"title": title, **{str(key): value for key, value in fields.items()}, "content": body}
+
+
+def _check_english(where: str, document: Document) -> None:
+    """Refuse a document that is clearly in another language than English."""
+    text = "\n".join(paragraph.text for paragraph in document.paragraphs())[:_READ_CHARACTERS]
+    tokens = words(text)
+    letters = [letter for letter in text if letter.isalpha()]
+    is_latin = sum(letter < _END_OF_LATIN for letter in letters) * 2 >= len(letters)
+    if is_latin and len(tokens) < _FEWEST_WORDS:
+        return
+    common = sum(token in STOPWORDS for token in tokens)
+    # The common case needs no model.
+    if language_of(text) == "en" and common >= _ENGLISH_SHARE * len(tokens):
+        return
+    if not is_english(text):
+        _fail(f"{where}: content: found a text that is not in English; allowed: English, the only "
+              "language that the embedded adapters (complete, embed, screen) judge")  # fmt: skip
 
 
 def _without_merge_tags(where: str, document: Document) -> tuple[Document, list[str]]:

@@ -91,15 +91,14 @@ def _citations(bracket: str, known: Mapping[str, object]) -> Iterator[str]:
     A title may hold semicolons, so the longest known citation is taken each time.
     """
     parts = bracket.split(";")
-    first = 0
-    while first < len(parts):
-        for last in range(len(parts), first, -1):
-            joined = _REPEATED.sub("", ";".join(parts[first:last])).strip()
-            if joined in known or last == first + 1:
-                break
-        if joined or len(parts) == 1:
-            yield joined
-        first = last
+    while parts:
+        joined = [
+            _REPEATED.sub("", ";".join(parts[:count])).strip() for count in range(1, len(parts) + 1)
+        ]
+        count = max((n for n, text in enumerate(joined, 1) if text in known), default=1)
+        if joined[count - 1] or joined == [""]:
+            yield joined[count - 1]
+        parts = parts[count:]
 
 
 def _fold(text: str) -> str:

@@ -97,7 +97,7 @@ def sentences(text: str) -> tuple[Span, ...]:
     left out. A citation belongs to the sentence before it. Lines that were wrapped are joined.
     """
     found: list[tuple[int, int]] = []
-    language = _language(text)
+    language = language_of(text)
     for start, end in _blocks(text):
         first_of_block = len(found)
         for piece in _pieces(text, start, end, language):
@@ -132,7 +132,7 @@ def snippet(text: str, max_words: int) -> str:
 
 
 @lru_cache(maxsize=1024)
-def _language(text: str) -> str:
+def language_of(text: str) -> str:
     """The language whose common words are the most frequent in a text; English in doubt."""
     words = _WORDS.findall(text.lower())
     counts = {name: sum(map(common.__contains__, words)) for name, common in _LANGUAGES.items()}
