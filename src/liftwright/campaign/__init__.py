@@ -13,7 +13,8 @@ from liftwright.campaign.doctor import Health, HealthCheck
 from liftwright.campaign.plan import Plan
 from liftwright.campaign.run import RunOutcome
 from liftwright.campaign.run_resolver import RunRequest
-from liftwright.campaign.workspace import Workspace, init_workspace
+from liftwright.campaign.sample import init_workspace
+from liftwright.campaign.workspace import Workspace
 
 __all__ = [
     "AnalyzeRequest",

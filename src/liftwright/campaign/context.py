@@ -20,6 +20,7 @@ from liftwright.calls.client import PortClient
 from liftwright.calls.concurrency import Prefetch
 from liftwright.calls.ledger import Ledger
 from liftwright.campaign.checks import frame_lines, message_checks
+from liftwright.campaign.sample import leftover_brand_values
 from liftwright.content import documents as contents
 from liftwright.data import FileResolver, Tables, load_customers, scratch_folder
 
@@ -149,6 +150,17 @@ class RunContext:
     def corpus(self) -> Corpus:
         """The approved content, including expired documents."""
         return self.read_content(self.root / self.settings.experiment.content.path)
+
+    def content_warnings(self, corpus: Corpus) -> tuple[str, ...]:
+        """What a person should know about the content, a sentence each."""
+        leftover = leftover_brand_values(self.settings.experiment.brand, corpus.documents)
+        if not leftover:
+            return corpus.warnings
+        found = (
+            f"config/experiment_config.yaml: {', '.join(leftover)} still have the values of the "
+            "sample brand, but the content is not the sample's."
+        )
+        return (*corpus.warnings, found)
 
     def read_content(self, path: Path, *, any_language: bool = False) -> Corpus:
         """Read the documents of a folder or file as configured.

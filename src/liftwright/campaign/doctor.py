@@ -235,7 +235,7 @@ def _content(context: RunContext) -> str:
     documents = context.corpus.documents
     expired = invalid_on(documents, datetime.now(UTC).date())
     counts = f"{len(documents)} documents, {len(expired)} not valid today"
-    return "; ".join((counts, *context.corpus.warnings))
+    return "; ".join((counts, *context.content_warnings(context.corpus)))
 
 
 def _customers(context: RunContext) -> str:

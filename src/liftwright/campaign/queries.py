@@ -108,7 +108,7 @@ def index_content(context: RunContext, content: Path | None, *, remove_old: bool
             keeper = context.ports.index
         corpus = context.corpus if content is None else context.read_content(content)
         documents, _ = shield_content(context, corpus.documents)
-        report = replace(context.index(documents), warnings=corpus.warnings)
+        report = replace(context.index(documents), warnings=context.content_warnings(corpus))
         if keeper is None:
             return report
         keep = {report.name, *_needed_indexes(context.root)}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -26,8 +25,6 @@ if TYPE_CHECKING:
     from liftwright.campaign.context import RunContext, StageProgress
     from liftwright.model import Json, Passage, Run, SafetyDecision
     from liftwright.ports import IndexReport
-
-_PARTS = ("config", "data/raw", "data/content", ".env.example")
 
 
 def _quietly(step: StageProgress) -> None:
@@ -175,32 +172,3 @@ class Workspace:
         if record is None:
             raise InputError(f"{folder.path}: no run.json")
         return record
-
-
-def init_workspace(folder: Path) -> tuple[Path, ...]:
-    """Create a workspace in a new or empty folder; returns the relative paths of its files.
-
-    Raises:
-        InputError: the folder is not empty, or not writable.
-    """
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise InputError(f"{folder}: not empty, allowed: a new or empty folder")
-    source = _source()
-    try:
-        for part in _PARTS:
-            target = folder / part
-            target.parent.mkdir(parents=True, exist_ok=True)
-            if (source / part).is_dir():
-                shutil.copytree(source / part, target)
-            else:
-                shutil.copyfile(source / part, target)
-    except OSError as error:
-        raise InputError(f"{folder}: cannot be written ({error.strerror})") from None
-    return tuple(sorted(path.relative_to(folder) for path in folder.rglob("*") if path.is_file()))
-
-
-def _source() -> Path:
-    """The folder of the sample files: inside the package in a wheel, the root in a checkout."""
-    package = Path(__file__).parents[1]
-    installed = package / "workspace_files"
-    return installed if installed.is_dir() else package.parents[1]

@@ -42,6 +42,7 @@ def index(context: RunContext) -> str:
     if excluded:
         ids = [document.document_id for document in excluded]
         event("documents_excluded", agent="retrieval", level="warning", documents=ids)
+    warnings = context.content_warnings(context.corpus)
     context.folder.write(
         "index.json",
         IndexRecord(
@@ -51,13 +52,13 @@ def index(context: RunContext) -> str:
             excluded=tuple(document.document_id for document in excluded),
             skipped=context.corpus.skipped,
             blocked=blocked,
-            warnings=context.corpus.warnings,
+            warnings=warnings,
         ),
     )
-    for warning in context.corpus.warnings:
+    for warning in warnings:
         event("content_warning", agent="retrieval", level="warning", message=warning)
     summary = f"Indexed {report.documents} documents successfully. {len(report.errors)} errors."
-    return " ".join((summary, *context.corpus.warnings))
+    return " ".join((summary, *warnings))
 
 
 def index_exists(context: RunContext) -> bool:

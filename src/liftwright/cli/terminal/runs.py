@@ -13,7 +13,7 @@ from liftwright.cli.terminal.measurement import print_measured
 from liftwright.cli.terminal.numbers import as_number, count_noun
 from liftwright.cli.terminal.output import console, print_json
 from liftwright.model import Failure, SafetyDecision
-from liftwright.model.run_files import RunFolder, Variants
+from liftwright.model.run_files import IndexRecord, RunFolder, Variants
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -54,6 +54,7 @@ def show_run(outcome: RunOutcome, *, json: bool) -> None:
         reason = str(outcome.reason).removeprefix(f"{status}: ")
         out.print(f"[bold red]{status}[/]: {escape(reason)}")
     _print_customers(out, folder)
+    _print_content(out, folder)
     _print_messages(out, folder)
     if outcome.exit_status == 0:
         print_measured(out, folder)
@@ -86,6 +87,8 @@ def _summary(folder: RunFolder) -> dict[str, Json]:
             segment["label"]: segment["size"] for segment in segments["segments"]
         }
         warnings += list(segments["warnings"])
+    if folder.file("index.json").is_file():
+        warnings += folder.read("index.json", IndexRecord).warnings
     if folder.file("failures.json").is_file():
         summary["failed"] = len(folder.read_list("failures.json", Failure))
     if folder.file("variants.json").is_file():
@@ -112,6 +115,12 @@ def _print_customers(out: Console, folder: RunFolder) -> None:
         out.print(f"[yellow]![/] rejected: {count_noun(rows, 'row')}, {escape(reason)}")
     for warning in read["warnings"]:
         out.print(f"[yellow]![/] {escape(warning)}")
+
+
+def _print_content(out: Console, folder: RunFolder) -> None:
+    if folder.file("index.json").is_file():
+        for warning in folder.read("index.json", IndexRecord).warnings:
+            out.print(f"[yellow]![/] content: {escape(warning)}")
 
 
 def _print_messages(out: Console, folder: RunFolder) -> None:
