@@ -23,7 +23,7 @@ from liftwright.content.formats import FORMATS, markdown_text, plain_text, read_
 from liftwright.errors import DataError
 from liftwright.log import event
 from liftwright.model import Document, Section, fingerprint
-from liftwright.text import STOPWORDS, language_of, sentences, words
+from liftwright.text import STOPWORDS, language_of, sentences
 from liftwright.text.language import is_english
 from liftwright.text.lexicon import merge_tags
 from liftwright.text.orders import without_orders
@@ -389,7 +389,7 @@ def _markdown(text: str, where: str) -> dict[str, object]:
 def _check_english(where: str, document: Document) -> None:
     """Refuse a document that is clearly in another language than English."""
     text = "\n".join(paragraph.text for paragraph in document.paragraphs())[:_READ_CHARACTERS]
-    tokens = words(text)
+    tokens = re.findall(r"[^\W\d_]+", text.lower())
     letters = [letter for letter in text if letter.isalpha()]
     is_latin = sum(letter < _END_OF_LATIN for letter in letters) * 2 >= len(letters)
     if is_latin and len(tokens) < _FEWEST_WORDS:

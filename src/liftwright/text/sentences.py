@@ -40,7 +40,7 @@ _OPENERS = frozenset(
 )
 # Common words that tell the languages apart.
 _COMMON_WORDS = {
-    "en": """an all and are as at be but by for free from if in is it my no not of on or our the
+    "en": """all an and are as at be but by for free from if in is it my no not of on or our the
         that this to we with you your""",
     "de": """alles am auch auf bei das dem den der des die ein eine es für gibt im ist mit nach
         nicht oder sie sind und unser unsere von wir zu zum zur""",
@@ -48,10 +48,10 @@ _COMMON_WORDS = {
         sur un une votre vous à""",
     "es": """al con de del el en es la las los nuestra nuestro para por se sobre su sus un una usted
         y""",
-    "it": """al alla ci con da del della di e ed gli il la le lo nel nostra nostro ogni per si sono
+    "it": """al alla ci con da del della di ed gli il la le lo nel nostra nostro ogni per si sono
         su un una è""",
     "nl": """aan dat de een en het ik je met naar niet om onze ook op te u uw van voor wij zijn""",
-    "pt": """ao as com da das de do dos e em não na nas nos nosso nossa o os ou para por se seu sua
+    "pt": """ao as com da das de do dos em não na nas nos nosso nossa o os ou para por se seu sua
         são um uma você é""",
 }
 _LANGUAGES = {name: frozenset(common.split()) for name, common in _COMMON_WORDS.items()}
