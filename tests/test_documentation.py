@@ -17,7 +17,14 @@ from pydantic import BaseModel
 from liftwright.cli import app
 from liftwright.config.experiment import Experiment
 from liftwright.config.loader import Channels
-from liftwright.config.models import ContentFile, Customers, Frames, Safety, Segments
+from liftwright.config.models import (
+    ContentFile,
+    Customers,
+    EngagementFormat,
+    Frames,
+    Safety,
+    Segments,
+)
 from liftwright.model import METRICS
 from liftwright.wiring import services_model
 
@@ -33,6 +40,7 @@ SHAPES: dict[str, type[BaseModel]] = {
     "azure_config.yaml": services_model(),
     "experiment_config.yaml": Experiment,
     "customers.yaml": Customers,
+    "engagement.yaml": EngagementFormat,
     "safety_thresholds.yaml": Safety,
     "segments.yaml": Segments,
     "channels.yaml": Channels,

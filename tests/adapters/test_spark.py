@@ -16,12 +16,13 @@ from liftwright.adapters.embedded.simulator import EmbeddedSimulator
 from liftwright.adapters.spark import Spark, session
 from liftwright.adapters.spark.dialect import to_spark
 from liftwright.adapters.spark.engine import SparkEngine
-from liftwright.agents.experimentation import assign, design_experiment, measure
+from liftwright.agents.experimentation import assign, choose_eligible, design_experiment, measure
 from liftwright.agents.segmentation import segment_customers
-from liftwright.config import Customers
+from liftwright.config import Customers, EngagementFormat
 from liftwright.data import Tables, literal, load_customers
+from liftwright.data.engagement import EngagementFile
 from liftwright.errors import ConfigurationError, DataError, InputError
-from liftwright.model import ASSIGNMENTS, ENGAGEMENT, SEGMENTED
+from liftwright.model import ASSIGNMENTS, CUSTOMERS, ENGAGEMENT, SEGMENTED
 from liftwright.ports import Source
 from plane_samples import decide, experiment_config, segments_config, variants_for
 from spark_here import SPARK, local_spark
@@ -133,6 +134,82 @@ def test_plane_on_both_engines_gives_the_same_rows_and_the_same_results(
         join = f"one as x full join two as y using (customer_id) where {differing}"
         assert duckdb.rows(f"select count(*) from {join}") == [(0,)], table.name  # noqa: S608 - our names
         assert duckdb.rows("describe one") == duckdb.rows("describe two")
+
+
+PEOPLE = (
+    "customer_id,consent",
+    "Ana@x.com,yes",
+    "\uff22o@x.com,no",
+    "c1,",
+    " ANA@X.com,yes",
+    "c2,yes",
+)
+SHOP = (
+    "No,Mail,State,Day,Cur,Total,Back",
+    "1,ana@x.com,paid,2025-10-01,EUR,40,",
+    "1,,,,,,",
+    "2,BO@x.com,void,2025-10-31,EUR,9,",
+    "3,c1,paid,2025-10-05,GBP,10,-4",
+)
+SEEN = (
+    "Mail,Seen,When,Paid",
+    'ana@X.com,2,05.01.2026 10:30,"1.299,50 \u20ac"',
+    "bo@x.com,0,,",
+    'c1,1,1767440000,"-2,50"',
+    "c2,0,,",
+)
+
+
+def people(engine: Engine, folder: Path) -> list[object]:
+    """Customers, orders, exclusions and outcomes of files as people have them."""
+    for name, lines in (("people", PEOPLE), ("shop", SHOP), ("seen", SEEN)):
+        (folder / f"{name}.csv").write_text("\n".join(lines), encoding="utf-8")
+    (folder / "never.csv").write_text("customer_id\nBO@X.COM \nC2\n", encoding="utf-8")
+    tables = Tables(engine)
+    rates = {"EUR": 1, "GBP": 1.5}
+    shop = {"path": "shop.csv", "id": "Mail", "order_id": "No", "date": "Day", "amount": "Total"}
+    shop |= {"where": "State <> 'void'", "refund": "Back", "currency": "Cur", "rates": rates}
+    absent = dict.fromkeys(name for name in CUSTOMERS.names if name != "customer_id")
+    config = {"path": "people.csv", "columns": absent, "orders": [shop]}
+    report = load_customers(
+        tables, Customers.model_validate({**config, "on_same_address": "merge"}), folder
+    )
+    customers = tables.rows("select * from customers order by customer_id")
+    tables.keep("segmented", "select customer_id, 'S' as segment from customers")
+    exclusions = {"consent": ["consent = 'yes'"], "rules": ["consent <> 'yes'"]}
+    eligible = choose_eligible(
+        tables, experiment_config(exclusions=exclusions), suppressed=folder / "never.csv"
+    )
+    tables.keep(
+        "assignments",
+        "select customer_id, segment, 'control' as arm, 'v' as variant_id, "  # noqa: S608 - a literal
+        f"cast({literal(AT)} as timestamp with time zone) as assigned_at from segmented",
+    )
+    columns = {
+        "customer_id": "Mail",
+        "opened": "Seen",
+        "opened_at": {"from": "When", "formats": ["%d.%m.%Y %H:%M"]},
+        "revenue": "Paid",
+    }
+    form = EngagementFormat.model_validate({"columns": columns})
+    observe = EngagementFile(tables, folder / "seen.csv", None, form)
+    observe("assignments")
+    engagement = tables.rows(
+        "select customer_id, delivered, opened, revenue, cast(opened_at at time zone 'UTC' as "
+        "varchar) from engagement order by customer_id"
+    )
+    return [
+        *(report, [tuple(row) for row in customers], eligible),
+        *(observe.report, [tuple(row) for row in engagement]),
+    ]
+
+
+def test_files_as_people_have_them_give_the_same_on_both_engines(
+    both: tuple[Engine, Engine], tmp_path: Path
+) -> None:
+    duckdb, spark = (people(engine, tmp_path) for engine in both)
+    assert duckdb == spark
+    assert [row[3] for row in duckdb[-1]] == [1299.5, 0.0, 0.0, 0.0]  # type: ignore[index] # rows
 
 
 def test_open_folder_numbers_rows_through_its_files_and_refuses_mixed_ones(

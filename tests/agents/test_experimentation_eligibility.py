@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 import pytest
@@ -85,16 +86,86 @@ def test_choose_eligible_rule_that_is_none_is_refused_by_its_key(tables: Tables)
         choose_eligible(tables, config)
 
 
-def test_choose_eligible_suppressed_customers_are_left_out_and_strangers_ignored(
+def test_choose_eligible_suppressed_ids_match_exactly_and_addresses_folded(
     tables: Tables, tmp_path: Path
 ) -> None:
+    add(tables, "Ana@Example.com", "bo@example.com", "cy@example.com", "a@b@c")
     file = tmp_path / "never.csv"
-    file.write_text("customer_id,since\nA-1,2025\nB-7,2024\nstranger,2020\n", encoding="utf-8")
+    listed = ("A-1", "b-7", " B-8", "stranger", "A@B@C", "ana@example.com", " BO@example.com ")
+    wide = "\uff23\uff39\uff20example.com"
+    file.write_text("\n".join(("customer_id", *listed, wide)), encoding="utf-8")
 
     found = choose_eligible(tables, experiment_config(), suppressed=file)
 
-    assert found.left_out == {"suppressed": 2}
-    assert ids(tables, "select customer_id from unassigned") == {"A-1", "B-7"}
+    assert found.left_out == {"suppressed": 4}
+    assert ids(tables, "select customer_id from unassigned") == {
+        *("A-1", "Ana@Example.com", "bo@example.com", "cy@example.com")
+    }
+    # `b-7`, ` B-8`, `A@B@C` and the stranger are no customers; the first three nearly are.
+    assert [re.findall("[0-9]+", w.partition(": ")[2]) for w in found.warnings] == [["4", "8", "3"]]
+
+
+def add(tables: Tables, *names: str) -> None:
+    """Replace the customers by four plain ones and those named."""
+    everyone = ("A-0", "A-1", "B-7", "B-8", *names)
+    keep_segmented(tables, [(name, "A") for name in everyone])
+    keep_customers(tables, [customer(0, customer_id=name) for name in everyone])
+
+
+@pytest.mark.parametrize(
+    ("exclusions", "left_out"),
+    [
+        # A blank text is not 'Gold' and not 'Silver'; a missing number satisfies no comparison.
+        ({"consent": ["tier = 'Gold'"]}, {"silver", "blank", "none"}),
+        ({"consent": ["tier = 'Gold'", "age >= 30"]}, {"silver", "blank", "none", "young"}),
+        ({"consent": ["age >= 30"]}, {"young", "none"}),
+        ({"rules": ["tier <> 'Gold'"]}, {"silver", "blank", "none"}),
+        ({"rules": ["not (tier in ('Gold', 'Silver'))"]}, {"blank", "none"}),
+        ({"rules": ["tier = 'Gold'"]}, {"gold", "young"}),
+        ({"rules": ["tier between 'A' and 'Z' or age < 30"]}, {"silver", "gold", "young"}),
+        ({"rules": ["age < 30"]}, {"young"}),
+        ({"rules": ["not age >= 30"]}, {"young"}),
+    ],
+)
+def test_choose_eligible_consent_excludes_without_a_value_and_rules_only_in_texts(
+    tables: Tables, exclusions: dict[str, list[str]], left_out: set[str]
+) -> None:
+    names = ("gold", "silver", "blank", "young", "none")
+    rows = [
+        customer(0, customer_id=name, tier=tier, age=age)
+        for name, tier, age in zip(
+            names,
+            ("Gold", "Silver", None, "Gold", None),
+            (40.0, 40.0, 40.0, 20.0, None),
+            strict=True,
+        )
+    ]
+    keep_segmented(tables, [(name, "A") for name in names])
+    keep_customers(tables, rows)
+
+    found = choose_eligible(tables, experiment_config(exclusions=exclusions))
+
+    assert ids(tables, "select customer_id from unassigned") == left_out
+    assert sum(found.left_out.values()) == len(left_out)
+
+
+def test_choose_eligible_rules_that_match_nobody_or_lack_values_warn(tables: Tables) -> None:
+    names = ("a", "b", "c")
+    rows = [
+        customer(0, customer_id=name, tier=tier, age=None)
+        for name, tier in zip(names, (None, None, "Gold"), strict=True)
+    ]
+    keep_segmented(tables, [(name, "A") for name in names])
+    keep_customers(tables, rows)
+    exclusions = {"consent": ["tier = 'Gold'"], "rules": ["tier = 'gold'", "age < 18"]}
+
+    warnings = choose_eligible(tables, experiment_config(exclusions=exclusions)).warnings
+
+    keys = [warning.partition("exclusions.")[2].partition(":")[0] for warning in warnings]
+    assert keys == ["consent[0]", "rules[0]", "rules[0]", "rules[1]", "rules[1]"]
+    assert "2 customers lack a value" in warnings[0]
+    assert "2 of them" in warnings[0]
+    assert "0 of them" in warnings[2]
 
 
 def test_choose_eligible_suppressed_file_that_cannot_serve_is_refused(

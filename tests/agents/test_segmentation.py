@@ -253,8 +253,8 @@ def test_scores_compare_with_the_other_customers(tables: Tables) -> None:
     frequent = tables.rows(
         "select frequency_score, count(*) from profiles group by frequency_score order by 1"
     )
-    # Nine in ten share a value whose middle rank lies in the third fifth.
-    assert [tuple(row) for row in frequent] == [(3, 90), (5, 10)]
+    # Customers without orders score 1, although their middle rank lies in the third fifth.
+    assert [tuple(row) for row in frequent] == [(1, 90), (5, 10)]
     ((most_recent,),) = tables.rows(
         "select max(last_engagement_days) from profiles where recency_score = 5"
     )
@@ -354,6 +354,28 @@ def test_segments_name_the_features_that_set_them_apart(tables: Tables) -> None:
     assert "have high last engagement days" in words["Often"]
     assert "order seldom" in words["Seldom"]
     assert words["Between"] == []
+
+
+@pytest.mark.parametrize("method", ["rfm", "rules"])
+def test_scores_of_customers_without_orders_are_not_raised_by_ties(
+    tables: Tables, method: str
+) -> None:
+    without = {"purchase_frequency": 0.0, "avg_order_value": 0.0, "last_engagement_days": 999.0}
+    buyers = [
+        customer(180 + n, purchase_frequency=1.0 + n, last_engagement_days=9.0 + n)
+        for n in range(20)
+    ]
+    keep_customers(tables, [*(customer(n, **without) for n in range(180)), *buyers])
+
+    segmentation = segment_customers(tables, segments_config(method=method), seed=0)
+
+    rows = tables.rows(
+        "select distinct segment, recency_score, frequency_score, monetary_score from profiles "
+        "where purchase_frequency = 0"
+    )
+    lowest = "Least" if method == "rfm" else "Lapsing"
+    assert [tuple(row) for row in rows] == [(lowest, 1, 1, 1)]
+    assert segmentation.sizes[lowest] == 180
 
 
 def test_rfm_bands_follow_the_sum_and_confidence_its_distance_from_a_band(tables: Tables) -> None:

@@ -233,6 +233,25 @@ def test_time_of_gives_the_time_in_utc_however_it_is_spelled(
         assert f"{whole}.{part:<06}" == meant, text
 
 
+@pytest.mark.parametrize(
+    ("written", "folded"),
+    [
+        ("C1 ", "C1 "),
+        ("a@b@C", "a@b@C"),
+        (" Ana@Example.COM\u200b", "ana@example.com"),
+        ("\uff21\uff2e\uff21\uff20x\uff0ecom\u3000", "ana@x.com"),
+        ("\u0130\u03a3@\u00dc.de", "i\u03c3@\u00fc.de"),
+        ("@Handle", "@handle"),
+        (None, None),
+    ],
+)
+def test_folded_ignores_case_space_and_width_of_addresses_alone(
+    engine: Engine, written: str | None, folded: str | None
+) -> None:
+    text = "cast(null as varchar)" if written is None else literal(written)
+    assert [tuple(row) for row in engine.rows(f"select folded({text})")] == [(folded,)]
+
+
 def test_two_engines_do_not_see_each_others_tables(rig: EngineRig) -> None:
     one, two = rig.make(), rig.make()
     try:

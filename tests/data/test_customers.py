@@ -585,3 +585,29 @@ def test_load_customers_any_rows_are_kept_or_rejected_and_none_is_lost(
     assert report.rows_in == len(rows) == report.rows_kept + report.rows_rejected
     kept = tables.rows("select customer_id, age, historical_open_rate from customers")
     assert {str(k): (a, o) for k, a, o in kept} == valid
+
+
+SPELLINGS = ("Ana@x.com", "C1", " ana@X.com ", "c1", "\uff41na\uff20x.com", "a@b@c", "A@b@c")
+
+
+@pytest.mark.parametrize("bad_rows", ["refuse", "reject"])
+def test_load_customers_one_address_in_several_spellings_is_refused_or_merged(
+    tables: Tables, tmp_path: Path, bad_rows: str
+) -> None:
+    lines = [f"{name},40,L,G,1,{n},1,0.1,0.1" for n, name in enumerate(SPELLINGS)]
+    text = "\n".join((",".join(CUSTOMERS.names), *lines))
+    (tmp_path / "c.csv").write_text(text, encoding="utf-8")
+    config = {"path": "c.csv", "on_bad_rows": bad_rows}
+    with pytest.raises(DataError, match=r"c\.csv: 2 of 7 rows.*row 3.*on_same_address"):
+        load_customers(tables, Customers.model_validate(config), tmp_path)
+
+    config["on_same_address"] = "merge"
+    report = load_customers(tables, Customers.model_validate(config), tmp_path)
+
+    rows = tables.rows("select customer_id, avg_order_value from customers")
+    assert [tuple(row) for row in rows] == [
+        *(("Ana@x.com", 0.0), ("C1", 1.0), ("c1", 3.0), ("a@b@c", 5.0), ("A@b@c", 6.0))
+    ]
+    assert (report.rows_in, report.rows_kept, report.rows_rejected) == (7, 5, 2)
+    assert tables.rows("select row from rejected") == [(3,), (5,)]
+    assert any("2 rows were merged" in warning for warning in report.warnings)

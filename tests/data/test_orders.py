@@ -301,3 +301,133 @@ def test_load_customers_sums_do_not_depend_on_the_order_of_rows(
     load(tables, tmp_path, orders(tmp_path, *reversed(lines)))
     assert features(tables) == forwards
     assert forwards["a"][1] == 20.0
+
+
+SHOP = (
+    "Number,Status,Day,Currency,Mail,Total,Refunded",
+    "1,paid,2025-10-01,EUR,Ana@example.com,40,0",
+    "2,paid,2025-10-05,GBP,ana@example.com,36,0",
+    "3,failed,2025-10-31,USD,bo@example.com,900,",
+    "4,,2025-10-30,EUR,bo@example.com,900,",
+    "5,paid,2025-10-07,EUR, ANA@EXAMPLE.COM ,10,",
+    "6,refunded,2025-10-08,EUR,dee@example.com,80,-80",
+)
+PAID = "Status in ('paid', 'refunded') and Number < 100"
+
+
+def shop(folder: Path, *lines: str, **keys: Any) -> dict[str, Any]:
+    path = written(folder, "shop.csv", *(lines or SHOP))
+    return {"path": path, "id": "Mail", "date": "Day", "amount": "Total", **keys}
+
+
+def test_load_customers_where_currency_and_refund_decide_what_an_order_is_worth(
+    tables: Tables, tmp_path: Path
+) -> None:
+    rates = {"EUR": 1, "gbp": 1.5}
+    keys = {"where": PAID, "refund": "Refunded", "currency": "Currency", "rates": rates}
+    report = load(tables, tmp_path, shop(tmp_path, **keys))
+    years = 8 / 365.25
+    assert features(tables) == {
+        "ana@example.com": (round(3 / years, 6), round((40 + 54 + 10) / 3, 6), 1.0),
+        "dee@example.com": (round(1 / years, 6), 0.0, 0.0),
+    }
+    # The day of the latest order that counts.
+    assert report.as_of == date(2025, 10, 8)
+    assert report.orders is not None
+    assert (report.orders.rows_in, report.orders.rows_used, report.orders.rows_excluded) == (
+        6,
+        4,
+        2,
+    )
+    assert any("2 of 6 rows" in warning for warning in report.warnings)
+
+
+@pytest.mark.parametrize(
+    ("keys", "said"),
+    [
+        ({}, "EUR 4, GBP 1, USD 1"),
+        ({"where": PAID}, "EUR 3, GBP 1"),
+        ({"where": PAID, "currency": "Currency"}, "EUR 3, GBP 1"),
+        ({"where": PAID, "currency": "Currency", "rates": {"EUR": 1}}, "no rate for GBP 1"),
+        ({"where": "Sttus = 'paid'"}, "did you mean 'Status'"),
+        ({"currency": "Curency"}, "did you mean 'Currency'"),
+        ({"where": "Number = 'x'"}, "cannot be compared"),
+    ],
+)
+def test_load_customers_currencies_without_rates_and_wrong_rules_are_refused(
+    tables: Tables, tmp_path: Path, keys: dict[str, Any], said: str
+) -> None:
+    with pytest.raises((ConfigurationError, DataError)) as raised:
+        load(tables, tmp_path, shop(tmp_path, **keys))
+    assert said in str(raised.value)
+
+
+def test_load_customers_single_currencies_of_two_files_that_differ_are_refused(
+    tables: Tables, tmp_path: Path
+) -> None:
+    first = shop(tmp_path, SHOP[0], SHOP[1])
+    second = {**first, "path": written(tmp_path, "uk.csv", SHOP[0], SHOP[2])}
+    with pytest.raises(DataError, match="EUR 1, GBP 1"):
+        load(tables, tmp_path, first, second)
+    converted = {**second, "currency": "Currency", "rates": {"GBP": 2}}
+    load(tables, tmp_path, first, converted)
+    assert features(tables)["ana@example.com"][1] == 56.0
+
+
+LINES = (
+    "Name,Mail,Status,Day,Total,Item",
+    "#1,ana@example.com,paid,2025-10-07,85,Boots",
+    "#1,,,,,Socks",
+    "#1,ANA@example.com,,2025-10-07,,Cap",
+    "#2,bo@example.com,voided,2025-11-01,500,Tent",
+    "#2,,,,,Rug",
+    "#3,ana@example.com,paid,2025-10-09,20,Hat",
+    "#3,,,,-5,Hat",
+)
+
+
+def test_load_customers_blank_order_fields_of_further_lines_are_those_of_the_first(
+    tables: Tables, tmp_path: Path
+) -> None:
+    keys = {"order_id": "Name", "where": "Status <> 'voided'"}
+    report = load(tables, tmp_path, shop(tmp_path, *LINES, **keys))
+    assert features(tables) == {"ana@example.com": (round(2 / (3 / 365.25), 6), 50.0, 0.0)}
+    assert report.orders is not None
+    assert (report.orders.rows_used, report.orders.rows_excluded) == (5, 2)
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        # The first line, another customer's line, and a line of an order whose lines have amounts.
+        ("#1,ana@example.com,paid,2025-10-07,,Boots", "#1,,,,9,Socks"),
+        ("#1,ana@example.com,paid,2025-10-07,9,Boots", "#1,bo@example.com,paid,2025-10-07,,Socks"),
+        ("#1,ana@example.com,paid,2025-10-07,9,Boots", "#1,,,,8,Cap", "#1,,,,,Socks"),
+    ],
+)
+def test_load_customers_a_missing_amount_that_no_first_line_explains_is_a_bad_row(
+    tables: Tables, tmp_path: Path, lines: tuple[str, ...]
+) -> None:
+    with pytest.raises(DataError, match=f"1 of {len(lines)} rows .*amount is missing"):
+        load(tables, tmp_path, shop(tmp_path, LINES[0], *lines, order_id="Name"))
+
+
+def test_load_customers_orders_by_address_join_in_any_spelling(
+    tables: Tables, tmp_path: Path
+) -> None:
+    path = written(tmp_path, "c.csv", "customer_id", "Ana@example.com", "c1")
+    cards = written(tmp_path, "m.csv", "card,mail", "CARD@shop.com,ana@Example.com", "7,C1")
+    id_map = {"path": cards, "from": "card", "to": "mail"}
+    lines = ("card@Shop.com,2020-01-01,5", "7,2020-01-01,5")
+    mapped = orders(tmp_path, *lines, id_map=id_map)
+    direct = {
+        **mapped,
+        "id_map": None,
+        "path": written(tmp_path, "direct.csv", "id,date,amount", "ANA@EXAMPLE.COM,2020-01-01,7"),
+    }
+    report = load(tables, tmp_path, mapped, direct, path=path, columns=REST)
+    found = features(tables)
+    assert found["Ana@example.com"][1] == 6.0
+    assert found["c1"][0] == 0.0
+    assert report.orders is not None
+    assert (report.orders.rows_used, report.orders.ids_unknown) == (2, 1)

@@ -15,7 +15,18 @@ FILES = sorted(
     if path.name.endswith(".sql")
 )
 # Each engine defines these; see the head of tables/plane.py.
-OURS = {"digest", "u32", "number_of", "time_of", "time_as", "nth", "key", "utc_day", "later"}
+OURS = {
+    "digest",
+    "u32",
+    "number_of",
+    "time_of",
+    "time_as",
+    "nth",
+    "key",
+    "utc_day",
+    "later",
+    "folded",
+}
 ALLOWED = OURS | {
     "abs", "and", "array", "case", "cast", "ceil", "chr", "coalesce", "concat_ws", "count",
     "datediff", "day", "exp", "floor", "greatest", "grouping", "if", "is_nan", "least",
@@ -31,6 +42,7 @@ FRAGMENTS = {
     "centres": "when 'x' then 1e0",
     "combined": ", true as x",
     "good": "where c._fault is null",
+    "id_map": "left join m on w.customer_id = m.from_id",
     "join": "left join m on l.id = m.id",
     "optional": ", c.x",
     "ordered": "order by c._row",

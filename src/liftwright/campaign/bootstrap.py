@@ -49,7 +49,7 @@ def open_context(  # noqa: PLR0913 - the options of a request
         calls=calls,
         folder=RunFolder(root),
         audit=audit_log(root),
-        observer=lambda tables, file: make_observer(tables, settings, file),
+        observer=lambda tables, file: make_observer(tables, settings, file, root),
         engagement=engagement,
         refresh=refresh,
         notify=notify,

@@ -56,6 +56,7 @@ _FILE_OF = {
     "services": "azure_config.yaml",
     "experiment": "experiment_config.yaml",
     "customers": "customers.yaml",
+    "engagement_format": "engagement.yaml",
     "safety": "safety_thresholds.yaml",
     "segments": "segments.yaml",
     "channel": "channels.yaml",
@@ -180,7 +181,7 @@ STAGES = (
         writes=("engagement.parquet", "engagement.json"),
         # The settings of the simulator.
         settings=lambda context: (
-            ("experiment.engagement",)
+            ("experiment.engagement", "engagement_format")
             if context.engagement
             else ("customers", "experiment.simulation", "experiment.seed", "experiment.name")
         ),

@@ -102,5 +102,10 @@ def plan_campaign(root: Path, request: RunRequest) -> Plan:
         answers=(*answers, *([by_segment] if by_segment else [])),
         left_out=eligible.left_out,
         set_aside=report.rejected,
-        warnings=(*report.warnings, *segmentation.warnings, *unpriced(calls)),
+        warnings=(
+            *report.warnings,
+            *segmentation.warnings,
+            *eligible.warnings,
+            *unpriced(calls),
+        ),
     )

@@ -181,7 +181,14 @@ def input_digests(context: RunContext) -> dict[str, str]:
         "content": context.corpus.fingerprint,
     }
     if context.engagement is not None:
-        inputs["engagement"] = digest_of(context.engagement)
+        files = [context.engagement]
+        if (id_map := context.settings.engagement_format.id_map) is not None:
+            files.append(context.file_resolver.find(context.root, id_map.path))
+        inputs["engagement"] = (
+            fingerprint([digest_of(file) for file in files if file.exists()])
+            if len(files) > 1
+            else digest_of(context.engagement)
+        )
     return inputs
 
 

@@ -66,9 +66,10 @@ class Holdout(ConfigModel):
 
 
 class Exclusions(ConfigModel):
-    """Customers that this campaign must not mail."""
+    """Customers that this campaign must not mail; `consent` names those it may."""
 
     rules: tuple[Name, ...] = ()
+    consent: tuple[Name, ...] = ()
     suppressed: str | None = None
     assigned_within_days: Annotated[int, Field(ge=1, le=3650)] | None = None
 

@@ -19,6 +19,7 @@ from liftwright.config.models import (
     ContentDefaults,
     ContentFile,
     Customers,
+    EngagementFormat,
     Frames,
     Safety,
     Segments,
@@ -61,7 +62,10 @@ FILES: dict[str, type[BaseModel]] = {
     "channels.yaml": Channels,
 }
 
-OPTIONAL_FILES: dict[str, type[BaseModel]] = {"content.yaml": ContentFile}
+OPTIONAL_FILES: dict[str, type[BaseModel]] = {
+    "content.yaml": ContentFile,
+    "engagement.yaml": EngagementFormat,
+}
 """Files that may be missing; then their defaults apply."""
 
 
@@ -80,6 +84,7 @@ class Settings:
     services: Services
     experiment: Experiment
     customers: Customers
+    engagement_format: EngagementFormat
     safety: Safety
     segments: Segments
     channel: Channel
@@ -121,7 +126,7 @@ def load_settings(
     models = {**FILES, **OPTIONAL_FILES, "azure_config.yaml": services_model(words)}
     for name in OPTIONAL_FILES:
         trees.setdefault(name, load("{}", folder / name))
-    changes = parse_overrides(overrides, models)
+    changes = parse_overrides(overrides, models, in_full=("engagement.yaml",))
     values = {
         name: _validated(trees[name], model, [c for c in changes if c.file == name], variables)
         for name, model in models.items()
@@ -145,6 +150,7 @@ def load_settings(
         services=services,
         experiment=experiment,
         customers=_of(values, "customers.yaml", Customers),
+        engagement_format=_of(values, "engagement.yaml", EngagementFormat),
         safety=_of(values, "safety_thresholds.yaml", Safety),
         segments=_of(values, "segments.yaml", Segments),
         channel=channels.root[experiment.channel],

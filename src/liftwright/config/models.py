@@ -1,7 +1,8 @@
 """The base model of the configuration, and the models of the smaller files of config/.
 
-Those files are customers, safety, segments, channels and frames. Comments in the shipped YAML
-explain each key; the models have the types, ranges and defaults. Unknown keys are refused.
+Those files are customers, engagement, safety, segments, channels and frames. Comments in the
+shipped YAML explain each key; the models have the types, ranges and defaults. Unknown keys are
+refused.
 """
 
 from __future__ import annotations
@@ -120,6 +121,16 @@ class Orders(FileOptions):
     formats: tuple[str, ...] = ()
     order_id: str | None = None
     id_map: IdMap | None = None
+    where: Name | None = None
+    refund: Name | None = None
+    currency: Name | None = None
+    rates: Mapping[Name, Positive] = {}
+
+    @model_validator(mode="after")
+    def _rates_need_a_currency(self) -> Orders:
+        if self.rates and self.currency is None:
+            raise ValueError("rates need the column of each order's currency: set currency")
+        return self
 
 
 class CustomerColumns(ConfigModel):
@@ -143,6 +154,7 @@ class Customers(FileOptions):
     columns: CustomerColumns = CustomerColumns()
     missing: Mapping[str, str | float | None] = {}
     on_bad_rows: Literal["refuse", "reject"] = "refuse"
+    on_same_address: Literal["refuse", "merge"] = "refuse"
     orders: tuple[Orders, ...] = ()
     as_of: date | None = None
 
@@ -179,6 +191,51 @@ class Customers(FileOptions):
         if self.path is None and not self.orders:
             raise ValueError("path is null and there are no orders; set one of them")
         return self
+
+
+class EngagementColumns(ConfigModel):
+    """How each column of real outcomes is read; null ignores a column with our name."""
+
+    customer_id: Name | Conversion | None = "customer_id"
+    arm: Name | Conversion | None = "arm"
+    variant_id: Name | Conversion | None = "variant_id"
+    delivered: Name | Conversion | None = "delivered"
+    opened: Name | Conversion | None = "opened"
+    clicked: Name | Conversion | None = "clicked"
+    converted: Name | Conversion | None = "converted"
+    revenue: Name | Conversion | None = "revenue"
+    unsubscribed: Name | Conversion | None = "unsubscribed"
+    complained: Name | Conversion | None = "complained"
+    bounced: Name | Conversion | None = "bounced"
+    delivered_at: Name | Conversion | None = "delivered_at"
+    opened_at: Name | Conversion | None = "opened_at"
+    clicked_at: Name | Conversion | None = "clicked_at"
+    converted_at: Name | Conversion | None = "converted_at"
+
+
+class EngagementEvents(ConfigModel):
+    """A file with one row per event: the column of its name, and the names of our outcomes."""
+
+    event: Name
+    time: Name | Conversion | None = None
+    delivered: tuple[Name, ...] = ()
+    opened: tuple[Name, ...] = ()
+    clicked: tuple[Name, ...] = ()
+    converted: tuple[Name, ...] = ()
+    unsubscribed: tuple[Name, ...] = ()
+    complained: tuple[Name, ...] = ()
+    bounced: tuple[Name, ...] = ()
+
+
+class EngagementFormat(ConfigModel):
+    """engagement.yaml: how a file of real outcomes is read."""
+
+    preset: Literal["mailchimp", "klaviyo", "sendgrid", "hubspot", "braze"] | None = None
+    columns: EngagementColumns = EngagementColumns()
+    events: EngagementEvents | None = None
+    id_map: IdMap | None = None
+    decimal: Literal[".", ","] | None = None
+    unknown_ids: Literal["refuse", "ignore"] = "refuse"
 
 
 class CategoryThresholds(ConfigModel):

@@ -18,7 +18,7 @@ from liftwright.errors import ConfigurationError
 
 if TYPE_CHECKING:
     import pathlib
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Collection, Iterator, Mapping, Sequence
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,14 +41,22 @@ def stem(file: str) -> str:
 
 
 def parse_overrides(
-    texts: Sequence[str], files: Mapping[str, type[BaseModel]]
+    texts: Sequence[str],
+    files: Mapping[str, type[BaseModel]],
+    *,
+    in_full: Collection[str] = (),
 ) -> tuple[Override, ...]:
     """Parse `KEY=VALUE` texts and find the file and key that each one means.
+
+    Args:
+        texts: the texts.
+        files: the models by file.
+        in_full: the files whose keys must begin with the file's name.
 
     Raises:
         ConfigurationError: the form is wrong, or the key is unknown or ambiguous.
     """
-    return tuple(_resolve(text, files) for text in texts)
+    return tuple(_resolve(text, files, in_full) for text in texts)
 
 
 def apply_overrides(data: object, changes: Sequence[Override], file: pathlib.Path) -> object:
@@ -78,7 +86,7 @@ def _step(node: object, part: str | int, change: Override, file: pathlib.Path) -
     raise ConfigurationError(f"--set {change.key}: {file} has no such key")
 
 
-def _resolve(text: str, files: Mapping[str, type[BaseModel]]) -> Override:
+def _resolve(text: str, files: Mapping[str, type[BaseModel]], in_full: Collection[str]) -> Override:
     key, equals, raw = text.partition("=")
     key = key.strip()
     if not equals or not key:
@@ -91,11 +99,12 @@ def _resolve(text: str, files: Mapping[str, type[BaseModel]]) -> Override:
     for file, shape in files.items():
         if parts[0] in (stem(file), stem(file).removesuffix("_config")) and _fits(shape, parts[1:]):
             return Override(file=file, path=parts[1:], value=value)
-    matches = [(file, parts) for file, shape in files.items() if _fits(shape, parts, strict=True)]
+    short = {file: shape for file, shape in files.items() if file not in in_full}
+    matches = [(file, parts) for file, shape in short.items() if _fits(shape, parts, strict=True)]
     if not matches:
         matches = [
             (file, path)
-            for file, shape in files.items()
+            for file, shape in short.items()
             for path in _paths(shape)
             if path[-len(parts) :] == parts
         ]
@@ -105,8 +114,8 @@ def _resolve(text: str, files: Mapping[str, type[BaseModel]]) -> Override:
         options = ", ".join(f"{stem(file)}.{dotted(path)}" for file, path in matches)
         raise ConfigurationError(f"--set {key}: ambiguous, one of {options}; write it in full")
     known = [f"{stem(file)}.{dotted(p)}" for file, shape in files.items() for p in _paths(shape)]
-    short = {name.split(".", 1)[1]: name for name in known}
-    hint = suggestion(key, [*known, *short])
+    unprefixed = {name.split(".", 1)[1]: name for name in known}
+    hint = suggestion(key, [*known, *unprefixed])
     raise ConfigurationError(
         f"--set {key}: unknown key" + (f"; {hint}" if hint.startswith("did") else "")
     )

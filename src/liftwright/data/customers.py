@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from liftwright.data.conversions import plain_number
 from liftwright.data.fields import as_conversion, column_field, id_field, open_source
+from liftwright.data.inferred_types import infer_kinds, typed
 from liftwright.data.orders import FEATURES, TOTALS, OrdersReport, read_orders, report_orders
 from liftwright.data.row_checks import (
+    SAME_ADDRESS,
     CheckedRows,
     Example,
     check_rows,
@@ -36,6 +37,7 @@ _BEHAVIOUR = frozenset(
     if column.kind is ColumnKind.NUMBER and column.nullable and column.name != "age"
 )
 _FILE, _CHECKED = "_customers_file", "_customers_checked"
+_SAME_ADDRESS = f"customer_id {SAME_ADDRESS}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,16 +104,22 @@ def load_customers(
     if not kept:
         raise DataError(f"{config.path or 'orders'}: no valid rows left, allowed: at least one")
     known = None if config.path is None else CUSTOMERS.name
+    orders = report_orders(tables, features, known) if features else None
+    excluded = (
+        (f"orders: {orders.rows_excluded:,} of {orders.rows_in:,} rows do not satisfy `where`",)
+        if orders and orders.rows_excluded
+        else ()
+    )
     return CustomersReport(
         rows_in=sum(file.rows for file in loaded.checked) or kept,
         rows_kept=kept,
         rejected={reason: n for file in loaded.checked for reason, n in file.counts.items()},
         examples=tuple(example for file in files for example in file.examples),
-        orders=report_orders(tables, features, known) if features else None,
+        orders=orders,
         features_absent=loaded.absent,
         extra_columns=loaded.extra,
         as_of=features.as_of if features else config.as_of,
-        warnings=(*dict.fromkeys(tables.warnings[opened:]), *loaded.warnings),
+        warnings=(*dict.fromkeys(tables.warnings[opened:]), *excluded, *loaded.warnings),
     )
 
 
@@ -155,17 +163,26 @@ def _load_of_file(
         }
     )
     fields = _fields(source, mapped, as_of, config.missing)
-    extra, warnings = _extra(tables, source, mapped, wanted)
-    checked = check_rows(tables, _CHECKED, source, fields, unique="customer_id", extra=extra)
+    extra, odd_columns = _extra(tables, source, mapped, wanted)
+    merge = config.on_same_address == "merge"
+    checked = check_rows(
+        tables, _CHECKED, source, fields, unique="customer_id", merged=merge, extra=extra
+    )
+    merged = _same_addresses(tables, checked, merge=merge)
     if config.on_bad_rows == "refuse":
-        refuse_bad_rows(checked)
+        refuse_bad_rows(checked, apart_from=_SAME_ADDRESS)
     _create_customers(tables, mapped, tuple(extra), features, clean=not checked.counts)
     ordered = FEATURES if features else ()
     return _Loaded(
         checked=(checked,),
         absent=tuple(n for n in CUSTOMERS.names if n not in mapped and n not in ordered),
         extra=tuple(extra),
-        warnings=(*warnings, *_odd_ids(checked), *_unknown(tables, source, fields)),
+        warnings=(
+            *odd_columns,
+            *merged,
+            *_odd_ids(checked),
+            *_unknown(tables, source, fields),
+        ),
     )
 
 
@@ -230,48 +247,8 @@ def _extra(
             warnings.append(f"{source.label}: column {name!r} ({source.types[name]}) is not kept")
         else:
             names.append(name)
-    texts = [name for name in names if source.kinds[name] is ColumnKind.TEXT]
-    inferred = _infer_kinds(tables, source, texts)
-    sql = {name: _extra_sql(source, name, inferred.get(name)) for name in names}
-    return sql, warnings
-
-
-def _infer_kinds(tables: Tables, source: SourceTable, names: list[str]) -> dict[str, ColumnKind]:
-    """The type of each text column: numbers or flags if every value is one, else text."""
-    if not names:
-        return {}
-    counts = []
-    for name in names:
-        at = identifier(name)
-        filled = f"{at} is not null and trim({at}) <> ''"
-        counts.append(f"count(*) filter (where {filled})")
-        counts.append(f"count(*) filter (where {_finite(plain_number(at, source.options))})")
-        counts.append(f"count(*) filter (where lower(trim({at})) in ('true', 'false'))")
-    (counted,) = tables.rows(f"select {', '.join(counts)} from {identifier(source.table)}")  # noqa: S608 - quoted
-    kinds = {}
-    for position, name in enumerate(names):
-        filled_rows, numbers, flags = counted[3 * position : 3 * position + 3]
-        if filled_rows and filled_rows == numbers:
-            kinds[name] = ColumnKind.NUMBER
-        elif filled_rows and filled_rows == flags:
-            kinds[name] = ColumnKind.FLAG
-        else:
-            kinds[name] = ColumnKind.TEXT
-    return kinds
-
-
-def _extra_sql(source: SourceTable, name: str, inferred: ColumnKind | None) -> str:
-    at, stored = identifier(name), source.kinds[name]
-    if inferred is ColumnKind.FLAG:
-        return f"case when trim({at}) <> '' then lower(trim({at})) = 'true' end"
-    if inferred is ColumnKind.NUMBER or stored in (ColumnKind.NUMBER, ColumnKind.INTEGER):
-        number = plain_number(at, source.options) if inferred else f"cast({at} as double)"
-        return f"case when {_finite(number)} then {number} end"
-    return f"cast({at} as varchar)" if stored is ColumnKind.TIME else at
-
-
-def _finite(number: str) -> str:
-    return f"abs({number}) <= 1.7976931348623157e308"
+    inferred = infer_kinds(tables, source, names)
+    return {name: typed(source, name, inferred[name]) for name in names}, warnings
 
 
 def _create_customers(
@@ -297,6 +274,26 @@ def _create_customers(
             "customers_with_orders", checked=checked, totals=identifier(TOTALS), columns=listed
         )
     tables.keep(CUSTOMERS.name, statement, stored=features is not None)
+
+
+def _same_addresses(tables: Tables, checked: CheckedRows, *, merge: bool) -> tuple[str, ...]:
+    """A warning about the rows that were merged into an earlier row of the same address.
+
+    Raises:
+        DataError: there are such rows, and `on_same_address` is `refuse`.
+    """
+    rows = checked.counts.get(_SAME_ADDRESS, 0)
+    if not rows:
+        return ()
+    if merge:
+        return (f"{checked.label}: {rows} rows were merged into an earlier row of their address",)
+    fault = checked.faults.index(("customer_id", SAME_ADDRESS))
+    ((first,),) = tables.rows(f"select min(_row) from {_CHECKED} where _fault = {fault}")  # noqa: S608 - ours
+    raise DataError(
+        f"{checked.label}: {rows} of {checked.rows} rows have the e-mail address of an earlier row "
+        "in another spelling (case, surrounding space or full-width characters), first in row "
+        f"{first}. Remove them, or set on_same_address: merge in customers.yaml to keep the first"
+    )
 
 
 def _sql_or_null(values: Mapping[str, str], column: Column) -> str:

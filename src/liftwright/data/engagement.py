@@ -1,10 +1,12 @@
 """Real engagement from a CSV or Parquet file, matched to the assignments.
 
-Rows that do not match are set aside and counted by reason. The columns are those of `ENGAGEMENT`;
+The columns are those of `ENGAGEMENT`, or the ones that config/engagement.yaml maps to them;
 `customer_id` and one metric's column are required, the others are optional. A flag is true/false
-or yes/no in any case, or a count: 1 or more is true.
+or yes/no in any case, a count (1 or more is true), or a time (it happened then).
 
-A row without a delivery status counts as delivered, unless it bounced.
+A row without a delivery status counts as delivered, unless it bounced. Rows that cannot be used are
+set aside and counted by reason. They do not count as not delivered: a customer with no other row is
+left out, and a file with too many of them, or where they are related to the outcome, is refused.
 
 Opens and clicks of bots do not count: those within seconds of the delivery, and bursts of clicks
 within two seconds, of one recipient or of the recipients of one company's domain (mail scanners and
@@ -18,8 +20,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 from liftwright import log
-from liftwright.config import Engagement
+from liftwright.config import Engagement, EngagementFormat
+from liftwright.data.amounts import amount_of, find_decimal
+from liftwright.data.engagement_columns import source_texts
+from liftwright.data.fields import as_conversion, id_field, open_source
 from liftwright.data.mailbox_providers import BRANDS, DOMAINS
+from liftwright.data.row_checks import check_rows, refuse_bad_rows
 from liftwright.data.sql_fragments import identifier, literal
 from liftwright.errors import DataError
 from liftwright.model import ENGAGEMENT, METRICS, Column, ColumnKind, Identity, fingerprint
@@ -27,6 +33,8 @@ from liftwright.model import ENGAGEMENT, METRICS, Column, ColumnKind, Identity, 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from liftwright.config import IdMap
+    from liftwright.data.engagement_columns import SourceText
     from liftwright.data.tables import Tables
     from liftwright.model.remote_files import File
 
@@ -45,6 +53,12 @@ _LARGEST_COUNT = 1e15
 _DIGEST = 16
 # More opens and clicks before their delivery mean that the times are wrong.
 _MOST_PREMATURE = 0.01
+_FILE = "engagement_file"
+_UNKNOWN = "unknown customer_id"
+_MOST_SET_ASIDE = 0.01
+# Fewer rows show no relation to the outcome.
+_LEAST_RELATED, _RELATED = 20, 0.01
+_SHOWN_ROWS = 3
 _AGENT = "experimentation"
 
 
@@ -55,7 +69,8 @@ class EngagementReport:
     Attributes:
         rows: rows of the file.
         rows_used: those that count; the others are in `set_aside`, by reason.
-        customers_missing: assigned customers without such a row; they count as not delivered.
+        customers_missing: assigned customers without a row; they count as not delivered.
+        customers_set_aside: assigned customers whose every row is set aside; they are left out.
         combined: rows beyond the first of a customer: flags by any, revenue by sum, times by first.
         absent: metrics that the file says nothing about, but for those of optional columns.
         names_message: whether the file says which arm or variant was sent. Where it does not, the
@@ -79,6 +94,7 @@ class EngagementReport:
     click_rate_before: float | None = None
     premature: int = 0
     early: int = 0
+    customers_set_aside: int = 0
     warnings: tuple[str, ...] = field(default=())
 
 
@@ -87,17 +103,29 @@ class EngagementFile:
 
     metered = False
 
-    def __init__(self, tables: Tables, path: File, config: Engagement | None = None) -> None:
+    def __init__(
+        self,
+        tables: Tables,
+        path: File,
+        config: Engagement | None = None,
+        form: EngagementFormat | None = None,
+        *,
+        root: Path | None = None,
+    ) -> None:
         """Read `path` into these tables when called.
 
         Args:
             tables: hold the assignments.
             path: CSV or Parquet.
             config: what counts as a bot's open or click; None takes the defaults.
+            form: how the file is read; None takes the defaults.
+            root: the workspace, for the path of an id map.
         """
         self._tables = tables
         self._path = path
         self._config = config or Engagement()
+        self._form = form or EngagementFormat()
+        self._root = root or Path()
         self._report: EngagementReport | None = None
 
     @property
@@ -122,8 +150,8 @@ class EngagementFile:
         """The table `engagement` for the table of assignments `request`.
 
         Raises:
-            DataError: the file is missing, cannot be read, lacks a required column, or has no
-                valid row of an assigned customer.
+            DataError: the file is missing, cannot be read, lacks a required column, has no valid
+                row of an assigned customer, or too many rows are set aside.
         """
         assignments = identifier(request)
         columns = self._columns()
@@ -154,6 +182,7 @@ class EngagementFile:
             self._tables.sql(
                 "engagement_combine",
                 assignments=assignments,
+                unknown=_without_set_aside() if report.customers_set_aside else "true",
                 combined="".join(f", {_combined(column)} as {column.name}" for column in optional),
                 optional="".join(f", {_or_none(column)} as {column.name}" for column in optional),
             ),
@@ -167,6 +196,7 @@ class EngagementFile:
             rows_used=report.rows_used,
             set_aside=report.set_aside,
             customers_missing=report.customers_missing,
+            customers_set_aside=report.customers_set_aside,
             combined=report.combined,
             absent=report.absent,
             machine_opens=report.bot_opens,
@@ -176,56 +206,97 @@ class EngagementFile:
         )
         return "engagement"
 
-    def _columns(self) -> dict[str, str]:
-        """The columns of `ENGAGEMENT` that the file has, each with its name in the file.
+    def _columns(self) -> dict[str, SourceText]:
+        """The columns of `ENGAGEMENT` that the file has.
 
         Raises:
-            DataError: `customer_id` or every outcome is missing, or a column occurs twice.
+            DataError: `customer_id` or every outcome is missing.
         """
-        header = self._tables.open("engagement_file", self._path)
-        names: dict[str, str] = {}
-        for name in header:
-            column = name.strip().casefold()
-            if column in (*_TEXTS, *(column.name for column in _TYPED)):
-                if column in names:
-                    raise DataError(f"{self._path}: duplicate column {column!r}")
-                names[column] = name
-        if "customer_id" not in names:
+        header = self._tables.open(_FILE, self._path)
+        columns = source_texts(header, self._form, str(self._path))
+        hint = "map the file's columns in config/engagement.yaml, or set its preset"
+        if "customer_id" not in columns:
             raise DataError(
-                f"{self._path}: no column 'customer_id'; found {', '.join(header) or 'none'}"
+                f"{self._path}: no column 'customer_id'; found {', '.join(header) or 'none'}; "
+                f"{hint}"
             )
-        if not any(outcome in names for outcome in _OUTCOMES):
+        if not any(outcome in columns for outcome in _OUTCOMES):
             raise DataError(
                 f"{self._path}: no outcome; found {', '.join(header)}; allowed: at least one of "
-                f"{', '.join(_OUTCOMES)}"
+                f"{', '.join(_OUTCOMES)}; {hint}"
             )
-        return names
+        return columns
 
-    def _read_statement(self, columns: Mapping[str, str]) -> str:
+    def _read_statement(self, columns: Mapping[str, SourceText]) -> str:
         typed = [column.name for column in _TYPED]
-        values = {column.name: _value(column) for column in _TYPED}
+        values = {column.name: self._value(column, columns) for column in _TYPED}
         bad = [
             f"when {name}_text is not null and {value} is null then {literal(name)}"
             for name, value in values.items()
+            if name in columns
         ]
         named = [
-            f"{identifier(columns[name]) if name in columns else 'cast(null as varchar)'} as {name}"
+            f"{columns[name].sql if name in columns else 'cast(null as varchar)'} as {name}"
             for name in (*_TEXTS, *typed)
         ]
+        id_map, written = "", "w.customer_id"
+        if self._form.id_map is not None:
+            written = "coalesce(m.to_id, w.customer_id)"
+            id_map = f"left join {self._open_map(self._form.id_map)} as m "
+            id_map += "on folded(w.customer_id) = folded(m.from_id)"
         return self._tables.sql(
             "engagement_read",
-            file="engagement_file",
+            file=_FILE,
             columns=", ".join(named),
             words=", ".join(f"nullif(trim({name}), '') as {name}_text" for name in typed),
+            written=written,
+            id_map=id_map,
             values=", ".join(f"{value} as {name}" for name, value in values.items()),
             bad=" ".join(bad),
         )
 
-    def _judge(self, columns: Mapping[str, str], assignments: str) -> EngagementReport:
+    def _open_map(self, id_map: IdMap) -> str:
+        """The table of the id map, with `from_id` and `to_id`."""
+        key = "engagement.yaml: id_map"
+        source = open_source(self._tables, "_engagement_map_file", self._root, id_map.path)
+        from_id, to_id = as_conversion(id_map.from_, "text"), as_conversion(id_map.to, "text")
+        source.refuse_missing({f"{key}.from": from_id.from_, f"{key}.to": to_id.from_})
+        fields = [
+            id_field(source, "from_id", from_id, f"{key}.from"),
+            id_field(source, "to_id", to_id, f"{key}.to"),
+        ]
+        checked = check_rows(self._tables, "_engagement_map", source, fields, unique="from_id")
+        # Customers without an address map nothing; an address of two customers is ambiguous.
+        refuse_bad_rows(checked, apart_from="from_id is missing")
+        self._tables.keep(
+            "engagement_map",
+            "select from_id, to_id from _engagement_map where _fault is null",
+            stored=False,
+        )
+        return "engagement_map"
+
+    def _value(self, column: Column, columns: Mapping[str, SourceText]) -> str:
+        """SQL: the value of the column's text; null if the text is not a valid value."""
+        text = f"{column.name}_text"
+        if column.name not in columns:
+            return f"cast(null as {column.kind.value})"
+        if column.kind is ColumnKind.FLAG:
+            return _flag(text)
+        if column.kind is ColumnKind.TIME:
+            return _time(text, columns[column.name].formats)
+        decimal: str | None = self._form.decimal
+        if decimal is None:
+            where = f"{self._path}: {column.name}"
+            decimal = find_decimal(self._tables, _FILE, columns[column.name].sql, where)
+        number = amount_of(text, decimal)
+        limit = literal(_LARGEST_AMOUNT)
+        return f"case when {number} between -{limit} and {limit} then {number} end"
+
+    def _judge(self, columns: Mapping[str, SourceText], assignments: str) -> EngagementReport:
         """Count the used rows, and the others by the reason they are set aside.
 
         Raises:
-            DataError: no row is used.
+            DataError: no row is used, or too many are set aside.
         """
         rows = self._tables.rows(
             "select reason, count(*), min(_row), count(distinct customer_id) "
@@ -244,6 +315,16 @@ class EngagementFile:
                 f"{self._path}: none of {total} rows is valid and belongs to an assigned customer"
                 + (f": {reasons}" if reasons else "")
             )
+        lost = 0
+        if set_aside.keys() - {_UNKNOWN}:
+            ((customers_lost,),) = self._tables.rows(
+                "select count(*) from (select customer_id from engagement_judged "  # noqa: S608 - ours
+                f"where coalesce(reason, '') <> {literal(_UNKNOWN)} and assigned_at is not null "
+                "group by customer_id having count(*) filter (where reason is null) = 0) as lost"
+            )
+            lost = int(str(customers_lost))
+        missing = self._tables.count(assignments) - customers - lost
+        self._refuse_set_aside(set_aside, total, missing)
         events = self._events()
         self._check_times(events)
         odd = _oddities(events, self._config)
@@ -251,7 +332,8 @@ class EngagementFile:
             rows=total,
             rows_used=used,
             set_aside=set_aside,
-            customers_missing=self._tables.count(assignments) - customers,
+            customers_missing=missing,
+            customers_set_aside=lost,
             combined=used - customers,
             absent=tuple(
                 metric
@@ -309,6 +391,71 @@ class EngagementFile:
         )
         return int(str(clicked)) / int(str(messages)) if messages else None
 
+    def _refuse_set_aside(self, set_aside: Mapping[str, int], total: int, missing: int) -> None:
+        """Refuse a file whose set-aside rows would bias the result.
+
+        Rows of customers whom nobody assigned are not lost unless assigned customers are missing:
+        their ids may be written differently.
+
+        Raises:
+            DataError: more than 1 % are set aside, or they are related to the outcome.
+        """
+        counted = dict(set_aside)
+        if self._form.unknown_ids == "ignore" or not missing:
+            counted.pop(_UNKNOWN, None)
+        elif _UNKNOWN in counted:
+            counted[_UNKNOWN] = min(counted[_UNKNOWN], missing)
+        found = sum(counted.values())
+        related = None
+        if found <= _MOST_SET_ASIDE * total:
+            related = self._related(total)
+            if related is None:
+                return
+        shown = self._tables.rows(
+            "select reason, _row from (select reason, _row, "  # noqa: S608 - our numbers
+            "row_number() over (partition by reason order by _row) as place "
+            "from engagement_judged where reason is not null) as numbered "
+            f"where place <= {_SHOWN_ROWS} order by reason, _row"
+        )
+        first = {
+            reason: ", ".join(str(row) for why, row in shown if why == reason) for reason in counted
+        }
+        reasons = "; ".join(
+            f"{reason}: {set_aside[reason]:,} (first rows {first[reason]})" for reason in counted
+        )
+        share = f"{found:,} of {total:,} rows ({found / total:.1%}) are set aside"
+        why = (
+            f"allowed: at most {_MOST_SET_ASIDE:.0%}"
+            if related is None
+            else f"these rows are related to the outcome (Fisher's exact test, p = {related:.2g})"
+        )
+        hint = ""
+        if _UNKNOWN in counted:
+            hint = (
+                f"; {missing:,} assigned customers have no row: if the others are not part of the "
+                "experiment, set unknown_ids: ignore in config/engagement.yaml"
+            )
+        raise DataError(
+            f"{self._path}: {share}, which would bias the result; {why}. {reasons}. Correct the "
+            f"rows, or map the columns in config/engagement.yaml{hint}"
+        )
+
+    def _related(self, total: int) -> float | None:
+        """The p-value of set-aside rows being related to the outcome; None if they are not."""
+        outcome = " or ".join(_happened(c) for c in _TYPED if c.name in _OUTCOMES)
+        ((aside, aside_with, used, used_with),) = self._tables.rows(
+            "select count(*) filter (where reason is not null), "  # noqa: S608 - built
+            f"count(*) filter (where reason is not null and ({outcome})), "
+            "count(*) filter (where reason is null), "
+            f"count(*) filter (where reason is null and ({outcome})) "
+            "from engagement_judged as r where assigned_at is not null"
+        )
+        n, x, m, y = (int(str(count)) for count in (aside, aside_with, used, used_with))
+        if n < _LEAST_RELATED or total == n:
+            return None
+        p = _fisher(((x, n - x), (y, m - y)))
+        return p if p < _RELATED else None
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Events:
@@ -337,21 +484,37 @@ _DOMAIN = (
 )
 
 
-def _value(column: Column) -> str:
-    """SQL: the value of the column's text; null if the text is not a valid value."""
-    text = f"{column.name}_text"
+def _flag(text: str) -> str:
+    """SQL: a flag's text as true or false; null if it is neither."""
     number = f"number_of({text})"
-    if column.kind is ColumnKind.FLAG:
-        count = f"{number} between 1e0 and {literal(_LARGEST_COUNT)} and {number} = floor({number})"
-        return (
-            f"case when lower({text}) in ({', '.join(map(literal, _TRUE))}) then true "
-            f"when lower({text}) in ({', '.join(map(literal, _FALSE))}) then false "
-            f"when {count} then true end"
-        )
-    if column.kind is ColumnKind.NUMBER:
-        return f"case when {number} between 0e0 and {literal(_LARGEST_AMOUNT)} then {number} end"
-    # A time without a zone is in UTC, whatever the machine's time zone.
-    return f"(time_of({text}) at time zone 'UTC')"
+    count = f"{number} between 1e0 and {literal(_LARGEST_COUNT)} and {number} = floor({number})"
+    return (
+        f"case when lower({text}) in ({', '.join(map(literal, _TRUE))}) then true "
+        f"when lower({text}) in ({', '.join(map(literal, _FALSE))}) then false "
+        f"when {count} then true when time_of({text}) is not null then true end"
+    )
+
+
+def _time(text: str, formats: tuple[str, ...]) -> str:
+    """SQL: a time's text as a time; seconds and milliseconds since 1970 are times too.
+
+    A time without a zone is in UTC, whatever the machine's time zone.
+    """
+    times = [f"time_as({text}, {literal(one)})" for one in formats] or [f"time_of({text})"]
+    written = f"(coalesce({', '.join([*times, 'null'])}) at time zone 'UTC')"
+    seconds = f"cast(number_of({text}) as bigint)"
+    start = "cast('1970-01-01T00:00:00Z' as timestamp with time zone)"
+    return (
+        f"case when regexp_matches({text}, '^[0-9]{{10}}$') then later({start}, {seconds}) "
+        f"when regexp_matches({text}, '^[0-9]{{13}}$') then later({start}, {seconds} // 1000) "
+        f"else {written} end"
+    )
+
+
+def _without_set_aside() -> str:
+    """SQL: true unless every row of the assigned customer `a` is set aside."""
+    rows = "select customer_id from engagement_judged where assigned_at is not null"
+    return f"not (c.customer_id is null and a.customer_id in ({rows}))"
 
 
 def _happened(column: Column) -> str:
@@ -373,6 +536,12 @@ def _or_none(column: Column) -> str:
     if column.name == "bounced":
         return "coalesce(c.bounced and not c.delivered, false)"
     return f"coalesce(c.{column.name}, {'false' if column.kind is ColumnKind.FLAG else '0e0'})"
+
+
+def _fisher(table: tuple[tuple[int, int], tuple[int, int]]) -> float:
+    from scipy.stats import fisher_exact
+
+    return float(fisher_exact(table).pvalue)
 
 
 def _oddities(events: _Events, config: Engagement) -> tuple[str, ...]:
@@ -401,7 +570,7 @@ def _warnings(
     set_aside: Mapping[str, int],
     first: Mapping[str, int],
     combined: int,
-    columns: Mapping[str, str],
+    columns: Mapping[str, SourceText],
 ) -> tuple[str, ...]:
     warnings = [
         f"{count} {'row was' if count == 1 else 'rows were'} set aside: {reason} "

@@ -31,8 +31,12 @@ REJECTED = TableSchema(
 )
 """One row per rejected row: its position and the reason, never its contents."""
 
+SAME_ADDRESS = "is an earlier row's e-mail address in another spelling"
+
 EXAMPLES = 3
 _ODD = "{id} < '!' or regexp_matches({id}, '\\s$')"
+_IS_ADDRESS = "strpos(min(folded({id})), '@') > 0 and strpos(substr(min(folded({id})), "
+_IS_ADDRESS += "strpos(min(folded({id})), '@') + 1), '@') = 0"
 # Text that is unlikely to be personal: a number of moderate length, or a placeholder for null.
 _QUOTABLE = re.compile(
     r"[+-]?[0-9.,]{1,9}(e[+-]?[0-9]{1,3})? ?%?|[+-]?(nan|inf|infinity)|n/?a|null|none|-",
@@ -86,6 +90,7 @@ def check_rows(  # noqa: PLR0913 - the parts of one statement
     fields: Sequence[Field],
     *,
     unique: str | None = None,
+    merged: bool = False,
     extra: Mapping[str, str] | None = None,
 ) -> CheckedRows:
     """Create `table` from an opened file: `_row`, the fields, the extra columns, and `_fault`.
@@ -95,7 +100,9 @@ def check_rows(  # noqa: PLR0913 - the parts of one statement
         table: the name of the new table.
         source: the file.
         fields: our columns, in order; only a row's first fault is recorded.
-        unique: a field whose values must differ between good rows; the first row wins.
+        unique: an id whose values must differ between good rows; the first row wins.
+        merged: whether a row that repeats an e-mail address exactly has the fault `SAME_ADDRESS`
+            too, like one that repeats it in another spelling.
         extra: SQL of other columns by name, which are not checked.
     """
     faults = tuple((f.name, reason) for f in fields for _, reason in f.faults)
@@ -112,9 +119,20 @@ def check_rows(  # noqa: PLR0913 - the parts of one statement
     # Parquet is quick to read again, so it is not stored: all customers would fill the memory.
     tables.keep(first, statement, stored=source.parsed)
     if unique is not None:
-        faults = (*faults, (unique, "repeats an earlier row's"))
-        fault = len(faults) - 1
-        _flag_repeats(tables, first, table, unique, columns, fault=fault, stored=source.parsed)
+        faults = (*faults, (unique, "repeats an earlier row's"), (unique, SAME_ADDRESS))
+        id_ = identifier(unique)
+        spellings = f"count(distinct {id_}) > 1"
+        respelled = f"({spellings} or {_IS_ADDRESS.format(id=id_)})" if merged else spellings
+        _flag_repeats(
+            tables,
+            first,
+            table,
+            unique,
+            columns,
+            faults=(len(faults) - 2, len(faults) - 1),
+            respelled=respelled,
+            stored=source.parsed,
+        )
     return _summary(
         tables,
         CheckedRows(table=table, label=source.label, faults=faults, rows=0, counts={}, examples=()),
@@ -148,16 +166,21 @@ def _flag_repeats(  # noqa: PLR0913 - the same
     unique: str,
     columns: Sequence[str],
     *,
-    fault: int,
+    faults: tuple[int, int],
+    respelled: str,
     stored: bool,
 ) -> None:
-    """Create `table` from `first`, flagging good rows that repeat an earlier good row's id."""
+    """Create `table` from `first`, flagging good rows that repeat an earlier good row's id.
+
+    `faults` are the numbers of a repeated id and of the same address in another spelling.
+    """
     repeated, keys = f"{table}_repeated", f"{table}_repeated_keys"
     parts = {"table": identifier(first), "id": identifier(unique)}
     tables.keep(keys, tables.sql("repeated_keys", **parts))
     count = tables.count(keys)
     if count:
-        tables.keep(repeated, tables.sql("repeated", keys=identifier(keys), **parts))
+        statement = tables.sql("repeated", keys=identifier(keys), respelled=respelled, **parts)
+        tables.keep(repeated, statement)
         count = tables.count(repeated)
     if not count:
         tables.keep(table, f"select * from {identifier(first)}", stored=False)  # noqa: S608 - quoted
@@ -168,7 +191,8 @@ def _flag_repeats(  # noqa: PLR0913 - the same
         repeated=identifier(repeated),
         id=identifier(unique),
         columns=", ".join(f"c.{name}" for name in columns),
-        fault=str(fault),
+        fault=str(faults[0]),
+        respelled=str(faults[1]),
         # A view would sort again at each use.
         ordered="order by c._row" if stored else "",
     )
@@ -211,14 +235,20 @@ def _quoted_text(tables: Tables, source: SourceTable, row: int, column: str | No
     return text if value is not None and _QUOTABLE.fullmatch(text) else None
 
 
-def refuse_bad_rows(checked: CheckedRows) -> None:
-    """Raise if a file has bad rows; the message has their number and the first examples."""
-    if not checked.counts:
+def refuse_bad_rows(checked: CheckedRows, *, apart_from: str = "") -> None:
+    """Raise if a file has bad rows; the message has their number and the first examples.
+
+    Args:
+        checked: the file.
+        apart_from: a `column reason` that is allowed.
+    """
+    counts = {reason: rows for reason, rows in checked.counts.items() if reason != apart_from}
+    if not counts:
         return
-    reasons = "; ".join(f"{reason}: {rows}" for reason, rows in checked.counts.items())
+    reasons = "; ".join(f"{reason}: {rows}" for reason, rows in counts.items())
     examples = "; ".join(str(example) for example in checked.examples)
     raise DataError(
-        f"{checked.label}: {checked.rows_rejected} of {checked.rows} rows are invalid ({reasons}). "
+        f"{checked.label}: {sum(counts.values())} of {checked.rows} rows are invalid ({reasons}). "
         f"First: {examples}. Correct them, or set on_bad_rows: reject in customers.yaml"
     )
 

@@ -61,8 +61,14 @@ class _RefusedError(Exception):
     """Why a rule is refused; becomes a `ConfigurationError` that names file and key."""
 
 
-def compile_rule(
-    text: str, columns: Mapping[str, ColumnKind], where: str, *, absent: Collection[str] = ()
+def compile_rule(  # noqa: PLR0913 - all but three have defaults
+    text: str,
+    columns: Mapping[str, ColumnKind],
+    where: str,
+    *,
+    absent: Collection[str] = (),
+    blank_texts: bool = False,
+    value: Callable[[str], str] = identifier,
 ) -> Rule:
     """Compile a condition on a customer: true, false, or null where a value is missing.
 
@@ -71,11 +77,31 @@ def compile_rule(
         columns: the columns that it may name, with their types.
         where: file and key, for messages.
         absent: known columns that the customer file lacks.
+        blank_texts: whether a missing text compares as a text that differs from every other:
+            `consent <> 'yes'` is then true, `consent = 'yes'` false.
+        value: the SQL of a column's value, by the column's name.
 
     Raises:
         ConfigurationError: the rule is not valid; the message names the offending part.
     """
-    return _compile(text, _Walk(columns=columns, absent=absent), where, _BOOLEAN)
+    walk = _Walk(columns=columns, absent=absent, render=value, blank_texts=blank_texts)
+    return _compile(text, walk, where, _BOOLEAN)
+
+
+def columns_of(text: str, columns: Collection[str], where: str) -> frozenset[str]:
+    """The names among `columns` that a rule or an amount mentions.
+
+    Raises:
+        ConfigurationError: the text cannot be parsed.
+    """
+    from sqlglot import exp
+
+    try:
+        tree = _parse(text)
+    except _RefusedError as refusal:
+        raise ConfigurationError(f"{where}: {refusal}") from None
+    written = {node.name.casefold() for node in tree.find_all(exp.Column)}
+    return frozenset(name for name in columns if name.casefold() in written)
 
 
 def compile_amount(
@@ -149,6 +175,7 @@ class _Walk:
     columns: Mapping[str, ColumnKind]
     absent: Collection[str]
     render: Callable[[str], str] = identifier
+    blank_texts: bool = False
     used: set[str] = field(default_factory=set)
 
     def read_whole(self, node: exp.Expr, wanted: str) -> str:
@@ -176,8 +203,8 @@ class _Walk:
             return _NUMBER, f"({left} {sign} {right})"
         sign = _COMPARISONS.get(type(node).__name__)
         if sign:
-            left, right = self._comparable(node.this, node.expression)
-            return _BOOLEAN, f"({left} {sign} {right})"
+            kind, (left, right) = self._comparable(node.this, node.expression)
+            return _BOOLEAN, self._compared(kind, f"{left} {sign} {right}", blank=sign == "<>")
         raise _RefusedError(f"{_shown(node)} is not allowed; allowed: {_ALLOWED}")
 
     def _as(self, wanted: str, node: exp.Expr) -> str:
@@ -186,8 +213,14 @@ class _Walk:
             raise _RefusedError(f"{_shown(node)} is {actual} where {wanted} is expected")
         return sql
 
-    def _comparable(self, *operands: exp.Expr) -> list[str]:
-        """The SQL of operands that must have the same type."""
+    def _compared(self, kind: str, comparison: str, *, blank: bool = False) -> str:
+        """The SQL of a comparison; `blank` is its value where a text is missing."""
+        if self.blank_texts and kind == _TEXT:
+            return f"coalesce({comparison}, {literal(blank)})"
+        return f"({comparison})"
+
+    def _comparable(self, *operands: exp.Expr) -> tuple[str, list[str]]:
+        """The type of operands that must have the same one, and their SQL."""
         for node in operands:
             if _is_null(node):
                 raise _RefusedError("null is compared with 'is null', not with a sign")
@@ -202,7 +235,7 @@ class _Walk:
                     f"{_shown(node)} is {actual}, {_shown(operands[0])} is {read[0][0]}; "
                     f"they cannot be compared{hint}"
                 )
-        return [sql for _, sql in read]
+        return read[0][0], [sql for _, sql in read]
 
     def _read_paren(self, node: exp.Expr) -> tuple[str, str]:
         return self._read(node.this)
@@ -221,15 +254,16 @@ class _Walk:
     def _read_between(self, node: exp.Expr) -> tuple[str, str]:
         if node.args.get("symmetric"):
             raise _RefusedError("'symmetric' is not allowed")
-        value, low, high = self._comparable(node.this, node.args["low"], node.args["high"])
-        return _BOOLEAN, f"({value} between {low} and {high})"
+        operands = (node.this, node.args["low"], node.args["high"])
+        kind, (value, low, high) = self._comparable(*operands)
+        return _BOOLEAN, self._compared(kind, f"{value} between {low} and {high}")
 
     def _read_in(self, node: exp.Expr) -> tuple[str, str]:
         listed = node.args.get("expressions")
         if not listed or any(node.args.get(k) for k in ("query", "unnest", "field")):
             raise _RefusedError("'in' takes a list in parentheses, such as ('a', 'b')")
-        value, *items = self._comparable(node.this, *listed)
-        return _BOOLEAN, f"({value} in ({', '.join(items)}))"
+        kind, (value, *items) = self._comparable(node.this, *listed)
+        return _BOOLEAN, self._compared(kind, f"{value} in ({', '.join(items)})")
 
     def _read_is(self, node: exp.Expr) -> tuple[str, str]:
         if not _is_null(node.expression):

@@ -39,6 +39,19 @@ TIME_ZONE = f"(:[0-9.]+)({_UTC}| ?({_OFFSET})){_SPACES}$"
 TIME_OFFSET = f"({_OFFSET}){_SPACES}$"
 """Finds the offset in a match of `TIME_WITH_OFFSET`; the first group is the offset alone."""
 
+ADDRESS_SPACES = (
+    "".join(
+        map(chr, (*range(9, 14), 32, 0xA0, 0x1680, *range(0x2000, 0x200C), 0x2028, 0x2029, 0x202F))
+    )
+    + "\u205f\u2060\ufeff"
+)
+"""The white space and zero-width characters that may surround an e-mail address."""
+
+ADDRESS_WIDE = "".join(map(chr, (*range(0xFF01, 0xFF5F), 0x3000, 0x130, 0x3A3, 0x3C2)))
+ADDRESS_NARROW = "".join(map(chr, (*range(0x21, 0x7F), 0x20, 0x69, 0x3C3, 0x3C3)))
+"""The characters that replace those of `ADDRESS_WIDE` in an e-mail address, in the same order: the
+ASCII form of full-width characters, and the letters whose lower case differs between engines."""
+
 
 def identifier(name: str) -> str:
     """`name` as a quoted identifier in SQL."""

@@ -5,7 +5,8 @@ engine adds functions: `digest(text)`, the text's md5 in an engine-specific form
 `u32(digest, k)`, its k-th 32 bits; `number_of(text)`, the text as a double, or null;
 `time_of(text)`, the ISO 8601 text as a time in UTC (see `sql_fragments.py`), or null;
 `nth(list, k)`, the k-th value, from 1; `key(text)`, a hash of the text; `utc_day(time)`;
-`later(time, seconds)`.
+`later(time, seconds)`; `folded(id)`, an id with one `@` without differences of case, surrounding
+space and full-width characters, any other id unchanged.
 """
 
 from __future__ import annotations

@@ -212,6 +212,7 @@ class EngagementRecord:
         names_message: whether the file says what was sent. If not, the lift holds only if the
             messages were sent as assigned.
         set_aside: rows that do not count, by reason.
+        customers_set_aside: customers whose every row is set aside; they are in no table.
         machine_opens, machine_clicks: opens and clicks of bots, not counted as such.
         click_rate_before: the click rate with the clicks of bots; None where it is not known.
         premature: opens and clicks from before the delivery of their message.
@@ -225,6 +226,7 @@ class EngagementRecord:
     rows_used: int = 0
     combined: int = 0
     customers_missing: int = 0
+    customers_set_aside: int = 0
     set_aside: Mapping[str, int] = field(default_factory=dict)
     machine_opens: int = 0
     machine_clicks: int = 0

@@ -143,7 +143,9 @@ ENGAGEMENT = TableSchema(
         _column("bounced", ColumnKind.FLAG),
     ),
 )
-"""One row per assigned customer; `source` is `historical` (real) or `simulated`.
+"""One row per assigned customer, except those whose every outcome row is set aside.
+
+`source` is `historical` (real) or `simulated`.
 
 Its outcomes are the columns of `METRICS`; those of metrics that are not simulated are optional.
 Without a delivery every outcome is false or 0. `bounced`: the message came back and none arrived.

@@ -124,12 +124,20 @@ def make_objects(
     return ObstoreObjects(services.object_stores, services.authentication, variables)
 
 
-def make_observer(tables: Tables, settings: Settings, engagement: File | None) -> Observe:
+def make_observer(
+    tables: Tables, settings: Settings, engagement: File | None, root: Path | None = None
+) -> Observe:
     """The port `observe`: a file of real engagement, or else the simulator."""
     if engagement is not None:
         from liftwright.data.engagement import EngagementFile
 
-        return EngagementFile(tables, engagement, settings.experiment.engagement)
+        return EngagementFile(
+            tables,
+            engagement,
+            settings.experiment.engagement,
+            settings.engagement_format,
+            root=root,
+        )
     from liftwright.adapters.embedded.simulator import EmbeddedSimulator
 
     experiment = settings.experiment

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import duckdb
 
-from liftwright.data import file_format, identifier, scratch_folder, sql_fragments
+from liftwright.data import file_format, identifier, literal, scratch_folder, sql_fragments
 from liftwright.errors import DataError, InputError
 from liftwright.model import ColumnKind, Identity
 
@@ -24,8 +24,9 @@ if TYPE_CHECKING:
     from liftwright.ports import CsvFormat, Row, Source
 
 # `digest` is an integer with its bytes reversed, so that `u32` needs no conversion through hex.
-# Times are computed from numbers, because looking up time zones is slow. Without the guards DuckDB
-# would read 1_000 as a number and `epoch` as a time.
+# Times are computed from numbers, because looking up time zones is slow. So is trimming, which
+# `folded` does only where an address of ASCII characters needs it. Without the guards DuckDB would
+# read 1_000 as a number and `epoch` as a time.
 _FUNCTIONS = f"""
 create macro digest(t) as md5_number(t);
 create macro nth(l, k) as l[k];
@@ -51,6 +52,16 @@ create macro time_of(t) as case
         replace(replace(trim(t, '{sql_fragments.TIME_SPACES}'), ' +', '+'), ' -', '-')
         as timestamptz
     ) at time zone 'UTC' end;
+create macro is_address(t) as t like '%@%' and t not like '%@%@%';
+create macro bare(t) as
+    case when t < '!' or t[-1] <= ' ' then trim(t, ' ' || chr(9) || chr(10) || chr(11) || chr(12)
+    || chr(13)) else t end;
+create macro narrow(t) as
+    translate(t, {literal(sql_fragments.ADDRESS_WIDE)}, {literal(sql_fragments.ADDRESS_NARROW)});
+create macro folded(t) as case
+    when strlen(t) = length(t) then case when is_address(t) then lower(bare(t)) else t end
+    when is_address(narrow(t))
+    then lower(trim(narrow(t), '{sql_fragments.ADDRESS_SPACES}')) else t end;
 create macro time_as(t, format) as
     case when lower(trim(t)) in ('epoch', 'infinity', '-infinity') then null
     else try_strptime(trim(t), format) end;

@@ -78,7 +78,31 @@ return case when t rlike {_quoted(sql_fragments.TIME_UTC)}
         else make_dt_interval() end
     end
 """
-FUNCTIONS = (_DIGEST, _U32, _KEY, _UTC_DAY, _LATER, _NUMBER_OF, _SHIFT_OF, _TIME_OF)
+_NARROW = f"""
+create temporary function narrow(t string) returns string
+return translate(
+    t, {_quoted(sql_fragments.ADDRESS_WIDE)}, {_quoted(sql_fragments.ADDRESS_NARROW)}
+)
+"""
+_FOLDED = f"""
+create temporary function folded(t string) returns string
+return case when instr(t, '@') = 0 and instr(t, '\uff20') = 0 then t
+    when length(narrow(t)) - length(replace(narrow(t), '@', '')) = 1
+    then lower(btrim(narrow(t), {_quoted(sql_fragments.ADDRESS_SPACES)})) else t
+    end
+"""
+FUNCTIONS = (
+    _DIGEST,
+    _U32,
+    _KEY,
+    _UTC_DAY,
+    _LATER,
+    _NUMBER_OF,
+    _SHIFT_OF,
+    _TIME_OF,
+    _NARROW,
+    _FOLDED,
+)
 """The functions that the data plane needs in addition to SQL; `time_as` depends on its format."""
 
 _MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")

@@ -60,6 +60,7 @@ class Assignment:
         balance: Differences in features between each arm and the control.
         assigned_at: ISO-8601 time in UTC.
         left_out: Customers without an arm, by reason.
+        warnings: About the exclusions.
     """
 
     design: Design
@@ -68,6 +69,7 @@ class Assignment:
     balance: tuple[FeatureBalance, ...]
     assigned_at: str
     left_out: Mapping[str, int] = field(default_factory=dict)
+    warnings: tuple[str, ...] = ()
 
 
 def assign(  # noqa: PLR0913 - all but three are for late arrivals

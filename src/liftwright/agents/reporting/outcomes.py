@@ -88,6 +88,7 @@ def assignment(run: RunFiles) -> Markdown:
             [*rows, ("All", *map(count, totals), count(sum(totals)))],
         ),
         escape(f"Customers who got no message: {join_list(excluded)}.") if excluded else None,
+        bullets(escape(warning) for warning in run.assignment_warnings),
     )
 
 
@@ -121,7 +122,8 @@ def engagement(run: RunFiles) -> Markdown:
     return paragraphs(
         f"The outcomes are observed: {count(outcomes.rows_used)} of {plural(outcomes.rows, 'row')} "
         f"in the file were used. {plural(outcomes.customers_missing, 'assigned customer')} "
-        "without a row." + ("" if bots else " No bot opens or clicks were detected."),
+        f"without a row, {count(outcomes.customers_set_aside)} left out because their rows were "
+        "set aside." + ("" if bots else " No bot opens or clicks were detected."),
         None if outcomes.names_message else callout(f"**{caveat}**"),
         bullets(escape(note) for note in notes),
     )

@@ -44,6 +44,7 @@ class RunFiles:
     shares: Mapping[str, Mapping[str, float]]
     counts: Mapping[str, Mapping[str, int]]
     left_out: Mapping[str, int]
+    assignment_warnings: tuple[str, ...]
     outcomes: EngagementRecord
     result: ExperimentResult
 
@@ -112,6 +113,7 @@ def read_run(folder: Path) -> RunFiles:
             shares=from_json(dict[str, Mapping[str, float]], design["shares"]),
             counts=from_json(dict[str, Mapping[str, int]], arms["counts"]),
             left_out=from_json(dict[str, int], arms.get("left_out") or {}),
+            assignment_warnings=from_json(tuple[str, ...], arms.get("warnings") or []),
             outcomes=files.read("engagement.json", EngagementRecord, ignore_unknown=True)
             if _has(files, "engagement.json")
             else EngagementRecord(source="simulated"),

@@ -125,11 +125,24 @@ class Segmentation:
 
 
 def fit_edges(tables: Tables, absent: Collection[str]) -> dict[str, tuple[float, ...]]:
-    """The edges of every score whose feature is available."""
+    """The edges of every score whose feature is available.
+
+    However many customers have no orders, none of them scores above 1 in frequency and monetary
+    value (both 0), or in recency if nobody has been away for longer.
+    """
+    never = f"{identifier(SCORES['frequency_score'])} = 0e0"
+    known = SCORES["frequency_score"] not in absent
     edges: dict[str, tuple[float, ...]] = {}
     for score, feature in SCORES.items():
         if feature not in absent:
-            ((*row,),) = tables.rows(tables.sql("score_edges", feature=identifier(feature)))
+            recency = score == "recency_score"
+            statement = tables.sql(
+                "score_edges",
+                feature=identifier(feature),
+                above="-1e0" if recency else "0e0",
+                never=never if recency and known else "false",
+            )
+            ((*row,),) = tables.rows(statement)
             edges[score] = tuple(cast("float", edge) for edge in row if edge is not None)
     return edges
 

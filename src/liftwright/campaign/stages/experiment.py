@@ -95,7 +95,9 @@ def assign_arms(context: RunContext) -> str:
     )
     design = design_experiment(variants, decisions, experiment, eligible.sizes)
     assignment = replace(
-        assign(context.tables, design, utc_now(), among="eligible"), left_out=eligible.left_out
+        assign(context.tables, design, utc_now(), among="eligible"),
+        left_out=eligible.left_out,
+        warnings=eligible.warnings,
     )
     context.tables.write("assignments", context.folder.file("assignments.parquet"), ASSIGNMENTS)
     context.tables.write("unassigned", context.folder.file("unassigned.parquet"), UNASSIGNED)
@@ -164,6 +166,7 @@ def _observed(observer: object) -> EngagementRecord:
         rows_used=report.rows_used,
         combined=report.combined,
         customers_missing=report.customers_missing,
+        customers_set_aside=report.customers_set_aside,
         set_aside=report.set_aside,
         machine_opens=report.bot_opens,
         machine_clicks=report.bot_clicks,

@@ -140,6 +140,8 @@ def assign_late_arrivals(context: RunContext) -> str:
     tables.write("all_unassigned", context.folder.file("unassigned.parquet"), UNASSIGNED)
     known = extended.file("history.parquet")
     keep_history(tables, context.folder.file("history.parquet"), known=known)
-    context.folder.write("arms.json", replace(assignment, left_out=left_out))
+    context.folder.write(
+        "arms.json", replace(assignment, left_out=left_out, warnings=eligible.warnings)
+    )
     new = sum(eligible.sizes.values())
     return f"{new:,} new customers assigned as in run {context.run.extends}; {everyone:,} in total"

@@ -50,7 +50,9 @@ def print_measured(out: Console, folder: RunFolder) -> None:
     for line in (*_customers(folder, result), *_counted(folder), *_plan(result)):
         out.print(escape(line))
     print_row_warnings(out, result.rows())
-    for warning in (*_object(folder, "engagement.json")["warnings"], *result.warnings):
+    exclusions = _object(folder, "arms.json").get("warnings") or ()
+    outcomes = _object(folder, "engagement.json")["warnings"]
+    for warning in (*exclusions, *outcomes, *result.warnings):
         if result.srm_failed and str(warning).startswith(_SRM_WARNING):
             continue
         out.print(f"[yellow]![/] {escape(str(warning))}")
@@ -104,6 +106,8 @@ def _counted(folder: RunFolder) -> Iterator[str]:
     )
     if record["customers_missing"]:
         yield f"assigned customers missing from the file: {record['customers_missing']:,}"
+    if record.get("customers_set_aside"):
+        yield f"customers left out, every row set aside: {record['customers_set_aside']:,}"
 
 
 def _plan(result: ExperimentResult) -> Iterator[str]:

@@ -89,6 +89,10 @@ def _summary(folder: RunFolder) -> dict[str, Json]:
         warnings += list(segments["warnings"])
     if folder.file("index.json").is_file():
         warnings += folder.read("index.json", IndexRecord).warnings
+    if folder.file("arms.json").is_file():
+        arms = folder.raw("arms.json")
+        assert isinstance(arms, dict)  # noqa: S101 - written by the product
+        warnings += list(arms.get("warnings") or ())
     if folder.file("failures.json").is_file():
         summary["failed"] = len(folder.read_list("failures.json", Failure))
     if folder.file("variants.json").is_file():

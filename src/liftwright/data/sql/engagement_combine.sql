@@ -1,6 +1,7 @@
 -- One row per assigned customer. A customer's rows are combined: any flag, the sum of amounts, the
 -- first time; bot opens and clicks do not count. Customers who are not in the file count as not
--- delivered. The file's optional outcomes follow the other columns.
+-- delivered; those whose every row is set aside are left out. The file's optional outcomes follow the
+-- other columns.
 with combined as (
     select
         customer_id,
@@ -8,7 +9,7 @@ with combined as (
         max(case when opened and not bot_open then 1 else 0 end) = 1 as opened,
         max(case when clicked and not bot_click then 1 else 0 end) = 1 as clicked,
         max(case when converted then 1 else 0 end) = 1 as converted,
-        sum(coalesce(revenue, 0e0)) as revenue,
+        greatest(sum(coalesce(revenue, 0e0)), 0e0) as revenue,
         min(delivered_at) as delivered_at,
         min(case when not bot_open then opened_at end) as opened_at,
         min(case when not bot_click then clicked_at end) as clicked_at,
@@ -29,3 +30,4 @@ select
     ${optional}
 from ${assignments} as a
 left join combined as c on a.customer_id = c.customer_id
+where ${unknown}

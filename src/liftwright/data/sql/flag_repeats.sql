@@ -2,7 +2,11 @@
 select
     c._row,
     ${columns},
-    case when c._fault is null and c._row > r._first then ${fault} else c._fault end as _fault
+    case
+        when c._fault is null and c._row > r._first
+        then case when r._respelled then ${respelled} else ${fault} end
+        else c._fault
+    end as _fault
 from ${table} as c
-left join ${repeated} as r on c.${id} = r._id
+left join ${repeated} as r on folded(c.${id}) = r._id
 ${ordered}

@@ -4,5 +4,5 @@ from known_segmented
 union all
 select n.customer_id, n.segment, n.confidence, n.reason
 from newly_segmented as n
-left join known_segmented as k on n.customer_id = k.customer_id
+left join known_segmented as k on folded(n.customer_id) = folded(k.customer_id)
 where k.customer_id is null
