@@ -205,7 +205,7 @@ def test_plan_states_the_smallest_lift_that_the_power_formula_gives(workspace: P
     made = plan(workspace)
     row = next(r for r in made.detectable if (r.segment, r.metric) == ("all", "open_rate"))
     assert (row.per_arm, row.control) == (245, 245)
-    effect = smallest_detectable_effect(row.base_rate, 245, 245, alpha=0.05 / 12, power=0.8)
+    effect = smallest_detectable_effect(row.base_rate, 245, 245, alpha=0.05 / 18, power=0.8)
     assert effect is not None
     assert row.smallest_lift == pytest.approx(effect / row.base_rate, rel=1e-3)
     assert row.customers_needed is not None
