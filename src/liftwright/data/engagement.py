@@ -258,7 +258,7 @@ class EngagementFile:
     def _open_map(self, id_map: IdMap) -> str:
         """The table of the id map, with `from_id` and `to_id`."""
         key = "engagement.yaml: id_map"
-        source = open_source(self._tables, "_engagement_map_file", self._root, id_map.path)
+        source = open_source(self._tables, "_engagement_map_file", self._root, id_map.path, id_map)
         from_id, to_id = as_conversion(id_map.from_, "text"), as_conversion(id_map.to, "text")
         source.refuse_missing({f"{key}.from": from_id.from_, f"{key}.to": to_id.from_})
         fields = [

@@ -159,6 +159,12 @@ class _Header:
                 f"{key}: as: {conversion.as_} is not possible, "
                 f"allowed: {', '.join(sorted(_ALLOWED))}"
             )
+        other = conversion.model_fields_set - {"from_", "as_", "formats", "values"}
+        if other:
+            raise ConfigurationError(
+                f"{key}: {', '.join(sorted(other))} is not possible, "
+                "allowed: from, as, formats, values"
+            )
         name = self.name(conversion.from_)
         if name is None:
             raise DataError(
