@@ -1,6 +1,6 @@
 """Time and memory of indexing many help passages: first, unchanged, and with one changed document.
 
-    python benchmarks/index_scale.py --data ../shared/data/content/helpdocs_passages.jsonl.gz
+    python benchmarks/index_scale.py --data DIR/content/helpdocs_passages.jsonl.gz
 
 The passages of a page become one document. Measured are the duration of each indexing and the
 number of embedded paragraphs, the size of the index on disk, the time to open it, the query

@@ -1,6 +1,6 @@
 """Quality and speed of the embedded search on judged public queries.
 
-    python benchmarks/retrieval.py --data ../shared/data/retrieval [--index FOLDER] [--only esci]
+    python benchmarks/retrieval.py --data DIR/retrieval [--index FOLDER] [--only esci]
 
 nDCG@10 of BM25, vectors and the fused search, for SciFact's training claims and the ESCI subset
 (gains 1/.1/.01/0), how well the score floor of 0.5 separates relevant from unrelated passages, and

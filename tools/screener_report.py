@@ -1,32 +1,38 @@
-"""The screener's training report, and its results on the reporting-only sets.
+"""The screener's training report, and its measurement on sets that exist for reporting only.
 
-Nothing here feeds back into training: the functions return text for people.
+Nothing here returns to the training: the functions give text for people.
 """
 
 from __future__ import annotations
 
 import csv
 import json
+import random
 from collections import Counter, defaultdict
 from typing import TYPE_CHECKING
 
 import numpy as np
+import yaml
 from sklearn.metrics import average_precision_score, roc_auc_score
 
 from liftwright.model import CATEGORIES
+from retail_negatives import write_retail_mails
 from screener_data import REPORTING_ONLY
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
     from liftwright.adapters.embedded.screen import EmbeddedScreen
     from liftwright.model import Finding
     from screener_data import LabelledText
 
-__all__ = ["describe_training", "measure_reporting_sets"]
+__all__ = ["describe_training", "measure_benign", "measure_reporting_sets"]
 
 BLOCKED_ABOVE = 4
+SEED = 7
+# Enough to see a share of half a percent, few enough for a few minutes on two cores.
+SAMPLE, MAILS = 1200, 300
 
 
 def describe_training(
@@ -53,8 +59,8 @@ def describe_training(
     return "\n".join(lines) + "\n"
 
 
-def measure_reporting_sets(safety: Path, approved: Path, screen: EmbeddedScreen) -> str:
-    """A Markdown table for the functional tests and approved content; never used for tuning."""
+def measure_reporting_sets(safety: Path, screen: EmbeddedScreen) -> str:
+    """Markdown lines on the functional tests; never for tuning."""
     hatecheck, xstest, simple = (_table(safety / name) for name in REPORTING_ONLY)
     lines = [
         "| set | what | result |",
@@ -67,9 +73,65 @@ def measure_reporting_sets(safety: Path, approved: Path, screen: EmbeddedScreen)
             [r["harm_area"] for r in simple],
             screen,
         ),
-        *_approved(approved, screen),
     ]
     return "\n".join(lines) + "\n"
+
+
+def measure_benign(
+    root: Path, held_out: Mapping[str, Sequence[str]], screen: EmbeddedScreen
+) -> str:
+    """Markdown lines on benign texts that the heads have not seen, and what was not severity 0.
+
+    Args:
+        root: the workspace whose frames and approved content are measured.
+        held_out: benign texts by kind.
+        screen: the screener.
+    """
+    chance = random.Random(SEED)  # noqa: S311 - a sample, not a secret
+    sets = {
+        kind: chance.sample(list(texts), min(SAMPLE, len(texts)))
+        for kind, texts in held_out.items()
+    }
+    for kind in ("shop texts", "fashion texts"):
+        mails = write_retail_mails(tuple(sets[kind]), count=MAILS, seed=SEED)
+        sets[f"mails of {kind}"] = [
+            "\n\n".join(
+                [chance.choice(sets["short lines"]), *mail, *chance.sample(sets["short lines"], 2)]
+            )
+            for mail in mails
+        ]
+    content = sorted((root / "data/content/approved_content").glob("*.json"))
+    sets["frame lines"] = list(_frame_lines(root / "config/frames"))
+    sets["approved content"] = [
+        text for path in content for text in _paragraphs(json.loads(path.read_text("utf-8")))
+    ]
+    table = [
+        "| benign texts | n | not 0 | 4 or more | blocked (6) | not judged |",
+        "|---|" + "---|" * 5,
+    ]
+    shown = []
+    for kind, texts in sets.items():
+        found = screen.many(tuple(texts))
+        worst = [max(one, key=lambda finding: finding.severity or 0) for one in found]
+        levels = np.array([one.severity or 0 for one in worst])
+        unjudged = np.array([one[0].severity is None for one in found])
+        shares = [*((levels >= level).mean() for level in (1, 4, 6)), unjudged.mean()]
+        table.append(f"| {kind} | {len(texts)} | {' | '.join(f'{s:.2%}' for s in shares)} |")
+        if not kind.startswith("mails"):
+            shown += [
+                f"- {kind}: {one.category} {one.severity}: {' '.join(text.split())[:100]}"
+                for text, one, away in zip(texts, worst, unjudged, strict=True)
+                if one.severity or away
+            ]
+    return "\n".join([*table, "", *shown]) + "\n"
+
+
+def _frame_lines(folder: Path) -> Iterator[str]:
+    """Each line of the writer's frames, with an everyday brand and topic for its placeholders."""
+    for path in sorted(folder.glob("*.yaml")):
+        for lines in yaml.safe_load(path.read_text("utf-8")).values():
+            for line in lines:
+                yield line.replace("{brand}", "Northlight").replace("{topic}", "Winter jackets")
 
 
 def _table(path: Path) -> list[dict[str, str]]:
@@ -86,10 +148,10 @@ def _blocked(findings: tuple[Finding, ...]) -> bool:
 
 
 def _hatecheck(records: list[dict[str, str]], screen: EmbeddedScreen) -> list[str]:
-    replies = screen.many(tuple(record["test_case"] for record in records))
+    found = screen.many(tuple(record["test_case"] for record in records))
     hateful = np.array([record["label_gold"] == "hateful" for record in records])
-    scores = np.array([findings[CATEGORIES.index("hate")].score for findings in replies])
-    blocked = np.array([_blocked(findings) for findings in replies])
+    scores = np.array([one[CATEGORIES.index("hate")].score for one in found])
+    blocked = np.array([_blocked(one) for one in found])
     precision = average_precision_score(hateful, scores)
     ranking = f"{precision:.3f} / {roc_auc_score(hateful, scores):.3f}"
     return [
@@ -107,18 +169,6 @@ def _shares(name: str, texts: list[str], kinds: list[str], screen: EmbeddedScree
         f"| {name} | {kind} blocked | {sum(some)} of {len(some)} |"
         for kind, some in sorted(by_kind.items())
     ]
-
-
-def _approved(folder: Path, screen: EmbeddedScreen) -> list[str]:
-    paragraphs = [
-        text
-        for path in sorted(folder.glob("*.json"))
-        for text in _paragraphs(json.loads(path.read_text("utf-8")))
-    ]
-    if not paragraphs:
-        return ["| approved content | paragraphs blocked | not available |"]
-    blocked = sum(map(_blocked, screen.many(tuple(paragraphs))))
-    return [f"| approved content | paragraphs blocked | {blocked} of {len(paragraphs)} |"]
 
 
 def _paragraphs(document: Mapping[str, object]) -> list[str]:

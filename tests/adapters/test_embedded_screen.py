@@ -78,6 +78,10 @@ def test_screen_harm_among_twelve_harmless_sentences_is_found_and_pointed_at(
         "&#107;ill yourself",
         "\U0001d424\U0001d422\U0001d425\U0001d425 yourself",
         "<b kill yourself>",
+        "k**i**ll your__self__",
+        "ki\u2800ll yourself",
+        "\u202eflesruoy llik",
+        "\u202eKill yourself",
     ],
 )
 def test_screen_obfuscated_harm_is_severity_six(text: str) -> None:
@@ -133,7 +137,7 @@ def test_screen_scores_are_probabilities_and_follow_severity() -> None:
     [
         ("screener.json", lambda text: text[:-40]),
         ("screener.json", lambda _: "[1, 2]\n"),
-        ("screener.json", lambda text: text.replace('"format": 1', '"format": 2')),
+        ("screener.json", lambda text: text.replace('"format": 2', '"format": 1')),
         ("lexicon.json", lambda text: text.replace('"format": 1', '"format": 2')),
         ("lexicon.json", lambda _: ""),
     ],
@@ -159,6 +163,8 @@ def test_screen_altered_file_is_refused_by_name(
         ("bias", "much"),
         ("slope", float("inf")),
         ("offset", None),
+        ("grams", "c3BhbQ=="),
+        ("grams", "eJwDAAAAAAE="),
     ],
 )
 def test_screen_impossible_head_is_refused(tmp_path: Path, key: str, value: object) -> None:
@@ -192,7 +198,6 @@ def test_make_visible_any_text_remembers_where_each_character_stood(text: str) -
     for version in (make_visible(text), deobfuscate(make_visible(text))):
         assert len(version.text) == len(version.origins)
         assert all(0 <= origin < len(text) for origin in version.origins)
-        assert list(version.origins) == sorted(version.origins)
 
 
 @settings(max_examples=200, deadline=None)
@@ -216,6 +221,9 @@ def test_read_pieces_any_text_leaves_no_word_out(text: str) -> None:
         ("fish &amp; chips", "fish & chips"),
         ("caf\u00e9 \uff21\uff22", "cafe AB"),
         ("\U0001f17a\U0001f178", "KI"),
+        ("a \u202edcb\u202c e", "a bcd e"),
+        ("\u202efe\u202dcd\u202cba\nx", "abcdef\nx"),
+        ("a \u2067b\u2069 \u202c c", "a b  c"),
     ],
 )
 def test_make_visible_markup_and_letters_become_plain(original: str, plain: str) -> None:
@@ -229,6 +237,7 @@ def test_make_visible_markup_and_letters_become_plain(original: str, plain: str)
         ("sh1t", "shit"),
         ("@ss a$$", "ass ass"),
         ("k.i.l.l", "kill"),
+        ("k**i**ll", "kill"),
         ("Save $50 with SAVE20 on MP3 players, 24/7!", None),
         ("3XL shirts at 15% off, 50ml creams", None),
     ],
@@ -256,3 +265,54 @@ def test_make_visible_reads_look_alike_letters_as_the_latin_ones(
     disguised: str, plain: str
 ) -> None:
     assert make_visible(disguised).text.casefold() == plain.casefold()
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Ich bringe dich heute Nacht um.",
+        "Deber\u00edas matarte, nadie te quiere.",
+        "Je vais te tuer ce soir.",
+        "<p>Kostenlose Lieferung bis Sonntag</p>",
+        "\u042f \u0443\u0431\u044c\u044e \u0442\u0435\u0431\u044f",
+        "\u6211\u4f1a\u6740\u4e86\u4f60",
+        "Our shops open at nine. Wir freuen uns auf deinen Besuch.",
+    ],
+)
+def test_screen_text_in_another_language_is_not_judged(text: str) -> None:
+    assert {(f.severity, f.score, f.reason) for f in SCREEN(text)} == {(None, None, "not_judged")}
+
+
+@pytest.mark.parametrize(
+    "text", ["Hola amigo", "Merino base layer", "Caf\u00e9 Z\u00fcrich, \u00a325", "M515-LA-M"]
+)
+def test_screen_few_words_and_names_are_judged(text: str) -> None:
+    assert set(_severities(SCREEN(text)).values()) == {0}
+
+
+def test_screen_harm_in_english_beside_another_language_is_found() -> None:
+    findings = SCREEN("Wir freuen uns auf deinen Besuch. I will kill you and your family.")
+    assert _severities(findings)["violence"] == 6
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Hi there,",
+        "Good morning, all!",
+        "One more for you:",
+        "The key point:",
+        "The sooner you look, the sooner it is done.",
+        "Now is a good time to sit down with this one.",
+        "Straight to the point:",
+        "Good to Know",
+    ],
+)
+def test_screen_short_line_around_a_message_is_severity_zero(text: str) -> None:
+    assert set(_severities(SCREEN(text)).values()) == {0}
+
+
+def test_screen_speech_against_hate_is_not_blocked_and_insults_are_seen() -> None:
+    counter = SCREEN.many(("Hatred of immigrants has no place here.", "We stand with gay people."))
+    assert max(severity for one in counter for severity in _severities(one).values()) < 6
+    assert _severities(SCREEN("You are stupid if you miss this."))["hate"] > 0

@@ -189,6 +189,34 @@ def test_screen_variant_screener_for_many_is_asked_once_for_all_parts() -> None:
     assert (decision.status, decision.severities["hate"]) == ("block", 6)
 
 
+NOT_JUDGED = tuple(
+    Finding(check="safety", category=c, severity=None, score=None, reason="not_judged")
+    for c in CATEGORIES
+)
+
+
+def test_screen_variant_with_a_part_that_is_not_judged_blocks_for_that_reason() -> None:
+    decision = decide(Screener(lambda text: NOT_JUDGED if "socks" in text else findings()))
+    assert (decision.status, decision.reasons) == ("block", ("not_judged",))
+    assert set(decision.severities.values()) == {None}
+    assert (decision.blocked_by, decision.is_unavailable) == (("not_judged",), False)
+    record = audit_record(decision, run_id="r", segment=None, policy_sha256="p")
+    assert (record.status, record.block_reason) == ("block", "not_judged")
+
+
+def test_screen_text_that_is_not_judged_says_so_and_harm_beside_it_blocks() -> None:
+    found = check_text("Guten Tag", Screener(lambda _: NOT_JUDGED))
+    assert found.status == "not_judged"
+    assert [(one.severity, one.score) for one in found.findings] == [(None, None)] * 4
+    harm = Screener(lambda text: findings(hate=6) if text == "Vile." else NOT_JUDGED)
+    assert check_text("Guten Tag. Vile.", harm).status == "block"
+
+
+@pytest.mark.parametrize("reply", [NOT_JUDGED[:3], (*NOT_JUDGED[:3], findings()[3])])
+def test_screen_variant_with_half_a_reply_not_judged_is_unavailable(reply: object) -> None:
+    assert decide(Screener(lambda _: reply)).is_unavailable
+
+
 @pytest.mark.parametrize("reply", [None, (), (findings(),), 7, (findings(),) * 5])
 def test_screen_variant_many_with_a_reply_short_blocks(reply: object) -> None:
     decision = decide(ManyScreener(lambda _: reply))

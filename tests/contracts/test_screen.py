@@ -107,6 +107,9 @@ def test_call_gives_each_category_once_with_scales_and_places_in_range(rig: Rig)
         assert sorted(finding.category for finding in findings) == sorted(CATEGORIES)
         for finding in findings:
             assert finding.check == "safety"
+            if finding.reason == "not_judged":
+                assert (finding.severity, finding.score) == (None, None)
+                continue
             assert finding.severity in (0, 2, 4, 6)
             assert 0 <= finding.score <= 1
             assert (finding.start is None) is (finding.end is None)

@@ -15,8 +15,12 @@ sys.path.insert(0, str(TOOLS))
 import screener_data  # noqa: E402 - the path comes first
 import screener_lexicon  # noqa: E402
 import train_screener  # noqa: E402
+from harm_sentences import write_harm_sentences  # noqa: E402
 from liftwright.adapters.embedded import models  # noqa: E402
 from liftwright.model import CATEGORIES, Identity  # noqa: E402
+from retail_negatives import (  # noqa: E402
+    write_retail_sentences,
+)
 from screener_vectors import embed_once  # noqa: E402
 
 
@@ -34,22 +38,61 @@ def test_reporting_sets_are_not_on_the_list_of_training_files() -> None:
     assert not set(screener_data.REPORTING_ONLY) & set(screener_data.ALLOWED)
 
 
-def test_read_rows_masks_what_a_source_does_not_say(shared_data: Path) -> None:
-    rows = screener_data.read_rows(shared_data, seed=1, scale=0.1)
+def test_read_allowed_listed_file_is_read(tmp_path: Path) -> None:
+    (tmp_path / "edos.csv").write_text("x", encoding="utf-8")
+    assert screener_data.read_allowed(tmp_path, "edos.csv") == b"x"
+
+
+@pytest.fixture(scope="module")
+def rows(shared_data: Path) -> tuple[screener_data.LabelledText, ...]:
+    return screener_data.read_rows(shared_data, seed=3, scale=0.2)
+
+
+Rows = tuple[screener_data.LabelledText, ...]
+
+
+def test_read_rows_masks_what_a_source_does_not_say(rows: Rows) -> None:
     by_source: dict[str, set[frozenset[str]]] = {}
     for row in rows:
         by_source.setdefault(row.source, set()).add(frozenset(row.labels))
     assert frozenset(CATEGORIES) in by_source["retail_plain"]
     assert all("self_harm" not in keys for keys in by_source["davidson.csv"])
     assert all("sexual" not in keys for keys in by_source["edos.csv"])
-    assert set(by_source) <= {*screener_data.ALLOWED, "retail_plain", "retail_alarming", "own"}
+    own = {"retail_plain", "retail_alarming", "retail_line", "fragment", "own"}
+    assert set(by_source) <= {*screener_data.ALLOWED, *own, "insult_harm", "insult_harmless"}
     for category in CATEGORIES:
         assert {row.labels.get(category) for row in rows} == {0, 1, None}
+
+
+def test_read_rows_same_seed_gives_the_same_rows(shared_data: Path, rows: Rows) -> None:
+    assert rows == screener_data.read_rows(shared_data, seed=3, scale=0.2)
 
 
 def test_clean_tweet_loses_the_traces_of_its_medium() -> None:
     tweet = '!!! RT @someone: "Look &amp;amp; learn" #sale https://example.org/x'
     assert screener_data.clean(tweet) == 'Look & learn" sale'
+
+
+def test_write_retail_sentences_are_many_distinct_and_seeded() -> None:
+    made = write_retail_sentences(per_template=14, seed=5)
+    assert len({sentence.text for sentence in made}) == len(made) > 3000
+    assert made == write_retail_sentences(per_template=14, seed=5)
+    assert not [sentence.text for sentence in made if "{" in sentence.text]
+    assert {sentence.kind for sentence in made} == {"plain", "line", "alarming"}
+
+
+def test_read_held_out_texts_are_in_no_training_row(shared_data: Path, rows: Rows) -> None:
+    groups = {row.group for row in rows if row.source in {"retail_line", "fragment"}}
+    assert groups
+    assert not [group for group in groups if screener_data.is_held_out(group)]
+    held_out = screener_data.read_held_out(shared_data, seed=3)
+    assert min(map(len, held_out.values())) > 500
+
+
+def test_write_harm_sentences_cover_each_category_and_the_harmless() -> None:
+    made = write_harm_sentences(per_template=3, seed=5)
+    assert {sentence.category for sentence in made} == {*CATEGORIES, "insult", None}
+    assert not [sentence.text for sentence in made if "{" in sentence.text]
 
 
 def test_make_lexicon_keeps_severe_words_and_no_everyday_ones(shared_data: Path) -> None:
@@ -107,29 +150,40 @@ def test_train_separable_rows_gives_rising_cuts_that_benign_mails_stay_below() -
         )
         vectors.append(chance.normal(1.0 if harm else -1.0, 1.0, size=8))
     calm = chance.normal(-1.0, 1.0, size=(300, 8)).astype(np.float32)
+    texts = ["a calm line"] * 100 + ["a calm line of at least eight words, no less"] * 200
+    quiet = train_screener.make_features(texts, calm)
+    singles = ("traps", "retail_line", "fragment")
     benign = train_screener.Benign(
-        pieces=calm,
+        pieces=quiet,
         mails=tuple((row, row + 1) for row in range(0, 300, 2)),
-        traps=calm[:50],
-        alarming=calm[50:90],
+        singles={name: quiet[list(range(300))] for name in singles},
     )
-    heads = train_screener.train(rows, np.array(vectors, dtype=np.float32), benign)
+    features = train_screener.make_features(["one text"] * 800, np.array(vectors, dtype=np.float32))
+    heads = train_screener.train(rows, features, benign)
     for head in heads.values():
         assert list(head.cuts) == sorted(head.cuts)
         assert head.measured["auroc"] > 0.95
         assert head.measured["dev"] + head.measured["train"] == 800
-        raw = calm @ np.array(head.weights, dtype=np.float32) + head.bias
+        assert -2 * head.slope <= head.short <= 0
+        raw = head.head.score(quiet)
         scores = 1 / (1 + np.exp(-(head.slope * raw + head.offset)))
-        assert (scores >= head.cuts[2]).mean() <= 0.01
+        assert (scores >= head.cuts[2]).mean() <= 0.02
 
 
 def test_write_models_gives_files_that_the_screener_reads(
     tmp_path: Path, shared_data: Path
 ) -> None:
     head = train_screener.Trained(
-        weights=(0.0,) * 384,
-        bias=0.0,
+        head=train_screener.Head(
+            weights=np.zeros(384),
+            grams=np.linspace(-1, 1, 1 << 15),
+            hidden=np.zeros((384, 8)),
+            hidden_bias=np.zeros(8),
+            output=np.zeros(8),
+            bias=0.0,
+        ),
         slope=1.0,
+        short=-1.0,
         offset=-9.0,
         cuts=(0.2, 0.4, 0.6),
         measured={},

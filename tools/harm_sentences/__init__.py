@@ -1,28 +1,38 @@
-"""Our own sentences for training the screener: harmful ones, and similar harmless ones.
+"""Sentences of our own wording for the screener's training: plain harm, and its harmless likeness.
 
-Public data sets have few direct threats, dehumanising claims, encouragements of self-harm or
-explicit scenes in one short sentence; these templates add them, without slurs or methods.
-`harmless.txt` covers the same topics without harm. Slots are filled from `vocabulary.json`.
+The public sets hold few direct threats, dehumanising claims, encouragements of self-harm or
+explicit scenes in one short sentence; these templates do. They carry no slurs and no method.
+`harmless.txt` speaks of the same things without harm (denial, quotation, counter-speech, insults
+of things), `insults.txt` insults the reader, which is impolite and no hate. Filled from
+`vocabulary.json`.
 """
 
 from __future__ import annotations
 
 import json
 import random
-import re
 from dataclasses import dataclass
 from pathlib import Path
 
-__all__ = ["HarmSentence", "write_harm_sentences"]
+from retail_negatives import SLOT, fill
+
+__all__ = ["INSULT", "HarmSentence", "write_harm_sentences"]
 
 FOLDER = Path(__file__).parent
-FILES = ("hate", "violence", "self_harm", "sexual", "harmless")
-SLOT = re.compile(r"\{(\w+)\}")
+INSULT = "insult"
+FILES = {
+    "hate": "hate",
+    "violence": "violence",
+    "self_harm": "self_harm",
+    "sexual": "sexual",
+    "insults": INSULT,
+    "harmless": None,
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HarmSentence:
-    """A sentence, its template, and its category; None for harmless."""
+    """One sentence, its template, and its category: one of the four, `insult`, None (harmless)."""
 
     text: str
     template: str
@@ -30,15 +40,14 @@ class HarmSentence:
 
 
 def write_harm_sentences(*, per_template: int, seed: int) -> tuple[HarmSentence, ...]:
-    """Distinct sentences from every template; one for a template without slots."""
+    """Distinct sentences from every template; a template without slots gives one."""
     vocabulary = json.loads((FOLDER / "vocabulary.json").read_text(encoding="utf-8"))
-    chance = random.Random(seed)  # noqa: S311 - sentences, not secrets
     made: dict[str, HarmSentence] = {}
-    for name in FILES:
-        category = None if name == "harmless" else name
+    for name, category in FILES.items():
         for template in (FOLDER / f"{name}.txt").read_text(encoding="utf-8").splitlines():
+            # A template that is added changes no sentence of another one.
+            chance = random.Random(f"{seed} {template}")  # noqa: S311 - sentences, not secrets
             for _ in range(per_template if SLOT.search(template) else 1):
-                text = SLOT.sub(lambda slot: chance.choice(vocabulary[slot[1]]), template)
-                text = text[:1].upper() + text[1:]
+                text = fill(template, vocabulary, chance)
                 made.setdefault(text, HarmSentence(text=text, template=template, category=category))
     return tuple(made.values())

@@ -27,6 +27,7 @@ from liftwright.config.validation_errors import suggestion
 from liftwright.errors import ConfigurationError, DataError, InputError, ProviderRefused
 from liftwright.log import Log, logging_to
 from liftwright.model import CATEGORIES, Query
+from liftwright.model.messages import NOT_JUDGED
 from liftwright.wiring import make_ports, read_settings
 
 if TYPE_CHECKING:
@@ -154,6 +155,7 @@ def _measure_safety(context: RunContext, folder: Path) -> tuple[int, Mapping[str
     areas = [area for c in categories.values() if isinstance(area := c["auroc"], float)]
     return len(cases), {
         "macro_auroc": fmean(areas),
+        "not_judged": sum(decision.status == NOT_JUDGED for _, decision in screened),
         "texts_without_harm": len(harmless),
         "block_rate_without_harm": _block_rate(harmless),
         "categories": categories,
@@ -212,7 +214,8 @@ def _screen_all(context: RunContext, cases: Sequence[SafetyCase]) -> Iterator[Ch
         checks = [screener_check(screener, context.settings.safety)]
         for case in batch:
             decision = screen_text(case.text, checks)
-            if any(finding.score is None for finding in decision.findings):
+            is_judged = decision.status != NOT_JUDGED
+            if is_judged and any(finding.score is None for finding in decision.findings):
                 raise ProviderRefused(f"{case.where}: {decision.reasons[0]}")
             yield decision
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from liftwright.model.json import fingerprint
+from liftwright.model.messages import NOT_JUDGED
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -62,7 +63,9 @@ class CheckResult:
 
     @property
     def status(self) -> str:
-        """`block` if there is a reason, else `pass`."""
+        """`block` if there is a reason, `not_judged` if that is the only one, else `pass`."""
+        if self.reasons == (NOT_JUDGED,):
+            return NOT_JUDGED
         return "block" if self.reasons else "pass"
 
 

@@ -11,6 +11,8 @@ from liftwright.model.segments import Segment  # noqa: TC001 - the same
 CATEGORIES = ("hate", "violence", "self_harm", "sexual")
 UNAVAILABLE = "unavailable"
 """The prefix of a block reason when a check itself failed."""
+NOT_JUDGED = "not_judged"
+"""The reason to block a text whose language the screener does not judge."""
 _RECORD_CHARACTERS = 1_000
 
 
@@ -232,6 +234,7 @@ class Finding:
         category: hate | violence | self_harm | sexual for the check `safety`.
         severity: 0 (none) to 7; None if unknown.
         score: in [0, 1], comparable across texts; None if the severity is.
+        reason: why; `not_judged` if the severity is None because of the text's language.
         where: the part of the message: `subject`, `body`, `sentence 3`, `link`.
         start, end: character offsets of the worst part; None if unknown.
     """
@@ -253,7 +256,7 @@ class SafetyDecision:
     Attributes:
         status: pass | block | waiting.
         reasons: why it is blocked, each `category or check: …`; `unavailable: …` if a check
-            itself failed.
+            itself failed; `not_judged` if the screener does not judge the language.
         severities: the highest severity per category; None if unknown.
         findings: the findings of checks other than the four categories.
     """

@@ -18,9 +18,9 @@ if TYPE_CHECKING:
 __all__ = ["is_english"]
 
 FEWEST_WORDS = 3
-# The log of how many times likelier another language must be; set on benign and harmful English
-# lines and on lines in 30 other languages (docs/quality.md).
-CLEARLY = 2.3
+# The log of how many times likelier another language must be, and the same for texts of fewer than
+# five words; set on benign and harmful English lines and on lines in 30 other languages.
+CLEARLY, CLEARLY_IF_SHORT, SHORT = 2.3, 2.8, 5
 # Languages that shops write in. Latin, Esperanto and small relatives of these take product names
 # and codes for their own. English counts with Nigerian Pidgin, which short English lines resemble.
 ENGLISH = ("en", "pcm")
@@ -42,7 +42,8 @@ def is_english(text: str) -> bool:
         return True
     likely = dict(_identifier().rank(" ".join(words).lower()))
     english = max(likely.get(code, 0.0) for code in ENGLISH)
-    return math.log(max(likely.values())) - math.log(max(english, 1e-12)) <= CLEARLY
+    clearly = CLEARLY_IF_SHORT if len(words) < SHORT else CLEARLY
+    return math.log(max(likely.values())) - math.log(max(english, 1e-12)) <= clearly
 
 
 @lru_cache(maxsize=1)

@@ -1,23 +1,34 @@
-"""Harm screening on this machine: sentence vectors, one linear head per category, a lexicon.
+"""Harm screening on this machine: vectors and words of sentences, a head each, a lexicon.
 
-An English baseline. It reads each sentence by itself, because one harmful sentence among twelve
-harmless ones disappears in the vector of the whole, and takes the worst of each category.
+An English baseline; a text in another language is not judged, and says so. It reads each sentence
+by itself, because one harmful sentence among twelve harmless ones disappears in the vector of the
+whole, and takes the worst of each category.
 """
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import math
 import re
-from dataclasses import dataclass
+import zlib
+from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from liftwright.adapters.embedded import models
-from liftwright.adapters.embedded.screen_text import Visible, deobfuscate, make_visible
+from liftwright.adapters.embedded.screen_grams import BUCKETS, hash_grams
+from liftwright.adapters.embedded.screen_text import (
+    Visible,
+    deobfuscate,
+    make_visible,
+    without_markup,
+)
 from liftwright.errors import ModelBroken
 from liftwright.model import CATEGORIES, Finding, Identity
+from liftwright.model.messages import NOT_JUDGED
 from liftwright.text import sentences
+from liftwright.text.language import is_english
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -31,24 +42,35 @@ if TYPE_CHECKING:
     Scores = npt.NDArray[np.float64]
     Spans = dict[tuple[int, int], None]
 
-__all__ = ["EmbeddedScreen", "read_pieces"]
+__all__ = ["EmbeddedScreen", "how_short", "read_pieces"]
 
 CHECK = "safety"
 SEVERITIES = (2, 4, 6)
 # A long sentence dilutes its worst part, and the model reads 256 word pieces only.
 WINDOW_WORDS, WINDOW_STEP = 14, 7
 LONG_WORDS = 18
+SHORT_WORDS = 8
 # Bounds the memory of one call whatever the number of texts.
 PIECES_AT_ONCE = 4096
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Head:
-    """One category: logit = slope * (weights . vector + bias) + offset; cuts for 2, 4, 6."""
+    """One category: a piece's score, its calibration by length, cuts for 2, 4, 6.
 
-    weights: tuple[float, ...]
+    score = weights . vector + output . relu(vector . hidden + hidden_bias)
+    + sum of grams over the piece's n buckets / sqrt(n) + bias;
+    logit = slope * score + short * how_short + offset.
+    """
+
+    weights: Scores
+    hidden: Scores
+    hidden_bias: Scores
+    output: Scores
+    grams: Scores
     bias: float
     slope: float
+    short: float
     offset: float
     cuts: tuple[float, float, float]
 
@@ -61,10 +83,15 @@ class _Screener:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Reading:
-    """One text as it will be scored: its pieces, and the first lexicon entry per category."""
+    """One text as it will be scored: its pieces, and the first lexicon entry per category.
 
-    pieces: tuple[tuple[str, tuple[int, int]], ...]
-    entries: dict[str, tuple[int, int]]
+    Attributes:
+        is_judged: whether all of it is in English; sentences that are not have no pieces.
+    """
+
+    pieces: tuple[tuple[str, tuple[int, int]], ...] = ()
+    entries: dict[str, tuple[int, int]] = field(default_factory=dict)
+    is_judged: bool = True
 
 
 class EmbeddedScreen:
@@ -92,6 +119,9 @@ class EmbeddedScreen:
     def __call__(self, request: str, /) -> tuple[Finding, ...]:
         """One finding for each of the four categories, in the order of `CATEGORIES`.
 
+        Severity and score are None, with the reason `not_judged`, where a sentence of the text is
+        not in English and nothing else in it has the highest severity.
+
         Raises:
             ModelBroken: a model file is missing, altered or malformed.
         """
@@ -108,12 +138,7 @@ class EmbeddedScreen:
         distinct = tuple({piece: None for one in readings for piece, _ in one.pieces})
         row_of = {piece: row for row, piece in enumerate(distinct)}
         scores = self._score(distinct, screener)
-        return tuple(
-            tuple(
-                _find(category, one, scores[category], row_of, screener) for category in CATEGORIES
-            )
-            for one in readings
-        )
+        return tuple(_findings(one, scores, row_of, screener) for one in readings)
 
     def _score(self, pieces: tuple[str, ...], screener: _Screener) -> dict[str, Scores]:
         """The calibrated probability of each piece, per category."""
@@ -121,12 +146,22 @@ class EmbeddedScreen:
 
         parts: dict[str, list[Scores]] = {category: [] for category in CATEGORIES}
         for first in range(0, len(pieces), PIECES_AT_ONCE):
-            vectors = self._embed(pieces[first : first + PIECES_AT_ONCE]).astype(np.float64)
+            some = pieces[first : first + PIECES_AT_ONCE]
+            vectors = self._embed(some).astype(np.float64)
             self._check_width(vectors.shape[1], screener)
+            buckets = [hash_grams(piece) for piece in some]
+            roots = np.sqrt([max(1, len(numbers)) for numbers in buckets])
+            short = np.array([how_short(piece) for piece in some])
             for category in CATEGORIES:
                 head = screener.heads[category]
-                raw = (vectors * np.array(head.weights)).sum(axis=1) + head.bias
-                parts[category].append(1 / (1 + np.exp(-(head.slope * raw + head.offset))))
+                words = np.array([head.grams[numbers].sum() for numbers in buckets]) / roots
+                # Row by row: a product of matrices may differ in a digit with a piece's neighbours.
+                layer = np.array([vector @ head.hidden for vector in vectors]) + head.hidden_bias
+                layer = np.maximum(layer, 0)
+                raw = (vectors * head.weights).sum(axis=1) + (layer * head.output).sum(axis=1)
+                raw += words + head.bias
+                logits = head.slope * raw + head.short * short + head.offset
+                parts[category].append(1 / (1 + np.exp(-logits)))
         return {name: np.concatenate(some) if some else np.zeros(0) for name, some in parts.items()}
 
     def _check_width(self, found: int, screener: _Screener) -> None:
@@ -137,6 +172,11 @@ class EmbeddedScreen:
                     f"allowed: {found}, one for each dimension of the vectors"
                 )
                 raise ModelBroken(message)
+
+
+def how_short(piece: str) -> float:
+    """How far a piece is below 8 words, from 0 to 1: a short line says less, so it proves less."""
+    return max(0, SHORT_WORDS - len(piece.split())) / SHORT_WORDS
 
 
 def read_pieces(visible: Visible) -> tuple[tuple[int, int], ...]:
@@ -168,18 +208,50 @@ def _windows(text: str, start: int, end: int) -> Iterator[tuple[int, int]]:
 def _read(text: str, screener: _Screener) -> _Reading:
     visible = make_visible(text)
     plain = deobfuscate(visible)
+    foreign = _foreign(text, plain)
     pieces: dict[str, tuple[int, int]] = {}
     entries: dict[str, tuple[int, int]] = {}
-    for version in dict.fromkeys((visible, plain)):
+    for version in dict.fromkeys((visible, plain, make_visible(text, reorder=False))):
         for start, end in read_pieces(version):
-            piece = " ".join(version.text[start:end].split())
-            if re.search(r"\w", piece):
-                pieces.setdefault(piece, version.span(start, end))
+            piece, origin = " ".join(version.text[start:end].split()), version.span(start, end)
+            is_foreign = any(origin[0] < last and first < origin[1] for first, last in foreign)
+            if re.search(r"\w", piece) and not is_foreign:
+                pieces.setdefault(piece, origin)
         for category, pattern in screener.lexicon.items():
             found = pattern.search(version.text)
             if found is not None:
                 entries.setdefault(category, version.span(*found.span()))
-    return _Reading(pieces=tuple(pieces.items()), entries=entries)
+    return _Reading(
+        pieces=tuple(pieces.items()),
+        entries=entries,
+        is_judged=not foreign and _is_english(text, plain.text),
+    )
+
+
+def _foreign(text: str, plain: Visible) -> list[tuple[int, int]]:
+    """Where in the original text the sentences stand that are not in English."""
+    spans = [(one, plain.span(one.start, one.end)) for one in sentences(plain.text)]
+    return [span for one, span in spans if not _is_english(text[slice(*span)], one.text)]
+
+
+def _is_english(original: str, plain: str) -> bool:
+    """Whether a text is in English, in the letters as they stand or as they look."""
+    return is_english(plain) or is_english(without_markup(original))
+
+
+def _findings(
+    reading: _Reading, scores: dict[str, Scores], row_of: dict[str, int], screener: _Screener
+) -> tuple[Finding, ...]:
+    """A finding for each category; `not_judged` where a part is, and the rest is not harmful."""
+    findings = tuple(
+        _find(category, reading, scores[category], row_of, screener) for category in CATEGORIES
+    )
+    if reading.is_judged or any(found.severity == SEVERITIES[-1] for found in findings):
+        return findings
+    return tuple(
+        Finding(check=CHECK, category=category, severity=None, score=None, reason=NOT_JUDGED)
+        for category in CATEGORIES
+    )
 
 
 def _find(
@@ -218,7 +290,7 @@ def _load(heads: Path, lexicon: Path, version: str) -> _Screener:
             heads={name: _head(content["heads"][name]) for name in CATEGORIES},  # type: ignore[index]
             lexicon={name: _pattern(entries["entries"][name]) for name in CATEGORIES},  # type: ignore[index]
         )
-    except (KeyError, TypeError, ValueError, re.error) as error:
+    except (KeyError, TypeError, ValueError, re.error, zlib.error) as error:
         message = f"{heads.parent}: screener.json or lexicon.json is malformed ({error!r})"
         raise ModelBroken(message) from error
 
@@ -229,13 +301,50 @@ def _head(content: dict[str, object]) -> _Head:
     Raises:
         ValueError: numbers are missing, not finite, or the cuts do not rise.
     """
-    weights, cuts = _numbers(content["weights"]), _numbers(content["cuts"])
-    bias, slope, offset = _numbers([content["bias"], content["slope"], content["offset"]])
+    import numpy as np
+
+    keys = ("weights", "hidden_bias", "output", "cuts")
+    weights, hidden_bias, output, cuts = (_numbers(content[key]) for key in keys)
+    bias, slope, short, offset = _numbers(
+        [content[key] for key in ("bias", "slope", "short", "offset")]
+    )
     if len(cuts) != len(SEVERITIES) or list(cuts) != sorted(cuts) or not weights:
         message = f"cuts {list(cuts)}: allowed are {len(SEVERITIES)} rising numbers"
         raise ValueError(message)
+    grams, hidden = _eight_bits(content["grams"]), _eight_bits(content["hidden"])
+    if len(grams) != BUCKETS:
+        message = f"grams: found {len(grams)} numbers, allowed: {BUCKETS}"
+        raise ValueError(message)
     two, four, six = cuts
-    return _Head(weights=weights, bias=bias, slope=slope, offset=offset, cuts=(two, four, six))
+    return _Head(
+        weights=np.array(weights),
+        hidden=hidden.reshape(len(weights), len(hidden_bias)),
+        hidden_bias=np.array(hidden_bias),
+        output=np.array(output),
+        grams=grams,
+        bias=bias,
+        slope=slope,
+        short=short,
+        offset=offset,
+        cuts=(two, four, six),
+    )
+
+
+def _eight_bits(content: object) -> Scores:
+    """Numbers that are stored in 8 bits each.
+
+    Raises:
+        ValueError: they cannot be read.
+    """
+    import numpy as np
+
+    if not isinstance(content, dict):
+        message = f"{type(content).__name__}: numbers with their scale were expected"
+        raise TypeError(message)
+    (scale,) = _numbers([content["scale"]])
+    packed = zlib.decompress(base64.b64decode(str(content["numbers"])))
+    numbers: Scores = np.frombuffer(packed, dtype=np.int8).astype(np.float64) * scale
+    return numbers
 
 
 def _numbers(values: object) -> tuple[float, ...]:

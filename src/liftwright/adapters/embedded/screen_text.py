@@ -15,9 +15,17 @@ from functools import lru_cache
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
-__all__ = ["Visible", "deobfuscate", "make_visible"]
+    Run = list[tuple[str, int]]
+
+__all__ = ["Visible", "deobfuscate", "make_visible", "without_markup"]
+
+_RIGHT_TO_LEFT_OVERRIDE = "\u202e"
+# Embeddings, overrides and isolates, and what ends one.
+_OPENING, _CLOSING = "\u202a\u202b\u202d\u202e\u2066\u2067\u2068", "\u202c\u2069"
+# Blanks that are letters or symbols to Unicode.
+_BLANK = "\u115f\u1160\u2800\u3164\uffa0"
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +37,8 @@ class Visible:
 
     def span(self, start: int, end: int) -> tuple[int, int]:
         """Where characters [start, end) of this text stand in the original."""
-        return self.origins[start], self.origins[end - 1] + 1
+        stretch = self.origins[start:end]
+        return min(stretch), max(stretch) + 1
 
 
 # A tag counts as markup only if its name is of HTML and every attribute is well formed: words in
@@ -69,19 +78,55 @@ _LOOKALIKES = str.maketrans(
 _LETTER_BLOCKS = ((0x1F130, 26), (0x1F150, 26), (0x1F170, 26), (0x1F1E6, 26))
 
 
-def make_visible(original: str) -> Visible:
+def make_visible(original: str, *, reorder: bool = True) -> Visible:
     """The text that a reader sees: markup away, alternative texts in, letters plain.
 
     Compatibility forms (NFKC), accents, look-alike letters of other scripts and invisible
-    characters are reduced to plain ones; blocks of HTML become paragraphs.
+    characters are reduced to plain ones; blocks of HTML become paragraphs; what a bidirectional
+    override shows backwards is read in the order in which it is shown, unless `reorder` is false.
     """
     characters: list[str] = []
     origins: list[int] = []
-    for character, origin in _shown(original):
+    shown = _shown(original)
+    for character, origin in _displayed(shown) if reorder else shown:
         plain = _plain(character)
         characters.append(plain)
         origins.extend([origin] * len(plain))
     return Visible("".join(characters), tuple(origins))
+
+
+def without_markup(original: str) -> str:
+    """The characters that a reader sees, in their own script and with their accents."""
+    return "".join(character for character, _ in _displayed(_shown(original)))
+
+
+def _displayed(characters: Iterable[tuple[str, int]]) -> Iterator[tuple[str, int]]:
+    """Characters in the order of display, as far as embeddings and overrides change it.
+
+    Source: Unicode Standard Annex 9, explicit formatting characters.
+    """
+    # Of each open level: whether it is shown from right to left, and its runs so far.
+    levels: list[tuple[bool, list[Run]]] = [(False, [])]
+
+    def close() -> None:
+        backwards, runs = levels.pop()
+        inside = [one for run in (reversed(runs) if backwards else runs) for one in run]
+        levels[-1][1].append(inside)
+
+    for character, origin in characters:
+        if character in _OPENING:
+            levels.append((character == _RIGHT_TO_LEFT_OVERRIDE, []))
+        elif character in _CLOSING:
+            if len(levels) > 1:
+                close()
+        else:
+            while character == "\n" and len(levels) > 1:
+                close()
+            levels[-1][1].append([(character, origin)])
+    while len(levels) > 1:
+        close()
+    for run in levels[0][1]:
+        yield from run
 
 
 def _shown(original: str) -> Iterator[tuple[str, int]]:
@@ -117,6 +162,8 @@ def _plain(character: str) -> str:
     """A character in its plain form; empty where it is invisible."""
     if character.isascii():
         return character if character.isprintable() or character.isspace() else ""
+    if character in _BLANK:
+        return ""
     for first, size in _LETTER_BLOCKS:
         if first <= ord(character) < first + size:
             return chr(ord("A") + ord(character) - first)
@@ -131,12 +178,16 @@ _DIGITS = str.maketrans("013457@$!|", "oieastasil")
 _INSIDE = re.compile(r"(?<=[A-Za-z])[013457@$!|]+(?=[A-Za-z])")
 _AT_EDGE = re.compile(r"(?<![\w@$])[@$](?=[A-Za-z])|(?<=[A-Za-z])\$+(?![\w$])")
 _SPACED = re.compile(
-    r"(?<![A-Za-z0-9'])[A-Za-z](?:([ ._*-])[A-Za-z])(?:\1[A-Za-z])+(?![A-Za-z0-9'])"
+    r"(?<![A-Za-z0-9'])[A-Za-z](?:([ ._*/+-])[A-Za-z])(?:\1[A-Za-z])+(?![A-Za-z0-9'])"
 )
+# Emphasis of Markdown inside a word.
+_EMPHASIS = re.compile(r"(?<=[A-Za-z])(?:[*_~`]+|\\)(?=[A-Za-z])")
 
 
 def deobfuscate(visible: Visible) -> Visible:
-    """The text with digits inside words read as letters and spaced-out letters joined.
+    """The text with digits inside words read as letters, and words joined that were cut.
+
+    Letters that were spaced out are joined, and Markdown's emphasis inside a word is left out.
 
     Returns:
         `visible` itself where nothing was obfuscated.
@@ -151,6 +202,7 @@ def deobfuscate(visible: Visible) -> Visible:
         for found in _SPACED.finditer(letters)
         for index in range(found.start() + 1, found.end(), 2)
     }
+    away.update(index for found in _EMPHASIS.finditer(letters) for index in range(*found.span()))
     if letters == visible.text and not away:
         return visible
     kept = [index for index in range(len(letters)) if index not in away]

@@ -82,10 +82,11 @@ def screen_variant(  # noqa: PLR0913 - the fields of a decision
         for finding in result.findings
         if finding.category in CATEGORIES
     }
+    status = BLOCK if result.reasons else WAITING if approval_required else PASS
     decision = SafetyDecision(
         variant_id=variant.variant_id,
         content_sha256=content_sha256(variant),
-        status=WAITING if approval_required and result.status == PASS else result.status,
+        status=status,
         reasons=result.reasons,
         severities=severities,
         decided_by=decided_by,

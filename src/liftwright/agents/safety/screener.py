@@ -12,7 +12,7 @@ from liftwright.agents.safety.message_parts import Part, message_parts
 from liftwright.errors import LiftwrightError
 from liftwright.model import CATEGORIES, Finding
 from liftwright.model.checks import SAFETY, Check, CheckResult
-from liftwright.model.messages import UNAVAILABLE
+from liftwright.model.messages import NOT_JUDGED, UNAVAILABLE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -74,6 +74,9 @@ def _find(screen: Screen, policy: Safety, message: Message) -> CheckResult:
     failures: list[str] = []
     try:
         for part, reply in _replies(message_parts(message), screen):
+            if _is_not_judged(reply):
+                failures = [NOT_JUDGED]
+                continue
             for category, finding in _by_category(reply).items():
                 # Of equal findings the last is kept: parts follow the whole text and are more
                 # specific about the position.
@@ -125,6 +128,18 @@ def _replies(parts: Sequence[Part], screen: Screen) -> Iterator[tuple[Part, obje
     if not isinstance(replies, Sequence) or len(replies) != len(parts):
         raise _InvalidReply(f"the number of replies differs from the {len(parts)} parts")
     yield from zip(parts, replies, strict=True)
+
+
+def _is_not_judged(reply: object) -> bool:
+    """Whether the reply is a finding `not_judged` for each category, and nothing else."""
+    return (
+        isinstance(reply, Sequence)
+        and [getattr(finding, "category", None) for finding in reply] == list(CATEGORIES)
+        and all(
+            (finding.severity, finding.score, finding.reason) == (None, None, NOT_JUDGED)
+            for finding in reply
+        )
+    )
 
 
 def _rank(finding: Finding) -> tuple[int, float]:

@@ -225,7 +225,7 @@ def show_search_lines(results: Iterator[tuple[Json, tuple[Passage, ...]]]) -> No
 
 
 def show_screened(screened: Iterable[ScreenedText], *, json: bool) -> int:
-    """Print each text's decision; return 1 if any is blocked, else 0."""
+    """Print each text's decision; return 0 if all pass, else 1."""
     status = 0
     for item in screened:
         status |= item.decision.status != "pass"
@@ -233,7 +233,10 @@ def show_screened(screened: Iterable[ScreenedText], *, json: bool) -> int:
             print_line(item.to_json())
             continue
         name = "" if item.id is None else f"{item.id}: "
-        severities = ", ".join(f"{f.category} {f.severity}" for f in item.decision.findings)
+        severities = ", ".join(
+            f"{finding.category} {'unknown' if finding.severity is None else finding.severity}"
+            for finding in item.decision.findings
+        )
         reasons = f": {'; '.join(item.decision.reasons)}" if item.decision.reasons else ""
         console().print(escape(f"{name}{item.decision.status} ({severities}){reasons}"))
     return int(status)
