@@ -177,9 +177,9 @@ def test_write_models_gives_files_that_the_screener_reads(
         head=train_screener.Head(
             weights=np.zeros(384),
             grams=np.linspace(-1, 1, 1 << 15),
-            hidden=np.zeros((384, 8)),
-            hidden_bias=np.zeros(8),
-            output=np.zeros(8),
+            hidden=np.ones((384, 8)),
+            hidden_bias=np.ones(8),
+            output=np.ones(8),
             bias=0.0,
         ),
         slope=1.0,
