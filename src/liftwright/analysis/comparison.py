@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections import defaultdict
 from dataclasses import dataclass, fields, replace
+from itertools import accumulate
 from typing import TYPE_CHECKING, Any, cast
 
 from liftwright.analysis.aggregates import AggregateTable, ArmTotals, check_known
@@ -43,7 +44,6 @@ if TYPE_CHECKING:
     Key = tuple[str, str, MetricSpec]
 
 _PAIR = 2
-_METHODS = {"holm": "holm", "bh": "fdr_bh"}
 _NO_POSTERIOR = "not estimable: an arm has too few units, or the metric does not vary"
 
 
@@ -140,13 +140,24 @@ def adjust_p_values(
         Journal of the Royal Statistical Society B 57.
     """
     known = [p for p in p_values if p is not None and not math.isnan(p)]
-    adjusted = iter(known)
-    if known and correction != "none":
-        # Imported here, as it takes half a second.
-        from statsmodels.stats.multitest import multipletests
-
-        adjusted = iter(multipletests(known, method=_METHODS[correction])[1].tolist())
+    adjusted = iter(_adjust(known, correction))
     return [None if p is None or math.isnan(p) else next(adjusted) for p in p_values]
+
+
+def _adjust(p_values: list[float], correction: Correction) -> list[float]:
+    if correction == "none" or not p_values:
+        return p_values
+    # statsmodels has both formulas, but importing it takes half a second of every run.
+    count = len(p_values)
+    order = sorted(range(count), key=p_values.__getitem__)
+    if correction == "holm":
+        steps = [p_values[index] * (count - rank) for rank, index in enumerate(order)]
+        bounds = list(accumulate(steps, max))
+    else:
+        steps = [p_values[index] / (rank / count) for rank, index in enumerate(order, start=1)]
+        bounds = list(accumulate(reversed(steps), min))[::-1]
+    adjusted = dict(zip(order, bounds, strict=True))
+    return [min(adjusted[index], 1.0) for index in range(count)]
 
 
 def _family(

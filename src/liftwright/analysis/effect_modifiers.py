@@ -123,15 +123,18 @@ def _products(
 ) -> tuple[Array, Array] | None:
     """Coefficients of the products and their robust covariance; None if they are not unique."""
     import numpy as np
-    from statsmodels.regression.linear_model import OLS
 
     arm = treated.astype(np.float64)[:, None]
     x = np.hstack([np.ones_like(arm), arm, design, arm * design])
     if np.linalg.matrix_rank(x) < x.shape[1]:
         return None
-    fit = OLS(outcome, x).fit(cov_type="HC2")
+    inverse = np.linalg.inv(x.T @ x)
+    beta = inverse @ (x.T @ outcome)
+    leverage = np.einsum("ij,jk,ik->i", x, inverse, x).clip(max=1.0 - 1e-9)
+    weight = (outcome - x @ beta) ** 2 / (1.0 - leverage)
+    covariance = inverse @ (x.T * weight) @ x @ inverse
     last = slice(2 + design.shape[1], None)
-    return fit.params[last], fit.cov_params()[last, last]
+    return beta[last], covariance[last, last]
 
 
 def _tests(
@@ -317,7 +320,6 @@ def _sorting(
 ) -> tuple[float | None, float | None]:
     """Slope of the effect on its prediction, each half by the other's forest, with its p-value."""
     import numpy as np
-    from statsmodels.regression.linear_model import OLS
 
     centred = predicted.copy()
     for part in (half, ~half):
@@ -329,6 +331,8 @@ def _sorting(
     x = np.column_stack([np.ones_like(outcome), predicted, away, away * centred])
     if np.linalg.matrix_rank(x) < x.shape[1]:
         return None, None
-    fit = OLS(outcome, x).fit(cov_type="HC0")
-    slope, error = float(fit.params[3]), float(fit.bse[3])
+    inverse = np.linalg.inv(x.T @ x)
+    beta = inverse @ (x.T @ outcome)
+    covariance = inverse @ (x.T * (outcome - x @ beta) ** 2) @ x @ inverse
+    slope, error = float(beta[3]), math.sqrt(covariance[3, 3])
     return slope, 0.5 * math.erfc(slope / error / math.sqrt(2.0)) if error else None
