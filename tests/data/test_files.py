@@ -39,9 +39,9 @@ def zipped(**members: bytes) -> bytes:
     out = io.BytesIO()
     with zipfile.ZipFile(out, "w") as archive:
         for name, content in members.items():
-            name = name.replace("_dot_", ".").replace("_in_", "/")
             # Without the time of writing, so that every process has the same parameters.
-            archive.writestr(zipfile.ZipInfo(name), content)
+            info = zipfile.ZipInfo(name.replace("_dot_", ".").replace("_in_", "/"))
+            archive.writestr(info, content)
     return out.getvalue()
 
 
