@@ -73,7 +73,6 @@ CHANGES: dict[str, tuple[object, str, str]] = {
     "channels.email.footer": ("{brand}, {postal_address}", "generate", "channel.json"),
     "frames/urgent.greetings": (["Good day to you,"], "generate", "variants.json"),
     "experiment_config.approval.required": (True, "screen", "decisions.json"),
-    "safety_thresholds.threshold": (3, "screen", "decisions.json"),
     "experiment_config.name": ("another", "assign", "assignments.parquet"),
     "experiment_config.shares": (
         {"control": 0.4, **dict.fromkeys(TONES, 0.2)},
