@@ -101,6 +101,7 @@ def test_screen_severe_word_of_the_lexicon_is_severity_six_and_says_so() -> None
         "A pack mule and an ass in wood, hand-carved toys.",
         "Cock-a-doodle-doo: rooster egg cups are back.",
         "Maine Coon cats love this tree.",
+        "At a glance: spices for mums",
         "Meet the Nickers, a family of makers.",
         "Our kites fly higher, the sky is the limit.",
     ],

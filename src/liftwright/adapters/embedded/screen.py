@@ -366,10 +366,13 @@ def _pattern(entry: dict[str, list[str]]) -> re.Pattern[str]:
 
 
 def _spellings(word: str) -> str:
-    """A word with letters repeated or starred out, with a plural, and any gap between its parts."""
+    """A word with letters repeated or starred out, with a plural, and any gap between its parts.
+
+    A plural in -es follows a hiss, so that no slur is found in "spices".
+    """
     first, *rest = re.findall(r"\w|\W+", word)
     inner = "".join(_letter(character) for character in rest[:-1])
-    return rf"{first}+{inner}{rest[-1]}+(?:s|z|es)?"
+    return rf"{first}+{inner}{rest[-1]}+(?:s|z|(?<=[sxzh])es)?"
 
 
 def _letter(character: str) -> str:
