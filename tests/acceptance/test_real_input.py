@@ -217,6 +217,7 @@ def test_run_on_the_contacts_counts_the_rows_as_pandas_does(
         "rows_rejected": 0,
         "rows_unknown": int((~known).sum()),
         "rows_later": 0,
+        "rows_excluded": 0,
         "ids_unknown": orders["ContactId"][~known].nunique(),
         "first": str(orders["day"].min().date()),
         "last": str(orders["day"].max().date()),
