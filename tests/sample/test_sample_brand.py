@@ -43,8 +43,11 @@ def test_control_message_makes_no_claim(sample_workspace_root: Path) -> None:
 def test_approved_content_is_twenty_to_fifty_documents_with_all_metadata(
     sample_workspace_root: Path,
 ) -> None:
-    documents = read_documents(sample_workspace_root / "data/content/approved_content").documents
+    folder = sample_workspace_root / "data/content/approved_content"
+    documents = read_documents(folder).documents
     assert 20 <= len(documents) <= 50
     assert not [one for one in documents if not (one.sections and one.keywords and one.source_url)]
-    planted = [one for one in documents if "ignore previous instructions" in str(one).casefold()]
+    order = "ignore previous instructions"
+    planted = [file for file in folder.iterdir() if order in file.read_text("utf-8").casefold()]
     assert len(planted) == 1
+    assert not [one for one in documents if order in str(one).casefold()], "it is not indexed"
