@@ -199,6 +199,6 @@ def test_read_documents_merge_tags_are_reported_and_not_used(tmp_path: Path) -> 
     (tmp_path / "b.txt").write_text("Hi %%FirstName%%!")
     corpus = read_documents(tmp_path, on_bad="skip")
     assert [p.text for one in corpus.documents for p in one.paragraphs()] == ["Our boots are dry."]
-    assert ["{{ first_name }}" in message for message in corpus.merge_tags] == [True]
+    assert ["{{ first_name }}" in message for message in corpus.left_out] == [True]
     with pytest.raises(DataError, match="%%FirstName%%"):
         read_documents(tmp_path)

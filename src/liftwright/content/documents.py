@@ -66,7 +66,8 @@ class Corpus:
         documents: in the order of their files; ids are unique.
         skipped: a message for each skipped document; empty unless `on_bad` is `skip`.
         unread: a message for each file that is not read: another format, damaged, or without text.
-        merge_tags: a message for each document with merge tags; sentences with one are left out.
+        left_out: a message for each document of which sentences are left out: those with merge
+            tags, and orders to a writer or a model.
         fingerprint: changes with any document.
     """
 
@@ -74,7 +75,7 @@ class Corpus:
     skipped: tuple[str, ...]
     fingerprint: str
     unread: tuple[str, ...] = ()
-    merge_tags: tuple[str, ...] = ()
+    left_out: tuple[str, ...] = ()
 
     @property
     def warnings(self) -> tuple[str, ...]:
@@ -86,7 +87,7 @@ class Corpus:
                 f"No approval date, so a run does not use them: {', '.join(undated)}; "
                 "set defaults.approval_date in config/content.yaml."
             )
-        return (*found, *self.merge_tags)
+        return (*found, *self.left_out)
 
 
 def read_documents(
@@ -122,7 +123,7 @@ def read_documents(
         skipped=tuple(reader.skipped),
         fingerprint=fingerprint(documents),
         unread=tuple(reader.unread),
-        merge_tags=tuple(reader.merge_tags),
+        left_out=tuple(reader.left_out),
     )
 
 
@@ -198,7 +199,7 @@ class _Reader:
         self.documents: dict[str, Document] = {}
         self.skipped: list[str] = []
         self.unread: list[str] = []
-        self.merge_tags: list[str] = []
+        self.left_out: list[str] = []
 
     def files(self) -> list[Path]:
         """The files to read, sorted; others are listed in `unread`."""
@@ -272,12 +273,17 @@ class _Reader:
             if self._english_only:
                 _check_english(where, document)
             document, tags = _without_merge_tags(where, document)
+            document, orders = _without_orders(where, document)
         except DataError as error:
             self.refuse(error)
             return
         if tags:
-            self.merge_tags.append(
+            self.left_out.append(
                 f"{where}: found merge tags, whose sentences are left out: {', '.join(tags)}."
+            )
+        if orders:
+            self.left_out.append(
+                f"{where}: orders to a writer or a model are left out (sentences: {orders})."
             )
         self.documents[document.document_id] = document
         self._locations[document.document_id] = where
@@ -426,6 +432,36 @@ def _without_merge_tags(where: str, document: Document) -> tuple[Document, list[
     return replace(document, sections=tuple(sections)) if tags else document, list(tags)
 
 
+def _without_orders(where: str, document: Document) -> tuple[Document, int]:
+    """The document without orders to a writer or a model, and the number of those sentences."""
+    left_out = 0
+
+    def stated(paragraph: str) -> str:
+        nonlocal left_out
+        spans = sentences(paragraph)
+        kept = without_orders(spans)
+        left_out += len(spans) - len(kept)
+        return paragraph if len(kept) == len(spans) else " ".join(span.text for span in kept)
+
+    sections = []
+    for section in document.sections:
+        paragraphs = tuple(filter(None, map(stated, section.paragraphs)))
+        if paragraphs:
+            sections.append(replace(section, paragraphs=paragraphs))
+    if not left_out:
+        return document, 0
+    event(
+        "instruction_in_content_found",
+        agent="retrieval",
+        level="warning",
+        document=document.document_id,
+        sentences=left_out,
+    )
+    if not sections:
+        _fail(f"{where}: found only orders to a writer or a model; allowed: statements")
+    return replace(document, sections=tuple(sections)), left_out
+
+
 def _document(where: str, record: Mapping[str, object], *, needs_date: bool) -> Document:
     document_id = _required_text(where, record, "document_id")
     where = f"{where}: document {document_id!r}"
@@ -469,34 +505,11 @@ def _sections(where: str, record: Mapping[str, object]) -> tuple[Section, ...]:
         parsed = _listed_sections(where, listed)
     else:
         parsed = _sections_of(plain_text(_required_text(where, record, "content")))
-    stated = [_stated(where, section) for section in parsed]
-    sections = tuple(section for section in stated if section.paragraphs)
+    sections = tuple(section for section in parsed if section.paragraphs)
     if not sections:
         field = "content" if listed is None else "sections"
         _fail(f"{where}: {field}: found no paragraphs; allowed: at least one")
     return sections
-
-
-def _stated(where: str, section: Section) -> Section:
-    """A section without sentences that order a writer or a model to do or say something."""
-    kept = []
-    for paragraph in section.paragraphs:
-        spans = sentences(paragraph)
-        stated = without_orders(spans)
-        if len(stated) == len(spans):
-            kept.append(paragraph)
-            continue
-        event(
-            "instruction_in_content_found",
-            agent="retrieval",
-            level="warning",
-            document=where,
-            section=section.title,
-            sentences=len(spans) - len(stated),
-        )
-        if stated:
-            kept.append(" ".join(span.text for span in stated))
-    return Section(title=section.title, paragraphs=tuple(kept))
 
 
 def _sections_of(content: str) -> list[Section]:
