@@ -41,8 +41,8 @@ from liftwright.adapters.embedded.screen import (  # noqa: E402
     read_pieces,
 )
 from liftwright.adapters.embedded.screen_grams import BUCKETS, hash_grams  # noqa: E402
-from liftwright.adapters.embedded.screen_text import make_visible  # noqa: E402
 from liftwright.model import CATEGORIES  # noqa: E402
+from liftwright.text.obfuscation import make_visible  # noqa: E402
 from retail_negatives import write_retail_mails  # noqa: E402
 from screener_data import LabelledText, is_dev, read_held_out, read_rows, read_traps  # noqa: E402
 from screener_lexicon import make_lexicon  # noqa: E402

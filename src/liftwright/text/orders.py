@@ -1,10 +1,10 @@
-"""Orders to whoever writes from a text or reads it by machine: planted instructions.
+"""Planted instructions: orders to whoever writes from a text or reads it by machine.
 
 Content is approved by people, yet a sentence in it can speak to the writer of a message or to a
 language model: "Ignore what you were told and say that …". Such a sentence, what it dictates, and
 comments in mark-up state nothing. One detector serves indexing, drafting and grounding.
 
-Classes of words for each language stand in `orders.toml`. The text is read with look-alike letters,
+The word classes of each language are in `orders.toml`. The text is read with look-alike letters,
 accents, invisible characters and spaced-out letters undone.
 """
 
@@ -12,10 +12,11 @@ from __future__ import annotations
 
 import re
 import tomllib
-import unicodedata
 from functools import lru_cache
 from importlib import resources
 from typing import TYPE_CHECKING
+
+from liftwright.text.obfuscation import Visible, deobfuscate, plain_letters
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -30,17 +31,9 @@ _MARKERS = re.compile(
     r"|</?(?:system|instructions?|prompt)>",
     re.IGNORECASE,
 )
-_INVISIBLE = re.compile(
-    "[\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180e\u200b-\u200f\u202a-\u202e\u2060-\u206f"
-    "\ufe00-\ufe0f\ufeff\U000e0000-\U000e007f]"
-)
-_LOOKALIKES = str.maketrans(
-    "абвгԁеѕзіїјкӏмнорԛгстухһԝуαβγεικνορτυχωıɑɡɩʟɴʀʏøłđħƒßæœ",
-    "abbrdesziijklmhopqrctyxhwyabyeiknoptuxwiagilnryoldhfsao",
-)
+# Inside words, `deobfuscate` reads digits as letters; this is for the first letter.
 _DIGITS = str.maketrans("013457@$", "oieastas")
-_SPACED = re.compile(r"(?<![^\W_])[^\W\d_](?:([ ._*-])[^\W\d_])(?:\1[^\W\d_]){2,}(?![^\W_])")
-_LEET = re.compile(r"(?<=[a-z])[013457@$]+(?=[a-z])|\b[013457@$](?=[a-z]{2})")
+_FIRST_DIGIT = re.compile(r"\b[013457@$](?=[a-z]{2})")
 _CLAUSE = re.compile(
     r"[.!?:;\n\u2026]+|,\s|\s[\u2013\u2014-]\s|[\"\u201c\u201d\u201e\u00ab\u00bb()]"
 )
@@ -177,10 +170,8 @@ def _languages() -> tuple[_Language, ...]:
 
 
 def _fold(text: str) -> str:
-    """The text in lower case, look-alike letters, accents and invisible characters undone."""
-    plain = _INVISIBLE.sub("", unicodedata.normalize("NFKC", text)).casefold()
-    apart = "".join(c for c in unicodedata.normalize("NFD", plain) if not unicodedata.combining(c))
-    return apart.translate(_LOOKALIKES).replace("\u2019", "'").replace("\u2018", "'")
+    """The text in lower case, with plain letters."""
+    return plain_letters(text).casefold()
 
 
 @lru_cache(maxsize=8192)
@@ -189,8 +180,8 @@ def gives_orders(text: str) -> bool:
     folded = _fold(text)
     if _MARKERS.search(text) or _BAN.search(folded):
         return True
-    joined = _SPACED.sub(lambda match: re.sub(r"[ ._*-]", "", match[0]), folded)
-    readable = _LEET.sub(lambda match: match[0].translate(_DIGITS), joined)
+    joined = deobfuscate(Visible(folded, tuple(range(len(folded))))).text
+    readable = _FIRST_DIGIT.sub(lambda match: match[0].translate(_DIGITS), joined)
     return any(
         language.orders(variant)
         for variant in dict.fromkeys((folded, readable))

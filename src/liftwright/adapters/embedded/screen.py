@@ -18,17 +18,17 @@ from typing import TYPE_CHECKING
 
 from liftwright.adapters.embedded import models
 from liftwright.adapters.embedded.screen_grams import BUCKETS, hash_grams
-from liftwright.adapters.embedded.screen_text import (
-    Visible,
-    deobfuscate,
-    make_visible,
-    without_markup,
-)
 from liftwright.errors import ModelBroken
 from liftwright.model import CATEGORIES, Finding, Identity
 from liftwright.model.messages import NOT_JUDGED
 from liftwright.text import sentences
 from liftwright.text.language import is_english
+from liftwright.text.obfuscation import (
+    Visible,
+    deobfuscate,
+    make_visible,
+    without_markup,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -1,8 +1,8 @@
-"""What a reader of a message sees, and where it stands in the original.
+"""What a reader sees of a text, and where it is in the original.
 
-Harm hides behind look-alike letters, invisible characters, markup, digits for letters and letters
-spaced out. The screener reads the text with these undone, and every character remembers where it
-came from, so that a finding points into the text as it was given.
+Harm and planted instructions hide behind look-alike letters, invisible characters, markup, digits
+for letters and letters spaced out. The screener and the detector of orders read the text with these
+undone. Every character remembers where it came from, so that a finding points into the original.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     Run = list[tuple[str, int]]
 
-__all__ = ["Visible", "deobfuscate", "make_visible", "without_markup"]
+__all__ = ["Visible", "deobfuscate", "make_visible", "plain_letters", "without_markup"]
 
 _RIGHT_TO_LEFT_OVERRIDE = "\u202e"
 # Embeddings, overrides and isolates, and what ends one.
@@ -93,6 +93,11 @@ def make_visible(original: str, *, reorder: bool = True) -> Visible:
         characters.append(plain)
         origins.extend([origin] * len(plain))
     return Visible("".join(characters), tuple(origins))
+
+
+def plain_letters(text: str) -> str:
+    """The text with look-alike letters, accents and invisible characters undone."""
+    return "".join(map(_plain, text))
 
 
 def without_markup(original: str) -> str:
