@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from liftwright.text.obfuscation import deobfuscate, make_visible
 
 from liftwright.adapters.embedded import models
 from liftwright.adapters.embedded.embed import MiniLmEmbed
 from liftwright.adapters.embedded.screen import EmbeddedScreen, read_pieces
 from liftwright.errors import ModelBroken
+from liftwright.text.obfuscation import deobfuscate, make_visible
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -598,6 +598,21 @@ def test_engagement_file_reads_money_with_signs_and_separators(
     assert rows["a"][4] == pytest.approx(total)
 
 
+def test_engagement_file_is_opened_with_the_options_of_its_layout(
+    tables: Tables, tmp_path: Path
+) -> None:
+    text = "M\u00e4rz\n2026\ncustomer_id;opened,clicked\na;2\n"
+    form: dict[str, Any] = {
+        "delimiter": ";",
+        "skip_rows": 2,
+        "columns": {"opened": "opened,clicked"},
+    }
+    report, rows = read(tables, tmp_path, text, **form)
+    assert (report.rows_used, rows["a"][1]) == (1, True)
+    with pytest.raises(DataError, match="encoding"):
+        read(tables, tmp_path, text, encoding="mac_roman", **form)
+
+
 @pytest.mark.parametrize("amounts", [("1,299", "5"), ("12,50", "1.299"), ("12,50", "12.50")])
 def test_engagement_file_with_ambiguous_money_asks_for_the_decimal(
     tables: Tables, tmp_path: Path, amounts: tuple[str, ...]

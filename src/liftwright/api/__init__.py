@@ -9,7 +9,8 @@ LIFTWRIGHT_WORKSPACE names, else of the current folder, else the bundled sample.
 from __future__ import annotations
 
 from liftwright.analysis import calculate_lift
-from liftwright.api.analysis import analyze, power
+from liftwright.analysis import plan_rates as power
+from liftwright.api.analysis import analyze
 from liftwright.api.experiment import (
     assign_customers_to_arms,
     calculate_metrics,

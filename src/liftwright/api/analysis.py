@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from liftwright.analysis import MULTIPLE_EXPOSURE_SHARE, PowerPlan, plan_rates
+from liftwright.analysis import MULTIPLE_EXPOSURE_SHARE
 from liftwright.api.rows import write_csv
 from liftwright.campaign.analyze import AnalyzeRequest, analyze_file
 from liftwright.errors import InputError
@@ -116,35 +116,6 @@ def analyze(  # noqa: PLR0913 - one parameter per option of the command
                 by=by,
             )
         )
-
-
-def power(  # noqa: PLR0913 - one parameter per option of the command
-    baseline: float,
-    *,
-    lift: float | None = None,
-    n: int | None = None,
-    arms: int = 2,
-    power: float = 0.8,
-    alpha: float = 0.05,
-    correction: str = "holm",
-) -> PowerPlan:
-    """The units per arm that a lift needs, or the smallest lift that `n` units per arm detect.
-
-    Args:
-        baseline: Rate of the control, above 0 and below 1.
-        lift: Relative lift to detect, 0.1 is +10 %. Without it and `n`, 0.1.
-        n: Units per arm.
-        arms: Number of arms, the control included.
-        power: Probability of detecting the lift.
-        alpha: Two-sided significance level of all comparisons with the control together.
-        correction: holm, bh or none.
-
-    Raises:
-        InputError: An argument is outside its range.
-    """
-    return plan_rates(
-        baseline, lift=lift, n=n, arms=arms, power=power, alpha=alpha, correction=correction
-    )
 
 
 def _as_file(table: object, file: Path) -> Path | str:

@@ -132,8 +132,8 @@ def import_customers(
     if write and not target.parent.is_dir():
         raise InputError(f"{target.parent}: no such folder; create it with liftwright init")
     with tempfile.TemporaryDirectory(prefix="liftwright-") as temporary:
-        places = FileResolver(make_objects, Path(temporary))
-        tables = Tables(make_engine(Path(temporary)), files=places)
+        resolver = FileResolver(make_objects, Path(temporary))
+        tables = Tables(make_engine(Path(temporary)), files=resolver)
         with contextlib.closing(tables):
             found = _look(tables, root, file, options)
     if write:
@@ -158,7 +158,6 @@ def _look(tables: Tables, root: Path, file: str, options: FileOptions) -> Custom
         given["delimiter"] = form.delimiter
     proposal = _Proposal(tables, source, options)
     content = {"path": _path(root, file), **given, **proposal.settings()}
-    config = Customers.model_validate(content)
     checked = Customers.model_validate({**content, "path": file, "on_bad_rows": "reject"})
     warnings = [*proposal.warnings]
     try:
@@ -174,7 +173,6 @@ def _look(tables: Tables, root: Path, file: str, options: FileOptions) -> Custom
         warnings = [*report.warnings, *warnings]
     if rejected:
         content["on_bad_rows"] = "reject"
-        config = config.model_copy(update={"on_bad_rows": "reject"})
     return CustomersImport(
         encoding=form.encoding if form else None,
         delimiter=form.delimiter if form else None,

@@ -1,12 +1,12 @@
-"""The sample workspace: its files, and its values that a campaign still has."""
+"""The sample workspace: its files, and its brand values that are left in a configuration."""
 
 from __future__ import annotations
 
+import json
 import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from liftwright.content.documents import read_documents
 from liftwright.errors import InputError
 
 if TYPE_CHECKING:
@@ -32,13 +32,17 @@ def leftover_brand_values(brand: Brand, documents: Sequence[Document]) -> tuple[
     file = source / "config" / "experiment_config.yaml"
     if not file.is_file() or not (source / _CONTENT).is_dir():
         return ()
-    sample = {document.document_id for document in read_documents(source / _CONTENT).documents}
-    same = sum(document.document_id in sample for document in documents)
-    if same * 2 >= len(documents):
-        return ()
     values = yaml.safe_load(file.read_text(encoding="utf-8"))["brand"]
     own = brand.model_dump(mode="json")
-    return tuple(f"brand.{key}" for key, value in values.items() if own.get(key) == value)
+    leftover = tuple(f"brand.{key}" for key, value in values.items() if own.get(key) == value)
+    if not leftover:
+        return ()
+    sample = {
+        json.loads(document.read_text(encoding="utf-8"))["document_id"]
+        for document in (source / _CONTENT).glob("*.json")
+    }
+    same = sum(document.document_id in sample for document in documents)
+    return leftover if same * 2 < len(documents) else ()
 
 
 def init_workspace(folder: Path) -> tuple[Path, ...]:

@@ -43,15 +43,25 @@ class ConfigModel(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-class FileOptions(ConfigModel):
-    """How a table file is written, as far as the file itself does not show it; null detects it."""
+class FileLayout(ConfigModel):
+    """Where the table in a file is, as far as the file itself does not show it; null detects it."""
 
     encoding: Annotated[str, AfterValidator(_known_encoding)] | None = None
     delimiter: Annotated[str, Field(pattern=r"^[^\w\"\r\n]$")] | None = None
-    decimal: Literal[".", ","] = "."
-    thousands: Literal[".", ",", "'", " "] | None = None
     skip_rows: Annotated[int, Field(ge=0)] | None = None
     sheet: Name | None = None
+
+    @property
+    def layout(self) -> dict[str, object]:
+        """These options alone, without the keys of a subclass."""
+        return {name: getattr(self, name) for name in FileLayout.model_fields}
+
+
+class FileOptions(FileLayout):
+    """How a table file and the numbers in it are written."""
+
+    decimal: Literal[".", ","] = "."
+    thousands: Literal[".", ",", "'", " "] | None = None
 
     @property
     def file_options(self) -> FileOptions:
@@ -227,7 +237,7 @@ class EngagementEvents(ConfigModel):
     bounced: tuple[Name, ...] = ()
 
 
-class EngagementFormat(ConfigModel):
+class EngagementFormat(FileLayout):
     """engagement.yaml: how a file of real outcomes is read."""
 
     preset: Literal["mailchimp", "klaviyo", "sendgrid", "hubspot", "braze"] | None = None

@@ -4,7 +4,7 @@ A corpus is a folder, including its subfolders, or a single file, such as a JSON
 front matter of Markdown have the fields of a document. The other formats have only text: the title
 is the first heading or the file's name, the id is the path. Without an approval date, such a
 document can be searched, but no run uses it. Of HTML in a text, only what readers see remains. A
-sentence that orders a writer or a model to say something is left out and logged.
+sentence that orders a writer or a model to say something is left out, with a warning.
 """
 
 from __future__ import annotations
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from liftwright.config import ContentDefaults
+    from liftwright.text import Span
 
 __all__ = ["OVERVIEW", "Corpus", "invalid_on", "read_documents"]
 
@@ -272,8 +273,14 @@ class _Reader:
                       "also has; allowed: a unique id")  # fmt: skip
             if self._english_only:
                 _check_english(where, document)
-            document, tags = _without_merge_tags(where, document)
-            document, orders = _without_orders(where, document)
+            tags = merge_tags("\n".join(p.text for p in document.paragraphs()))
+            if tags:
+                document, _ = _without_sentences(
+                    where, document, _without_merge_tags, f"merge tags ({', '.join(tags)})"
+                )
+            document, orders = _without_sentences(
+                where, document, without_orders, "orders to a writer or a model"
+            )
         except DataError as error:
             self.refuse(error)
             return
@@ -282,6 +289,13 @@ class _Reader:
                 f"{where}: found merge tags, whose sentences are left out: {', '.join(tags)}."
             )
         if orders:
+            event(
+                "instruction_in_content_found",
+                agent="retrieval",
+                level="warning",
+                document_id=document.document_id,
+                sentences=orders,
+            )
             self.left_out.append(
                 f"{where}: orders to a writer or a model are left out (sentences: {orders})."
             )
@@ -409,57 +423,41 @@ def _check_english(where: str, document: Document) -> None:
               "language that the embedded adapters (complete, embed, screen) judge")  # fmt: skip
 
 
-def _without_merge_tags(where: str, document: Document) -> tuple[Document, list[str]]:
-    """The document without sentences that hold a merge tag, and the tags."""
-    tags: dict[str, None] = {}
+def _without_sentences(
+    where: str, document: Document, kept: Callable[[tuple[Span, ...]], Sequence[Span]], what: str
+) -> tuple[Document, int]:
+    """The document with only some of its sentences, and the number of the others.
 
-    def usable(paragraph: str) -> str:
-        found = merge_tags(paragraph)
-        if not found:
-            return paragraph
-        tags.update(dict.fromkeys(found))
-        kept = [span.text for span in sentences(paragraph) if not merge_tags(span.text)]
-        return " ".join(kept)
+    Args:
+        where: the document, for messages.
+        document: its sections that have no sentence left are dropped.
+        kept: chooses from the sentences of a paragraph.
+        what: the other sentences in words.
 
-    sections = []
-    for section in document.sections:
-        paragraphs = tuple(filter(None, map(usable, section.paragraphs)))
-        if paragraphs:
-            sections.append(replace(section, paragraphs=paragraphs))
-    if not sections:
-        _fail(f"{where}: found only sentences with merge tags ({', '.join(tags)}); "
-              "allowed: text without them")  # fmt: skip
-    return replace(document, sections=tuple(sections)) if tags else document, list(tags)
-
-
-def _without_orders(where: str, document: Document) -> tuple[Document, int]:
-    """The document without orders to a writer or a model, and the number of those sentences."""
+    Raises:
+        DataError: no sentence is left.
+    """
     left_out = 0
-
-    def stated(paragraph: str) -> str:
-        nonlocal left_out
-        spans = sentences(paragraph)
-        kept = without_orders(spans)
-        left_out += len(spans) - len(kept)
-        return paragraph if len(kept) == len(spans) else " ".join(span.text for span in kept)
-
     sections = []
     for section in document.sections:
-        paragraphs = tuple(filter(None, map(stated, section.paragraphs)))
+        paragraphs = []
+        for paragraph in section.paragraphs:
+            spans = sentences(paragraph)
+            chosen = kept(spans)
+            left_out += len(spans) - len(chosen)
+            if len(chosen) == len(spans):
+                paragraphs.append(paragraph)
+            elif chosen:
+                paragraphs.append(" ".join(span.text for span in chosen))
         if paragraphs:
-            sections.append(replace(section, paragraphs=paragraphs))
-    if not left_out:
-        return document, 0
-    event(
-        "instruction_in_content_found",
-        agent="retrieval",
-        level="warning",
-        document=document.document_id,
-        sentences=left_out,
-    )
+            sections.append(replace(section, paragraphs=tuple(paragraphs)))
     if not sections:
-        _fail(f"{where}: found only orders to a writer or a model; allowed: statements")
-    return replace(document, sections=tuple(sections)), left_out
+        _fail(f"{where}: found only {what}; allowed: text without them")
+    return replace(document, sections=tuple(sections)) if left_out else document, left_out
+
+
+def _without_merge_tags(spans: tuple[Span, ...]) -> list[Span]:
+    return [span for span in spans if not merge_tags(span.text)]
 
 
 def _document(where: str, record: Mapping[str, object], *, needs_date: bool) -> Document:

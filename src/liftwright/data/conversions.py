@@ -29,12 +29,13 @@ SCIENTIFIC = r"^[0-9]([.,][0-9]+)?[eE][+][0-9]+$"
 _DIRECTIVES = frozenset("YymdHMSIpfbBaAj%")
 _SPACE = r"[\p{Z}\t]"
 # Signs, ISO codes, and the abbreviations that have no sign.
-_CURRENCY = r"\p{Sc}|[A-Z]{3}|kr[.]?|zł|Kč|Fr[.]"
+_CURRENCY = r"\p{Sc}|[A-Z]{3}|kr[.]?|zł|Kč|Fr[.]|Rs[.]?"
 _MINUS = "\u2212"
 _SIGN = f"[+{_MINUS}-]?"
 _APOSTROPHES = "'\u2019"
 _AROUND_DIGITS = rf"{_CURRENCY}|[\p{{Z}}\t{_APOSTROPHES}]"
 _PERCENT = rf"{_SPACE}*%{_SPACE}*$"
+_NEGATIVE = rf"^{_SPACE}*[(]|[0-9][^0-9]*[{_MINUS}-]{_SPACE}*$"
 _EPOCH = "cast('1970-01-01 00:00:00+00:00' as timestamptz)"
 _DAY_SECONDS = 86_400
 _EXCEL_EPOCH_DAYS = 25_569  # from 1899-12-30 to 1970-01-01
@@ -78,6 +79,9 @@ def number(text: str, options: FileOptions) -> str:
     pattern = number_pattern(options.decimal, options.thousands)
     cleaned = f"regexp_replace({text}, {literal(_AROUND_DIGITS)}, '', 'g')"
     cleaned = f"replace({cleaned}, {literal(_MINUS)}, '-')"
+    # Accountants write -12 as (12) or 12-.
+    negative = f"regexp_matches({text}, {literal(_NEGATIVE)})"
+    cleaned = f"case when {negative} then '-' || translate({cleaned}, '()-', '') else {cleaned} end"
     if options.decimal == ",":
         cleaned = f"replace(replace({cleaned}, '.', ''), ',', '.')"
     else:
@@ -127,10 +131,10 @@ def unclear_number(decimal: str) -> str:
 
 def _around(digits: str) -> str:
     money = f"(?:{_CURRENCY})?"
-    return (
-        f"^{_SPACE}*{_SIGN}{_SPACE}*{money}{_SPACE}*{_SIGN}{_SPACE}*{digits}"
-        f"{_SPACE}*{money}{_SPACE}*$"
-    )
+    bare = f"{money}{_SPACE}*{digits}{_SPACE}*{money}"
+    signed = f"{_SIGN}{_SPACE}*{money}{_SPACE}*{_SIGN}{_SPACE}*{digits}{_SPACE}*{money}"
+    forms = (signed, f"{bare}{_SPACE}*[{_MINUS}-]", f"[(]{_SPACE}*{bare}{_SPACE}*[)]")
+    return f"^{_SPACE}*(?:{'|'.join(forms)}){_SPACE}*$"
 
 
 def check_formats(formats: Sequence[str], key: str) -> None:

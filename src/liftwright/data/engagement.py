@@ -20,9 +20,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 from liftwright import log
-from liftwright.config import Engagement, EngagementFormat
-from liftwright.data.amounts import amount_of, find_decimal
-from liftwright.data.engagement_columns import source_texts
+from liftwright.config import Engagement, EngagementFormat, FileOptions
+from liftwright.data.conversions import number
+from liftwright.data.engagement_columns import find_decimal, source_texts
 from liftwright.data.fields import as_conversion, id_field, open_source
 from liftwright.data.mailbox_providers import BRANDS, DOMAINS
 from liftwright.data.row_checks import check_rows, refuse_bad_rows
@@ -212,7 +212,8 @@ class EngagementFile:
         Raises:
             DataError: `customer_id` or every outcome is missing.
         """
-        header = self._tables.open(_FILE, self._path)
+        options = FileOptions.model_validate(self._form.layout)
+        header = self._tables.open(_FILE, self._path, options=options)
         columns = source_texts(header, self._form, str(self._path))
         hint = "map the file's columns in config/engagement.yaml, or set its preset"
         if "customer_id" not in columns:
@@ -284,13 +285,15 @@ class EngagementFile:
             return _flag(text)
         if column.kind is ColumnKind.TIME:
             return _time(text, columns[column.name].formats)
-        decimal: str | None = self._form.decimal
-        if decimal is None:
-            where = f"{self._path}: {column.name}"
-            decimal = find_decimal(self._tables, _FILE, columns[column.name].sql, where)
-        number = amount_of(text, decimal)
-        limit = literal(_LARGEST_AMOUNT)
-        return f"case when {number} between -{limit} and {limit} then {number} end"
+        where = f"{self._path}: {column.name}"
+        decimal: str = self._form.decimal or find_decimal(
+            self._tables, _FILE, columns[column.name].sql, where
+        )
+        # The other separator can only be that of thousands.
+        thousands = "," if decimal == "." else "."
+        written = FileOptions.model_validate({"decimal": decimal, "thousands": thousands})
+        amount, limit = number(text, written), literal(_LARGEST_AMOUNT)
+        return f"case when {amount} between -{limit} and {limit} then {amount} end"
 
     def _judge(self, columns: Mapping[str, SourceText], assignments: str) -> EngagementReport:
         """Count the used rows, and the others by the reason they are set aside.

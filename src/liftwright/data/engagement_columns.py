@@ -1,4 +1,4 @@
-"""Which column or event of an outcome file gives each column of `ENGAGEMENT`, as SQL.
+"""The column or event of an outcome file that each column of `ENGAGEMENT` comes from, as SQL.
 
 Taken in this order: what config/engagement.yaml maps, what the preset finds in the file, and a
 column with our own name.
@@ -10,17 +10,18 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from liftwright.config import Conversion, EngagementColumns
+from liftwright.data.conversions import check_formats, number_pattern, unclear_number
 from liftwright.data.engagement_presets import PRESETS
-from liftwright.data.fields import SourceTable, as_conversion, day_of
+from liftwright.data.fields import as_conversion
 from liftwright.data.rules import did_you_mean
-from liftwright.data.sql_fragments import identifier, literal
+from liftwright.data.sql_fragments import identifier, literal, replace_values
 from liftwright.errors import ConfigurationError, DataError
-from liftwright.model import ColumnKind
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from liftwright.config import EngagementFormat
+    from liftwright.data.tables import Tables
 
 _KEY = "engagement.yaml"
 _TIMES = ("delivered", "opened", "clicked", "converted")
@@ -171,16 +172,8 @@ class _Header:
                 f"{self._label}: no column {conversion.from_!r} (for {key})"
                 f"{did_you_mean(conversion.from_, self._header)}; found: {', '.join(self._header)}"
             )
-        if conversion.formats:
-            # Checks the formats.
-            day_of(_text_source(name, self._label), name, conversion.formats, key)
-        text = identifier(name)
-        if conversion.values:
-            cases = " ".join(
-                f"when {literal(theirs)} then {literal(ours)}"
-                for theirs, ours in conversion.values.items()
-            )
-            text = f"case {text} {cases} else {text} end"
+        check_formats(conversion.formats, key)
+        text = replace_values(identifier(name), conversion.values or {})
         if conversion.as_ == "integer":
             number = f"number_of({text})"
             whole = f"{number} = floor({number}) and abs({number}) < 9007199254740992e0"
@@ -192,7 +185,48 @@ def _folded(name: str) -> str:
     return name.strip().casefold()
 
 
-def _text_source(column: str, label: str) -> SourceTable:
-    return SourceTable(
-        table="", label=label, types={column: "VARCHAR"}, kinds={column: ColumnKind.TEXT}
+def find_decimal(tables: Tables, table: str, text: str, where: str) -> str:
+    """The decimal separator of a column of amounts, `.` or `,`.
+
+    Args:
+        tables: hold `table`.
+        table: its name.
+        text: SQL of the column's text.
+        where: file and column, for messages.
+
+    Raises:
+        DataError: the amounts do not show it, or contradict each other.
+    """
+    plain = f"number_of({text}) is not null or trim({text}) = ''"
+    ((count,),) = tables.rows(
+        f"select count(*) from {identifier(table)} where not ({plain})"  # noqa: S608 - quoted
     )
+    if not count:
+        return "."
+    point, comma, lone_comma, lone_point = (
+        f"regexp_matches({text}, {literal(pattern)})"
+        for pattern in (
+            number_pattern(".", None),
+            number_pattern(",", None),
+            unclear_number("."),
+            unclear_number(","),
+        )
+    )
+    kinds = (
+        f"{point} and not ({comma} or {lone_point})",
+        f"{comma} and not ({point} or {lone_comma})",
+        lone_comma,
+        lone_point,
+    )
+    counts = ", ".join(f"count(*) filter (where {kind})" for kind in kinds)
+    ((*counted,),) = tables.rows(f"select {counts} from {identifier(table)}")  # noqa: S608 - quoted
+    points, commas, lone_commas, lone_points = (int(str(count)) for count in counted)
+    if points and commas:
+        found = f"{points:,} amounts with a decimal point and {commas:,} with a decimal comma"
+    elif commas and lone_points:
+        found = f"{lone_points:,} amounts such as 1.299, but {commas:,} with a decimal comma"
+    elif lone_commas and not (points or commas):
+        found = f"{lone_commas:,} amounts such as 1,299, which may be thousands or decimals"
+    else:
+        return "," if commas else "."
+    raise DataError(f"{where}: {found}; set decimal: '.' or ',' in config/engagement.yaml")

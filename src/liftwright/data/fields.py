@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from liftwright.config import Conversion, FileOptions
 from liftwright.data import conversions, file_format
 from liftwright.data.rules import did_you_mean
-from liftwright.data.sql_fragments import identifier, literal
+from liftwright.data.sql_fragments import identifier, literal, replace_values
 from liftwright.errors import ConfigurationError, DataError
 from liftwright.model import Column, ColumnKind
 
@@ -379,12 +379,7 @@ def _text(source: SourceTable, conversion: Conversion) -> str:
     quoted = identifier(conversion.from_)
     if source.kinds.get(conversion.from_) is not ColumnKind.TEXT:
         quoted = f"cast({quoted} as varchar)"
-    if not conversion.values:
-        return quoted
-    cases = " ".join(
-        f"when {literal(theirs)} then {literal(ours)}" for theirs, ours in conversion.values.items()
-    )
-    return f"case {quoted} {cases} else {quoted} end"
+    return replace_values(quoted, conversion.values or {})
 
 
 def _is_blank(source: SourceTable, conversion: Conversion) -> str:

@@ -6,7 +6,7 @@ import math
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
 _SPACES = r"[ \t\n\f\r]*"
 _YEAR = "([1-9][0-9]{3}|0[1-9][0-9]{2}|00[1-9][0-9]|000[1-9])"
@@ -51,6 +51,12 @@ ADDRESS_WIDE = "".join(map(chr, (*range(0xFF01, 0xFF5F), 0x3000, 0x130, 0x3A3, 0
 ADDRESS_NARROW = "".join(map(chr, (*range(0x21, 0x7F), 0x20, 0x69, 0x3C3, 0x3C3)))
 """The characters that replace those of `ADDRESS_WIDE` in an e-mail address, in the same order: the
 ASCII form of full-width characters, and the letters whose lower case differs between engines."""
+
+
+def replace_values(text: str, values: Mapping[str, str]) -> str:
+    """SQL of a text in which each key of `values` is replaced by its value."""
+    cases = " ".join(f"when {literal(old)} then {literal(new)}" for old, new in values.items())
+    return f"case {text} {cases} else {text} end" if cases else text
 
 
 def identifier(name: str) -> str:

@@ -17,14 +17,14 @@ if TYPE_CHECKING:
 
 __all__ = ["is_english"]
 
-FEWEST_WORDS = 3
+_MIN_WORDS = 3
 # The log of how many times likelier another language must be, and the same for texts of fewer than
 # five words; set on benign and harmful English lines and on lines in 30 other languages.
-CLEARLY, CLEARLY_IF_SHORT, SHORT = 2.3, 2.8, 5
-# Languages that shops write in. Latin, Esperanto and small relatives of these take product names
-# and codes for their own. English counts with Nigerian Pidgin, which short English lines resemble.
-ENGLISH = ("en", "pcm")
-OTHERS = (
+_MARGIN, _MARGIN_IF_SHORT, _SHORT_WORDS = 2.3, 2.8, 5
+# Languages that shops write in; Latin, Esperanto and smaller relatives would claim product names
+# and codes. Nigerian Pidgin, which short English lines resemble, counts as English.
+_ENGLISH = ("en", "pcm")
+_OTHERS = (
     "af ar az bg bn bs ca cs cy da de el es et eu fa fi fr ga gl he hi hr hu hy id is it ja ka kk "
     "ko lt lv mr ms mt nl nn no pl pt ro ru sk sl sq sr sv sw ta te th tl tr uk ur vi zh"
 )
@@ -38,12 +38,12 @@ _WORD = re.compile(rf"[{_UNSPACED}]|[^\W\d_{_UNSPACED}]+(?:['\u2019][^\W\d_{_UNS
 def is_english(text: str) -> bool:
     """Whether a text is in English; one of fewer than three words counts as English."""
     words = _WORD.findall(_NO_PROSE.sub(" ", text))
-    if len(words) < FEWEST_WORDS:
+    if len(words) < _MIN_WORDS:
         return True
     likely = dict(_identifier().rank(" ".join(words).lower()))
-    english = max(likely.get(code, 0.0) for code in ENGLISH)
-    clearly = CLEARLY_IF_SHORT if len(words) < SHORT else CLEARLY
-    return math.log(max(likely.values())) - math.log(max(english, 1e-12)) <= clearly
+    english = max(likely.get(code, 0.0) for code in _ENGLISH)
+    margin = _MARGIN_IF_SHORT if len(words) < _SHORT_WORDS else _MARGIN
+    return math.log(max(likely.values())) - math.log(max(english, 1e-12)) <= margin
 
 
 @lru_cache(maxsize=1)
@@ -51,5 +51,5 @@ def _identifier() -> LanguageIdentifier:
     from py3langid.langid import MODEL_FILE, LanguageIdentifier
 
     identifier = LanguageIdentifier.from_model_file(MODEL_FILE, norm_probs=True)
-    identifier.set_languages([*ENGLISH, *OTHERS.split()])
+    identifier.set_languages([*_ENGLISH, *_OTHERS.split()])
     return identifier

@@ -10,6 +10,7 @@ grammar.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping, Sequence
 
     from liftwright.agents.grounding.statements import Limit, Statement
+    from liftwright.text import Value
 
 _CARRIED = 0.7
 _LEAST = 0.35
@@ -112,9 +114,11 @@ def compare(
     return _Comparer(claim, premise, known, subjects, weight).run()
 
 
-def _is_opposite(word: str, others: frozenset[str]) -> bool:
+def _is_opposite(word: str, others: Collection[str]) -> bool:
+    """Whether any of the others means the contrary of a word."""
     return any(
-        (word in one and others & other) or (word in other and others & one)
+        (word in one and not other.isdisjoint(others))
+        or (word in other and not one.isdisjoint(others))
         for one, other in OPPOSITES
     )
 
@@ -209,40 +213,38 @@ class _Comparer:
         for sequence in _sequences(self.claim):
             for place, token in enumerate(sequence):
                 if token.value is not None:
-                    yield from self._value(sequence, place, token)
+                    yield from self._value(sequence, place, token, token.value)
 
-    def _value(self, sequence: Sequence[Token], place: int, token: Token) -> Iterator[Fault]:
-        if token.value is not None:
-            if not self.held.hold(token.value):
-                same = next(
-                    (t for t in self.source.said if t.value and t.value.kind == token.value.kind),
-                    None,
-                )
-                if same and same.value:
-                    yield Fault(
-                        kind="value",
-                        reason=self._said(same.value.text, token.value.text),
-                        keys=frozenset({token.key}),
-                    )
-                return
-            yield from self._bound(sequence, place, token)
-
-    def _bound(self, sequence: Sequence[Token], place: int, token: Token) -> Iterator[Fault]:
+    def _value(
+        self, sequence: Sequence[Token], place: int, token: Token, value: Value
+    ) -> Iterator[Fault]:
+        if not self.held.hold(value):
+            same = next(
+                (t.value for t in self.source.said if t.value and t.value.kind == value.kind), None
+            )
+            if same:
+                reason = self._said(same.text, value.text)
+                yield Fault(kind="value", reason=reason, keys=frozenset({token.key}))
+            return
         mine = self._governors(sequence, place)
-        self.bindings = [
-            (other, self._governors(tokens, spot))
-            for tokens in _sequences(self.source)
-            for spot, other in enumerate(tokens) if other.value
-        ]  # fmt: skip
-        best: Fault | None = None
+        fault: Fault | None = None
         for other, theirs in self.bindings:
-            if not (other.value and token.value and KnownValues([other.value]).hold(token.value)):
-                continue
-            best = self._misbound(token, other, mine, theirs)
-            if best is None:
-                return
-        if best is not None:
-            yield best
+            if other.value and KnownValues([other.value]).hold(value):
+                fault = self._misbound(token, other, mine, theirs)
+                if fault is None:
+                    return
+        if fault is not None:
+            yield fault
+
+    @cached_property
+    def bindings(self) -> list[tuple[Token, frozenset[str]]]:
+        """The values of the source, each with the words that it belongs to."""
+        return [
+            (token, self._governors(tokens, place))
+            for tokens in _sequences(self.source)
+            for place, token in enumerate(tokens)
+            if token.value
+        ]
 
     def _misbound(
         self, token: Token, other: Token, mine: Collection[str], theirs: Collection[str]
@@ -255,9 +257,7 @@ class _Comparer:
                 same_kind = rival.value and token.value and rival.value.kind == token.value.kind
                 if rival is not other and same_kind and governor in words:
                     said = rival.value.text if rival.value else ""
-                    return Fault(
-                        kind="value", reason=f"the source says {said}{self._topic}, not {value}"
-                    )
+                    return Fault(kind="value", reason=self._said(said, value))
         if token.period != other.period and (
             token.period or (other.value and other.value.kind == "money")
         ):
@@ -508,13 +508,6 @@ def _compared(statement: Statement) -> Compared | None:
 
 def _are_turned(mine: Compared | None, theirs: Compared | None) -> frozenset[str]:
     """The word by which one compares in the opposite sense of the other."""
-    if (
-        mine is None
-        or theirs is None
-        or not any(
-            (mine[1] in one and theirs[1] in other) or (mine[1] in other and theirs[1] in one)
-            for one, other in OPPOSITES
-        )
-    ):
+    if mine is None or theirs is None or not _is_opposite(mine[1], {theirs[1]}):
         return frozenset()
     return frozenset({mine[1]})

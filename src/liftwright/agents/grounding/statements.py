@@ -143,12 +143,7 @@ class _Reader:
             tokens = self.tokens[begin:end]
             if not any(token.is_content for token in tokens):
                 continue
-            if kind == "limit":
-                shared.append(_limit(tokens))
-                continue
-            if kind == "closing":
-                if before is not None:
-                    yield from ()
+            if kind in {"limit", "closing"}:
                 shared.append(_limit(tokens))
                 continue
             inherits = kind in {"vp", "gap", "rel"}
