@@ -10,7 +10,11 @@ import pytest
 import statsmodels.api as sm
 
 import liftwright
-from liftwright.analysis.effect_modifiers import grow_uplift_forest, moderate, standardised
+from liftwright.analysis.effect_modifiers import (
+    fit_effect_modifiers,
+    grow_uplift_forest,
+    standardised,
+)
 from liftwright.errors import InputError
 
 
@@ -34,7 +38,7 @@ def test_moderate_is_the_regression_with_robust_errors() -> None:
     frame = units(800, 0.2)
     outcome = frame["bought"].to_numpy(float)
     features = {name: frame[name].to_numpy() for name in ("age", "visits")}
-    found = moderate("bought", outcome, frame["arm"].tolist(), "old", features)
+    found = fit_effect_modifiers("bought", outcome, frame["arm"].tolist(), "old", features)
     names, design = standardised(features)
     arm = (frame["arm"] == "new").to_numpy(float)[:, None]
     x = np.hstack([np.ones_like(arm), arm, design, arm * design])
@@ -49,7 +53,7 @@ def test_moderate_is_the_regression_with_robust_errors() -> None:
 def test_moderate_ranks_what_changes_the_effect_and_only_that() -> None:
     frame = units(6_000, 0.2)
     features = {name: frame[name].to_numpy() for name in ("visits", "age")}
-    found = moderate(
+    found = fit_effect_modifiers(
         "bought", frame["bought"].to_numpy(float), frame["arm"].tolist(), "old", features
     )
     assert [(one.arm, one.feature) for one in found.ranking] == [("new", "age")]
@@ -63,7 +67,7 @@ def test_moderate_without_a_difference_seldom_ranks_anything() -> None:
     for seed in range(200):
         frame = units(300, 0.0, seed)
         features = {name: frame[name].to_numpy() for name in ("visits", "age")}
-        found = moderate(
+        found = fit_effect_modifiers(
             "bought", frame["bought"].to_numpy(float), frame["arm"].tolist(), "old", features
         )
         ranked += bool(found.ranking)
@@ -75,7 +79,7 @@ def test_moderate_of_features_that_say_the_same_estimates_nothing() -> None:
     frame = units(400, 0.2)
     age = frame["age"].to_numpy()
     outcome = frame["bought"].to_numpy(float)
-    found = moderate(
+    found = fit_effect_modifiers(
         "bought", outcome, frame["arm"].tolist(), "old", {"age": age, "months": 12 * age}
     )
     assert found.rows == ()

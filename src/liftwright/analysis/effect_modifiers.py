@@ -41,7 +41,7 @@ _MIN_LEAF_UNITS = 50
 _MIN_ARM_UNITS = 400
 
 
-def moderate(  # noqa: PLR0913 - what is explained, by what, and how to judge
+def fit_effect_modifiers(  # noqa: PLR0913 - what is explained, by what, and how to judge
     metric: str,
     outcome: Array,
     arms: Sequence[str],

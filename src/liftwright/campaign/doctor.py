@@ -130,12 +130,12 @@ def _store(root: Path, *, configured: bool) -> str:
         if folder.is_dir():
             _writable(folder)
     check_ledger(root)
-    # Opening the default store would create its file.
-    if configured and (
-        (root / "data" / "ledger.sqlite").is_file()
-        or read_settings(root).services.adapters.store != "sqlite"
-    ):
-        AdapterFactory(root, read_settings(root), environment(root)).make("store").close()
+    if configured:
+        settings = read_settings(root)
+        # Opening the default store would create its file.
+        is_there = (root / "data" / "ledger.sqlite").is_file()
+        if is_there or settings.services.adapters.store != "sqlite":
+            AdapterFactory(root, settings, environment(root)).make("store").close()
     return "can be written"
 
 

@@ -6,7 +6,11 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, cast
 
 from liftwright.agents.experimentation.results_columns import BINARY_WORDS, MISSING
-from liftwright.analysis.effect_modifiers import grow_uplift_forest, moderate, standardised
+from liftwright.analysis.effect_modifiers import (
+    fit_effect_modifiers,
+    grow_uplift_forest,
+    standardised,
+)
 from liftwright.data import identifier
 from liftwright.errors import InputError
 
@@ -57,7 +61,7 @@ def explain(  # noqa: PLR0913 - where, what, by what, and how
     features: dict[str, Array] = {}
     for place, column in enumerate(columns, start=2):
         features |= _as_numbers(column, [row[place] for row in rows])
-    found = moderate(metric, outcome, arms, control, features, alpha=alpha)
+    found = fit_effect_modifiers(metric, outcome, arms, control, features, alpha=alpha)
     if not forest:
         return found
     names, design = standardised(features)
