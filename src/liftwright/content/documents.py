@@ -23,7 +23,7 @@ from liftwright.content.formats import FORMATS, markdown_text, plain_text, read_
 from liftwright.errors import DataError
 from liftwright.log import event
 from liftwright.model import Document, Section, fingerprint
-from liftwright.text import STOPWORDS, language_of, sentences
+from liftwright.text import sentences
 from liftwright.text.language import is_english
 from liftwright.text.lexicon import merge_tags
 from liftwright.text.orders import without_orders
@@ -54,7 +54,6 @@ _BLANK_LINES = re.compile(r"\n[ \t]*(?:\n[ \t]*)+")
 # How much of a document tells its language, and how many words it takes at least.
 _READ_CHARACTERS = 4000
 _FEWEST_WORDS = 8
-_ENGLISH_SHARE = 0.15
 _END_OF_LATIN = "\u0250"
 _HALF_CHARACTER = re.compile("[\ud800-\udfff]")
 
@@ -413,10 +412,6 @@ def _check_english(where: str, document: Document) -> None:
     letters = [letter for letter in text if letter.isalpha()]
     is_latin = sum(letter < _END_OF_LATIN for letter in letters) * 2 >= len(letters)
     if is_latin and len(tokens) < _FEWEST_WORDS:
-        return
-    common = sum(token in STOPWORDS for token in tokens)
-    # The common case needs no model.
-    if language_of(text) == "en" and common >= _ENGLISH_SHARE * len(tokens):
         return
     if not is_english(text):
         _fail(f"{where}: content: found a text that is not in English; allowed: English, the only "

@@ -11,7 +11,7 @@ from liftwright.text.citations import (
     references,
     without_citations,
 )
-from liftwright.text.sentences import Span, language_of, sentences, snippet
+from liftwright.text.sentences import Span, sentences, snippet
 from liftwright.text.values import KnownValues, Value, values
 from liftwright.text.words import (
     STOPWORDS,
@@ -30,7 +30,6 @@ __all__ = [
     "Span",
     "Value",
     "cite",
-    "language_of",
     "normalise",
     "phrase",
     "references",

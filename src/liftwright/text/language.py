@@ -12,6 +12,8 @@ import re
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
+from liftwright.text.words import STOPWORDS
+
 if TYPE_CHECKING:
     from py3langid.langid import LanguageIdentifier
 
@@ -21,6 +23,12 @@ _MIN_WORDS = 3
 # The log of how many times likelier another language must be, and the same for texts of fewer than
 # five words; set on benign and harmful English lines and on lines in 30 other languages.
 _MARGIN, _MARGIN_IF_SHORT, _SHORT_WORDS = 2.3, 2.8, 5
+# Words that no other language has; two of them among enough common ones need no model, whose
+# loading takes most of a second.
+_ONLY_ENGLISH = frozenset(
+    ["the", "and", "you", "your", "with", "this", "that", "are", "our", "from", "they"]
+)
+_COMMON_SHARE = 0.2
 # Languages that shops write in; Latin, Esperanto and smaller relatives would claim product names
 # and codes. Nigerian Pidgin, which short English lines resemble, counts as English.
 _ENGLISH = ("en", "pcm")
@@ -40,7 +48,11 @@ def is_english(text: str) -> bool:
     words = _WORD.findall(_NO_PROSE.sub(" ", text))
     if len(words) < _MIN_WORDS:
         return True
-    likely = dict(_identifier().rank(" ".join(words).lower()))
+    folded = [word.lower() for word in words]
+    common = sum(word in STOPWORDS for word in folded)
+    if len(_ONLY_ENGLISH & set(folded)) > 1 and common >= _COMMON_SHARE * len(folded):
+        return True
+    likely = dict(_identifier().rank(" ".join(folded)))
     english = max(likely.get(code, 0.0) for code in _ENGLISH)
     margin = _MARGIN_IF_SHORT if len(words) < _SHORT_WORDS else _MARGIN
     return math.log(max(likely.values())) - math.log(max(english, 1e-12)) <= margin
